@@ -1,0 +1,21 @@
+# mn_library(NAME SOURCES... LINK targets...): a static library of one folder.
+function(mn_library name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+    add_library(${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(${name} PUBLIC mn_flags ${ARG_LINK} PRIVATE ${ARG_PRIVATE_LINK})
+endfunction()
+
+# mn_add_test(NAME targets...): build NAME.c with CMocka, link, register as a unit test.
+if(BUILD_TESTING)
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+endif()
+function(mn_add_test name)
+    if(NOT BUILD_TESTING)
+        return()
+    endif()
+    add_executable(${name} ${name}.c)
+    target_link_libraries(${name} PRIVATE mn_flags ${ARGN} PkgConfig::CMOCKA m)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()

@@ -1,0 +1,142 @@
+/* experiment.h: all that a run is told, as plain fields. Made by the options table in experiment.c, which is
+ * the only place that knows names, defaults, ranges and help; read-only afterwards. */
+#pragma once
+
+#include "common/digest.h"
+#include "common/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define MN_MAX_LIST 16
+
+typedef struct mn_uint_list {
+    uint32_t n;
+    uint32_t at[MN_MAX_LIST];
+} mn_uint_list;
+
+typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
+typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
+typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4 } mn_input_kind;
+typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
+typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
+typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
+typedef enum mn_weight_init { MN_INIT_GLOROT, MN_INIT_HE, MN_INIT_TRUNCATED_NORMAL } mn_weight_init;
+typedef enum mn_meta_kind {
+    MN_META_MAML,     /* order 2; with meta.order 1 it is FOMAML */
+    MN_META_ANIL,     /* only the output layer adapts */
+    MN_META_META_SGD, /* one learned rate per parameter */
+    MN_META_REPTILE,
+} mn_meta_kind;
+typedef enum mn_optimiser_kind { MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW } mn_optimiser_kind;
+typedef enum mn_schedule { MN_LR_CONSTANT, MN_LR_COSINE, MN_LR_STEP } mn_schedule;
+typedef enum mn_nonfinite { MN_NONFINITE_SKIP, MN_NONFINITE_ABORT } mn_nonfinite;
+typedef enum mn_split { MN_TRAIN, MN_VAL, MN_TEST, MN_N_SPLITS } mn_split;
+
+typedef struct mn_experiment {
+    char name[64]; /* default: the file's name without ".yaml" */
+    uint64_t seed;
+    struct {
+        mn_task_kind kind;
+        char data[256];              /* images: name of a packed file, found on the data path */
+        uint32_t way, shot, query;   /* classes; support and query items per class (sinusoid: points) */
+        uint32_t image_size;         /* images, glyphs: pixels a side */
+        bool rotations;              /* images: turned by 90, 180, 270 degrees as new classes */
+        mn_sampling sampling;        /* images: classes of a task from anywhere or from one group */
+        double amplitude[2];         /* sinusoid: low and high */
+        double phase[2];             /* radians */
+        double x_range[2];
+    } tasks;
+    struct {
+        mn_input_kind input;
+        mn_uint_list hidden; /* mlp: widths of the hidden layers */
+        uint32_t filters;    /* conv4 */
+        uint32_t blocks;
+        mn_downsampling downsampling;
+        mn_readout readout;
+        mn_activation activation; /* mlp */
+        bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
+        double batch_norm_eps;
+        mn_weight_init init;
+    } model;
+    struct {
+        mn_meta_kind kind;
+        uint32_t order; /* 1 or 2 */
+        uint32_t inner_steps;
+        double inner_lr;
+    } meta;
+    struct {
+        uint64_t steps;
+        uint32_t batch; /* tasks per meta-step */
+        mn_optimiser_kind optimiser;
+        double lr;
+        double momentum;     /* sgd */
+        double beta1, beta2; /* adam, adamw */
+        double eps;
+        double weight_decay; /* adamw: decoupled; sgd and adam: added to the gradient */
+        double clip_norm;    /* 0: off; global 2-norm of the meta-gradient */
+        double clip_value;   /* 0: off; each element */
+        mn_schedule schedule;
+        double lr_min;          /* cosine: the rate at the last step */
+        uint64_t lr_step_every; /* step: multiply by lr_factor every so many meta-steps */
+        double lr_factor;
+        mn_nonfinite nonfinite; /* a task whose loss or gradient is not finite */
+    } outer;
+    struct {
+        uint32_t tasks;          /* test tasks */
+        mn_uint_list inner_steps; /* after which steps to measure; empty: meta.inner_steps alone */
+        uint32_t shot, query;    /* 0: as in tasks */
+        uint32_t every;          /* validate each so many meta-steps; 0: never */
+        uint32_t val_tasks;
+        bool keep_best; /* test with the theta that was best on validation */
+    } evaluate;
+    struct {
+        int32_t threads;     /* local worker threads a rank; -1: as many as the rank's cores */
+        char listen[256];    /* "tcp://127.0.0.1:*"; empty: no remote workers */
+        bool insecure;       /* allow to listen beyond loopback without keys */
+        uint32_t heartbeat_ms;
+        uint32_t silence_ms;    /* without a sign of life for so long: gone */
+        uint32_t lease_floor_ms; /* no lease runs out before */
+        bool any_numeric_class;
+    } pool;
+    struct {
+        char data_path[512]; /* folders to look for data files in, ':' between */
+        uint32_t checkpoint_every; /* meta-steps */
+        uint32_t keep;             /* checkpoints kept */
+        uint32_t log_every;        /* seconds between log lines when there is no terminal */
+        bool pictures;
+    } run;
+} mn_experiment;
+
+/* Defaults, as if an empty file had been read. */
+void mn_experiment_init(mn_experiment *experiment);
+
+/* Read a YAML file over the present values. Errors name file:line, key, value, what was expected and the
+ * nearest valid name; unknown keys are errors. */
+mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_error *err);
+
+/* The same from memory; `source` stands for the file's name in errors. For text from a coordinator. */
+mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
+                              mn_error *err);
+
+/* One override "a.b=value". */
+mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, mn_error *err);
+
+/* Rules that concern more than one key. Call once after the last change. */
+mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err);
+
+/* The effective configuration as YAML that mn_experiment_parse reads back to the same values; with
+ * `with_help`, units, ranges and help as comments. *text is owned by the caller (free). */
+mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, char **text,
+                              mn_error *err);
+
+/* Print the options table for --help. */
+void mn_experiment_help(FILE *out);
+
+/* Digest of all options that decide theta (seed, tasks, model, meta, outer less outer.steps unless
+ * a schedule depends on it). Two runs with equal digests and data give equal bits. */
+mn_digest mn_experiment_digest(const mn_experiment *experiment);
+
+/* May a run begun as `old` go on as `now`? MN_ERR_CONFIG names the first key that must not differ. */
+mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now, mn_error *err);

@@ -1,0 +1,13 @@
+/* log.h: one event a line on standard error: time, level, who, then words and key=value pairs.
+ * Only shells and programs log; a core hands its log lines out as actions. Thread-safe. */
+#pragma once
+
+typedef enum mn_log_level { MN_LOG_ERROR, MN_LOG_WARN, MN_LOG_INFO, MN_LOG_DEBUG } mn_log_level;
+
+/* Set once at the start. `who` is printed in each line, e.g. "rank 0" or "worker host:123". */
+void mn_log_init(mn_log_level level, const char *who);
+
+void mn_log(mn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Called before each line is printed and after it, e.g. to clear and redraw a live progress line. */
+void mn_log_set_hooks(void (*before)(void *), void (*after)(void *), void *user);

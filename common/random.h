@@ -1,0 +1,48 @@
+/* random.h: counter-based random streams (Philox4x32-10 by Random123).
+ * A stream is a pure function of (seed, purpose, index): nothing to save, nothing to lose, and any
+ * task can be drawn anywhere at any time. Source: Salmon et al. 2011, "Parallel random numbers: as
+ * easy as 1, 2, 3". */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a stream is for. The numbers are part of every published answer: never renumber. */
+typedef enum mn_purpose {
+    MN_RANDOM_THETA = 1,      /* initial parameters; index: number of the tensor */
+    MN_RANDOM_TASK_TRAIN = 2, /* one task; index: task index */
+    MN_RANDOM_TASK_VAL = 3,
+    MN_RANDOM_TASK_TEST = 4,
+    MN_RANDOM_GLYPH = 5, /* the strokes of one procedurally drawn class; index: class */
+    MN_RANDOM_SELF_TEST = 6,
+} mn_purpose;
+
+typedef struct mn_random {
+    uint32_t key[2];
+    uint32_t counter[4]; /* block number, purpose, index low, index high */
+    uint32_t block[4];
+    unsigned used; /* words of block already handed out; 4: a new block is due */
+} mn_random;
+
+mn_random mn_random_stream(uint64_t seed, mn_purpose purpose, uint64_t index);
+
+uint32_t mn_random_u32(mn_random *random);
+
+/* Uniform in [0, 1) with 53 random bits. */
+double mn_random_unit(mn_random *random);
+
+/* Uniform in [low, high). */
+double mn_random_uniform(mn_random *random, double low, double high);
+
+/* Uniform in 0 .. n-1 without bias, n > 0. */
+uint32_t mn_random_below(mn_random *random, uint32_t n);
+
+/* Standard normal (Box-Muller; both values of a pair are not kept: two uniforms a call). */
+double mn_random_normal(mn_random *random);
+
+/* k distinct numbers of 0 .. n-1 in random order, k <= n, written to chosen[k] (Floyd's or a partial
+ * Fisher-Yates: memory O(k)). */
+void mn_random_choose(mn_random *random, uint32_t n, uint32_t k, uint32_t *chosen);
+
+/* Shuffle list[n] in place (Fisher-Yates). */
+void mn_random_shuffle(mn_random *random, uint32_t n, uint32_t *list);

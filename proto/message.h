@@ -1,0 +1,145 @@
+/* message.h: what is said between leader, ranks and workers, as plain structs.
+ * mn_message_pack and _unpack turn them into the header frame (protobuf, proto/mnemo.proto) and back; tensors travel as
+ * raw frames behind it and never pass through protobuf. Whatever comes from outside is checked here: sizes, ranges,
+ * versions, checksums; what unpack accepts is safe to use. */
+#pragma once
+
+#include "common/digest.h"
+#include "common/error.h"
+#include "common/experiment.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MN_PROTOCOL_VERSION 1u
+#define MN_MAX_HEADER_BYTES (1u << 20)
+#define MN_FRAME_BYTES (1u << 20) /* tensors are cut into frames of this size */
+
+typedef enum mn_message_kind {
+    MN_MSG_NONE,
+    /* worker -> rank */
+    MN_MSG_HELLO,     /* who I am; the first word, and again after REGISTER_AGAIN */
+    MN_MSG_JOIN,      /* I have built the experiment: my numeric class and data */
+    MN_MSG_RESULT,    /* of one lease; payload */
+    MN_MSG_HEARTBEAT, /* alive, with progress; the rank answers each with a PULSE */
+    MN_MSG_LEAVE,     /* give me no more; leases in hand that are not listed as results are given back */
+    /* rank -> worker */
+    MN_MSG_WELCOME, /* the experiment */
+    MN_MSG_REJECT,  /* why not, and the remedy */
+    MN_MSG_THETA,   /* payload: theta of a version, before the first lease that needs it */
+    MN_MSG_LEASE,
+    MN_MSG_PULSE,
+    MN_MSG_REGISTER_AGAIN, /* I do not know you: say HELLO */
+    MN_MSG_FINISHED,       /* the run is over (or stops): no more leases will come */
+    /* rank -> leader */
+    MN_MSG_ASK,     /* I have so many threads and room for tasks */
+    MN_MSG_SETTLED, /* these tasks are done and in my sums */
+    MN_MSG_RETURNED, /* these tasks of mine are not started; give them to another */
+    MN_MSG_STOP_WANTED, /* a signal came, or I can't go on */
+    /* leader -> rank */
+    MN_MSG_ROUND,  /* open a round */
+    MN_MSG_RANGE,  /* tasks of the round for your pool */
+    MN_MSG_REDUCE, /* all tasks of the round are done: enter the allreduce */
+    MN_MSG_STOP,   /* leave: the round, if any, is dropped */
+    MN_N_MESSAGES
+} mn_message_kind;
+
+typedef enum mn_round_kind { MN_ROUND_TRAIN, MN_ROUND_TEST } mn_round_kind;
+
+/* One pass over leased tasks that ends in a reduce: a meta-step, or an evaluation. */
+typedef struct mn_round {
+    uint64_t id; /* 1, 2, ... within one life of the job */
+    mn_round_kind kind;
+    mn_split split;
+    uint64_t step;       /* meta-step; also the version of theta in use */
+    uint64_t first_task; /* index of the round's task 0 within its split */
+    uint32_t n_tasks;
+} mn_round;
+
+typedef struct mn_range {
+    uint64_t round;
+    uint32_t begin, n; /* tasks begin .. begin+n-1 of the round */
+} mn_range;
+
+typedef struct mn_lease {
+    uint64_t epoch; /* of this lease; unique within a rank's life; never 0 */
+    mn_round round;
+    uint32_t begin, n;
+} mn_lease;
+
+/* How a payload holds n_tasks rows of n_columns numbers. */
+typedef enum mn_encoding {
+    MN_ENCODING_ROWS, /* float32 [n_tasks, n_columns], every task by itself */
+    MN_ENCODING_EXACT /* int64 [2, n_columns]: the exact sum of the rows (exact_sum.h) */
+} mn_encoding;
+
+typedef struct mn_result {
+    mn_encoding encoding;
+    uint32_t n_tasks;
+    uint32_t n_columns;
+    uint32_t compute_us; /* wall time from first task begun to last ended */
+} mn_result;
+
+typedef struct mn_hello {
+    uint32_t protocol;
+    char version[32]; /* of the program */
+    char name[96];    /* host:pid, for people */
+    uint64_t uuid[2]; /* made at the start of the process */
+    uint32_t threads;
+    uint64_t run_id; /* the run it belonged to before; 0: new */
+} mn_hello;
+
+typedef struct mn_welcome {
+    uint64_t run_id;
+    uint32_t heartbeat_ms, silence_ms;
+    mn_digest numeric_class; /* what yours must be */
+    bool any_numeric_class;
+    mn_digest data;
+    char data_name[256];
+    char *experiment; /* YAML; owned by the message */
+} mn_welcome;
+
+typedef struct mn_message {
+    mn_message_kind kind;
+    uint64_t payload_bytes;    /* raw frames behind the header; 0: none */
+    uint64_t payload_checksum; /* XXH3 of the payload */
+    union {
+        mn_hello hello;
+        struct {
+            mn_digest numeric_class, data;
+            char kernels[32];
+        } join;
+        struct {
+            uint64_t epoch;
+            mn_result result;
+        } result;
+        struct {
+            uint64_t progress; /* tasks computed since start */
+            uint64_t rss_bytes;
+        } heartbeat;
+        mn_welcome welcome;
+        struct {
+            char reason[512];
+        } reject; /* also FINISHED and STOP: why */
+        struct {
+            uint64_t version;
+            uint64_t n; /* floats */
+        } theta;
+        mn_lease lease;
+        struct {
+            uint32_t threads; /* of the rank's pool, all members */
+        } ask;
+        mn_round round;
+        mn_range range; /* RANGE, SETTLED, RETURNED; REDUCE: only .round */
+    };
+} mn_message;
+
+/* Header bytes of a message; *bytes is owned by the caller (free). */
+mn_status mn_message_pack(const mn_message *message, uint8_t **bytes, size_t *n, mn_error *err);
+
+/* Check and decode a header frame that may hold anything. MN_ERR_PROTOCOL: it does not make sense; out is zero then.
+ * After success call mn_message_fini. */
+mn_status mn_message_unpack(const void *bytes, size_t n, mn_message *out, mn_error *err);
+void mn_message_fini(mn_message *message);
+
+const char *mn_message_kind_text(mn_message_kind kind);
