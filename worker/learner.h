@@ -83,6 +83,6 @@ double mn_learner_train_macs(const mn_learner *learner);
 
 /* Digest of the results of every kernel of this learner on made-up tasks of the experiment's own shapes, with the
  * name of the kernels: machines of equal class give equal bits. */
-mn_digest mn_learner_numeric_class(const mn_learner *learner, mn_error *err);
+mn_status mn_learner_numeric_class(const mn_learner *learner, mn_digest *out, mn_error *err);
 /* "avx512" etc. */
 const char *mn_learner_kernels(const mn_learner *learner);

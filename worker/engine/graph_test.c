@@ -1,0 +1,328 @@
+/* graph_test.c: gradients and Hessian-vector products of whole networks against central differences, in double. */
+#include "worker/engine/plan.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MAX_TENSORS 16
+#define MAX_SIZE 4096
+
+/* A small network with its gradient and product plans. */
+struct bed {
+    mn_graph graph;
+    size_t size; /* of theta */
+    uint32_t n_tensors;
+    mn_node tensors[MAX_TENSORS];
+    mn_extent extents[MAX_TENSORS];
+    size_t offsets[MAX_TENSORS];
+    mn_node x, target;
+    size_t x_count, target_count;
+    mn_plan *plan;
+    double theta[MAX_SIZE], v[MAX_SIZE], x_data[MAX_SIZE], y_data[MAX_SIZE];
+    double gradient[MAX_SIZE], product[MAX_SIZE];
+    void *scratch;
+};
+
+static uint64_t seed_state;
+
+static double draw(void) /* xorshift; -1 .. 1 */
+{
+    seed_state ^= seed_state << 13;
+    seed_state ^= seed_state >> 7;
+    seed_state ^= seed_state << 17;
+    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
+}
+
+static struct bed *bed_new(mn_extent x, mn_extent target, uint64_t seed)
+{
+    struct bed *bed = calloc(1, sizeof *bed);
+    assert_non_null(bed);
+    mn_graph_init(&bed->graph);
+    bed->x = mn_graph_input(&bed->graph, MN_SLOT_X, 0, x);
+    bed->target = mn_graph_input(&bed->graph, MN_SLOT_Y, 0, target);
+    bed->x_count = mn_extent_count(x);
+    bed->target_count = mn_extent_count(target);
+    seed_state = seed * 2654435761u + 88172645463325252u;
+    for (size_t i = 0; i < bed->x_count; i++)
+        bed->x_data[i] = draw();
+    return bed;
+}
+
+static mn_node tensor(struct bed *bed, mn_extent extent)
+{
+    uint32_t i = bed->n_tensors++;
+    assert_true(i < MAX_TENSORS);
+    bed->extents[i] = extent;
+    bed->offsets[i] = bed->size;
+    bed->tensors[i] = mn_graph_input(&bed->graph, MN_SLOT_THETA, bed->size, extent);
+    bed->size += mn_extent_count(extent);
+    assert_true(bed->size <= MAX_SIZE);
+    return bed->tensors[i];
+}
+
+static void one_hot_targets(struct bed *bed, uint32_t ways)
+{
+    for (size_t i = 0; i < bed->target_count / ways; i++)
+        bed->y_data[i * ways + i % ways] = 1.0;
+}
+
+static void compile(struct bed *bed, mn_node loss)
+{
+    mn_node gradients[MAX_TENSORS], directions[MAX_TENSORS], products[MAX_TENSORS];
+    mn_plan_output outputs[2 * MAX_TENSORS];
+    uint32_t n = bed->n_tensors;
+    mn_graph_gradient(&bed->graph, loss, n, bed->tensors, gradients);
+    for (uint32_t i = 0; i < n; i++)
+        directions[i] =
+            mn_graph_input(&bed->graph, MN_SLOT_DIRECTION, bed->offsets[i], bed->extents[i]);
+    mn_graph_tangents(&bed->graph, n, bed->tensors, directions, n, gradients, products);
+    for (uint32_t i = 0; i < n; i++) {
+        size_t count = mn_extent_count(bed->extents[i]);
+        outputs[i] =
+            (mn_plan_output){gradients[i], MN_SLOT_GRADIENT, bed->offsets[i], count, 0};
+        outputs[n + i] =
+            (mn_plan_output){products[i], MN_SLOT_PRODUCT, bed->offsets[i], count, 1};
+    }
+    mn_error err;
+    assert_int_equal(
+        mn_plan_new(&bed->graph, loss, 2 * n, outputs, mn_kernels_choose(), &bed->plan, &err), MN_OK);
+    bed->scratch = aligned_alloc(64, mn_plan_scratch_bytes(bed->plan));
+    assert_non_null(bed->scratch);
+    memset(bed->scratch, 0xff, mn_plan_scratch_bytes(bed->plan)); /* NaN: nothing is read before written */
+    for (size_t i = 0; i < bed->size; i++) {
+        bed->theta[i] = 0.7 * draw();
+        bed->v[i] = draw();
+    }
+}
+
+static double run(struct bed *bed, const double *theta, double *gradient, double *product)
+{
+    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
+                                   [MN_SLOT_DIRECTION] = bed->v,
+                                   [MN_SLOT_X] = bed->x_data,
+                                   [MN_SLOT_Y] = bed->y_data},
+                            .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_PRODUCT] = product}};
+    mn_plan_run(bed->plan, 0, bed->scratch, &bindings);
+    if (product != NULL)
+        mn_plan_run(bed->plan, 1, bed->scratch, &bindings);
+    return mn_plan_loss(bed->plan, bed->scratch);
+}
+
+static void expect_near(const char *what, size_t i, double got, double expected, double scale)
+{
+    if (!(fabs(got - expected) <= 2e-6 * scale + 1e-9))
+        fail_msg("%s[%zu] is %.12g, central difference %.12g", what, i, got, expected);
+}
+
+/* Every entry of the gradient, and the product along v. */
+static void check_against_central_differences(struct bed *bed)
+{
+    static double moved[MAX_SIZE], plus[MAX_SIZE], minus[MAX_SIZE];
+    (void)run(bed, bed->theta, bed->gradient, bed->product);
+    double largest = 0.0, largest_product = 0.0, e = 1e-5;
+    for (size_t i = 0; i < bed->size; i++) {
+        largest = fmax(largest, fabs(bed->gradient[i]));
+        largest_product = fmax(largest_product, fabs(bed->product[i]));
+    }
+    assert_true(largest > 1e-4);
+    assert_true(largest_product > 1e-4);
+
+    memcpy(moved, bed->theta, sizeof moved);
+    for (size_t i = 0; i < bed->size; i++) {
+        moved[i] = bed->theta[i] + e;
+        double above = run(bed, moved, plus, NULL);
+        moved[i] = bed->theta[i] - e;
+        double below = run(bed, moved, minus, NULL);
+        moved[i] = bed->theta[i];
+        expect_near("gradient", i, bed->gradient[i], (above - below) / (2.0 * e), largest);
+    }
+    for (size_t i = 0; i < bed->size; i++)
+        moved[i] = bed->theta[i] + e * bed->v[i];
+    (void)run(bed, moved, plus, NULL);
+    for (size_t i = 0; i < bed->size; i++)
+        moved[i] = bed->theta[i] - e * bed->v[i];
+    (void)run(bed, moved, minus, NULL);
+    for (size_t i = 0; i < bed->size; i++)
+        expect_near("H v", i, bed->product[i], (plus[i] - minus[i]) / (2.0 * e),
+                    fmax(largest_product, 1.0));
+}
+
+static void bed_destroy(struct bed *bed)
+{
+    mn_plan_destroy(&bed->plan);
+    mn_graph_fini(&bed->graph);
+    free(bed->scratch);
+    free(bed);
+}
+
+static mn_node dense(struct bed *bed, mn_node x, uint32_t in, uint32_t out)
+{
+    mn_node w = tensor(bed, (mn_extent){in, 1, 1, out}), b = tensor(bed, (mn_extent){1, 1, 1, out});
+    return mn_graph_bias(&bed->graph, mn_graph_linear(&bed->graph, x, w), b);
+}
+
+static mn_node normalised(struct bed *bed, mn_node x, uint32_t c, bool relu)
+{
+    mn_node gamma = tensor(bed, (mn_extent){1, 1, 1, c}), beta = tensor(bed, (mn_extent){1, 1, 1, c});
+    return mn_graph_batch_norm(&bed->graph, x, gamma, beta, 1e-5, relu);
+}
+
+static mn_node conv(struct bed *bed, mn_node x, uint32_t in, uint32_t out, uint32_t stride)
+{
+    return mn_graph_conv(&bed->graph, x, tensor(bed, (mn_extent){9 * in, 1, 1, out}), stride);
+}
+
+static void mlp_with_tanh_and_squared_error(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){7, 1, 1, 3}, (mn_extent){7, 1, 1, 2}, 1);
+    for (size_t i = 0; i < bed->target_count; i++)
+        bed->y_data[i] = draw();
+    mn_node h = mn_graph_tanh(&bed->graph, dense(bed, bed->x, 3, 6));
+    h = mn_graph_tanh(&bed->graph, dense(bed, h, 6, 5));
+    compile(bed, mn_graph_squared_error(&bed->graph, dense(bed, h, 5, 2), bed->target));
+    check_against_central_differences(bed);
+    bed_destroy(bed);
+}
+
+static void mlp_with_relu_and_cross_entropy(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){9, 1, 1, 4}, (mn_extent){9, 1, 1, 3}, 2);
+    one_hot_targets(bed, 3);
+    mn_node h = mn_graph_relu(&bed->graph, dense(bed, bed->x, 4, 8));
+    h = mn_graph_relu(&bed->graph, dense(bed, h, 8, 8));
+    compile(bed, mn_graph_cross_entropy(&bed->graph, dense(bed, h, 8, 3), bed->target));
+    check_against_central_differences(bed);
+    bed_destroy(bed);
+}
+
+static void mlp_with_batch_norm_before_tanh(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){11, 1, 1, 3}, (mn_extent){11, 1, 1, 3}, 3);
+    one_hot_targets(bed, 3);
+    mn_node w = tensor(bed, (mn_extent){3, 1, 1, 6});
+    mn_node h = normalised(bed, mn_graph_linear(&bed->graph, bed->x, w), 6, false);
+    h = mn_graph_tanh(&bed->graph, h);
+    h = normalised(bed, dense(bed, h, 6, 5), 5, true);
+    compile(bed, mn_graph_cross_entropy(&bed->graph, dense(bed, h, 5, 3), bed->target));
+    check_against_central_differences(bed);
+    bed_destroy(bed);
+}
+
+static void strided_convolutions_with_mean(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){6, 7, 6, 2}, (mn_extent){6, 1, 1, 3}, 4);
+    one_hot_targets(bed, 3);
+    mn_node h = normalised(bed, conv(bed, bed->x, 2, 4, 2), 4, true);
+    h = normalised(bed, conv(bed, h, 4, 3, 2), 3, true);
+    h = mn_graph_pixel_mean(&bed->graph, h);
+    compile(bed, mn_graph_cross_entropy(&bed->graph, dense(bed, h, 3, 3), bed->target));
+    check_against_central_differences(bed);
+    bed_destroy(bed);
+}
+
+static void max_pooled_convolutions_flattened(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){4, 9, 8, 1}, (mn_extent){4, 1, 1, 2}, 5);
+    one_hot_targets(bed, 2);
+    mn_node h = mn_graph_max_pool(&bed->graph, normalised(bed, conv(bed, bed->x, 1, 3, 1), 3, true));
+    h = mn_graph_max_pool(&bed->graph, normalised(bed, conv(bed, h, 3, 4, 1), 4, true));
+    compile(bed, mn_graph_cross_entropy(&bed->graph, dense(bed, h, 2 * 2 * 4, 2), bed->target));
+    check_against_central_differences(bed);
+    bed_destroy(bed);
+}
+
+static void product_is_symmetric(void **state) /* <u, H v> = <v, H u> */
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){5, 6, 6, 1}, (mn_extent){5, 1, 1, 3}, 6);
+    one_hot_targets(bed, 3);
+    mn_node h = normalised(bed, conv(bed, bed->x, 1, 4, 2), 4, true);
+    h = mn_graph_pixel_mean(&bed->graph, h);
+    compile(bed, mn_graph_cross_entropy(&bed->graph, dense(bed, h, 4, 3), bed->target));
+    static double u[MAX_SIZE], v[MAX_SIZE], hv[MAX_SIZE], hu[MAX_SIZE];
+    memcpy(v, bed->v, sizeof v);
+    (void)run(bed, bed->theta, bed->gradient, hv);
+    for (size_t i = 0; i < bed->size; i++)
+        u[i] = draw();
+    memcpy(bed->v, u, sizeof u);
+    (void)run(bed, bed->theta, bed->gradient, hu);
+    double uhv = 0.0, vhu = 0.0;
+    for (size_t i = 0; i < bed->size; i++) {
+        uhv += u[i] * hv[i];
+        vhu += v[i] * hu[i];
+    }
+    assert_true(fabs(uhv) > 1e-3);
+    assert_true(fabs(uhv - vhu) < 1e-10 * fabs(uhv));
+    bed_destroy(bed);
+}
+
+static void equal_nodes_are_made_once_and_unneeded_ones_cost_nothing(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){4, 1, 1, 3}, (mn_extent){4, 1, 1, 2}, 7);
+    mn_node w = tensor(bed, (mn_extent){3, 1, 1, 2});
+    mn_node a = mn_graph_linear(&bed->graph, bed->x, w);
+    uint32_t n = bed->graph.n_nodes;
+    assert_int_equal(mn_graph_linear(&bed->graph, bed->x, w), a);
+    assert_int_equal(bed->graph.n_nodes, n);
+    compile(bed, mn_graph_squared_error(&bed->graph, a, bed->target));
+    size_t bytes = mn_plan_scratch_bytes(bed->plan);
+    bed_destroy(bed);
+
+    bed = bed_new((mn_extent){4, 1, 1, 3}, (mn_extent){4, 1, 1, 2}, 7);
+    w = tensor(bed, (mn_extent){3, 1, 1, 2});
+    (void)mn_graph_tanh(&bed->graph, mn_graph_linear(&bed->graph, bed->x, w)); /* nobody asks for it */
+    a = mn_graph_linear(&bed->graph, bed->x, w);
+    compile(bed, mn_graph_squared_error(&bed->graph, a, bed->target));
+    assert_int_equal(mn_plan_scratch_bytes(bed->plan), bytes);
+    bed_destroy(bed);
+}
+
+static void what_a_loss_does_not_depend_on_has_no_gradient(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){4, 1, 1, 3}, (mn_extent){4, 1, 1, 2}, 8);
+    mn_node w = tensor(bed, (mn_extent){3, 1, 1, 2});
+    mn_node idle = tensor(bed, (mn_extent){1, 1, 1, 5});
+    mn_node wrt[] = {w, idle}, gradients[2];
+    mn_node loss = mn_graph_squared_error(
+        &bed->graph, mn_graph_linear(&bed->graph, bed->x, w), bed->target);
+    mn_graph_gradient(&bed->graph, loss, 2, wrt, gradients);
+    assert_int_not_equal(gradients[0], MN_NONE);
+    assert_int_equal(gradients[1], MN_NONE);
+    compile(bed, loss);
+    for (size_t i = 0; i < bed->size; i++)
+        bed->gradient[i] = bed->product[i] = 7.0;
+    (void)run(bed, bed->theta, bed->gradient, bed->product);
+    for (size_t i = 6; i < 11; i++) { /* the plan writes its zeros */
+        assert_true(bed->gradient[i] == 0.0);
+        assert_true(bed->product[i] == 0.0);
+    }
+    bed_destroy(bed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mlp_with_tanh_and_squared_error),
+        cmocka_unit_test(mlp_with_relu_and_cross_entropy),
+        cmocka_unit_test(mlp_with_batch_norm_before_tanh),
+        cmocka_unit_test(strided_convolutions_with_mean),
+        cmocka_unit_test(max_pooled_convolutions_flattened),
+        cmocka_unit_test(product_is_symmetric),
+        cmocka_unit_test(equal_nodes_are_made_once_and_unneeded_ones_cost_nothing),
+        cmocka_unit_test(what_a_loss_does_not_depend_on_has_no_gradient),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,547 @@
+#include "worker/engine/plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIGNMENT 64u
+
+/* Where an array is: in scratch, or at an offset of a slot. */
+struct place {
+    enum { NOWHERE, SCRATCH, SLOT_IN, SLOT_OUT } where;
+    mn_slot slot;
+    size_t offset; /* bytes in scratch, elements in a slot */
+};
+
+enum step_kind { COMPUTE, COPY, CLEAR };
+
+struct step {
+    enum step_kind kind;
+    mn_graph_node node;  /* COMPUTE: op, extent and attributes */
+    size_t rows, c;      /* of in[0], or of the result if it has none */
+    size_t count;        /* elements of the result */
+    struct place in[MN_MAX_INPUTS];
+    struct place out;
+};
+
+struct mn_plan {
+    const mn_kernels *kernels;
+    size_t scratch_bytes;
+    size_t loss_offset; /* of a double in scratch */
+    uint32_t begin[3];  /* stage s: steps begin[s] .. begin[s+1]-1 */
+    struct step *steps; /* owned */
+};
+
+/* A node while the plan is made. */
+struct draft {
+    unsigned stage;     /* 2: not needed */
+    uint32_t position;  /* in the schedule */
+    uint32_t last_use;  /* position of its last reader */
+    mn_node storage;    /* whose bytes it lives in: its own number, or an input's that it takes over */
+    size_t view_offset; /* bytes within */
+    struct place place;
+};
+
+static void mark_needed(const mn_graph *graph, mn_node loss, size_t n_outputs,
+                        const mn_plan_output *outputs, struct draft *drafts);
+static uint32_t schedule(const mn_graph *graph, struct draft *drafts, mn_node *order,
+                         uint32_t begin[3]);
+static void find_lives(const mn_graph *graph, uint32_t n_order, const mn_node *order, mn_node loss,
+                       struct draft *drafts);
+static void place_outputs(const mn_graph *graph, size_t n_outputs, const mn_plan_output *outputs,
+                          struct draft *drafts);
+static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node *order,
+                          struct draft *drafts);
+static mn_status lay_out(const mn_graph *graph, uint32_t n_order, const mn_node *order,
+                         struct draft *drafts, size_t *scratch_bytes, mn_error *err);
+static mn_status write_steps(const mn_graph *graph, const mn_node *order, const struct draft *drafts,
+                             size_t n_outputs, const mn_plan_output *outputs, mn_plan *plan,
+                             mn_error *err);
+static void compute(const mn_kernels *k, const struct step *step, void *scratch,
+                    const mn_bindings *bindings);
+
+mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
+                      const mn_plan_output *outputs, const mn_kernels *kernels, mn_plan **out,
+                      mn_error *err)
+{
+    if (graph->failed)
+        return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
+    uint32_t n = graph->n_nodes;
+    mn_plan *plan = calloc(1, sizeof *plan);
+    struct draft *drafts = calloc(n, sizeof *drafts);
+    mn_node *order = calloc(n, sizeof *order);
+    mn_status status = MN_ERR_NOMEM;
+    if (plan == NULL || drafts == NULL || order == NULL) {
+        (void)mn_fail(err, MN_ERR_NOMEM, "plan of %u operations", n);
+        goto done;
+    }
+
+    plan->kernels = kernels;
+    mark_needed(graph, loss, n_outputs, outputs, drafts);
+    uint32_t n_order = schedule(graph, drafts, order, plan->begin);
+    find_lives(graph, n_order, order, loss, drafts);
+    place_outputs(graph, n_outputs, outputs, drafts);
+    share_storage(graph, n_order, order, drafts);
+    status = lay_out(graph, n_order, order, drafts, &plan->scratch_bytes, err);
+    if (status == MN_OK)
+        status = write_steps(graph, order, drafts, n_outputs, outputs, plan, err);
+    if (status == MN_OK) {
+        if (loss != MN_NONE)
+            plan->loss_offset = drafts[loss].place.offset;
+        *out = plan;
+        plan = NULL;
+    }
+done:
+    free(order);
+    free(drafts);
+    mn_plan_destroy(&plan);
+    return status;
+}
+
+void mn_plan_destroy(mn_plan **plan)
+{
+    if (*plan == NULL)
+        return;
+    free((*plan)->steps);
+    free(*plan);
+    *plan = NULL;
+}
+
+size_t mn_plan_scratch_bytes(const mn_plan *plan)
+{
+    return plan->scratch_bytes;
+}
+
+static mn_real *out_address(const struct place *place, void *scratch, const mn_bindings *bindings)
+{
+    if (place->where == SCRATCH)
+        return (mn_real *)(void *)((char *)scratch + place->offset);
+    return bindings->out[place->slot] + place->offset;
+}
+
+static const mn_real *in_address(const struct place *place, const void *scratch,
+                                 const mn_bindings *bindings)
+{
+    switch (place->where) {
+    case SCRATCH:
+        return (const mn_real *)(const void *)((const char *)scratch + place->offset);
+    case SLOT_IN:
+        return bindings->in[place->slot] + place->offset;
+    case SLOT_OUT:
+        return bindings->out[place->slot] + place->offset;
+    case NOWHERE:
+        break;
+    }
+    return NULL;
+}
+
+void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings)
+{
+    for (uint32_t i = plan->begin[stage]; i < plan->begin[stage + 1]; i++) {
+        const struct step *step = &plan->steps[i];
+        if (step->kind == COMPUTE)
+            compute(plan->kernels, step, scratch, bindings);
+        else if (step->kind == COPY)
+            memcpy(out_address(&step->out, scratch, bindings),
+                   in_address(&step->in[0], scratch, bindings), step->count * sizeof(mn_real));
+        else
+            memset(out_address(&step->out, scratch, bindings), 0, step->count * sizeof(mn_real));
+    }
+}
+
+double mn_plan_loss(const mn_plan *plan, const void *scratch)
+{
+    double value;
+    memcpy(&value, (const char *)scratch + plan->loss_offset, sizeof value);
+    return value;
+}
+
+/* Making a plan, in the order of mn_plan_new. */
+
+static void need(const mn_graph *graph, mn_node i, unsigned stage, struct draft *drafts)
+{
+    if (i == MN_NONE || drafts[i].stage <= stage)
+        return;
+    drafts[i].stage = stage;
+    for (int k = 0; k < MN_MAX_INPUTS; k++)
+        need(graph, graph->nodes[i].in[k], stage, drafts);
+    need(graph, graph->nodes[i].plus, stage, drafts);
+}
+
+static void mark_needed(const mn_graph *graph, mn_node loss, size_t n_outputs,
+                        const mn_plan_output *outputs, struct draft *drafts)
+{
+    for (uint32_t i = 0; i < graph->n_nodes; i++)
+        drafts[i].stage = 2;
+    need(graph, loss, 0, drafts);
+    for (size_t i = 0; i < n_outputs; i++)
+        need(graph, outputs[i].node, outputs[i].stage, drafts);
+}
+
+/* Nodes are made in an order that can be run; stages only sort them apart. */
+static uint32_t schedule(const mn_graph *graph, struct draft *drafts, mn_node *order,
+                         uint32_t begin[3])
+{
+    uint32_t n = 0;
+    for (unsigned stage = 0; stage < 2; stage++) {
+        begin[stage] = n;
+        for (uint32_t i = 0; i < graph->n_nodes; i++)
+            if (drafts[i].stage == stage) {
+                drafts[i].position = n;
+                order[n++] = (mn_node)i;
+            }
+    }
+    begin[2] = n;
+    return n;
+}
+
+static void find_lives(const mn_graph *graph, uint32_t n_order, const mn_node *order, mn_node loss,
+                       struct draft *drafts)
+{
+    for (uint32_t p = 0; p < n_order; p++) {
+        const mn_graph_node *node = &graph->nodes[order[p]];
+        struct draft *draft = &drafts[order[p]];
+        draft->last_use = p;
+        draft->storage = order[p];
+        if (node->op == MN_OP_INPUT)
+            draft->place = (struct place){SLOT_IN, node->slot, node->offset};
+        if (node->op == MN_OP_VIEW) {
+            draft->storage = drafts[node->in[0]].storage;
+            draft->view_offset = drafts[node->in[0]].view_offset + node->offset * sizeof(mn_real);
+        }
+        for (int k = 0; k <= MN_MAX_INPUTS; k++) {
+            mn_node in = k < MN_MAX_INPUTS ? node->in[k] : node->plus;
+            if (in != MN_NONE)
+                drafts[in].last_use = drafts[drafts[in].storage].last_use = p;
+        }
+    }
+    if (loss != MN_NONE)
+        drafts[loss].last_use = UINT32_MAX; /* read after the run */
+}
+
+/* A result that nothing else reads is computed where it goes. */
+static void place_outputs(const mn_graph *graph, size_t n_outputs, const mn_plan_output *outputs,
+                          struct draft *drafts)
+{
+    for (size_t i = 0; i < n_outputs; i++) {
+        mn_node node = outputs[i].node;
+        if (node == MN_NONE)
+            continue;
+        struct draft *draft = &drafts[node];
+        bool computed = graph->nodes[node].op != MN_OP_INPUT && graph->nodes[node].op != MN_OP_VIEW;
+        if (computed && draft->place.where == NOWHERE && draft->last_use == draft->position)
+            draft->place = (struct place){SLOT_OUT, outputs[i].slot, outputs[i].offset};
+        else /* copied right after it is made, or at the end of its stage if it is a view */
+            drafts[draft->storage].last_use = draft->last_use = UINT32_MAX;
+    }
+}
+
+static bool may_overwrite(mn_op op, int k)
+{
+    switch ((int)op) {
+    case MN_OP_BIAS:
+    case MN_OP_SCALE:
+    case MN_OP_RELU:
+    case MN_OP_TANH:
+        return k == 0;
+    case MN_OP_ADD:
+    case MN_OP_SCALE_ADD:
+    case MN_OP_MASK:
+    case MN_OP_TANH_BACKWARD:
+        return k == 0 || k == 1;
+    default:
+        return false;
+    }
+}
+
+/* An element-wise result takes over the bytes of an input that dies with it; a sum those of its `plus`. */
+static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node *order,
+                          struct draft *drafts)
+{
+    for (uint32_t p = 0; p < n_order; p++) {
+        const mn_graph_node *node = &graph->nodes[order[p]];
+        struct draft *draft = &drafts[order[p]];
+        if (draft->place.where != NOWHERE || node->op == MN_OP_VIEW)
+            continue;
+        for (int k = 0; k <= MN_MAX_INPUTS; k++) {
+            mn_node in = k < MN_MAX_INPUTS ? node->in[k] : node->plus;
+            if (in == MN_NONE || (k < MN_MAX_INPUTS && !may_overwrite(node->op, k)))
+                continue;
+            mn_node storage = drafts[in].storage;
+            if (drafts[in].place.where == NOWHERE && drafts[storage].last_use == p &&
+                drafts[in].view_offset == 0 &&
+                mn_extent_count(graph->nodes[storage].extent) == mn_extent_count(node->extent)) {
+                draft->storage = storage;
+                drafts[storage].last_use = draft->last_use;
+                break;
+            }
+        }
+    }
+}
+
+static size_t bytes_of(const mn_graph_node *node)
+{
+    size_t count = mn_extent_count(node->extent);
+    size_t bytes = node->op == MN_OP_POOL_INDEX ? count : count * sizeof(mn_real);
+    if (node->op == MN_OP_CROSS_ENTROPY || node->op == MN_OP_SQUARED_ERROR)
+        bytes = sizeof(double);
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+struct block {
+    mn_node node;
+    size_t bytes, offset;
+    uint32_t first, last; /* life */
+};
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct block *x = a, *y = b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    return x->node < y->node ? -1 : 1;
+}
+
+/* The largest first, each at the lowest place that is free for its whole life. */
+static mn_status lay_out(const mn_graph *graph, uint32_t n_order, const mn_node *order,
+                         struct draft *drafts, size_t *scratch_bytes, mn_error *err)
+{
+    struct block *blocks = calloc(n_order + 1, sizeof *blocks);
+    if (blocks == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "memory plan of %u arrays", n_order);
+    uint32_t n = 0;
+    for (uint32_t p = 0; p < n_order; p++) {
+        const struct draft *draft = &drafts[order[p]];
+        if (draft->place.where == NOWHERE && draft->storage == order[p])
+            blocks[n++] = (struct block){.node = order[p],
+                                         .bytes = bytes_of(&graph->nodes[order[p]]),
+                                         .first = p,
+                                         .last = draft->last_use};
+    }
+    qsort(blocks, n, sizeof *blocks, larger_first);
+
+    size_t total = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t offset = 0;
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (uint32_t j = 0; j < i; j++) {
+                bool same_time = blocks[j].first <= blocks[i].last && blocks[i].first <= blocks[j].last;
+                bool same_place = blocks[j].offset < offset + blocks[i].bytes &&
+                                  offset < blocks[j].offset + blocks[j].bytes;
+                if (same_time && same_place) {
+                    offset = blocks[j].offset + blocks[j].bytes;
+                    moved = true;
+                }
+            }
+        }
+        blocks[i].offset = offset;
+        if (offset + blocks[i].bytes > total)
+            total = offset + blocks[i].bytes;
+        drafts[blocks[i].node].place = (struct place){.where = SCRATCH, .offset = offset};
+    }
+    free(blocks);
+
+    for (uint32_t p = 0; p < n_order; p++) {
+        struct draft *draft = &drafts[order[p]];
+        if (draft->place.where == NOWHERE)
+            draft->place = (struct place){.where = SCRATCH,
+                                          .offset = drafts[draft->storage].place.offset +
+                                                    draft->view_offset};
+    }
+    *scratch_bytes = total;
+    return MN_OK;
+}
+
+static struct step compute_step(const mn_graph *graph, mn_node i, const struct draft *drafts)
+{
+    const mn_graph_node *node = &graph->nodes[i];
+    struct step step = {.kind = COMPUTE, .node = *node, .count = mn_extent_count(node->extent)};
+    mn_extent along = node->in[0] == MN_NONE ? node->extent : graph->nodes[node->in[0]].extent;
+    step.rows = (size_t)along.n * along.h * along.w;
+    step.c = along.c;
+    for (int k = 0; k < MN_MAX_INPUTS; k++)
+        if (node->in[k] != MN_NONE)
+            step.in[k] = drafts[node->in[k]].place;
+    step.out = drafts[i].place;
+    return step;
+}
+
+static bool same_place(const struct place *a, const struct place *b)
+{
+    return a->where == b->where && a->slot == b->slot && a->offset == b->offset;
+}
+
+static mn_status write_steps(const mn_graph *graph, const mn_node *order, const struct draft *drafts,
+                             size_t n_outputs, const mn_plan_output *outputs, mn_plan *plan,
+                             mn_error *err)
+{
+    plan->steps = calloc(2 * (size_t)plan->begin[2] + n_outputs + 1, sizeof *plan->steps);
+    if (plan->steps == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "steps of a plan");
+
+    uint32_t n = 0, begin[3] = {0};
+    for (unsigned stage = 0; stage < 2; stage++) {
+        begin[stage] = n;
+        for (uint32_t p = plan->begin[stage]; p < plan->begin[stage + 1]; p++) {
+            const mn_graph_node *node = &graph->nodes[order[p]];
+            const struct draft *draft = &drafts[order[p]];
+            if (node->op == MN_OP_INPUT || node->op == MN_OP_VIEW)
+                continue;
+            if (node->plus != MN_NONE && !same_place(&drafts[node->plus].place, &draft->place))
+                plan->steps[n++] = (struct step){.kind = COPY,
+                                                 .count = mn_extent_count(node->extent),
+                                                 .in = {drafts[node->plus].place},
+                                                 .out = draft->place};
+            plan->steps[n++] = compute_step(graph, order[p], drafts);
+        }
+        for (size_t i = 0; i < n_outputs; i++) {
+            if (outputs[i].stage != stage)
+                continue;
+            struct place to = {SLOT_OUT, outputs[i].slot, outputs[i].offset};
+            mn_node node = outputs[i].node;
+            if (node == MN_NONE)
+                plan->steps[n++] =
+                    (struct step){.kind = CLEAR, .count = outputs[i].count, .out = to};
+            else if (!same_place(&drafts[node].place, &to))
+                plan->steps[n++] = (struct step){.kind = COPY,
+                                                 .count = outputs[i].count,
+                                                 .in = {drafts[node].place},
+                                                 .out = to};
+        }
+    }
+    begin[2] = n;
+    memcpy(plan->begin, begin, sizeof begin);
+    return MN_OK;
+}
+
+/* Running. */
+
+static void compute(const mn_kernels *k, const struct step *step, void *scratch,
+                    const mn_bindings *bindings)
+{
+    const mn_graph_node *node = &step->node;
+    const bool accumulate = node->plus != MN_NONE;
+    const size_t rows = step->rows, c = step->c, count = step->count;
+    const mn_extent image = node->image;
+    mn_real *out = out_address(&step->out, scratch, bindings);
+    const mn_real *in[MN_MAX_INPUTS];
+    for (int i = 0; i < MN_MAX_INPUTS; i++)
+        in[i] = in_address(&step->in[i], scratch, bindings);
+
+    switch (node->op) {
+    case MN_OP_ZERO:
+        memset(out, 0, count * sizeof *out);
+        break;
+    case MN_OP_GEMM: {
+        size_t m = node->extent.n;
+        k->gemm(node->trans_a, node->trans_b, m, count / m, rows * c / m, in[0], in[1], out,
+                accumulate);
+        break;
+    }
+    case MN_OP_TRANSPOSE: /* in: [9 * c_in, c_out] */
+        k->transpose(9, rows / 9, c, in[0], out);
+        break;
+    case MN_OP_CONV:
+        k->conv_forward(&node->conv, in[0], in[1], out, accumulate);
+        break;
+    case MN_OP_CONV_DATA:
+        k->conv_backward_data(&node->conv, in[0], in[1], out, accumulate);
+        break;
+    case MN_OP_CONV_WEIGHTS:
+        k->conv_backward_weights(&node->conv, in[0], in[1], out, accumulate);
+        break;
+    case MN_OP_BIAS:
+        k->bias_add(rows, c, in[0], in[1], out);
+        break;
+    case MN_OP_COLUMN_SUMS:
+        k->column_sums(rows, c, in[0], out);
+        break;
+    case MN_OP_ADD:
+        k->add(count, in[0], in[1], out);
+        break;
+    case MN_OP_SCALE:
+        k->scale(count, (mn_real)node->factor, in[0], out);
+        break;
+    case MN_OP_SCALE_ADD:
+        k->scale_add(count, (mn_real)node->factor, in[0], in[1], out);
+        break;
+    case MN_OP_RELU:
+        k->relu(count, in[0], out);
+        break;
+    case MN_OP_MASK:
+        k->mask(count, in[0], in[1], out);
+        break;
+    case MN_OP_TANH:
+        k->tanh(count, in[0], out);
+        break;
+    case MN_OP_TANH_BACKWARD:
+        k->tanh_backward(count, in[0], in[1], out);
+        break;
+    case MN_OP_TANH_CURVE:
+        k->tanh_curve(count, in[0], in[1], in[2], out);
+        break;
+    case MN_OP_BN_STATS:
+        k->bn_stats(rows, c, node->eps, in[0], out);
+        break;
+    case MN_OP_BN:
+        k->bn_forward(rows, c, node->relu, in[0], in[1], in[2], in[3], out);
+        break;
+    case MN_OP_BN_SUMS:
+        k->bn_backward_sums(rows, c, node->relu, in[0], in[1], in[2], in[3], out);
+        break;
+    case MN_OP_BN_BACKWARD:
+        k->bn_backward(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], out);
+        break;
+    case MN_OP_BN_TANGENT_SUMS:
+        k->bn_tangent_sums(rows, c, in[0], in[1], in[2], out);
+        break;
+    case MN_OP_BN_TANGENT:
+        k->bn_tangent(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7],
+                      out);
+        break;
+    case MN_OP_BN_BACKWARD_TANGENT_SUMS:
+        k->bn_backward_tangent_sums(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5],
+                                    in[6], out);
+        break;
+    case MN_OP_BN_BACKWARD_TANGENT:
+        k->bn_backward_tangent(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], in[6],
+                               in[7], in[8], in[9], in[10], out);
+        break;
+    case MN_OP_POOL_INDEX:
+        k->max_pool_index(image.n, image.h, image.w, image.c, in[0], (uint8_t *)out);
+        break;
+    case MN_OP_POOL_GATHER:
+        k->max_pool_gather(image.n, image.h, image.w, image.c, in[0], (const uint8_t *)in[1], out);
+        break;
+    case MN_OP_POOL_SCATTER:
+        k->max_pool_scatter(image.n, image.h, image.w, image.c, in[0], (const uint8_t *)in[1], out);
+        break;
+    case MN_OP_PIXEL_MEAN:
+        k->pixel_mean(image.n, (size_t)image.h * image.w, image.c, in[0], out);
+        break;
+    case MN_OP_PIXEL_SPREAD:
+        k->pixel_spread(image.n, (size_t)image.h * image.w, image.c, in[0], out);
+        break;
+    case MN_OP_SOFTMAX:
+        k->softmax(rows, c, in[0], out);
+        break;
+    case MN_OP_SOFTMAX_TANGENT:
+        k->softmax_tangent(rows, c, in[0], in[1], out);
+        break;
+    case MN_OP_CROSS_ENTROPY: {
+        double value = k->cross_entropy(rows, c, in[0], in[1]);
+        memcpy(out, &value, sizeof value);
+        break;
+    }
+    case MN_OP_SQUARED_ERROR: {
+        double value = k->squared_error(rows * c, in[0], in[1]);
+        memcpy(out, &value, sizeof value);
+        break;
+    }
+    case MN_OP_INPUT:
+    case MN_OP_VIEW:
+    case MN_N_OPS:
+        break;
+    }
+}

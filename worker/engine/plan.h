@@ -1,0 +1,41 @@
+/* plan.h: a graph laid out in memory and ready to run.
+ * Compiled once: the operations that the outputs need, in order; every array at a fixed place of one scratch
+ * block, sharing space with those whose life does not overlap. A run allocates nothing, and the size of the block is
+ * known beforehand. A plan is read-only and shared by threads; each has its own scratch.
+ *
+ * A plan may have two stages: stage 1 goes on from what stage 0 left in scratch (a Hessian-vector product from the
+ * gradient's activations), and may be run once after each run of stage 0. */
+#pragma once
+
+#include "common/error.h"
+#include "worker/engine/graph.h"
+#include <stddef.h>
+
+typedef struct mn_plan mn_plan;
+
+typedef struct mn_plan_output {
+    mn_node node; /* MN_NONE: `count` zeros */
+    mn_slot slot;
+    size_t offset, count;
+    unsigned stage; /* after which it is there: 0 or 1 */
+} mn_plan_output;
+
+/* Addresses of the slots of one run. What the plan does not use may be NULL. */
+typedef struct mn_bindings {
+    const mn_real *in[MN_N_SLOTS];
+    mn_real *out[MN_N_SLOTS];
+} mn_bindings;
+
+/* `loss`: a loss node whose value is wanted after stage 0, or MN_NONE. */
+mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
+                      const mn_plan_output *outputs, const mn_kernels *kernels, mn_plan **out,
+                      mn_error *err);
+void mn_plan_destroy(mn_plan **plan);
+
+size_t mn_plan_scratch_bytes(const mn_plan *plan);
+
+/* scratch: 64-byte aligned, mn_plan_scratch_bytes. */
+void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings);
+
+/* The value of the loss node after stage 0. */
+double mn_plan_loss(const mn_plan *plan, const void *scratch);
