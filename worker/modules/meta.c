@@ -13,9 +13,15 @@ struct mn_meta {
     size_t adapted_offset, adapted_size; /* elements */
     mn_plan *support;    /* stage 0: loss and gradient of the adapted tensors; stage 1: H v of all */
     mn_plan *query;      /* loss and output; with its gradient if differentiate */
-    /* Scratch: bytes from its start. */
-    size_t at_support, at_query, at_phi, at_gradient, at_direction, at_product, scratch_bytes;
+    /* Scratch: bytes from its start. A region holds one step's support gradient and the activations behind it; the
+     * walk back computes those of the first steps again, if they were too large to keep. */
+    uint32_t n_regions;
+    size_t support_bytes, region_bytes;
+    size_t at_query, at_phi, at_direction, at_product, scratch_bytes;
 };
+
+/* Regions for more than one step are kept while they all fit here: a part of the second-level cache. */
+#define MAX_KEPT_BYTES ((size_t)512 * 1024)
 
 static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool differentiate,
                          mn_plan **out, mn_error *err);
@@ -88,24 +94,35 @@ static mn_real *phi_of(const mn_meta *meta, const void *scratch, uint32_t k)
     return at(scratch, meta->at_phi) + (meta->walks_back ? k * meta->size : 0);
 }
 
-/* Loss and gradient of the support set at phi; the activations stay in scratch for the product. */
-static double support_gradient(const mn_meta *meta, void *scratch, const mn_meta_data *data,
+/* The region of inner step k: the last n_regions steps have one each, all before share the first. */
+static void *region_of(const mn_meta *meta, const void *scratch, uint32_t k)
+{
+    uint32_t shared = meta->rule.steps - meta->n_regions; /* wraps for 0 steps, where k is 0 as well */
+    return at(scratch, (k <= shared ? 0 : k - shared) * meta->region_bytes);
+}
+
+static mn_real *gradient_of(const mn_meta *meta, const void *region)
+{
+    return at(region, meta->support_bytes);
+}
+
+/* Loss and gradient of the support set at phi; the activations stay in the region for the product. */
+static double support_gradient(const mn_meta *meta, void *region, const mn_meta_data *data,
                                const mn_real *phi)
 {
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = phi,
                                    [MN_SLOT_X] = data->support_x,
                                    [MN_SLOT_Y] = data->support_y},
-                            .out = {[MN_SLOT_GRADIENT] = at(scratch, meta->at_gradient)}};
-    mn_plan_run(meta->support, 0, at(scratch, meta->at_support), &bindings);
-    return mn_plan_loss(meta->support, at(scratch, meta->at_support));
+                            .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, region)}};
+    mn_plan_run(meta->support, 0, region, &bindings);
+    return mn_plan_loss(meta->support, region);
 }
 
 /* to = from - alpha .* gradient, where tensors adapt. */
-static void inner_step(const mn_meta *meta, const void *scratch, const mn_real *theta,
+static void inner_step(const mn_meta *meta, const mn_real *theta, const mn_real *gradient,
                        const mn_real *from, mn_real *to)
 {
     size_t offset = meta->adapted_offset, n = meta->adapted_size;
-    const mn_real *gradient = at(scratch, meta->at_gradient) + offset;
     if (to != from)
         memcpy(to, from, offset * sizeof *to);
     if (meta->rule.kind == MN_META_META_SGD) {
@@ -113,7 +130,7 @@ static void inner_step(const mn_meta *meta, const void *scratch, const mn_real *
         for (size_t i = 0; i < n; i++)
             to[i] = from[i] - alpha[i] * gradient[i];
     } else {
-        meta->kernels->scale_add(n, (mn_real)-meta->rule.inner_lr, gradient, from + offset,
+        meta->kernels->scale_add(n, (mn_real)-meta->rule.inner_lr, gradient + offset, from + offset,
                                  to + offset);
     }
 }
@@ -138,14 +155,14 @@ mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_rea
     if (rates_gradient != NULL)
         memset(rates_gradient, 0, meta->size * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
-        double loss = support_gradient(meta, scratch, data, phi);
+        void *region = region_of(meta, scratch, k);
+        double loss = support_gradient(meta, region, data, phi);
         if (k == 0)
             losses.support_before = loss;
         if (rates_gradient != NULL && !meta->walks_back) /* first order: lam stays the same */
-            meta->kernels->add(meta->size, at(scratch, meta->at_gradient), rates_gradient,
-                               rates_gradient);
+            meta->kernels->add(meta->size, gradient_of(meta, region), rates_gradient, rates_gradient);
         mn_real *next = phi_of(meta, scratch, k);
-        inner_step(meta, scratch, theta, phi, next);
+        inner_step(meta, theta, gradient_of(meta, region), phi, next);
         phi = next;
     }
     if (steps == 0)
@@ -167,18 +184,18 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                       const mn_meta_data *data, mn_real *lam, mn_real *rates_gradient)
 {
     mn_real *direction = at(scratch, meta->at_direction), *product = at(scratch, meta->at_product);
-    const mn_real *support_gradient_at = at(scratch, meta->at_gradient);
     for (uint32_t k = meta->rule.steps; k-- > 0;) {
         const mn_real *phi = k == 0 ? theta : phi_of(meta, scratch, k - 1);
-        if (k + 1 < meta->rule.steps) /* the last step's activations are still there */
-            (void)support_gradient(meta, scratch, data, phi);
+        void *region = region_of(meta, scratch, k);
+        if (k + meta->n_regions < meta->rule.steps)
+            (void)support_gradient(meta, region, data, phi);
 
         mn_real rate = (mn_real)meta->rule.inner_lr;
         const mn_real *along = lam;
         if (rates_gradient != NULL) {
-            const mn_real *alpha = theta + meta->size;
+            const mn_real *alpha = theta + meta->size, *gradient = gradient_of(meta, region);
             for (size_t i = 0; i < meta->size; i++) {
-                rates_gradient[i] -= lam[i] * support_gradient_at[i];
+                rates_gradient[i] -= lam[i] * gradient[i];
                 direction[i] = alpha[i] * lam[i];
             }
             rate = 1;
@@ -188,9 +205,9 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                                        [MN_SLOT_DIRECTION] = along,
                                        [MN_SLOT_X] = data->support_x,
                                        [MN_SLOT_Y] = data->support_y},
-                                .out = {[MN_SLOT_GRADIENT] = at(scratch, meta->at_gradient),
+                                .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, region),
                                         [MN_SLOT_PRODUCT] = product}};
-        mn_plan_run(meta->support, 1, at(scratch, meta->at_support), &bindings);
+        mn_plan_run(meta->support, 1, region, &bindings);
         meta->kernels->scale_add(meta->size, -rate, product, lam, lam);
     }
 }
@@ -204,7 +221,7 @@ double mn_meta_step(const mn_meta *meta, void *scratch, const mn_real *theta, co
 {
     mn_real *phi = phi_of(meta, scratch, 0);
     double loss = support_gradient(meta, scratch, data, phi);
-    inner_step(meta, scratch, theta, phi, phi);
+    inner_step(meta, theta, gradient_of(meta, scratch), phi, phi);
     return loss;
 }
 
@@ -220,7 +237,8 @@ double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *d
     double loss = support_gradient(meta, scratch, data, phi_of(meta, scratch, 0));
     if (gradient != NULL) {
         memset(gradient, 0, meta->adapted_offset * sizeof *gradient);
-        memcpy(gradient + meta->adapted_offset, at(scratch, meta->at_gradient) + meta->adapted_offset,
+        memcpy(gradient + meta->adapted_offset,
+               gradient_of(meta, scratch) + meta->adapted_offset,
                meta->adapted_size * sizeof *gradient);
     }
     return loss;
@@ -287,30 +305,37 @@ static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool 
     return status;
 }
 
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
 static size_t take(size_t *bytes, size_t n)
 {
     size_t offset = *bytes;
-    *bytes += (n + 63) / 64 * 64;
+    *bytes += rounded(n);
     return offset;
 }
 
-/* The query plan may write over the support plan's scratch unless the walk back still needs it. */
+/* The query plan may write over the support plan's activations unless the walk back still needs them. */
 static void lay_out_scratch(mn_meta *meta, bool differentiate)
 {
     size_t vector = meta->size * sizeof(mn_real), bytes = 0;
-    size_t support = mn_plan_scratch_bytes(meta->support);
     size_t query = mn_plan_scratch_bytes(meta->query);
-    if (meta->walks_back) {
-        meta->at_support = take(&bytes, support);
-        meta->at_query = take(&bytes, query);
-    } else {
-        meta->at_support = meta->at_query = take(&bytes, support > query ? support : query);
-    }
-    size_t n_phi = meta->walks_back ? meta->rule.steps : 1;
-    meta->at_phi = take(&bytes, n_phi * vector);
-    meta->at_gradient = take(&bytes, vector);
-    meta->at_direction =
-        meta->rule.kind == MN_META_META_SGD && meta->walks_back ? take(&bytes, vector) : 0;
+    meta->support_bytes = mn_plan_scratch_bytes(meta->support);
+    if (!meta->walks_back && query > meta->support_bytes)
+        meta->support_bytes = query;
+    meta->region_bytes = meta->support_bytes + rounded(vector);
+    meta->n_regions = 1;
+    if (meta->walks_back)
+        while (meta->n_regions < meta->rule.steps &&
+               (meta->n_regions + 1) * meta->region_bytes <= MAX_KEPT_BYTES)
+            meta->n_regions++;
+    (void)take(&bytes, meta->n_regions * meta->region_bytes);
+    meta->at_query = meta->walks_back ? take(&bytes, query) : 0;
+    meta->at_phi = take(&bytes, (meta->walks_back ? meta->rule.steps : 1) * vector);
+    bool has_direction = meta->rule.kind == MN_META_META_SGD && meta->walks_back;
+    meta->at_direction = has_direction ? take(&bytes, vector) : 0;
     meta->at_product = differentiate ? take(&bytes, vector) : 0;
     meta->scratch_bytes = bytes;
 }
