@@ -1,5 +1,6 @@
-/* digest.h: fingerprints. SHA-256 (libsodium) where a person or an untrusted file meets a value, XXH3 (xxHash)
- * where only accidents are to be found: frames on the wire, equal theta on all ranks. */
+/* digest.h: fingerprints. SHA-256 (libsodium) where a person or an untrusted file meets a value,
+ * XXH3 (xxHash) where only accidents are to be found: frames on the wire, equal theta on all ranks.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* exact_sum.h: sums of float32 vectors that do not depend on order, grouping or rank count.
- * A float is turned once into two 47-bit digits, x = high*2^-23 + low*2^-70, kept in two int64; from then
- * on all addition is integer addition (also MPI_INT64_T with MPI_SUM). Up to 2^15 vectors may be added.
- * Bits below 2^-71 are rounded away; |x| must stay below 2^24. -0 becomes +0.
- * Needs round-to-nearest and -ffp-contract=off.
- * Layout of a sum of n elements: int64_t sum[2*n], the n high digits first, then the n low digits. */
+ * A float is turned once into two 47-bit digits, x = high*2^-23 + low*2^-70, kept in two int64;
+ * from then on all addition is integer addition (also MPI_INT64_T with MPI_SUM). Up to 2^15 vectors
+ * may be added. Bits below 2^-71 are rounded away; |x| must stay below 2^24. -0 becomes +0. Needs
+ * round-to-nearest and -ffp-contract=off. Layout of a sum of n elements: int64_t sum[2*n], the n
+ * high digits first, then the n low digits. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,13 +19,19 @@ bool mn_exact_accepts(size_t n, const float *x);
 /* sum += x. The caller has asked mn_exact_accepts. */
 void mn_exact_add(size_t n, const float *x, int64_t *sum);
 
-/* sum[i] += other[i] for the 2*n digits. Wraps around on overflow instead of undefined behaviour. */
+/* The same for a part of a longer sum: n elements with their high digits and their low digits
+ * apart. */
+void mn_exact_add_part(size_t n, const float *x, int64_t *high, int64_t *low);
+
+/* sum[i] += other[i] for the 2*n digits. Wraps around on overflow instead of undefined behaviour.
+ */
 void mn_exact_merge(size_t n_digits, const int64_t *other, int64_t *sum);
 
 /* Could these digits be a sum of at most n_terms accepted vectors? For sums from a peer. */
 bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms);
 
-/* The value of element i of a sum of n: carries normalised first, so that equal sums give equal bits. */
+/* The value of element i of a sum of n: carries normalised first, so that equal sums give equal
+ * bits. */
 double mn_exact_value(size_t n, const int64_t *sum, size_t i);
 
 /* out[i] = (float)(value(i) / divisor), divisor > 0. */

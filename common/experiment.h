@@ -1,20 +1,14 @@
-/* experiment.h: all that a run is told, as plain fields. Made by the options table in experiment.c, which is
- * the only place that knows names, defaults, ranges and help; read-only afterwards. */
+/* experiment.h: all that a run is told, as plain fields. Made by the options table in experiment.c,
+ * which is the only place that knows names, defaults, ranges and help; read-only afterwards. */
 #pragma once
 
 #include "common/digest.h"
 #include "common/error.h"
+#include "common/options.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#define MN_MAX_LIST 16
-
-typedef struct mn_uint_list {
-    uint32_t n;
-    uint32_t at[MN_MAX_LIST];
-} mn_uint_list;
 
 typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
 typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
@@ -39,13 +33,14 @@ typedef struct mn_experiment {
     uint64_t seed;
     struct {
         mn_task_kind kind;
-        char data[256];              /* images: name of a packed file, found on the data path */
-        uint32_t way, shot, query;   /* classes; support and query items per class (sinusoid: points) */
-        uint32_t image_size;         /* images, glyphs: pixels a side */
-        bool rotations;              /* images: turned by 90, 180, 270 degrees as new classes */
-        mn_sampling sampling;        /* images: classes of a task from anywhere or from one group */
-        double amplitude[2];         /* sinusoid: low and high */
-        double phase[2];             /* radians */
+        char data[256];       /* images: name of a packed file, found on the data path */
+        uint32_t way;         /* classes */
+        uint32_t shot, query; /* support and query items per class (sinusoid: points) */
+        uint32_t image_size;  /* images, glyphs: pixels a side */
+        bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
+        mn_sampling sampling; /* images: classes of a task from anywhere or from one group */
+        double amplitude[2];  /* sinusoid: low and high */
+        double phase[2];      /* radians */
         double x_range[2];
     } tasks;
     struct {
@@ -84,24 +79,24 @@ typedef struct mn_experiment {
         mn_nonfinite nonfinite; /* a task whose loss or gradient is not finite */
     } outer;
     struct {
-        uint32_t tasks;          /* test tasks */
+        uint32_t tasks;           /* test tasks */
         mn_uint_list inner_steps; /* after which steps to measure; empty: meta.inner_steps alone */
-        uint32_t shot, query;    /* 0: as in tasks */
-        uint32_t every;          /* validate each so many meta-steps; 0: never */
+        uint32_t shot, query;     /* 0: as in tasks */
+        uint32_t every;           /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
         bool keep_best; /* test with the theta that was best on validation */
     } evaluate;
     struct {
-        int32_t threads;     /* local worker threads a rank; -1: as many as the rank's cores */
-        char listen[256];    /* "tcp://127.0.0.1:*"; empty: no remote workers */
-        bool insecure;       /* allow to listen beyond loopback without keys */
+        int32_t threads;  /* local worker threads a rank; -1: as many as the rank's cores */
+        char listen[256]; /* "tcp://127.0.0.1:*"; empty: no remote workers */
+        bool insecure;    /* allow to listen beyond loopback without keys */
         uint32_t heartbeat_ms;
-        uint32_t silence_ms;    /* without a sign of life for so long: gone */
+        uint32_t silence_ms;     /* without a sign of life for so long: gone */
         uint32_t lease_floor_ms; /* no lease runs out before */
         bool any_numeric_class;
     } pool;
     struct {
-        char data_path[512]; /* folders to look for data files in, ':' between */
+        char data_path[512];       /* folders to look for data files in, ':' between */
         uint32_t checkpoint_every; /* meta-steps */
         uint32_t keep;             /* checkpoints kept */
         uint32_t log_every;        /* seconds between log lines when there is no terminal */
@@ -109,16 +104,19 @@ typedef struct mn_experiment {
     } run;
 } mn_experiment;
 
-/* Defaults, as if an empty file had been read. */
+/* Defaults, as if an empty file had been read. run.data_path is the environment's MNEMO_DATA if
+ * that is set. */
 void mn_experiment_init(mn_experiment *experiment);
 
-/* Read a YAML file over the present values. Errors name file:line, key, value, what was expected and the
- * nearest valid name; unknown keys are errors. */
+/* Read a YAML file over the present values. Errors name file:line, key, value, what was expected
+ * and the nearest valid name; unknown keys are errors, and then *experiment is as before. A file
+ * that gives tasks.kind and leaves out other keys gets the defaults that suit this kind (see
+ * mn_experiment_help). A file that gives no name gets its own, without folder and ".yaml". */
 mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_error *err);
 
-/* The same from memory; `source` stands for the file's name in errors. For text from a coordinator. */
-mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
-                              mn_error *err);
+/* The same from memory, e.g. from a coordinator; `source` stands for the file's name in errors. */
+mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text,
+                              size_t n, mn_error *err);
 
 /* One override "a.b=value". */
 mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, mn_error *err);
@@ -134,9 +132,12 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
 /* Print the options table for --help. */
 void mn_experiment_help(FILE *out);
 
-/* Digest of all options that decide theta (seed, tasks, model, meta, outer less outer.steps unless
- * a schedule depends on it). Two runs with equal digests and data give equal bits. */
+/* Digest of all options that decide theta (seed, tasks less tasks.data, model, meta, outer less
+ * outer.steps unless a schedule depends on it). Two runs with equal digests and data give equal
+ * bits. The data itself has a digest of its own, so its name does not matter. */
 mn_digest mn_experiment_digest(const mn_experiment *experiment);
 
-/* May a run begun as `old` go on as `now`? MN_ERR_CONFIG names the first key that must not differ. */
-mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now, mn_error *err);
+/* May a run begun as `old` go on as `now`? MN_ERR_CONFIG names the first key that must not
+ * differ. */
+mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now,
+                                   mn_error *err);

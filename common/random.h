@@ -15,6 +15,7 @@ typedef enum mn_purpose {
     MN_RANDOM_TASK_TEST = 4,
     MN_RANDOM_GLYPH = 5, /* the strokes of one procedurally drawn class; index: class */
     MN_RANDOM_SELF_TEST = 6,
+    MN_RANDOM_SPLIT = 7, /* which classes of an imported folder are for validation and test */
 } mn_purpose;
 
 typedef struct mn_random {
@@ -37,11 +38,12 @@ double mn_random_uniform(mn_random *random, double low, double high);
 /* Uniform in 0 .. n-1 without bias, n > 0. */
 uint32_t mn_random_below(mn_random *random, uint32_t n);
 
-/* Standard normal (Box-Muller; both values of a pair are not kept: two uniforms a call). */
+/* Standard normal (Box-Muller; both values of a pair are not kept: two uniforms a call). The same
+ * bits on every machine: no log or cos of a C library is asked. */
 double mn_random_normal(mn_random *random);
 
-/* k distinct numbers of 0 .. n-1 in random order, k <= n, written to chosen[k] (Floyd's or a partial
- * Fisher-Yates: memory O(k)). */
+/* k distinct numbers of 0 .. n-1 in random order, k <= n, written to chosen[k], with no memory
+ * beside it. */
 void mn_random_choose(mn_random *random, uint32_t n, uint32_t k, uint32_t *chosen);
 
 /* Shuffle list[n] in place (Fisher-Yates). */

@@ -1,0 +1,148 @@
+#include "common/exact_sum.h"
+
+#include <assert.h>
+#include <float.h>
+#include <string.h>
+
+static_assert(FLT_EVAL_METHOD == 0, "double is computed as double (no x87)");
+
+/* Adding 1.5*2^52 to a double of less than 2^51 rounds it to the nearest integer, and leaves that
+ * integer in the low bits of the sum: rounding and conversion in one addition, on any vector unit.
+ * The products are by powers of two and so exact, with or without fused multiply-add. */
+#define MAGIC 0x1.8p52
+#define MAGIC_BITS UINT64_C(0x4338000000000000)
+
+/* The loops are plain C; GCC compiles each for two instruction sets and the loader takes the better
+ * (a third, AVX-512, gained nothing: memory sets the pace). They hold operations with one right
+ * result only, so that both give the same bits. Sanitizers cannot be had with it: the loader
+ * chooses before they are started. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) &&       \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define VECTOR_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define VECTOR_CLONES
+#endif
+
+enum { MEAN_BLOCK = 1024 };
+
+static uint64_t bits_of(double x);
+static double integer_as_double(uint64_t integer);
+static double value_of(int64_t high, int64_t low);
+static bool mean_of_moderate(size_t n, const int64_t *high, const int64_t *low, double divisor,
+                             float *out);
+
+/* Compares the bits without the sign: they are ordered like the numbers, Inf and NaN above all. */
+VECTOR_CLONES
+bool mn_exact_accepts(size_t n, const float *x)
+{
+    int32_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        int32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= INT32_MAX;
+        largest = bits > largest ? bits : largest;
+    }
+    return largest < 0x4b800000; /* 2^24 */
+}
+
+void mn_exact_add(size_t n, const float *x, int64_t *sum)
+{
+    mn_exact_add_part(n, x, sum, sum + n);
+}
+
+VECTOR_CLONES
+void mn_exact_add_part(size_t n, const float *restrict x, int64_t *high_digits, int64_t *low_digits)
+{
+    uint64_t *restrict high = (uint64_t *)high_digits, *restrict low = (uint64_t *)low_digits;
+    for (size_t i = 0; i < n; i++) {
+        double scaled = (double)x[i] * 0x1p23;
+        double rounded = scaled + MAGIC;
+        double rest = scaled - (rounded - MAGIC); /* exact, |rest| <= 1/2 */
+        high[i] += bits_of(rounded) - MAGIC_BITS;
+        low[i] += bits_of(rest * 0x1p47 + MAGIC) - MAGIC_BITS;
+    }
+}
+
+VECTOR_CLONES
+void mn_exact_merge(size_t n_digits, const int64_t *other, int64_t *sum)
+{
+    for (size_t i = 0; i < n_digits; i++)
+        sum[i] = (int64_t)((uint64_t)sum[i] + (uint64_t)other[i]);
+}
+
+/* The largest float32 below 2^24 is 2^24 - 1; it makes a high digit of (2^24 - 1) * 2^23. A low
+ * digit is at most one half of 2^47. */
+VECTOR_CLONES
+bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms)
+{
+    uint64_t terms = n_terms < MN_EXACT_MAX_TERMS ? n_terms : MN_EXACT_MAX_TERMS;
+    uint64_t high_limit = terms * UINT64_C(0xffffff) << 23, low_limit = terms << 46;
+    uint64_t n_refused = 0;
+    for (size_t i = 0; i < n; i++) {
+        n_refused += (uint64_t)sum[i] + high_limit > 2 * high_limit;
+        n_refused += (uint64_t)sum[n + i] + low_limit > 2 * low_limit;
+    }
+    return n_refused == 0;
+}
+
+double mn_exact_value(size_t n, const int64_t *sum, size_t i)
+{
+    return value_of(sum[i], sum[n + i]);
+}
+
+void mn_exact_mean(size_t n, const int64_t *sum, double divisor, float *out)
+{
+    for (size_t begin = 0; begin < n; begin += MEAN_BLOCK) {
+        size_t size = n - begin < MEAN_BLOCK ? n - begin : MEAN_BLOCK;
+        const int64_t *high = sum + begin, *low = sum + n + begin;
+        if (mean_of_moderate(size, high, low, divisor, out + begin))
+            continue;
+        for (size_t i = 0; i < size; i++)
+            out[begin + i] = (float)(value_of(high[i], low[i]) / divisor);
+    }
+}
+
+/* The integer high*2^47 + low does not depend on how the digits share it; it is rounded once, to
+ * double, and then scaled, which is exact. */
+static double value_of(int64_t high, int64_t low)
+{
+    return (double)((__int128)high * ((__int128)1 << 47) + low) * 0x1p-70;
+}
+
+/* The same bits as value_of(), faster, if every |high| < 2^50 and |low| < 2^62; false if not.
+ * Carries are moved from low to high until -2^46 <= low < 2^46; then both digits are exact as
+ * doubles, and so is all but the one addition that joins them. */
+VECTOR_CLONES
+static bool mean_of_moderate(size_t n, const int64_t *high, const int64_t *low, double divisor,
+                             float *restrict out)
+{
+    uint64_t n_large = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t h = (uint64_t)high[i], l = (uint64_t)low[i];
+        n_large += h + (UINT64_C(1) << 50) >= UINT64_C(1) << 51;
+        n_large += l + (UINT64_C(1) << 62) >= UINT64_C(1) << 63;
+
+        uint64_t biased = l + (UINT64_C(1) << 62) + (UINT64_C(1) << 46); /* not negative */
+        uint64_t carry = (biased >> 47) - (UINT64_C(1) << 15);
+        double value =
+            integer_as_double(h + carry) * 0x1p-23 + integer_as_double(l - (carry << 47)) * 0x1p-70;
+        out[i] = (float)(value / divisor);
+    }
+    return n_large == 0;
+}
+
+static inline uint64_t bits_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* A two's complement integer of magnitude below 2^51, exactly. */
+static inline double integer_as_double(uint64_t integer)
+{
+    uint64_t bits = integer + MAGIC_BITS;
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x - MAGIC;
+}

@@ -1,0 +1,516 @@
+#include "common/experiment.h"
+
+#include "common/file.h"
+#include "common/yaml_reader.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TASK_NUMBERS (64u << 20) /* float32 pixels of one task: 256 MiB */
+#define N_ROWS (sizeof rows / sizeof *rows)
+
+/* A row's key is the field's name. */
+#define KEY(type, field, ...)                                                                      \
+    {                                                                                              \
+#field, MN_OPTION_##type, offsetof(mn_experiment, field),                                  \
+            sizeof(((mn_experiment *)0)->field), __VA_ARGS__                                       \
+    }
+#define THETA true, NULL
+#define OTHER false, NULL
+#define THETA_FROM(...)                                                                            \
+    true, (const char *const[])                                                                    \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define OTHER_FROM(...)                                                                            \
+    false, (const char *const[])                                                                   \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+/* clang-format off */
+static const mn_option rows[] = {
+    /*  type    field                  default         min    max      unit            help */
+    KEY(NAME,   name,                  "experiment",   1,     0,       "",
+        "name of the experiment, also of its run folders; default: the file's name", OTHER),
+    KEY(U64,    seed,                  "1",            0,     MN_OPTION_WHOLE, "",
+        "the one number that all randomness comes from", THETA),
+
+    KEY(CHOICE, tasks.kind,            "sinusoid",     0,     0,       "",
+        "what a task is made of", THETA_FROM("sinusoid", "images", "glyphs")),
+    KEY(NAME,   tasks.data,            "",             0,     0,       "",
+        "images: name of the packed file, found on run.data_path", OTHER),
+    KEY(U32,    tasks.way,             "5",            1,     64,      "classes",
+        "images, glyphs: classes of a task", THETA),
+    KEY(U32,    tasks.shot,            "1",            1,     1000,    "items",
+        "support items a class; sinusoid: support points", THETA),
+    KEY(U32,    tasks.query,           "1",            1,     1000,    "items",
+        "query items a class; sinusoid: query points", THETA),
+    KEY(U32,    tasks.image_size,      "28",           4,     256,     "pixels",
+        "images, glyphs: height and width", THETA),
+    KEY(BOOL,   tasks.rotations,       "true",         0,     0,       "",
+        "images: turned by 90, 180 and 270 degrees as new classes", THETA),
+    KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
+        "images: classes of a task from anywhere, or all from one group, as an alphabet",
+        THETA_FROM("random", "group")),
+    KEY(PAIR,   tasks.amplitude,       "0.1, 5",       -1e6,  1e6,     "",
+        "sinusoid: amplitude is drawn from here", THETA),
+    KEY(PAIR,   tasks.phase,           "0, 3.141592653589793", -1e6, 1e6, "radians",
+        "sinusoid: phase is drawn from here", THETA),
+    KEY(PAIR,   tasks.x_range,         "-5, 5",        -1e6,  1e6,     "",
+        "sinusoid: x is drawn from here", THETA),
+
+    KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
+        "the input module", THETA_FROM("mlp", "conv4")),
+    KEY(LIST,   model.hidden,          "40, 40",       1,     4096,    "units",
+        "mlp: widths of the hidden layers", THETA),
+    KEY(U32,    model.filters,         "64",           1,     1024,    "channels",
+        "conv4: channels of each block", THETA),
+    KEY(U32,    model.blocks,          "4",            1,     8,       "",
+        "conv4: blocks of 3x3 convolution, batch norm, ReLU and halving", THETA),
+    KEY(CHOICE, model.downsampling,    "stride",       0,     0,       "",
+        "conv4: how a block halves the image", THETA_FROM("stride", "max-pool")),
+    KEY(CHOICE, model.readout,         "mean",         0,     0,       "",
+        "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten")),
+    KEY(CHOICE, model.activation,      "relu",         0,     0,       "",
+        "mlp: activation", THETA_FROM("relu", "tanh")),
+    KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
+        "mlp: batch norm after each hidden layer; conv4 always has it", THETA),
+    KEY(REAL,   model.batch_norm_eps,  "0.00001",      1e-12, 1,       "",
+        "added to the variance", THETA),
+    KEY(CHOICE, model.init,            "glorot",       0,     0,       "",
+        "how weights begin", THETA_FROM("glorot", "he", "truncated-normal")),
+
+    KEY(CHOICE, meta.kind,             "maml",         0,     0,       "",
+        "how a task is learned", THETA_FROM("maml", "anil", "meta-sgd", "reptile")),
+    KEY(U32,    meta.order,            "2",            1,     2,       "",
+        "2: differentiate through the inner loop; 1: first order (FOMAML)", THETA),
+    KEY(U32,    meta.inner_steps,      "1",            0,     1000,    "steps",
+        "steps of adaptation", THETA),
+    KEY(REAL,   meta.inner_lr,         "0.01",         0,     100,     "",
+        "rate of adaptation, for a loss that is the mean over items", THETA),
+
+    KEY(U64,    outer.steps,           "1000",         0,     1e9,     "meta-steps",
+        "length of training", THETA),
+    KEY(U32,    outer.batch,           "32",           1,     32768,   "tasks",
+        "tasks of one meta-step", THETA),
+    KEY(CHOICE, outer.optimiser,       "adam",         0,     0,       "",
+        "outer optimiser", THETA_FROM("sgd", "adam", "adamw")),
+    KEY(REAL,   outer.lr,              "0.001",        0,     100,     "",
+        "outer learning rate", THETA),
+    KEY(REAL,   outer.momentum,        "0",            0,     0.999999, "",
+        "sgd: momentum", THETA),
+    KEY(REAL,   outer.beta1,           "0.9",          0,     0.999999, "",
+        "adam, adamw: decay of the mean", THETA),
+    KEY(REAL,   outer.beta2,           "0.999",        0,     0.999999, "",
+        "adam, adamw: decay of the mean square", THETA),
+    KEY(REAL,   outer.eps,             "0.00000001",   1e-16, 1,       "",
+        "adam, adamw: added to the root mean square", THETA),
+    KEY(REAL,   outer.weight_decay,    "0",            0,     10,      "",
+        "adamw: decoupled; sgd, adam: added to the gradient", THETA),
+    KEY(REAL,   outer.clip_norm,       "0",            0,     1e9,     "",
+        "longest meta-gradient (2-norm); 0: no limit", THETA),
+    KEY(REAL,   outer.clip_value,      "0",            0,     1e9,     "",
+        "largest element of the meta-gradient; 0: no limit", THETA),
+    KEY(CHOICE, outer.schedule,        "constant",     0,     0,       "",
+        "how the rate goes over the meta-steps", THETA_FROM("constant", "cosine", "step")),
+    KEY(REAL,   outer.lr_min,          "0",            0,     100,     "",
+        "cosine: rate at the last meta-step", THETA),
+    KEY(U64,    outer.lr_step_every,   "1000",         1,     1e9,     "meta-steps",
+        "step: how often outer.lr_factor is applied", THETA),
+    KEY(REAL,   outer.lr_factor,       "0.5",          0,     10,      "",
+        "step: factor of the rate", THETA),
+    KEY(CHOICE, outer.nonfinite,       "skip",         0,     0,       "",
+        "a task whose loss or gradient is not finite", THETA_FROM("skip", "abort")),
+
+    KEY(U32,    evaluate.tasks,        "600",          1,     32768,   "tasks",
+        "test tasks", OTHER),
+    KEY(LIST,   evaluate.inner_steps,  "",             0,     1000,    "steps",
+        "measure after these steps of adaptation; empty: after meta.inner_steps", OTHER),
+    KEY(U32,    evaluate.shot,         "0",            0,     1000,    "items",
+        "as tasks.shot, for validation and test; 0: the same", OTHER),
+    KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
+        "as tasks.query, for validation and test; 0: the same", OTHER),
+    KEY(U32,    evaluate.every,        "0",            0,     1e9,     "meta-steps",
+        "how often to validate; 0: never", OTHER),
+    KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
+        "validation tasks", OTHER),
+    KEY(BOOL,   evaluate.keep_best,    "false",        0,     0,       "",
+        "test with the parameters that were best on validation", OTHER),
+
+    KEY(I32,    pool.threads,          "-1",           -1,    1024,    "threads",
+        "local worker threads of a rank; -1: as many as its cores", OTHER),
+    KEY(TEXT,   pool.listen,           "tcp://127.0.0.1:*", 0, 0,      "",
+        "where remote workers may come; empty: nowhere", OTHER),
+    KEY(BOOL,   pool.insecure,         "false",        0,     0,       "",
+        "listen beyond this machine without keys", OTHER),
+    KEY(U32,    pool.heartbeat_ms,     "1000",         10,    600000,  "milliseconds",
+        "how often a worker shows that it lives", OTHER),
+    KEY(U32,    pool.silence_ms,       "5000",         20,    3600000, "milliseconds",
+        "a worker not heard of for so long is gone", OTHER),
+    KEY(U32,    pool.lease_floor_ms,   "2000",         1,     3600000, "milliseconds",
+        "no lease runs out before", OTHER),
+    KEY(BOOL,   pool.any_numeric_class, "false",       0,     0,       "",
+        "accept workers whose arithmetic gives other bits", OTHER),
+
+    KEY(TEXT,   run.data_path,         "data:../shared/data", 0, 0,    "",
+        "folders to look for data files in, ':' between; default: MNEMO_DATA if set", OTHER),
+    KEY(U32,    run.checkpoint_every,  "500",          1,     1e9,     "meta-steps",
+        "how often a checkpoint is written", OTHER),
+    KEY(U32,    run.keep,              "3",            1,     1000,    "checkpoints",
+        "how many are kept", OTHER),
+    KEY(U32,    run.log_every,         "10",           1,     86400,   "seconds",
+        "time between log lines when there is no terminal", OTHER),
+    KEY(BOOL,   run.pictures,          "true",         0,     0,       "",
+        "draw the learning curve and an adapted task", OTHER),
+};
+/* clang-format on */
+
+static const mn_option_table table = {rows, N_ROWS};
+
+/* What a file gets that says which tasks it wants and leaves the rest to us: the settings of Finn,
+ * Abbeel, Levine 2017 (arXiv:1703.03400) for sinusoids, and for 5-way images. */
+static const struct suit {
+    bool images; /* images and glyphs; else sinusoid */
+    const char *key, *text;
+} suits[] = {
+    {false, "tasks.shot", "10"},
+    {false, "tasks.query", "10"},
+    {false, "meta.inner_steps", "5"},
+    {false, "outer.batch", "25"},
+    {true, "model.input", "conv4"},
+    {true, "meta.inner_lr", "0.4"},
+    {true, "evaluate.inner_steps", "0, 1, 3"},
+};
+
+typedef mn_status rule(const mn_experiment *e, mn_error *err);
+static rule check_images, check_sinusoid, check_model, check_outer, check_evaluate, check_pool,
+    check_environment;
+
+static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
+                       bool *named, mn_error *err);
+static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPTIONS]);
+static size_t row_of(const char *key);
+static void name_after(const char *path, char name[64]);
+static bool decides(const mn_option *option, const mn_experiment *experiment);
+
+void mn_experiment_init(mn_experiment *experiment)
+{
+    memset(experiment, 0, sizeof *experiment);
+    mn_options_default(&table, experiment);
+    const char *data = getenv("MNEMO_DATA");
+    if (data != NULL && data[0] != '\0') /* an unusable one is told by mn_experiment_check */
+        (void)mn_option_set(&rows[row_of("run.data_path")], data, experiment, NULL);
+}
+
+mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_error *err)
+{
+    char *text = NULL;
+    size_t n = 0;
+    bool named = false;
+    mn_status status = mn_file_read(path, MN_YAML_MAX_BYTES, &text, &n, err);
+    if (status != MN_OK)
+        return status;
+    status = parse(experiment, path, text, n, &named, err);
+    free(text);
+    if (status == MN_OK && !named)
+        name_after(path, experiment->name);
+    return status;
+}
+
+mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text,
+                              size_t n, mn_error *err)
+{
+    bool named = false;
+    return parse(experiment, source, text, n, &named, err);
+}
+
+mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, mn_error *err)
+{
+    return mn_options_assign(&table, assignment, experiment, err);
+}
+
+mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
+{
+    static rule *const rules[] = {check_images,   check_sinusoid, check_model,      check_outer,
+                                  check_evaluate, check_pool,     check_environment};
+    mn_status status = MN_OK;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
+        status = rules[i](experiment, err);
+    return status;
+}
+
+mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, char **text,
+                              mn_error *err)
+{
+    char *printed = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&printed, &n);
+    if (out == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "no memory to print the experiment");
+    mn_options_print(&table, experiment, with_help, out);
+    bool failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(printed);
+        return mn_fail(err, MN_ERR_NOMEM, "no memory to print the experiment");
+    }
+    *text = printed;
+    return MN_OK;
+}
+
+void mn_experiment_help(FILE *out)
+{
+    mn_options_help(&table, out);
+    (void)fputs("\nA file that gives tasks.kind and leaves out these keys gets\n", out);
+    for (int images = 0; images < 2; images++) {
+        const char *before = images ? "  images, glyphs: " : "  sinusoid:       ";
+        for (size_t i = 0; i < sizeof suits / sizeof *suits; i++) {
+            if (suits[i].images != (images == 1))
+                continue;
+            (void)fprintf(out, "%s%s %s", before, suits[i].key, suits[i].text);
+            before = "; ";
+        }
+        (void)fputc('\n', out);
+    }
+}
+
+mn_digest mn_experiment_digest(const mn_experiment *experiment)
+{
+    char value[MN_OPTION_LONGEST];
+    mn_hasher hasher;
+    mn_hasher_init(&hasher);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (!decides(&rows[i], experiment))
+            continue;
+        mn_option_text(&rows[i], experiment, value);
+        mn_hasher_add(&hasher, rows[i].key, strlen(rows[i].key));
+        mn_hasher_add(&hasher, "=", 1);
+        mn_hasher_add(&hasher, value, strlen(value));
+        mn_hasher_add(&hasher, "\n", 1);
+    }
+    return mn_hasher_finish(&hasher);
+}
+
+/* outer.steps is compared only where both schedules need it: if just one does, the schedules
+ * differ. */
+mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now,
+                                   mn_error *err)
+{
+    char before[MN_OPTION_LONGEST];
+    char after[MN_OPTION_LONGEST];
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (!decides(&rows[i], old) || !decides(&rows[i], now))
+            continue;
+        mn_option_text(&rows[i], old, before);
+        mn_option_text(&rows[i], now, after);
+        if (strcmp(before, after) != 0)
+            return mn_fail(
+                err, MN_ERR_CONFIG,
+                "%s was %s when this run began and is %s now: it cannot go on with another "
+                "value; set it back or begin a new run",
+                rows[i].key, before, after);
+    }
+    return MN_OK;
+}
+
+static mn_status check_images(const mn_experiment *e, mn_error *err)
+{
+    if (e->tasks.kind == MN_TASKS_SINUSOID)
+        return MN_OK;
+    if (e->tasks.kind == MN_TASKS_IMAGES && e->tasks.data[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind images needs tasks.data, the name of a packed file, as in "
+                       "\"omniglot28.mnd\"");
+    if (e->tasks.kind == MN_TASKS_IMAGES && e->run.data_path[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind images needs run.data_path, the folders to look for %s in",
+                       e->tasks.data);
+    if (e->tasks.way < 2)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.way is %u, but telling classes apart needs at least 2",
+                       (unsigned)e->tasks.way);
+    uint64_t shot = e->evaluate.shot > e->tasks.shot ? e->evaluate.shot : e->tasks.shot;
+    uint64_t query = e->evaluate.query > e->tasks.query ? e->evaluate.query : e->tasks.query;
+    uint64_t numbers =
+        e->tasks.way * (shot + query) * e->tasks.image_size * (uint64_t)e->tasks.image_size;
+    if (numbers > MAX_TASK_NUMBERS)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "a task of %llu pixels is too large (at most %u): lower tasks.way, tasks.shot, "
+            "tasks.query, evaluate.shot, evaluate.query or tasks.image_size",
+            (unsigned long long)numbers, MAX_TASK_NUMBERS);
+    return MN_OK;
+}
+
+static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
+{
+    const struct {
+        const char *key;
+        const double *pair;
+    } pairs[] = {{"tasks.amplitude", e->tasks.amplitude},
+                 {"tasks.phase", e->tasks.phase},
+                 {"tasks.x_range", e->tasks.x_range}};
+    if (e->tasks.kind != MN_TASKS_SINUSOID)
+        return MN_OK;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (pairs[i].pair[0] > pairs[i].pair[1])
+            return mn_fail(err, MN_ERR_CONFIG, "%s is [%g, %g]: expected the lower number first",
+                           pairs[i].key, pairs[i].pair[0], pairs[i].pair[1]);
+    return MN_OK;
+}
+
+static mn_status check_model(const mn_experiment *e, mn_error *err)
+{
+    if (e->model.input == MN_INPUT_MLP) {
+        if (e->model.hidden.n == 0)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "model.hidden is empty, but model.input mlp needs at least one layer");
+        return MN_OK;
+    }
+    if (e->tasks.kind == MN_TASKS_SINUSOID)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "model.input conv4 reads images, but tasks.kind is sinusoid: use model.input "
+            "mlp, or tasks.kind images or glyphs");
+    /* A stride of 2 rounds up and so never ends below one pixel; pooling rounds down. */
+    if (e->model.downsampling == MN_DOWN_MAX_POOL && e->tasks.image_size >> e->model.blocks == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.downsampling max-pool leaves nothing of tasks.image_size %u after "
+                       "model.blocks %u: use fewer blocks, a larger image or stride",
+                       (unsigned)e->tasks.image_size, (unsigned)e->model.blocks);
+    return MN_OK;
+}
+
+static mn_status check_outer(const mn_experiment *e, mn_error *err)
+{
+    if (e->meta.kind == MN_META_REPTILE && e->meta.inner_steps == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.kind reptile learns from its inner steps: meta.inner_steps must be at "
+                       "least 1");
+    if (e->outer.schedule == MN_LR_COSINE && e->outer.lr_min > e->outer.lr)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "outer.lr_min %g is above outer.lr %g, but outer.schedule cosine goes down",
+                       e->outer.lr_min, e->outer.lr);
+    if (e->outer.schedule == MN_LR_COSINE && e->outer.steps == 0)
+        return mn_fail(err, MN_ERR_CONFIG, "outer.schedule cosine needs outer.steps of at least 1");
+    return MN_OK;
+}
+
+static mn_status check_evaluate(const mn_experiment *e, mn_error *err)
+{
+    const mn_uint_list *list = &e->evaluate.inner_steps;
+    for (uint32_t i = 1; i < list->n; i++)
+        if (list->at[i] <= list->at[i - 1])
+            return mn_fail(
+                err, MN_ERR_CONFIG,
+                "evaluate.inner_steps has %u after %u: expected each to be larger than the "
+                "one before",
+                (unsigned)list->at[i], (unsigned)list->at[i - 1]);
+    if (e->evaluate.keep_best && e->evaluate.every == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "evaluate.keep_best needs validation: set evaluate.every, as in 1000");
+    return MN_OK;
+}
+
+static mn_status check_pool(const mn_experiment *e, mn_error *err)
+{
+    const char *listen = e->pool.listen;
+    if (listen[0] != '\0' && strncmp(listen, "tcp://", 6) != 0 && strncmp(listen, "ipc://", 6) != 0)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "pool.listen is \"%s\": expected tcp://ADDRESS:PORT, with * for any free port, "
+            "or ipc://FILE",
+            listen);
+    if (e->pool.threads == 0 && listen[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "nobody would compute: pool.threads is 0 and pool.listen is empty");
+    if (e->pool.silence_ms < 2 * e->pool.heartbeat_ms)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "pool.silence_ms %u is too short: expected at least two of pool.heartbeat_ms %u",
+            (unsigned)e->pool.silence_ms, (unsigned)e->pool.heartbeat_ms);
+    return MN_OK;
+}
+
+/* MNEMO_DATA that could not become the default of run.data_path, where it would have been used. */
+static mn_status check_environment(const mn_experiment *e, mn_error *err)
+{
+    const mn_option *option = &rows[row_of("run.data_path")];
+    const char *data = getenv("MNEMO_DATA");
+    mn_experiment scratch = *e;
+    mn_error why;
+    if (data == NULL || e->tasks.kind != MN_TASKS_IMAGES ||
+        strcmp(e->run.data_path, option->fallback) != 0 ||
+        mn_option_set(option, data, &scratch, &why) == MN_OK)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG, "MNEMO_DATA in the environment cannot be used: %s",
+                   why.message);
+}
+
+/* Into a copy, so that nothing is half set. */
+static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
+                       bool *named, mn_error *err)
+{
+    mn_experiment copy = *experiment;
+    size_t lines[MN_MAX_OPTIONS];
+    mn_status status = mn_yaml_read(&table, source, text, n, &copy, lines, err);
+    if (status != MN_OK)
+        return status;
+    if (lines[row_of("tasks.kind")] != 0)
+        apply_suits(&copy, lines);
+    *named = lines[row_of("name")] != 0;
+    *experiment = copy;
+    return MN_OK;
+}
+
+static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPTIONS])
+{
+    bool images = experiment->tasks.kind != MN_TASKS_SINUSOID;
+    for (size_t i = 0; i < sizeof suits / sizeof *suits; i++) {
+        size_t row = row_of(suits[i].key);
+        if (suits[i].images != images || lines[row] != 0)
+            continue;
+        mn_status status = mn_option_set(&rows[row], suits[i].text, experiment, NULL);
+        assert(status == MN_OK);
+        (void)status;
+    }
+}
+
+static size_t row_of(const char *key)
+{
+    const mn_option *option = mn_options_find(&table, key);
+    assert(option != NULL);
+    return (size_t)(option - rows);
+}
+
+/* "dir/Weird name.yaml" -> "Weird-name": whatever a name may not hold becomes '-', or 'x' at its
+ * beginning. */
+static void name_after(const char *path, char name[64])
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash == NULL ? path : slash + 1;
+    const char *dot = strrchr(base, '.');
+    base += strspn(base, "._-");
+    size_t n = dot != NULL && dot > base ? (size_t)(dot - base) : strlen(base);
+    if (n == 0)
+        return;
+    if (n > 63)
+        n = 63;
+    for (size_t i = 0; i < n; i++) {
+        char c = base[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        name[i] = '-';
+        if (letter || c == '.' || c == '_')
+            name[i] = c;
+    }
+    name[n] = '\0';
+    if (name[0] == '-')
+        name[0] = 'x';
+}
+
+static bool decides(const mn_option *option, const mn_experiment *experiment)
+{
+    if (strcmp(option->key, "outer.steps") == 0)
+        return experiment->outer.schedule == MN_LR_COSINE;
+    return option->decides;
+}
