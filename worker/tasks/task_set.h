@@ -1,6 +1,6 @@
-/* task_set.h: a distribution of tasks. Task `index` of a split is a pure function of (experiment, data,
- * split, index): any thread of any machine draws the same bits. A task set is read-only once open, so all
- * threads share one. */
+/* task_set.h: a distribution of tasks. Task `index` of a split is a pure function of (experiment,
+ * data, split, index): any thread of any machine draws the same bits. A task set is read-only once
+ * open, so all threads share one. */
 #pragma once
 
 #include "common/digest.h"
@@ -12,7 +12,7 @@
 typedef enum mn_target { MN_TARGET_VALUES, MN_TARGET_CLASSES } mn_target;
 
 typedef struct mn_task_shape {
-    uint32_t n_support, n_query; /* items */
+    uint32_t n_support, n_query;      /* items */
     uint32_t height, width, channels; /* of one x; vectors are 1 x 1 x channels */
     uint32_t y_size;                  /* values of one y; classes: the number of ways, one-hot */
     mn_target target;
@@ -31,10 +31,11 @@ typedef struct mn_task {
 
 typedef struct mn_task_set mn_task_set;
 
-/* Open the task set that the experiment names. Images: the packed file is looked for on run.data_path;
- * raw archives found there are imported first (see data_import.h). `expected`, if not NULL, is the digest of
- * the data that the coordinator uses: another file is refused with both digests and where to put the right one.
- * MN_ERR_NO_INPUT: no such data: says which file, where it was looked for and how to make it. */
+/* Open the task set that the experiment names. Images: the packed file is looked for on
+ * run.data_path; raw archives found there are imported first (see data_import.h). `expected`, if
+ * not NULL, is the digest of the data that the coordinator uses: another file is refused with both
+ * digests and where to put the right one. MN_ERR_NO_INPUT: no such data: says which file, where it
+ * was looked for and how to make it. */
 mn_status mn_task_set_open(const mn_experiment *experiment, const mn_digest *expected,
                            mn_task_set **out, mn_error *err);
 void mn_task_set_destroy(mn_task_set **set);

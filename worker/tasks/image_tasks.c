@@ -1,0 +1,259 @@
+#include "worker/tasks/image_tasks.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A draw keeps so many numbers on its stack. */
+#define MAX_PER_CLASS 1024u
+
+/* A class as a task may use it: a class of the file, turned. */
+struct choice {
+    const uint8_t *pixels; /* of its first image */
+    uint32_t n_images;
+    uint32_t quarter_turns;
+    uint32_t class_number; /* in the file */
+};
+
+struct split {
+    struct choice *choices; /* [n]; owned; a class's number in the split is its place here */
+    uint32_t n;
+    /* For sampling within a group: the groups that have enough classes. by_group holds the numbers
+     * of their classes group after group, and group g has [starts[g], starts[g + 1]) of it. */
+    uint32_t *by_group; /* owned */
+    uint32_t *starts;   /* owned */
+    uint32_t n_groups;
+};
+
+struct mn_image_tasks {
+    uint32_t way;
+    mn_sampling sampling;
+    struct split splits[MN_N_SPLITS];
+};
+
+static const char *const split_names[MN_N_SPLITS] = {"train", "val", "test"};
+
+static mn_status fill_split(struct split *split, const mn_image_pack *pack, mn_split which,
+                            bool rotations, mn_error *err);
+static mn_status check_split(const struct split *split, const mn_image_pack *pack, mn_split which,
+                             const mn_experiment *experiment, uint32_t per_class, mn_error *err);
+static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
+                             const mn_experiment *experiment, mn_error *err);
+
+mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
+                             const mn_task_shape shapes[MN_N_SPLITS], mn_image_tasks **out,
+                             mn_error *err)
+{
+    mn_image_tasks *tasks = calloc(1, sizeof *tasks);
+    if (tasks == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
+    tasks->way = experiment->tasks.way;
+    tasks->sampling = experiment->tasks.sampling;
+
+    mn_status status = MN_OK;
+    for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
+        struct split *split = &tasks->splits[which];
+        uint32_t per_class = (shapes[which].n_support + shapes[which].n_query) / tasks->way;
+        status = fill_split(split, pack, which, experiment->tasks.rotations, err);
+        if (status == MN_OK)
+            status = check_split(split, pack, which, experiment, per_class, err);
+        if (status == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
+            status = group_split(split, pack, which, experiment, err);
+    }
+    if (status != MN_OK) {
+        mn_image_tasks_destroy(&tasks);
+        return status;
+    }
+    *out = tasks;
+    return MN_OK;
+}
+
+void mn_image_tasks_destroy(mn_image_tasks **tasks)
+{
+    if (*tasks == NULL)
+        return;
+    for (int i = 0; i < MN_N_SPLITS; i++) {
+        free((*tasks)->splits[i].choices);
+        free((*tasks)->splits[i].by_group);
+        free((*tasks)->splits[i].starts);
+    }
+    free(*tasks);
+    *tasks = NULL;
+}
+
+uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split)
+{
+    return tasks->splits[split].n;
+}
+
+void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random *random,
+                         mn_task *task)
+{
+    const struct split *split = &tasks->splits[which];
+    const mn_task_shape *shape = &task->shape;
+    uint32_t way = tasks->way, shot = shape->n_support / way, query = shape->n_query / way;
+    size_t size = (size_t)shape->height * shape->width * shape->channels;
+
+    if (tasks->sampling == MN_SAMPLE_GROUP) {
+        uint32_t group = mn_random_below(random, split->n_groups);
+        const uint32_t *members = split->by_group + split->starts[group];
+        mn_random_choose(random, split->starts[group + 1] - split->starts[group], way,
+                         task->classes);
+        for (uint32_t label = 0; label < way; label++)
+            task->classes[label] = members[task->classes[label]];
+    } else {
+        mn_random_choose(random, split->n, way, task->classes);
+    }
+
+    for (uint32_t label = 0; label < way; label++) {
+        const struct choice *class = &split->choices[task->classes[label]];
+        uint32_t images[MAX_PER_CLASS];
+        mn_random_choose(random, class->n_images, shot + query, images);
+        for (uint32_t i = 0; i < shot + query; i++) {
+            float *x = i < shot ? task->support_x + (label * shot + i) * size
+                                : task->query_x + (label * query + i - shot) * size;
+            mn_image_tasks_copy(class->pixels + images[i] * size, shape->height, shape->width,
+                                shape->channels, class->quarter_turns, x);
+        }
+    }
+    task->n_classes = way;
+    mn_image_tasks_label(way, shot, task->support_y);
+    mn_image_tasks_label(way, query, task->query_y);
+}
+
+void mn_image_tasks_label(uint32_t way, uint32_t each, float *y)
+{
+    memset(y, 0, (size_t)way * each * way * sizeof *y);
+    for (uint32_t item = 0; item < way * each; item++)
+        y[(size_t)item * way + item / each] = 1.0f;
+}
+
+/* Pixel (y, x) of the result is read at start + y * down + x * right of the source. */
+void mn_image_tasks_copy(const uint8_t *pixels, uint32_t height, uint32_t width, uint32_t channels,
+                         uint32_t quarter_turns, float *out)
+{
+    if (quarter_turns == 0) { /* a case of its own because it vectorises */
+        for (size_t i = 0; i < (size_t)height * width * channels; i++)
+            out[i] = (float)pixels[i] / 255.0f;
+        return;
+    }
+    assert(height == width && quarter_turns < 4);
+    ptrdiff_t side = height, last = side - 1;
+    const struct {
+        ptrdiff_t start, down, right;
+    } walks[] = {
+        [1] = {last, -1, side},                /* the right column becomes the top row */
+        [2] = {last * side + last, -side, -1}, /* upside down */
+        [3] = {last * side, 1, -side},         /* the left column becomes the top row */
+    };
+    for (ptrdiff_t y = 0; y < side; y++)
+        for (ptrdiff_t x = 0; x < side; x++) {
+            ptrdiff_t from = walks[quarter_turns].start + y * walks[quarter_turns].down +
+                             x * walks[quarter_turns].right;
+            for (uint32_t c = 0; c < channels; c++)
+                *out++ = (float)pixels[from * channels + c] / 255.0f;
+        }
+}
+
+/* Opening ------------------------------------------------------------------------- */
+
+static mn_status fill_split(struct split *split, const mn_image_pack *pack, mn_split which,
+                            bool rotations, mn_error *err)
+{
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    uint32_t n = index->n_entries[which];
+    split->choices = calloc((size_t)n + 1, sizeof *split->choices);
+    if (split->choices == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
+    for (uint32_t i = 0; i < n; i++) {
+        const mn_pack_entry *entry = &index->entries[which][i];
+        const mn_pack_class *class = &index->classes[entry->class_number];
+        if (entry->quarter_turns == 0 || rotations)
+            split->choices[split->n++] =
+                (struct choice){.pixels = mn_image_pack_pixels(pack, class->first_image),
+                                .n_images = class->n_images,
+                                .quarter_turns = entry->quarter_turns,
+                                .class_number = entry->class_number};
+    }
+    return MN_OK;
+}
+
+static mn_status check_split(const struct split *split, const mn_image_pack *pack, mn_split which,
+                             const mn_experiment *experiment, uint32_t per_class, mn_error *err)
+{
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    if (split->n < experiment->tasks.way)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s: split %s has %" PRIu32 " classes%s, but tasks.way is %" PRIu32
+                       "; lower tasks.way or import with other splits",
+                       mn_image_pack_path(pack), split_names[which], split->n,
+                       experiment->tasks.rotations ? "" : " (rotations not counted)",
+                       experiment->tasks.way);
+    if (per_class > MAX_PER_CLASS)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%" PRIu32 " support and query images of each class are asked for (split "
+                       "%s); at most %u are possible",
+                       per_class, split_names[which], MAX_PER_CLASS);
+    for (uint32_t i = 0; i < split->n; i++) {
+        const mn_pack_class *class = &index->classes[split->choices[i].class_number];
+        if (class->n_images < per_class)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "%s: class %s/%s of split %s has %" PRIu32 " images, but shot + query "
+                           "is %" PRIu32
+                           " (tasks.* or evaluate.*); lower them or leave the class out",
+                           mn_image_pack_path(pack), index->groups[class->group], class->name,
+                           split_names[which], class->n_images, per_class);
+    }
+    return MN_OK;
+}
+
+/* Counting sort of the classes by group, without the groups that have too few. */
+static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
+                             const mn_experiment *experiment, mn_error *err)
+{
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    uint32_t *counts = calloc((size_t)index->n_groups + 1, sizeof *counts);
+    uint32_t *next = calloc((size_t)index->n_groups + 1, sizeof *next);
+    split->by_group = calloc((size_t)split->n + 1, sizeof *split->by_group);
+    split->starts = calloc((size_t)index->n_groups + 1, sizeof *split->starts);
+    mn_status status = MN_OK;
+    if (counts == NULL || next == NULL || split->by_group == NULL || split->starts == NULL) {
+        status = mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
+        goto done;
+    }
+
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < split->n; i++) {
+        uint32_t group = index->classes[split->choices[i].class_number].group;
+        counts[group]++;
+        most = counts[group] > most ? counts[group] : most;
+    }
+    if (most < experiment->tasks.way) {
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "%s: the largest group of split %s has %" PRIu32
+                         " classes, but tasks.way is %" PRIu32
+                         "; lower tasks.way or set tasks.sampling to random",
+                         mn_image_pack_path(pack), split_names[which], most, experiment->tasks.way);
+        goto done;
+    }
+
+    uint32_t begin = 0;
+    for (uint32_t group = 0; group < index->n_groups; group++) {
+        if (counts[group] < experiment->tasks.way)
+            continue;
+        next[group] = begin;
+        begin += counts[group];
+        split->starts[++split->n_groups] = begin;
+    }
+    for (uint32_t i = 0; i < split->n; i++) {
+        uint32_t group = index->classes[split->choices[i].class_number].group;
+        if (counts[group] >= experiment->tasks.way)
+            split->by_group[next[group]++] = i;
+    }
+done:
+    free(counts);
+    free(next);
+    return status;
+}

@@ -1,0 +1,222 @@
+#include "worker/tasks/image_tasks.h"
+
+#include "worker/tasks/sample_data.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { WAY = 5, SHOT = 2, QUERY = 3, PIXELS = SAMPLE_SIDE * SAMPLE_SIDE };
+
+static mn_image_pack *pack;
+static mn_experiment experiment;
+static mn_task_shape shapes[MN_N_SPLITS];
+
+static int set_up(void **state)
+{
+    if (sample_enter_folder(state) != 0)
+        return -1;
+    sample_write_pack("p.mnd");
+    mn_experiment_init(&experiment);
+    experiment.tasks.way = WAY;
+    experiment.tasks.rotations = true;
+    experiment.tasks.sampling = MN_SAMPLE_RANDOM;
+    for (int i = 0; i < MN_N_SPLITS; i++)
+        shapes[i] = (mn_task_shape){.n_support = WAY * SHOT,
+                                    .n_query = WAY * QUERY,
+                                    .height = SAMPLE_SIDE,
+                                    .width = SAMPLE_SIDE,
+                                    .channels = 1,
+                                    .y_size = WAY,
+                                    .target = MN_TARGET_CLASSES};
+    return mn_image_pack_open("p.mnd", &pack, NULL) == MN_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    mn_image_pack_destroy(&pack);
+    return sample_leave_folder(state);
+}
+
+static mn_image_tasks *make(void)
+{
+    mn_image_tasks *tasks = NULL;
+    mn_error err;
+    assert_int_equal(mn_image_tasks_new(pack, &experiment, shapes, &tasks, &err), MN_OK);
+    return tasks;
+}
+
+/* The corner of the image that holds (class, place): top left, or bottom left if turned once. */
+static uint32_t read_pixel(const float *image, uint32_t turns, uint32_t i)
+{
+    uint32_t at = turns == 0 ? i : (SAMPLE_SIDE - 1 - i) * SAMPLE_SIDE;
+    return (uint32_t)(image[at] * 255.0f + 0.5f);
+}
+
+static void a_task_has_distinct_classes_and_distinct_images_of_each_in_class_order(void **state)
+{
+    (void)state;
+    mn_image_tasks *tasks = make();
+    mn_task *task = NULL;
+    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    assert_int_equal(mn_image_tasks_classes(tasks, MN_TRAIN), 14);
+    bool seen[14] = {false};
+    for (uint64_t index = 0; index < 200; index++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
+        mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
+        assert_int_equal(task->n_classes, WAY);
+        for (uint32_t label = 0; label < WAY; label++) {
+            uint32_t number = task->classes[label], turns = number % 2, used = 0;
+            assert_true(number < 14);
+            seen[number] = true;
+            for (uint32_t other = 0; other < label; other++)
+                assert_int_not_equal(number, task->classes[other]);
+            for (uint32_t i = 0; i < SHOT + QUERY; i++) {
+                uint32_t item = i < SHOT ? label * SHOT + i : label * QUERY + i - SHOT;
+                const float *x = (i < SHOT ? task->support_x : task->query_x) + item * PIXELS;
+                const float *y = (i < SHOT ? task->support_y : task->query_y) + item * WAY;
+                assert_int_equal(read_pixel(x, turns, 0), number / 2);
+                assert_int_equal(read_pixel(x, turns, 2), 200);
+                uint32_t place = read_pixel(x, turns, 1);
+                assert_false(used >> place & 1);
+                used |= 1u << place;
+                for (uint32_t j = 0; j < WAY; j++)
+                    assert_true(y[j] == (j == label ? 1.0f : 0.0f));
+            }
+        }
+    }
+    for (int i = 0; i < 14; i++)
+        assert_true(seen[i]);
+    mn_task_destroy(&task);
+    mn_image_tasks_destroy(&tasks);
+    assert_null(tasks);
+}
+
+static void without_rotations_only_upright_classes_count(void **state)
+{
+    (void)state;
+    experiment.tasks.rotations = false;
+    mn_image_tasks *tasks = make();
+    assert_int_equal(mn_image_tasks_classes(tasks, MN_TRAIN), 7);
+    mn_task *task = NULL;
+    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    for (uint64_t index = 0; index < 50; index++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
+        mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
+        for (uint32_t label = 0; label < WAY; label++)
+            assert_int_equal(read_pixel(task->support_x + label * SHOT * PIXELS, 0, 0),
+                             task->classes[label]);
+    }
+    mn_task_destroy(&task);
+    mn_image_tasks_destroy(&tasks);
+}
+
+static void within_a_group_means_all_classes_are_of_one_group_that_has_enough(void **state)
+{
+    (void)state;
+    experiment.tasks.sampling = MN_SAMPLE_GROUP; /* with way 4, train has group a: 4 and b: 10 */
+    experiment.tasks.way = 4;
+    for (int i = 0; i < MN_N_SPLITS; i++)
+        shapes[i].n_support = 4, shapes[i].n_query = 4, shapes[i].y_size = 4;
+    mn_image_tasks *tasks = make();
+    mn_task *task = NULL;
+    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    int of_a = 0;
+    for (uint64_t index = 0; index < 400; index++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
+        mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
+        bool a = task->classes[0] / 2 < 2;
+        of_a += a;
+        for (uint32_t label = 0; label < 4; label++)
+            assert_int_equal(task->classes[label] / 2 < 2, a);
+    }
+    assert_in_range(of_a, 150, 250); /* groups are equally likely, whatever their size */
+    mn_task_destroy(&task);
+    mn_image_tasks_destroy(&tasks);
+
+    experiment.tasks.way = 5; /* now group a has too few */
+    for (int i = 0; i < MN_N_SPLITS; i++)
+        shapes[i].n_support = 5, shapes[i].n_query = 5, shapes[i].y_size = 5;
+    tasks = make();
+    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    for (uint64_t index = 0; index < 100; index++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
+        mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
+        for (uint32_t label = 0; label < 5; label++)
+            assert_in_range(task->classes[label] / 2, 2, 6);
+    }
+    mn_task_destroy(&task);
+    mn_image_tasks_destroy(&tasks);
+}
+
+static void assert_refused(const char *because)
+{
+    mn_image_tasks *tasks = NULL;
+    mn_error err;
+    assert_int_equal(mn_image_tasks_new(pack, &experiment, shapes, &tasks, &err), MN_ERR_CONFIG);
+    assert_null(tasks);
+    if (strstr(err.message, because) == NULL)
+        fail_msg("\"%s\" lacks \"%s\"", err.message, because);
+}
+
+static void too_few_classes_or_images_are_told_with_the_numbers(void **state)
+{
+    (void)state;
+    experiment.tasks.way = 6;
+    for (int i = 0; i < MN_N_SPLITS; i++)
+        shapes[i].n_support = 6, shapes[i].n_query = 6;
+    assert_refused("split val has 5 classes, but tasks.way is 6");
+    experiment.tasks.way = 15;
+    assert_refused("split train has 14 classes, but tasks.way is 15");
+    experiment.tasks.way = 5;
+    shapes[MN_TEST].n_support = 5 * 4;
+    shapes[MN_TEST].n_query = 5 * 3;
+    assert_refused("class c/c7 of split test has 6 images, but shot + query is 7");
+    shapes[MN_TEST].n_support = 5 * 2000;
+    assert_refused("at most 1024");
+    shapes[MN_TEST] = shapes[MN_TRAIN];
+    experiment.tasks.sampling = MN_SAMPLE_GROUP;
+    experiment.tasks.rotations = false;
+    experiment.tasks.way = 5;
+    mn_image_tasks *tasks = make(); /* group b has 5 */
+    mn_image_tasks_destroy(&tasks);
+    experiment.tasks.way = 7;
+    for (int i = 0; i < MN_N_SPLITS; i++)
+        shapes[i].n_support = 7, shapes[i].n_query = 7;
+    assert_refused("the largest group of split train has 5 classes");
+}
+
+static void turns_are_counter_clockwise(void **state)
+{
+    (void)state;
+    static const uint8_t square[8] = {0, 100, 51, 101, 102, 102, 255, 103}; /* 2 x 2, 2 channels */
+    static const int expected[4][4] = {{0, 51, 102, 255},                   /* 0  51 | 102 255 */
+                                       {51, 255, 0, 102},
+                                       {255, 102, 51, 0},
+                                       {102, 0, 255, 51}};
+    for (uint32_t turns = 0; turns < 4; turns++) {
+        float out[8];
+        mn_image_tasks_copy(square, 2, 2, 2, turns, out);
+        for (int i = 0; i < 4; i++) {
+            assert_true(out[2 * i] == (float)expected[turns][i] / 255.0f);
+            int other = expected[turns][i] / 51;
+            assert_true(out[2 * i + 1] == (float)(100 + (other == 5 ? 3 : other)) / 255.0f);
+        }
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_task_has_distinct_classes_and_distinct_images_of_each_in_class_order),
+        TEST(without_rotations_only_upright_classes_count),
+        TEST(within_a_group_means_all_classes_are_of_one_group_that_has_enough),
+        TEST(too_few_classes_or_images_are_told_with_the_numbers),
+        TEST(turns_are_counter_clockwise),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,179 @@
+/* The real archives, where they are: in $MNEMO_DATA/omniglot or $MNEMO_DATA, else in
+ * ../shared/data/omniglot beside the repository. Skipped, with a word, where they are not. */
+#include "common/file.h"
+#include "worker/tasks/data_import.h"
+#include "worker/tasks/image_pack.h"
+#include "worker/tasks/sample_data.h"
+#include "worker/tasks/task_set.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SIDE = 28, PIXELS = SIDE * SIDE, DRAWINGS = 20, IDX_HEADER = 16 };
+
+static char folder[600], archives[2][700], lists[700];
+
+static bool look_in(const char *candidate, const char *below)
+{
+    (void)snprintf(folder, sizeof folder, "%s%s", candidate, below);
+    (void)snprintf(archives[0], sizeof archives[0], "%s/images_background.zip", folder);
+    (void)snprintf(archives[1], sizeof archives[1], "%s/images_evaluation.zip", folder);
+    (void)snprintf(lists, sizeof lists, "%s/splits_vinyals", folder);
+    return access(archives[0], R_OK) == 0 && access(archives[1], R_OK) == 0;
+}
+
+/* Find the archives and import them to real.mnd, or skip the test. */
+static mn_image_pack *import_or_skip(void)
+{
+    const char *data = getenv("MNEMO_DATA");
+    bool found = (data != NULL && (look_in(data, "/omniglot") || look_in(data, ""))) ||
+                 look_in(MN_SOURCE_DIR, "/../shared/data/omniglot");
+    if (!found || access(lists, R_OK) != 0) {
+        print_message(
+            "skipped: no images_background.zip, images_evaluation.zip and splits_vinyals in "
+            "$MNEMO_DATA/omniglot or %s\n",
+            folder);
+        skip();
+    }
+    const char *const zips[] = {archives[0], archives[1]};
+    mn_image_pack *pack = NULL;
+    mn_error err = {0};
+    if (mn_import_omniglot(zips, 2, lists, SIDE, "real.mnd", NULL, &err) != MN_OK ||
+        mn_image_pack_open("real.mnd", &pack, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    return pack;
+}
+
+static const mn_pack_class *find_class(const mn_pack_index *index, const char *group,
+                                       const char *name)
+{
+    for (uint32_t i = 0; i < index->n_classes; i++)
+        if (strcmp(index->groups[index->classes[i].group], group) == 0 &&
+            strcmp(index->classes[i].name, name) == 0)
+            return &index->classes[i];
+    fail_msg("no class %s/%s", group, name);
+    return NULL;
+}
+
+static void the_28_by_28_images_are_byte_equal_to_an_independent_reduction(void **state)
+{
+    (void)state;
+    mn_image_pack *pack = import_or_skip();
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    char path[700], *idx = NULL, *classes = NULL;
+    size_t n, n_classes;
+    (void)snprintf(path, sizeof path, "%s/omniglot28.idx3-ubyte", folder);
+    if (access(path, R_OK) != 0) {
+        mn_image_pack_destroy(&pack);
+        print_message("skipped: no %s\n", path);
+        skip();
+    }
+    assert_int_equal(mn_file_read(path, 1 << 26, &idx, &n, NULL), MN_OK);
+    (void)snprintf(path, sizeof path, "%s/omniglot28_classes.tsv", folder);
+    assert_int_equal(mn_file_read(path, 1 << 26, &classes, &n_classes, NULL), MN_OK);
+    assert_int_equal(n, IDX_HEADER + (size_t)32460 * PIXELS);
+
+    uint32_t compared = 0;
+    char *rest = classes;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        char alphabet[100], character[100];
+        unsigned first;
+        if (sscanf(line, "%*d\t%*[^\t]\t%99[^\t]\t%99[^\t]\t%u", alphabet, character, &first) != 3)
+            continue; /* the heading */
+        const mn_pack_class *class = find_class(index, alphabet, character);
+        assert_int_equal(class->n_images, DRAWINGS);
+        assert_memory_equal(mn_image_pack_pixels(pack, class->first_image),
+                            idx + IDX_HEADER + (size_t)first * PIXELS, DRAWINGS * PIXELS);
+        compared++;
+    }
+    assert_int_equal(compared, 1623);
+    free(idx);
+    free(classes);
+    mn_image_pack_destroy(&pack);
+}
+
+static void the_splits_are_those_of_vinyals(void **state)
+{
+    (void)state;
+    mn_image_pack *pack = import_or_skip();
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    assert_int_equal(index->n_images, 32460);
+    assert_int_equal(index->n_classes, 1623);
+    assert_int_equal(index->n_groups, 50);
+    assert_int_equal(index->n_entries[MN_TRAIN], 4112);
+    assert_int_equal(index->n_entries[MN_VAL], 688);
+    assert_int_equal(index->n_entries[MN_TEST], 1692);
+    mn_image_pack_destroy(&pack);
+}
+
+/* By cosine; the length of the query is the same for all and left out. */
+static uint32_t nearest(const float *query, const float *support, uint32_t way)
+{
+    uint32_t best = 0;
+    double most = -1;
+    for (uint32_t label = 0; label < way; label++) {
+        double product = 0, square = 0;
+        for (uint32_t i = 0; i < PIXELS; i++) {
+            double x = (double)support[label * PIXELS + i];
+            product += (double)query[i] * x;
+            square += x * x;
+        }
+        double cosine = product / sqrt(square);
+        best = cosine > most ? label : best;
+        most = cosine > most ? cosine : most;
+    }
+    return best;
+}
+
+/* Known for these images and this split: 49.8 % by cosine, 5-way 1-shot. */
+static void nearest_pixels_are_right_as_often_as_is_known(void **state)
+{
+    (void)state;
+    mn_image_pack *pack = import_or_skip();
+    mn_image_pack_destroy(&pack);
+    mn_experiment experiment;
+    mn_experiment_init(&experiment);
+    experiment.tasks.kind = MN_TASKS_IMAGES;
+    (void)strcpy(experiment.tasks.data, "real.mnd");
+    (void)strcpy(experiment.run.data_path, ".");
+    experiment.tasks.image_size = SIDE;
+    experiment.tasks.way = 5;
+    experiment.tasks.shot = experiment.tasks.query = 1;
+    experiment.tasks.rotations = true;
+    mn_task_set *set = NULL;
+    mn_task *task = NULL;
+    mn_error err = {0};
+    if (mn_task_set_open(&experiment, NULL, &set, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    mn_task_shape shape = mn_task_set_shape(set, MN_TEST);
+    assert_int_equal(mn_task_new(&shape, &task, &err), MN_OK);
+    uint32_t right = 0;
+    for (uint64_t index = 0; index < 1000; index++) {
+        mn_task_set_draw(set, MN_TEST, index, task);
+        for (uint32_t label = 0; label < 5; label++)
+            right += nearest(task->query_x + label * PIXELS, task->support_x, 5) == label;
+    }
+    print_message("nearest neighbour: %.1f %% of 5000 (chance: 20 %%)\n", right / 50.0);
+    assert_in_range(right, 2350, 2630);
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, sample_enter_folder, sample_leave_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_28_by_28_images_are_byte_equal_to_an_independent_reduction),
+        TEST(the_splits_are_those_of_vinyals),
+        TEST(nearest_pixels_are_right_as_often_as_is_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,96 @@
+#include "worker/tasks/sinusoid.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SUPPORT = 10, QUERY = 7 };
+
+static const mn_sinusoid finn = {{0.1, 5.0}, {0.0, 3.14159265358979}, {-5.0, 5.0}};
+
+static mn_task *draw(uint32_t n_query, uint64_t index)
+{
+    const mn_task_shape shape = {.n_support = SUPPORT,
+                                 .n_query = n_query,
+                                 .height = 1,
+                                 .width = 1,
+                                 .channels = 1,
+                                 .y_size = 1};
+    mn_task *task = NULL;
+    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    mn_random random = mn_random_stream(5, MN_RANDOM_TASK_TRAIN, index);
+    mn_sinusoid_draw(&finn, &random, task);
+    return task;
+}
+
+static void the_sine_is_that_of_the_c_library_to_1e_15(void **state)
+{
+    (void)state;
+    for (int i = -200000; i <= 200000; i++) {
+        double angle = i * 1.234567e-3;
+        assert_true(fabs(mn_sinusoid_sine(angle) - sin(angle)) < 1e-15);
+    }
+    for (int i = -1000; i <= 1000; i++) {
+        double angle = i * 99.87654321;
+        assert_true(fabs(mn_sinusoid_sine(angle) - sin(angle)) < 1e-15);
+    }
+    assert_true(mn_sinusoid_sine(0.0) == 0.0);
+}
+
+/* y = a sin x + b cos x with a = A cos(phase), b = -A sin(phase): two points give a and b, all
+ * others must obey. */
+static void all_points_of_a_task_lie_on_one_sinusoid_of_the_asked_ranges(void **state)
+{
+    (void)state;
+    for (uint64_t index = 0; index < 200; index++) {
+        mn_task *task = draw(QUERY, index);
+        double ss = 0, sc = 0, cc = 0, sy = 0, cy = 0; /* least squares of the support */
+        for (int i = 0; i < SUPPORT; i++) {
+            double x = (double)task->support_x[i], s = sin(x), c = cos(x);
+            assert_true(x >= -5 && x <= 5);
+            ss += s * s;
+            sc += s * c;
+            cc += c * c;
+            sy += s * (double)task->support_y[i];
+            cy += c * (double)task->support_y[i];
+        }
+        double det = ss * cc - sc * sc;
+        double a = (sy * cc - cy * sc) / det, b = (ss * cy - sc * sy) / det;
+        double amplitude = sqrt(a * a + b * b), phase = atan2(-b, a);
+        assert_true(amplitude > 0.1 - 1e-4 && amplitude < 5.0 + 1e-4);
+        assert_true(phase > -1e-4 && phase < 3.1416 + 1e-4);
+        for (int i = 0; i < QUERY; i++) {
+            double x = (double)task->query_x[i], y = (double)task->query_y[i];
+            assert_true(fabs(a * sin(x) + b * cos(x) - y) < 1e-4);
+        }
+        mn_task_destroy(&task);
+    }
+}
+
+static void more_query_points_leave_the_support_as_it_was(void **state)
+{
+    (void)state;
+    mn_task *few = draw(1, 3), *many = draw(50, 3), *other = draw(1, 4);
+    assert_memory_equal(few->support_x, many->support_x, SUPPORT * sizeof(float));
+    assert_memory_equal(few->support_y, many->support_y, SUPPORT * sizeof(float));
+    assert_true(few->query_x[0] == many->query_x[0]);
+    assert_memory_not_equal(few->support_x, other->support_x, SUPPORT * sizeof(float));
+    assert_int_equal(few->n_classes, 0);
+    mn_task_destroy(&few);
+    mn_task_destroy(&many);
+    mn_task_destroy(&other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_sine_is_that_of_the_c_library_to_1e_15),
+        cmocka_unit_test(all_points_of_a_task_lie_on_one_sinusoid_of_the_asked_ranges),
+        cmocka_unit_test(more_query_points_leave_the_support_as_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
