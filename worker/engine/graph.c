@@ -314,7 +314,7 @@ static void pull_back(mn_graph *graph, mn_node i, mn_node *adjoint, const bool *
     case MN_OP_SOFTMAX:
     case MN_OP_SOFTMAX_TANGENT:
     case MN_N_OPS:
-        assert(!"no network is made of this operation");
+        assert(false && "no network is made of this operation");
         break;
     }
 }
@@ -498,7 +498,7 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
     case MN_OP_BN_BACKWARD_TANGENT:
     case MN_OP_SOFTMAX_TANGENT:
     case MN_N_OPS:
-        assert(!"a tangent of a tangent");
+        assert(false && "a tangent of a tangent");
         return MN_NONE;
     }
     return MN_NONE;

@@ -1,9 +1,12 @@
 /* kernels.h: the narrow wall between the mathematics and the instruction set.
- * One table of functions per instruction set, chosen once at the start; `plain` is the reference that the
- * others are tested against. Every kernel is a pure function of its arguments, runs on one thread, and gives
- * the same bits at each call. Arrays are dense, row-major, channels last; outputs do not overlap inputs
- * unless said. `accumulate` adds to what the output holds instead of overwriting it.
- * mn_real is float in the product and double in the library that gradient checks link. */
+ * One table of functions per instruction set, chosen once at the start; `plain` is the reference
+ * that the others are tested against. Every kernel is a pure function of its arguments, runs on one
+ * thread, takes no memory but some 80 KiB of stack, and gives the same bits at each call; two
+ * tables may differ in the last bits. Arrays are dense, row-major, channels last; no dimension is
+ * zero; outputs do not overlap inputs unless said. Any alignment of mn_real will do (a parameter
+ * inside theta has no other); 64 bytes are faster. `accumulate` adds to what the output holds
+ * instead of overwriting it. NaN is never hidden by a ReLU. mn_real is float in the product and
+ * double in the library that gradient checks link. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,10 +26,10 @@ typedef struct mn_conv {
 } mn_conv;
 
 typedef struct mn_kernels {
-    const char *name; /* "plain", "sse2", "avx2", "avx512" ... with the GEMM library if one is used */
+    const char *name; /* "avx512", "avx2", "portable" or "plain" */
 
-    /* C [m,n] (+)= op(A) op(B); op(A) is [m,k], stored [k,m] if trans_a; op(B) is [k,n], stored [n,k] if
-     * trans_b. */
+    /* C [m,n] (+)= op(A) op(B); op(A) is [m,k], stored [k,m] if trans_a; op(B) is [k,n], stored
+     * [n,k] if trans_b. */
     void (*gemm)(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const mn_real *a,
                  const mn_real *b, mn_real *c, bool accumulate);
 
@@ -34,22 +37,23 @@ typedef struct mn_kernels {
     void (*conv_forward)(const mn_conv *conv, const mn_real *x, const mn_real *w, mn_real *y,
                          bool accumulate);
     /* dx = the adjoint in x; wt [3, 3, c_out, c_in] is w with each tap transposed. */
-    void (*conv_backward_data)(const mn_conv *conv, const mn_real *dy, const mn_real *wt, mn_real *dx,
-                               bool accumulate);
+    void (*conv_backward_data)(const mn_conv *conv, const mn_real *dy, const mn_real *wt,
+                               mn_real *dx, bool accumulate);
     /* dw = the adjoint in w. */
-    void (*conv_backward_weights)(const mn_conv *conv, const mn_real *x, const mn_real *dy, mn_real *dw,
-                                  bool accumulate);
+    void (*conv_backward_weights)(const mn_conv *conv, const mn_real *x, const mn_real *dy,
+                                  mn_real *dw, bool accumulate);
     /* n matrices [rows, cols] -> n matrices [cols, rows]. */
     void (*transpose)(size_t n, size_t rows, size_t cols, const mn_real *a, mn_real *at);
 
-    /* Batch normalisation over the rows of x [rows, c], and what its derivatives need (Ioffe, Szegedy
-     * 2015; the tangents are the derivative of each line along a direction, marked t). With relu the output is
-     * max(0, .), and y > 0 is the mask of all derivatives; without it y may be NULL there.
+    /* Batch normalisation over the rows of x [rows, c], and what its derivatives need (Ioffe,
+     * Szegedy 2015; the tangents are the derivative of each line along a direction, marked t). With
+     * relu the output is max(0, .), and y > 0 is the mask of all derivatives; without it y may be
+     * NULL there.
      *   stats [2, c]: mean, 1/sqrt(biased variance + eps);   xh = (x - mean) * inv_std
      *   y = gamma xh + beta                                  dy' = relu ? (y > 0) dy : dy
      *   sums [2, c]: sum dy', sum dy' xh                     (the gradients of beta and gamma)
      *   dx = gamma inv_std (dy' - sums0/rows - xh sums1/rows)
-     *   tsums [2, c]: mean tx, mean xh tx                    txh = (tx - tsums0 - xh tsums1) inv_std
+     *   tsums [2, c]: mean tx, mean xh tx          txh = (tx - tsums0 - xh tsums1) inv_std
      *   ty = mask (gamma txh + tgamma xh + tbeta)
      *   bsums [2, c]: sum tdy', sum (tdy' xh + dy' txh)      (the tangents of sums)
      *   with g = gamma dy', tg = gamma tdy' + tgamma dy', m = gamma sums1/rows,
@@ -59,8 +63,9 @@ typedef struct mn_kernels {
     void (*bn_stats)(size_t rows, size_t c, double eps, const mn_real *x, mn_real *stats);
     void (*bn_forward)(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
                        const mn_real *gamma, const mn_real *beta, mn_real *y);
-    void (*bn_backward_sums)(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
-                             const mn_real *y, const mn_real *dy, mn_real *sums);
+    void (*bn_backward_sums)(size_t rows, size_t c, bool relu, const mn_real *x,
+                             const mn_real *stats, const mn_real *y, const mn_real *dy,
+                             mn_real *sums);
     void (*bn_backward)(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
                         const mn_real *gamma, const mn_real *y, const mn_real *dy,
                         const mn_real *sums, mn_real *dx);
@@ -80,8 +85,9 @@ typedef struct mn_kernels {
                                 const mn_real *tdy, const mn_real *tx, const mn_real *tsums,
                                 const mn_real *bsums, mn_real *tdx);
 
-    /* 2x2 max-pooling, stride 2, odd edges dropped: x [n, height, width, c] -> [n, height/2, width/2, c];
-     * index 0..3 = the first largest of the window in the order (0,0) (0,1) (1,0) (1,1). */
+    /* 2x2 max-pooling, stride 2, odd edges dropped: x [n, height, width, c] ->
+     * [n, height/2, width/2, c]; index 0..3 = the first largest of the window in the order
+     * (0,0) (0,1) (1,0) (1,1). */
     void (*max_pool_index)(size_t n, size_t height, size_t width, size_t c, const mn_real *x,
                            uint8_t *index);
     void (*max_pool_gather)(size_t n, size_t height, size_t width, size_t c, const mn_real *x,
@@ -89,30 +95,33 @@ typedef struct mn_kernels {
     void (*max_pool_scatter)(size_t n, size_t height, size_t width, size_t c, const mn_real *dy,
                              const uint8_t *index, mn_real *dx);
 
-    /* Mean over pixels: x [n, pixels, c] -> y [n, c], and its adjoint (dx = dy / pixels everywhere). */
+    /* Mean over pixels: x [n, pixels, c] -> y [n, c], and its adjoint, dx = dy / pixels. */
     void (*pixel_mean)(size_t n, size_t pixels, size_t c, const mn_real *x, mn_real *y);
     void (*pixel_spread)(size_t n, size_t pixels, size_t c, const mn_real *dy, mn_real *dx);
 
-    void (*bias_add)(size_t rows, size_t c, const mn_real *x, const mn_real *b, mn_real *y); /* y may be x */
+    /* y = x + b in each row; y may be x. */
+    void (*bias_add)(size_t rows, size_t c, const mn_real *x, const mn_real *b, mn_real *y);
     void (*column_sums)(size_t rows, size_t c, const mn_real *x, mn_real *sums);
 
-    /* Element by element; out may be any of the inputs. */
+    /* Element by element; out may be any of the inputs. scale_add is factor * a + b, mask is
+     * y > 0 ? x : 0, tanh_backward is (1 - y*y) dy, and tanh_curve, the tangent of that along y, is
+     * -2 y ty dy. */
     void (*add)(size_t n, const mn_real *a, const mn_real *b, mn_real *out);
     void (*scale)(size_t n, mn_real factor, const mn_real *a, mn_real *out);
-    void (*scale_add)(size_t n, mn_real factor, const mn_real *a, const mn_real *b,
-                      mn_real *out);                                                /* factor*a + b */
+    void (*scale_add)(size_t n, mn_real factor, const mn_real *a, const mn_real *b, mn_real *out);
     void (*multiply)(size_t n, const mn_real *a, const mn_real *b, mn_real *out);
     void (*relu)(size_t n, const mn_real *x, mn_real *y);
-    void (*mask)(size_t n, const mn_real *y, const mn_real *x, mn_real *out); /* y > 0 ? x : 0 */
+    void (*mask)(size_t n, const mn_real *y, const mn_real *x, mn_real *out);
     void (*tanh)(size_t n, const mn_real *x, mn_real *y);
-    void (*tanh_backward)(size_t n, const mn_real *y, const mn_real *dy, mn_real *out); /* (1-y*y) dy */
+    void (*tanh_backward)(size_t n, const mn_real *y, const mn_real *dy, mn_real *out);
     void (*tanh_curve)(size_t n, const mn_real *y, const mn_real *ty, const mn_real *dy,
-                       mn_real *out); /* -2 y ty dy: the tangent of tanh_backward along y */
+                       mn_real *out);
 
     /* Rows of logits z [rows, c]: p = softmax(z), by the maximum of the row first. */
     void (*softmax)(size_t rows, size_t c, const mn_real *z, mn_real *p);
     /* p .* (tz - <p, tz>) for each row: the tangent of softmax, and its adjoint. */
-    void (*softmax_tangent)(size_t rows, size_t c, const mn_real *p, const mn_real *tz, mn_real *out);
+    void (*softmax_tangent)(size_t rows, size_t c, const mn_real *p, const mn_real *tz,
+                            mn_real *out);
     /* Mean over rows of -sum target log softmax(z), nats; accumulated in double. */
     double (*cross_entropy)(size_t rows, size_t c, const mn_real *z, const mn_real *target);
     /* Mean over all n elements of (y - target)^2; accumulated in double. */
@@ -122,9 +131,15 @@ typedef struct mn_kernels {
 /* The reference: plain C, float or double with mn_real. */
 extern const mn_kernels mn_kernels_plain;
 
-/* The best table for this machine; environment variable MNEMO_KERNELS may name another that this machine can
- * run (a test, or a pool of unlike machines that must agree on one). NULL if it names one that is not there. */
+/* The best table for this machine; environment variable MNEMO_KERNELS may name another that this
+ * machine can run (a test, or a pool of unlike machines that must agree on one). NULL if it names
+ * one that is not there. */
 const mn_kernels *mn_kernels_choose(void);
 
 /* All tables that this machine can run, best first; NULL-terminated. */
 const mn_kernels *const *mn_kernels_all(void);
+
+/* The best SGEMM rate of this core in GFLOP/s, by the gemm of `kernels` on squares of 256 to 512,
+ * repeated for about `seconds` of the thread's CPU time (once at least): what a share of peak is a
+ * share of. 0 without memory for the matrices. */
+double mn_kernels_peak_gflops(const mn_kernels *kernels, double seconds);

@@ -1,0 +1,629 @@
+#include "coordinator/coord.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS UINT64_C(1000)
+enum { COLUMNS = 5, SILENCE_MS = 1000, FLOOR_MS = 100 };
+
+static mn_coord *coord;
+static mn_actions todo;
+static mn_error err;
+static uint64_t now_us;
+
+static int set_up(void **state)
+{
+    (void)state;
+    mn_coord_config config = {.max_members = 4,
+                              .numeric_class = {{1}},
+                              .data = {{2}},
+                              .data_name = "omniglot.mnd",
+                              .silence_ms = SILENCE_MS,
+                              .lease_floor_ms = FLOOR_MS,
+                              .train_columns = COLUMNS,
+                              .test_columns = COLUMNS + 1};
+    now_us = 0;
+    return mn_coord_new(&config, &coord, &err) == MN_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    mn_coord_destroy(&coord);
+    mn_actions_fini(&todo);
+    return 0;
+}
+
+static mn_status step(mn_event event)
+{
+    event.now_us = now_us;
+    mn_actions_clear(&todo);
+    return mn_coord_step(coord, &event, &todo, &err);
+}
+
+static void worker_says(uint64_t peer, const mn_message *message)
+{
+    assert_int_equal(
+        step((mn_event){.kind = MN_EVENT_FROM_WORKER, .peer = peer, .message = message}), MN_OK);
+}
+
+static mn_status leader_says(const mn_message *message)
+{
+    return step((mn_event){.kind = MN_EVENT_FROM_LEADER, .message = message});
+}
+
+static mn_message hello_of(uint64_t uuid)
+{
+    mn_message hello = {
+        .kind = MN_MSG_HELLO,
+        .hello = {.protocol = MN_PROTOCOL_VERSION, .uuid = {uuid, 0}, .threads = 2}};
+    (void)snprintf(hello.hello.name, sizeof hello.hello.name, "w%d", (int)uuid);
+    return hello;
+}
+
+static void join(uint64_t peer)
+{
+    mn_message hello = hello_of(peer);
+    mn_message join = {.kind = MN_MSG_JOIN, .join = {.numeric_class = {{1}}, .data = {{2}}}};
+    worker_says(peer, &hello);
+    worker_says(peer, &join);
+}
+
+static void give_range(uint64_t id, uint32_t n)
+{
+    mn_message range = {.kind = MN_MSG_RANGE, .range = {id, 0, n}};
+    assert_int_equal(leader_says(&range), MN_OK);
+}
+
+static void open_round(uint64_t id, uint32_t n)
+{
+    mn_message round = {.kind = MN_MSG_ROUND, .round = {.id = id, .step = id + 6, .n_tasks = n}};
+    assert_int_equal(leader_says(&round), MN_OK);
+    give_range(id, n);
+}
+
+/* The i-th action of this kind (for sends: of this message too); NULL: there are not so many. */
+static const mn_action *find(mn_action_kind kind, mn_message_kind message, uint64_t peer, size_t i)
+{
+    for (size_t at = 0; at < todo.n; at++)
+        if (todo.list[at].kind == kind && todo.list[at].message == message &&
+            todo.list[at].peer == peer && i-- == 0)
+            return &todo.list[at];
+    return NULL;
+}
+
+static mn_lease lease_to(uint64_t peer, size_t i)
+{
+    const mn_action *action = find(MN_DO_SEND, MN_MSG_LEASE, peer, i);
+    assert_non_null(action);
+    return action->lease;
+}
+
+static void result(uint64_t peer, uint64_t epoch, uint32_t n)
+{
+    mn_message message = {
+        .kind = MN_MSG_RESULT,
+        .payload_bytes = (uint64_t)n * COLUMNS * sizeof(float),
+        .result = {.epoch = epoch, .result = {.n_tasks = n, .n_columns = COLUMNS}}};
+    worker_says(peer, &message);
+}
+
+static void expect_refused(uint64_t peer, mn_refusal why)
+{
+    const mn_action *refused = find(MN_DO_REFUSE, MN_MSG_NONE, peer, 0);
+    assert_non_null(refused);
+    assert_int_equal(refused->refusal.why, why);
+    assert_null(find(MN_DO_ACCEPT, MN_MSG_NONE, peer, 0));
+}
+
+static void a_worker_joins_gets_theta_then_two_leases_and_its_result_counts(void **state)
+{
+    (void)state;
+    mn_message hello = hello_of(7),
+               join_message = {.kind = MN_MSG_JOIN, .join = {{{1}}, {{2}}, "k"}};
+    open_round(1, 30);
+    worker_says(7, &hello);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_WELCOME, 7, 0));
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 7, 0));
+    worker_says(7, &join_message);
+    assert_int_equal(find(MN_DO_TO_LEADER, MN_MSG_ASK, 0, 0)->threads, 2);
+    give_range(1, 30); /* it was given back, as there was nobody */
+    const mn_action *theta = find(MN_DO_SEND_THETA, MN_MSG_NONE, 7, 0);
+    assert_non_null(theta);
+    assert_int_equal(theta->version, 7);
+    mn_lease lease = lease_to(7, 0);
+    assert_true(theta < find(MN_DO_SEND, MN_MSG_LEASE, 7, 0));
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 7, 1));
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 7, 2));
+    assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, 7, 1));
+
+    result(7, lease.epoch, lease.n);
+    assert_int_equal(find(MN_DO_ACCEPT, MN_MSG_NONE, 7, 0)->lease.begin, lease.begin);
+    assert_int_equal(find(MN_DO_TO_LEADER, MN_MSG_SETTLED, 0, 0)->range.n, lease.n);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 7, 0)); /* the next one, without being asked */
+    assert_int_equal(mn_coord_look(coord).counts.tasks_done, lease.n);
+
+    result(7, lease.epoch, lease.n);
+    expect_refused(7, MN_REFUSED_LATE);
+}
+
+static void strangers_are_told_to_register(void **state)
+{
+    (void)state;
+    mn_message beat = {.kind = MN_MSG_HEARTBEAT};
+    worker_says(9, &beat);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_REGISTER_AGAIN, 9, 0));
+    result(9, 1, 1);
+    expect_refused(9, MN_REFUSED_UNKNOWN);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_REGISTER_AGAIN, 9, 0));
+    join(9);
+    worker_says(9, &beat);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_PULSE, 9, 0));
+}
+
+static void expect_rejected(uint64_t peer, const char *why, const char *remedy)
+{
+    const mn_action *rejected = find(MN_DO_SEND, MN_MSG_REJECT, peer, 0);
+    assert_non_null(rejected);
+    mn_message message = mn_action_message(rejected);
+    assert_non_null(strstr(message.reject.reason, why));
+    assert_non_null(strstr(message.reject.reason, remedy));
+}
+
+static void those_who_do_not_fit_are_rejected_with_the_remedy(void **state)
+{
+    (void)state;
+    mn_message hello = hello_of(7), other = hello_of(8),
+               data = {.kind = MN_MSG_JOIN, .join = {{{1}}, {{9}}, ""}},
+               kernels = {.kind = MN_MSG_JOIN, .join = {{{9}}, {{2}}, "avx2"}};
+    other.hello.protocol = 99;
+    worker_says(8, &other);
+    expect_rejected(8, "protocol 99", "same version");
+    worker_says(7, &hello);
+    worker_says(7, &data);
+    expect_rejected(7, "begins with 0900", "omniglot.mnd");
+    assert_non_null(strstr(find(MN_DO_SEND, MN_MSG_REJECT, 7, 0)->log.text, "0200"));
+    worker_says(7, &hello);
+    worker_says(7, &kernels);
+    expect_rejected(7, "avx2", "pool.any_numeric_class=true");
+    assert_int_equal(mn_coord_look(coord).counts.rejected, 3);
+    assert_int_equal(mn_coord_look(coord).workers, 0);
+
+    other = hello_of(8);
+    other.hello.threads = 0;
+    worker_says(8, &other);
+    expect_rejected(8, "0 threads", "start it with");
+    for (uint64_t peer = 20; peer < 24; peer++)
+        join(peer);
+    worker_says(7, &hello);
+    expect_rejected(7, "places", "another rank");
+}
+
+static void any_numeric_class_marks_the_run_as_mixed(void **state)
+{
+    (void)state;
+    mn_coord_destroy(&coord);
+    mn_coord_config config = {.max_members = 4,
+                              .any_numeric_class = true,
+                              .silence_ms = SILENCE_MS,
+                              .lease_floor_ms = FLOOR_MS,
+                              .train_columns = 1,
+                              .test_columns = 1};
+    assert_int_equal(mn_coord_new(&config, &coord, &err), MN_OK);
+    mn_message hello = hello_of(7), kernels = {.kind = MN_MSG_JOIN, .join = {{{9}}, {{0}}, "avx2"}};
+    worker_says(7, &hello);
+    assert_false(mn_coord_look(coord).mixed);
+    worker_says(7, &kernels);
+    assert_true(mn_coord_look(coord).mixed);
+    assert_int_equal(mn_coord_look(coord).workers, 1);
+}
+
+static void a_lease_that_runs_out_goes_to_another_and_the_first_result_wins(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 2);
+    mn_lease slow = lease_to(1, 0);
+    assert_int_equal(slow.n, 2);
+    join(2);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 2, 0));
+    assert_int_equal(todo.wake_us, 10 * FLOOR_MS * MS);
+
+    now_us = todo.wake_us - 200 * MS;
+    mn_message beat = {.kind = MN_MSG_HEARTBEAT};
+    worker_says(1, &beat);
+    worker_says(2, &beat);
+    now_us += 200 * MS;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    mn_lease second = lease_to(2, 0);
+    assert_int_equal(second.begin, slow.begin);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    assert_int_equal(mn_coord_look(coord).counts.leases_expired, 1);
+    assert_int_equal(mn_coord_look(coord).counts.leases_reissued, 1);
+
+    result(1, second.epoch, second.n); /* another's epoch */
+    expect_refused(1, MN_REFUSED_LATE);
+    result(1, slow.epoch, slow.n); /* late, but first */
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 0));
+    result(2, second.epoch, second.n);
+    expect_refused(2, MN_REFUSED_DUPLICATE);
+    assert_int_equal(mn_coord_look(coord).tasks.done, 2);
+}
+
+static void silent_and_gone_members_lose_their_leases_at_once(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 8);
+    mn_lease lost = lease_to(1, 0);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_PEER_GONE, .peer = 1}), MN_OK);
+    assert_int_equal(find(MN_DO_TO_LEADER, MN_MSG_ASK, 0, 0)->threads, 0);
+    uint32_t returned = 0;
+    for (size_t i = 0; find(MN_DO_TO_LEADER, MN_MSG_RETURNED, 0, i) != NULL; i++)
+        returned += find(MN_DO_TO_LEADER, MN_MSG_RETURNED, 0, i)->range.n;
+    assert_int_equal(returned, 8); /* an empty pool keeps nothing */
+    result(1, lost.epoch, lost.n);
+    expect_refused(1, MN_REFUSED_UNKNOWN);
+
+    join(2);
+    mn_message beat = {.kind = MN_MSG_HEARTBEAT};
+    now_us = SILENCE_MS * MS - 1;
+    worker_says(2, &beat);
+    now_us += SILENCE_MS * MS - 1;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    assert_int_equal(mn_coord_look(coord).workers, 1);
+    assert_int_equal(todo.wake_us, now_us + 1);
+    now_us++;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    assert_int_equal(mn_coord_look(coord).workers, 0);
+    assert_int_equal(mn_coord_look(coord).counts.silent, 1);
+}
+
+static void who_leaves_gets_no_more_and_may_still_deliver(void **state)
+{
+    (void)state;
+    join(1);
+    join(2);
+    open_round(1, 4);
+    mn_lease mine = lease_to(1, 0);
+    mn_message leave = {.kind = MN_MSG_LEAVE};
+    worker_says(1, &leave);
+    assert_int_equal(mn_coord_look(coord).workers, 1);
+    assert_int_equal(mn_coord_look(coord).counts.left, 1);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    result(1, mine.epoch, mine.n);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 0));
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_PEER_GONE, .peer = 1}), MN_OK);
+    assert_int_equal(mn_coord_look(coord).counts.lost, 0);
+}
+
+static void three_messages_of_rubbish_end_a_worker(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 100);
+    mn_lease lease = lease_to(1, 0);
+    result(1, lease.epoch, lease.n + 1);
+    expect_refused(1, MN_REFUSED_DAMAGED);
+    lease = lease_to(1, 0); /* the tasks are given out again */
+    assert_int_equal(
+        step((mn_event){
+            .kind = MN_EVENT_DAMAGED, .peer = 1, .epoch = lease.epoch, .text = "checksum differs"}),
+        MN_OK);
+    expect_refused(1, MN_REFUSED_DAMAGED);
+    mn_message nonsense = {.kind = MN_MSG_ROUND};
+    worker_says(1, &nonsense);
+    expect_rejected(1, "do not send", "check its");
+    assert_int_equal(mn_coord_look(coord).workers, 0);
+    assert_int_equal(mn_coord_look(coord).counts.refused[MN_REFUSED_DAMAGED], 3);
+}
+
+static void form_and_size_of_a_result_are_those_of_its_round_and_lease(void **state)
+{
+    (void)state;
+    mn_message sum = {.kind = MN_MSG_RESULT,
+                      .payload_bytes = 2 * COLUMNS * sizeof(int64_t),
+                      .result.result = {.encoding = MN_ENCODING_EXACT, .n_columns = COLUMNS}};
+    mn_message round = {.kind = MN_MSG_ROUND,
+                        .round = {.id = 2, .kind = MN_ROUND_TEST, .n_tasks = 4}};
+    mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = 1}};
+    join(1);
+    open_round(1, 2);
+    sum.result.epoch = lease_to(1, 0).epoch;
+    sum.result.result.n_tasks = lease_to(1, 0).n;
+    worker_says(1, &sum);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 0));
+
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 1}), MN_OK);
+    assert_int_equal(leader_says(&round), MN_OK);
+    give_range(2, 4);
+    sum.result.epoch = lease_to(1, 0).epoch;
+    sum.result.result.n_tasks = lease_to(1, 0).n;
+    sum.result.result.n_columns = COLUMNS + 1;
+    sum.payload_bytes = 2 * (COLUMNS + 1) * sizeof(int64_t);
+    worker_says(1, &sum);
+    expect_refused(1, MN_REFUSED_DAMAGED);
+    sum.result.epoch = lease_to(1, 0).epoch;
+    sum.result.result.encoding = (mn_encoding)7;
+    worker_says(1, &sum);
+    expect_refused(1, MN_REFUSED_DAMAGED);
+    sum.result.epoch = lease_to(1, 0).epoch;
+    sum.result.result.encoding = MN_ENCODING_ROWS;
+    sum.payload_bytes = sum.result.result.n_tasks * (COLUMNS + 1) * sizeof(float) - 1;
+    worker_says(1, &sum);
+    expect_refused(1, MN_REFUSED_DAMAGED);
+}
+
+static void a_member_that_says_hello_again_begins_again(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 4);
+    mn_lease old = lease_to(1, 0);
+    join(1);
+    give_range(1, 4);
+    assert_non_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, 1, 0));
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    result(1, old.epoch, old.n);
+    expect_refused(1, MN_REFUSED_LATE);
+
+    mn_message moved = hello_of(1); /* the same process by another connection */
+    worker_says(5, &moved);
+    assert_int_equal(mn_coord_look(coord).workers, 0);
+    assert_int_equal(mn_coord_look(coord).counts.lost, 1);
+}
+
+/* A storm of messages with random kinds, numbers and senders, and time that jumps. */
+static void whatever_workers_say_the_books_stay_in_order(void **state)
+{
+    (void)state;
+    struct {
+        uint64_t peer;
+        mn_lease lease;
+    } given[8] = {0}; /* the newest leases, that some answers may be right */
+    size_t n_given = 0;
+    uint64_t random = 42;
+    open_round(1, 50);
+    for (int i = 0; i < 100000; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        uint32_t dice = (uint32_t)(random >> 33), kind = dice / 64 % 64;
+        size_t pick = dice / 4096 % 8;
+        uint64_t peer = 1 + dice % 7;
+        mn_message message = {.kind = kind < MN_N_MESSAGES ? (mn_message_kind)kind
+                                      : kind % 4 == 0      ? MN_MSG_JOIN
+                                                           : MN_MSG_RESULT};
+        if (message.kind == MN_MSG_HELLO)
+            message = hello_of(dice / 4096 % 9);
+        if (message.kind == MN_MSG_JOIN) {
+            message.join.numeric_class.bytes[0] = dice % 20 != 0;
+            message.join.data.bytes[0] = 2;
+        }
+        if (message.kind == MN_MSG_RESULT) {
+            uint32_t n = given[pick].lease.n + (dice % 40 == 0);
+            message.result.epoch = given[pick].lease.epoch;
+            message.result.result = (mn_result){.n_tasks = n, .n_columns = COLUMNS};
+            message.payload_bytes = (uint64_t)n * COLUMNS * sizeof(float);
+            if (dice % 5 > 0 && given[pick].peer != 0)
+                peer = given[pick].peer;
+        }
+        now_us += dice % 50 == 0 ? dice % (800 * MS) : dice % MS;
+        mn_event event = {.kind = dice % 101 == 0  ? MN_EVENT_PEER_GONE
+                                  : dice % 97 == 0 ? MN_EVENT_DAMAGED
+                                                   : MN_EVENT_FROM_WORKER,
+                          .peer = peer,
+                          .message = &message,
+                          .epoch = given[pick].lease.epoch};
+        assert_int_equal(step(event), MN_OK);
+        for (size_t at = 0; at < todo.n; at++)
+            if (todo.list[at].kind == MN_DO_SEND && todo.list[at].message == MN_MSG_LEASE) {
+                given[n_given % 8].peer = todo.list[at].peer;
+                given[n_given++ % 8].lease = todo.list[at].lease;
+            }
+
+        mn_coord_view view = mn_coord_look(coord);
+        assert_int_equal(view.tasks.total, view.tasks.free + view.tasks.held + view.tasks.done);
+        assert_true(view.threads % 2 == 0 && view.threads <= 8 && view.workers <= 4);
+        assert_true(view.threads > 0 || view.tasks.free == 0);
+        if (view.tasks.done == view.tasks.total && view.threads > 0) { /* the next round, then */
+            mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = view.round.id}};
+            assert_int_equal(leader_says(&reduce), MN_OK);
+            assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = view.round.id}),
+                             MN_OK);
+            open_round(view.round.id + 1, 50);
+        }
+    }
+    mn_coord_counts counts = mn_coord_look(coord).counts;
+    assert_true(counts.accepted > 100 && counts.joins > 100 && counts.rejected > 100);
+    assert_true(counts.leases_expired > 100 && counts.silent > 10);
+    for (int why = 0; why < MN_N_REFUSALS; why++)
+        assert_true(counts.refused[why] > 10);
+}
+
+static void the_next_round_waits_for_the_reduce_and_a_stop_too(void **state)
+{
+    (void)state;
+    mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = 1}};
+    mn_message stop = {.kind = MN_MSG_STOP, .reject = {"signal"}};
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 2}), MN_OK);
+    open_round(1, 2);
+    mn_lease lease = lease_to(MN_LOCAL_POOL, 0);
+    assert_int_equal(leader_says(&reduce), MN_ERR_PROTOCOL); /* our tasks are not done */
+    result(MN_LOCAL_POOL, lease.epoch, lease.n);
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(find(MN_DO_START_REDUCE, MN_MSG_NONE, 0, 0)->round.id, 1);
+    assert_int_equal(leader_says(&reduce), MN_ERR_PROTOCOL);
+
+    open_round(2, 2);
+    assert_int_equal(todo.n, 0);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 2}), MN_ERR_PROTOCOL);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 1}), MN_OK);
+    assert_int_equal(find(MN_DO_OPEN_ROUND, MN_MSG_NONE, 0, 0)->round.id, 2);
+    lease = lease_to(MN_LOCAL_POOL, 0);
+    result(MN_LOCAL_POOL, lease.epoch, lease.n);
+    reduce.range.round = 2;
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(leader_says(&stop), MN_OK);
+    assert_int_equal(todo.n, 0);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 2}), MN_OK);
+    assert_string_equal(find(MN_DO_STOP, MN_MSG_NONE, 0, 0)->log.text, "signal");
+    assert_true(mn_coord_look(coord).stopped);
+}
+
+/* The others may do a whole round while this rank is still in the reduce before it. */
+static void a_rank_that_is_far_behind_enters_every_reduce(void **state)
+{
+    (void)state;
+    mn_message round = {.kind = MN_MSG_ROUND, .round = {.id = 1, .n_tasks = 3}};
+    mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = 1}};
+    assert_int_equal(leader_says(&round), MN_OK);
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    round.round.id = reduce.range.round = 2;
+    assert_int_equal(leader_says(&round), MN_OK);
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(todo.n, 0);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 1}), MN_OK);
+    assert_non_null(find(MN_DO_OPEN_ROUND, MN_MSG_NONE, 0, 0));
+    assert_int_equal(find(MN_DO_START_REDUCE, MN_MSG_NONE, 0, 0)->round.id, 2);
+}
+
+static void a_stop_says_farewell_to_all_and_then_nothing_happens(void **state)
+{
+    (void)state;
+    mn_message stop = {.kind = MN_MSG_STOP, .reject = {.reason = "signal"}}, hello = hello_of(3);
+    join(1);
+    join(2);
+    open_round(1, 10);
+    assert_int_equal(leader_says(&stop), MN_OK);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_FINISHED, 1, 0));
+    assert_non_null(find(MN_DO_SEND, MN_MSG_FINISHED, 2, 0));
+    assert_non_null(find(MN_DO_STOP, MN_MSG_NONE, 0, 0));
+    assert_int_equal(todo.wake_us, MN_NEVER);
+    result(1, 1, 1);
+    expect_refused(1, MN_REFUSED_LATE);
+    worker_says(3, &hello);
+    mn_message finished = mn_action_message(find(MN_DO_SEND, MN_MSG_FINISHED, 3, 0));
+    assert_string_equal(finished.reject.reason, "signal");
+    assert_true(finished.reject.resumes);
+    assert_int_equal(todo.n, 1);
+}
+
+static void a_wish_to_stop_is_passed_on_once(void **state)
+{
+    (void)state;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_STOP_WANTED, .text = "SIGTERM"}), MN_OK);
+    assert_string_equal(find(MN_DO_TO_LEADER, MN_MSG_STOP_WANTED, 0, 0)->log.text, "SIGTERM");
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_STOP_WANTED}), MN_OK);
+    assert_int_equal(todo.n, 0);
+}
+
+static void what_the_leader_must_not_say_is_an_error_and_changes_nothing(void **state)
+{
+    (void)state;
+    mn_message round = {.kind = MN_MSG_ROUND, .round = {.id = 1, .n_tasks = 3}};
+    mn_message range = {.kind = MN_MSG_RANGE, .range = {1, 0, 3}};
+    mn_message nonsense = {.kind = MN_MSG_PULSE};
+    assert_int_equal(leader_says(&range), MN_ERR_PROTOCOL);
+    assert_int_equal(leader_says(&nonsense), MN_ERR_PROTOCOL);
+    assert_int_equal(leader_says(&round), MN_OK);
+    assert_int_equal(leader_says(&round), MN_ERR_PROTOCOL);
+    range.range.n = 4;
+    assert_int_equal(leader_says(&range), MN_ERR_PROTOCOL);
+    range.range.n = 3;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 1}), MN_OK);
+    assert_int_equal(leader_says(&range), MN_OK);
+    assert_int_equal(leader_says(&range), MN_ERR_PROTOCOL);
+    assert_int_equal(mn_coord_look(coord).tasks.total, 3);
+}
+
+/* Linked with --wrap: the allocation after so many fails; -1: none does. */
+static int allocations_left = -1;
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static bool fails(void)
+{
+    return allocations_left >= 0 && allocations_left-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
+static void every_allocation_may_fail_and_the_step_may_be_tried_again(void **state)
+{
+    (void)state;
+    mn_coord_destroy(&coord);
+    mn_coord_config config = {.max_members = 4,
+                              .silence_ms = 1,
+                              .lease_floor_ms = 1,
+                              .train_columns = 1,
+                              .test_columns = 1};
+    mn_status status = MN_ERR_NOMEM;
+    int allowed = 0;
+    for (; status != MN_OK; allowed++) {
+        assert_null(coord);
+        allocations_left = allowed;
+        status = mn_coord_new(&config, &coord, &err);
+        allocations_left = -1;
+        assert_true(status == MN_OK || status == MN_ERR_NOMEM);
+    }
+    assert_true(allowed > 10);
+
+    mn_message round = {.kind = MN_MSG_ROUND, .round = {.id = 1, .n_tasks = 3}};
+    for (int first = 0; first < 3;
+         first++) { /* the list of actions; the tasks; the runs of free tasks */
+        allocations_left = todo.capacity == 0 ? 0 : first - 1;
+        assert_int_equal(leader_says(&round), MN_ERR_NOMEM);
+        allocations_left = -1;
+        assert_int_equal(mn_coord_look(coord).round.id, 0);
+        assert_int_equal(mn_actions_reserve(&todo, 1000, NULL), MN_OK);
+    }
+    assert_int_equal(leader_says(&round), MN_OK);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_worker_joins_gets_theta_then_two_leases_and_its_result_counts),
+        TEST(strangers_are_told_to_register),
+        TEST(those_who_do_not_fit_are_rejected_with_the_remedy),
+        TEST(any_numeric_class_marks_the_run_as_mixed),
+        TEST(a_lease_that_runs_out_goes_to_another_and_the_first_result_wins),
+        TEST(silent_and_gone_members_lose_their_leases_at_once),
+        TEST(who_leaves_gets_no_more_and_may_still_deliver),
+        TEST(three_messages_of_rubbish_end_a_worker),
+        TEST(form_and_size_of_a_result_are_those_of_its_round_and_lease),
+        TEST(a_member_that_says_hello_again_begins_again),
+        TEST(whatever_workers_say_the_books_stay_in_order),
+        TEST(the_next_round_waits_for_the_reduce_and_a_stop_too),
+        TEST(a_rank_that_is_far_behind_enters_every_reduce),
+        TEST(a_stop_says_farewell_to_all_and_then_nothing_happens),
+        TEST(a_wish_to_stop_is_passed_on_once),
+        TEST(what_the_leader_must_not_say_is_an_error_and_changes_nothing),
+        TEST(every_allocation_may_fail_and_the_step_may_be_tried_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,499 @@
+#include "coordinator/coord_state.h"
+
+#include "coordinator/admission.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GIVEN_UP_AFTER                                                                             \
+    3u /* leases that ran out in a row: during its pause a member's threads do not count */
+#define UNKNOWN_PACE 10u /* times the floor: a lease's time as long as none was measured */
+#define MAX_DOUBLINGS 10u
+#define UNHEARD_GREETED 10u /* times the silence after which a member is gone */
+
+static void take_hello(mn_coord *coord, uint64_t peer, mn_member *member, const mn_hello *hello,
+                       mn_actions *todo);
+static void take_join(mn_coord *coord, mn_member *member, const mn_message *message,
+                      mn_actions *todo);
+static void take_result(mn_coord *coord, mn_member *member, const mn_message *message,
+                        mn_actions *todo);
+static void take_leave(mn_coord *coord, mn_member *member, mn_actions *todo);
+static void accept(mn_coord *coord, mn_member *member, const mn_grant *grant, mn_actions *todo);
+static void measure(mn_coord *coord, mn_member *member, const mn_grant *grant);
+static void damaged(mn_coord *coord, mn_member *member, uint64_t epoch, const char *why,
+                    mn_actions *todo);
+static void refuse(mn_coord *coord, uint64_t peer, uint64_t epoch, mn_refusal why,
+                   mn_actions *todo);
+static void reject(mn_coord *coord, uint64_t peer, mn_member *member, const char *reason,
+                   mn_actions *todo);
+static void ran_out(mn_coord *coord, const mn_grant *grant, mn_actions *todo);
+static void listen(mn_coord *coord, const mn_member *member);
+static uint64_t patience_us(const mn_coord *coord, const mn_member *member);
+static void end_pause(mn_coord *coord, mn_member *member);
+static void end_member(mn_coord *coord, mn_member *member);
+static void recount(mn_coord *coord, mn_member *member);
+static bool may_have_more(mn_coord *coord, const mn_member *member);
+static void grant_one(mn_coord *coord, mn_member *member, mn_actions *todo);
+static void dismiss(uint64_t peer, const char *why, mn_actions *todo);
+static mn_action *send(mn_actions *todo, uint64_t peer, mn_message_kind kind);
+static void copy_name(char *to, size_t size, const char *from, size_t n);
+
+void mn_coord_take_worker(mn_coord *coord, const mn_event *event, mn_actions *todo)
+{
+    const mn_message *message = event->message;
+    mn_message_kind kind = message->kind;
+    mn_member *member = mn_members_find(coord->members, event->peer);
+    if (coord->state == MN_RANK_STOPPED) {
+        if (kind == MN_MSG_RESULT)
+            refuse(coord, event->peer, message->result.epoch, MN_REFUSED_LATE, todo);
+        else if (kind == MN_MSG_HELLO)
+            dismiss(event->peer, coord->why, todo);
+        return;
+    }
+    if (member == NULL && kind != MN_MSG_HELLO) {
+        if (kind == MN_MSG_RESULT)
+            refuse(coord, event->peer, message->result.epoch, MN_REFUSED_UNKNOWN, todo);
+        if (kind != MN_MSG_LEAVE && event->peer != MN_LOCAL_POOL)
+            (void)send(todo, event->peer, MN_MSG_REGISTER_AGAIN);
+        return;
+    }
+
+    if (member != NULL)
+        member->heard_us = coord->now_us;
+    switch ((unsigned)kind) {
+    case MN_MSG_HELLO:
+        take_hello(coord, event->peer, member, &message->hello, todo);
+        break;
+    case MN_MSG_JOIN:
+        take_join(coord, member, message, todo);
+        break;
+    case MN_MSG_RESULT:
+        take_result(coord, member, message, todo);
+        break;
+    case MN_MSG_HEARTBEAT:
+        (void)send(todo, event->peer, MN_MSG_PULSE);
+        break;
+    case MN_MSG_LEAVE:
+        take_leave(coord, member, todo);
+        break;
+    default:
+        damaged(coord, member, 0, "a message that workers do not send", todo);
+        break;
+    }
+}
+
+void mn_coord_take_damaged(mn_coord *coord, const mn_event *event, mn_actions *todo)
+{
+    mn_member *member = mn_members_find(coord->members, event->peer);
+    if (coord->state == MN_RANK_STOPPED)
+        return;
+    if (member != NULL) {
+        member->heard_us = coord->now_us;
+        damaged(coord, member, event->epoch, event->text != NULL ? event->text : "unreadable",
+                todo);
+    } else {
+        refuse(coord, event->peer, event->epoch, MN_REFUSED_UNKNOWN, todo);
+        if (event->peer != MN_LOCAL_POOL)
+            (void)send(todo, event->peer, MN_MSG_REGISTER_AGAIN);
+    }
+}
+
+void mn_coord_take_gone(mn_coord *coord, uint64_t peer, mn_actions *todo)
+{
+    mn_member *member = mn_members_find(coord->members, peer);
+    if (member == NULL || coord->state == MN_RANK_STOPPED)
+        return;
+    if (member->state != MN_MEMBER_LEAVING)
+        coord->counts.lost++;
+    mn_actions_log(todo, MN_LOG_INFO, "worker=%s gone: connection closed state=%s", member->name,
+                   mn_member_state_text(member->state));
+    end_member(coord, member);
+}
+
+mn_status mn_coord_take_local_pool(mn_coord *coord, uint32_t threads, mn_error *err)
+{
+    mn_member *member = mn_members_find(coord->members, MN_LOCAL_POOL);
+    if (member != NULL)
+        end_member(coord, member);
+    if (threads == 0)
+        return MN_OK;
+    member = mn_members_add(coord->members, MN_LOCAL_POOL);
+    if (member == NULL)
+        return mn_fail(err, MN_ERR_RANGE,
+                       "no place for the local pool: %" PRIu32 " workers are here",
+                       mn_members_max(coord->members));
+    (void)snprintf(member->name, sizeof member->name, "local");
+    member->threads = threads < MN_MAX_MEMBER_THREADS ? threads : MN_MAX_MEMBER_THREADS;
+    (void)mn_member_move_to(coord->members, member, MN_MEMBER_HELLO);
+    (void)mn_member_move_to(coord->members, member, MN_MEMBER_JOIN);
+    recount(coord, member);
+    mn_members_queue(coord->members, member);
+    return MN_OK;
+}
+
+void mn_coord_take_time(mn_coord *coord, mn_actions *todo)
+{
+    mn_grant late;
+    while (mn_lease_table_expire(coord->table, coord->now_us, &late, 1) == 1)
+        ran_out(coord, &late, todo);
+
+    /* Being heard moves no deadline, which would cost at each message: whoever comes due is looked
+     * at again. */
+    for (const mn_deadline *first; (first = mn_deadlines_first(&coord->silences)) != NULL &&
+                                   first->due_us <= coord->now_us;) {
+        mn_member *member = mn_members_at(coord->members, first->id);
+        if (member->heard_us + patience_us(coord, member) > coord->now_us) {
+            listen(coord, member);
+            continue;
+        }
+        if (member->state != MN_MEMBER_LEAVING)
+            coord->counts.silent++;
+        mn_actions_log(todo, MN_LOG_WARN, "worker=%s gone: silent for %" PRIu64 " ms", member->name,
+                       (coord->now_us - member->heard_us) / 1000);
+        end_member(coord, member);
+    }
+
+    for (const mn_deadline *first;
+         (first = mn_deadlines_first(&coord->pauses)) != NULL && first->due_us <= coord->now_us;)
+        end_pause(coord, mn_members_at(coord->members, first->id));
+}
+
+void mn_coord_grant(mn_coord *coord, mn_actions *todo)
+{
+    while (mn_lease_table_counts(coord->table).free > 0) {
+        mn_member *member = mn_members_unqueue(coord->members);
+        if (member == NULL)
+            return;
+        if (!may_have_more(coord, member))
+            continue;
+        grant_one(coord, member, todo);
+        if (may_have_more(coord, member))
+            mn_members_queue(coord->members, member);
+    }
+}
+
+void mn_coord_queue_all(mn_coord *coord)
+{
+    for (uint32_t i = 0; i < mn_members_max(coord->members); i++)
+        if (mn_members_at(coord->members, i)->state == MN_MEMBER_READY)
+            mn_members_queue(coord->members, mn_members_at(coord->members, i));
+}
+
+void mn_coord_dismiss(mn_coord *coord, const char *why, mn_actions *todo)
+{
+    for (uint32_t i = 0; i < mn_members_max(coord->members); i++) {
+        const mn_member *member = mn_members_at(coord->members, i);
+        if (member->state == MN_MEMBER_GONE || member->peer == MN_LOCAL_POOL)
+            continue;
+        dismiss(member->peer, why, todo);
+    }
+}
+
+static void take_hello(mn_coord *coord, uint64_t peer, mn_member *member, const mn_hello *hello,
+                       mn_actions *todo)
+{
+    char reason[512];
+    if (!mn_admits_hello(hello, reason, sizeof reason)) {
+        reject(coord, peer, member, reason, todo);
+        return;
+    }
+    bool has_uuid = hello->uuid[0] != 0 || hello->uuid[1] != 0;
+    mn_member *twin = has_uuid ? mn_members_find_uuid(coord->members, hello->uuid) : NULL;
+    if (twin != NULL && twin != member) { /* the same process by a new connection */
+        coord->counts.lost++;
+        end_member(coord, twin);
+    }
+    if (member == NULL && (member = mn_members_add(coord->members, peer)) == NULL) {
+        (void)snprintf(reason, sizeof reason,
+                       "all %" PRIu32 " places of this rank are taken; join another rank",
+                       mn_members_max(coord->members));
+        reject(coord, peer, NULL, reason, todo);
+        return;
+    }
+
+    /* What it held as whoever it was before is lost; how often it sent rubbish is not forgotten. */
+    uint32_t place = mn_members_index(coord->members, member);
+    mn_lease_table_release_member(coord->table, place);
+    if (member->state == MN_MEMBER_READY)
+        coord->workers--;
+    (void)mn_member_move_to(coord->members, member, MN_MEMBER_HELLO);
+    copy_name(member->name, sizeof member->name, hello->name, sizeof hello->name);
+    memcpy(member->uuid, hello->uuid, sizeof member->uuid);
+    member->heard_us = coord->now_us;
+    member->has_theta = false;
+    member->overdue = 0;
+    end_pause(coord, member);
+    member->threads = hello->threads;
+    listen(coord, member);
+    (void)send(todo, peer, MN_MSG_WELCOME);
+}
+
+static void take_join(mn_coord *coord, mn_member *member, const mn_message *message,
+                      mn_actions *todo)
+{
+    char reason[512];
+    bool mixed;
+    if (member->state != MN_MEMBER_GREETED)
+        return; /* said twice, or after LEAVE: the table has no such move */
+    if (!mn_admits_join(&coord->config, message, &mixed, reason, sizeof reason)) {
+        reject(coord, member->peer, member, reason, todo);
+        return;
+    }
+    if (mixed && !coord->mixed)
+        mn_actions_log(
+            todo, MN_LOG_WARN,
+            "worker=%s is of another numeric class (kernels %.31s): the run is mixed from here "
+            "on, and its bits will not come again",
+            member->name, message->join.kernels);
+    coord->mixed = coord->mixed || mixed;
+    (void)mn_member_move_to(coord->members, member, MN_MEMBER_JOIN);
+    coord->counts.joins++;
+    coord->workers++;
+    listen(coord, member);
+    recount(coord, member);
+    mn_members_queue(coord->members, member);
+    mn_actions_log(todo, MN_LOG_INFO, "worker=%s joined threads=%" PRIu32 " workers=%" PRIu32,
+                   member->name, member->threads, coord->workers);
+}
+
+static void take_result(mn_coord *coord, mn_member *member, const mn_message *message,
+                        mn_actions *todo)
+{
+    uint64_t epoch = message->result.epoch;
+    char why[256];
+    mn_grant grant;
+    if (!mn_lease_table_find(coord->table, epoch, &grant) ||
+        grant.member != mn_members_index(coord->members, member)) {
+        refuse(coord, member->peer, epoch, MN_REFUSED_LATE, todo);
+        return;
+    }
+    if (!mn_admits_result(&coord->config, coord->round.kind, grant.n, message, why, sizeof why)) {
+        damaged(coord, member, epoch, why, todo);
+        return;
+    }
+
+    measure(coord, member, &grant);
+    if (mn_lease_table_settle(coord->table, epoch, NULL) == MN_OK)
+        accept(coord, member, &grant, todo);
+    else
+        refuse(coord, member->peer, epoch, MN_REFUSED_DUPLICATE, todo);
+    member->overdue = 0;
+    end_pause(coord, member);
+}
+
+static void take_leave(mn_coord *coord, mn_member *member, mn_actions *todo)
+{
+    if (member->state == MN_MEMBER_LEAVING)
+        return;
+    if (member->state == MN_MEMBER_READY)
+        coord->workers--;
+    (void)mn_member_move_to(coord->members, member, MN_MEMBER_LEAVE);
+    coord->counts.left++;
+    mn_lease_table_give_up(coord->table, mn_members_index(coord->members, member));
+    recount(coord, member);
+    mn_actions_log(todo, MN_LOG_INFO, "worker=%s leaves workers=%" PRIu32, member->name,
+                   coord->workers);
+}
+
+static void accept(mn_coord *coord, mn_member *member, const mn_grant *grant, mn_actions *todo)
+{
+    mn_action *accepted = mn_actions_add(todo, MN_DO_ACCEPT);
+    accepted->peer = member->peer;
+    accepted->lease = (mn_lease){
+        .epoch = grant->epoch, .round = coord->round, .begin = grant->begin, .n = grant->n};
+    mn_action *settled = mn_actions_add(todo, MN_DO_TO_LEADER);
+    settled->message = MN_MSG_SETTLED;
+    settled->range = (mn_range){.round = coord->round.id, .begin = grant->begin, .n = grant->n};
+    coord->counts.accepted++;
+    coord->counts.tasks_done += grant->n;
+}
+
+/* Our own clock, not what the peer says: from the lease, or the result before it, to this result,
+ * for each wave. */
+static void measure(mn_coord *coord, mn_member *member, const mn_grant *grant)
+{
+    uint64_t since_us =
+        grant->granted_us > member->result_us ? grant->granted_us : member->result_us;
+    uint64_t waves = (grant->n + (uint64_t)member->threads - 1) / member->threads;
+    mn_pace_add(&coord->pace[coord->round.kind], (coord->now_us - since_us) / waves);
+    member->result_us = coord->now_us;
+}
+
+static void damaged(mn_coord *coord, mn_member *member, uint64_t epoch, const char *why,
+                    mn_actions *todo)
+{
+    mn_grant grant;
+    if (mn_lease_table_find(coord->table, epoch, &grant) &&
+        grant.member == mn_members_index(coord->members, member))
+        mn_lease_table_release(coord->table, epoch);
+    refuse(coord, member->peer, epoch, MN_REFUSED_DAMAGED, todo);
+    mn_actions_log(todo, MN_LOG_WARN, "worker=%s epoch=%" PRIu64 " damaged=%" PRIu32 ": %.300s",
+                   member->name, epoch, member->damaged + 1, why);
+    if (++member->damaged < MN_MAX_DAMAGED) {
+        end_pause(coord, member);
+        return;
+    }
+    char reason[512];
+    (void)snprintf(reason, sizeof reason,
+                   "%u of its messages could not be used, the last one because: %.300s; check its "
+                   "memory, its network and its version",
+                   MN_MAX_DAMAGED, why);
+    if (member->peer == MN_LOCAL_POOL)
+        mn_coord_want_stop(coord, reason, todo);
+    else
+        reject(coord, member->peer, member, reason, todo);
+}
+
+static void refuse(mn_coord *coord, uint64_t peer, uint64_t epoch, mn_refusal why, mn_actions *todo)
+{
+    mn_action *refused = mn_actions_add(todo, MN_DO_REFUSE);
+    refused->peer = peer;
+    refused->refusal.epoch = epoch;
+    refused->refusal.why = why;
+    coord->counts.refused[why]++;
+}
+
+static void reject(mn_coord *coord, uint64_t peer, mn_member *member, const char *reason,
+                   mn_actions *todo)
+{
+    mn_action *rejected = send(todo, peer, MN_MSG_REJECT);
+    (void)snprintf(rejected->log.text, sizeof rejected->log.text, "%s", reason);
+    mn_actions_log(todo, MN_LOG_WARN, "worker=%s rejected: %.380s",
+                   member != NULL ? member->name : "new", reason);
+    coord->counts.rejected++;
+    if (member != NULL)
+        end_member(coord, member);
+}
+
+/* The tasks are free for others already. The member gets no more for as long as it had, twice that
+ * after each further one, unless it returns something: it may be slow, or hung with a heart that
+ * still beats. */
+static void ran_out(mn_coord *coord, const mn_grant *grant, mn_actions *todo)
+{
+    mn_member *member = mn_members_at(coord->members, grant->member);
+    uint32_t doublings = member->overdue < MAX_DOUBLINGS ? member->overdue : MAX_DOUBLINGS;
+    uint64_t pause_us;
+    if (__builtin_mul_overflow(grant->deadline_us - grant->granted_us, UINT64_C(1) << doublings,
+                               &pause_us) ||
+        __builtin_add_overflow(coord->now_us, pause_us, &member->paused_until_us))
+        member->paused_until_us = MN_NEVER - 1;
+    mn_deadlines_remove(&coord->pauses, grant->member);
+    mn_deadlines_add(&coord->pauses, grant->member, member->paused_until_us);
+    member->overdue++;
+    member->has_theta = false; /* it may never have come */
+    coord->counts.leases_expired++;
+    recount(coord, member);
+    mn_actions_log(todo, MN_LOG_WARN,
+                   "worker=%s epoch=%" PRIu64 " round=%" PRIu64 " lease of tasks %" PRIu32
+                   " to %" PRIu32 " ran out after %" PRIu64 " ms; others may have them",
+                   member->name, grant->epoch, coord->round.id, grant->begin,
+                   grant->begin + grant->n - 1, (grant->deadline_us - grant->granted_us) / 1000);
+}
+
+/* Look again when the member may have been silent for too long. */
+static void listen(mn_coord *coord, const mn_member *member)
+{
+    uint32_t place = mn_members_index(coord->members, member);
+    mn_deadlines_remove(&coord->silences, place);
+    mn_deadlines_add(&coord->silences, place, member->heard_us + patience_us(coord, member));
+}
+
+/* Between WELCOME and JOIN a worker builds the experiment and may have no time for a word. */
+static uint64_t patience_us(const mn_coord *coord, const mn_member *member)
+{
+    uint64_t silence_us = coord->config.silence_ms * UINT64_C(1000);
+    return member->state == MN_MEMBER_GREETED ? UNHEARD_GREETED * silence_us : silence_us;
+}
+
+static void end_pause(mn_coord *coord, mn_member *member)
+{
+    mn_deadlines_remove(&coord->pauses, mn_members_index(coord->members, member));
+    member->paused_until_us = 0;
+    recount(coord, member);
+    if (member->state == MN_MEMBER_READY)
+        mn_members_queue(coord->members, member);
+}
+
+static void end_member(mn_coord *coord, mn_member *member)
+{
+    uint32_t place = mn_members_index(coord->members, member);
+    mn_lease_table_release_member(coord->table, place);
+    mn_deadlines_remove(&coord->silences, place);
+    mn_deadlines_remove(&coord->pauses, place);
+    if (member->state == MN_MEMBER_READY && member->peer != MN_LOCAL_POOL)
+        coord->workers--;
+    (void)mn_member_move_to(coord->members, member, MN_MEMBER_END);
+    recount(coord, member);
+}
+
+/* Keep the pool's number of threads true after a change of this member. */
+static void recount(mn_coord *coord, mn_member *member)
+{
+    bool given_up = member->paused_until_us > 0 && member->overdue >= GIVEN_UP_AFTER;
+    uint32_t counts = member->state == MN_MEMBER_READY && !given_up ? member->threads : 0;
+    coord->threads += counts;
+    coord->threads -= member->counted;
+    member->counted = counts;
+}
+
+static bool may_have_more(mn_coord *coord, const mn_member *member)
+{
+    return member->state == MN_MEMBER_READY && member->paused_until_us == 0 &&
+           mn_lease_table_hand(coord->table, mn_members_index(coord->members, member)).leases <
+               MN_CREDIT;
+}
+
+static void grant_one(mn_coord *coord, mn_member *member, mn_actions *todo)
+{
+    uint32_t free = mn_lease_table_counts(coord->table).free;
+    uint32_t all = coord->threads < UINT32_MAX ? (uint32_t)coord->threads : UINT32_MAX;
+    uint64_t wave_us = mn_pace_patience_us(&coord->pace[coord->round.kind]);
+    uint64_t floor_us = coord->config.lease_floor_ms * UINT64_C(1000);
+    mn_hand hand = mn_lease_table_hand(coord->table, mn_members_index(coord->members, member));
+    if (wave_us == 0)
+        floor_us *= UNKNOWN_PACE;
+    else if (floor_us <
+             (hand.leases + 1) * wave_us) /* each lease in hand is a wave at least, however small */
+        floor_us = (hand.leases + 1) * wave_us;
+    mn_grant grant;
+    if (mn_lease_table_grant(coord->table, mn_members_index(coord->members, member),
+                             mn_lease_size(free, member->threads, all), coord->now_us, floor_us,
+                             wave_us / member->threads + 1, &grant, NULL) != MN_OK)
+        return;
+
+    if (!member->has_theta || member->theta != coord->round.step) {
+        mn_action *theta = mn_actions_add(todo, MN_DO_SEND_THETA);
+        theta->peer = member->peer;
+        theta->version = coord->round.step;
+        member->theta = coord->round.step;
+        member->has_theta = true;
+    }
+    send(todo, member->peer, MN_MSG_LEASE)->lease =
+        (mn_lease){.epoch = grant.epoch, .round = coord->round, .begin = grant.begin, .n = grant.n};
+    coord->counts.leases_granted++;
+    coord->counts.leases_reissued += grant.attempt > 0;
+}
+
+static void dismiss(uint64_t peer, const char *why, mn_actions *todo)
+{
+    mn_action *last = send(todo, peer, MN_MSG_FINISHED);
+    (void)snprintf(last->log.text, sizeof last->log.text, "%s", why);
+}
+
+static mn_action *send(mn_actions *todo, uint64_t peer, mn_message_kind kind)
+{
+    mn_action *action = mn_actions_add(todo, MN_DO_SEND);
+    action->peer = peer;
+    action->message = kind;
+    return action;
+}
+
+/* A name goes into log lines: nothing but printable characters. */
+static void copy_name(char *to, size_t size, const char *from, size_t n)
+{
+    size_t i = 0;
+    for (; i + 1 < size && i < n && from[i] != '\0'; i++)
+        to[i] = (char)(from[i] > ' ' && from[i] < 0x7f ? from[i] : '?');
+    to[i] = '\0';
+}

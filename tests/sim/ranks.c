@@ -1,0 +1,296 @@
+#include "tests/sim/cluster_state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void perform(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
+                    const mn_sim_note *note);
+static void send(mn_sim_cluster *sim, uint32_t rank, const mn_action *action);
+static void accept(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
+                   const mn_sim_note *note);
+static void enter(mn_sim_cluster *sim, uint32_t rank, const mn_round *round);
+static void lease_local(mn_sim_cluster *sim, uint32_t rank, const mn_lease *lease);
+static void leader_link(mn_sim_cluster *sim, uint32_t rank, const mn_action *action, bool up);
+static void set_timer(mn_sim_cluster *sim, uint32_t rank, uint64_t wake_us);
+static void check(mn_sim_cluster *sim, uint32_t rank);
+
+void mn_sim_rank_event(mn_sim_cluster *sim, uint32_t rank, const mn_event *event,
+                       const mn_sim_note *note)
+{
+    mn_error err = {0};
+    mn_sim_rank *at = &sim->ranks[rank];
+    mn_actions_clear(&sim->todo);
+    if (mn_coord_step(at->coord, event, &sim->todo, &err) != MN_OK) {
+        mn_sim_fail(sim, "rank %" PRIu32 ": %s", rank, err.message);
+        return;
+    }
+    for (size_t i = 0; i < sim->todo.n && sim->report.ok; i++)
+        perform(sim, rank, &sim->todo.list[i], note);
+    if (sim->todo.capacity > 10 * ((size_t)sim->options.workers + 16) * 8)
+        mn_sim_fail(sim, "rank %" PRIu32 " takes memory for %zu actions", rank, sim->todo.capacity);
+    set_timer(sim, rank, sim->todo.wake_us);
+    check(sim, rank);
+}
+
+void mn_sim_leader_event(mn_sim_cluster *sim, const mn_leader_event *event)
+{
+    mn_error err = {0};
+    mn_actions_clear(&sim->todo);
+    if (mn_leader_step(sim->leader, event, &sim->todo, &err) != MN_OK) {
+        mn_sim_fail(sim, "leader: %s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < sim->todo.n; i++)
+        if (sim->todo.list[i].kind == MN_DO_TO_RANK)
+            leader_link(sim, sim->todo.list[i].rank, &sim->todo.list[i], false);
+}
+
+/* Back from the small form to what a core is given. */
+mn_message mn_sim_message(const mn_sim_note *note)
+{
+    mn_message message = {.kind = note->kind};
+    switch ((unsigned)note->kind) {
+    case MN_MSG_RESULT:
+        message.result.epoch = note->lease.epoch;
+        message.result.result = (mn_result){
+            .encoding = MN_ENCODING_ROWS, .n_tasks = note->n_tasks, .n_columns = note->n_columns};
+        message.payload_bytes = (uint64_t)note->n_tasks * note->n_columns * sizeof(float);
+        break;
+    case MN_MSG_ASK:
+        message.ask.threads = note->threads;
+        break;
+    case MN_MSG_ROUND:
+        message.round = note->round;
+        break;
+    case MN_MSG_RANGE:
+    case MN_MSG_REDUCE:
+    case MN_MSG_SETTLED:
+    case MN_MSG_RETURNED:
+        message.range = note->range;
+        break;
+    default:
+        break;
+    }
+    return message;
+}
+
+static void perform(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
+                    const mn_sim_note *note)
+{
+    mn_sim_rank *at = &sim->ranks[rank];
+    bool quiet = action->kind == MN_DO_REFUSE || action->kind == MN_DO_LOG ||
+                 (action->kind == MN_DO_SEND && action->message == MN_MSG_FINISHED);
+    if (at->stopped && !quiet)
+        mn_sim_fail(sim, "rank %" PRIu32 " acts after STOP", rank);
+    switch (action->kind) {
+    case MN_DO_SEND:
+    case MN_DO_SEND_THETA:
+        send(sim, rank, action);
+        break;
+    case MN_DO_ACCEPT:
+        accept(sim, rank, action, note);
+        break;
+    case MN_DO_TO_LEADER:
+        leader_link(sim, rank, action, true);
+        break;
+    case MN_DO_OPEN_ROUND:
+        at->sum = at->n_counted = 0;
+        if (action->round.id != sim->round.id || action->round.n_tasks != sim->round.n_tasks ||
+            action->round.first_task != sim->round.first_task ||
+            action->round.step != sim->round.step || action->round.kind != sim->round.kind ||
+            action->round.split != sim->round.split)
+            mn_sim_fail(sim,
+                        "rank %" PRIu32 " opens round %" PRIu64 ", the plan has round %" PRIu64,
+                        rank, action->round.id, sim->round.id);
+        break;
+    case MN_DO_START_REDUCE:
+        enter(sim, rank, &action->round);
+        break;
+    case MN_DO_STOP:
+        at->stopped = true;
+        break;
+    case MN_DO_REFUSE:
+    case MN_DO_LOG:
+        break;
+    case MN_DO_TO_RANK:
+        mn_sim_fail(sim, "rank %" PRIu32 " speaks as if it were the leader", rank);
+        break;
+    }
+}
+
+static void send(mn_sim_cluster *sim, uint32_t rank, const mn_action *action)
+{
+    mn_sim_note note = {.kind = action->message};
+    mn_sim_peer *peer = &sim->peers[action->peer];
+    bool local = action->peer == MN_LOCAL_POOL;
+    if (action->kind == MN_DO_SEND_THETA) {
+        note.kind = MN_MSG_THETA;
+        note.version = action->version;
+        if (local)
+            sim->ranks[rank].local_theta = action->version;
+        peer->has_theta = true;
+        peer->theta = action->version;
+    } else if (note.kind == MN_MSG_LEASE) {
+        note.lease = action->lease;
+        sim->ranks[rank].worker_of[action->lease.epoch % MN_SIM_EPOCHS] =
+            local ? UINT32_MAX : peer->worker;
+        if (action->lease.round.id != sim->round.id)
+            mn_sim_fail(sim, "rank %" PRIu32 " leases tasks of round %" PRIu64 " in round %" PRIu64,
+                        rank, action->lease.round.id, sim->round.id);
+        if (!local && (!peer->known || !peer->joined))
+            mn_sim_fail(sim, "rank %" PRIu32 " leases to peer %" PRIu64 ", which is not there",
+                        rank, action->peer);
+        if (!local && (!peer->has_theta || peer->theta != action->lease.round.step))
+            mn_sim_fail(sim, "rank %" PRIu32 " leases before theta to peer %" PRIu64, rank,
+                        action->peer);
+    } else if (note.kind == MN_MSG_WELCOME) {
+        peer->known = true;
+        peer->joined = peer->has_theta = false;
+    } else if (note.kind == MN_MSG_REJECT || note.kind == MN_MSG_FINISHED) {
+        peer->known = peer->joined = false;
+    }
+    if (!local)
+        mn_sim_send_down(sim, rank, action->peer, &note);
+    else if (note.kind == MN_MSG_LEASE)
+        lease_local(sim, rank, &note.lease);
+}
+
+static void accept(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
+                   const mn_sim_note *note)
+{
+    const mn_lease *lease = &action->lease;
+    if (note == NULL || note->kind != MN_MSG_RESULT || note->damaged ||
+        note->lease.epoch != lease->epoch) {
+        mn_sim_fail(sim, "rank %" PRIu32 " accepts what nobody gave", rank);
+        return;
+    }
+    if (lease->round.id != sim->round.id || sim->ranks[rank].entered == sim->round.id) {
+        mn_sim_fail(sim, "rank %" PRIu32 " accepts a result of round %" PRIu64 " out of time", rank,
+                    lease->round.id);
+        return;
+    }
+    for (uint32_t i = lease->begin; i < lease->begin + lease->n; i++)
+        if (sim->counted[i]++ != 0) {
+            mn_sim_fail(sim, "task %" PRIu32 " of round %" PRIu64 " is counted twice", i,
+                        lease->round.id);
+            return;
+        }
+    sim->ranks[rank].sum += note->payload;
+    sim->ranks[rank].n_counted += lease->n;
+}
+
+/* A rank enters an allreduce; the last one completes it. */
+static void enter(mn_sim_cluster *sim, uint32_t rank, const mn_round *round)
+{
+    mn_sim_rank *at = &sim->ranks[rank];
+    if (round->id != sim->round.id || at->entered != round->id - 1 || at->left != at->entered) {
+        mn_sim_fail(sim,
+                    "rank %" PRIu32 " enters the allreduce of round %" PRIu64
+                    " after that of %" PRIu64,
+                    rank, round->id, at->entered);
+        return;
+    }
+    at->entered = round->id;
+    if (++sim->n_entered < sim->options.ranks)
+        return;
+
+    uint64_t sum = 0, n = 0;
+    for (uint32_t i = 0; i < sim->options.ranks; i++) {
+        sum += sim->ranks[i].sum;
+        n += sim->ranks[i].n_counted;
+    }
+    if (n != round->n_tasks || sum != mn_sim_answer(round, round->step, 0, round->n_tasks))
+        mn_sim_fail(sim, "round %" PRIu64 ": the sum of %" PRIu64 " of %" PRIu32 " tasks is wrong",
+                    round->id, n, round->n_tasks);
+    sim->total = sim->total * 31 + sum;
+    sim->report.rounds++;
+    sim->n_entered = 0;
+    for (uint32_t i = 0; i < sim->options.ranks; i++) {
+        mn_sim_event left = {.at_us = sim->now_us + mn_sim_around(sim, 3000),
+                             .kind = MN_SIM_REDUCED,
+                             .rank = i,
+                             .note.round = *round};
+        mn_sim_queue_put(&sim->queue, &left);
+    }
+    sim->round_began_us = sim->now_us;
+    if (!mn_sim_next_round(sim))
+        sim->round.id++; /* which nobody may open */
+}
+
+/* The rank's own threads: never lost, but slow at times. */
+static void lease_local(mn_sim_cluster *sim, uint32_t rank, const mn_lease *lease)
+{
+    mn_sim_rank *at = &sim->ranks[rank];
+    uint64_t waves = (lease->n + sim->options.local_threads - 1) / sim->options.local_threads;
+    uint64_t takes_us = mn_sim_around(sim, (double)(waves * sim->weather.task_us));
+    if (mn_sim_chance(sim, sim->weather.straggle))
+        takes_us *= 50;
+    if (at->local_busy_us < sim->now_us)
+        at->local_busy_us = sim->now_us;
+    at->local_busy_us += takes_us;
+    mn_sim_event done = {
+        .at_us = at->local_busy_us,
+        .kind = MN_SIM_LOCAL_DONE,
+        .rank = rank,
+        .note = {.kind = MN_MSG_RESULT,
+                 .n_tasks = lease->n,
+                 .n_columns = MN_SIM_COLUMNS,
+                 .payload = mn_sim_answer(&lease->round, at->local_theta, lease->begin, lease->n),
+                 .lease = *lease}};
+    mn_sim_queue_put(&sim->queue, &done);
+}
+
+/* Rank 0 lives with the leader; the others are some way off. Messages of one direction keep their
+ * order. */
+static void leader_link(mn_sim_cluster *sim, uint32_t rank, const mn_action *action, bool up)
+{
+    mn_sim_event event = {.kind = up ? MN_SIM_TO_LEADER : MN_SIM_FROM_LEADER,
+                          .rank = rank,
+                          .note = {.kind = action->message}};
+    mn_message message = mn_action_message(action);
+    if (action->message == MN_MSG_ASK)
+        event.note.threads = message.ask.threads;
+    else if (action->message == MN_MSG_ROUND)
+        event.note.round = message.round;
+    else if (action->message != MN_MSG_STOP && action->message != MN_MSG_STOP_WANTED)
+        event.note.range = message.range;
+
+    uint64_t *last_us = up ? &sim->ranks[rank].up_us : &sim->ranks[rank].down_us;
+    event.at_us = sim->now_us + (rank == 0 ? 0 : mn_sim_around(sim, (double)sim->weather.delay_us));
+    if (event.at_us < *last_us)
+        event.at_us = *last_us;
+    *last_us = event.at_us;
+    mn_sim_queue_put(&sim->queue, &event);
+}
+
+static void set_timer(mn_sim_cluster *sim, uint32_t rank, uint64_t wake_us)
+{
+    mn_sim_rank *at = &sim->ranks[rank];
+    if (wake_us >= at->wake_us)
+        return;
+    at->wake_us = wake_us;
+    mn_sim_event wake = {
+        .at_us = wake_us > sim->now_us ? wake_us : sim->now_us, .kind = MN_SIM_WAKE, .rank = rank};
+    mn_sim_queue_put(&sim->queue, &wake);
+}
+
+static void check(mn_sim_cluster *sim, uint32_t rank)
+{
+    mn_coord_view view = mn_coord_look(sim->ranks[rank].coord);
+    if (view.tasks.free + view.tasks.held + view.tasks.done != view.tasks.total)
+        mn_sim_fail(sim, "rank %" PRIu32 " has lost count of its tasks", rank);
+    if (view.round.id == sim->round.id && sim->ranks[rank].entered + 1 == view.round.id &&
+        view.tasks.done != sim->ranks[rank].n_counted &&
+        sim->ranks[rank].left + 1 == view.round.id && !view.stopped)
+        mn_sim_fail(sim, "rank %" PRIu32 " says %" PRIu32 " tasks are done, it took %" PRIu64, rank,
+                    view.tasks.done, sim->ranks[rank].n_counted);
+    mn_leader_progress progress = mn_leader_look(sim->leader);
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < sim->options.ranks; i++)
+        n += sim->ranks[i].n_counted;
+    if (progress.round.id == sim->round.id && sim->n_entered == 0 && !progress.ended &&
+        view.round.id == sim->round.id && progress.done > n)
+        mn_sim_fail(sim, "the leader counts %" PRIu32 " tasks, the ranks took %" PRIu64,
+                    progress.done, n);
+}

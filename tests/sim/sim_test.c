@@ -1,0 +1,93 @@
+/* sim_test.c: the cluster under seeded faults; a failure's text begins with its seed (see `sim
+ * --seed`). */
+#include "tests/sim/cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static mn_sim_report run(const mn_sim_options *options)
+{
+    mn_sim_report report = mn_sim_run(options);
+    if (!report.ok)
+        fail_msg("%s", report.failure);
+    return report;
+}
+
+static void small_clusters_of_every_weather_keep_all_promises(void **state)
+{
+    (void)state;
+    uint64_t complete = 0, stopped = 0, expired = 0, refused = 0, lost = 0;
+    for (uint64_t seed = 1; seed <= 4000; seed++) {
+        mn_sim_options options = mn_sim_draw(seed);
+        mn_sim_report report = run(&options);
+        complete += report.complete;
+        stopped += !report.complete;
+        expired += report.expired;
+        refused += report.refused;
+        lost += report.lost;
+    }
+    /* The promises were put to the test: everything that may go wrong did. */
+    assert_true(complete > 1000 && stopped > 100 && expired > 1000 && refused > 1000 &&
+                lost > 1000);
+}
+
+static void a_thousand_workers_that_come_and_go_give_the_sums_of_one(void **state)
+{
+    (void)state;
+    mn_sim_options alone = {
+        .seed = 7, .ranks = 1, .workers = 1, .steps = 6, .batch = 6000, .test_tasks = 600};
+    mn_sim_options crowd = alone;
+    crowd.seed = 8;
+    crowd.ranks = 4;
+    crowd.workers = 1000;
+    crowd.local_threads = 2;
+    crowd.faults = true;
+    mn_sim_report one = run(&alone), many = run(&crowd);
+    assert_true(one.complete && many.complete);
+    assert_int_equal(one.rounds, 7);
+    assert_int_equal(one.sum, many.sum);
+}
+
+static void in_good_weather_hardly_a_result_is_wasted(void **state)
+{
+    (void)state;
+    uint64_t accepted = 0, refused = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        mn_sim_options options = mn_sim_draw(seed);
+        options.faults = false;
+        options.stop_after_s = 0;
+        mn_sim_report report = run(&options);
+        assert_true(report.complete);
+        assert_int_equal(report.lost, 0);
+        accepted += report.accepted;
+        refused += report.refused;
+    }
+    assert_true(refused * 100 <
+                accepted); /* compute times are exponential: some leases do run out */
+}
+
+static void equal_seeds_give_equal_runs(void **state)
+{
+    (void)state;
+    mn_sim_options options = {
+        .seed = 3, .ranks = 3, .workers = 20, .steps = 8, .batch = 100, .faults = true};
+    mn_sim_report first = run(&options), second = run(&options);
+    assert_int_equal(first.events, second.events);
+    assert_true(first.virtual_s == second.virtual_s);
+    assert_int_equal(first.accepted, second.accepted);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_clusters_of_every_weather_keep_all_promises),
+        cmocka_unit_test(a_thousand_workers_that_come_and_go_give_the_sums_of_one),
+        cmocka_unit_test(in_good_weather_hardly_a_result_is_wasted),
+        cmocka_unit_test(equal_seeds_give_equal_runs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,3 @@
+#include "worker/engine/kernels_table.h"
+
+const mn_kernels mn_kernels_avx2 = MN_TABLE("avx2");

@@ -1,0 +1,222 @@
+/* kernels_map.h: what goes element by element, window by window or row by row: arithmetic, tanh,
+ * softmax, pooling. */
+#pragma once
+
+#include "worker/engine/kernels_vector.h"
+#include <math.h>
+#include <stdbool.h>
+
+/* exp(x), within 1 ulp where the result is a normal number; the polynomial is Cephes' (expf). */
+INLINE vec exponential(vec x)
+{
+    const vec magic =
+        splat(12582912);        /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+    x = larger(splat(-104), x); /* in this order NaN stays NaN */
+    x = choose((ivec)(x > splat(89)), splat(89), x);
+    vec shifted = x * splat(1.44269504F) + magic;
+    vec n = shifted - magic;
+    ivec power = (ivec)shifted - (ivec)magic;
+    vec r = x - n * splat(0.693359375F) + n * splat(2.12194440e-4F); /* ln 2 in two parts */
+    vec p = splat(1.9875691500e-4F) * r + splat(1.3981999507e-3F);
+    p = p * r + splat(8.3334519073e-3F);
+    p = p * r + splat(4.1665795894e-2F);
+    p = p * r + splat(1.6666665459e-1F);
+    p = p * r + splat(5.0000001201e-1F);
+    p = p * (r * r) + r + splat(1);
+    ivec half = power >> 1; /* 2^power in two factors, for results below the normal numbers */
+    return p * (vec)((half + 127) << 23) * (vec)((power - half + 127) << 23);
+}
+
+/* tanh(x), within 2 ulp; the polynomial near 0 is Cephes' (tanhf). */
+INLINE vec hyperbolic_tangent(vec x)
+{
+    const ivec sign = (ivec)splat(-0.0F);
+    vec size = (vec)((ivec)x & ~sign), z = x * x;
+    vec far = splat(1) - splat(2) / (exponential(size + size) + splat(1));
+    vec p = splat(-5.70498872745e-3F) * z + splat(2.06390887954e-2F);
+    p = p * z + splat(-5.37397155531e-2F);
+    p = p * z + splat(1.33314422036e-1F);
+    p = p * z + splat(-3.33332819422e-1F);
+    p = p * z * x + x;
+    return choose((ivec)(size < splat(0.625F)), p, (vec)((ivec)far | ((ivec)x & sign)));
+}
+
+enum operation { ADD, SCALE, SCALE_ADD, MULTIPLY, RELU, MASK, TANH, TANH_BACKWARD, TANH_CURVE };
+
+INLINE vec apply(const enum operation operation, vec factor, vec a, vec b, vec c)
+{
+    switch (operation) {
+    case ADD:
+        return a + b;
+    case SCALE:
+        return factor * a;
+    case SCALE_ADD:
+        return factor * a + b;
+    case MULTIPLY:
+        return a * b;
+    case RELU:
+        return larger(splat(0), a); /* in this order NaN stays NaN */
+    case MASK:
+        return keep_if((ivec)(a > splat(0)), b);
+    case TANH:
+        return hyperbolic_tangent(a);
+    case TANH_BACKWARD:
+        return (splat(1) - a * a) * b;
+    case TANH_CURVE:
+        return splat(-2) * a * b * c;
+    }
+    return a;
+}
+
+/* Unused inputs are given as `a`, and the compiler drops their loads. */
+INLINE void map(const enum operation operation, size_t n, float factor, const float *a,
+                const float *b, const float *c, float *out)
+{
+    vec f = splat(factor);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(out + i, apply(operation, f, load(a + i), load(b + i), load(c + i)));
+    if (i < n) {
+        lanes some = first_lanes(n - i);
+        store_lanes(out + i,
+                    apply(operation, f, load_lanes(a + i, some), load_lanes(b + i, some),
+                          load_lanes(c + i, some)),
+                    some);
+    }
+}
+
+static void add(size_t n, const float *a, const float *b, float *out)
+{
+    map(ADD, n, 0, a, b, a, out);
+}
+
+static void scale(size_t n, float factor, const float *a, float *out)
+{
+    map(SCALE, n, factor, a, a, a, out);
+}
+
+static void scale_add(size_t n, float factor, const float *a, const float *b, float *out)
+{
+    map(SCALE_ADD, n, factor, a, b, a, out);
+}
+
+static void multiply(size_t n, const float *a, const float *b, float *out)
+{
+    map(MULTIPLY, n, 0, a, b, a, out);
+}
+
+static void relu(size_t n, const float *x, float *y)
+{
+    map(RELU, n, 0, x, x, x, y);
+}
+
+static void mask(size_t n, const float *y, const float *x, float *out)
+{
+    map(MASK, n, 0, y, x, y, out);
+}
+
+static void tanh_forward(size_t n, const float *x, float *y)
+{
+    map(TANH, n, 0, x, x, x, y);
+}
+
+static void tanh_backward(size_t n, const float *y, const float *dy, float *out)
+{
+    map(TANH_BACKWARD, n, 0, y, dy, y, out);
+}
+
+static void tanh_curve(size_t n, const float *y, const float *ty, const float *dy, float *out)
+{
+    map(TANH_CURVE, n, 0, y, ty, dy, out);
+}
+
+static void bias_add(size_t rows, size_t c, const float *x, const float *b, float *y)
+{
+    for (size_t i = 0; i < rows; i++)
+        map(ADD, c, 0, x + i * c, b, b, y + i * c);
+}
+
+static void pixel_mean(size_t n, size_t pixels, size_t c, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < c; j += LANES) {
+            lanes some = first_lanes(smaller_size(LANES, c - j));
+            vec sum = splat(0);
+            for (size_t q = 0; q < pixels; q++)
+                sum += load_lanes(x + (i * pixels + q) * c + j, some);
+            store_lanes(y + i * c + j, sum / splat((float)pixels), some);
+        }
+}
+
+static void pixel_spread(size_t n, size_t pixels, size_t c, const float *dy, float *dx)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < c; j += LANES) {
+            lanes some = first_lanes(smaller_size(LANES, c - j));
+            vec part = load_lanes(dy + i * c + j, some) / splat((float)pixels);
+            for (size_t q = 0; q < pixels; q++)
+                store_lanes(dx + (i * pixels + q) * c + j, part, some);
+        }
+}
+
+/* p = exp(z - largest z) of a row; returns the sum of p. */
+INLINE double exponentials(size_t c, const float *z, float largest, float *p)
+{
+    double sum = 0;
+    for (size_t j = 0; j < c; j += LANES) {
+        lanes some = first_lanes(smaller_size(LANES, c - j));
+        store_lanes(p + j, exponential(load_lanes(z + j, some) - splat(largest)), some);
+    }
+    for (size_t j = 0; j < c; j++)
+        sum += (double)p[j];
+    return sum;
+}
+
+INLINE float largest_of(size_t c, const float *z)
+{
+    float largest = z[0];
+    for (size_t j = 1; j < c; j++)
+        largest = z[j] > largest ? z[j] : largest;
+    return largest;
+}
+
+static void softmax(size_t rows, size_t c, const float *z, float *p)
+{
+    for (size_t i = 0; i < rows; i++, z += c, p += c) {
+        double sum = exponentials(c, z, largest_of(c, z), p);
+        map(SCALE, c, (float)(1 / sum), p, p, p, p);
+    }
+}
+
+static void softmax_tangent(size_t rows, size_t c, const float *p, const float *tz, float *out)
+{
+    for (size_t i = 0; i < rows; i++, p += c, tz += c, out += c) {
+        double mean = 0;
+        for (size_t j = 0; j < c; j++)
+            mean += (double)p[j] * (double)tz[j];
+        for (size_t j = 0; j < c; j++)
+            out[j] = (float)((double)p[j] * ((double)tz[j] - mean));
+    }
+}
+
+static double cross_entropy(size_t rows, size_t c, const float *z, const float *target)
+{
+    double loss = 0;
+    for (size_t i = 0; i < rows; i++, z += c, target += c) {
+        double largest = (double)largest_of(c, z), sum = 0;
+        for (size_t j = 0; j < c; j++)
+            sum += exp((double)z[j] - largest);
+        double log_sum = log(sum) + largest;
+        for (size_t j = 0; j < c; j++)
+            loss += (double)target[j] * (log_sum - (double)z[j]);
+    }
+    return loss / (double)rows;
+}
+
+static double squared_error(size_t n, const float *y, const float *target)
+{
+    double loss = 0;
+    for (size_t i = 0; i < n; i++)
+        loss += ((double)y[i] - (double)target[i]) * ((double)y[i] - (double)target[i]);
+    return loss / (double)n;
+}

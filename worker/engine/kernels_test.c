@@ -1,0 +1,451 @@
+/* Each table of this machine against the reference, on shapes of one, odd, prime and large sizes,
+ * at addresses of no alignment, between guards that must stay as they are. */
+#include "worker/engine/kernels.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { GUARD = 17, MAX_ARRAYS = 24 }; /* an odd guard: the arrays are aligned to 4 bytes only */
+
+static struct {
+    float *memory, *data;
+    size_t n;
+} arrays[MAX_ARRAYS];
+static size_t n_arrays;
+static uint64_t seed = 12345;
+
+/* Uniform in [-1, 1). */
+static float random_float(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)((double)(seed >> 40) / (1 << 23) - 1);
+}
+
+/* n random numbers between two guards of NaN, which spoil any sum that reads them. */
+static float *new_array(size_t n)
+{
+    assert_true(n_arrays < MAX_ARRAYS);
+    float *memory = malloc((n + 2 * GUARD) * sizeof *memory);
+    assert_non_null(memory);
+    for (size_t i = 0; i < n + 2 * GUARD; i++)
+        memory[i] = i < GUARD || i >= GUARD + n ? NAN : random_float();
+    arrays[n_arrays].memory = memory;
+    arrays[n_arrays].data = memory + GUARD;
+    arrays[n_arrays++].n = n;
+    return memory + GUARD;
+}
+
+static float *copy_array(const float *from, size_t n)
+{
+    float *to = new_array(n);
+    memcpy(to, from, n * sizeof *to);
+    return to;
+}
+
+static void free_arrays(void)
+{
+    while (n_arrays > 0) {
+        n_arrays--;
+        for (size_t i = 0; i < GUARD; i++) {
+            assert_true(isnan(arrays[n_arrays].memory[i]));
+            assert_true(isnan(arrays[n_arrays].data[arrays[n_arrays].n + i]));
+        }
+        free(arrays[n_arrays].memory);
+    }
+}
+
+/* After a test that failed half-way. */
+static int drop_arrays(void **state)
+{
+    (void)state;
+    while (n_arrays > 0)
+        free(arrays[--n_arrays].memory);
+    return 0;
+}
+
+static void assert_close(const char *table, const char *what, size_t n, const float *got,
+                         const float *wanted, double tolerance)
+{
+    double largest = 0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs((double)wanted[i]));
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)got[i] - (double)wanted[i]) <= tolerance * fmax(largest, 1e-3)))
+            fail_msg("%s %s: element %zu of %zu is %.9g, not %.9g", table, what, i, n,
+                     (double)got[i], (double)wanted[i]);
+}
+
+/* Runs `body` for each table but the reference, which is called `plain`. */
+#define FOR_EACH_TABLE(k)                                                                          \
+    for (const mn_kernels *const *each = mn_kernels_all(), *k = *each;                             \
+         (k = *each) != NULL && k != &mn_kernels_plain; each++)
+
+static const mn_kernels *const plain = &mn_kernels_plain;
+
+static void matrix_products_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {
+        {1, 1, 1},     {1, 40, 10},     {10, 40, 40},  {10, 40, 1},  {10, 1, 40},     {40, 1, 10},
+        {5, 5, 256},   {256, 5, 5},     {5, 256, 5},   {7, 13, 17},  {3, 65, 129},    {61, 67, 71},
+        {5, 256, 784}, {128, 128, 128}, {19, 33, 300}, {6, 64, 128}, {200, 130, 257},
+    };
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int kind = 0; kind < 8; kind++) {
+            size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+            bool trans_a = kind & 1, trans_b = kind & 2, accumulate = kind & 4;
+            FOR_EACH_TABLE(table)
+            {
+                const float *a = new_array(m * k), *b = new_array(k * n);
+                float *c = new_array(m * n), *wanted = copy_array(c, m * n);
+                table->gemm(trans_a, trans_b, m, n, k, a, b, c, accumulate);
+                plain->gemm(trans_a, trans_b, m, n, k, a, b, wanted, accumulate);
+                assert_close(table->name, "gemm", m * n, c, wanted, 1e-6);
+                free_arrays();
+            }
+        }
+}
+
+static void transposition_is_that_of_the_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {{1, 1, 1}, {3, 1, 7}, {9, 64, 64}, {2, 5, 9}, {1, 37, 129}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        FOR_EACH_TABLE(table)
+        {
+            size_t n = shapes[s][0], rows = shapes[s][1], cols = shapes[s][2];
+            const float *a = new_array(n * rows * cols);
+            float *got = new_array(n * rows * cols), *wanted = new_array(n * rows * cols);
+            table->transpose(n, rows, cols, a, got);
+            plain->transpose(n, rows, cols, a, wanted);
+            assert_memory_equal(got, wanted, n * rows * cols * sizeof *got);
+            free_arrays();
+        }
+}
+
+static void compare_convolutions(const mn_kernels *table, const mn_conv *conv, bool accumulate)
+{
+    size_t x_size = (size_t)conv->n * conv->height * conv->width * conv->c_in;
+    size_t y_size = (size_t)conv->n * conv->out_height * conv->out_width * conv->c_out;
+    size_t w_size = 9 * (size_t)conv->c_in * conv->c_out;
+    const float *x = new_array(x_size), *y = new_array(y_size), *w = new_array(w_size);
+    float *got_x = copy_array(x, x_size), *wanted_x = copy_array(x, x_size);
+    float *got_y = copy_array(y, y_size), *wanted_y = copy_array(y, y_size);
+    float *got_w = copy_array(w, w_size), *wanted_w = copy_array(w, w_size);
+
+    table->conv_forward(conv, x, w, got_y, accumulate);
+    plain->conv_forward(conv, x, w, wanted_y, accumulate);
+    assert_close(table->name, "conv_forward", y_size, got_y, wanted_y, 3e-6);
+    table->conv_backward_data(conv, y, w, got_x, accumulate);
+    plain->conv_backward_data(conv, y, w, wanted_x, accumulate);
+    assert_close(table->name, "conv_backward_data", x_size, got_x, wanted_x, 3e-6);
+    table->conv_backward_weights(conv, x, y, got_w, accumulate);
+    plain->conv_backward_weights(conv, x, y, wanted_w, accumulate);
+    assert_close(table->name, "conv_backward_weights", w_size, got_w, wanted_w, 5e-6);
+    free_arrays();
+}
+
+static void convolutions_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    static const uint32_t shapes[][5] = {
+        /* n, height, width, c_in, c_out */
+        {1, 1, 1, 1, 1},      {1, 1, 1, 64, 64},   {2, 2, 1, 3, 5},      {3, 1, 6, 17, 16},
+        {5, 28, 28, 1, 64},   {2, 29, 31, 3, 40},  {1, 84, 84, 3, 32},   {1, 3, 300, 2, 7},
+        {1, 2, 2731, 3, 4},   {5, 14, 14, 64, 64}, {20, 7, 7, 64, 64},   {20, 4, 4, 64, 64},
+        {75, 2, 2, 64, 64},   {3, 13, 11, 23, 37}, {40, 14, 14, 13, 66}, {2, 5, 3, 130, 12},
+        {1, 40, 100, 20, 20},
+    };
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (uint32_t kind = 0; kind < 4; kind++)
+            FOR_EACH_TABLE(table)
+            {
+                uint32_t stride = 1 + kind % 2;
+                mn_conv conv = {shapes[s][0],
+                                shapes[s][1],
+                                shapes[s][2],
+                                shapes[s][3],
+                                shapes[s][4],
+                                stride,
+                                (shapes[s][1] - 1) / stride + 1,
+                                (shapes[s][2] - 1) / stride + 1};
+                compare_convolutions(table, &conv, kind / 2);
+            }
+}
+
+/* Batch norm with means that are large beside the deviations, as images have. */
+static void compare_batch_norm(const mn_kernels *table, size_t rows, size_t c, bool relu,
+                               bool with_nulls)
+{
+    size_t n = rows * c;
+    double loose =
+        rows == 1 ? 2e-3 : 2e-5; /* one row has variance 0: 1/sqrt(eps) enlarges all errors */
+    float *x = new_array(n);
+    for (size_t i = 0; i < n; i++)
+        x[i] += 3 + (float)(i % c % 5);
+    const float *gamma = new_array(c), *beta = new_array(c);
+    const float *tgamma = with_nulls ? NULL : new_array(c);
+    const float *tbeta = with_nulls ? NULL : new_array(c);
+    const float *dy = new_array(n), *tx = new_array(n), *tdy = with_nulls ? NULL : new_array(n);
+    float *stats = new_array(2 * c), *got_stats = new_array(2 * c), *got = new_array(n);
+    float *y = new_array(n), *wanted = new_array(n), *sums = new_array(2 * c);
+    float *tsums = new_array(2 * c), *bsums = new_array(2 * c), *got_sums = new_array(2 * c);
+    const float *y_read = relu ? y : NULL;
+
+    plain->bn_stats(rows, c, 1e-5, x, stats);
+    table->bn_stats(rows, c, 1e-5, x, got_stats);
+    for (size_t i = 0; i < 2 * c; i++)
+        assert_close(table->name, "bn_stats", 1, got_stats + i, stats + i, rows == 1 ? 1e-3 : 2e-6);
+
+    plain->bn_forward(rows, c, relu, x, stats, gamma, beta, y);
+    table->bn_forward(rows, c, relu, x, stats, gamma, beta, got);
+    assert_close(table->name, "bn_forward", n, got, y, loose);
+
+    plain->bn_backward_sums(rows, c, relu, x, stats, y_read, dy, sums);
+    table->bn_backward_sums(rows, c, relu, x, stats, y_read, dy, got_sums);
+    assert_close(table->name, "bn_backward_sums", 2 * c, got_sums, sums, loose);
+    plain->bn_backward(rows, c, relu, x, stats, gamma, y_read, dy, sums, wanted);
+    table->bn_backward(rows, c, relu, x, stats, gamma, y_read, dy, sums, got);
+    if (rows > 1) /* dx of one row is 0 but for rounding */
+        assert_close(table->name, "bn_backward", n, got, wanted, loose);
+
+    plain->bn_tangent_sums(rows, c, x, stats, tx, tsums);
+    table->bn_tangent_sums(rows, c, x, stats, tx, got_sums);
+    assert_close(table->name, "bn_tangent_sums", 2 * c, got_sums, tsums, loose);
+    plain->bn_tangent(rows, c, relu, x, stats, gamma, y_read, tx, tsums, tgamma, tbeta, wanted);
+    table->bn_tangent(rows, c, relu, x, stats, gamma, y_read, tx, tsums, tgamma, tbeta, got);
+    assert_close(table->name, "bn_tangent", n, got, wanted, loose);
+
+    plain->bn_backward_tangent_sums(rows, c, relu, x, stats, y_read, dy, tdy, tx, tsums, bsums);
+    table->bn_backward_tangent_sums(rows, c, relu, x, stats, y_read, dy, tdy, tx, tsums, got_sums);
+    assert_close(table->name, "bn_backward_tangent_sums", 2 * c, got_sums, bsums, loose);
+    plain->bn_backward_tangent(rows, c, relu, x, stats, gamma, tgamma, y_read, dy, sums, tdy, tx,
+                               tsums, bsums, wanted);
+    table->bn_backward_tangent(rows, c, relu, x, stats, gamma, tgamma, y_read, dy, sums, tdy, tx,
+                               tsums, bsums, got);
+    if (rows > 1)
+        assert_close(table->name, "bn_backward_tangent", n, got, wanted, loose);
+    free_arrays();
+}
+
+static void batch_norm_is_that_of_the_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = {{1, 1},   {1, 64},   {4, 3},    {5, 256},  {20, 64},
+                                       {33, 17}, {97, 131}, {980, 64}, {4003, 5}, {14700, 64}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int kind = 0; kind < 4; kind++)
+            FOR_EACH_TABLE(table)
+    compare_batch_norm(table, shapes[s][0], shapes[s][1], kind & 1, kind & 2);
+}
+
+static void max_pooling_is_that_of_the_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][4] = {
+        {1, 2, 2, 1}, {3, 28, 28, 64}, {2, 7, 5, 19}, {5, 3, 3, 64}, {1, 1, 4, 3}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        FOR_EACH_TABLE(table)
+        {
+            size_t n = shapes[s][0], height = shapes[s][1], width = shapes[s][2], c = shapes[s][3];
+            size_t size = n * height * width * c, pooled = n * (height / 2) * (width / 2) * c;
+            float *x = new_array(size), *dy = new_array(pooled);
+            for (size_t i = 0; i < size; i++)
+                x[i] = floorf(3 * x[i]); /* many ties */
+            uint8_t *wanted_index = calloc(pooled + 1, 1), *index = calloc(pooled + 1, 1);
+            assert_non_null(wanted_index);
+            assert_non_null(index);
+            plain->max_pool_index(n, height, width, c, x, wanted_index);
+            table->max_pool_index(n, height, width, c, x, index);
+            assert_memory_equal(index, wanted_index, pooled + 1);
+
+            float *got = new_array(pooled), *wanted = new_array(pooled);
+            plain->max_pool_gather(n, height, width, c, x, index, wanted);
+            table->max_pool_gather(n, height, width, c, x, index, got);
+            assert_memory_equal(got, wanted, pooled * sizeof *got);
+            float *got_dx = new_array(size), *dx = new_array(size);
+            plain->max_pool_scatter(n, height, width, c, dy, index, dx);
+            table->max_pool_scatter(n, height, width, c, dy, index, got_dx);
+            assert_close(table->name, "max_pool_scatter", size, got_dx, dx, 0);
+            free(wanted_index);
+            free(index);
+            free_arrays();
+        }
+}
+
+static void sums_over_rows_and_pixels_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {{1, 1, 1}, {5, 9, 64}, {3, 49, 17}, {7, 5, 200}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        FOR_EACH_TABLE(table)
+        {
+            size_t n = shapes[s][0], pixels = shapes[s][1], c = shapes[s][2], rows = n * pixels;
+            float *x = new_array(rows * c), *b = new_array(c), *small = new_array(n * c);
+            float *got = new_array(rows * c), *wanted = new_array(rows * c);
+            plain->pixel_mean(n, pixels, c, x, wanted);
+            table->pixel_mean(n, pixels, c, x, got);
+            assert_close(table->name, "pixel_mean", n * c, got, wanted, 1e-6);
+            plain->pixel_spread(n, pixels, c, small, wanted);
+            table->pixel_spread(n, pixels, c, small, got);
+            assert_close(table->name, "pixel_spread", rows * c, got, wanted, 2e-7);
+            plain->column_sums(rows, c, x, wanted);
+            table->column_sums(rows, c, x, got);
+            assert_close(table->name, "column_sums", c, got, wanted, 1e-6);
+            plain->bias_add(rows, c, x, b, wanted);
+            table->bias_add(rows, c, x, b, x);
+            assert_close(table->name, "bias_add in place", rows * c, x, wanted, 0);
+            free_arrays();
+        }
+}
+
+static void compare_elements(const mn_kernels *table, size_t n)
+{
+    const float *a = new_array(n), *b = new_array(n), *c = new_array(n);
+    float *got = new_array(n), *wanted = new_array(n);
+#define COMPARE(call, kernel, in, ...)                                                             \
+    plain->kernel(__VA_ARGS__, wanted);                                                            \
+    memcpy(got, in, n * sizeof *got);                                                              \
+    table->kernel(call, got);                                                                      \
+    assert_close(table->name, #kernel " in place", n, got, wanted, 3e-7)
+#define ARGS(...) __VA_ARGS__
+    COMPARE(ARGS(n, got, b), add, a, n, a, b);
+    COMPARE(ARGS(n, a, got), add, b, n, a, b);
+    COMPARE(ARGS(n, 0.37F, got), scale, a, n, 0.37F, a);
+    COMPARE(ARGS(n, 0.37F, got, b), scale_add, a, n, 0.37F, a, b);
+    COMPARE(ARGS(n, 0.37F, a, got), scale_add, b, n, 0.37F, a, b);
+    COMPARE(ARGS(n, a, got), multiply, b, n, a, b);
+    COMPARE(ARGS(n, got), relu, a, n, a);
+    COMPARE(ARGS(n, got, b), mask, a, n, a, b);
+    COMPARE(ARGS(n, a, got), mask, b, n, a, b);
+    COMPARE(ARGS(n, got), tanh, a, n, a);
+    COMPARE(ARGS(n, got, b), tanh_backward, a, n, a, b);
+    COMPARE(ARGS(n, a, b, got), tanh_curve, c, n, a, b, c);
+#undef ARGS
+#undef COMPARE
+    double loss = plain->squared_error(n, a, b);
+    assert_true(fabs(table->squared_error(n, a, b) - loss) <= 1e-6 * loss);
+    free_arrays();
+}
+
+static void element_kernels_are_those_of_the_reference_in_place_too(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 3, 4, 7, 8, 15, 16, 17, 31, 1009};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        FOR_EACH_TABLE(table)
+    compare_elements(table, sizes[i]);
+}
+
+static void softmax_and_losses_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = {{1, 1}, {5, 5}, {20, 20}, {3, 16}, {7, 129}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        FOR_EACH_TABLE(table)
+        {
+            size_t rows = shapes[s][0], c = shapes[s][1], n = rows * c;
+            float *z = new_array(n), *tz = new_array(n), *target = new_array(n);
+            float *p = new_array(n), *got = new_array(n), *wanted = new_array(n);
+            for (size_t i = 0; i < n; i++) {
+                z[i] = 60 * z[i] + 200; /* overflows without the maximum of the row */
+                target[i] = fabsf(target[i]);
+            }
+            plain->softmax(rows, c, z, p);
+            table->softmax(rows, c, z, got);
+            assert_close(table->name, "softmax", n, got, p, 5e-7);
+            plain->softmax_tangent(rows, c, p, tz, wanted);
+            table->softmax_tangent(rows, c, p, tz, got);
+            assert_close(table->name, "softmax_tangent", n, got, wanted, 5e-7);
+            double loss = plain->cross_entropy(rows, c, z, target);
+            assert_true(fabs(table->cross_entropy(rows, c, z, target) - loss) <= 1e-6 * fabs(loss));
+            free_arrays();
+        }
+}
+
+/* In units of the last place of the true value. */
+static double ulps(float got, double wanted)
+{
+    int exponent;
+    (void)frexp(wanted, &exponent);
+    return fabs((double)got - wanted) / ldexp(1, exponent - 24);
+}
+
+static void exp_and_tanh_are_good_to_two_units_of_the_last_place(void **state)
+{
+    (void)state;
+    enum { N = 4096 };
+    FOR_EACH_TABLE(table)
+    {
+        float *x = new_array(N), *y = new_array(N);
+        for (size_t round = 0; round < 8; round++) {
+            for (size_t i = 0; i < N; i++)
+                x[i] = random_float() * (float)(round == 0 ? 1e-3 : 2.0 * (double)round);
+            table->tanh(N, x, y);
+            for (size_t i = 0; i < N; i++)
+                assert_true(ulps(y[i], tanh((double)x[i])) <= 2);
+        }
+        for (size_t i = 0; i < N / 2; i++) { /* of two classes: p1/p0 is one exp */
+            float z[2] = {0, -fabsf(random_float()) * 80}, p[2];
+            table->softmax(1, 2, z, p);
+            double e = exp((double)z[1]);
+            assert_true(ulps(p[1], e / (1 + e)) <= 3);
+        }
+        free_arrays();
+    }
+}
+
+static void what_is_not_a_number_is_not_hidden(void **state)
+{
+    (void)state;
+    for (const mn_kernels *const *each = mn_kernels_all(); *each != NULL; each++) {
+        float x[5] = {1, NAN, INFINITY, -INFINITY, -1}, y[5];
+        (*each)->relu(5, x, y);
+        assert_true(isnan(y[1]) && isinf(y[2]) && y[3] == 0 && y[4] == 0);
+        (*each)->tanh(5, x, y);
+        assert_true(isnan(y[1]) && y[2] == 1 && y[3] == -1);
+        (*each)->softmax(1, 2, x, y);
+        assert_true(isnan(y[0]) || isnan(y[1]));
+        float stats[2] = {0, 1}, gamma = 1, beta = 0;
+        (*each)->bn_forward(5, 1, true, x, stats, &gamma, &beta, y);
+        assert_true(isnan(y[1]) && y[3] == 0);
+    }
+}
+
+static void a_table_can_be_asked_for_by_name(void **state)
+{
+    (void)state;
+    for (const mn_kernels *const *each = mn_kernels_all(); *each != NULL; each++) {
+        assert_int_equal(setenv("MNEMO_KERNELS", (*each)->name, 1), 0);
+        assert_ptr_equal(mn_kernels_choose(), *each);
+    }
+    assert_int_equal(setenv("MNEMO_KERNELS", "abacus", 1), 0);
+    assert_null(mn_kernels_choose());
+    assert_int_equal(unsetenv("MNEMO_KERNELS"), 0);
+    assert_ptr_equal(mn_kernels_choose(), mn_kernels_all()[0]);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, drop_arrays)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(matrix_products_are_those_of_the_reference),
+        TEST(transposition_is_that_of_the_reference),
+        TEST(convolutions_are_those_of_the_reference),
+        TEST(batch_norm_is_that_of_the_reference),
+        TEST(max_pooling_is_that_of_the_reference),
+        TEST(sums_over_rows_and_pixels_are_those_of_the_reference),
+        TEST(element_kernels_are_those_of_the_reference_in_place_too),
+        TEST(softmax_and_losses_are_those_of_the_reference),
+        TEST(exp_and_tanh_are_good_to_two_units_of_the_last_place),
+        TEST(what_is_not_a_number_is_not_hidden),
+        TEST(a_table_can_be_asked_for_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

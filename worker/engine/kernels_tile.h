@@ -1,0 +1,133 @@
+/* kernels_tile.h: the one loop that does the work: a register tile of a matrix product.
+ * C [rows, columns] (+)= sum over q < k of A[row, q] * B[q, columns], where the rows of C and A lie
+ * anywhere, and step q of A and B either at q times a stride or at offsets from a list. Matrix
+ * products, convolutions and their derivatives are all of this form: only the addresses differ. */
+#pragma once
+
+#include "worker/engine/kernels_vector.h"
+#include <stdbool.h>
+
+enum { TILE_COLUMNS = TILE_VECTORS * LANES };
+
+typedef struct product {
+    size_t k;
+    const float *a[TILE_ROWS]; /* the first element of each row */
+    const float *b;
+    float *c[TILE_ROWS];
+    size_t a_step, b_step;     /* from one q to the next, in floats; unused with a list */
+    const size_t *a_at, *b_at; /* [k] offsets from a and b, or NULL */
+    lanes last;                /* of the last vector, where it is not whole */
+    bool accumulate;
+} product;
+
+/* What the last vector of a tile's columns is: all lanes, some, or at most half of them. */
+enum last_vector { WHOLE, PART, HALF_PART, N_LAST = HALVES_PAY ? 3 : 2 };
+
+INLINE void tile(const size_t rows, const size_t vectors, const enum last_vector end,
+                 const bool listed, const product *t)
+{
+    const size_t n = end == HALF_PART ? vectors - 1 : vectors; /* of vectors, but for a half one */
+    vec sum[TILE_ROWS][TILE_VECTORS];
+    half_vec half_sum[TILE_ROWS], half_column = splat_half(0);
+    const float *a[TILE_ROWS];
+    const float *b = t->b;
+    size_t k = t->k, a_step = t->a_step, b_step = t->b_step, a_q = 0;
+    lanes last = t->last;
+    UNROLL
+    for (size_t p = 0; p < rows; p++) {
+        a[p] = t->a[p];
+        half_sum[p] = splat_half(0);
+        UNROLL
+        for (size_t v = 0; v < n; v++)
+            sum[p][v] = splat(0);
+    }
+    for (size_t q = 0; q < k; q++) {
+        vec column[TILE_VECTORS];
+        const float *b_q = listed ? b + t->b_at[q] : b;
+        if (listed)
+            a_q = t->a_at[q];
+        UNROLL
+        for (size_t v = 0; v < n; v++)
+            column[v] = load_part(b_q + v * LANES, end != PART || v + 1 < n, last);
+        if (end == HALF_PART)
+            half_column = load_half(b_q + n * LANES, last);
+        UNROLL
+        for (size_t p = 0; p < rows; p++) {
+            vec factor = splat(a[p][a_q]);
+            UNROLL
+            for (size_t v = 0; v < n; v++)
+                sum[p][v] += factor * column[v];
+            if (end == HALF_PART) /* with one whole vector or none, a load of its own is faster */
+                half_sum[p] += (n > 1 ? half_of(factor) : splat_half(a[p][a_q])) * half_column;
+        }
+        if (!listed) {
+            a_q += a_step;
+            b += b_step;
+        }
+    }
+    const bool accumulate = t->accumulate;
+    UNROLL
+    for (size_t p = 0; p < rows; p++) {
+        float *c = t->c[p];
+        if (accumulate) {
+            UNROLL
+            for (size_t v = 0; v < n; v++)
+                sum[p][v] += load_part(c + v * LANES, end != PART || v + 1 < n, last);
+            if (end == HALF_PART)
+                half_sum[p] += load_half(c + n * LANES, last);
+        }
+        UNROLL
+        for (size_t v = 0; v < n; v++)
+            store_part(c + v * LANES, sum[p][v], end != PART || v + 1 < n, last);
+        if (end == HALF_PART)
+            store_half(c + n * LANES, half_sum[p], last);
+    }
+}
+
+/* One function for each kind of tile: tile_ROWS_VECTORS_END_LISTED. */
+#define TILE(rows, vectors, end, listed)                                                           \
+    static void tile_##rows##_##vectors##_##end##_##listed(const product *t)                       \
+    {                                                                                              \
+        tile(rows, vectors, end, listed, t);                                                       \
+    }
+#define TILES(rows, vectors, end) TILE(rows, vectors, end, 0) TILE(rows, vectors, end, 1)
+#define NAMES(rows, vectors, end)                                                                  \
+    [end] = {tile_##rows##_##vectors##_##end##_0, tile_##rows##_##vectors##_##end##_1}
+
+/* clang-format off */
+#if defined(__AVX512F__)
+#define TILES_OF(rows, vectors) \
+    TILES(rows, vectors, WHOLE) TILES(rows, vectors, PART) TILES(rows, vectors, HALF_PART)
+#define NAMES_OF(rows, vectors) \
+    {NAMES(rows, vectors, WHOLE), NAMES(rows, vectors, PART), NAMES(rows, vectors, HALF_PART)}
+#define ROW_TILES(rows) TILES_OF(rows, 1) TILES_OF(rows, 2) TILES_OF(rows, 3) TILES_OF(rows, 4)
+#define ROW_NAMES(rows) {NAMES_OF(rows, 1), NAMES_OF(rows, 2), NAMES_OF(rows, 3), NAMES_OF(rows, 4)}
+#else
+#define TILES_OF(rows, vectors) TILES(rows, vectors, WHOLE) TILES(rows, vectors, PART)
+#define NAMES_OF(rows, vectors) {NAMES(rows, vectors, WHOLE), NAMES(rows, vectors, PART)}
+#define ROW_TILES(rows) TILES_OF(rows, 1) TILES_OF(rows, 2)
+#define ROW_NAMES(rows) {NAMES_OF(rows, 1), NAMES_OF(rows, 2)}
+#endif
+
+ROW_TILES(1) ROW_TILES(2) ROW_TILES(3) ROW_TILES(4) ROW_TILES(5) ROW_TILES(6)
+
+static void (*const tiles[TILE_ROWS][TILE_VECTORS][N_LAST][2])(const product *) = {
+    ROW_NAMES(1), ROW_NAMES(2), ROW_NAMES(3), ROW_NAMES(4), ROW_NAMES(5), ROW_NAMES(6),
+};
+/* clang-format on */
+
+/* `columns` <= TILE_COLUMNS of `rows` <= TILE_ROWS rows; fills in t->last. */
+INLINE void multiply_tile(size_t rows, size_t columns, product *t)
+{
+    size_t vectors = (columns + LANES - 1) / LANES, rest = columns % LANES;
+    enum last_vector end = rest == 0 ? WHOLE : HALVES_PAY && rest <= LANES / 2 ? HALF_PART : PART;
+    t->last = first_lanes(rest == 0 ? LANES : rest);
+    tiles[rows - 1][vectors - 1][end][t->b_at != NULL](t);
+}
+
+/* The rows of the next tile of `left`: all are of nearly one size, so that none is slow. */
+INLINE size_t next_rows(size_t left)
+{
+    size_t n = (left + TILE_ROWS - 1) / TILE_ROWS;
+    return (left + n - 1) / n;
+}

@@ -1,0 +1,248 @@
+/* kernels_vector.h: what the shared kernels need of an instruction set: vectors of floats, and a
+ * part of one. Included by the sources that are compiled once for each instruction set; the
+ * compiler's flags choose. The arithmetic is that of the compiler's vector types; a*b+c becomes one
+ * operation where the machine has it. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+/* A tile is TILE_ROWS x TILE_VECTORS sums, which the registers hold beside a row of B. */
+#if defined(__AVX512F__)
+enum { LANES = 16, TILE_VECTORS = 4 };
+#elif defined(__AVX2__)
+enum { LANES = 8, TILE_VECTORS = 2 };
+#else
+enum { LANES = 4, TILE_VECTORS = 2 };
+#endif
+enum { TILE_ROWS = 6 };
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
+typedef float vec_anywhere __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline, unused))
+
+/* Before a loop over a few registers: arrays stay in registers only if no index is left. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+INLINE vec load(const float *p)
+{
+    return *(const vec_anywhere *)p;
+}
+
+INLINE void store(float *p, vec v)
+{
+    *(vec_anywhere *)p = v;
+}
+
+INLINE vec splat(float x)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_set1_ps(x);
+#elif defined(__AVX2__)
+    return (vec)_mm256_set1_ps(x);
+#else
+    return (vec){x, x, x, x};
+#endif
+}
+
+/* The first 1 .. LANES lanes; memory behind the others is not touched, and they read as zero. */
+#if defined(__AVX512F__)
+
+typedef __mmask16 lanes;
+
+INLINE lanes first_lanes(size_t n)
+{
+    return (lanes)((1u << n) - 1);
+}
+
+INLINE vec load_lanes(const float *p, lanes some)
+{
+    return (vec)_mm512_maskz_loadu_ps(some, p);
+}
+
+INLINE void store_lanes(float *p, vec v, lanes some)
+{
+    _mm512_mask_storeu_ps(p, some, (__m512)v);
+}
+
+#elif defined(__AVX2__)
+
+typedef __m256i lanes;
+
+INLINE lanes first_lanes(size_t n)
+{
+    static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(ones + 8 - n));
+}
+
+INLINE vec load_lanes(const float *p, lanes some)
+{
+    return (vec)_mm256_maskload_ps(p, some);
+}
+
+INLINE void store_lanes(float *p, vec v, lanes some)
+{
+    _mm256_maskstore_ps(p, some, (__m256)v);
+}
+
+#else
+
+typedef size_t lanes;
+
+INLINE lanes first_lanes(size_t n)
+{
+    return n;
+}
+
+INLINE vec load_lanes(const float *p, lanes some)
+{
+    vec v = {0};
+    for (size_t i = 0; i < LANES; i++)
+        if (i < some)
+            v[i] = p[i];
+    return v;
+}
+
+INLINE void store_lanes(float *p, vec v, lanes some)
+{
+    for (size_t i = 0; i < LANES; i++)
+        if (i < some)
+            p[i] = v[i];
+}
+
+#endif
+
+/* At most half of the lanes: with 512 bits, that is half the work on machines that split them. */
+#if defined(__AVX512F__)
+
+enum { HALVES_PAY = 1 };
+typedef float half_vec __attribute__((vector_size(2 * LANES)));
+
+INLINE half_vec splat_half(float x)
+{
+    return (half_vec)_mm256_set1_ps(x);
+}
+
+INLINE half_vec half_of(vec v)
+{
+    return (half_vec)_mm512_castps512_ps256((__m512)v);
+}
+
+INLINE half_vec load_half(const float *p, lanes some)
+{
+    return (half_vec)_mm256_maskz_loadu_ps((__mmask8)some, p);
+}
+
+INLINE void store_half(float *p, half_vec v, lanes some)
+{
+    _mm256_mask_storeu_ps(p, (__mmask8)some, (__m256)v);
+}
+
+#else
+
+enum { HALVES_PAY = 0 };
+typedef vec half_vec;
+
+INLINE half_vec splat_half(float x)
+{
+    return splat(x);
+}
+
+INLINE half_vec half_of(vec v)
+{
+    return v;
+}
+
+INLINE half_vec load_half(const float *p, lanes some)
+{
+    return load_lanes(p, some);
+}
+
+INLINE void store_half(float *p, half_vec v, lanes some)
+{
+    store_lanes(p, v, some);
+}
+
+#endif
+
+/* Constant `whole` lets one loop body serve the whole vectors of a row and the rest of it. */
+INLINE vec load_part(const float *p, const bool whole, lanes some)
+{
+    return whole ? load(p) : load_lanes(p, some);
+}
+
+INLINE void store_part(float *p, vec v, const bool whole, lanes some)
+{
+    if (whole)
+        store(p, v);
+    else
+        store_lanes(p, v, some);
+}
+
+/* condition ? v : 0 in each lane; a comparison gives all bits or none. */
+INLINE vec keep_if(ivec condition, vec v)
+{
+    return (vec)(condition & (ivec)v);
+}
+
+INLINE vec choose(ivec condition, vec yes, vec no)
+{
+    return (vec)((condition & (ivec)yes) | (~condition & (ivec)no));
+}
+
+INLINE vec larger(vec a, vec b)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return choose((ivec)(a > b), a, b);
+#endif
+}
+
+INLINE size_t smaller_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Doubles, for sums over many blocks: HALF of the lanes fill a vector. */
+enum { HALF = LANES / 2 };
+typedef double vec_double __attribute__((vector_size(4 * LANES)));
+typedef double vec_double_anywhere __attribute__((vector_size(4 * LANES), aligned(8), may_alias));
+typedef float half_anywhere __attribute__((vector_size(2 * LANES), aligned(4), may_alias));
+
+INLINE vec_double load_double(const double *p)
+{
+    return *(const vec_double_anywhere *)p;
+}
+
+INLINE void store_double(double *p, vec_double v)
+{
+    *(vec_double_anywhere *)p = v;
+}
+
+INLINE vec_double widen(const float *p)
+{
+    return __builtin_convertvector(*(const half_anywhere *)p, vec_double);
+}
+
+/* totals [LANES] += v */
+INLINE void add_to_doubles(double *totals, vec v)
+{
+    float lane[LANES];
+    store(lane, v);
+    for (size_t l = 0; l < LANES; l += HALF)
+        store_double(totals + l, load_double(totals + l) + widen(lane + l));
+}
