@@ -1,7 +1,8 @@
 /* message.h: what is said between leader, ranks and workers, as plain structs.
- * mn_message_pack and _unpack turn them into the header frame (protobuf, proto/mnemo.proto) and back; tensors travel as
- * raw frames behind it and never pass through protobuf. Whatever comes from outside is checked here: sizes, ranges,
- * versions, checksums; what unpack accepts is safe to use. */
+ * mn_message_pack and _unpack turn them into the header frame (protobuf, proto/mnemo.proto) and
+ * back; tensors travel as raw frames behind it and never pass through protobuf. Whatever comes from
+ * outside is checked here: sizes, ranges, versions, checksums; what unpack accepts is safe to use.
+ */
 #pragma once
 
 #include "common/digest.h"
@@ -14,6 +15,7 @@
 #define MN_PROTOCOL_VERSION 1u
 #define MN_MAX_HEADER_BYTES (1u << 20)
 #define MN_FRAME_BYTES (1u << 20) /* tensors are cut into frames of this size */
+#define MN_MAX_ROUND_TASKS 100000u
 
 typedef enum mn_message_kind {
     MN_MSG_NONE,
@@ -22,7 +24,8 @@ typedef enum mn_message_kind {
     MN_MSG_JOIN,      /* I have built the experiment: my numeric class and data */
     MN_MSG_RESULT,    /* of one lease; payload */
     MN_MSG_HEARTBEAT, /* alive, with progress; the rank answers each with a PULSE */
-    MN_MSG_LEAVE,     /* give me no more; leases in hand that are not listed as results are given back */
+    MN_MSG_LEAVE, /* give me no more; leases in hand that are not listed as results are given back
+                   */
     /* rank -> worker */
     MN_MSG_WELCOME, /* the experiment */
     MN_MSG_REJECT,  /* why not, and the remedy */
@@ -32,9 +35,9 @@ typedef enum mn_message_kind {
     MN_MSG_REGISTER_AGAIN, /* I do not know you: say HELLO */
     MN_MSG_FINISHED,       /* the run is over (or stops): no more leases will come */
     /* rank -> leader */
-    MN_MSG_ASK,     /* I have so many threads and room for tasks */
-    MN_MSG_SETTLED, /* these tasks are done and in my sums */
-    MN_MSG_RETURNED, /* these tasks of mine are not started; give them to another */
+    MN_MSG_ASK,         /* I have so many threads and room for tasks */
+    MN_MSG_SETTLED,     /* these tasks are done and in my sums */
+    MN_MSG_RETURNED,    /* these tasks of mine are not started; give them to another */
     MN_MSG_STOP_WANTED, /* a signal came, or I can't go on */
     /* leader -> rank */
     MN_MSG_ROUND,  /* open a round */
@@ -120,7 +123,9 @@ typedef struct mn_message {
         mn_welcome welcome;
         struct {
             char reason[512];
-        } reject; /* also FINISHED and STOP: why */
+            bool resumes; /* FINISHED: the run only stops and will be taken up again, perhaps
+                             elsewhere */
+        } reject;         /* also FINISHED, STOP_WANTED and STOP: why */
         struct {
             uint64_t version;
             uint64_t n; /* floats */
@@ -134,11 +139,12 @@ typedef struct mn_message {
     };
 } mn_message;
 
-/* Header bytes of a message; *bytes is owned by the caller (free). */
+/* Header bytes of a message; *bytes is owned by the caller (free). What unpack would refuse is not
+ * packed: MN_ERR_PROTOCOL. */
 mn_status mn_message_pack(const mn_message *message, uint8_t **bytes, size_t *n, mn_error *err);
 
-/* Check and decode a header frame that may hold anything. MN_ERR_PROTOCOL: it does not make sense; out is zero then.
- * After success call mn_message_fini. */
+/* Check and decode a header frame that may hold anything. MN_ERR_PROTOCOL: it does not make sense;
+ * out is zero then. After success call mn_message_fini. */
 mn_status mn_message_unpack(const void *bytes, size_t n, mn_message *out, mn_error *err);
 void mn_message_fini(mn_message *message);
 

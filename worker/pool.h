@@ -1,6 +1,7 @@
-/* pool.h: threads that compute leases: the whole of a remote worker's labour, and the local pool of a rank.
- * One thread owns the pool (submits, takes); the pool's own threads take single tasks of the submitted leases in
- * order, so that all of them are busy until the last task. Results come back one per lease. */
+/* pool.h: threads that compute leases: the whole of a remote worker's labour, and the local pool of
+ * a rank. One thread owns the pool (submits, takes); the pool's own threads take single tasks of
+ * the submitted leases in order, so that all of them are busy until the last task. Results come
+ * back one per lease. */
 #pragma once
 
 #include "common/error.h"
@@ -21,23 +22,28 @@ typedef struct mn_pool_result {
 /* learner and set are lent for the pool's life. */
 mn_status mn_pool_new(const mn_learner *learner, const mn_task_set *set, uint32_t n_threads,
                       mn_pool **out, mn_error *err);
-/* Stops the threads (each ends after its present task) and frees all. */
+/* Stops the threads (each ends after its present task) and frees all, results too that were taken
+ * and not released. */
 void mn_pool_destroy(mn_pool **pool);
 
-/* The theta that leases of `version` use; copied. At most two versions are kept: leases of older ones are
- * forgotten. */
+/* The theta that leases of `version` use; copied. The two that came last are kept: leases of others
+ * are forgotten. A version that comes again takes the place of the one that is there. */
 mn_status mn_pool_set_theta(mn_pool *pool, uint64_t version, const float *theta, mn_error *err);
 
-/* Queue a lease. MN_ERR_STATE: its theta version is not there, or too many leases are queued. */
+/* Queue a lease. MN_ERR_STATE: its theta version is not there, or MN_POOL_QUEUE leases are queued
+ * already. MN_ERR_PROTOCOL: a round of training over test tasks or the reverse, or more tasks than
+ * an exact sum holds. */
+#define MN_POOL_QUEUE 16
 mn_status mn_pool_submit(mn_pool *pool, const mn_lease *lease, mn_error *err);
 
-/* Forget all leases that are not done (a round was dropped). */
+/* Forget all leases whose results were not taken (a round was dropped). */
 void mn_pool_clear(mn_pool *pool);
 
 /* Readable (poll) while a finished lease waits to be taken. */
 int mn_pool_fd(const mn_pool *pool);
 /* The next finished lease; false: none. */
 bool mn_pool_take(mn_pool *pool, mn_pool_result *out);
+/* The only call that any thread may make, e.g. the one that has sent the payload away. */
 void mn_pool_release(mn_pool *pool, const mn_pool_result *result);
 
 /* Tasks finished since the start: the progress counter of heartbeats. */

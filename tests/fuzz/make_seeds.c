@@ -1,0 +1,137 @@
+/* make_seeds FOLDER: valid inputs that our own code writes, a folder for each fuzz target, from
+ * which the fuzzer goes on. Seeds of another making lie in NAME.seeds beside the target. */
+#include "common/file.h"
+#include "proto/message.h"
+#include "worker/tasks/image_pack.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef mn_status maker(const char *folder, mn_error *err);
+static maker make_messages, make_experiments, make_image_packs;
+
+static const struct {
+    const char *target;
+    maker *make;
+} targets[] = {{"fuzz_message", make_messages},
+               {"fuzz_experiment", make_experiments},
+               {"fuzz_image_pack", make_image_packs}};
+
+static void join(char path[4096], const char *folder, const char *name)
+{
+    (void)snprintf(path, 4096, "%s/%s", folder, name);
+}
+
+int main(int argc, char **argv)
+{
+    mn_error err = {0};
+    mn_status status = MN_OK;
+    if (argc != 2)
+        status = mn_fail(&err, MN_ERR_USAGE, "usage: make_seeds FOLDER");
+    for (size_t i = 0; status == MN_OK && i < sizeof targets / sizeof *targets; i++) {
+        char folder[4096];
+        join(folder, argv[1], targets[i].target);
+        status = mn_folder_make(folder, &err);
+        if (status == MN_OK)
+            status = targets[i].make(folder, &err);
+    }
+    if (status != MN_OK)
+        (void)fprintf(stderr, "make_seeds: %s: %s\n", mn_status_text(status), err.message);
+    return mn_status_exit_code(status);
+}
+
+static mn_status make_messages(const char *folder, mn_error *err)
+{
+    char experiment[] = "seed: 1\n";
+    const mn_lease lease = {.epoch = 7,
+                            .round = {.id = 1,
+                                      .kind = MN_ROUND_TRAIN,
+                                      .split = MN_TRAIN,
+                                      .step = 3,
+                                      .first_task = 96,
+                                      .n_tasks = 32},
+                            .begin = 4,
+                            .n = 8};
+    const mn_message messages[] = {
+        {.kind = MN_MSG_HELLO,
+         .hello = {.protocol = MN_PROTOCOL_VERSION,
+                   .version = "0.1.0",
+                   .name = "host:1",
+                   .uuid = {1, 2},
+                   .threads = 4}},
+        {.kind = MN_MSG_JOIN, .join = {.kernels = "avx2"}},
+        {.kind = MN_MSG_WELCOME,
+         .welcome = {.run_id = 5,
+                     .heartbeat_ms = 1000,
+                     .silence_ms = 5000,
+                     .data_name = "a.mnd",
+                     .experiment = experiment}},
+        {.kind = MN_MSG_LEASE, .lease = lease},
+        {.kind = MN_MSG_HEARTBEAT, .heartbeat = {.progress = 9, .rss_bytes = 1 << 20}},
+        {.kind = MN_MSG_REJECT, .reject = {.reason = "another kernel"}},
+        {.kind = MN_MSG_ROUND, .round = lease.round},
+        {.kind = MN_MSG_RANGE, .range = {.round = 1, .begin = 0, .n = 16}},
+        {.kind = MN_MSG_LEAVE},
+    };
+    mn_status status = MN_OK;
+    for (size_t i = 0; status == MN_OK && i < sizeof messages / sizeof *messages; i++) {
+        uint8_t *bytes = NULL;
+        size_t n = 0;
+        char path[4096], name[16];
+        (void)snprintf(name, sizeof name, "%zu", i);
+        join(path, folder, name);
+        status = mn_message_pack(&messages[i], &bytes, &n, err);
+        if (status == MN_OK)
+            status = mn_file_write(path, bytes, n, err);
+        free(bytes);
+    }
+    return status;
+}
+
+static mn_status make_experiments(const char *folder, mn_error *err)
+{
+    static const char text[] =
+        "# comment\nseed: 3\ntasks:\n  kind: sinusoid\n  phase: [0, 1.5]\n"
+        "model:\n  hidden: [40, 40]\n  activation: tanh\nouter:\n  lr: 1e-3\n";
+    char path[4096];
+    join(path, folder, "0");
+    return mn_file_write(path, text, strlen(text), err);
+}
+
+/* Without its digest, which fuzz_image_pack.c adds. */
+static mn_status make_image_packs(const char *folder, mn_error *err)
+{
+    static const mn_pack_class classes[] = {{"a", 0, 0, 2}, {"b", 0, 2, 1}};
+    static const char *const groups[] = {"letters"};
+    static const mn_pack_entry train[] = {{0, 0}, {0, 1}}, test[] = {{1, 3}};
+    const mn_pack_index index = {.height = 2,
+                                 .width = 2,
+                                 .channels = 1,
+                                 .n_images = 3,
+                                 .n_classes = 2,
+                                 .n_groups = 1,
+                                 .n_entries = {[MN_TRAIN] = 2, [MN_TEST] = 1},
+                                 .classes = classes,
+                                 .groups = groups,
+                                 .entries = {[MN_TRAIN] = train, [MN_TEST] = test}};
+    static const uint8_t pixels[4] = {0, 255, 128, 1};
+    char path[4096];
+    join(path, folder, "0");
+
+    mn_pack_writer *writer = NULL;
+    mn_status status = mn_pack_writer_new(path, &index, &writer, err);
+    for (uint32_t i = 0; status == MN_OK && i < index.n_images; i++)
+        status = mn_pack_writer_add(writer, pixels, err);
+    if (status == MN_OK)
+        status = mn_pack_writer_finish(&writer, err);
+    mn_pack_writer_abandon(&writer);
+
+    char *bytes = NULL;
+    size_t n = 0;
+    if (status == MN_OK)
+        status = mn_file_read(path, 1 << 20, &bytes, &n, err);
+    if (status == MN_OK)
+        status = mn_file_write(path, bytes, n - sizeof(mn_digest), err);
+    free(bytes);
+    return status;
+}
