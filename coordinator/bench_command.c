@@ -1,0 +1,274 @@
+#include "coordinator/commands.h"
+
+#include "common/exact_sum.h"
+#include "coordinator/command_line.h"
+#include "coordinator/session.h"
+#include "worker/engine/kernels.h"
+#include "worker/pool.h"
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define WINDOWS 10 /* the time is cut into so many, to show how steady the speed is */
+#define DEFAULT_SECONDS 10.0
+#define PEAK_SIZE                                                                                  \
+    384u /* of the square matrices that measure the processor; they fit its second-level cache */
+#define PEAK_SECONDS 0.5
+
+/* As in cblas.h. */
+enum { ROW_MAJOR = 101, NOT_TURNED = 111 };
+typedef void cblas_sgemm_call(int order, int turn_a, int turn_b, int m, int n, int k, float alpha,
+                              const float *a, int lda, const float *b, int ldb, float beta,
+                              float *c, int ldc);
+
+/* A whole run in one process, without sockets and files. */
+struct rig {
+    mn_experiment experiment;
+    mn_task_set *tasks;
+    mn_learner *learner;
+    mn_training *training;
+    mn_pool *pool;
+    int64_t *sums;
+    uint64_t n_leases;
+};
+
+struct speed {
+    double windows[WINDOWS]; /* tasks a second */
+    double tasks_per_s, cpu_s_per_task, gflops;
+    double peak_gflops; /* of one core, SGEMM */
+    double peak_rss_mib;
+    uint64_t n_tasks;
+};
+
+static mn_status set_up(const mn_command_line *line, uint32_t threads, struct rig *rig,
+                        mn_error *err);
+static void tear_down(struct rig *rig);
+static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err);
+static mn_status meta_step(struct rig *rig, mn_error *err);
+static mn_status peak(double *gflops, mn_error *err);
+static double now_s(clockid_t clock);
+static void print_text(const struct rig *rig, const struct speed *speed);
+static mn_status print_json(const struct rig *rig, const struct speed *speed, mn_error *err);
+
+mn_status mn_bench_command(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    struct rig rig = {0};
+    struct speed speed = {0};
+    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_BENCH, err);
+    if (status == MN_OK && line.n_arguments != 1)
+        status = mn_fail(err, MN_ERR_USAGE, "bench: expected one experiment file");
+    if (status != MN_OK)
+        return status;
+    uint32_t threads = line.threads != 0 ? line.threads : mn_session_threads(-1, 1);
+    double seconds = line.seconds > 0 ? line.seconds : DEFAULT_SECONDS;
+    status = set_up(&line, threads, &rig, err);
+    if (status == MN_OK)
+        status = measure(&rig, seconds, &speed, err);
+    if (status == MN_OK)
+        status = peak(&speed.peak_gflops, err);
+    if (status == MN_OK && line.json)
+        status = print_json(&rig, &speed, err);
+    else if (status == MN_OK)
+        print_text(&rig, &speed);
+    tear_down(&rig);
+    return status;
+}
+
+static mn_status set_up(const mn_command_line *line, uint32_t threads, struct rig *rig,
+                        mn_error *err)
+{
+    const mn_session_options options = {
+        .file = line->arguments[0], .sets = line->sets, .n_sets = line->n_sets};
+    mn_status status = mn_session_experiment(&options, &rig->experiment, err);
+    if (status == MN_OK)
+        status = mn_task_set_open(&rig->experiment, NULL, &rig->tasks, err);
+    if (status != MN_OK)
+        return status;
+    const mn_task_shape train = mn_task_set_shape(rig->tasks, MN_TRAIN);
+    const mn_task_shape test = mn_task_set_shape(rig->tasks, MN_TEST);
+    status = mn_learner_new(&rig->experiment, &train, &test, &rig->learner, err);
+    if (status == MN_OK)
+        status = mn_training_new(&rig->experiment, rig->learner, &rig->training, err);
+    if (status == MN_OK)
+        status = mn_pool_new(rig->learner, rig->tasks, threads, &rig->pool, err);
+    if (status != MN_OK)
+        return status;
+    rig->sums = calloc(mn_training_max_digits(rig->training), sizeof *rig->sums);
+    if (rig->sums == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "sums");
+    mn_training_use(rig->training, rig->sums);
+    return MN_OK;
+}
+
+static void tear_down(struct rig *rig)
+{
+    mn_pool_destroy(&rig->pool);
+    mn_training_destroy(&rig->training);
+    mn_learner_destroy(&rig->learner);
+    mn_task_set_destroy(&rig->tasks);
+    free(rig->sums);
+}
+
+static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err)
+{
+    mn_status status = MN_OK;
+    double batch = rig->experiment.outer.batch;
+    for (int i = 0; i < 3 && status == MN_OK; i++) /* caches, page faults, clock frequency */
+        status = meta_step(rig, err);
+    double cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID);
+    double begun_s = now_s(CLOCK_MONOTONIC);
+    double window_s = begun_s;
+    double steps = 0;
+    for (int i = 0; i < WINDOWS && status == MN_OK; i++) {
+        double here = 0;
+        double end_s = window_s;
+        while (status == MN_OK && (here == 0 || end_s < begun_s + seconds * (i + 1) / WINDOWS)) {
+            status = meta_step(rig, err);
+            here++;
+            end_s = now_s(CLOCK_MONOTONIC);
+        }
+        speed->windows[i] = here * batch / (end_s - window_s);
+        window_s = end_s;
+        steps += here;
+    }
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    speed->n_tasks = (uint64_t)(steps * batch);
+    speed->tasks_per_s = steps * batch / (window_s - begun_s);
+    speed->cpu_s_per_task = (now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s) / (steps * batch);
+    speed->gflops = 2e-9 * mn_learner_train_macs(rig->learner) * speed->tasks_per_s;
+    speed->peak_rss_mib = (double)usage.ru_maxrss / 1024;
+    return status;
+}
+
+/* As a rank does it: lease, result, exact sum, outer step. */
+static mn_status meta_step(struct rig *rig, mn_error *err)
+{
+    uint64_t step = mn_training_step(rig->training);
+    const mn_lease lease = {.epoch = ++rig->n_leases,
+                            .round = {.id = rig->n_leases,
+                                      .kind = MN_ROUND_TRAIN,
+                                      .split = MN_TRAIN,
+                                      .step = step,
+                                      .first_task = step * rig->experiment.outer.batch,
+                                      .n_tasks = rig->experiment.outer.batch},
+                            .n = rig->experiment.outer.batch};
+    mn_pool_result result;
+    mn_step_record record;
+    struct pollfd ready = {.fd = mn_pool_fd(rig->pool), .events = POLLIN};
+    mn_status status =
+        mn_pool_set_theta(rig->pool, step, mn_training_theta(rig->training, step), err);
+    if (status == MN_OK)
+        status = mn_pool_submit(rig->pool, &lease, err);
+    if (status != MN_OK)
+        return status;
+    mn_training_open(rig->training, &lease.round);
+    while (!mn_pool_take(rig->pool, &result))
+        (void)poll(&ready, 1, -1);
+    mn_training_add(rig->training, 0, &result.result, result.payload);
+    mn_pool_release(rig->pool, &result);
+    return mn_training_step_outer(rig->training, &record, err);
+}
+
+/* The fastest SGEMM of one core on matrices that suit it: our kernels' or, where it is installed,
+ * OpenBLAS's. It is loaded here alone, because it starts threads of its own. */
+static mn_status peak(double *gflops, mn_error *err)
+{
+    const mn_kernels *kernels = mn_kernels_choose();
+    const size_t n = PEAK_SIZE;
+    float *numbers = aligned_alloc(64, 3 * n * n * sizeof *numbers);
+    if (kernels == NULL || numbers == NULL) {
+        free(numbers);
+        return mn_fail(err, MN_ERR_NOMEM, "matrices of %zu", n);
+    }
+    for (size_t i = 0; i < 3 * n * n; i++)
+        numbers[i] = (float)(i % 7) / 7;
+    (void)setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    union {
+        void *address;
+        cblas_sgemm_call *call;
+    } openblas = {.address = library != NULL ? dlsym(library, "cblas_sgemm") : NULL};
+
+    float *a = numbers, *b = a + n * n, *c = b + n * n;
+    double begun_s = now_s(CLOCK_MONOTONIC);
+    bool ours = true;
+    while (now_s(CLOCK_MONOTONIC) <
+           begun_s + PEAK_SECONDS) { /* the fastest: others share the machine */
+        double from_s = now_s(CLOCK_THREAD_CPUTIME_ID);
+        if (ours || openblas.call == NULL)
+            kernels->gemm(false, false, n, n, n, a, b, c, false);
+        else
+            openblas.call(ROW_MAJOR, NOT_TURNED, NOT_TURNED, (int)n, (int)n, (int)n, 1, a, (int)n,
+                          b, (int)n, 0, c, (int)n);
+        double took_s = now_s(CLOCK_THREAD_CPUTIME_ID) - from_s;
+        double speed = 2e-9 * (double)(n * n * n) / (took_s > 0 ? took_s : 1);
+        *gflops = speed > *gflops ? speed : *gflops;
+        ours = !ours;
+    }
+    if (library != NULL)
+        (void)dlclose(library);
+    free(numbers);
+    return MN_OK;
+}
+
+static double now_s(clockid_t clock)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(clock, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void print_text(const struct rig *rig, const struct speed *speed)
+{
+    uint32_t threads = mn_pool_threads(rig->pool);
+    double low = speed->windows[0];
+    double high = speed->windows[0];
+    for (int i = 1; i < WINDOWS; i++) {
+        low = speed->windows[i] < low ? speed->windows[i] : low;
+        high = speed->windows[i] > high ? speed->windows[i] : high;
+    }
+    (void)printf("%s: %.1f tasks/s with %" PRIu32 " thread%s (%" PRIu64
+                 " tasks; %.1f to %.1f in %d parts of the time)\n"
+                 "  CPU time a task  %.4g ms\n"
+                 "  arithmetic       %.4g GFLOP/s, %.0f %% of %" PRIu32
+                 " x %.4g (SGEMM of one core)\n"
+                 "  peak memory      %.0f MiB\n"
+                 "  kernels          %s\n",
+                 rig->experiment.name, speed->tasks_per_s, threads, threads == 1 ? "" : "s",
+                 speed->n_tasks, low, high, WINDOWS, 1e3 * speed->cpu_s_per_task, speed->gflops,
+                 100 * speed->gflops / (threads * speed->peak_gflops), threads, speed->peak_gflops,
+                 speed->peak_rss_mib, mn_learner_kernels(rig->learner));
+}
+
+static mn_status print_json(const struct rig *rig, const struct speed *speed, mn_error *err)
+{
+    json_t *root = json_object();
+    json_t *windows = json_array();
+    for (int i = 0; i < WINDOWS; i++)
+        (void)json_array_append_new(windows, json_real(speed->windows[i]));
+    (void)json_object_set_new(root, "experiment", json_string(rig->experiment.name));
+    (void)json_object_set_new(root, "threads", json_integer(mn_pool_threads(rig->pool)));
+    (void)json_object_set_new(root, "kernels", json_string(mn_learner_kernels(rig->learner)));
+    (void)json_object_set_new(root, "tasks", json_integer((json_int_t)speed->n_tasks));
+    (void)json_object_set_new(root, "tasks_per_second", json_real(speed->tasks_per_s));
+    (void)json_object_set_new(root, "windows", windows);
+    (void)json_object_set_new(root, "cpu_seconds_per_task", json_real(speed->cpu_s_per_task));
+    (void)json_object_set_new(root, "gflops", json_real(speed->gflops));
+    (void)json_object_set_new(root, "peak_gflops", json_real(speed->peak_gflops));
+    (void)json_object_set_new(root, "peak_rss_mib", json_real(speed->peak_rss_mib));
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(root);
+    if (text == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "results");
+    (void)puts(text);
+    free(text);
+    return MN_OK;
+}

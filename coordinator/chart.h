@@ -1,0 +1,29 @@
+/* chart.h: pictures of a run, drawn by gnuplot from a script and data that stay beside them, so
+ * that anyone can change and redraw them:  cd RUN && gnuplot curve.gp Started by posix_spawn,
+ * waited for; the calls make no MPI or ZeroMQ call. */
+#pragma once
+
+#include "common/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* From <folder>/metrics.jsonl: curve.dat, curve.gp, and by gnuplot curve.png and curve.svg. `title`
+ * is for people. MN_ERR_UNAVAILABLE: gnuplot is not installed; MN_ERR_NO_INPUT: no metrics yet. */
+mn_status mn_chart_curve(const char *folder, const char *title, bool classes, mn_error *err);
+
+/* A task of values: one x, one y. All arrays are lent. */
+typedef struct mn_fitted_curve {
+    const char *title;
+    size_t n; /* points of the curves, x growing */
+    const double *x, *before,
+        *after;          /* [n]: predictions of theta and of adapted theta; before may be NULL */
+    const double *truth; /* [n] */
+    size_t n_support;
+    const double *support_x, *support_y; /* [n_support] */
+    uint32_t inner_steps;                /* of `after` */
+} mn_fitted_curve;
+
+/* <folder>/<name>.dat, .gp, and by gnuplot .png. Status as above. */
+mn_status mn_chart_fit(const char *folder, const char *name, const mn_fitted_curve *curve,
+                       mn_error *err);

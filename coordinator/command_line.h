@@ -1,0 +1,42 @@
+/* command_line.h: the options that mnemo's commands share, read once. */
+#pragma once
+
+#include "common/error.h"
+#include "common/log.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MN_MAX_ARGUMENTS 64u
+
+/* Which options a command takes beside --set. */
+enum {
+    MN_TAKES_RUN_DIR = 1 << 0,   /* --run-dir DIR */
+    MN_TAKES_CHECK = 1 << 1,     /* --check */
+    MN_TAKES_VERBOSITY = 1 << 2, /* --quiet, --verbose */
+    MN_TAKES_TASK = 1 << 3,      /* --split S, --index N, --png FILE, --dump FILE, --theta FILE */
+    MN_TAKES_BENCH = 1 << 4,     /* --threads N, --seconds S, --json */
+    MN_TAKES_IMPORT = 1 << 5,    /* -o FILE, --size N, --splits FOLDER, --colour, --ink */
+};
+
+/* All text is lent by argv. */
+typedef struct mn_command_line {
+    const char *arguments[MN_MAX_ARGUMENTS]; /* those that are not options */
+    size_t n_arguments;
+    const char *sets[MN_MAX_ARGUMENTS];
+    size_t n_sets;
+    const char *run_dir; /* NULL where not given; so below */
+    bool check, quiet, verbose, json, colour, ink;
+    const char *split, *png, *dump, *theta, *output, *splits;
+    uint64_t index;
+    uint32_t threads, size; /* 0: not given */
+    double seconds;         /* 0: not given */
+} mn_command_line;
+
+/* MN_ERR_USAGE: an option that this command does not take, a missing or senseless value, or too
+ * many. */
+mn_status mn_command_line_read(mn_command_line *line, int argc, char **argv, unsigned takes,
+                               mn_error *err);
+
+/* What --quiet and --verbose mean for the log. */
+mn_log_level mn_command_line_level(const mn_command_line *line);

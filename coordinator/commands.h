@@ -1,0 +1,11 @@
+/* commands.h: what `mnemo` can do, a file each. argv[0] is the command's name.
+ * A command that fails says why in err; with an empty message another rank has said it already. */
+#pragma once
+
+#include "common/error.h"
+
+mn_status mn_train_command(int argc, char **argv, mn_error *err);
+mn_status mn_evaluate_command(int argc, char **argv, mn_error *err);
+mn_status mn_task_command(int argc, char **argv, mn_error *err);
+mn_status mn_data_command(int argc, char **argv, mn_error *err);
+mn_status mn_bench_command(int argc, char **argv, mn_error *err);

@@ -1,0 +1,39 @@
+/* metrics.h: RUN/metrics.jsonl, one JSON object a line, for people, pandas and plots.
+ *   {"step": 1, "loss": .., "accuracy": .., "support_loss": .., "lr": .., "grad_norm": ..,
+ * "skipped": 0, "tasks_per_s": .., "workers": 2, "threads": 4, "wall_s": ..}   after each meta-step
+ *   {"step": 100, "val_loss": .., "val_loss_ci95": .., ...}      after each validation
+ * A number that is not finite is null. A resumed run first drops what came after its checkpoint. */
+#pragma once
+
+#include "common/error.h"
+#include "coordinator/evaluation.h"
+#include <stdint.h>
+
+typedef struct mn_step_record {
+    uint64_t step;       /* meta-steps done, this one included: 1, 2, ... */
+    double loss;         /* query loss after adaptation, mean over the tasks that count */
+    double accuracy;     /* of the same; 0 for tasks without classes */
+    double support_loss; /* before adaptation */
+    double lr;
+    double grad_norm;
+    uint32_t skipped; /* tasks of the step that did not count */
+    double tasks_per_s;
+    uint32_t workers; /* remote ones, of all ranks */
+    uint32_t threads; /* local and remote, of all ranks */
+    double wall_s;    /* of training, all jobs of the run together */
+} mn_step_record;
+
+typedef struct mn_metrics mn_metrics;
+
+/* Open the file at the end, making it if needed, after dropping the lines of steps > done and a
+ * torn last one; the file is rewritten whole or not at all. */
+mn_status mn_metrics_open(const char *path, uint64_t done, mn_metrics **out, mn_error *err);
+void mn_metrics_close(mn_metrics **metrics);
+
+/* wall_s of the last step that was kept; 0 if none. */
+double mn_metrics_wall_s(const mn_metrics *metrics);
+
+/* Add a line; readers see it at once. */
+mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err);
+mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
+                                    const mn_evaluation *evaluation, mn_error *err);

@@ -1,0 +1,49 @@
+/* optimiser.h: the outer step: theta_t and the mean meta-gradient -> theta_t+1.
+ * SGD with momentum, Adam and AdamW by PyTorch's formulas (torch.optim.SGD, Adam, AdamW: no
+ * dampening, no Nesterov, no amsgrad), float32 state, each element by itself in plain C, so that
+ * equal input gives equal bits on all ranks. No I/O; one thread owns an optimiser. */
+#pragma once
+
+#include "common/error.h"
+#include "common/experiment.h"
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mn_optimiser mn_optimiser;
+
+/* What one step did, for the metrics. */
+typedef struct mn_outer_step {
+    double lr;
+    double grad_norm; /* 2-norm of the mean meta-gradient, before clipping */
+} mn_outer_step;
+
+/* For n > 0 parameters, state zero. The experiment is lent for the call. */
+mn_status mn_optimiser_new(const mn_experiment *experiment, size_t n, mn_optimiser **out,
+                           mn_error *err);
+void mn_optimiser_destroy(mn_optimiser **optimiser);
+
+/* The learning rate of meta-step `step` (0, 1, ...), a pure function, rounded to float32 so that
+ * the last bits of a machine's cosine do not matter: constant  lr cosine    lr_min + (lr - lr_min)
+ * (1 + cos(pi step / (steps - 1))) / 2   (SGDR, Loshchilov and Hutter 2016, without restarts;
+ * lr_min is reached at the last step, and stays) step      lr * lr_factor^floor(step /
+ * lr_step_every) */
+double mn_learning_rate(const mn_experiment *experiment, uint64_t step);
+
+/* One outer step in place. gradient [n] is the mean meta-gradient, every element finite; it is
+ * overwritten. clip_value > 0: each element to [-clip_value, clip_value] clip_norm > 0:  times
+ * min(1, clip_norm / (norm + 1e-6))   (torch.nn.utils.clip_grad_norm_), the norm in double, added
+ * in the order of the index sgd:            g += weight_decay theta;  m = momentum m + g;  theta -=
+ * lr m adam:           g += weight_decay theta;  then, with t the number of steps taken, m += (g -
+ * m)(1 - beta1);  v = beta2 v + (1 - beta2) g g theta -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1
+ * - beta2^t) + eps)   (Kingma and Ba 2014) adamw:          theta *= 1 - lr weight_decay, then as
+ * adam without decay   (Loshchilov and Hutter 2017) */
+void mn_optimiser_step(mn_optimiser *optimiser, double lr, float *gradient, float *theta,
+                       mn_outer_step *out);
+
+/* State for checkpoints: vectors of n floats that a checkpoint reads and fills, and the number of
+ * steps taken. */
+size_t mn_optimiser_vectors(const mn_optimiser *optimiser);
+const char *mn_optimiser_vector_name(const mn_optimiser *optimiser, size_t i); /* "m", "v" */
+float *mn_optimiser_vector(mn_optimiser *optimiser, size_t i);
+uint64_t mn_optimiser_taken(const mn_optimiser *optimiser);
+void mn_optimiser_set_taken(mn_optimiser *optimiser, uint64_t taken);

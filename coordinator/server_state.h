@@ -1,0 +1,74 @@
+/* server_state.h: for server.c and server_actions.c alone: what a server is, and the calls between
+ * the two files. */
+#pragma once
+
+#include "coordinator/coord.h"
+#include "coordinator/leader.h"
+#include "coordinator/rank_link.h"
+#include "coordinator/reduce.h"
+#include "coordinator/server.h"
+#include "coordinator/worker_link.h"
+#include "worker/pool.h"
+
+/* What the cores say to each other within this process. */
+struct word {
+    bool to_leader;
+    mn_leader_event_kind kind; /* to the leader */
+    uint64_t round;            /* ROUND_OVER */
+    mn_message message;
+};
+
+struct mn_server {
+    mn_server_config config;
+    void *context;
+    mn_rank_link *ranks;     /* NULL: a job of one */
+    mn_worker_link *workers; /* NULL: no remote workers */
+    mn_pool *pool;           /* NULL: no local threads */
+    mn_coord *coord;
+    mn_leader *leader; /* rank 0; NULL elsewhere */
+    mn_reduce *reduce;
+    int signals;
+    char *experiment; /* YAML for workers; owned */
+
+    uint64_t now_us;     /* of this turn: the monotonic clock less `written_us` */
+    uint64_t written_us; /* spent in writing files */
+    uint64_t wake_us;    /* the core's */
+    mn_actions todo, leader_todo;
+    struct word *words; /* [n_words], to be heard in order; owned */
+    size_t n_words, words_room;
+    bool hearing_words;
+
+    mn_payload *theta; /* of theta_version, for the wire; NULL: not made yet */
+    uint64_t theta_version;
+    const mn_result *result; /* of the event at hand: what ACCEPT adds */
+    const void *payload;
+
+    mn_round round;           /* open or being reduced; id 0: none */
+    uint64_t reduce_us;       /* when the reduce began */
+    uint64_t round_over_us;   /* when the last round ended */
+    bool checkpoint_asked;    /* other ranks: of us, for the next reduce to tell */
+    bool checkpoint_answered; /* rank 0: in this round already */
+    bool tested;
+    mn_evaluation test;
+
+    bool stopped;      /* the leader said so */
+    char why[512];     /* empty: complete */
+    mn_status failure; /* first; reason in failed_by */
+    mn_error failed_by;
+};
+
+/* server_actions.c */
+
+/* Give an event to the rank's core at server->now_us, and do what it decides. */
+void mn_server_step_coord(mn_server *server, mn_event event);
+/* The same for the leader's core; what it says to rank 0 waits for mn_server_hear_words. */
+void mn_server_step_leader(mn_server *server, const mn_leader_event *event);
+/* Let the cores of rank 0 hear what they said to each other. */
+void mn_server_hear_words(mn_server *server);
+
+/* server.c */
+
+/* A fault on this rank alone, which the others cannot know of. The run goes on from its last
+ * checkpoint. */
+void mn_server_die(const mn_server *server, mn_status status, const mn_error *err)
+    __attribute__((noreturn));

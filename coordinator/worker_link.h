@@ -1,0 +1,56 @@
+/* worker_link.h: the open door for remote workers: who they are by number, what comes from them,
+ * and who is gone. Every connection gets a number that is never given to another, so that the core
+ * can speak of it. All that arrives has been checked as far as that is possible without knowing the
+ * round. One thread. */
+#pragma once
+
+#include "common/error.h"
+#include "common/experiment.h"
+#include "proto/message.h"
+#include "proto/wire.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zmq.h>
+
+#define MN_MAX_WORKERS                                                                             \
+    4096u /* connections remembered at a time; beyond it the one silent for longest is forgotten   \
+           */
+#define MN_WORKER_LINK_SOCKETS 2
+
+typedef struct mn_worker_link mn_worker_link;
+
+typedef enum mn_arrival_kind {
+    MN_ARRIVED_MESSAGE, /* peer, received */
+    MN_ARRIVED_DAMAGE,  /* peer, why */
+    MN_ARRIVED_LOSS,    /* peer: its connection is closed, or it was forgotten for others */
+} mn_arrival_kind;
+
+typedef struct mn_arrival {
+    mn_arrival_kind kind;
+    uint64_t peer;
+    mn_received received; /* MESSAGE; to be freed with mn_received_fini */
+    mn_error why;
+} mn_arrival;
+
+/* Listen at `listen`. Addresses beyond this machine are refused unless `insecure`: MN_ERR_CONFIG.
+ * max_payload_bytes: of one message. endpoint: where in fact, for others to dial. */
+mn_status mn_worker_link_new(void *context, const char *listen, bool insecure,
+                             uint64_t max_payload_bytes, mn_worker_link **out, char endpoint[256],
+                             mn_error *err);
+void mn_worker_link_destroy(mn_worker_link **link);
+
+/* Fill what zmq_poll is to wait for. */
+void mn_worker_link_poll_items(const mn_worker_link *link,
+                               zmq_pollitem_t items[MN_WORKER_LINK_SOCKETS]);
+
+/* The next thing that happened; false: nothing more. */
+bool mn_worker_link_take(mn_worker_link *link, uint64_t now_us, mn_arrival *out);
+
+/* When to call mn_worker_link_take again even if nothing is readable; UINT64_MAX: no need. */
+uint64_t mn_worker_link_wake_us(const mn_worker_link *link);
+
+/* Send; a peer that cannot be reached will come out of _take as a LOSS. Other failures are logged.
+ */
+void mn_worker_link_send(mn_worker_link *link, uint64_t peer, const mn_message *message,
+                         mn_payload *payload);
