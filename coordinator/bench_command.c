@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +39,13 @@ struct rig {
     uint64_t n_leases;
 };
 
+struct window {
+    uint64_t steps;
+    double wall_s, cpu_s; /* cpu: of all threads */
+};
+
 struct speed {
-    double windows[WINDOWS]; /* tasks a second */
+    struct window windows[WINDOWS];
     double tasks_per_s, cpu_s_per_task, gflops;
     double peak_gflops; /* of one core, SGEMM */
     double peak_rss_mib;
@@ -119,30 +125,32 @@ static void tear_down(struct rig *rig)
 static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err)
 {
     mn_status status = MN_OK;
-    double batch = rig->experiment.outer.batch;
     for (int i = 0; i < 3 && status == MN_OK; i++) /* caches, page faults, clock frequency */
         status = meta_step(rig, err);
-    double cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID);
     double begun_s = now_s(CLOCK_MONOTONIC);
-    double window_s = begun_s;
-    double steps = 0;
+    struct window all = {0};
     for (int i = 0; i < WINDOWS && status == MN_OK; i++) {
-        double here = 0;
-        double end_s = window_s;
-        while (status == MN_OK && (here == 0 || end_s < begun_s + seconds * (i + 1) / WINDOWS)) {
+        struct window *window = &speed->windows[i];
+        double cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID);
+        double from_s = now_s(CLOCK_MONOTONIC);
+        double end_s = from_s;
+        while (status == MN_OK &&
+               (window->steps == 0 || end_s < begun_s + seconds * (i + 1) / WINDOWS)) {
             status = meta_step(rig, err);
-            here++;
+            window->steps++;
             end_s = now_s(CLOCK_MONOTONIC);
         }
-        speed->windows[i] = here * batch / (end_s - window_s);
-        window_s = end_s;
-        steps += here;
+        window->wall_s = end_s - from_s;
+        window->cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s;
+        all.steps += window->steps;
+        all.wall_s += window->wall_s;
+        all.cpu_s += window->cpu_s;
     }
     struct rusage usage;
     (void)getrusage(RUSAGE_SELF, &usage);
-    speed->n_tasks = (uint64_t)(steps * batch);
-    speed->tasks_per_s = steps * batch / (window_s - begun_s);
-    speed->cpu_s_per_task = (now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s) / (steps * batch);
+    speed->n_tasks = all.steps * rig->experiment.outer.batch;
+    speed->tasks_per_s = (double)speed->n_tasks / all.wall_s;
+    speed->cpu_s_per_task = all.cpu_s / (double)speed->n_tasks;
     speed->gflops = 2e-9 * mn_learner_train_macs(rig->learner) * speed->tasks_per_s;
     speed->peak_rss_mib = (double)usage.ru_maxrss / 1024;
     return status;
@@ -198,20 +206,14 @@ static mn_status peak(double *gflops, mn_error *err)
     } openblas = {.address = library != NULL ? dlsym(library, "cblas_sgemm") : NULL};
 
     float *a = numbers, *b = a + n * n, *c = b + n * n;
+    *gflops = mn_kernels_peak_gflops(kernels, PEAK_SECONDS / 2);
     double begun_s = now_s(CLOCK_MONOTONIC);
-    bool ours = true;
-    while (now_s(CLOCK_MONOTONIC) <
-           begun_s + PEAK_SECONDS) { /* the fastest: others share the machine */
+    while (openblas.call != NULL && now_s(CLOCK_MONOTONIC) < begun_s + PEAK_SECONDS / 2) {
         double from_s = now_s(CLOCK_THREAD_CPUTIME_ID);
-        if (ours || openblas.call == NULL)
-            kernels->gemm(false, false, n, n, n, a, b, c, false);
-        else
-            openblas.call(ROW_MAJOR, NOT_TURNED, NOT_TURNED, (int)n, (int)n, (int)n, 1, a, (int)n,
-                          b, (int)n, 0, c, (int)n);
+        openblas.call(ROW_MAJOR, NOT_TURNED, NOT_TURNED, (int)n, (int)n, (int)n, 1, a, (int)n, b,
+                      (int)n, 0, c, (int)n);
         double took_s = now_s(CLOCK_THREAD_CPUTIME_ID) - from_s;
-        double speed = 2e-9 * (double)(n * n * n) / (took_s > 0 ? took_s : 1);
-        *gflops = speed > *gflops ? speed : *gflops;
-        ours = !ours;
+        *gflops = fmax(*gflops, 2e-9 * (double)(n * n * n) / took_s); /* others share the machine */
     }
     if (library != NULL)
         (void)dlclose(library);
@@ -229,11 +231,13 @@ static double now_s(clockid_t clock)
 static void print_text(const struct rig *rig, const struct speed *speed)
 {
     uint32_t threads = mn_pool_threads(rig->pool);
-    double low = speed->windows[0];
-    double high = speed->windows[0];
-    for (int i = 1; i < WINDOWS; i++) {
-        low = speed->windows[i] < low ? speed->windows[i] : low;
-        high = speed->windows[i] > high ? speed->windows[i] : high;
+    double low = INFINITY;
+    double high = 0;
+    for (int i = 0; i < WINDOWS; i++) {
+        const struct window *window = &speed->windows[i];
+        double rate = (double)window->steps * rig->experiment.outer.batch / window->wall_s;
+        low = fmin(low, rate);
+        high = fmax(high, rate);
     }
     (void)printf("%s: %.1f tasks/s with %" PRIu32 " thread%s (%" PRIu64
                  " tasks; %.1f to %.1f in %d parts of the time)\n"
@@ -253,12 +257,15 @@ static mn_status print_json(const struct rig *rig, const struct speed *speed, mn
     json_t *root = json_object();
     json_t *windows = json_array();
     for (int i = 0; i < WINDOWS; i++)
-        (void)json_array_append_new(windows, json_real(speed->windows[i]));
+        (void)json_array_append_new(
+            windows, json_pack("{s:I, s:f, s:f}", "steps", (json_int_t)speed->windows[i].steps,
+                               "wall", speed->windows[i].wall_s, "cpu", speed->windows[i].cpu_s));
     (void)json_object_set_new(root, "experiment", json_string(rig->experiment.name));
     (void)json_object_set_new(root, "threads", json_integer(mn_pool_threads(rig->pool)));
     (void)json_object_set_new(root, "kernels", json_string(mn_learner_kernels(rig->learner)));
     (void)json_object_set_new(root, "tasks", json_integer((json_int_t)speed->n_tasks));
     (void)json_object_set_new(root, "tasks_per_second", json_real(speed->tasks_per_s));
+    (void)json_object_set_new(root, "units_per_step", json_integer(rig->experiment.outer.batch));
     (void)json_object_set_new(root, "windows", windows);
     (void)json_object_set_new(root, "cpu_seconds_per_task", json_real(speed->cpu_s_per_task));
     (void)json_object_set_new(root, "gflops", json_real(speed->gflops));
