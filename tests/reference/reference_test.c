@@ -95,9 +95,10 @@ static uint32_t rows_of(json_t *tensor)
 static struct reference *open_reference(const char *file, const mn_experiment *experiment,
                                         const mn_task_shape *shape)
 {
+    json_t *root = load(file); /* before anything is owned: it may leave for good */
     struct reference *reference = calloc(1, sizeof *reference);
     assert_non_null(reference);
-    reference->root = load(file);
+    reference->root = root;
     reference->experiment = *experiment;
     mn_error err;
     assert_int_equal(mn_network_init(&reference->network, experiment, shape, &err), MN_OK);

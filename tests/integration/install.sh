@@ -1,0 +1,36 @@
+#!/bin/bash
+# What is installed works away from the source: programs, experiments, man pages.
+# shellcheck disable=SC2154 # variables of lib.sh
+source "$(dirname "$0")/lib.sh"
+
+prefix=$work/prefix
+expect_code 0 install cmake --install "$build" --prefix "$prefix"
+for file in bin/mnemo bin/mnemo-worker share/mnemo/experiments/sinusoid-maml.yaml share/mnemo/cluster/mnemo.sbatch; do
+    [ -s "$prefix/$file" ] || die "not installed: $file"
+done
+ok "programs and experiments are there"
+
+cd "$work" || die "cannot go to $work"
+expect_code 0 version env -i "$prefix/bin/mnemo" --version
+expect_words version '[0-9]+\.[0-9]+'
+expect_code 0 train "$prefix/bin/mnemo" train "$prefix/share/mnemo/experiments/sinusoid-maml.yaml" \
+    --run-dir "$work/run" --set outer.steps=3 --set evaluate.tasks=10 --set run.pictures=false
+[ -n "$(theta_of train)" ] || die "the installed program printed no theta"
+ok "the installed program trains an installed experiment"
+
+for name in mnemo mnemo-worker; do
+    page=$prefix/share/man/man1/$name.1
+    if [ ! -e "$page" ]; then
+        note "no man pages: help2man was not there when this was built, or it is a sanitizer build"
+        break
+    fi
+    grep -q '^\.SH' "$page" || die "$page is no man page"
+    # Every option of --help is in its page.
+    "$prefix/bin/$name" --help | grep -oE -- '(^| )--[a-z][a-z-]+' | tr -d ' ' | sort -u >"$work/options"
+    [ -s "$work/options" ] || die "$name --help names no option"
+    while read -r option; do
+        grep -qF -- "$option" <(sed 's/\\-/-/g; s/\\f.//g' "$page") || die "$page lacks $option"
+    done <"$work/options"
+    ok "$name.1 has all $(wc -l <"$work/options") options of --help"
+done
+finish

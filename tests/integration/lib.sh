@@ -1,0 +1,215 @@
+# lib.sh: what the integration tests share. A test sources it first, says what it checks, and ends with `finish`.
+# No test waits for a time: it waits until something is true, and gives up at a deadline. Ports are chosen by the
+# system and found through the run's endpoint file. Whatever a test started is gone when it ends.
+# shellcheck shell=bash
+set -uo pipefail
+
+source_folder=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
+build=${MNEMO_BUILD:-$source_folder/build/release}
+bin=$build/bin
+tests_bin=$build/tests
+export PATH=$bin:$PATH
+export LC_ALL=C
+
+# Slow machines and sanitizers: every deadline below is multiplied by this.
+patience=${MNEMO_TEST_PATIENCE:-1}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/mnemo-test.XXXXXX")
+export MNEMO_CACHE=$work/cache # never the user's own
+sessions=()
+mounts=()
+trap 'clean_up' EXIT
+trap 'exit 130' INT TERM HUP
+
+# Each background command leads a session of its own, so that its children can be found even if it dies first.
+session_members() { # SESSION
+    local stat fields
+    for stat in /proc/[0-9]*/stat; do
+        # pid (name) state parent group session ...; a name may hold blanks and brackets.
+        read -r fields 2>/dev/null <"$stat" || continue
+        # shellcheck disable=SC2086 # to be split
+        set -- "$1" ${fields##*)}
+        [ "$5" != "$1" ] || { stat=${stat%/stat}; echo "${stat##*/}"; }
+    done
+}
+
+clean_up() {
+    local session mount members
+    exec 2>/dev/null # no word of bash about whom it killed
+    for session in ${sessions[@]+"${sessions[@]}"}; do
+        mapfile -t members < <(session_members "$session")
+        [ ${#members[@]} -eq 0 ] || kill -KILL "${members[@]}" 2>/dev/null
+    done
+    for mount in ${mounts[@]+"${mounts[@]}"}; do
+        umount -l "$mount"
+    done
+    rm -rf --one-file-system "$work"
+}
+
+section() {
+    printf -- '-- %s\n' "$*"
+}
+
+ok() {
+    echo "ok: $*"
+}
+
+note() {
+    echo "note: $*"
+}
+
+die() {
+    echo "FAILED: $*"
+    local log
+    for log in "$work"/*.log; do
+        [ ! -s "$log" ] || { echo "---- ${log##*/}"; tail -n 25 "$log"; }
+    done
+    exit 1
+}
+
+skip() { # the whole test
+    echo "skipped: $*"
+    exit 77
+}
+
+finish() {
+    echo "all true"
+    exit 0
+}
+
+# Start a command in the background; its process id is in $started, its output in $work/NAME.log and NAME.out.
+start() { # NAME COMMAND...
+    local name=$1
+    shift
+    setsid "$@" </dev/null >"$work/$name.out" 2>"$work/$name.log" &
+    started=$!
+    sessions+=("$started")
+}
+
+# The exit code of a process of start(), within a deadline; it is an error to be still alive then.
+exit_code_of() { # SECONDS PID NAME: sets $exit_code
+    wait_until "$1" "$3 has ended" gone "$2"
+    local code=0
+    wait "$2" || code=$?
+    exit_code=$code
+}
+
+# SIGKILL to processes of start(), and no word of bash about it.
+slay() { # PID...
+    kill -KILL "$@"
+    wait "$@" 2>/dev/null
+}
+
+gone() { # PID: ended, be it still a zombie of ours
+    local fields
+    read -r fields 2>/dev/null <"/proc/$1/stat" || return 0
+    [[ ${fields##*) } == Z* ]]
+}
+
+wait_until() { # SECONDS WHAT COMMAND...
+    local end=$((SECONDS + $1 * patience)) what=$2
+    shift 2
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || die "not within the deadline: $what"
+        sleep 0.02
+    done
+}
+
+# Run to the end; die unless it ends with this code. Output in $work/NAME.out and NAME.log.
+expect_code() { # CODE NAME COMMAND...
+    local expected=$1 name=$2
+    shift 2
+    start "$name" "$@"
+    exit_code_of 300 "$started" "$name"
+    [ "$exit_code" -eq "$expected" ] || die "$name: exit code $exit_code instead of $expected: $*"
+}
+
+# A message must hold these words, in any case and order, each an extended regular expression.
+expect_words() { # NAME WORD...
+    local name=$1 word
+    shift
+    for word in "$@"; do
+        grep -qiE -- "$word" "$work/$name.log" "$work/$name.out" || die "$name: its message lacks '$word'"
+    done
+}
+
+# mpirun as a test needs it: more processes than cores, and inside containers as root.
+if [ "$(id -u)" -eq 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+mpi() { # RANKS: sets $launch
+    launch=(mpirun -n "$1" --oversubscribe --bind-to none)
+}
+
+theta_of() { # NAME: the fingerprint that a finished `mnemo train` printed
+    sed -n 's/^theta sha256=\([0-9a-f]\{64\}\)$/\1/p' "$work/$1.out" | tail -n 1
+}
+
+steps_of() { # RUN: meta-steps done so far
+    local last
+    last=$(grep -c '"tasks_per_s"' "$1/metrics.jsonl" 2>/dev/null) || last=0
+    echo "$last"
+}
+
+has_steps() { # RUN N
+    [ "$(steps_of "$1")" -ge "$2" ]
+}
+
+logged() { # NAME WORD
+    grep -qiE -- "$2" "$work/$1.log" 2>/dev/null
+}
+
+# Small experiments, a second or two each. Both end up with more than one checkpoint.
+sinusoid() { # FILE STEPS
+    cat >"$1" <<YAML
+seed: 11
+tasks:
+  kind: sinusoid
+  shot: 5
+  query: 5
+model:
+  input: mlp
+  hidden: [24, 24]
+meta:
+  inner_steps: 2
+  inner_lr: 0.02
+outer:
+  steps: $2
+  batch: 12
+  lr: 0.002
+evaluate:
+  tasks: 20
+run:
+  checkpoint_every: 5
+  keep: 3
+  pictures: false
+YAML
+}
+
+glyphs() { # FILE STEPS
+    cat >"$1" <<YAML
+seed: 12
+tasks:
+  kind: glyphs
+  way: 5
+  shot: 1
+  query: 2
+  image_size: 20
+model:
+  input: conv4
+  filters: 16
+  blocks: 3
+meta:
+  inner_steps: 1
+  inner_lr: 0.4
+outer:
+  steps: $2
+  batch: 12
+evaluate:
+  tasks: 20
+run:
+  checkpoint_every: 5
+  keep: 3
+  pictures: false
+YAML
+}
