@@ -10,14 +10,14 @@ typedef struct mn_new_file mn_new_file;
 
 mn_status mn_new_file_open(const char *path, mn_new_file **out, mn_error *err);
 mn_status mn_new_file_write(mn_new_file *file, const void *bytes, size_t n, mn_error *err);
-/* Flush, fsync, rename to the final name, fsync the folder, free. On failure the temporary file is gone
- * and *file is NULL as well. */
+/* Flush, fsync, rename to the final name, fsync the folder, free. On failure the temporary file is
+ * gone and *file is NULL as well. */
 mn_status mn_new_file_commit(mn_new_file **file, mn_error *err);
 /* Forget it: the temporary file is removed. Does nothing if *file is NULL. */
 void mn_new_file_abandon(mn_new_file **file);
 
-/* Read a whole file of at most max_bytes; *bytes is NUL-terminated beyond its n bytes and owned by the
- * caller (free). MN_ERR_DATA: larger than max_bytes. */
+/* Read a whole file of at most max_bytes; *bytes is NUL-terminated beyond its n bytes and owned by
+ * the caller (free). MN_ERR_DATA: larger than max_bytes. */
 mn_status mn_file_read(const char *path, size_t max_bytes, char **bytes, size_t *n, mn_error *err);
 
 /* Write a small file whole (open, write, commit). */

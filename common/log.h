@@ -9,5 +9,6 @@ void mn_log_init(mn_log_level level, const char *who);
 
 void mn_log(mn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Called before each line is printed and after it, e.g. to clear and redraw a live progress line. */
+/* Called before each line is printed and after it, e.g. to clear and redraw a live progress line.
+ */
 void mn_log_set_hooks(void (*before)(void *), void (*after)(void *), void *user);

@@ -15,7 +15,7 @@ typedef enum mn_purpose {
     MN_RANDOM_TASK_TEST = 4,
     MN_RANDOM_GLYPH = 5, /* the strokes of one procedurally drawn class; index: class */
     MN_RANDOM_SELF_TEST = 6,
-    MN_RANDOM_SPLIT = 7, /* which classes of an imported folder are for validation and test */
+    MN_RANDOM_SPLIT = 7,  /* which classes of an imported folder are for validation and test */
     MN_RANDOM_JITTER = 8, /* pauses of a worker between dials; no answer depends on it */
 } mn_purpose;
 

@@ -140,7 +140,8 @@ mn_digest mn_learner_fingerprint(const mn_learner *learner, const float *theta)
 
 static size_t scratch_bytes(const mn_learner *learner)
 {
-    size_t train = mn_meta_scratch_bytes(learner->train), test = mn_meta_scratch_bytes(learner->test);
+    size_t train = mn_meta_scratch_bytes(learner->train),
+           test = mn_meta_scratch_bytes(learner->test);
     return train > test ? train : test;
 }
 
@@ -200,8 +201,8 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
 {
     const mn_learner *learner = workspace->learner;
     mn_meta_data data = data_of(task);
-    mn_meta_losses losses = mn_meta_gradient(learner->train, workspace->scratch, theta, &data, row,
-                                             workspace->output);
+    mn_meta_losses losses =
+        mn_meta_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
     float *metrics = row + learner->size;
     metrics[MN_METRIC_QUERY_LOSS] = (float)losses.query;
     metrics[MN_METRIC_QUERY_ACCURACY] = (float)accuracy(task, workspace->output);
@@ -235,8 +236,8 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
     }
 }
 
-void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task, bool training,
-                        mn_explanation *out)
+void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
+                        bool training, mn_explanation *out)
 {
     const mn_learner *learner = workspace->learner;
     const mn_meta *meta = training ? learner->train : learner->test;
@@ -274,7 +275,8 @@ double mn_learner_train_macs(const mn_learner *learner)
     double steps = learner->rule.steps, order = learner->rule.order;
     double step_units = order == 2 ? 9.0 : 3.0;
     switch (learner->rule.kind) {
-    case MN_META_ANIL: /* the body: forward for both, backward for the query and, if it counts, the support */
+    case MN_META_ANIL: /* the body: forward for both, backward for the query and, if it counts, the
+                          support */
         return macs * (3.0 * query + (order == 2 ? 3.0 : 1.0) * support) +
                steps * step_units * support * output_macs;
     case MN_META_REPTILE:
@@ -366,8 +368,8 @@ static mn_status list_tensors(mn_learner *learner, mn_error *err)
     for (size_t i = 0; i < learner->n_tensors; i++) {
         learner->tensors[i] = parameters->at[i % parameters->n].tensor;
         if (i >= parameters->n)
-            (void)snprintf(learner->tensors[i].name, sizeof learner->tensors[i].name, "meta_lr.%.80s",
-                           parameters->at[i - parameters->n].tensor.name);
+            (void)snprintf(learner->tensors[i].name, sizeof learner->tensors[i].name,
+                           "meta_lr.%.80s", parameters->at[i - parameters->n].tensor.name);
     }
     return MN_OK;
 }
@@ -400,8 +402,8 @@ static double accuracy(const mn_task *task, const float *output)
     uint32_t right = 0;
     for (uint32_t i = 0; i < shape->n_query; i++) {
         size_t row = (size_t)i * shape->y_size;
-        right += largest(shape->y_size, output + row) ==
-                 largest(shape->y_size, task->query_y + row);
+        right +=
+            largest(shape->y_size, output + row) == largest(shape->y_size, task->query_y + row);
     }
     return (double)right / shape->n_query;
 }

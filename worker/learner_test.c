@@ -60,12 +60,17 @@ static void bed_destroy(struct bed *bed)
     free(bed);
 }
 
-static const char *const sinusoid[] = {"tasks.kind=sinusoid", "tasks.shot=10", "tasks.query=10",
-                                       "meta.inner_steps=2",  "meta.inner_lr=0.01",
-                                       "evaluate.query=50",   "evaluate.inner_steps=[0,1,5]", NULL};
-static const char *const glyphs[] = {"tasks.kind=glyphs", "tasks.way=3",     "model.input=conv4",
-                                     "model.filters=8",   "meta.inner_lr=0.4", "evaluate.query=2",
-                                     NULL};
+static const char *const sinusoid[] = {"tasks.kind=sinusoid",
+                                       "tasks.shot=10",
+                                       "tasks.query=10",
+                                       "meta.inner_steps=2",
+                                       "meta.inner_lr=0.01",
+                                       "evaluate.query=50",
+                                       "evaluate.inner_steps=[0,1,5]",
+                                       NULL};
+static const char *const glyphs[] = {
+    "tasks.kind=glyphs", "tasks.way=3", "model.input=conv4", "model.filters=8", "meta.inner_lr=0.4",
+    "evaluate.query=2",  NULL};
 
 static void a_row_is_a_pure_function_of_theta_and_task(void **state)
 {
@@ -184,7 +189,7 @@ static void work_is_counted_from_the_mathematics(void **state)
 {
     (void)state;
     const char *om5[] = {"tasks.kind=glyphs", "model.input=conv4", "model.filters=64", NULL};
-    struct bed *bed = bed_new(om5); /* 5 + 5 images, one step, second order */
+    struct bed *bed = bed_new(om5);   /* 5 + 5 images, one step, second order */
     double image = 2656512.0 + 320.0; /* conv4-64 with stride 2 on 28 x 28, and the head */
     assert_true(mn_learner_train_macs(bed->learner) == image * (5.0 * 9.0 + 5.0 * 3.0));
     bed_destroy(bed);

@@ -1,6 +1,7 @@
 /* reference_test.c: losses, adapted weights, outputs and meta-gradients against PyTorch in float64.
- * Built twice: with the engine in double every number must agree to 1e-9 of its tensor's largest entry (with a floor of
- * 1e-12, for gradients that are zero up to rounding), in float32 to 2e-4 (floor 2e-5). */
+ * Built twice: with the engine in double every number must agree to 1e-9 of its tensor's largest
+ * entry (with a floor of 1e-12, for gradients that are zero up to rounding), in float32 to 2e-4
+ * (floor 2e-5). */
 #include "worker/modules/meta.h"
 
 #include <jansson.h>
@@ -72,15 +73,15 @@ static mn_real *numbers(json_t *tensor)
 static mn_real *vector_of(const struct reference *reference, json_t *tensors)
 {
     const mn_parameters *list = &reference->network.parameters;
-    mn_real *outside = calloc(list->size, sizeof *outside), *inside = calloc(list->size, sizeof *inside);
+    mn_real *outside = calloc(list->size, sizeof *outside),
+            *inside = calloc(list->size, sizeof *inside);
     assert_non_null(outside);
     assert_non_null(inside);
     for (uint32_t i = 0; i < list->n; i++) {
         json_t *data = data_of(get(tensors, reference->tensor_names[i]));
         assert_int_equal(json_array_size(data), list->at[i].count);
         for (size_t k = 0; k < list->at[i].count; k++)
-            outside[list->at[i].offset + k] =
-                (mn_real)json_number_value(json_array_get(data, k));
+            outside[list->at[i].offset + k] = (mn_real)json_number_value(json_array_get(data, k));
     }
     mn_parameters_import(list, outside, inside);
     free(outside);
@@ -129,8 +130,8 @@ static void expect_near(const char *what, size_t n, const mn_real *got, const mn
         largest = fmax(largest, fabs((double)expected[i]));
     for (size_t i = 0; i < n; i++)
         if (!(fabs((double)got[i] - (double)expected[i]) <= RELATIVE * largest + FLOOR))
-            fail_msg("%s[%zu] is %.17g, expected %.17g (largest entry %.3g)", what, i, (double)got[i],
-                     (double)expected[i], largest);
+            fail_msg("%s[%zu] is %.17g, expected %.17g (largest entry %.3g)", what, i,
+                     (double)got[i], (double)expected[i], largest);
 }
 
 /* Tensor by tensor, so that each is held against its own largest entry. */
@@ -156,7 +157,8 @@ static void expect_number(const char *what, double got, double expected)
     expect_near(what, 1, &a, &b);
 }
 
-/* Labels become one-hot rows; images are stored as planes and become channels-last (one channel: the same). */
+/* Labels become one-hot rows; images are stored as planes and become channels-last (one channel:
+ * the same). */
 static mn_real *targets(const struct reference *reference, json_t *tensor)
 {
     mn_real *raw = numbers(tensor);
@@ -174,11 +176,10 @@ static mn_real *targets(const struct reference *reference, json_t *tensor)
 static void check_rule(const struct reference *reference, mn_meta_kind kind, uint32_t order,
                        const char *name, uint32_t steps, json_t *task, json_t *expected)
 {
-    mn_meta_rule rule = {
-        .kind = kind,
-        .order = order,
-        .steps = steps,
-        .inner_lr = json_number_value(get(reference->root, "inner_lr"))};
+    mn_meta_rule rule = {.kind = kind,
+                         .order = order,
+                         .steps = steps,
+                         .inner_lr = json_number_value(get(reference->root, "inner_lr"))};
     mn_meta *meta = NULL;
     mn_error err;
     assert_int_equal(mn_meta_new(&reference->network, &rule, reference->n_support,
@@ -188,17 +189,20 @@ static void check_rule(const struct reference *reference, mn_meta_kind kind, uin
     size_t n_output = (size_t)reference->n_query * reference->network.y_size;
     void *scratch = aligned_alloc(64, mn_meta_scratch_bytes(meta));
     mn_real *theta = calloc(2 * size, sizeof *theta), *gradient = calloc(2 * size, sizeof *theta);
-    mn_real *output = calloc(n_output, sizeof *output), *support_gradient = calloc(size, sizeof *theta);
+    mn_real *output = calloc(n_output, sizeof *output),
+            *support_gradient = calloc(size, sizeof *theta);
     assert_non_null(scratch);
     assert_non_null(theta);
     assert_non_null(gradient);
     assert_non_null(output);
     assert_non_null(support_gradient);
-    memset(scratch, 0xff, mn_meta_scratch_bytes(meta)); /* NaNs: nothing may be read before it is written */
+    memset(scratch, 0xff,
+           mn_meta_scratch_bytes(meta)); /* NaNs: nothing may be read before it is written */
     memcpy(theta, reference->theta, size * sizeof *theta);
     memcpy(theta + size, reference->rates, size * sizeof *theta);
-    mn_meta_data data = {numbers(get(task, "support_x")), targets(reference, get(task, "support_y")),
-                         numbers(get(task, "query_x")), targets(reference, get(task, "query_y"))};
+    mn_meta_data data = {numbers(get(task, "support_x")),
+                         targets(reference, get(task, "support_y")), numbers(get(task, "query_x")),
+                         targets(reference, get(task, "query_y"))};
     print_message("  %s, %u inner steps\n", name, steps);
 
     mn_meta_losses losses = mn_meta_gradient(meta, scratch, theta, &data, gradient, output);
@@ -278,9 +282,8 @@ static void check_all(struct reference *reference)
 static void mlp_agrees_with_pytorch(void **state)
 {
     (void)state;
-    mn_experiment experiment = {.model = {.input = MN_INPUT_MLP,
-                                          .hidden = {.n = 2, .at = {8, 8}},
-                                          .activation = MN_TANH}};
+    mn_experiment experiment = {
+        .model = {.input = MN_INPUT_MLP, .hidden = {.n = 2, .at = {8, 8}}, .activation = MN_TANH}};
     mn_task_shape shape = {5, 5, 1, 1, 1, 1, MN_TARGET_VALUES};
     check_all(open_reference("mlp_tanh.json", &experiment, &shape));
 }

@@ -192,8 +192,8 @@ static mn_node view(mn_graph *graph, mn_node a, size_t offset, mn_extent extent)
     return append(graph, node);
 }
 
-/* Backwards: the adjoints of a node's inputs from its own. Only what a network and its loss are made of has a rule; the
- * operations that these rules make are differentiated forwards below. */
+/* Backwards: the adjoints of a node's inputs from its own. Only what a network and its loss are
+ * made of has a rule; the operations that these rules make are differentiated forwards below. */
 
 static void give(mn_graph *graph, mn_node *adjoint, mn_node to, mn_node part)
 {
@@ -220,11 +220,9 @@ static void pull_back(mn_graph *graph, mn_node i, mn_node *adjoint, const bool *
     case MN_OP_GEMM: /* networks are made of y = a b */
         assert(!node.trans_a && !node.trans_b && node.plus == MN_NONE);
         if (wanted[a])
-            give(graph, adjoint, a,
-                 gemm(graph, false, true, dy, b, MN_NONE, extent_of(graph, a)));
+            give(graph, adjoint, a, gemm(graph, false, true, dy, b, MN_NONE, extent_of(graph, a)));
         if (wanted[b])
-            give(graph, adjoint, b,
-                 gemm(graph, true, false, a, dy, MN_NONE, extent_of(graph, b)));
+            give(graph, adjoint, b, gemm(graph, true, false, a, dy, MN_NONE, extent_of(graph, b)));
         break;
     case MN_OP_CONV: {
         if (wanted[a]) {
@@ -280,8 +278,7 @@ static void pull_back(mn_graph *graph, mn_node i, mn_node *adjoint, const bool *
         break;
     }
     case MN_OP_POOL_GATHER:
-        give(graph, adjoint, a,
-             on_image(graph, MN_OP_POOL_SCATTER, dy, b, node.image, node.image));
+        give(graph, adjoint, a, on_image(graph, MN_OP_POOL_SCATTER, dy, b, node.image, node.image));
         break;
     case MN_OP_PIXEL_MEAN:
         give(graph, adjoint, a,
@@ -355,7 +352,8 @@ done:
 /* Forwards: the tangent of a node from those of its inputs. */
 
 /* a op b is linear in each: t(a op b) = ta op b + a op tb. */
-static mn_node product_rule(mn_graph *graph, mn_graph_node node, mn_node ta, mn_node tb, mn_node tplus)
+static mn_node product_rule(mn_graph *graph, mn_graph_node node, mn_node ta, mn_node tb,
+                            mn_node tplus)
 {
     mn_node sum = tplus, a = node.in[0], b = node.in[1];
     if (ta != MN_NONE) {
@@ -382,8 +380,9 @@ static mn_node bn_tangent_sums(mn_graph *graph, mn_node x, mn_node stats, mn_nod
     return append(graph, sums);
 }
 
-static mn_node bn_backward_tangent_sums(mn_graph *graph, bool relu, mn_node x, mn_node stats, mn_node y,
-                                        mn_node dy, mn_node tdy, mn_node tx, mn_node tsums)
+static mn_node bn_backward_tangent_sums(mn_graph *graph, bool relu, mn_node x, mn_node stats,
+                                        mn_node y, mn_node dy, mn_node tdy, mn_node tx,
+                                        mn_node tsums)
 {
     mn_graph_node sums = blank(MN_OP_BN_BACKWARD_TANGENT_SUMS, extent_of(graph, stats));
     const mn_node in[] = {x, stats, y, dy, tdy, tx, tsums};
@@ -459,8 +458,10 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
     case MN_OP_BN: { /* in: x, stats, gamma, beta */
         mn_node tx = t[0] == MN_NONE ? zero_like(graph, i) : t[0];
         mn_graph_node out = blank(MN_OP_BN_TANGENT, node.extent);
-        const mn_node in[] = {node.in[0], node.in[1], node.in[2], i, tx,
-                              bn_tangent_sums(graph, node.in[0], node.in[1], tx), t[2], t[3]};
+        const mn_node in[] = {node.in[0], node.in[1],
+                              node.in[2], i,
+                              tx,         bn_tangent_sums(graph, node.in[0], node.in[1], tx),
+                              t[2],       t[3]};
         memcpy(out.in, in, sizeof in);
         out.relu = node.relu;
         return append(graph, out);
@@ -478,14 +479,14 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
         mn_node bsums =
             bn_backward_tangent_sums(graph, node.relu, x, stats, y, dy, t[4], tx, tsums);
         mn_graph_node out = blank(MN_OP_BN_BACKWARD_TANGENT, node.extent);
-        const mn_node in[] = {x,    stats, node.in[2], t[2],  y,    dy,
+        const mn_node in[] = {x,          stats, node.in[2], t[2],  y,    dy,
                               node.in[5], t[4],  tx,         tsums, bsums};
         memcpy(out.in, in, sizeof in);
         out.relu = node.relu;
         return append(graph, out);
     }
-    case MN_OP_BN_STATS:    /* its share is part of BN's */
-    case MN_OP_POOL_INDEX:  /* piecewise constant */
+    case MN_OP_BN_STATS:      /* its share is part of BN's */
+    case MN_OP_POOL_INDEX:    /* piecewise constant */
     case MN_OP_CROSS_ENTROPY: /* of losses only the gradient's tangents are asked for */
     case MN_OP_SQUARED_ERROR:
     case MN_OP_INPUT:
@@ -504,8 +505,9 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
     return MN_NONE;
 }
 
-void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt, const mn_node *directions,
-                       uint32_t n_of, const mn_node *of, mn_node *tangents)
+void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt,
+                       const mn_node *directions, uint32_t n_of, const mn_node *of,
+                       mn_node *tangents)
 {
     for (uint32_t i = 0; i < n_of; i++)
         tangents[i] = MN_NONE;

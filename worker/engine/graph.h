@@ -1,9 +1,10 @@
 /* graph.h: a computation written down as arrays and operations of a closed set.
- * "Closed" means: the derivative of each operation is made of operations of the set, so a loss can be
- * differentiated backwards (mn_graph_gradient) and the result forwards along a direction (mn_graph_tangents), which
- * gives Hessian-vector products without unrolling anything (Pearlmutter 1994; Kemaev et al. 2025, arXiv:2505.00793).
- * What is zero by structure is MN_NONE and never computed. Equal nodes are made once.
- * A graph is only a description; plan.h lays it out in memory and runs it. */
+ * "Closed" means: the derivative of each operation is made of operations of the set, so a loss can
+ * be differentiated backwards (mn_graph_gradient) and the result forwards along a direction
+ * (mn_graph_tangents), which gives Hessian-vector products without unrolling anything (Pearlmutter
+ * 1994; Kemaev et al. 2025, arXiv:2505.00793). What is zero by structure is MN_NONE and never
+ * computed. Equal nodes are made once. A graph is only a description; plan.h lays it out in memory
+ * and runs it. */
 #pragma once
 
 #include "common/error.h"
@@ -125,11 +126,14 @@ mn_node mn_graph_cross_entropy(mn_graph *graph, mn_node logits, mn_node target);
 /* Mean over all elements. */
 mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target);
 
-/* d loss / d wrt[i] -> gradients[i] (MN_NONE: zero by structure). Reverse mode; loss is one of the two losses. */
+/* d loss / d wrt[i] -> gradients[i] (MN_NONE: zero by structure). Reverse mode; loss is one of the
+ * two losses. */
 void mn_graph_gradient(mn_graph *graph, mn_node loss, uint32_t n, const mn_node *wrt,
                        mn_node *gradients);
 
-/* The derivative of of[i] along the direction in which wrt[j] moves by directions[j] and all else stands still ->
- * tangents[i] (MN_NONE: zero by structure). Forward mode, through the gradient's nodes as well. */
-void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt, const mn_node *directions,
-                       uint32_t n_of, const mn_node *of, mn_node *tangents);
+/* The derivative of of[i] along the direction in which wrt[j] moves by directions[j] and all else
+ * stands still -> tangents[i] (MN_NONE: zero by structure). Forward mode, through the gradient's
+ * nodes as well. */
+void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt,
+                       const mn_node *directions, uint32_t n_of, const mn_node *of,
+                       mn_node *tangents);

@@ -1,4 +1,5 @@
-/* graph_test.c: gradients and Hessian-vector products of whole networks against central differences, in double. */
+/* graph_test.c: gradients and Hessian-vector products of whole networks against central
+ * differences, in double. */
 #include "worker/engine/plan.h"
 
 #include <math.h>
@@ -84,17 +85,17 @@ static void compile(struct bed *bed, mn_node loss)
     mn_graph_tangents(&bed->graph, n, bed->tensors, directions, n, gradients, products);
     for (uint32_t i = 0; i < n; i++) {
         size_t count = mn_extent_count(bed->extents[i]);
-        outputs[i] =
-            (mn_plan_output){gradients[i], MN_SLOT_GRADIENT, bed->offsets[i], count, 0};
-        outputs[n + i] =
-            (mn_plan_output){products[i], MN_SLOT_PRODUCT, bed->offsets[i], count, 1};
+        outputs[i] = (mn_plan_output){gradients[i], MN_SLOT_GRADIENT, bed->offsets[i], count, 0};
+        outputs[n + i] = (mn_plan_output){products[i], MN_SLOT_PRODUCT, bed->offsets[i], count, 1};
     }
     mn_error err;
     assert_int_equal(
-        mn_plan_new(&bed->graph, loss, 2 * n, outputs, mn_kernels_choose(), &bed->plan, &err), MN_OK);
+        mn_plan_new(&bed->graph, loss, 2 * n, outputs, mn_kernels_choose(), &bed->plan, &err),
+        MN_OK);
     bed->scratch = aligned_alloc(64, mn_plan_scratch_bytes(bed->plan));
     assert_non_null(bed->scratch);
-    memset(bed->scratch, 0xff, mn_plan_scratch_bytes(bed->plan)); /* NaN: nothing is read before written */
+    memset(bed->scratch, 0xff,
+           mn_plan_scratch_bytes(bed->plan)); /* NaN: nothing is read before written */
     for (size_t i = 0; i < bed->size; i++) {
         bed->theta[i] = 0.7 * draw();
         bed->v[i] = draw();
@@ -169,7 +170,8 @@ static mn_node dense(struct bed *bed, mn_node x, uint32_t in, uint32_t out)
 
 static mn_node normalised(struct bed *bed, mn_node x, uint32_t c, bool relu)
 {
-    mn_node gamma = tensor(bed, (mn_extent){1, 1, 1, c}), beta = tensor(bed, (mn_extent){1, 1, 1, c});
+    mn_node gamma = tensor(bed, (mn_extent){1, 1, 1, c}),
+            beta = tensor(bed, (mn_extent){1, 1, 1, c});
     return mn_graph_batch_norm(&bed->graph, x, gamma, beta, 1e-5, relu);
 }
 
@@ -235,7 +237,8 @@ static void max_pooled_convolutions_flattened(void **state)
     (void)state;
     struct bed *bed = bed_new((mn_extent){4, 9, 8, 1}, (mn_extent){4, 1, 1, 2}, 5);
     one_hot_targets(bed, 2);
-    mn_node h = mn_graph_max_pool(&bed->graph, normalised(bed, conv(bed, bed->x, 1, 3, 1), 3, true));
+    mn_node h =
+        mn_graph_max_pool(&bed->graph, normalised(bed, conv(bed, bed->x, 1, 3, 1), 3, true));
     h = mn_graph_max_pool(&bed->graph, normalised(bed, conv(bed, h, 3, 4, 1), 4, true));
     compile(bed, mn_graph_cross_entropy(&bed->graph, dense(bed, h, 2 * 2 * 4, 2), bed->target));
     check_against_central_differences(bed);
@@ -282,7 +285,8 @@ static void equal_nodes_are_made_once_and_unneeded_ones_cost_nothing(void **stat
 
     bed = bed_new((mn_extent){4, 1, 1, 3}, (mn_extent){4, 1, 1, 2}, 7);
     w = tensor(bed, (mn_extent){3, 1, 1, 2});
-    (void)mn_graph_tanh(&bed->graph, mn_graph_linear(&bed->graph, bed->x, w)); /* nobody asks for it */
+    (void)mn_graph_tanh(&bed->graph,
+                        mn_graph_linear(&bed->graph, bed->x, w)); /* nobody asks for it */
     a = mn_graph_linear(&bed->graph, bed->x, w);
     compile(bed, mn_graph_squared_error(&bed->graph, a, bed->target));
     assert_int_equal(mn_plan_scratch_bytes(bed->plan), bytes);
@@ -296,8 +300,8 @@ static void what_a_loss_does_not_depend_on_has_no_gradient(void **state)
     mn_node w = tensor(bed, (mn_extent){3, 1, 1, 2});
     mn_node idle = tensor(bed, (mn_extent){1, 1, 1, 5});
     mn_node wrt[] = {w, idle}, gradients[2];
-    mn_node loss = mn_graph_squared_error(
-        &bed->graph, mn_graph_linear(&bed->graph, bed->x, w), bed->target);
+    mn_node loss =
+        mn_graph_squared_error(&bed->graph, mn_graph_linear(&bed->graph, bed->x, w), bed->target);
     mn_graph_gradient(&bed->graph, loss, 2, wrt, gradients);
     assert_int_not_equal(gradients[0], MN_NONE);
     assert_int_equal(gradients[1], MN_NONE);

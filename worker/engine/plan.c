@@ -17,9 +17,9 @@ enum step_kind { COMPUTE, COPY, CLEAR };
 
 struct step {
     enum step_kind kind;
-    mn_graph_node node;  /* COMPUTE: op, extent and attributes */
-    size_t rows, c;      /* of in[0], or of the result if it has none */
-    size_t count;        /* elements of the result */
+    mn_graph_node node; /* COMPUTE: op, extent and attributes */
+    size_t rows, c;     /* of in[0], or of the result if it has none */
+    size_t count;       /* elements of the result */
     struct place in[MN_MAX_INPUTS];
     struct place out;
 };
@@ -34,10 +34,10 @@ struct mn_plan {
 
 /* A node while the plan is made. */
 struct draft {
-    unsigned stage;     /* 2: not needed */
-    uint32_t position;  /* in the schedule */
-    uint32_t last_use;  /* position of its last reader */
-    mn_node storage;    /* whose bytes it lives in: its own number, or an input's that it takes over */
+    unsigned stage;    /* 2: not needed */
+    uint32_t position; /* in the schedule */
+    uint32_t last_use; /* position of its last reader */
+    mn_node storage; /* whose bytes it lives in: its own number, or an input's that it takes over */
     size_t view_offset; /* bytes within */
     struct place place;
 };
@@ -54,9 +54,9 @@ static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node
                           struct draft *drafts);
 static mn_status lay_out(const mn_graph *graph, uint32_t n_order, const mn_node *order,
                          struct draft *drafts, size_t *scratch_bytes, mn_error *err);
-static mn_status write_steps(const mn_graph *graph, const mn_node *order, const struct draft *drafts,
-                             size_t n_outputs, const mn_plan_output *outputs, mn_plan *plan,
-                             mn_error *err);
+static mn_status write_steps(const mn_graph *graph, const mn_node *order,
+                             const struct draft *drafts, size_t n_outputs,
+                             const mn_plan_output *outputs, mn_plan *plan, mn_error *err);
 static void compute(const mn_kernels *k, const struct step *step, void *scratch,
                     const mn_bindings *bindings);
 
@@ -254,7 +254,8 @@ static bool may_overwrite(mn_op op, int k)
     }
 }
 
-/* An element-wise result takes over the bytes of an input that dies with it; a sum those of its `plus`. */
+/* An element-wise result takes over the bytes of an input that dies with it; a sum those of its
+ * `plus`. */
 static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node *order,
                           struct draft *drafts)
 {
@@ -326,7 +327,8 @@ static mn_status lay_out(const mn_graph *graph, uint32_t n_order, const mn_node 
         for (bool moved = true; moved;) {
             moved = false;
             for (uint32_t j = 0; j < i; j++) {
-                bool same_time = blocks[j].first <= blocks[i].last && blocks[i].first <= blocks[j].last;
+                bool same_time =
+                    blocks[j].first <= blocks[i].last && blocks[i].first <= blocks[j].last;
                 bool same_place = blocks[j].offset < offset + blocks[i].bytes &&
                                   offset < blocks[j].offset + blocks[j].bytes;
                 if (same_time && same_place) {
@@ -345,9 +347,9 @@ static mn_status lay_out(const mn_graph *graph, uint32_t n_order, const mn_node 
     for (uint32_t p = 0; p < n_order; p++) {
         struct draft *draft = &drafts[order[p]];
         if (draft->place.where == NOWHERE)
-            draft->place = (struct place){.where = SCRATCH,
-                                          .offset = drafts[draft->storage].place.offset +
-                                                    draft->view_offset};
+            draft->place =
+                (struct place){.where = SCRATCH,
+                               .offset = drafts[draft->storage].place.offset + draft->view_offset};
     }
     *scratch_bytes = total;
     return MN_OK;
@@ -372,9 +374,9 @@ static bool same_place(const struct place *a, const struct place *b)
     return a->where == b->where && a->slot == b->slot && a->offset == b->offset;
 }
 
-static mn_status write_steps(const mn_graph *graph, const mn_node *order, const struct draft *drafts,
-                             size_t n_outputs, const mn_plan_output *outputs, mn_plan *plan,
-                             mn_error *err)
+static mn_status write_steps(const mn_graph *graph, const mn_node *order,
+                             const struct draft *drafts, size_t n_outputs,
+                             const mn_plan_output *outputs, mn_plan *plan, mn_error *err)
 {
     plan->steps = calloc(2 * (size_t)plan->begin[2] + n_outputs + 1, sizeof *plan->steps);
     if (plan->steps == NULL)
@@ -404,10 +406,8 @@ static mn_status write_steps(const mn_graph *graph, const mn_node *order, const 
                 plan->steps[n++] =
                     (struct step){.kind = CLEAR, .count = outputs[i].count, .out = to};
             else if (!same_place(&drafts[node].place, &to))
-                plan->steps[n++] = (struct step){.kind = COPY,
-                                                 .count = outputs[i].count,
-                                                 .in = {drafts[node].place},
-                                                 .out = to};
+                plan->steps[n++] = (struct step){
+                    .kind = COPY, .count = outputs[i].count, .in = {drafts[node].place}, .out = to};
         }
     }
     begin[2] = n;

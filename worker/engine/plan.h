@@ -1,10 +1,11 @@
 /* plan.h: a graph laid out in memory and ready to run.
- * Compiled once: the operations that the outputs need, in order; every array at a fixed place of one scratch
- * block, sharing space with those whose life does not overlap. A run allocates nothing, and the size of the block is
- * known beforehand. A plan is read-only and shared by threads; each has its own scratch.
+ * Compiled once: the operations that the outputs need, in order; every array at a fixed place of
+ * one scratch block, sharing space with those whose life does not overlap. A run allocates nothing,
+ * and the size of the block is known beforehand. A plan is read-only and shared by threads; each
+ * has its own scratch.
  *
- * A plan may have two stages: stage 1 goes on from what stage 0 left in scratch (a Hessian-vector product from the
- * gradient's activations), and may be run once after each run of stage 0. */
+ * A plan may have two stages: stage 1 goes on from what stage 0 left in scratch (a Hessian-vector
+ * product from the gradient's activations), and may be run once after each run of stage 0. */
 #pragma once
 
 #include "common/error.h"

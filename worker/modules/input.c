@@ -24,7 +24,8 @@ mn_node mn_input_build(const mn_network *network, mn_graph *graph, const mn_node
 
 static mn_status too_many(mn_error *err)
 {
-    return mn_fail(err, MN_ERR_CONFIG, "model: more than %d tensors of parameters; use fewer layers",
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "model: more than %d tensors of parameters; use fewer layers",
                    MN_MAX_PARAMETERS);
 }
 
@@ -47,8 +48,7 @@ static mn_status declare_mlp(mn_network *network, mn_extent *u, mn_error *err)
         (void)snprintf(name, sizeof name, "fc%u.weight", layer);
         (void)mn_parameters_add_linear(&network->parameters, name, extent, width);
         (void)snprintf(name, sizeof name, "fc%u.bias", layer);
-        uint32_t last =
-            mn_parameters_add_vector(&network->parameters, name, width, MN_START_ZERO);
+        uint32_t last = mn_parameters_add_vector(&network->parameters, name, width, MN_START_ZERO);
         if (network->batch_norm)
             last = declare_batch_norm(&network->parameters, layer, width);
         if (last == UINT32_MAX)
@@ -65,7 +65,8 @@ static mn_node build_mlp(const mn_network *network, mn_graph *graph, const mn_no
     for (uint32_t layer = 0; layer < network->hidden.n; layer++) {
         mn_node weight = parameters[(*next)++], bias = parameters[(*next)++];
         x = mn_graph_linear(graph, x, weight);
-        if (network->batch_norm) { /* takes the mean away again: the bias has no effect and gradient 0 */
+        if (network->batch_norm) { /* takes the mean away again: the bias has no effect and gradient
+                                      0 */
             mn_node gamma = parameters[(*next)++], beta = parameters[(*next)++];
             bool relu = network->activation == MN_RELU;
             x = mn_graph_batch_norm(graph, x, gamma, beta, network->batch_norm_eps, relu);
@@ -85,10 +86,11 @@ static mn_status declare_conv(mn_network *network, mn_extent *u, mn_error *err)
     bool pool = network->downsampling == MN_DOWN_MAX_POOL;
     for (uint32_t block = 1; block <= network->blocks; block++) {
         if (pool && (extent.h < 2 || extent.w < 2))
-            return mn_fail(err, MN_ERR_CONFIG,
-                           "model.blocks: %u is too many: the image of %u x %u is down to %u x %u before "
-                           "max-pool %u; use fewer blocks or model.downsampling: stride",
-                           network->blocks, network->x.h, network->x.w, extent.h, extent.w, block);
+            return mn_fail(
+                err, MN_ERR_CONFIG,
+                "model.blocks: %u is too many: the image of %u x %u is down to %u x %u before "
+                "max-pool %u; use fewer blocks or model.downsampling: stride",
+                network->blocks, network->x.h, network->x.w, extent.h, extent.w, block);
         char name[32];
         (void)snprintf(name, sizeof name, "conv%u.weight", block);
         (void)mn_parameters_add_conv(&network->parameters, name, extent.c, network->filters);

@@ -7,20 +7,22 @@ struct mn_meta {
     const mn_network *network;
     const mn_kernels *kernels;
     mn_meta_rule rule;
-    bool walks_back;     /* the meta-gradient goes through the inner steps */
-    size_t size;         /* of the network's parameters */
+    bool walks_back;                     /* the meta-gradient goes through the inner steps */
+    size_t size;                         /* of the network's parameters */
     uint32_t first_adapted, end_adapted; /* tensors that the inner loop changes: a run of them */
     size_t adapted_offset, adapted_size; /* elements */
-    mn_plan *support;    /* stage 0: loss and gradient of the adapted tensors; stage 1: H v of all */
-    mn_plan *query;      /* loss and output; with its gradient if differentiate */
-    /* Scratch: bytes from its start. A region holds one step's support gradient and the activations behind it; the
-     * walk back computes those of the first steps again, if they were too large to keep. */
+    mn_plan *support; /* stage 0: loss and gradient of the adapted tensors; stage 1: H v of all */
+    mn_plan *query;   /* loss and output; with its gradient if differentiate */
+    /* Scratch: bytes from its start. A region holds one step's support gradient and the activations
+     * behind it; the walk back computes those of the first steps again, if they were too large to
+     * keep. */
     uint32_t n_regions;
     size_t support_bytes, region_bytes;
     size_t at_query, at_phi, at_direction, at_product, scratch_bytes;
 };
 
-/* Regions for more than one step are kept while they all fit here: a part of the second-level cache. */
+/* Regions for more than one step are kept while they all fit here: a part of the second-level
+ * cache. */
 #define MAX_KEPT_BYTES ((size_t)512 * 1024)
 
 static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool differentiate,
@@ -30,8 +32,8 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                       const mn_meta_data *data, mn_real *lam, mn_real *rates_gradient);
 
 mn_status mn_meta_new(const mn_network *network, const mn_meta_rule *rule, uint32_t n_support,
-                      uint32_t n_query, bool differentiate, const mn_kernels *kernels, mn_meta **out,
-                      mn_error *err)
+                      uint32_t n_query, bool differentiate, const mn_kernels *kernels,
+                      mn_meta **out, mn_error *err)
 {
     mn_meta *meta = calloc(1, sizeof *meta);
     if (meta == NULL)
@@ -94,10 +96,12 @@ static mn_real *phi_of(const mn_meta *meta, const void *scratch, uint32_t k)
     return at(scratch, meta->at_phi) + (meta->walks_back ? k * meta->size : 0);
 }
 
-/* The region of inner step k: the last n_regions steps have one each, all before share the first. */
+/* The region of inner step k: the last n_regions steps have one each, all before share the first.
+ */
 static void *region_of(const mn_meta *meta, const void *scratch, uint32_t k)
 {
-    uint32_t shared = meta->rule.steps - meta->n_regions; /* wraps for 0 steps, where k is 0 as well */
+    uint32_t shared =
+        meta->rule.steps - meta->n_regions; /* wraps for 0 steps, where k is 0 as well */
     return at(scratch, (k <= shared ? 0 : k - shared) * meta->region_bytes);
 }
 
@@ -106,14 +110,14 @@ static mn_real *gradient_of(const mn_meta *meta, const void *region)
     return at(region, meta->support_bytes);
 }
 
-/* Loss and gradient of the support set at phi; the activations stay in the region for the product. */
+/* Loss and gradient of the support set at phi; the activations stay in the region for the product.
+ */
 static double support_gradient(const mn_meta *meta, void *region, const mn_meta_data *data,
                                const mn_real *phi)
 {
-    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = phi,
-                                   [MN_SLOT_X] = data->support_x,
-                                   [MN_SLOT_Y] = data->support_y},
-                            .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, region)}};
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_THETA] = phi, [MN_SLOT_X] = data->support_x, [MN_SLOT_Y] = data->support_y},
+        .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, region)}};
     mn_plan_run(meta->support, 0, region, &bindings);
     return mn_plan_loss(meta->support, region);
 }
@@ -160,7 +164,8 @@ mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_rea
         if (k == 0)
             losses.support_before = loss;
         if (rates_gradient != NULL && !meta->walks_back) /* first order: lam stays the same */
-            meta->kernels->add(meta->size, gradient_of(meta, region), rates_gradient, rates_gradient);
+            meta->kernels->add(meta->size, gradient_of(meta, region), rates_gradient,
+                               rates_gradient);
         mn_real *next = phi_of(meta, scratch, k);
         inner_step(meta, theta, gradient_of(meta, region), phi, next);
         phi = next;
@@ -201,12 +206,12 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
             rate = 1;
             along = direction;
         }
-        mn_bindings bindings = {.in = {[MN_SLOT_THETA] = phi,
-                                       [MN_SLOT_DIRECTION] = along,
-                                       [MN_SLOT_X] = data->support_x,
-                                       [MN_SLOT_Y] = data->support_y},
-                                .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, region),
-                                        [MN_SLOT_PRODUCT] = product}};
+        mn_bindings bindings = {
+            .in = {[MN_SLOT_THETA] = phi,
+                   [MN_SLOT_DIRECTION] = along,
+                   [MN_SLOT_X] = data->support_x,
+                   [MN_SLOT_Y] = data->support_y},
+            .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, region), [MN_SLOT_PRODUCT] = product}};
         mn_plan_run(meta->support, 1, region, &bindings);
         meta->kernels->scale_add(meta->size, -rate, product, lam, lam);
     }
@@ -217,7 +222,8 @@ void mn_meta_begin(const mn_meta *meta, void *scratch, const mn_real *theta)
     memcpy(phi_of(meta, scratch, 0), theta, meta->size * sizeof *theta);
 }
 
-double mn_meta_step(const mn_meta *meta, void *scratch, const mn_real *theta, const mn_meta_data *data)
+double mn_meta_step(const mn_meta *meta, void *scratch, const mn_real *theta,
+                    const mn_meta_data *data)
 {
     mn_real *phi = phi_of(meta, scratch, 0);
     double loss = support_gradient(meta, scratch, data, phi);
@@ -232,13 +238,13 @@ double mn_meta_judge(const mn_meta *meta, void *scratch, const mn_meta_data *dat
                      query_output);
 }
 
-double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data, mn_real *gradient)
+double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data,
+                       mn_real *gradient)
 {
     double loss = support_gradient(meta, scratch, data, phi_of(meta, scratch, 0));
     if (gradient != NULL) {
         memset(gradient, 0, meta->adapted_offset * sizeof *gradient);
-        memcpy(gradient + meta->adapted_offset,
-               gradient_of(meta, scratch) + meta->adapted_offset,
+        memcpy(gradient + meta->adapted_offset, gradient_of(meta, scratch) + meta->adapted_offset,
                meta->adapted_size * sizeof *gradient);
     }
     return loss;
@@ -249,9 +255,10 @@ const mn_real *mn_meta_phi(const mn_meta *meta, const void *scratch)
     return phi_of(meta, scratch, 0);
 }
 
-/* The network on n_items, its loss, and its derivatives. The support plan gives the gradient of the adapted tensors and, if it is
- * to be differentiated, in stage 1 the derivative of the gradient of every tensor along those that adapt. The query plan
- * gives the output and, if it is to be differentiated, the gradient of every tensor. */
+/* The network on n_items, its loss, and its derivatives. The support plan gives the gradient of the
+ * adapted tensors and, if it is to be differentiated, in stage 1 the derivative of the gradient of
+ * every tensor along those that adapt. The query plan gives the output and, if it is to be
+ * differentiated, the gradient of every tensor. */
 static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool differentiate,
                          mn_plan **out, mn_error *err)
 {
@@ -265,12 +272,10 @@ static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool 
     mn_graph graph;
     mn_graph_init(&graph);
     for (uint32_t i = 0; i < list->n; i++)
-        tensors[i] =
-            mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
+        tensors[i] = mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
     mn_extent x = network->x, target = {n_items, 1, 1, network->y_size};
     x.n = n_items;
-    mn_node y =
-        mn_network_build(network, &graph, tensors, mn_graph_input(&graph, MN_SLOT_X, 0, x));
+    mn_node y = mn_network_build(network, &graph, tensors, mn_graph_input(&graph, MN_SLOT_X, 0, x));
     mn_node loss =
         mn_network_loss(network, &graph, y, mn_graph_input(&graph, MN_SLOT_Y, 0, target));
 
@@ -285,8 +290,8 @@ static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool 
     if (is_support && differentiate) {
         uint32_t n_adapted = meta->end_adapted - meta->first_adapted;
         for (uint32_t i = meta->first_adapted; i < meta->end_adapted; i++)
-            directions[i] = mn_graph_input(&graph, MN_SLOT_DIRECTION, list->at[i].offset,
-                                           list->at[i].inside);
+            directions[i] =
+                mn_graph_input(&graph, MN_SLOT_DIRECTION, list->at[i].offset, list->at[i].inside);
         mn_graph_tangents(&graph, n_adapted, tensors + meta->first_adapted,
                           directions + meta->first_adapted, list->n, gradients, products);
         for (uint32_t i = 0; i < list->n; i++)
@@ -297,9 +302,8 @@ static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool 
                                                     .stage = 1};
     }
     if (!is_support)
-        outputs[n_outputs++] = (mn_plan_output){.node = y,
-                                                .slot = MN_SLOT_OUTPUT,
-                                                .count = (size_t)n_items * network->y_size};
+        outputs[n_outputs++] = (mn_plan_output){
+            .node = y, .slot = MN_SLOT_OUTPUT, .count = (size_t)n_items * network->y_size};
     mn_status status = mn_plan_new(&graph, loss, n_outputs, outputs, meta->kernels, out, err);
     mn_graph_fini(&graph);
     return status;
@@ -317,7 +321,8 @@ static size_t take(size_t *bytes, size_t n)
     return offset;
 }
 
-/* The query plan may write over the support plan's activations unless the walk back still needs them. */
+/* The query plan may write over the support plan's activations unless the walk back still needs
+ * them. */
 static void lay_out_scratch(mn_meta *meta, bool differentiate)
 {
     size_t vector = meta->size * sizeof(mn_real), bytes = 0;

@@ -1,5 +1,5 @@
-/* meta_test.c: what tests/reference does not show: whole meta-gradients of every rule against central differences in
- * double on a network with batch norm, and the memory that they take. */
+/* meta_test.c: what tests/reference does not show: whole meta-gradients of every rule against
+ * central differences in double on a network with batch norm, and the memory that they take. */
 #include "worker/modules/meta.h"
 
 #include <math.h>
@@ -66,8 +66,8 @@ static struct bed *bed_new(mn_meta_kind kind, uint32_t order, uint32_t steps, bo
     for (int i = 0; i < N_QUERY; i++)
         bed->query_y[i * 3 + (i + 1) % 3] = 1;
     for (size_t i = 0; i < mn_meta_size(bed->meta); i++)
-        bed->theta[i] = (mn_real)(i < bed->network.parameters.size ? 0.6 * draw()
-                                                                   : 0.15 + 0.1 * draw());
+        bed->theta[i] =
+            (mn_real)(i < bed->network.parameters.size ? 0.6 * draw() : 0.15 + 0.1 * draw());
     bed->data = (mn_meta_data){bed->support_x, bed->support_y, bed->query_x, bed->query_y};
     return bed;
 }
@@ -103,8 +103,8 @@ static void check_rule(mn_meta_kind kind, uint32_t steps)
         bed->theta[i] = value;
         double expected = (above - below) / (2.0 * e);
         if (!(fabs((double)bed->gradient[i] - expected) <= 1e-5 * largest))
-            fail_msg("meta-gradient[%zu] of rule %d is %.12g, central difference %.12g", i, (int)kind,
-                     (double)bed->gradient[i], expected);
+            fail_msg("meta-gradient[%zu] of rule %d is %.12g, central difference %.12g", i,
+                     (int)kind, (double)bed->gradient[i], expected);
     }
     bed_destroy(bed);
 }
@@ -152,7 +152,8 @@ static void first_order_is_the_query_gradient_at_the_adapted_weights(void **stat
 static void memory_grows_by_one_theta_a_step_and_no_more(void **state)
 {
     (void)state;
-    struct bed *one = bed_new(MN_META_MAML, 2, 1, true), *fifty = bed_new(MN_META_MAML, 2, 50, true);
+    struct bed *one = bed_new(MN_META_MAML, 2, 1, true),
+               *fifty = bed_new(MN_META_MAML, 2, 50, true);
     size_t theta = mn_meta_size(one->meta) * sizeof(mn_real);
     assert_true(mn_meta_scratch_bytes(fifty->meta) - mn_meta_scratch_bytes(one->meta) <=
                 49 * (theta + 64) + 512 * 1024); /* and a fixed allowance for activations kept */

@@ -1,6 +1,7 @@
-/* network.h: the meta-memory network: input -> memory -> reasoning -> output, as one function x -> y with a loss.
- * Each module declares its parameters and adds its operations to a graph; which kinds are used is the experiment's
- * choice. Shapes are fixed per item; the number of items is open until the graph is built. */
+/* network.h: the meta-memory network: input -> memory -> reasoning -> output, as one function x ->
+ * y with a loss. Each module declares its parameters and adds its operations to a graph; which
+ * kinds are used is the experiment's choice. Shapes are fixed per item; the number of items is open
+ * until the graph is built. */
 #pragma once
 
 #include "worker/modules/parameters.h"
@@ -21,7 +22,8 @@ typedef struct mn_network {
     mn_target target;
 } mn_network;
 
-/* Declare a network for tasks of this shape. MN_ERR_CONFIG: the image is too small for the blocks, or the like. */
+/* Declare a network for tasks of this shape. MN_ERR_CONFIG: the image is too small for the blocks,
+ * or the like. */
 mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
                           const mn_task_shape *shape, mn_error *err);
 

@@ -38,7 +38,8 @@ uint32_t mn_parameters_add_conv(mn_parameters *parameters, const char *name, uin
                               .inside = {9 * c_in, 1, 1, c_out}});
 }
 
-uint32_t mn_parameters_add_vector(mn_parameters *parameters, const char *name, uint32_t c, mn_init init)
+uint32_t mn_parameters_add_vector(mn_parameters *parameters, const char *name, uint32_t c,
+                                  mn_init init)
 {
     return add(parameters, name,
                (mn_parameter){.tensor = {.rank = 1, .shape = {c}},
@@ -105,7 +106,8 @@ static size_t outside_index(const mn_parameter *parameter, size_t row, size_t ou
     return out * parameter->inside.n + channel * parameter->image_pixels + pixel;
 }
 
-static void permute(const mn_parameters *parameters, const mn_real *from, mn_real *to, bool outwards)
+static void permute(const mn_parameters *parameters, const mn_real *from, mn_real *to,
+                    bool outwards)
 {
     for (uint32_t i = 0; i < parameters->n; i++) {
         const mn_parameter *parameter = &parameters->at[i];

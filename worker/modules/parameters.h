@@ -1,6 +1,6 @@
-/* parameters.h: the tensors of theta: names and shapes as PyTorch has them outside, one dense vector in the
- * engine's own layout inside. Both hold the same tensors in the same order, so offsets agree; only the order of the
- * numbers within a tensor differs. */
+/* parameters.h: the tensors of theta: names and shapes as PyTorch has them outside, one dense
+ * vector in the engine's own layout inside. Both hold the same tensors in the same order, so
+ * offsets agree; only the order of the numbers within a tensor differs. */
 #pragma once
 
 #include "common/error.h"
@@ -15,8 +15,8 @@
 
 typedef enum mn_layout {
     MN_LAYOUT_PLAIN,
-    MN_LAYOUT_LINEAR, /* outside [out, in], inside [in, out]; if the input is an image, its items are
-                         (channel, y, x) outside and (y, x, channel) inside */
+    MN_LAYOUT_LINEAR, /* outside [out, in], inside [in, out]; if the input is an image, its items
+                         are (channel, y, x) outside and (y, x, channel) inside */
     MN_LAYOUT_CONV,   /* outside [out, in, 3, 3], inside [3, 3, in, out] */
 } mn_layout;
 
@@ -43,10 +43,12 @@ uint32_t mn_parameters_add_linear(mn_parameters *parameters, const char *name, m
                                   uint32_t out);
 uint32_t mn_parameters_add_conv(mn_parameters *parameters, const char *name, uint32_t c_in,
                                 uint32_t c_out);
-uint32_t mn_parameters_add_vector(mn_parameters *parameters, const char *name, uint32_t c, mn_init init);
+uint32_t mn_parameters_add_vector(mn_parameters *parameters, const char *name, uint32_t c,
+                                  mn_init init);
 
-/* Initial values [size]: each tensor from its own random stream. Weights: Glorot and Bengio 2010 (uniform), He et al.
- * 2015 (normal), or a normal of standard deviation 0.01 redrawn beyond two of them (as in Finn's code). */
+/* Initial values [size]: each tensor from its own random stream. Weights: Glorot and Bengio 2010
+ * (uniform), He et al. 2015 (normal), or a normal of standard deviation 0.01 redrawn beyond two of
+ * them (as in Finn's code). */
 void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, double rate,
                          uint64_t seed, mn_real *theta);
 

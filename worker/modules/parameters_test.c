@@ -30,7 +30,8 @@ static void layouts_are_pytorch_outside_and_come_back(void **state)
 
     /* conv: tap (y 1, x 2), in 1, out 2: inside [3,3,in,out], outside [out,in,3,3] */
     assert_true(outside[(2 * 2 + 1) * 9 + 1 * 3 + 2] == inside[((1 * 3 + 2) * 2 + 1) * 3 + 2]);
-    /* linear over an image: y 1, x 0, channel 2, out 4: inside (y,x,c) rows, outside (c,y,x) columns */
+    /* linear over an image: y 1, x 0, channel 2, out 4: inside (y,x,c) rows, outside (c,y,x)
+     * columns */
     const mn_real *from = inside + list.at[fc].offset, *to = outside + list.at[fc].offset;
     assert_true(to[4 * 12 + 2 * 4 + 1 * 2 + 0] == from[((1 * 2 + 0) * 3 + 2) * 5 + 4]);
     assert_true(outside[list.at[bias].offset + 3] == inside[list.at[bias].offset + 3]);
