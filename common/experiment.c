@@ -142,6 +142,8 @@ static const mn_option rows[] = {
         "local worker threads of a rank; -1: as many as its cores", OTHER),
     KEY(TEXT,   pool.listen,           "tcp://127.0.0.1:*", 0, 0,      "",
         "where remote workers may come; empty: nowhere", OTHER),
+    KEY(TEXT,   pool.keys,             "",             0,     0,       "",
+        "folder of `mnemo keys new`: encrypt, and take only workers of its workers.allow", OTHER),
     KEY(BOOL,   pool.insecure,         "false",        0,     0,       "",
         "listen beyond this machine without keys", OTHER),
     KEY(U32,    pool.heartbeat_ms,     "1000",         10,    600000,  "milliseconds",

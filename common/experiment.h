@@ -89,6 +89,7 @@ typedef struct mn_experiment {
     struct {
         int32_t threads;  /* local worker threads a rank; -1: as many as the rank's cores */
         char listen[256]; /* "tcp://127.0.0.1:*"; empty: no remote workers */
+        char keys[256];   /* folder of keys, as `mnemo keys new` makes it; empty: no keys */
         bool insecure;    /* allow to listen beyond loopback without keys */
         uint32_t heartbeat_ms;
         uint32_t silence_ms;     /* without a sign of life for so long: gone */

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,11 +269,20 @@ static mn_status draw(const char *folder, const char *name, mn_error *err)
     char script[128];
     char *const arguments[] = {"gnuplot", script, NULL};
     posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none; /* held back: signals end gnuplot even where we hold them back ourselves */
     pid_t child = 0;
     int state = 0;
     (void)snprintf(script, sizeof script, "%s.gp", name);
     if (posix_spawn_file_actions_init(&files) != 0)
         return mn_fail(err, MN_ERR_NOMEM, "start of gnuplot");
+    if (posix_spawnattr_init(&attributes) != 0) {
+        (void)posix_spawn_file_actions_destroy(&files);
+        return mn_fail(err, MN_ERR_NOMEM, "start of gnuplot");
+    }
+    (void)sigemptyset(&none);
+    (void)posix_spawnattr_setsigmask(&attributes, &none);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     int error = posix_spawn_file_actions_addchdir_np(&files, folder);
     if (error == 0)
         error = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -281,8 +291,9 @@ static mn_status draw(const char *folder, const char *name, mn_error *err)
     if (error == 0)
         error = posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
     if (error == 0)
-        error = posix_spawnp(&child, arguments[0], &files, NULL, arguments, environ);
+        error = posix_spawnp(&child, arguments[0], &files, &attributes, arguments, environ);
     (void)posix_spawn_file_actions_destroy(&files);
+    (void)posix_spawnattr_destroy(&attributes);
     if (error == ENOENT)
         return mn_fail(
             err, MN_ERR_UNAVAILABLE,

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -136,6 +137,31 @@ static void a_gnuplot_that_fails_is_told(void **state)
     assert_non_null(strstr(err.message, "gnuplot curve.gp"));
 }
 
+/* We hold signals back to end in order; gnuplot need not, or nothing but SIGKILL would end it. */
+static void gnuplot_can_be_ended_by_the_signals_that_we_hold_back(void **state)
+{
+    (void)state;
+    static const char gnuplot[] = "#!/bin/sh\nkill -TERM $$\n";
+    char search[PATH_MAX + 16];
+    sigset_t held;
+    sigset_t before;
+    mn_error err;
+    write_metrics(20, false);
+    assert_int_equal(mn_file_write(in_folder("gnuplot"), gnuplot, sizeof gnuplot - 1, NULL), MN_OK);
+    assert_int_equal(chmod(path, 0755), 0);
+    char *usual = strdup(getenv("PATH"));
+    (void)snprintf(search, sizeof search, "%s:/bin", folder);
+    assert_int_equal(setenv("PATH", search, 1), 0);
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGTERM);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &held, &before), 0);
+    mn_status status = mn_chart_curve(folder, "x", false, &err);
+    assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+    assert_int_equal(setenv("PATH", usual, 1), 0);
+    free(usual);
+    assert_int_equal(status, MN_ERR_IO);
+}
+
 static void no_metrics_no_picture(void **state)
 {
     (void)state;
@@ -150,6 +176,7 @@ int main(void)
         IN_FOLDER(a_fitted_curve_is_drawn_with_its_support),
         IN_FOLDER(without_gnuplot_the_script_is_left_and_the_remedy_told),
         IN_FOLDER(a_gnuplot_that_fails_is_told),
+        IN_FOLDER(gnuplot_can_be_ended_by_the_signals_that_we_hold_back),
         IN_FOLDER(no_metrics_no_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
                             const mn_layout *layout, size_t n_tensors, const mn_tensor *tensors,
                             mn_error *err);
 static void prune(const char *folder, uint64_t newest, uint32_t keep);
+static void sweep(const char *folder);
 static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
                            const mn_layout *layout, float **out, mn_error *err);
 static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_checkpoint *out,
@@ -81,8 +83,10 @@ mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoin
     if (status == MN_OK)
         status = write_file(path, checkpoint, layout, n_tensors, tensors, err);
     free(tensors);
-    if (status == MN_OK)
+    if (status == MN_OK) {
         prune(folder, checkpoint->step, keep);
+        sweep(folder);
+    }
     return status;
 }
 
@@ -229,6 +233,18 @@ static void prune(const char *folder, uint64_t newest, uint32_t keep)
             mn_log(MN_LOG_WARN, "old checkpoint %s stays: %s", path, strerror(errno));
     }
     free(steps);
+}
+
+/* What jobs that were killed left half written; of jobs that live only ours writes here. */
+static void sweep(const char *folder)
+{
+    const struct dirent *entry = NULL;
+    DIR *listing = opendir(folder);
+    while (listing != NULL && (entry = readdir(listing)) != NULL)
+        if (fnmatch("step-*.safetensors.tmp-*", entry->d_name, 0) == 0)
+            (void)unlinkat(dirfd(listing), entry->d_name, 0);
+    if (listing != NULL)
+        (void)closedir(listing);
 }
 
 /* A part is there whole or not at all. */

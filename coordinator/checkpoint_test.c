@@ -235,6 +235,20 @@ static void a_write_that_fails_leaves_the_older_files(void **state)
     mn_checkpoint_fini(&read);
 }
 
+static void what_a_killed_job_left_half_written_is_removed(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"step-000000010.safetensors.tmp-77-0", "notes.tmp-77-0"};
+    char left[2][PATH_MAX + 64];
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(left[i], sizeof left[i], "%s/%s", folder, names[i]);
+        assert_int_equal(mn_file_write(left[i], "half", 4, NULL), MN_OK);
+    }
+    write_step(20, 1);
+    assert_int_not_equal(access(left[0], F_OK), 0);
+    assert_int_equal(access(left[1], F_OK), 0); /* not ours */
+}
+
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -248,6 +262,7 @@ int main(void)
         IN_FOLDER(another_experiment_cannot_go_on),
         IN_FOLDER(another_model_is_not_read),
         IN_FOLDER(a_write_that_fails_leaves_the_older_files),
+        IN_FOLDER(what_a_killed_job_left_half_written_is_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,6 +110,7 @@ static unsigned needs(int option)
     case JSON:
         return MN_TAKES_BENCH;
     case OUTPUT:
+        return MN_TAKES_OUTPUT;
     case SIZE:
     case SPLITS:
     case COLOUR:

@@ -16,7 +16,8 @@ enum {
     MN_TAKES_VERBOSITY = 1 << 2, /* --quiet, --verbose */
     MN_TAKES_TASK = 1 << 3,      /* --split S, --index N, --png FILE, --dump FILE, --theta FILE */
     MN_TAKES_BENCH = 1 << 4,     /* --threads N, --seconds S, --json */
-    MN_TAKES_IMPORT = 1 << 5,    /* -o FILE, --size N, --splits FOLDER, --colour, --ink */
+    MN_TAKES_IMPORT = 1 << 5,    /* --size N, --splits FOLDER, --colour, --ink */
+    MN_TAKES_OUTPUT = 1 << 6,    /* -o FILE */
 };
 
 /* All text is lent by argv. */

@@ -11,14 +11,14 @@
 #define MAX_RETURNS 64u /* runs of tasks given back to the leader in one step */
 #define MAX_TIME_MS (24u * 3600 * 1000)
 
-enum move { ROUND, REDUCE, REDUCED, STOP, N_MOVES };
+enum move { ROUND, REDUCE, REDUCED, STOP, FAIL, N_MOVES };
 
 /* The whole life of a rank; a cell left out is REFUSED. What comes early in REDUCING is kept and
  * moves later. */
 static const mn_rank_state next_state[MN_N_RANK_STATES][N_MOVES] = {
     [MN_RANK_IDLE] = {[ROUND] = MN_RANK_OPEN, [STOP] = MN_RANK_STOPPED},
     [MN_RANK_OPEN] = {[REDUCE] = MN_RANK_REDUCING, [STOP] = MN_RANK_STOPPED},
-    [MN_RANK_REDUCING] = {[REDUCED] = MN_RANK_IDLE},
+    [MN_RANK_REDUCING] = {[REDUCED] = MN_RANK_IDLE, [FAIL] = MN_RANK_STOPPED},
 };
 
 static mn_status take_leader(mn_coord *coord, const mn_message *message, mn_actions *todo,
@@ -28,10 +28,12 @@ static mn_status take_round(mn_coord *coord, const mn_round *round, mn_actions *
 static mn_status take_range(mn_coord *coord, const mn_range *range, mn_error *err);
 static mn_status take_reduce(mn_coord *coord, uint64_t round, mn_actions *todo, mn_error *err);
 static mn_status take_reduced(mn_coord *coord, uint64_t round, mn_actions *todo, mn_error *err);
+static mn_status take_failure(mn_coord *coord, const mn_event *event, mn_actions *todo,
+                              mn_error *err);
 static void take_stop(mn_coord *coord, const char *why, mn_actions *todo);
 static void open_round(mn_coord *coord, mn_actions *todo);
 static void start_reduce(mn_coord *coord, mn_actions *todo);
-static void stop(mn_coord *coord, mn_actions *todo);
+static void stop(mn_coord *coord, enum move how, mn_actions *todo);
 static bool next_is_here(const mn_coord *coord);
 static bool takes_ranges(const mn_coord *coord);
 static bool report(mn_coord *coord, mn_actions *todo);
@@ -114,6 +116,9 @@ mn_status mn_coord_step(mn_coord *coord, const mn_event *event, mn_actions *todo
         break;
     case MN_EVENT_REDUCED:
         status = take_reduced(coord, event->round, todo, err);
+        break;
+    case MN_EVENT_FAILED:
+        status = take_failure(coord, event, todo, err);
         break;
     case MN_EVENT_STOP_WANTED:
         mn_coord_want_stop(coord, event->text, todo);
@@ -242,7 +247,20 @@ static mn_status take_reduced(mn_coord *coord, uint64_t round, mn_actions *todo,
     if (coord->reduce_kept)
         start_reduce(coord, todo);
     else if (coord->stop_kept)
-        stop(coord, todo);
+        stop(coord, STOP, todo);
+    return MN_OK;
+}
+
+/* All ranks leave the allreduce with the same failure, so nobody waits for anybody. */
+static mn_status take_failure(mn_coord *coord, const mn_event *event, mn_actions *todo,
+                              mn_error *err)
+{
+    if (coord->state != MN_RANK_REDUCING || event->round != coord->reducing)
+        return mn_fail(err, MN_ERR_PROTOCOL, "round %" PRIu64 " was not in the allreduce",
+                       event->round);
+    (void)snprintf(coord->why, sizeof coord->why, "%s",
+                   event->text != NULL ? event->text : "the run failed");
+    stop(coord, FAIL, todo);
     return MN_OK;
 }
 
@@ -253,7 +271,7 @@ static void take_stop(mn_coord *coord, const char *why, mn_actions *todo)
     if (coord->state == MN_RANK_REDUCING)
         coord->stop_kept = true;
     else
-        stop(coord, todo);
+        stop(coord, STOP, todo);
 }
 
 static void open_round(mn_coord *coord, mn_actions *todo)
@@ -272,9 +290,9 @@ static void start_reduce(mn_coord *coord, mn_actions *todo)
     mn_actions_add(todo, MN_DO_START_REDUCE)->round = coord->round;
 }
 
-static void stop(mn_coord *coord, mn_actions *todo)
+static void stop(mn_coord *coord, enum move how, mn_actions *todo)
 {
-    move(coord, STOP);
+    move(coord, how);
     (void)mn_lease_table_reset(coord->table, 0, NULL);
     mn_coord_dismiss(coord, coord->why, todo);
     mn_action *last = mn_actions_add(todo, MN_DO_STOP);

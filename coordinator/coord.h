@@ -3,10 +3,10 @@
  * docs/protocol.md draws the same tables.
  *
  * A rank:   IDLE --ROUND--> OPEN --REDUCE--> REDUCING --REDUCED--> IDLE;  STOP: IDLE, OPEN -->
- * STOPPED. In REDUCING the next ROUND, its RANGEs, its REDUCE and a STOP are kept and taken up
- * after REDUCED, in this order. A member: GONE --HELLO--> GREETED --JOIN--> READY --LEAVE-->
- * LEAVING --> GONE (connection closed or silent). From everywhere: HELLO begins again at GREETED;
- * closed, silent or rejected ends at GONE.
+ * STOPPED;  REDUCING --FAILED--> STOPPED. In REDUCING the next ROUND, its RANGEs, its REDUCE and a
+ * STOP are kept and taken up after REDUCED, in this order. A member: GONE --HELLO--> GREETED
+ * --JOIN--> READY --LEAVE--> LEAVING --> GONE (connection closed or silent). From everywhere: HELLO
+ * begins again at GREETED; closed, silent or rejected ends at GONE.
  *
  * Nothing a worker says can break the rank: what does not fit is refused, counted and logged. */
 #pragma once
@@ -48,6 +48,8 @@ typedef enum mn_event_kind {
     MN_EVENT_PEER_GONE,   /* peer: its connection closed */
     MN_EVENT_FROM_LEADER, /* message: ROUND, RANGE, REDUCE, STOP */
     MN_EVENT_REDUCED,     /* round: the allreduce is over and the outer step made */
+    MN_EVENT_FAILED,      /* round, text: it left the allreduce, on all ranks alike, with something
+                             that ends the run */
     MN_EVENT_STOP_WANTED, /* text: a signal came, or the shell cannot go on; passed on to the leader
                              once */
 } mn_event_kind;

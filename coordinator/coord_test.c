@@ -255,6 +255,39 @@ static void a_lease_that_runs_out_goes_to_another_and_the_first_result_wins(void
     assert_int_equal(mn_coord_look(coord).tasks.done, 2);
 }
 
+/* Theta that comes again takes the place of the one in use: the worker would drop what it computes.
+ */
+static void who_returns_a_late_result_has_theta_and_is_not_sent_it_again(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 30);
+    mn_lease slow = lease_to(1, 0);
+    mn_message beat = {.kind = MN_MSG_HEARTBEAT};
+    now_us = todo.wake_us - 1;
+    worker_says(1, &beat);
+    now_us++;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    assert_int_equal(mn_coord_look(coord).counts.leases_expired, 2);
+    result(1, slow.epoch, slow.n);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, 1, 0));
+}
+
+static void the_local_pool_keeps_theta_when_a_lease_runs_out(void **state)
+{
+    (void)state;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 2}), MN_OK);
+    open_round(1, 30);
+    assert_non_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, MN_LOCAL_POOL, 0));
+    now_us = todo.wake_us; /* its leases run out */
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    now_us = todo.wake_us; /* its pause ends */
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, MN_LOCAL_POOL, 0));
+    assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, MN_LOCAL_POOL, 0));
+}
+
 static void silent_and_gone_members_lose_their_leases_at_once(void **state)
 {
     (void)state;
@@ -514,6 +547,25 @@ static void a_stop_says_farewell_to_all_and_then_nothing_happens(void **state)
     assert_int_equal(todo.n, 1);
 }
 
+static void a_round_that_fails_in_the_allreduce_ends_the_run_and_workers_are_told(void **state)
+{
+    (void)state;
+    mn_message reduce = {.kind = MN_MSG_REDUCE, .range.round = 1};
+    const mn_event failure = {.kind = MN_EVENT_FAILED, .round = 1, .text = "loss is not finite"};
+    join(1);
+    open_round(1, 1);
+    mn_lease lease = lease_to(1, 0);
+    assert_int_equal(step(failure), MN_ERR_PROTOCOL);
+    result(1, lease.epoch, 1);
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(step(failure), MN_OK);
+    mn_message finished = mn_action_message(find(MN_DO_SEND, MN_MSG_FINISHED, 1, 0));
+    assert_string_equal(finished.reject.reason, "loss is not finite");
+    assert_true(finished.reject.resumes);
+    assert_non_null(find(MN_DO_STOP, MN_MSG_NONE, 0, 0));
+    assert_true(mn_coord_look(coord).stopped);
+}
+
 static void a_wish_to_stop_is_passed_on_once(void **state)
 {
     (void)state;
@@ -612,6 +664,8 @@ int main(void)
         TEST(those_who_do_not_fit_are_rejected_with_the_remedy),
         TEST(any_numeric_class_marks_the_run_as_mixed),
         TEST(a_lease_that_runs_out_goes_to_another_and_the_first_result_wins),
+        TEST(who_returns_a_late_result_has_theta_and_is_not_sent_it_again),
+        TEST(the_local_pool_keeps_theta_when_a_lease_runs_out),
         TEST(silent_and_gone_members_lose_their_leases_at_once),
         TEST(who_leaves_gets_no_more_and_may_still_deliver),
         TEST(three_messages_of_rubbish_end_a_worker),
@@ -621,6 +675,7 @@ int main(void)
         TEST(the_next_round_waits_for_the_reduce_and_a_stop_too),
         TEST(a_rank_that_is_far_behind_enters_every_reduce),
         TEST(a_stop_says_farewell_to_all_and_then_nothing_happens),
+        TEST(a_round_that_fails_in_the_allreduce_ends_the_run_and_workers_are_told),
         TEST(a_wish_to_stop_is_passed_on_once),
         TEST(what_the_leader_must_not_say_is_an_error_and_changes_nothing),
         TEST(every_allocation_may_fail_and_the_step_may_be_tried_again),

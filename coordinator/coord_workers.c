@@ -279,6 +279,8 @@ static void take_result(mn_coord *coord, mn_member *member, const mn_message *me
     else
         refuse(coord, member->peer, epoch, MN_REFUSED_DUPLICATE, todo);
     member->overdue = 0;
+    member->has_theta = true; /* of this round: a result proves it. Again, it would cost the worker
+                                 what it computes with it */
     end_pause(coord, member);
 }
 
@@ -381,7 +383,7 @@ static void ran_out(mn_coord *coord, const mn_grant *grant, mn_actions *todo)
     mn_deadlines_remove(&coord->pauses, grant->member);
     mn_deadlines_add(&coord->pauses, grant->member, member->paused_until_us);
     member->overdue++;
-    member->has_theta = false; /* it may never have come */
+    member->has_theta = member->peer == MN_LOCAL_POOL; /* to others it may never have come */
     coord->counts.leases_expired++;
     recount(coord, member);
     mn_actions_log(todo, MN_LOG_WARN,

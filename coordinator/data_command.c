@@ -16,7 +16,8 @@ static void show(void *user, uint32_t n_done, uint32_t n_all);
 mn_status mn_data_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
-    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_IMPORT, err);
+    mn_status status =
+        mn_command_line_read(&line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_OUTPUT, err);
     if (status != MN_OK)
         return status;
     if (line.n_arguments < 3 || strcmp(line.arguments[0], "import") != 0)

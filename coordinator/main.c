@@ -31,6 +31,14 @@ static const struct {
      "import omniglot ZIP... -o FILE [--size PIXELS] [--splits FOLDER]\n"
      "       data import folder DIR -o FILE [--size PIXELS] [--colour] [--ink]\n"
      "      Pack images into one file that task sets read."},
+    {"keys", mn_keys_command,
+     "new [-o FOLDER]\n"
+     "       keys worker NAME [-o FOLDER]\n"
+     "      Make a folder of keys (default: keys) for pool.keys, with one worker's; or one "
+     "worker's\n"
+     "      more. Workers whose public key stands in FOLDER/workers.allow may join, and give\n"
+     "      mnemo-worker --secret NAME.secret. The file is read again when it changes; to take\n"
+     "      a key away, delete its line: it keeps the worker from coming in again."},
     {"bench", mn_bench_command,
      "EXPERIMENT.yaml [--threads N] [--seconds S] [--json] [--set KEY=VALUE]...\n"
      "      Speed of whole meta-steps on this machine, without network or files."},
@@ -57,9 +65,10 @@ int main(int argc, char **argv)
         if (strcmp(name, commands[i].name) == 0)
             chosen = commands[i].call;
     if (chosen == NULL)
-        (void)mn_fail(&err, status,
-                      "%s%s%s: expected train, evaluate, task, data or bench; see mnemo --help",
-                      name[0] == '\0' ? "no command" : "\"", name, name[0] == '\0' ? "" : "\"");
+        (void)mn_fail(
+            &err, status,
+            "%s%s%s: expected train, evaluate, task, data, keys or bench; see mnemo --help",
+            name[0] == '\0' ? "no command" : "\"", name, name[0] == '\0' ? "" : "\"");
     else if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
         print_help(stdout);
         return 0;

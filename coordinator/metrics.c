@@ -18,19 +18,21 @@ struct mn_metrics {
     double wall_s;
 };
 
-static mn_status drop_later(const char *path, uint64_t done, double *wall_s, mn_error *err);
-static bool belongs(const char *line, uint64_t done, double *wall_s);
+static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
+                            mn_error *err);
+static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
 static void put(FILE *out, const char *key, double value);
 static mn_status finish_line(mn_metrics *metrics, mn_error *err);
 
-mn_status mn_metrics_open(const char *path, uint64_t done, mn_metrics **out, mn_error *err)
+mn_status mn_metrics_open(const char *path, uint64_t done, uint64_t validated, mn_metrics **out,
+                          mn_error *err)
 {
     mn_metrics *metrics = calloc(1, sizeof *metrics);
     if (metrics == NULL || (metrics->path = strdup(path)) == NULL) {
         mn_metrics_close(&metrics);
         return mn_fail(err, MN_ERR_NOMEM, "metrics in %s", path);
     }
-    mn_status status = drop_later(path, done, &metrics->wall_s, err);
+    mn_status status = drop_later(path, done, validated, &metrics->wall_s, err);
     if (status == MN_OK) {
         metrics->file = fopen(path, "ae"); /* e: not inherited by programs that we start */
         if (metrics->file == NULL)
@@ -97,7 +99,8 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
 
 /* Copy the lines to keep to a new file, which takes the old one's name only if something was
  * dropped. */
-static mn_status drop_later(const char *path, uint64_t done, double *wall_s, mn_error *err)
+static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
+                            mn_error *err)
 {
     mn_new_file *kept = NULL;
     char *line = NULL;
@@ -110,7 +113,7 @@ static mn_status drop_later(const char *path, uint64_t done, double *wall_s, mn_
         return mn_fail_errno(err, "open %s", path);
     mn_status status = mn_new_file_open(path, &kept, err);
     for (ssize_t n; status == MN_OK && (n = getline(&line, &room, old)) > 0;) {
-        if (line[n - 1] == '\n' && belongs(line, done, wall_s))
+        if (line[n - 1] == '\n' && belongs(line, done, validated, wall_s))
             status = mn_new_file_write(kept, line, (size_t)n, err);
         else
             dropped = true;
@@ -125,13 +128,14 @@ static mn_status drop_later(const char *path, uint64_t done, double *wall_s, mn_
     return status;
 }
 
-static bool belongs(const char *line, uint64_t done, double *wall_s)
+static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s)
 {
     json_t *record = json_loads(line, 0, NULL);
     const json_t *step = json_object_get(record, "step");
     const json_t *wall = json_object_get(record, "wall_s");
+    uint64_t last = json_object_get(record, "val_loss") != NULL ? validated : done;
     bool kept = json_is_integer(step) && json_integer_value(step) >= 0 &&
-                (uint64_t)json_integer_value(step) <= done;
+                (uint64_t)json_integer_value(step) <= last;
     if (kept && json_is_number(wall))
         *wall_s = json_number_value(wall);
     json_decref(record);

@@ -25,9 +25,11 @@ typedef struct mn_step_record {
 
 typedef struct mn_metrics mn_metrics;
 
-/* Open the file at the end, making it if needed, after dropping the lines of steps > done and a
- * torn last one; the file is rewritten whole or not at all. */
-mn_status mn_metrics_open(const char *path, uint64_t done, mn_metrics **out, mn_error *err);
+/* Open the file at the end, making it if needed, after dropping the lines of steps > done, of
+ * validations after steps > validated, and a torn last one; the file is rewritten whole or not at
+ * all. */
+mn_status mn_metrics_open(const char *path, uint64_t done, uint64_t validated, mn_metrics **out,
+                          mn_error *err);
 void mn_metrics_close(mn_metrics **metrics);
 
 /* wall_s of the last step that was kept; 0 if none. */

@@ -36,7 +36,7 @@ static int tear_down(void **state)
 static void add_steps(uint64_t from, uint64_t to)
 {
     mn_metrics *metrics = NULL;
-    assert_int_equal(mn_metrics_open(path, from - 1, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, from - 1, 0, &metrics, NULL), MN_OK);
     for (uint64_t step = from; step <= to; step++) {
         const mn_step_record record = {
             .step = step, .loss = 1.0 / (double)step, .grad_norm = NAN, .wall_s = (double)step * 2};
@@ -83,7 +83,7 @@ static void a_resumed_run_drops_what_came_after_its_checkpoint(void **state)
     (void)state;
     mn_metrics *metrics = NULL;
     add_steps(1, 5);
-    assert_int_equal(mn_metrics_open(path, 3, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, 3, 0, &metrics, NULL), MN_OK);
     assert_true(mn_metrics_wall_s(metrics) == 6);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 3 ");
@@ -100,7 +100,7 @@ static void a_torn_last_line_is_dropped(void **state)
     assert_non_null(file);
     (void)fputs("{\"step\": 2, \"loss\": 0.", file);
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(mn_metrics_open(path, 9, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, 9, 0, &metrics, NULL), MN_OK);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 ");
 }
@@ -116,7 +116,7 @@ static void validations_are_lines_too(void **state)
                                       .steps = {.n = 2, .at = {0, 5}},
                                       .loss = {{2, 1}, {1, 0.5}},
                                       .accuracy = {{0.2, 0.1}, {0.9, 0.05}}};
-    assert_int_equal(mn_metrics_open(path, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, 0, 0, &metrics, NULL), MN_OK);
     assert_int_equal(mn_metrics_add_validation(metrics, 100, &evaluation, NULL), MN_OK);
     mn_metrics_close(&metrics);
     assert_int_equal(mn_file_read(path, 4096, &text, &n, NULL), MN_OK);
@@ -128,6 +128,23 @@ static void validations_are_lines_too(void **state)
     free(text);
 }
 
+static void a_validation_that_will_be_made_again_is_dropped(void **state)
+{
+    (void)state;
+    mn_metrics *metrics = NULL;
+    const mn_evaluation evaluation = {.steps = {.n = 1}, .loss = {{2, 1}}};
+    add_steps(1, 2);
+    assert_int_equal(mn_metrics_open(path, 2, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_add_validation(metrics, 2, &evaluation, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_int_equal(mn_metrics_open(path, 2, 2, &metrics, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_string_equal(steps_in_file(), "1 2 2 ");
+    assert_int_equal(mn_metrics_open(path, 2, 1, &metrics, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_string_equal(steps_in_file(), "1 2 ");
+}
+
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -136,6 +153,7 @@ int main(void)
         IN_FOLDER(a_resumed_run_drops_what_came_after_its_checkpoint),
         IN_FOLDER(a_torn_last_line_is_dropped),
         IN_FOLDER(validations_are_lines_too),
+        IN_FOLDER(a_validation_that_will_be_made_again_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,6 +219,22 @@ static void a_checkpoint_that_cannot_be_written_ends_all_ranks_and_keeps_the_old
     assert_int_equal(access("a/checkpoints/step-000000005.safetensors", F_OK), 0);
 }
 
+static void workers_are_told_why_a_run_fails(void **state)
+{
+    (void)state;
+    struct process run =
+        start(RANKS(2) " " MNEMO " train sine.yaml --run-dir a --set pool.threads=0 "
+                       "--set outer.nonfinite=abort --set meta.inner_steps=50 "
+                       "--set meta.inner_lr=100");
+    assert_true(says(&run, "begins"));
+    struct process worker = start(MNEMO_WORKER " --threads 1 --patience 60 a");
+    assert_true(says(&worker, "the run stops: meta-step 1: "));
+    assert_int_equal(kill(worker.id, SIGTERM), 0);
+    assert_int_equal(finish(&worker), 0);
+    assert_int_equal(finish(&run), 70);
+    assert_int_equal(access("a/checkpoints/step-000000000.safetensors", F_OK), 0);
+}
+
 static void two_jobs_never_write_the_same_run(void **state)
 {
     (void)state;
@@ -313,6 +329,7 @@ int main(void)
         IN_FOLDER(a_run_that_is_stopped_and_resumed_gives_the_theta_of_one_that_never_stopped),
         IN_FOLDER(a_damaged_checkpoint_costs_only_time),
         IN_FOLDER(a_checkpoint_that_cannot_be_written_ends_all_ranks_and_keeps_the_older),
+        IN_FOLDER(workers_are_told_why_a_run_fails),
         IN_FOLDER(two_jobs_never_write_the_same_run),
         IN_FOLDER(another_experiment_cannot_go_on_in_a_run),
         IN_FOLDER(what_is_wrong_is_told_by_message_and_exit_code),

@@ -67,7 +67,8 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     if (scribe == NULL)
         return;
     if (scribe->begun_us == 0)
-        scribe->begun_us = now_us;
+        scribe->begun_us =
+            now_us - (uint64_t)(scribe->config.experiment->outer.batch * 1e6 / record->tasks_per_s);
     record->wall_s = (double)(now_us - scribe->begun_us) * 1e-6;
     if (scribe->metrics != NULL) {
         record->wall_s += mn_metrics_wall_s(scribe->metrics);
@@ -78,7 +79,9 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
                "step %" PRIu64 ": %" PRIu32 " tasks skipped, their loss or meta-gradient was not "
                "finite or beyond 2^24%s",
                record->step, record->skipped,
-               record->grad_norm > 0 ? "" : "; that was all of them, so theta stays as it is");
+               record->skipped < scribe->config.experiment->outer.batch
+                   ? ""
+                   : "; that was all of them, so theta stays as it is");
     mn_progress_step(scribe->progress, record, now_us);
 }
 
@@ -193,7 +196,8 @@ static mn_status open_files(mn_scribe *scribe, mn_error *err)
     mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "metrics.jsonl", path, err);
     if (status == MN_OK)
         status =
-            mn_metrics_open(path, mn_training_step(scribe->config.training), &scribe->metrics, err);
+            mn_metrics_open(path, mn_training_step(scribe->config.training),
+                            mn_training_validated(scribe->config.training), &scribe->metrics, err);
     if (status == MN_OK)
         status = mn_experiment_print(scribe->config.experiment, false, &scribe->experiment, err);
     return status;

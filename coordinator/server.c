@@ -38,6 +38,7 @@ static void end_test_round(mn_server *server);
 static void checkpoint(mn_server *server);
 static void want_stop(mn_server *server, const char *why);
 static void fail(mn_server *server, mn_status status, const mn_error *err);
+static void fail_round(mn_server *server, mn_status status, const mn_error *err);
 
 void mn_server_hold_signals(void)
 {
@@ -182,8 +183,10 @@ static mn_status open_cores(mn_server *server, mn_error *err)
                                &server->reduce, err);
     if (status == MN_OK && config->threads > 0)
         status = mn_pool_new(config->learner, config->tasks, config->threads, &server->pool, err);
+    mn_experiment told = *experiment; /* where our keys are is no worker's business */
+    memset(told.pool.keys, 0, sizeof told.pool.keys);
     if (status == MN_OK)
-        status = mn_experiment_print(experiment, false, &server->experiment, err);
+        status = mn_experiment_print(&told, false, &server->experiment, err);
     if (status == MN_OK)
         mn_training_use(training, mn_reduce_sums(server->reduce));
     return status;
@@ -209,8 +212,9 @@ static mn_status open_links(mn_server *server, mn_error *err)
     uint64_t max_payload_bytes =
         mn_training_max_digits(config->training) * sizeof(int64_t); /* more than any lease gives */
     if (experiment->pool.listen[0] != '\0' && !config->test_only)
-        status = mn_worker_link_new(server->context, listen, experiment->pool.insecure,
-                                    max_payload_bytes, &server->workers, endpoint, err);
+        status = mn_worker_link_new(server->context, listen, experiment->pool.keys,
+                                    experiment->pool.insecure, max_payload_bytes, &server->workers,
+                                    endpoint, err);
     if (status == MN_OK) {
         mn_server_hold_signals();
         sigset_t set = signals_of_interest();
@@ -235,13 +239,28 @@ static void own_door(const char *listen, uint32_t rank, char *own, size_t n)
         (void)snprintf(own, n, "%s", listen);
 }
 
-/* Rank 0 tells the world where all ranks listen. */
+/* Each rank has read its own copy of the keys, but workers are told one key for all. */
+static mn_status agree_on_key(const mn_job *job, const char *key, mn_error *err)
+{
+    char first[MN_WIRE_KEY_CHARS + 1];
+    mn_status status = MN_OK;
+    (void)snprintf(first, sizeof first, "%s", key != NULL ? key : "");
+    mn_job_share(job, first, sizeof first);
+    if (strcmp(first, key != NULL ? key : "") != 0)
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "pool.keys: the server's key here is not that of rank 0; give all ranks "
+                         "the same folder of keys");
+    return mn_job_agree(job, status, err);
+}
+
+/* Rank 0 tells the world where all ranks listen, and with which key. */
 static mn_status write_endpoints(const mn_server *server, const char endpoint[256], mn_error *err)
 {
     const mn_job *job = server->config.job;
+    const char *key = server->workers != NULL ? mn_worker_link_key(server->workers) : NULL;
     char(*all)[256] = NULL;
-    mn_status status = MN_OK;
-    if (job->rank == 0) {
+    mn_status status = agree_on_key(job, key, err);
+    if (status == MN_OK && job->rank == 0) {
         all = calloc(job->n_ranks, sizeof *all);
         if (all == NULL)
             status = mn_fail(err, MN_ERR_NOMEM, "endpoints of %" PRIu32 " ranks", job->n_ranks);
@@ -250,7 +269,7 @@ static mn_status write_endpoints(const mn_server *server, const char endpoint[25
     if (status == MN_OK)
         mn_job_gather(job, endpoint, sizeof *all, all);
     if (status == MN_OK && server->config.run != NULL && server->config.experiment->pool.listen[0])
-        status = mn_run_write_endpoint(server->config.run, NULL, job->n_ranks,
+        status = mn_run_write_endpoint(server->config.run, key, job->n_ranks,
                                        (const char(*)[256])all, err);
     free(all);
     return mn_job_agree(job, status, err);
@@ -408,9 +427,8 @@ static void hear_reduce(mn_server *server)
     if (server->stopped || !mn_reduce_progress(server->reduce))
         return;
     mn_status status = mn_reduce_result(server->reduce, &tally, &err);
-    if (status != MN_OK) { /* on all ranks alike */
-        fail(server, status, &err);
-        server->stopped = true;
+    if (status != MN_OK) {
+        fail_round(server, status, &err);
         return;
     }
     uint64_t round = server->round.id;
@@ -443,9 +461,8 @@ static void end_training_round(mn_server *server, const mn_tally *tally)
                              .threads = (uint32_t)tally->threads};
     uint64_t took_us = server->now_us - server->round_over_us;
     mn_status status = mn_training_step_outer(server->config.training, &record, &err);
-    if (status != MN_OK) { /* on all ranks alike */
-        fail(server, status, &err);
-        server->stopped = true;
+    if (status != MN_OK) {
+        fail_round(server, status, &err);
         return;
     }
     record.tasks_per_s = server->round.n_tasks * 1e6 / (double)(took_us > 0 ? took_us : 1);
@@ -504,6 +521,15 @@ static void fail(mn_server *server, mn_status status, const mn_error *err)
         return;
     server->failure = status;
     server->failed_by = *err;
+}
+
+/* The reduce at hand ends the run, on all ranks alike; workers are told. */
+static void fail_round(mn_server *server, mn_status status, const mn_error *err)
+{
+    fail(server, status, err);
+    mn_server_step_coord(
+        server,
+        (mn_event){.kind = MN_EVENT_FAILED, .round = server->round.id, .text = err->message});
 }
 
 void mn_server_die(const mn_server *server, mn_status status, const mn_error *err)

@@ -109,6 +109,9 @@ void mn_session_announce(const mn_session *session)
                2 * sums / MIB, vectors / MIB, mn_learner_kernels(learner),
                session->numeric_class.bytes[0], session->numeric_class.bytes[1],
                session->numeric_class.bytes[2], session->numeric_class.bytes[3]);
+    if (session->job.rank == 0 && session->threads == 0)
+        mn_log(MN_LOG_INFO, "no threads of our own (pool.threads=0): the run goes on as workers "
+                            "join it: mnemo-worker RUN-FOLDER/endpoint");
     if (session->threads > 1 && processors() == 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
         mn_log(MN_LOG_WARN,
                "%" PRIu32

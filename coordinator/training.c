@@ -29,6 +29,7 @@ struct mn_training {
     double best_score;
 };
 
+static bool tells_of_each_task(const mn_result *result, const void *payload);
 static float *copy_out(const mn_training *training, const float *inside);
 static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
                      const float *rows);
@@ -198,8 +199,9 @@ mn_status mn_training_check(const mn_result *result, const void *payload, size_t
     if (payload == NULL || payload_bytes != bytes)
         return mn_fail(err, MN_ERR_DATA, "a result of %zu bytes, expected %zu", payload_bytes,
                        bytes);
-    if (exact ? mn_exact_plausible(columns, payload, result->n_tasks)
-              : mn_exact_accepts(numbers, payload))
+    if ((exact ? mn_exact_plausible(columns, payload, result->n_tasks)
+               : mn_exact_accepts(numbers, payload)) &&
+        tells_of_each_task(result, payload))
         return MN_OK;
     return mn_fail(err, MN_ERR_DATA, "a result holds numbers that no task gives");
 }
@@ -241,6 +243,11 @@ mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, 
     double skipped = metric(training, MN_METRIC_SKIPPED);
     double lr = mn_learning_rate(training->experiment, training->step);
     mn_outer_step step = {.lr = lr};
+    if (taken + skipped != training->round.n_tasks)
+        return mn_fail(err, MN_ERR_INTERNAL,
+                       "meta-step %" PRIu64 ": the sums are of %.0f tasks instead of %" PRIu32
+                       ". This is a fault of mnemo; please report it",
+                       training->step + 1, taken + skipped, training->round.n_tasks);
     if (skipped > 0 && training->experiment->outer.nonfinite == MN_NONFINITE_ABORT)
         return mn_fail(
             err, MN_ERR_NUMERIC,
@@ -289,6 +296,28 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
         training->has_best = *best = true;
     }
     return MN_OK;
+}
+
+static_assert(MN_METRIC_TAKEN == MN_N_METRICS - 2 && MN_METRIC_SKIPPED == MN_N_METRICS - 1,
+              "rows of training and of evaluation end alike");
+
+/* The last two columns of any row: its task was taken, or it was skipped. */
+static bool tells_of_each_task(const mn_result *result, const void *payload)
+{
+    size_t columns = result->n_columns;
+    if (columns < 2)
+        return false;
+    if (result->encoding == MN_ENCODING_EXACT) {
+        double taken = mn_exact_value(columns, payload, columns - 2);
+        double skipped = mn_exact_value(columns, payload, columns - 1);
+        return taken >= 0 && skipped >= 0 && taken + skipped == result->n_tasks;
+    }
+    for (uint32_t i = 0; i < result->n_tasks; i++) {
+        const float *end = (const float *)payload + (i + 1) * columns;
+        if (!((end[-2] == 1 && end[-1] == 0) || (end[-2] == 0 && end[-1] == 1)))
+            return false;
+    }
+    return true;
 }
 
 /* In PyTorch's layout; owned by the caller; NULL: out of memory. */

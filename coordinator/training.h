@@ -50,7 +50,9 @@ const float *mn_training_theta(const mn_training *training, uint64_t version);
  * last. */
 const float *mn_training_final_theta(const mn_training *training);
 
-/* Do these bytes of a peer hold numbers that may be added? Says why not. */
+/* Do these bytes of a peer hold numbers that may be added, each task taken or skipped? Says why
+ * not.
+ */
 mn_status mn_training_check(const mn_result *result, const void *payload, size_t payload_bytes,
                             mn_error *err);
 
@@ -66,8 +68,8 @@ uint64_t mn_training_checksum(const mn_training *training);
 
 /* The sums are those of all tasks of the open TRAIN round: take the outer step and describe it in
  * *record (its clock and pool fields are left alone). If all tasks were skipped theta stays as it
- * is, and the step counts. MN_ERR_NUMERIC: a task was skipped and outer.nonfinite is abort; nothing
- * was changed. */
+ * is, and the step counts. MN_ERR_NUMERIC: a task was skipped and outer.nonfinite is abort;
+ * MN_ERR_INTERNAL: a task was counted twice or never. Nothing was changed then. */
 mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, mn_error *err);
 
 /* The sums are those of all tasks of the open TEST round: make the table; on validation remember

@@ -201,7 +201,7 @@ static void a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts(void 
     mn_training *training = begin(&sums);
     uint64_t before = mn_training_checksum(training);
     skip_row(0, saved);
-    open_training(training);
+    mn_training_open(training, &(mn_round){.id = 1, .kind = MN_ROUND_TRAIN, .n_tasks = 1});
     add_rows(training, 0, 1);
     assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
     assert_int_equal(mn_training_step(training), 1);
@@ -210,6 +210,44 @@ static void a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts(void 
     memcpy(rows, saved, columns * sizeof *saved);
     free(saved);
     end(&training, sums);
+}
+
+static void a_task_counted_twice_or_never_is_an_error_and_changes_nothing(void **state)
+{
+    (void)state;
+    int64_t *sums = NULL;
+    mn_step_record record;
+    mn_training *training = begin(&sums);
+    uint64_t before = mn_training_checksum(training);
+    open_training(training);
+    add_rows(training, 0, BATCH - 1);
+    assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
+    add_rows(training, 0, 1);
+    add_rows(training, 0, 1);
+    assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
+    assert_int_equal(mn_training_step(training), 0);
+    assert_true(mn_training_checksum(training) == before);
+    end(&training, sums);
+}
+
+static void a_result_that_does_not_tell_of_each_task_is_refused(void **state)
+{
+    (void)state;
+    int64_t *sum = calloc(2 * columns, sizeof *sum);
+    float *taken = rows + columns - 2;
+    mn_result result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 1, .n_columns = (uint32_t)columns};
+    assert_int_equal(mn_training_check(&result, rows, columns * sizeof *rows, NULL), MN_OK);
+    *taken = 2;
+    assert_int_equal(mn_training_check(&result, rows, columns * sizeof *rows, NULL), MN_ERR_DATA);
+    mn_exact_add(columns, rows, sum);
+    *taken = 1;
+    result = (mn_result){MN_ENCODING_EXACT, 2, (uint32_t)columns, 0};
+    assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_OK);
+    mn_exact_add(columns, rows, sum);
+    assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_ERR_DATA);
+    result = (mn_result){MN_ENCODING_ROWS, 1, 1, 0};
+    assert_int_equal(mn_training_check(&result, rows, sizeof *rows, NULL), MN_ERR_DATA);
+    free(sum);
 }
 
 static void validate(mn_training *training, float loss, bool expect_best)
@@ -272,8 +310,8 @@ static void numbers_that_no_task_gives_are_refused(void **state)
 {
     (void)state;
     mn_error err;
-    float values[4] = {1, 2, 3, 4};
-    int64_t sum[4] = {1, 2, 3, INT64_MAX};
+    float values[4] = {1, 0, 0, 1};
+    int64_t sum[4] = {1 << 23, 1 << 23, 0, INT64_MAX}; /* 1 and 1, but for the last low digit */
     mn_result result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 2, .n_columns = 2};
     assert_int_equal(mn_training_check(&result, values, sizeof values, NULL), MN_OK);
     assert_int_equal(mn_training_check(&result, values, sizeof values - 1, &err), MN_ERR_DATA);
@@ -282,7 +320,7 @@ static void numbers_that_no_task_gives_are_refused(void **state)
     assert_int_equal(mn_training_check(&result, values, sizeof values, &err), MN_ERR_DATA);
     result.encoding = MN_ENCODING_EXACT;
     assert_int_equal(mn_training_check(&result, sum, sizeof sum, &err), MN_ERR_DATA);
-    sum[3] = 4;
+    sum[3] = 0;
     assert_int_equal(mn_training_check(&result, sum, sizeof sum, &err), MN_OK);
 }
 
@@ -292,6 +330,8 @@ int main(void)
         cmocka_unit_test(theta_does_not_depend_on_who_adds_what_and_when),
         cmocka_unit_test(a_restored_training_takes_the_same_next_step),
         cmocka_unit_test(skipped_tasks_are_left_out_or_end_the_run_as_told),
+        cmocka_unit_test(a_task_counted_twice_or_never_is_an_error_and_changes_nothing),
+        cmocka_unit_test(a_result_that_does_not_tell_of_each_task_is_refused),
         cmocka_unit_test(a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts),
         cmocka_unit_test(the_theta_that_was_best_on_validation_is_tested_at_the_end),
         cmocka_unit_test(numbers_that_no_task_gives_are_refused),

@@ -2,7 +2,9 @@
 
 #include "common/digest.h"
 #include "common/log.h"
+#include "coordinator/gatekeeper.h"
 #include "coordinator/job.h"
+#include "coordinator/log_limit.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -28,6 +30,8 @@ struct contact {
 
 struct mn_worker_link {
     void *socket, *monitor;
+    mn_gatekeeper *keeper; /* NULL: no keys */
+    mn_log_limit strangers;
     uint64_t max_payload_bytes;
     uint64_t generation;   /* of the number given last; from 1 on */
     uint64_t calls[CALLS]; /* when to call all; UINT64_MAX: not */
@@ -48,16 +52,16 @@ static void lose(mn_worker_link *link, struct contact *contact);
 static void unlist(mn_worker_link *link, struct contact *contact);
 static uint32_t bucket_of(const mn_peer *peer);
 
-mn_status mn_worker_link_new(void *context, const char *listen, bool insecure,
+mn_status mn_worker_link_new(void *context, const char *listen, const char *keys, bool insecure,
                              uint64_t max_payload_bytes, mn_worker_link **out, char endpoint[256],
                              mn_error *err)
 {
-    if (!is_local(listen) && !insecure)
+    if (!is_local(listen) && keys[0] == '\0' && !insecure)
         return mn_fail(err, MN_ERR_CONFIG,
                        "pool.listen: %s is open to other machines, and whoever reaches it can take "
-                       "part and read "
-                       "along. Listen on 127.0.0.1, or, in a network that only you use, set "
-                       "pool.insecure=true",
+                       "part and read along. Make keys with `mnemo keys new` and set "
+                       "pool.keys=keys; or listen on 127.0.0.1; or, in a network that only you "
+                       "use, set pool.insecure=true",
                        listen);
     mn_worker_link *link = calloc(1, sizeof *link);
     if (link == NULL)
@@ -67,8 +71,14 @@ mn_status mn_worker_link_new(void *context, const char *listen, bool insecure,
         link->buckets[i] = NONE;
     for (uint32_t i = 0; i < CALLS; i++)
         link->calls[i] = UINT64_MAX;
-    const mn_wire_options options = {.linger_ms = 1000};
-    mn_status status = mn_wire_listen(context, listen, &options, &link->socket, endpoint, err);
+    mn_wire_options options = {.linger_ms = 1000, .zap_domain = MN_GATEKEEPER_DOMAIN};
+    mn_status status = MN_OK;
+    if (keys[0] != '\0')
+        status = mn_gatekeeper_new(context, keys, &link->keeper, err);
+    if (link->keeper != NULL)
+        options.secret_key = mn_gatekeeper_secret_key(link->keeper);
+    if (status == MN_OK)
+        status = mn_wire_listen(context, listen, &options, &link->socket, endpoint, err);
     if (status == MN_OK)
         status = watch(link, context, err);
     if (status == MN_OK)
@@ -90,8 +100,14 @@ void mn_worker_link_destroy(mn_worker_link **link)
         (void)zmq_close((*link)->monitor);
     }
     mn_wire_close(&(*link)->socket);
+    mn_gatekeeper_destroy(&(*link)->keeper);
     free(*link);
     *link = NULL;
+}
+
+const char *mn_worker_link_key(const mn_worker_link *link)
+{
+    return link->keeper != NULL ? mn_gatekeeper_public_key(link->keeper) : NULL;
 }
 
 void mn_worker_link_poll_items(const mn_worker_link *link,
@@ -99,10 +115,16 @@ void mn_worker_link_poll_items(const mn_worker_link *link,
 {
     items[0] = (zmq_pollitem_t){.socket = link->socket, .events = ZMQ_POLLIN};
     items[1] = (zmq_pollitem_t){.socket = link->monitor, .events = ZMQ_POLLIN};
+    items[2] =
+        (zmq_pollitem_t){.socket = link->keeper != NULL ? mn_gatekeeper_socket(link->keeper) : NULL,
+                         .fd = -1, /* none to wait for */
+                         .events = ZMQ_POLLIN};
 }
 
 bool mn_worker_link_take(mn_worker_link *link, uint64_t now_us, mn_arrival *out)
 {
+    if (link->keeper != NULL)
+        mn_gatekeeper_answer(link->keeper, now_us);
     read_monitor(link, now_us);
     call_all(link, now_us);
     if (link->n_lost > 0 && take_lost(link, out))
@@ -203,12 +225,17 @@ static void read_monitor(mn_worker_link *link, uint64_t now_us)
                 link->calls[i] = now_us + call_after_us[i];
             break;
         case ZMQ_EVENT_ACCEPT_FAILED:
-            mn_log(MN_LOG_WARN, "a connection to %s was not accepted: %s (limit of open files?)",
-                   where, strerror(news.value));
+            mn_log_limited(&link->strangers, now_us, MN_LOG_WARN,
+                           "a connection to %s was not accepted: %s (limit of open files?)", where,
+                           strerror(news.value));
+            break;
+        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: /* the gatekeeper has said more */
             break;
         default:
-            mn_log(MN_LOG_WARN, "somebody at %s does not speak our protocol or has no right key",
-                   where);
+            mn_log_limited(&link->strangers, now_us, MN_LOG_WARN,
+                           "refused somebody who came to %s and %s", where,
+                           link->keeper == NULL ? "does not speak our protocol"
+                                                : "has no key, or not that of this run");
         }
     }
 }

@@ -16,7 +16,7 @@
 #define MN_MAX_WORKERS                                                                             \
     4096u /* connections remembered at a time; beyond it the one silent for longest is forgotten   \
            */
-#define MN_WORKER_LINK_SOCKETS 2
+#define MN_WORKER_LINK_SOCKETS 3
 
 typedef struct mn_worker_link mn_worker_link;
 
@@ -33,12 +33,17 @@ typedef struct mn_arrival {
     mn_error why;
 } mn_arrival;
 
-/* Listen at `listen`. Addresses beyond this machine are refused unless `insecure`: MN_ERR_CONFIG.
+/* Listen at `listen`. With `keys`, a folder (gatekeeper.h), all is encrypted and only workers of
+ * its allow-list come in. With "", addresses beyond this machine are refused unless `insecure`:
+ * MN_ERR_CONFIG.
  * max_payload_bytes: of one message. endpoint: where in fact, for others to dial. */
-mn_status mn_worker_link_new(void *context, const char *listen, bool insecure,
+mn_status mn_worker_link_new(void *context, const char *listen, const char *keys, bool insecure,
                              uint64_t max_payload_bytes, mn_worker_link **out, char endpoint[256],
                              mn_error *err);
 void mn_worker_link_destroy(mn_worker_link **link);
+
+/* Our public key (Z85), which workers need to know; NULL: no keys. */
+const char *mn_worker_link_key(const mn_worker_link *link);
 
 /* Fill what zmq_poll is to wait for. */
 void mn_worker_link_poll_items(const mn_worker_link *link,

@@ -1,6 +1,6 @@
 /* mnemo-worker: join a run and compute its tasks. */
-#include "common/file.h"
 #include "common/log.h"
+#include "proto/key_file.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define DEFAULT_PATIENCE_S 600
-#define KEY_CHARS 40
 #define MAX_THREADS 4096
 
 static const char help[] =
@@ -35,11 +34,15 @@ static const char help[] =
     "  --once           do not wait for a coordinator that is not there\n"
     "  --name NAME      what the coordinator calls this worker (default: HOST:PID)\n"
     "  --key KEY        public key of the coordinator (Z85), for a tcp:// endpoint; files hold it\n"
-    "  --secret FILE    file with this worker's secret key (Z85; default: a new key)\n"
+    "  --secret FILE    this worker's secret key, for a run that takes workers with keys only:\n"
+    "                   NAME.secret as `mnemo keys` made it (default: MNEMO_WORKER_SECRET)\n"
     "  --quiet          say only what goes wrong\n"
     "  --verbose        say more\n"
     "  --help           print this and end\n"
     "  --version        print the version and end\n"
+    "\n"
+    "environment: MNEMO_WORKER_SECRET: file with the secret key; MNEMO_DATA: folders of data "
+    "files.\n"
     "\n"
     "SIGTERM, SIGINT and SIGHUP give the tasks back and end; a second signal ends at once.\n"
     "\n"
@@ -55,18 +58,19 @@ static const char help[] =
     "  74  input or output failed\n"
     "  76  refused by the coordinator: another version or another numeric class; the message says "
     "which\n"
-    "  77  no permission\n"
+    "  77  this worker's key is missing, open to others, or not on the coordinator's allow-list\n"
     "  78  an endpoint, key or experiment that cannot be used\n";
 
-static mn_status read_options(int argc, char **argv, mn_worker_options *options, char secret[64],
-                              mn_log_level *level, mn_error *err);
+static mn_status read_options(int argc, char **argv, mn_worker_options *options,
+                              char secret[MN_WIRE_KEY_CHARS + 1], mn_log_level *level,
+                              mn_error *err);
 
 int main(int argc, char **argv)
 {
     mn_error err = {0};
     mn_worker_options options = {.patience_s = DEFAULT_PATIENCE_S};
     mn_log_level level = MN_LOG_INFO;
-    char secret[64], who[96];
+    char secret[MN_WIRE_KEY_CHARS + 1] = "", who[96];
     mn_status status = read_options(argc, argv, &options, secret, &level, &err);
     if (status == MN_OK) {
         (void)snprintf(who, sizeof who, "worker %d", (int)getpid());
@@ -105,28 +109,9 @@ static mn_status read_number(const char *option, const char *text, uint64_t low,
     return MN_OK;
 }
 
-static mn_status read_secret(const char *path, char secret[64], mn_error *err)
-{
-    char *text = NULL;
-    size_t n = 0;
-    mn_status status = mn_file_read(path, 4096, &text, &n, err);
-    if (status != MN_OK)
-        return status;
-    n = strcspn(text, "\r\n");
-    if (n == KEY_CHARS)
-        (void)snprintf(secret, 64, "%.40s", text);
-    else
-        status = mn_fail(
-            err, MN_ERR_CONFIG,
-            "%s: the first line has %zu characters; expected a secret key, %d characters of "
-            "Z85",
-            path, n, KEY_CHARS);
-    free(text);
-    return status;
-}
-
-static mn_status read_options(int argc, char **argv, mn_worker_options *options, char secret[64],
-                              mn_log_level *level, mn_error *err)
+static mn_status read_options(int argc, char **argv, mn_worker_options *options,
+                              char secret[MN_WIRE_KEY_CHARS + 1], mn_log_level *level,
+                              mn_error *err)
 {
     static const struct option names[] = {
         {"threads", required_argument, NULL, 't'},  {"data", required_argument, NULL, 'd'},
@@ -135,6 +120,7 @@ static mn_status read_options(int argc, char **argv, mn_worker_options *options,
         {"secret", required_argument, NULL, 's'},   {"quiet", no_argument, NULL, 'q'},
         {"verbose", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0}};
+    const char *secret_file = getenv("MNEMO_WORKER_SECRET");
     uint64_t threads = allowed_cores();
     mn_status status = MN_OK;
     opterr = 0;
@@ -159,8 +145,7 @@ static mn_status read_options(int argc, char **argv, mn_worker_options *options,
             options->key = optarg;
             break;
         case 's':
-            status = read_secret(optarg, secret, err);
-            options->secret_key = secret;
+            secret_file = optarg;
             break;
         case 'q':
             *level = MN_LOG_ERROR;
@@ -185,6 +170,10 @@ static mn_status read_options(int argc, char **argv, mn_worker_options *options,
         status = mn_fail(err, MN_ERR_USAGE,
                          "expected one ENDPOINT (tcp://HOST:PORT, an endpoint file or "
                          "a run's folder); see mnemo-worker --help");
+    if (status == MN_OK && secret_file != NULL && secret_file[0] != '\0') {
+        status = mn_key_file_read_secret(secret_file, secret, err);
+        options->secret_key = secret;
+    }
     options->threads = (uint32_t)threads;
     if (status == MN_OK)
         options->endpoint = argv[optind];

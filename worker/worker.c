@@ -27,7 +27,8 @@ struct worker {
     mn_worker_actions todo;
     mn_workshop *workshop;
     void *context, *socket;
-    void *monitor; /* tells when the connection breaks */
+    void *monitor;  /* tells when the connection breaks */
+    bool encrypted; /* the last dial was */
     uint32_t n_dials;
     int signals; /* signalfd */
     sigset_t watched;
@@ -53,6 +54,7 @@ static void feed(struct worker *self, mn_worker_event event, const mn_received *
                  const mn_pool_result *result);
 static void perform(struct worker *self, const mn_worker_action *action,
                     const mn_received *received, const mn_pool_result *result);
+static const char *refusal(const struct worker *self, uint16_t event, uint32_t value);
 static void dial(struct worker *self);
 static void hang_up(struct worker *self);
 static void say(struct worker *self, mn_message_kind kind);
@@ -225,16 +227,36 @@ static void take_connection_event(struct worker *self)
         return;
     (void)zmq_recv(self->monitor, endpoint, sizeof endpoint, ZMQ_DONTWAIT);
     uint16_t what;
+    uint32_t value;
     memcpy(&what, frame, sizeof what);
+    memcpy(&value, frame + sizeof what, sizeof value);
     if (what == ZMQ_EVENT_DISCONNECTED)
         take_loss(self);
-    else
+    else /* a word against our key stands; all else may pass, as when the run moves */
         feed(self,
              (mn_worker_event){.kind = MN_WORKER_DIAL_FAILED,
-                               .status = MN_ERR_UNAVAILABLE,
-                               .text = "the coordinator's keys and ours do not fit; use the run's "
-                                       "endpoint file, or --key and --secret"},
+                               .status = what == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+                                             ? MN_ERR_PERMISSION
+                                             : MN_ERR_UNAVAILABLE,
+                               .text = refusal(self, what, value)},
              NULL, NULL);
+}
+
+static const char *refusal(const struct worker *self, uint16_t event, uint32_t value)
+{
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        return "the coordinator refused this worker's key: it is not on the allow-list; have the "
+               "line of its .public file added to workers.allow in the run's folder of keys, and "
+               "start again";
+    if (!self->encrypted)
+        return "the coordinator does not take our greeting; if the run takes workers with keys "
+               "only, use its endpoint file, or --key, and --secret FILE";
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
+        value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        return "we were given a key of the coordinator, but it uses none: is the endpoint file, or "
+               "--key, of another run?";
+    return "the coordinator has another key than we were told: is the endpoint file, or --key, of "
+           "another run?";
 }
 
 /* ---- one step of the core, and what it wants done */
@@ -323,8 +345,15 @@ static void dial(struct worker *self)
     mn_endpoint endpoint;
     mn_error err = {0};
     mn_status status = mn_endpoint_find(options->endpoint, self->uuid[0], &endpoint, &err);
+    const char *key = endpoint.key[0] != '\0' ? endpoint.key : options->key;
+    if (status == MN_OK && key != NULL && options->secret_key == NULL)
+        status =
+            mn_fail(&err, MN_ERR_PERMISSION,
+                    "this run takes workers with keys only, and this worker has none: give it "
+                    "--secret FILE or MNEMO_WORKER_SECRET=FILE. Who started the run makes one with "
+                    "`mnemo keys worker NAME` in its folder of keys");
+    self->encrypted = key != NULL;
     if (status == MN_OK) {
-        const char *key = endpoint.key[0] != '\0' ? endpoint.key : options->key;
         mn_wire_options wire = {.server_key = key, .secret_key = options->secret_key};
         status = mn_wire_dial(self->context, endpoint.address, &wire, &self->socket, &err);
     }

@@ -13,7 +13,7 @@ typedef struct mn_worker_options {
     bool once;        /* do not wait for a coordinator that is not there */
     const char *name; /* for people; NULL: host:pid */
     const char *key;  /* public key of the coordinators, for a bare tcp:// endpoint; NULL: none */
-    const char *secret_key; /* ours, Z85; NULL: a new one */
+    const char *secret_key; /* ours, Z85; NULL: none, and no run that has keys takes us */
 } mn_worker_options;
 
 /* Work until the run is over, a signal comes, or nothing can come of it. SIGTERM, SIGINT and SIGHUP

@@ -3,6 +3,7 @@
 
 #include "common/experiment.h"
 #include "common/file.h"
+#include "proto/key_file.h"
 #include "proto/wire.h"
 #include "worker/learner.h"
 #include "worker/tasks/task_set.h"
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,7 +44,7 @@ static struct {
 static void *context, *router;
 static mn_peer peer; /* who spoke last */
 static pid_t worker;
-static char folder[64], endpoint_file[96];
+static char folder[64], endpoint_file[96], secret_file[96];
 
 static void listen_anew(const mn_wire_options *options, const char *public_key)
 {
@@ -199,17 +201,69 @@ static void a_worker_computes_what_the_learner_says_until_the_run_is_over(void *
     assert_int_equal(exit_code(), 0);
 }
 
-static void keys_of_the_endpoint_file_open_an_encrypted_run(void **state)
+static void a_key_of_ones_own_opens_an_encrypted_run(void **state)
 {
     (void)state;
-    char public_key[41], secret_key[41];
+    static const char *const options[] = {"--secret", "--verbose"}; /* or by the environment */
+    char public_key[41], secret_key[41], line[128];
+    assert_int_equal(zmq_curve_keypair(public_key, secret_key), 0);
+    assert_int_equal(mn_key_file_make(folder, "worker", line, NULL), MN_OK);
+    for (int i = 0; i < 2; i++) {
+        listen_anew(&(mn_wire_options){.secret_key = secret_key}, public_key);
+        start_worker(options[i], i == 0 ? secret_file : NULL);
+        join_the_worker();
+        lease_and_check_the_rows(1);
+        tell(finished(false), NULL);
+        assert_int_equal(exit_code(), 0);
+        assert_int_equal(setenv("MNEMO_WORKER_SECRET", secret_file, 1), 0);
+    }
+}
+
+static void without_a_key_or_with_one_that_others_can_read_a_worker_ends_with_77(void **state)
+{
+    (void)state;
+    char public_key[41], secret_key[41], line[128];
     assert_int_equal(zmq_curve_keypair(public_key, secret_key), 0);
     listen_anew(&(mn_wire_options){.secret_key = secret_key}, public_key);
     start_worker(NULL, NULL);
-    join_the_worker();
-    lease_and_check_the_rows(1);
-    tell(finished(false), NULL);
-    assert_int_equal(exit_code(), 0);
+    assert_int_equal(exit_code(), 77);
+    assert_int_equal(mn_key_file_make(folder, "worker", line, NULL), MN_OK);
+    assert_int_equal(chmod(secret_file, 0644), 0);
+    start_worker("--secret", secret_file);
+    assert_int_equal(exit_code(), 77);
+    assert_int_equal(mn_file_write(secret_file, "nonsense\n", 9, NULL), MN_OK);
+    assert_int_equal(chmod(secret_file, 0600), 0);
+    start_worker("--secret", secret_file);
+    assert_int_equal(exit_code(), 65);
+}
+
+/* Plays the gatekeeper: takes one question and answers no. */
+static void a_worker_whose_key_is_refused_ends_with_77_at_once(void **state)
+{
+    (void)state;
+    char public_key[41], secret_key[41], line[128], version[8], request[256], rest[256];
+    static const char *const answer[] = {"400", "not on the allow-list", "", ""};
+    void *keeper = zmq_socket(context, ZMQ_REP);
+    assert_int_equal(zmq_bind(keeper, "inproc://zeromq.zap.01"), 0);
+    assert_int_equal(zmq_curve_keypair(public_key, secret_key), 0);
+    assert_int_equal(mn_key_file_make(folder, "worker", line, NULL), MN_OK);
+    listen_anew(&(mn_wire_options){.secret_key = secret_key, .zap_domain = "test"}, public_key);
+    start_worker("--secret", secret_file);
+    assert_int_equal(zmq_recv(keeper, version, sizeof version, 0), 3);
+    int n = zmq_recv(keeper, request, sizeof request, 0);
+    assert_in_range(n, 0, sizeof request);
+    for (int more = 1; more != 0;) {
+        size_t size = sizeof more;
+        assert_true(zmq_recv(keeper, rest, sizeof rest, 0) >= 0);
+        assert_int_equal(zmq_getsockopt(keeper, ZMQ_RCVMORE, &more, &size), 0);
+    }
+    (void)zmq_send(keeper, version, 3, ZMQ_SNDMORE);
+    (void)zmq_send(keeper, request, (size_t)n, ZMQ_SNDMORE);
+    for (int i = 0; i < 4; i++)
+        (void)zmq_send(keeper, answer[i], strlen(answer[i]), i < 3 ? ZMQ_SNDMORE : 0);
+    assert_int_equal(exit_code(), 77);
+    mn_wire_close(&router);
+    assert_int_equal(zmq_close(keeper), 0);
 }
 
 static void sigterm_gives_leases_back_and_ends_well(void **state)
@@ -358,6 +412,8 @@ static int set_up(void **state)
     if (mkdtemp(folder) == NULL)
         return -1;
     (void)snprintf(endpoint_file, sizeof endpoint_file, "%s/endpoint", folder);
+    (void)snprintf(secret_file, sizeof secret_file, "%s/worker.secret", folder);
+    (void)unsetenv("MNEMO_WORKER_SECRET");
     context = zmq_ctx_new();
     return context == NULL;
 }
@@ -372,7 +428,11 @@ static int tear_down(void **state)
     }
     mn_wire_close(&router);
     (void)zmq_ctx_term(context);
+    char public_file[96];
+    (void)snprintf(public_file, sizeof public_file, "%s/worker.public", folder);
     (void)unlink(endpoint_file);
+    (void)unlink(secret_file);
+    (void)unlink(public_file);
     return rmdir(folder);
 }
 
@@ -381,7 +441,9 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_worker_computes_what_the_learner_says_until_the_run_is_over),
-        TEST(keys_of_the_endpoint_file_open_an_encrypted_run),
+        TEST(a_key_of_ones_own_opens_an_encrypted_run),
+        TEST(without_a_key_or_with_one_that_others_can_read_a_worker_ends_with_77),
+        TEST(a_worker_whose_key_is_refused_ends_with_77_at_once),
         TEST(sigterm_gives_leases_back_and_ends_well),
         TEST(a_worker_finds_the_run_again_where_it_has_moved),
         TEST(a_refused_worker_ends_with_76),
