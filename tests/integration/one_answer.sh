@@ -1,6 +1,8 @@
 #!/bin/bash
 # One experiment, one answer: the same bytes of theta from one thread, from many ranks, from a pool of workers that are
 # killed and hung all the time, and from a run that was stopped and resumed elsewhere.
+#   one_answer.sh            sinusoids and glyphs
+#   one_answer.sh omniglot   experiments/omniglot-5w1s-maml.yaml as users run it, but for 60 meta-steps
 source "$(dirname "$0")/lib.sh"
 
 steps=60
@@ -21,6 +23,12 @@ train() { # NAME RANKS WHAT OPTION...
     mpi "$ranks"
     expect_code 0 "$name" "${launch[@]}" mnemo train "$file" --run-dir "$work/$name" "$@"
     same "$name" "$what"
+}
+
+omniglot() { # FILE STEPS
+    sed -e "s/^  steps: .*/  steps: $2/" -e 's/^  every: .*/  every: 0/' -e 's/^  tasks: .*/  tasks: 20/' \
+        -e 's/^  keep_best: .*/  keep_best: false/' "$source_folder/experiments/omniglot-5w1s-maml.yaml" >"$1"
+    printf 'run:\n  checkpoint_every: 5\n  pictures: false\n' >>"$1"
 }
 
 workers=()
@@ -83,7 +91,9 @@ stopped_and_resumed() {
     same resumed "2 ranks, stopped by SIGUSR2 after $made steps, resumed with 3 ranks"
 }
 
-for kind in sinusoid glyphs; do
+kinds=(sinusoid glyphs)
+[ $# -eq 0 ] || kinds=("$@")
+for kind in "${kinds[@]}"; do
     section "$kind, $steps meta-steps"
     file=$work/$kind.yaml
     "$kind" "$file" "$steps"
@@ -96,7 +106,7 @@ for kind in sinusoid glyphs; do
     train "$kind-3" 2 "2 ranks of 1 thread" --set pool.threads=1
     pool_of_five "$kind-5" "3 ranks without threads, 5 workers"
 done
-# A step of glyphs takes long enough to be hit.
-pool_of_five glyphs-disasters "3 ranks, workers killed and hung" disasters
+# A step of the last kind takes long enough to be hit.
+pool_of_five "$kind-disasters" "3 ranks, workers killed and hung" disasters
 stopped_and_resumed
 finish
