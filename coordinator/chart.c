@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define MAX_POINTS 1500u /* of a curve; more steps are averaged in groups */
-#define SMOOTHING 30.0   /* points over which the bold line is averaged */
+#define SMOOTHING 15u    /* points to each side over which the bold line is averaged */
 
 extern char **environ;
 
@@ -135,26 +135,32 @@ static mn_status remember(struct history *history, json_t *record, const char *l
     return MN_OK;
 }
 
-/* step, loss, accuracy of groups of steps, and a running mean of each. */
+/* step, loss, accuracy of groups of steps, and of each a mean over as many points before as after,
+ * so that the bold line lags behind nothing. */
 static void write_training(const struct history *training, FILE *out)
 {
     size_t group = (training->n + MAX_POINTS - 1) / MAX_POINTS;
-    double smooth[2] = {0, 0};
+    double mean[MAX_POINTS][3] = {{0}};
+    size_t n_points = 0;
+    for (size_t begin = 0; begin < training->n; begin += group, n_points++) {
+        size_t n = training->n - begin < group ? training->n - begin : group;
+        for (size_t i = 0; i < n; i++)
+            for (size_t k = 0; k < 3; k++)
+                mean[n_points][k] += training->at[begin + i][k] / (double)n;
+    }
     (void)fprintf(out,
                   "# training, means of %zu steps: step, loss, accuracy, smoothed loss, "
                   "smoothed accuracy\n",
                   group);
-    for (size_t begin = 0, point = 0; begin < training->n; begin += group, point++) {
-        size_t n = training->n - begin < group ? training->n - begin : group;
-        double mean[3] = {0, 0, 0};
-        double weight = (double)point + 1 < SMOOTHING ? 1 / ((double)point + 1) : 1 / SMOOTHING;
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < 3; k++)
-                mean[k] += training->at[begin + i][k] / (double)n;
-        for (size_t k = 0; k < 2; k++)
-            smooth[k] += weight * (mean[k + 1] - smooth[k]);
-        (void)fprintf(out, "%.9g %.9g %.9g %.9g %.9g\n", mean[0], mean[1], mean[2], smooth[0],
-                      smooth[1]);
+    for (size_t i = 0; i < n_points; i++) {
+        size_t reach = i < n_points - 1 - i ? i : n_points - 1 - i;
+        reach = reach < SMOOTHING ? reach : SMOOTHING;
+        double smooth[2] = {0, 0};
+        for (size_t j = i - reach; j <= i + reach; j++)
+            for (size_t k = 0; k < 2; k++)
+                smooth[k] += mean[j][k + 1] / (double)(2 * reach + 1);
+        (void)fprintf(out, "%.9g %.9g %.9g %.9g %.9g\n", mean[i][0], mean[i][1], mean[i][2],
+                      smooth[0], smooth[1]);
     }
 }
 

@@ -83,6 +83,31 @@ static void a_learning_curve_is_drawn_from_the_metrics(void **state)
     assert_int_equal(access(in_folder("curve.gp"), F_OK), 0);
 }
 
+static void the_smoothed_curve_does_not_lag(void **state)
+{
+    (void)state;
+    mn_error err;
+    FILE *metrics = fopen(in_folder("metrics.jsonl"), "w");
+    assert_non_null(metrics);
+    for (int i = 1; i <= 100; i++) /* a straight line is its own mean */
+        (void)fprintf(metrics, "{\"step\": %d, \"loss\": %d, \"accuracy\": 0.5}\n", i, 200 - i);
+    assert_int_equal(fclose(metrics), 0);
+    assert_int_equal(mn_chart_curve(folder, "line", false, &err), MN_OK);
+
+    char line[256];
+    double step, loss, accuracy, smooth;
+    int n = 0;
+    FILE *data = fopen(in_folder("curve.dat"), "r");
+    assert_non_null(data);
+    while (fgets(line, sizeof line, data) != NULL)
+        if (sscanf(line, "%lf %lf %lf %lf", &step, &loss, &accuracy, &smooth) == 4) {
+            assert_true(fabs(smooth - loss) < 1e-6);
+            n++;
+        }
+    (void)fclose(data);
+    assert_int_equal(n, 100);
+}
+
 static void a_fitted_curve_is_drawn_with_its_support(void **state)
 {
     (void)state;
@@ -173,6 +198,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_learning_curve_is_drawn_from_the_metrics),
+        IN_FOLDER(the_smoothed_curve_does_not_lag),
         IN_FOLDER(a_fitted_curve_is_drawn_with_its_support),
         IN_FOLDER(without_gnuplot_the_script_is_left_and_the_remedy_told),
         IN_FOLDER(a_gnuplot_that_fails_is_told),
