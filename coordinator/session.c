@@ -32,8 +32,12 @@ mn_status mn_session_experiment(const mn_session_options *options, mn_experiment
     }
     if (status == MN_OK)
         status = mn_experiment_read(out, file, err);
-    for (size_t i = 0; i < options->n_sets && status == MN_OK; i++)
-        status = mn_experiment_set(out, options->sets[i], err);
+    for (size_t i = 0; i < options->n_sets && status == MN_OK; i++) {
+        mn_error why = {.message = ""};
+        status = mn_experiment_set(out, options->sets[i], &why);
+        if (status != MN_OK)
+            (void)mn_fail(err, status, "--set %s: %s", options->sets[i], why.message);
+    }
     return status == MN_OK ? mn_experiment_check(out, err) : status;
 }
 
