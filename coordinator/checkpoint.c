@@ -35,12 +35,12 @@ static const float *vector_in(const mn_checkpoint *checkpoint, const struct part
 static mn_status name_tensor(const struct part *part, const mn_tensor *like, mn_tensor *out,
                              mn_error *err);
 static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
-                            const mn_layout *layout, size_t n_tensors, const mn_tensor *tensors,
-                            mn_error *err);
+                            const mn_theta_layout *layout, size_t n_tensors,
+                            const mn_tensor *tensors, mn_error *err);
 static void prune(const char *folder, uint64_t newest, uint32_t keep);
 static void sweep(const char *folder);
 static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
-                           const mn_layout *layout, float **out, mn_error *err);
+                           const mn_theta_layout *layout, float **out, mn_error *err);
 static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_checkpoint *out,
                                mn_error *err);
 static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_error *err);
@@ -57,7 +57,7 @@ void mn_checkpoint_fini(mn_checkpoint *checkpoint)
 }
 
 mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoint,
-                              const mn_layout *layout, uint32_t keep, mn_error *err)
+                              const mn_theta_layout *layout, uint32_t keep, mn_error *err)
 {
     assert(keep > 0 && checkpoint->n == layout->n && checkpoint->theta != NULL);
     char path[PATH_MAX];
@@ -90,7 +90,7 @@ mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoin
     return status;
 }
 
-mn_status mn_checkpoint_read(const char *path, const mn_layout *layout, mn_checkpoint *out,
+mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
                              mn_error *err)
 {
     mn_tensor_file *file = NULL;
@@ -113,7 +113,8 @@ mn_status mn_checkpoint_read(const char *path, const mn_layout *layout, mn_check
 }
 
 mn_status mn_checkpoint_read_newest(const char *folder, const mn_experiment *now,
-                                    const mn_layout *layout, mn_checkpoint *out, mn_error *err)
+                                    const mn_theta_layout *layout, mn_checkpoint *out,
+                                    mn_error *err)
 {
     uint64_t *steps = NULL;
     size_t n = 0;
@@ -180,8 +181,8 @@ static mn_status name_tensor(const struct part *part, const mn_tensor *like, mn_
 }
 
 static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
-                            const mn_layout *layout, size_t n_tensors, const mn_tensor *tensors,
-                            mn_error *err)
+                            const mn_theta_layout *layout, size_t n_tensors,
+                            const mn_tensor *tensors, mn_error *err)
 {
     char step[24], taken[24], seed[24], validated[24], best_step[24], best_score[40];
     char theta[65], data[65], numeric_class[65];
@@ -249,7 +250,7 @@ static void sweep(const char *folder)
 
 /* A part is there whole or not at all. */
 static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
-                           const mn_layout *layout, float **out, mn_error *err)
+                           const mn_theta_layout *layout, float **out, mn_error *err)
 {
     float *vector = NULL;
     float *next = NULL;

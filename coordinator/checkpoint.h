@@ -32,25 +32,26 @@ typedef struct mn_checkpoint {
 } mn_checkpoint;
 
 /* The tensors of theta in order, name and shape; lent. Their counts add up to n. */
-typedef struct mn_layout {
+typedef struct mn_theta_layout {
     size_t n_tensors;
     const mn_tensor *tensors;
     size_t n;
-} mn_layout;
+} mn_theta_layout;
 
 void mn_checkpoint_fini(mn_checkpoint *checkpoint);
 
 /* Write to `folder` (made if missing) and then remove all but the newest `keep` >= 1 files up to
  * this step. On failure older files are as before. */
 mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoint,
-                              const mn_layout *layout, uint32_t keep, mn_error *err);
+                              const mn_theta_layout *layout, uint32_t keep, mn_error *err);
 
 /* Read one file. MN_ERR_DATA: damaged, or its tensors are not those of layout. */
-mn_status mn_checkpoint_read(const char *path, const mn_layout *layout, mn_checkpoint *out,
+mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
                              mn_error *err);
 
 /* Read the newest file of `folder` that is whole; the others are warned about, with the reason.
  * MN_ERR_NO_INPUT: there is none, start anew; MN_ERR_DATA: there are some, but none is whole;
  * MN_ERR_CONFIG: the run was begun with an experiment that cannot go on as `now`; names the key. */
 mn_status mn_checkpoint_read_newest(const char *folder, const mn_experiment *now,
-                                    const mn_layout *layout, mn_checkpoint *out, mn_error *err);
+                                    const mn_theta_layout *layout, mn_checkpoint *out,
+                                    mn_error *err);

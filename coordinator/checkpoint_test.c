@@ -20,7 +20,7 @@ static const mn_tensor tensors[2] = {
     {.name = "fc1.weight", .dtype = MN_F32, .rank = 2, .shape = {3, 2}},
     {.name = "fc1.bias", .dtype = MN_F32, .rank = 1, .shape = {2}},
 };
-static const mn_layout layout = {.n_tensors = 2, .tensors = tensors, .n = N};
+static const mn_theta_layout layout = {.n_tensors = 2, .tensors = tensors, .n = N};
 
 static char folder[PATH_MAX];
 static mn_experiment experiment;
@@ -214,7 +214,7 @@ static void another_model_is_not_read(void **state)
     (void)state;
     mn_tensor wider[2] = {tensors[0], tensors[1]};
     wider[0].shape[0] = 4;
-    const mn_layout other = {.n_tensors = 2, .tensors = wider, .n = N + 2};
+    const mn_theta_layout other = {.n_tensors = 2, .tensors = wider, .n = N + 2};
     mn_checkpoint read = {0};
     mn_error err;
     write_step(10, 5);

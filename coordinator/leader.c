@@ -27,7 +27,7 @@ struct rank {
 };
 
 struct mn_leader {
-    mn_plan plan;
+    mn_program plan;
     enum state state;
     enum stage stage;
     uint64_t step; /* outer steps made */
@@ -54,7 +54,7 @@ static void end(mn_leader *leader, mn_actions *todo);
 static void move(mn_leader *leader, enum move move);
 static mn_action *tell(mn_actions *todo, uint32_t rank, mn_message_kind kind);
 
-mn_status mn_leader_new(const mn_plan *plan, uint32_t n_ranks, mn_leader **out, mn_error *err)
+mn_status mn_leader_new(const mn_program *plan, uint32_t n_ranks, mn_leader **out, mn_error *err)
 {
     uint64_t last;
     if (n_ranks == 0 || n_ranks > MN_MAX_RANKS)
@@ -258,7 +258,7 @@ static mn_status go_on(mn_leader *leader, mn_actions *todo, mn_error *err)
 /* The program, as a story: what is next, and what will be after it. false: nothing is left. */
 static bool next_round(mn_leader *leader, mn_round *round)
 {
-    const mn_plan *plan = &leader->plan;
+    const mn_program *plan = &leader->plan;
     *round = (mn_round){.id = leader->round.id + 1, .step = leader->step};
     if (leader->stage == VALIDATE) {
         leader->stage = TRAIN;

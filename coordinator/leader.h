@@ -26,7 +26,7 @@ typedef struct mn_leader mn_leader;
 /* The program: for each step t of start .. steps-1 a TRAIN round of `batch` tasks from task t*batch
  * on (version t of theta); when val_every divides t+1, a TEST round of val_tasks on val (version
  * t+1); at the end a TEST round of test_tasks on test. No steps left: only the last. */
-typedef struct mn_plan {
+typedef struct mn_program {
     uint64_t start, steps;
     uint32_t batch;
     uint32_t val_every; /* 0: never */
@@ -36,7 +36,7 @@ typedef struct mn_plan {
                        restart */
     bool keep_best; /* the test round's theta is not that of version `steps`: it gets version
                        steps+1 */
-} mn_plan;
+} mn_program;
 
 typedef enum mn_leader_event_kind {
     MN_LEADER_MESSAGE,     /* rank, message: ASK, SETTLED, RETURNED, STOP_WANTED */
@@ -63,7 +63,7 @@ typedef struct mn_leader_progress {
 
 /* MN_ERR_RANGE: no ranks or too many, or a round of the plan is empty or beyond what a lease table
  * takes. */
-mn_status mn_leader_new(const mn_plan *plan, uint32_t n_ranks, mn_leader **out, mn_error *err);
+mn_status mn_leader_new(const mn_program *plan, uint32_t n_ranks, mn_leader **out, mn_error *err);
 void mn_leader_destroy(mn_leader **leader);
 
 /* One event in; what to do is appended to todo: at most 4 * n_ranks + 8 actions, all TO_RANK or

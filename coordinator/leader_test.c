@@ -12,7 +12,7 @@ static mn_leader *leader;
 static mn_actions todo;
 static mn_error err;
 
-static void begin(const mn_plan *plan, uint32_t n_ranks)
+static void begin(const mn_program *plan, uint32_t n_ranks)
 {
     assert_int_equal(mn_leader_new(plan, n_ranks, &leader, &err), MN_OK);
 }
@@ -97,7 +97,7 @@ static void finish_round_expecting(uint64_t id, mn_split split, uint64_t step, u
 static void the_program_is_train_validate_and_test(void **state)
 {
     (void)state;
-    mn_plan plan = {
+    mn_program plan = {
         .steps = 3, .batch = 5, .val_every = 2, .val_tasks = 4, .test_tasks = 6, .keep_best = true};
     begin(&plan, 1);
     ask(0, 2);
@@ -115,13 +115,13 @@ static void the_program_is_train_validate_and_test(void **state)
 static void a_resumed_run_goes_on_where_it_stopped(void **state)
 {
     (void)state;
-    mn_plan plan = {.start = 4,
-                    .steps = 4,
-                    .batch = 5,
-                    .val_every = 2,
-                    .val_tasks = 3,
-                    .test_tasks = 6,
-                    .val_due = true};
+    mn_program plan = {.start = 4,
+                       .steps = 4,
+                       .batch = 5,
+                       .val_every = 2,
+                       .val_tasks = 3,
+                       .test_tasks = 6,
+                       .val_due = true};
     begin(&plan, 1);
     ask(0, 2);
     assert_int_equal(first(MN_MSG_ROUND)->round.split, MN_VAL);
@@ -132,7 +132,7 @@ static void a_resumed_run_goes_on_where_it_stopped(void **state)
 static void nothing_left_to_do_ends_at_once(void **state)
 {
     (void)state;
-    mn_plan plan = {.start = 4, .steps = 4, .batch = 5};
+    mn_program plan = {.start = 4, .steps = 4, .batch = 5};
     begin(&plan, 2);
     ask(0, 0);
     assert_int_equal(todo.n, 0);
@@ -144,7 +144,7 @@ static void nothing_left_to_do_ends_at_once(void **state)
 static void tasks_are_shared_by_threads_and_returned_ones_go_to_others(void **state)
 {
     (void)state;
-    mn_plan plan = {.steps = 1, .batch = 100};
+    mn_program plan = {.steps = 1, .batch = 100};
     begin(&plan, 2);
     ask(0, 3);
     assert_int_equal(todo.n, 0); /* not all ranks are there */
@@ -172,7 +172,7 @@ static void tasks_are_shared_by_threads_and_returned_ones_go_to_others(void **st
 static void what_a_rank_does_not_hold_it_cannot_settle(void **state)
 {
     (void)state;
-    mn_plan plan = {.steps = 2, .batch = 10};
+    mn_program plan = {.steps = 2, .batch = 10};
     begin(&plan, 2);
     ask(0, 1);
     ask(1, 1);
@@ -190,7 +190,7 @@ static void what_a_rank_does_not_hold_it_cannot_settle(void **state)
 static void a_stop_drops_the_round_but_never_a_reduce(void **state)
 {
     (void)state;
-    mn_plan plan = {.steps = 2, .batch = 4, .test_tasks = 1};
+    mn_program plan = {.steps = 2, .batch = 4, .test_tasks = 1};
     begin(&plan, 1);
     ask(0, 1);
     assert_int_equal(report(MN_MSG_SETTLED, 0, 1, 0, 4), MN_OK);
@@ -218,7 +218,7 @@ static void a_stop_drops_the_round_but_never_a_reduce(void **state)
 static void a_stop_before_all_ranks_are_there_waits_for_them(void **state)
 {
     (void)state;
-    mn_plan plan = {.steps = 2, .batch = 4};
+    mn_program plan = {.steps = 2, .batch = 4};
     begin(&plan, 2);
     want_stop(NULL);
     assert_int_equal(count(MN_MSG_STOP), 0);
@@ -231,7 +231,7 @@ static void a_stop_before_all_ranks_are_there_waits_for_them(void **state)
 static void a_stop_wanted_in_the_last_reduce_comes_too_late(void **state)
 {
     (void)state;
-    mn_plan plan = {.steps = 1, .batch = 4};
+    mn_program plan = {.steps = 1, .batch = 4};
     begin(&plan, 1);
     ask(0, 1);
     assert_int_equal(report(MN_MSG_SETTLED, 0, 1, 0, 4), MN_OK);
@@ -244,7 +244,7 @@ static void a_stop_wanted_in_the_last_reduce_comes_too_late(void **state)
 static void plans_that_cannot_be_run_are_refused(void **state)
 {
     (void)state;
-    mn_plan good = {.steps = 3, .batch = 5}, bad = good;
+    mn_program good = {.steps = 3, .batch = 5}, bad = good;
     assert_int_equal(mn_leader_new(&good, 0, &leader, &err), MN_ERR_RANGE);
     assert_int_equal(mn_leader_new(&good, MN_MAX_RANKS + 1, &leader, &err), MN_ERR_RANGE);
     bad.start = 4;

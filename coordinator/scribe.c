@@ -171,7 +171,7 @@ mn_status mn_scribe_checkpoint(mn_scribe *scribe, mn_error *err)
         status = mn_training_save(training, &checkpoint, err);
     if (status != MN_OK)
         return status;
-    mn_layout layout = mn_training_layout(training);
+    mn_theta_layout layout = mn_training_layout(training);
     checkpoint.data = scribe->config.data;
     checkpoint.numeric_class = scribe->config.numeric_class;
     checkpoint.mixed = scribe->config.mixed;

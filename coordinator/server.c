@@ -164,7 +164,7 @@ static mn_status open_cores(mn_server *server, mn_error *err)
                    mn_task_set_data_name(config->tasks));
     uint64_t step = mn_training_step(training);
     uint64_t every = experiment->evaluate.every;
-    const mn_plan plan = {
+    const mn_program plan = {
         .start = step,
         .steps = config->test_only ? step : experiment->outer.steps,
         .batch = experiment->outer.batch,

@@ -66,7 +66,7 @@ mn_status mn_session_open(mn_session *session, mn_error *err)
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err)
 {
     const mn_job *job = &session->job;
-    const mn_layout layout = mn_training_layout(session->training);
+    const mn_theta_layout layout = mn_training_layout(session->training);
     mn_checkpoint checkpoint = {0};
     mn_status status = MN_OK;
     uint8_t found = 0;

@@ -83,7 +83,7 @@ static mn_status load_theta(const char *path, struct workshop *shop, mn_error *e
     mn_status status = mn_training_new(&shop->experiment, shop->learner, &training, err);
     if (status != MN_OK)
         return status;
-    const mn_layout layout = mn_training_layout(training);
+    const mn_theta_layout layout = mn_training_layout(training);
     status = mn_checkpoint_read(path, &layout, &checkpoint, err);
     if (status == MN_OK)
         mn_learner_import(shop->learner, checkpoint.theta, shop->theta);

@@ -84,11 +84,11 @@ void mn_training_destroy(mn_training **training)
     *training = NULL;
 }
 
-mn_layout mn_training_layout(const mn_training *training)
+mn_theta_layout mn_training_layout(const mn_training *training)
 {
-    return (mn_layout){.n_tensors = mn_learner_tensors(training->learner),
-                       .tensors = training->tensors,
-                       .n = training->size};
+    return (mn_theta_layout){.n_tensors = mn_learner_tensors(training->learner),
+                             .tensors = training->tensors,
+                             .n = training->size};
 }
 
 mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkpoint, mn_error *err)

@@ -23,7 +23,7 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
 void mn_training_destroy(mn_training **training);
 
 /* Tensors of theta as a checkpoint has them; lent for the training's life. */
-mn_layout mn_training_layout(const mn_training *training);
+mn_theta_layout mn_training_layout(const mn_training *training);
 
 /* Take over what a checkpoint holds / copy out what it must hold; `data`, `numeric_class`, `mixed`
  * and `experiment` are the caller's. */

@@ -141,11 +141,11 @@ static bool set_up(mn_sim_cluster *sim)
         abort();
     (void)mn_sim_next_round(sim);
 
-    mn_plan plan = {.steps = options->steps,
-                    .batch = options->batch,
-                    .val_every = options->val_every,
-                    .val_tasks = options->val_tasks,
-                    .test_tasks = options->test_tasks};
+    mn_program plan = {.steps = options->steps,
+                       .batch = options->batch,
+                       .val_every = options->val_every,
+                       .val_tasks = options->val_tasks,
+                       .test_tasks = options->test_tasks};
     mn_coord_config config = {.max_members = options->workers + 2,
                               .silence_ms = MN_SIM_SILENCE_MS,
                               .lease_floor_ms = 200,
