@@ -62,6 +62,7 @@ static uint64_t deadline(uint64_t now_us, uint64_t floor_us, uint64_t task_us, u
 static mn_status check_held(const mn_lease_table *table, uint32_t member, uint32_t begin,
                             uint32_t n, mn_error *err);
 static void take_from_holder(mn_lease_table *table, uint32_t task);
+static void take_range(mn_lease_table *table, uint32_t begin, uint32_t n, uint32_t becomes);
 static void free_tasks(mn_lease_table *table, struct slot *slot, uint32_t attempt);
 static void lapse(mn_lease_table *table, struct slot *slot);
 static void forget(mn_lease_table *table, struct slot *slot);
@@ -257,13 +258,7 @@ mn_status mn_lease_table_settle_range(mn_lease_table *table, uint32_t member, ui
     mn_status status = check_held(table, member, begin, n, err);
     if (status != MN_OK)
         return status;
-    for (uint32_t i = begin; i < begin + n; i++) {
-        struct slot *slot = &table->slots[table->tasks[i]];
-        take_from_holder(table, i);
-        table->tasks[i] = DONE;
-        if (slot->left == 0)
-            forget(table, slot);
-    }
+    take_range(table, begin, n, DONE);
     table->counts.done += n;
     return MN_OK;
 }
@@ -274,13 +269,7 @@ mn_status mn_lease_table_release_range(mn_lease_table *table, uint32_t member, u
     mn_status status = check_held(table, member, begin, n, err);
     if (status != MN_OK)
         return status;
-    for (uint32_t i = begin; i < begin + n; i++) {
-        struct slot *slot = &table->slots[table->tasks[i]];
-        take_from_holder(table, i);
-        table->tasks[i] = FREE;
-        if (slot->left == 0)
-            forget(table, slot);
-    }
+    take_range(table, begin, n, FREE);
     table->runs[table->n_runs++] = (struct run){.begin = begin, .n = n};
     table->counts.free += n;
     return MN_OK;
@@ -444,6 +433,18 @@ static void take_from_holder(mn_lease_table *table, uint32_t task)
     holder->left--;
     table->members[holder->grant.member].hand.tasks--;
     table->counts.held--;
+}
+
+/* Tasks that are all held become DONE or FREE; leases that hold none any more are forgotten. */
+static void take_range(mn_lease_table *table, uint32_t begin, uint32_t n, uint32_t becomes)
+{
+    for (uint32_t i = begin; i < begin + n; i++) {
+        struct slot *slot = &table->slots[table->tasks[i]];
+        take_from_holder(table, i);
+        table->tasks[i] = becomes;
+        if (slot->left == 0)
+            forget(table, slot);
+    }
 }
 
 /* Free all that the lease still holds: a run for each unbroken piece. */

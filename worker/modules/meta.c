@@ -7,9 +7,9 @@ struct mn_meta {
     const mn_network *network;
     const mn_kernels *kernels;
     mn_meta_rule rule;
-    bool walks_back;                     /* the meta-gradient goes through the inner steps */
-    size_t size;                         /* of the network's parameters */
-    uint32_t first_adapted, end_adapted; /* tensors that the inner loop changes: a run of them */
+    bool walks_back;        /* the meta-gradient goes through the inner steps */
+    size_t size;            /* of the network's parameters */
+    uint32_t first_adapted; /* the inner loop changes the tensors from this one to the last */
     size_t adapted_offset, adapted_size; /* elements */
     mn_plan *support; /* stage 0: loss and gradient of the adapted tensors; stage 1: H v of all */
     mn_plan *query;   /* loss and output; with its gradient if differentiate */
@@ -45,7 +45,6 @@ mn_status mn_meta_new(const mn_network *network, const mn_meta_rule *rule, uint3
     meta->size = parameters->size;
     meta->walks_back =
         differentiate && rule->kind != MN_META_REPTILE && rule->order == 2 && rule->steps > 0;
-    meta->end_adapted = parameters->n;
     if (rule->kind == MN_META_ANIL) /* the output module's tensors are the last */
         while (!parameters->at[meta->first_adapted].is_output)
             meta->first_adapted++;
@@ -288,8 +287,8 @@ static mn_status compile(mn_meta *meta, uint32_t n_items, bool is_support, bool 
                                                     .count = list->at[i].count};
     }
     if (is_support && differentiate) {
-        uint32_t n_adapted = meta->end_adapted - meta->first_adapted;
-        for (uint32_t i = meta->first_adapted; i < meta->end_adapted; i++)
+        uint32_t n_adapted = list->n - meta->first_adapted;
+        for (uint32_t i = meta->first_adapted; i < list->n; i++)
             directions[i] =
                 mn_graph_input(&graph, MN_SLOT_DIRECTION, list->at[i].offset, list->at[i].inside);
         mn_graph_tangents(&graph, n_adapted, tensors + meta->first_adapted,
