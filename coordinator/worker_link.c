@@ -14,6 +14,9 @@
 
 #define N_BUCKETS 8192u /* a power of 2 */
 #define NONE UINT32_MAX
+/* A worker that works has a few leases and one theta under way. One that only talks and never reads
+ * is gone when so many wait for it. */
+#define MAX_QUEUED 256
 #define CALLS                                                                                      \
     3u /* after a connection closed, at these times all are called once, to learn whose it was */
 
@@ -71,7 +74,8 @@ mn_status mn_worker_link_new(void *context, const char *listen, const char *keys
         link->buckets[i] = NONE;
     for (uint32_t i = 0; i < CALLS; i++)
         link->calls[i] = UINT64_MAX;
-    mn_wire_options options = {.linger_ms = 1000, .zap_domain = MN_GATEKEEPER_DOMAIN};
+    mn_wire_options options = {
+        .linger_ms = 1000, .max_queued = MAX_QUEUED, .zap_domain = MN_GATEKEEPER_DOMAIN};
     mn_status status = MN_OK;
     if (keys[0] != '\0')
         status = mn_gatekeeper_new(context, keys, &link->keeper, err);
@@ -163,8 +167,9 @@ void mn_worker_link_send(mn_worker_link *link, uint64_t peer, const mn_message *
     if (status == MN_OK)
         return;
     if (status != MN_ERR_UNAVAILABLE)
-        mn_log(MN_LOG_WARN, "%s to worker %" PRIu64 " was not sent: %s",
-               mn_message_kind_text(message->kind), peer, err.message);
+        mn_log_limited(&link->strangers, contact->heard_us, MN_LOG_WARN,
+                       "%s to worker %" PRIu64 " was not sent: %s",
+                       mn_message_kind_text(message->kind), peer, err.message);
     lose(link, contact);
 }
 

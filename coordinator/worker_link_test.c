@@ -132,6 +132,33 @@ static void a_closed_connection_is_told_without_a_word_from_it(void **state)
     mn_wire_close(&two);
 }
 
+static void one_who_never_reads_is_lost_before_much_waits_for_it(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1 << 20];
+    const int one_message = 1, no_linger = 0;
+    void *deaf = zmq_socket(context, ZMQ_DEALER);
+    assert_int_equal(zmq_setsockopt(deaf, ZMQ_RCVHWM, &one_message, sizeof one_message), 0);
+    assert_int_equal(zmq_setsockopt(deaf, ZMQ_LINGER, &no_linger, sizeof no_linger), 0);
+    assert_int_equal(zmq_connect(deaf, endpoint), 0);
+    say(deaf, 1);
+    mn_arrival first = next_arrival();
+    mn_received_fini(&first.received);
+
+    mn_payload *payload = NULL;
+    assert_int_equal(mn_payload_new(bytes, sizeof bytes, NULL, NULL, &payload, NULL), MN_OK);
+    const mn_message theta = {.kind = MN_MSG_THETA,
+                              .theta = {.version = 1, .n = sizeof bytes / sizeof(float)}};
+    for (int i = 0; i < 1000; i++)
+        mn_worker_link_send(door, first.peer, &theta, payload);
+    mn_payload_drop(&payload);
+    mn_arrival loss;
+    assert_true(mn_worker_link_take(door, 1, &loss));
+    assert_int_equal(loss.kind, MN_ARRIVED_LOSS);
+    assert_true(loss.peer == first.peer);
+    mn_wire_close(&deaf);
+}
+
 static void nonsense_is_told_with_its_sender(void **state)
 {
     (void)state;
@@ -409,6 +436,7 @@ int main(void)
         AT_THE_DOOR(every_connection_has_a_number_of_its_own),
         AT_THE_DOOR(an_answer_reaches_the_one_who_asked),
         AT_THE_DOOR(a_closed_connection_is_told_without_a_word_from_it),
+        AT_THE_DOOR(one_who_never_reads_is_lost_before_much_waits_for_it),
         AT_THE_DOOR(nonsense_is_told_with_its_sender),
         AT_THE_DOOR(an_open_port_to_strangers_must_be_asked_for),
         AT_THE_DOOR(whoever_listens_everywhere_tells_an_address_that_can_be_dialed),

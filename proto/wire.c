@@ -8,9 +8,8 @@
 #include <string.h>
 #include <zmq.h>
 
-/* Results under way are bounded by credit, so nothing that we send is ever too much; what comes in
- * is bounded per peer, far above any credit: a peer that floods us fills its own buffers. */
-#define SEND_HIGH_WATER 0
+/* What comes in is bounded per peer, far above any credit: a peer that floods us fills its own
+ * buffers. */
 #define RECEIVE_HIGH_WATER 1024
 #define BACKLOG 1024 /* a thousand workers dial at once when a coordinator comes back */
 #define HANDSHAKE_MS 10000
@@ -316,7 +315,7 @@ static mn_status new_socket(void *context, int type, const mn_wire_options *opti
         uint32_t value;
     } table[] = {
         {ZMQ_LINGER, "LINGER", o->linger_ms != 0 ? o->linger_ms : 1000},
-        {ZMQ_SNDHWM, "SNDHWM", SEND_HIGH_WATER},
+        {ZMQ_SNDHWM, "SNDHWM", o->max_queued},
         {ZMQ_RCVHWM, "RCVHWM", RECEIVE_HIGH_WATER},
         {ZMQ_HANDSHAKE_IVL, "HANDSHAKE_IVL", HANDSHAKE_MS},
         {ZMQ_HEARTBEAT_IVL, "HEARTBEAT_IVL", o->heartbeat_ms != 0 ? o->heartbeat_ms : 2000},

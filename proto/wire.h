@@ -20,6 +20,7 @@ typedef struct mn_wire_options {
     uint32_t heartbeat_ms;  /* ZMTP pings, 2000: find broken connections, not hung programs */
     uint32_t silence_ms;    /* 10000: no traffic for so long: the connection is closed */
     uint32_t linger_ms;     /* 1000: how long closing waits for what is still queued */
+    uint32_t max_queued;    /* messages that may wait to be sent to one peer; 0: any number */
     const char *secret_key; /* ours, Z85. Listening: no key, no encryption. Dialing: a new pair */
     const char
         *server_key; /* dialing: public key of the listening side, Z85; none: no encryption */
