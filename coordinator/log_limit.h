@@ -1,4 +1,5 @@
-/* log_limit.h: log lines that strangers can cause: a few in a while, and then only their number. */
+/* log_limit.h: log lines that could come without end, from strangers or at each meta-step: a few in
+ * a while, and then only their number. */
 #pragma once
 
 #include "common/log.h"

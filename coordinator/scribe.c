@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "coordinator/log_limit.h"
 #include "coordinator/progress.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct mn_scribe {
     char *experiment; /* YAML; owned */
     mn_metrics *metrics;
     mn_progress *progress;
+    mn_log_limit skips;
     bool metrics_failed;
     bool written; /* a checkpoint of these two: */
     uint64_t written_step, written_validation;
@@ -75,13 +77,13 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
         complain_once(scribe, mn_metrics_add_step(scribe->metrics, record, &err), &err);
     }
     if (record->skipped > 0)
-        mn_log(MN_LOG_WARN,
-               "step %" PRIu64 ": %" PRIu32 " tasks skipped, their loss or meta-gradient was not "
-               "finite or beyond 2^24%s",
-               record->step, record->skipped,
-               record->skipped < scribe->config.experiment->outer.batch
-                   ? ""
-                   : "; that was all of them, so theta stays as it is");
+        mn_log_limited(&scribe->skips, now_us, MN_LOG_WARN,
+                       "step %" PRIu64 ": %" PRIu32 " tasks skipped, their loss or meta-gradient "
+                       "was not finite or beyond 2^24%s",
+                       record->step, record->skipped,
+                       record->skipped < scribe->config.experiment->outer.batch
+                           ? ""
+                           : "; that was all of them, so theta stays as it is");
     mn_progress_step(scribe->progress, record, now_us);
 }
 
