@@ -9,7 +9,8 @@
 #include <stdbool.h>
 
 enum {
-    BLOCK_ROWS = 32,      /* times a few arrays of 64 channels: about the first cache */
+    BLOCK_ROWS = 32,      /* of a sum: times a few arrays of 64 channels, about the first cache */
+    COMBINE_ROWS = 4,     /* of an output: more hide the order of memory from the prefetchers */
     BLOCK_CHANNELS = 128, /* a multiple of LANES */
     UNROLLED = 4,         /* sums that run side by side, in a fixed order */
 };
@@ -280,8 +281,8 @@ INLINE void combine(const unsigned terms, const bn_arrays *in, const factors *of
                     float *out)
 {
     size_t n = smaller_size(BLOCK_CHANNELS, in->c - first);
-    for (size_t row = 0; row < in->rows; row += BLOCK_ROWS) {
-        size_t end = smaller_size(row + BLOCK_ROWS, in->rows);
+    for (size_t row = 0; row < in->rows; row += COMBINE_ROWS) {
+        size_t end = smaller_size(row + COMBINE_ROWS, in->rows);
         for (size_t j = 0; j < n; j += LANES) {
             lanes some = first_lanes(smaller_size(LANES, n - j));
             if (n - j >= LANES)
