@@ -200,6 +200,15 @@ static void give(mn_graph *graph, mn_node *adjoint, mn_node to, mn_node part)
     adjoint[to] = add(graph, adjoint[to], part);
 }
 
+static mn_node bn_sums(mn_graph *graph, bool relu, mn_node x, mn_node stats, mn_node y, mn_node dy)
+{
+    mn_graph_node sums = blank(MN_OP_BN_SUMS, extent_of(graph, stats));
+    const mn_node in[] = {x, stats, y, dy};
+    memcpy(sums.in, in, sizeof in);
+    sums.relu = relu;
+    return append(graph, sums);
+}
+
 static void pull_back(mn_graph *graph, mn_node i, mn_node *adjoint, const bool *wanted)
 {
     const mn_graph_node node = graph->nodes[i]; /* a copy: appending moves the array */
@@ -261,11 +270,7 @@ static void pull_back(mn_graph *graph, mn_node i, mn_node *adjoint, const bool *
         break;
     case MN_OP_BN: {
         mn_extent x = node.extent;
-        mn_graph_node sums = blank(MN_OP_BN_SUMS, matrix(2, x.c));
-        const mn_node sums_in[] = {a, b, i, dy};
-        memcpy(sums.in, sums_in, sizeof sums_in);
-        sums.relu = node.relu;
-        mn_node s = append(graph, sums);
+        mn_node s = bn_sums(graph, node.relu, a, b, i, dy);
         give(graph, adjoint, node.in[3], view(graph, s, 0, vector(x.c)));
         give(graph, adjoint, node.in[2], view(graph, s, x.c, vector(x.c)));
         if (wanted[a]) {
@@ -391,6 +396,56 @@ static mn_node bn_backward_tangent_sums(mn_graph *graph, bool relu, mn_node x, m
     return append(graph, sums);
 }
 
+/* in: x, stats, gamma, beta */
+static mn_node bn_tangent(mn_graph *graph, mn_node i, const mn_node *t)
+{
+    const mn_graph_node node = graph->nodes[i];
+    if (t[0] != MN_NONE) {
+        mn_graph_node out = blank(MN_OP_BN_TANGENT, node.extent);
+        mn_node tsums = bn_tangent_sums(graph, node.in[0], node.in[1], t[0]);
+        const mn_node in[] = {node.in[0], node.in[1], node.in[2], i, t[0], tsums, t[2], t[3]};
+        memcpy(out.in, in, sizeof in);
+        out.relu = node.relu;
+        return append(graph, out);
+    }
+    mn_graph_node affine = node; /* x stands still: the mask of gamma's and beta's tangents */
+    affine.in[2] = t[2] == MN_NONE ? zero_like(graph, node.in[2]) : t[2];
+    affine.in[3] = t[3] == MN_NONE ? zero_like(graph, node.in[3]) : t[3];
+    affine.relu = false;
+    mn_node moved = append(graph, affine);
+    return node.relu ? binary(graph, MN_OP_MASK, i, moved) : moved;
+}
+
+/* in: x, stats, gamma, y, dy, sums */
+static mn_node bn_backward_tangent(mn_graph *graph, mn_node i, const mn_node *t)
+{
+    const mn_graph_node node = graph->nodes[i];
+    mn_node x = node.in[0], stats = node.in[1], gamma = node.in[2], y = node.in[3];
+    mn_node dy = node.in[4], sums = node.in[5];
+    if (t[0] != MN_NONE) {
+        mn_node tsums = bn_tangent_sums(graph, x, stats, t[0]);
+        mn_node bsums =
+            bn_backward_tangent_sums(graph, node.relu, x, stats, y, dy, t[4], t[0], tsums);
+        mn_graph_node out = blank(MN_OP_BN_BACKWARD_TANGENT, node.extent);
+        const mn_node in[] = {x, stats, gamma, t[2], y, dy, sums, t[4], t[0], tsums, bsums};
+        memcpy(out.in, in, sizeof in);
+        out.relu = node.relu;
+        return append(graph, out);
+    }
+    mn_graph_node of_dy = node, of_gamma = node; /* x stands still: linear in dy and in gamma */
+    mn_node sum = MN_NONE;
+    if (t[4] != MN_NONE) {
+        of_dy.in[4] = t[4];
+        of_dy.in[5] = bn_sums(graph, node.relu, x, stats, y, t[4]);
+        sum = append(graph, of_dy);
+    }
+    if (t[2] != MN_NONE) {
+        of_gamma.in[2] = t[2];
+        sum = add(graph, sum, append(graph, of_gamma));
+    }
+    return sum;
+}
+
 static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
 {
     const mn_graph_node node = graph->nodes[i]; /* a copy: appending moves the array */
@@ -455,36 +510,17 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
     }
     case MN_OP_SOFTMAX:
         return binary(graph, MN_OP_SOFTMAX_TANGENT, i, t[0]);
-    case MN_OP_BN: { /* in: x, stats, gamma, beta */
-        mn_node tx = t[0] == MN_NONE ? zero_like(graph, i) : t[0];
-        mn_graph_node out = blank(MN_OP_BN_TANGENT, node.extent);
-        const mn_node in[] = {node.in[0], node.in[1],
-                              node.in[2], i,
-                              tx,         bn_tangent_sums(graph, node.in[0], node.in[1], tx),
-                              t[2],       t[3]};
-        memcpy(out.in, in, sizeof in);
-        out.relu = node.relu;
-        return append(graph, out);
-    }
+    case MN_OP_BN:
+        return bn_tangent(graph, i, t);
     case MN_OP_BN_SUMS: { /* in: x, stats, y, dy */
-        mn_node tx = t[0] == MN_NONE ? zero_like(graph, node.in[0]) : t[0];
-        return bn_backward_tangent_sums(graph, node.relu, node.in[0], node.in[1], node.in[2],
-                                        node.in[3], t[3], tx,
-                                        bn_tangent_sums(graph, node.in[0], node.in[1], tx));
+        mn_node x = node.in[0], stats = node.in[1], y = node.in[2], dy = node.in[3];
+        if (t[0] == MN_NONE) /* linear in dy */
+            return t[3] == MN_NONE ? MN_NONE : bn_sums(graph, node.relu, x, stats, y, t[3]);
+        return bn_backward_tangent_sums(graph, node.relu, x, stats, y, dy, t[3], t[0],
+                                        bn_tangent_sums(graph, x, stats, t[0]));
     }
-    case MN_OP_BN_BACKWARD: { /* in: x, stats, gamma, y, dy, sums */
-        mn_node x = node.in[0], stats = node.in[1], y = node.in[3], dy = node.in[4];
-        mn_node tx = t[0] == MN_NONE ? zero_like(graph, x) : t[0];
-        mn_node tsums = bn_tangent_sums(graph, x, stats, tx);
-        mn_node bsums =
-            bn_backward_tangent_sums(graph, node.relu, x, stats, y, dy, t[4], tx, tsums);
-        mn_graph_node out = blank(MN_OP_BN_BACKWARD_TANGENT, node.extent);
-        const mn_node in[] = {x,          stats, node.in[2], t[2],  y,    dy,
-                              node.in[5], t[4],  tx,         tsums, bsums};
-        memcpy(out.in, in, sizeof in);
-        out.relu = node.relu;
-        return append(graph, out);
-    }
+    case MN_OP_BN_BACKWARD:
+        return bn_backward_tangent(graph, i, t);
     case MN_OP_BN_STATS:      /* its share is part of BN's */
     case MN_OP_POOL_INDEX:    /* piecewise constant */
     case MN_OP_CROSS_ENTROPY: /* of losses only the gradient's tangents are asked for */

@@ -245,6 +245,108 @@ static void max_pooled_convolutions_flattened(void **state)
     bed_destroy(bed);
 }
 
+/* Two convolutions with batch norm and a head; the mean over pixels in between. */
+static mn_node small_conv_network(struct bed *bed)
+{
+    one_hot_targets(bed, 3);
+    mn_node h = normalised(bed, conv(bed, bed->x, 1, 3, 2), 3, true);
+    h = normalised(bed, conv(bed, h, 3, 4, 1), 4, true);
+    h = mn_graph_pixel_mean(&bed->graph, h);
+    return mn_graph_cross_entropy(&bed->graph, dense(bed, h, 4, 3), bed->target);
+}
+
+static void a_product_along_one_tensor_is_that_along_all_with_zeros(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){5, 6, 6, 1}, (mn_extent){5, 1, 1, 3}, 9);
+    mn_node loss = small_conv_network(bed);
+    compile(bed, loss);
+    static double v[MAX_SIZE], alone[MAX_SIZE], all[MAX_SIZE];
+    memcpy(v, bed->v, sizeof v);
+    for (uint32_t only = 0; only < bed->n_tensors; only++) {
+        for (size_t i = 0; i < bed->size; i++) {
+            bool moves = i >= bed->offsets[only] &&
+                         i - bed->offsets[only] < mn_extent_count(bed->extents[only]);
+            bed->v[i] = moves ? v[i] : 0.0;
+        }
+        (void)run(bed, bed->theta, bed->gradient, all);
+
+        mn_node gradients[MAX_TENSORS], products[MAX_TENSORS];
+        mn_plan_output outputs[MAX_TENSORS];
+        uint32_t n = bed->n_tensors;
+        mn_graph_gradient(&bed->graph, loss, n, bed->tensors, gradients);
+        mn_node direction =
+            mn_graph_input(&bed->graph, MN_SLOT_DIRECTION, bed->offsets[only], bed->extents[only]);
+        mn_graph_tangents(&bed->graph, 1, &bed->tensors[only], &direction, n, gradients, products);
+        for (uint32_t i = 0; i < n; i++)
+            outputs[i] = (mn_plan_output){products[i], MN_SLOT_PRODUCT, bed->offsets[i],
+                                          mn_extent_count(bed->extents[i]), 1};
+        mn_plan *whole = bed->plan;
+        void *scratch = bed->scratch;
+        mn_error err;
+        assert_int_equal(
+            mn_plan_new(&bed->graph, loss, n, outputs, mn_kernels_choose(), &bed->plan, &err),
+            MN_OK);
+        bed->scratch = aligned_alloc(64, mn_plan_scratch_bytes(bed->plan));
+        assert_non_null(bed->scratch);
+        memset(bed->scratch, 0xff, mn_plan_scratch_bytes(bed->plan));
+        (void)run(bed, bed->theta, NULL, alone);
+        mn_plan_destroy(&bed->plan);
+        free(bed->scratch);
+        bed->plan = whole;
+        bed->scratch = scratch;
+        double largest = 0.0;
+        for (size_t i = 0; i < bed->size; i++)
+            largest = fmax(largest, fabs(all[i]));
+        assert_true(largest > 1e-4);
+        for (size_t i = 0; i < bed->size; i++)
+            if (!(fabs(alone[i] - all[i]) <= 1e-12 * largest))
+                fail_msg("along tensor %u alone, product[%zu] is %.12g, not %.12g", only, i,
+                         alone[i], all[i]);
+    }
+    bed_destroy(bed);
+}
+
+static void mark_needed(const mn_graph *graph, mn_node node, bool *needed)
+{
+    if (node == MN_NONE || needed[node])
+        return;
+    needed[node] = true;
+    for (int k = 0; k < MN_MAX_INPUTS; k++)
+        mark_needed(graph, graph->nodes[node].in[k], needed);
+    mark_needed(graph, graph->nodes[node].plus, needed);
+}
+
+/* What ANIL asks for: the body stands still, so its share is one backward pass of the tangent. */
+static void a_tangent_that_only_the_head_starts_needs_no_second_pass_through_the_body(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){5, 6, 6, 1}, (mn_extent){5, 1, 1, 3}, 10);
+    mn_node loss = small_conv_network(bed);
+    mn_node gradients[MAX_TENSORS], products[MAX_TENSORS], directions[2];
+    uint32_t n = bed->n_tensors, head = n - 2;
+    mn_graph_gradient(&bed->graph, loss, n, bed->tensors, gradients);
+    for (uint32_t i = 0; i < 2; i++)
+        directions[i] = mn_graph_input(&bed->graph, MN_SLOT_DIRECTION, bed->offsets[head + i],
+                                       bed->extents[head + i]);
+    mn_graph_tangents(&bed->graph, 2, bed->tensors + head, directions, n, gradients, products);
+    bool *needed = calloc(bed->graph.n_nodes, sizeof *needed);
+    assert_non_null(needed);
+    for (uint32_t i = 0; i < n; i++)
+        mark_needed(&bed->graph, products[i], needed);
+    int counts[MN_N_OPS] = {0};
+    for (uint32_t i = 0; i < bed->graph.n_nodes; i++)
+        counts[bed->graph.nodes[i].op] += needed[i];
+    assert_int_equal(counts[MN_OP_CONV_WEIGHTS], 2);
+    assert_int_equal(counts[MN_OP_CONV_DATA], 1);
+    assert_int_equal(counts[MN_OP_BN_SUMS], 2);
+    assert_int_equal(counts[MN_OP_BN_BACKWARD], 2);
+    assert_int_equal(counts[MN_OP_BN_TANGENT_SUMS], 0);
+    assert_int_equal(counts[MN_OP_ZERO], 0);
+    free(needed);
+    bed_destroy(bed);
+}
+
 static void product_is_symmetric(void **state) /* <u, H v> = <v, H u> */
 {
     (void)state;
@@ -324,6 +426,8 @@ int main(void)
         cmocka_unit_test(mlp_with_batch_norm_before_tanh),
         cmocka_unit_test(strided_convolutions_with_mean),
         cmocka_unit_test(max_pooled_convolutions_flattened),
+        cmocka_unit_test(a_product_along_one_tensor_is_that_along_all_with_zeros),
+        cmocka_unit_test(a_tangent_that_only_the_head_starts_needs_no_second_pass_through_the_body),
         cmocka_unit_test(product_is_symmetric),
         cmocka_unit_test(equal_nodes_are_made_once_and_unneeded_ones_cost_nothing),
         cmocka_unit_test(what_a_loss_does_not_depend_on_has_no_gradient),
