@@ -220,12 +220,12 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
     const mn_learner *learner = workspace->learner;
     mn_meta_data data = data_of(task);
     size_t columns = mn_learner_test_columns(learner);
-    mn_meta_begin(learner->test, workspace->scratch, theta);
+    mn_meta_begin(learner->test, workspace->scratch, theta, &data);
     for (uint32_t i = 0, done = 0; i < learner->test_steps.n; i++) {
         for (; done < learner->test_steps.at[i]; done++)
             (void)mn_meta_step(learner->test, workspace->scratch, theta, &data);
-        row[2 * i] =
-            (float)mn_meta_judge(learner->test, workspace->scratch, &data, workspace->output);
+        row[2 * i] = (float)mn_meta_judge(learner->test, workspace->scratch, theta, &data,
+                                          workspace->output);
         row[2 * i + 1] = (float)accuracy(task, workspace->output);
     }
     row[columns - 2] = 1.0f;
@@ -246,20 +246,19 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
     if (out->meta_gradient != NULL && training)
         (void)mn_meta_gradient(meta, scratch, theta, &data, out->meta_gradient, workspace->output);
 
-    mn_meta_begin(meta, scratch, theta);
-    out->query_loss_before = mn_meta_judge(meta, scratch, &data, workspace->output);
+    mn_meta_begin(meta, scratch, theta, &data);
+    out->query_loss_before = mn_meta_judge(meta, scratch, theta, &data, workspace->output);
     out->support_loss = mn_meta_support(meta, scratch, &data, NULL);
     for (uint32_t k = 0; k < learner->rule.steps; k++)
         (void)mn_meta_step(meta, scratch, theta, &data);
-    out->query_loss = mn_meta_judge(meta, scratch, &data, workspace->output);
+    out->query_loss = mn_meta_judge(meta, scratch, theta, &data, workspace->output);
     if (out->query_output != NULL)
         memcpy(out->query_output, workspace->output,
                output_count(&task->shape) * sizeof *out->query_output);
     out->support_loss_after = mn_meta_support(meta, scratch, &data, NULL);
     if (out->adapted != NULL) {
         memcpy(out->adapted, theta, learner->size * sizeof *out->adapted); /* the rates stay */
-        memcpy(out->adapted, mn_meta_phi(meta, scratch),
-               learner->network.parameters.size * sizeof *out->adapted);
+        mn_meta_adapted(meta, scratch, theta, out->adapted);
     }
 }
 
@@ -275,10 +274,10 @@ double mn_learner_train_macs(const mn_learner *learner)
     double steps = learner->rule.steps, order = learner->rule.order;
     double step_units = order == 2 ? 9.0 : 3.0;
     switch (learner->rule.kind) {
-    case MN_META_ANIL: /* the body: forward for both, backward for the query and, if it counts, the
-                          support */
-        return macs * (3.0 * query + (order == 2 ? 3.0 : 1.0) * support) +
-               steps * step_units * support * output_macs;
+    case MN_META_ANIL: /* the body, whatever the steps: forward for both, backward for the query
+                          and, if it counts, the support; the inner loop is the head's alone */
+        return (macs - output_macs) * (3.0 * query + (order == 2 ? 3.0 : 1.0) * support) +
+               output_macs * (steps * step_units * support + 3.0 * query);
     case MN_META_REPTILE:
         return macs * (3.0 * steps * support + query);
     case MN_META_MAML:

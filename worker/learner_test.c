@@ -193,6 +193,13 @@ static void work_is_counted_from_the_mathematics(void **state)
     double image = 2656512.0 + 320.0; /* conv4-64 with stride 2 on 28 x 28, and the head */
     assert_true(mn_learner_train_macs(bed->learner) == image * (5.0 * 9.0 + 5.0 * 3.0));
     bed_destroy(bed);
+
+    const char *anil[] = {"tasks.kind=glyphs", "model.input=conv4",  "model.filters=64",
+                          "meta.kind=anil",    "meta.inner_steps=7", NULL};
+    bed = bed_new(anil); /* only the head's part grows with the steps */
+    assert_true(mn_learner_train_macs(bed->learner) ==
+                image * (5.0 * 3.0 + 5.0 * 3.0) + 320.0 * (7.0 * 5.0 * 9.0 - 5.0 * 3.0));
+    bed_destroy(bed);
 }
 
 int main(void)

@@ -323,6 +323,12 @@ static void pull_back(mn_graph *graph, mn_node i, mn_node *adjoint, const bool *
 
 void mn_graph_gradient(mn_graph *graph, mn_node loss_node, uint32_t n, const mn_node *wrt,
                        mn_node *gradients)
+{ /* the loss itself stands for 1: its rules do not read it */
+    mn_graph_pullback(graph, loss_node, loss_node, n, wrt, gradients);
+}
+
+void mn_graph_pullback(mn_graph *graph, mn_node of, mn_node cotangent, uint32_t n,
+                       const mn_node *wrt, mn_node *gradients)
 {
     for (uint32_t i = 0; i < n; i++)
         gradients[i] = MN_NONE;
@@ -343,8 +349,8 @@ void mn_graph_gradient(mn_graph *graph, mn_node loss_node, uint32_t n, const mn_
             if (graph->nodes[i].in[k] != MN_NONE && wanted[graph->nodes[i].in[k]])
                 wanted[i] = true;
 
-    adjoint[loss_node] = loss_node; /* stands for 1; the loss rules do not read it */
-    for (mn_node i = loss_node; i >= 0 && !graph->failed; i--)
+    adjoint[of] = cotangent;
+    for (mn_node i = of; i >= 0 && !graph->failed; i--)
         if (adjoint[i] != MN_NONE && wanted[i])
             pull_back(graph, i, adjoint, wanted);
     for (uint32_t i = 0; i < n; i++)

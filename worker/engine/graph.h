@@ -22,13 +22,15 @@ typedef struct mn_extent {
 
 /* Where an input's numbers come from, or an output's go to: one vector given at each run. */
 typedef enum mn_slot {
-    MN_SLOT_THETA,     /* parameters */
-    MN_SLOT_DIRECTION, /* a vector like theta: the v of H v */
+    MN_SLOT_THETA,     /* parameters that stand still */
+    MN_SLOT_PHI,       /* parameters that the inner loop moves */
+    MN_SLOT_DIRECTION, /* a vector like phi: the v of H v */
     MN_SLOT_X,
     MN_SLOT_Y,
-    MN_SLOT_GRADIENT, /* out: like theta */
-    MN_SLOT_PRODUCT,  /* out: H v, like theta */
-    MN_SLOT_OUTPUT,   /* out: the network's answer [items, y_size] */
+    MN_SLOT_COTANGENT, /* in and out: the adjoint of features */
+    MN_SLOT_GRADIENT,  /* out: like the parameters */
+    MN_SLOT_PRODUCT,   /* out: H v, or a pullback; like the parameters */
+    MN_SLOT_OUTPUT,    /* out: the network's answer [items, y_size], or features */
     MN_N_SLOTS
 } mn_slot;
 
@@ -130,6 +132,10 @@ mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target);
  * two losses. */
 void mn_graph_gradient(mn_graph *graph, mn_node loss, uint32_t n, const mn_node *wrt,
                        mn_node *gradients);
+
+/* The same of any node of a network: d <cotangent, of> / d wrt[i] for a cotangent of its extent. */
+void mn_graph_pullback(mn_graph *graph, mn_node of, mn_node cotangent, uint32_t n,
+                       const mn_node *wrt, mn_node *gradients);
 
 /* The derivative of of[i] along the direction in which wrt[j] moves by directions[j] and all else
  * stands still -> tangents[i] (MN_NONE: zero by structure). Forward mode, through the gradient's

@@ -1,14 +1,18 @@
 /* meta.h: the meta-learning module, theta -> theta': adaptation to a support set, judgement on a
- * query set, and the derivative of that judgement in theta. inner loop      phi_0 = theta;
- * phi_{k+1} = phi_k - alpha .* grad L_S(phi_k) meta-gradient   lam = grad L_Q(phi_T);  for k = T-1
- * .. 0: lam = lam - H_S(phi_k) (alpha .* lam) (MAML: Finn et al. 2017, eq. 1 and Algorithm 1; the
- * backward walk is its adjoint.) Nothing is unrolled: one gradient plan, one Hessian-vector
- * product, and phi of each step. With maml      alpha is meta.inner_lr; order 1 leaves out the walk
- * (FOMAML) anil      only the output module's tensors adapt (Raghu et al. 2020); the walk still
- * reaches the body meta-sgd  alpha is a learned vector behind theta; d alpha = - sum_k lam_{k+1} .*
- * grad L_S(phi_k) (Li et al. 2017) reptile   meta-gradient = theta - phi_T (Nichol et al. 2018);
- * the query set only measures Compiled once for one shape of task; read-only; each thread brings
- * its own scratch. */
+ * query set, and the derivative of that judgement in theta.
+ *   inner loop      phi_0 = theta;  phi_{k+1} = phi_k - alpha .* grad L_S(phi_k)
+ *   meta-gradient   lam = grad L_Q(phi_T);  for k = T-1 .. 0: lam = lam - H_S(phi_k) (alpha .* lam)
+ * (MAML: Finn et al. 2017, eq. 1 and Algorithm 1; the backward walk is its adjoint.) Nothing is
+ * unrolled: one gradient plan, one Hessian-vector product, and phi of each step. With
+ *   maml      alpha is meta.inner_lr; order 1 leaves out the walk (FOMAML)
+ *   anil      only the output module's tensors adapt (Raghu et al. 2020): the inner loop is MAML on
+ *             the output module alone, with x the support set's features, found once a task. The
+ *             walk leaves a cotangent of the features at each step; the body's gradient is one
+ *             pullback of their sum.
+ *   meta-sgd  alpha is a learned vector behind theta; d alpha = - sum_k lam_{k+1} .* grad
+ * L_S(phi_k) (Li et al. 2017) reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the
+ * query set only measures Compiled once for one shape of task; read-only; each thread brings its
+ * own scratch. */
 #pragma once
 
 #include "worker/engine/plan.h"
@@ -49,16 +53,19 @@ typedef struct mn_meta_losses {
 mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_real *theta,
                                 const mn_meta_data *data, mn_real *gradient, mn_real *query_output);
 
-/* Begin adapting: phi = theta. The following two work on the phi in scratch. */
-void mn_meta_begin(const mn_meta *meta, void *scratch, const mn_real *theta);
+/* Begin adapting to data's support set: phi = theta. What follows works on the phi in scratch, with
+ * the same theta and data. */
+void mn_meta_begin(const mn_meta *meta, void *scratch, const mn_real *theta,
+                   const mn_meta_data *data);
 /* One inner step; returns the support loss before it. */
 double mn_meta_step(const mn_meta *meta, void *scratch, const mn_real *theta,
                     const mn_meta_data *data);
 /* The query loss at phi; query_output is written. */
-double mn_meta_judge(const mn_meta *meta, void *scratch, const mn_meta_data *data,
-                     mn_real *query_output);
+double mn_meta_judge(const mn_meta *meta, void *scratch, const mn_real *theta,
+                     const mn_meta_data *data, mn_real *query_output);
 /* The support loss and, where gradient is not NULL, its gradient [network's size] at phi. */
 double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data,
                        mn_real *gradient);
-/* phi itself: [network's size]. */
-const mn_real *mn_meta_phi(const mn_meta *meta, const void *scratch);
+/* All tensors as adapted so far -> adapted [network's size]. */
+void mn_meta_adapted(const mn_meta *meta, const void *scratch, const mn_real *theta,
+                     mn_real *adapted);

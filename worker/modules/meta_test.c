@@ -26,7 +26,7 @@ struct bed {
     mn_meta_data data;
 };
 
-static uint64_t seed_state = 88172645463325252u;
+static uint64_t seed_state;
 
 static double draw(void) /* xorshift; -1 .. 1 */
 {
@@ -36,17 +36,31 @@ static double draw(void) /* xorshift; -1 .. 1 */
     return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
 }
 
-static struct bed *bed_new(mn_meta_kind kind, uint32_t order, uint32_t steps, bool differentiate)
+static mn_experiment conv(bool flatten)
+{
+    return (mn_experiment){.model = {.input = MN_INPUT_CONV4,
+                                     .filters = 3,
+                                     .blocks = 2,
+                                     .downsampling = flatten ? MN_DOWN_MAX_POOL : MN_DOWN_STRIDE,
+                                     .readout = flatten ? MN_READOUT_FLATTEN : MN_READOUT_MEAN,
+                                     .batch_norm = true,
+                                     .batch_norm_eps = 1e-5}};
+}
+
+static mn_experiment mlp(mn_activation activation, bool batch_norm)
+{
+    return (mn_experiment){.model = {.input = MN_INPUT_MLP,
+                                     .hidden = {.n = 2, .at = {7, 5}},
+                                     .activation = activation,
+                                     .batch_norm = batch_norm,
+                                     .batch_norm_eps = 1e-5}};
+}
+
+static struct bed *bed_of(mn_experiment experiment, mn_meta_kind kind, uint32_t order,
+                          uint32_t steps, bool differentiate)
 {
     struct bed *bed = calloc(1, sizeof *bed);
     assert_non_null(bed);
-    mn_experiment experiment = {.model = {.input = MN_INPUT_CONV4,
-                                          .filters = 3,
-                                          .blocks = 2,
-                                          .downsampling = MN_DOWN_STRIDE,
-                                          .readout = MN_READOUT_MEAN,
-                                          .batch_norm = true,
-                                          .batch_norm_eps = 1e-5}};
     mn_meta_rule rule = {.kind = kind, .order = order, .steps = steps, .inner_lr = 0.2};
     mn_error err;
     assert_int_equal(mn_network_init(&bed->network, &experiment, &shape, &err), MN_OK);
@@ -57,6 +71,7 @@ static struct bed *bed_new(mn_meta_kind kind, uint32_t order, uint32_t steps, bo
     bed->scratch = aligned_alloc(64, mn_meta_scratch_bytes(bed->meta));
     assert_non_null(bed->scratch);
     memset(bed->scratch, 0xff, mn_meta_scratch_bytes(bed->meta));
+    seed_state = 88172645463325252u; /* one task and theta for all; no ReLU bends within a step */
     for (int i = 0; i < N_SUPPORT * X_SIZE; i++)
         bed->support_x[i] = (mn_real)draw();
     for (int i = 0; i < N_QUERY * X_SIZE; i++)
@@ -79,9 +94,13 @@ static void bed_destroy(struct bed *bed)
     free(bed);
 }
 
-static void check_rule(mn_meta_kind kind, uint32_t steps)
+static struct bed *bed_new(mn_meta_kind kind, uint32_t order, uint32_t steps, bool differentiate)
 {
-    struct bed *bed = bed_new(kind, 2, steps, true);
+    return bed_of(conv(false), kind, order, steps, differentiate);
+}
+
+static void check_bed(struct bed *bed, const char *what)
+{
     size_t n = mn_meta_size(bed->meta);
     static mn_real ignored[2048];
     (void)mn_meta_gradient(bed->meta, bed->scratch, bed->theta, &bed->data, bed->gradient,
@@ -103,8 +122,8 @@ static void check_rule(mn_meta_kind kind, uint32_t steps)
         bed->theta[i] = value;
         double expected = (above - below) / (2.0 * e);
         if (!(fabs((double)bed->gradient[i] - expected) <= 1e-5 * largest))
-            fail_msg("meta-gradient[%zu] of rule %d is %.12g, central difference %.12g", i,
-                     (int)kind, (double)bed->gradient[i], expected);
+            fail_msg("%s: meta-gradient[%zu] is %.12g, central difference %.12g", what, i,
+                     (double)bed->gradient[i], expected);
     }
     bed_destroy(bed);
 }
@@ -113,40 +132,77 @@ static void second_order_meta_gradients_agree_with_central_differences(void **st
 {
     (void)state;
     for (uint32_t steps = 0; steps <= 3; steps++) {
-        check_rule(MN_META_MAML, steps);
-        check_rule(MN_META_ANIL, steps);
+        check_bed(bed_new(MN_META_MAML, 2, steps, true), "maml");
         if (steps > 0)
-            check_rule(MN_META_META_SGD, steps);
+            check_bed(bed_new(MN_META_META_SGD, 2, steps, true), "meta-sgd");
     }
+}
+
+static void anil_agrees_with_central_differences_on_every_kind_of_body(void **state)
+{
+    (void)state;
+    mn_experiment bodies[] = {conv(false), conv(true), mlp(MN_TANH, false), mlp(MN_TANH, true),
+                              mlp(MN_RELU, true)};
+    const char *names[] = {"strided", "max-pooled and flattened", "mlp of tanh",
+                           "mlp of tanh with batch norm", "mlp of relu with batch norm"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        for (size_t k = 0; k < 4; k++)
+            check_bed(bed_of(bodies[i], MN_META_ANIL, 2, (uint32_t[]){0, 1, 3, 5}[k], true),
+                      names[i]);
+}
+
+/* Meta-SGD with rates of zero for the body is ANIL by another way. */
+static void anil_is_meta_sgd_that_moves_the_head_alone(void **state)
+{
+    (void)state;
+    struct bed *anil = bed_of(conv(true), MN_META_ANIL, 2, 5, true);
+    struct bed *rates = bed_of(conv(true), MN_META_META_SGD, 2, 5, true);
+    size_t n = anil->network.parameters.size;
+    size_t head = anil->network.parameters.at[anil->network.first_output].offset;
+    memcpy(rates->theta, anil->theta, n * sizeof *rates->theta);
+    for (size_t i = 0; i < n; i++)
+        rates->theta[n + i] = i < head ? 0 : 0.2;
+    mn_meta_losses a = mn_meta_gradient(anil->meta, anil->scratch, anil->theta, &anil->data,
+                                        anil->gradient, anil->output);
+    mn_meta_losses b = mn_meta_gradient(rates->meta, rates->scratch, rates->theta, &anil->data,
+                                        rates->gradient, rates->output);
+    assert_true(fabs(a.query - b.query) < 1e-12);
+    assert_true(fabs(a.support_before - b.support_before) < 1e-12);
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabs((double)(anil->gradient[i] - rates->gradient[i])) < 1e-11);
+    bed_destroy(anil);
+    bed_destroy(rates);
+}
+
+static void check_first_order(mn_meta_kind kind)
+{
+    struct bed *first = bed_new(kind, 1, 3, true);
+    (void)mn_meta_gradient(first->meta, first->scratch, first->theta, &first->data, first->gradient,
+                           first->output);
+    mn_meta_begin(first->meta, first->scratch, first->theta, &first->data);
+    for (int k = 0; k < 3; k++)
+        (void)mn_meta_step(first->meta, first->scratch, first->theta, &first->data);
+    static mn_real adapted[2048], expected[2048];
+    mn_meta_adapted(first->meta, first->scratch, first->theta, adapted);
+
+    struct bed *plain = bed_new(MN_META_MAML, 2, 0, true);
+    (void)mn_meta_gradient(plain->meta, plain->scratch, adapted, &first->data, expected,
+                           plain->output);
+    double moved = 0.0;
+    for (size_t i = 0; i < mn_meta_size(plain->meta); i++) {
+        assert_true(fabs((double)(first->gradient[i] - expected[i])) < 1e-12);
+        moved += fabs((double)(adapted[i] - first->theta[i]));
+    }
+    assert_true(moved > 1e-3);
+    bed_destroy(plain);
+    bed_destroy(first);
 }
 
 static void first_order_is_the_query_gradient_at_the_adapted_weights(void **state)
 {
     (void)state;
-    struct bed *first = bed_new(MN_META_MAML, 1, 3, true);
-    (void)mn_meta_gradient(first->meta, first->scratch, first->theta, &first->data, first->gradient,
-                           first->output);
-    mn_meta_begin(first->meta, first->scratch, first->theta);
-    for (int k = 0; k < 3; k++)
-        (void)mn_meta_step(first->meta, first->scratch, first->theta, &first->data);
-    mn_meta_rule none = {.kind = MN_META_MAML, .order = 2, .steps = 0, .inner_lr = 0.2};
-    mn_meta *plain = NULL;
-    mn_error err;
-    assert_int_equal(mn_meta_new(&first->network, &none, N_SUPPORT, N_QUERY, true,
-                                 mn_kernels_choose(), &plain, &err),
-                     MN_OK);
-    void *scratch = aligned_alloc(64, mn_meta_scratch_bytes(plain));
-    assert_non_null(scratch);
-    mn_real *expected = calloc(mn_meta_size(plain), sizeof *expected);
-    assert_non_null(expected);
-    (void)mn_meta_gradient(plain, scratch, mn_meta_phi(first->meta, first->scratch), &first->data,
-                           expected, first->output);
-    for (size_t i = 0; i < mn_meta_size(plain); i++)
-        assert_true(fabs((double)(first->gradient[i] - expected[i])) < 1e-12);
-    free(expected);
-    free(scratch);
-    mn_meta_destroy(&plain);
-    bed_destroy(first);
+    check_first_order(MN_META_MAML);
+    check_first_order(MN_META_ANIL);
 }
 
 static void memory_grows_by_one_theta_a_step_and_no_more(void **state)
@@ -157,6 +213,14 @@ static void memory_grows_by_one_theta_a_step_and_no_more(void **state)
     size_t theta = mn_meta_size(one->meta) * sizeof(mn_real);
     assert_true(mn_meta_scratch_bytes(fifty->meta) - mn_meta_scratch_bytes(one->meta) <=
                 49 * (theta + 64) + 512 * 1024); /* and a fixed allowance for activations kept */
+    bed_destroy(one);
+    bed_destroy(fifty);
+
+    one = bed_new(MN_META_ANIL, 2, 1, true);
+    fifty = bed_new(MN_META_ANIL, 2, 50, true);
+    size_t head = (3 * 3 + 3) * sizeof(mn_real), region = 4096; /* the head's alone */
+    assert_true(mn_meta_scratch_bytes(fifty->meta) - mn_meta_scratch_bytes(one->meta) <=
+                49 * (head + 64 + region));
     bed_destroy(one);
     bed_destroy(fifty);
 
@@ -171,6 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(second_order_meta_gradients_agree_with_central_differences),
+        cmocka_unit_test(anil_agrees_with_central_differences_on_every_kind_of_body),
+        cmocka_unit_test(anil_is_meta_sgd_that_moves_the_head_alone),
         cmocka_unit_test(first_order_is_the_query_gradient_at_the_adapted_weights),
         cmocka_unit_test(memory_grows_by_one_theta_a_step_and_no_more),
     };

@@ -21,18 +21,31 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
     network->y_size = shape->y_size;
     network->target = shape->target;
 
-    mn_extent u;
-    mn_status status = mn_input_declare(network, &u, err);
+    mn_status status = mn_input_declare(network, &network->u, err);
+    network->first_output = network->parameters.n;
     if (status == MN_OK)
-        status = mn_output_declare(network, u, err);
+        status = mn_output_declare(network, network->u, err);
     return status;
 }
 
 mn_node mn_network_build(const mn_network *network, mn_graph *graph, const mn_node *parameters,
                          mn_node x)
 {
+    return mn_network_answer(network, graph, parameters,
+                             mn_network_features(network, graph, parameters, x));
+}
+
+mn_node mn_network_features(const mn_network *network, mn_graph *graph, const mn_node *parameters,
+                            mn_node x)
+{
     uint32_t next = 0;
-    mn_node u = mn_input_build(network, graph, parameters, &next, x);
+    return mn_input_build(network, graph, parameters, &next, x);
+}
+
+mn_node mn_network_answer(const mn_network *network, mn_graph *graph, const mn_node *parameters,
+                          mn_node u)
+{
+    uint32_t next = network->first_output;
     return mn_output_build(network, graph, parameters, &next, u);
 }
 

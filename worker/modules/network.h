@@ -17,7 +17,8 @@ typedef struct mn_network {
     mn_activation activation;
     bool batch_norm;
     double batch_norm_eps;
-    mn_extent x; /* of one item: n = 1 */
+    mn_extent x, u;        /* of one item: n = 1; u: its features, which the output module reads */
+    uint32_t first_output; /* tensor: this one and all behind it are the output module's */
     uint32_t y_size;
     mn_target target;
 } mn_network;
@@ -30,6 +31,12 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
 /* y [n, y_size] of x; parameters[i] is the node of tensor i. */
 mn_node mn_network_build(const mn_network *network, mn_graph *graph, const mn_node *parameters,
                          mn_node x);
+
+/* Its two parts: u of x, and y of u. */
+mn_node mn_network_features(const mn_network *network, mn_graph *graph, const mn_node *parameters,
+                            mn_node x);
+mn_node mn_network_answer(const mn_network *network, mn_graph *graph, const mn_node *parameters,
+                          mn_node u);
 
 /* Mean squared error, or mean cross-entropy of the softmax of y (nats), over items. */
 mn_node mn_network_loss(const mn_network *network, mn_graph *graph, mn_node y, mn_node target);

@@ -3,13 +3,11 @@
 mn_status mn_output_declare(mn_network *network, mn_extent u, mn_error *err)
 {
     mn_parameters *parameters = &network->parameters;
-    uint32_t weight = mn_parameters_add_linear(parameters, "head.weight", u, network->y_size);
-    uint32_t bias =
-        mn_parameters_add_vector(parameters, "head.bias", network->y_size, MN_START_ZERO);
-    if (bias == UINT32_MAX)
+    (void)mn_parameters_add_linear(parameters, "head.weight", u, network->y_size);
+    if (mn_parameters_add_vector(parameters, "head.bias", network->y_size, MN_START_ZERO) ==
+        UINT32_MAX)
         return mn_fail(err, MN_ERR_CONFIG, "model: more than %d tensors of parameters",
                        MN_MAX_PARAMETERS);
-    parameters->at[weight].is_output = parameters->at[bias].is_output = true;
     return MN_OK;
 }
 

@@ -29,7 +29,6 @@ typedef struct mn_parameter {
     mn_extent inside;
     uint32_t image_pixels; /* LINEAR over an image: h*w, else 1 */
     size_t offset, count;  /* elements */
-    bool is_output;        /* of the output module: what ANIL adapts */
 } mn_parameter;
 
 typedef struct mn_parameters {
