@@ -140,6 +140,8 @@ static const mn_option rows[] = {
 
     KEY(I32,    pool.threads,          "-1",           -1,    1024,    "threads",
         "local worker threads of a rank; -1: as many as its cores", OTHER),
+    KEY(U32,    pool.activation_mib,   "16",           0,     1048576, "MiB",
+        "a thread keeps activations of inner steps up to this, and computes the others twice", OTHER),
     KEY(TEXT,   pool.listen,           "tcp://127.0.0.1:*", 0, 0,      "",
         "where remote workers may come; empty: nowhere", OTHER),
     KEY(TEXT,   pool.keys,             "",             0,     0,       "",

@@ -87,10 +87,11 @@ typedef struct mn_experiment {
         bool keep_best; /* test with the theta that was best on validation */
     } evaluate;
     struct {
-        int32_t threads;  /* local worker threads a rank; -1: as many as the rank's cores */
-        char listen[256]; /* "tcp://127.0.0.1:*"; empty: no remote workers */
-        char keys[256];   /* folder of keys, as `mnemo keys new` makes it; empty: no keys */
-        bool insecure;    /* allow to listen beyond loopback without keys */
+        int32_t threads;         /* local worker threads a rank; -1: as many as the rank's cores */
+        uint32_t activation_mib; /* a thread keeps inner steps' activations up to this */
+        char listen[256];        /* "tcp://127.0.0.1:*"; empty: no remote workers */
+        char keys[256];          /* folder of keys, as `mnemo keys new` makes it; empty: no keys */
+        bool insecure;           /* allow to listen beyond loopback without keys */
         uint32_t heartbeat_ms;
         uint32_t silence_ms;     /* without a sign of life for so long: gone */
         uint32_t lease_floor_ms; /* no lease runs out before */

@@ -85,6 +85,7 @@ static void defaults_are_valid_and_those_of_the_manual(void **state)
     assert_true(e.model.batch_norm_eps == 1e-5 && e.outer.eps == 1e-8);
     assert_true(e.outer.beta1 == 0.9 && e.outer.beta2 == 0.999);
     assert_int_equal(e.pool.threads, -1);
+    assert_int_equal(e.pool.activation_mib, 16);
     assert_string_equal(e.pool.listen, "tcp://127.0.0.1:*");
     assert_string_equal(e.run.data_path, "data:../shared/data");
 }
@@ -340,8 +341,9 @@ static void the_digest_depends_on_what_decides_theta_alone(void **state)
                                            "outer.batch=33",
                                            "outer.lr=0.002",
                                            "outer.nonfinite=abort"};
-    static const char *const other[] = {"name=b",           "tasks.data=b.mnd", "outer.steps=7",
-                                        "evaluate.tasks=7", "pool.threads=7",   "run.keep=7"};
+    static const char *const other[] = {
+        "name=b",         "tasks.data=b.mnd", "outer.steps=7",        "evaluate.tasks=7",
+        "pool.threads=7", "run.keep=7",       "pool.activation_mib=7"};
     (void)state;
     for (size_t i = 0; i < sizeof deciding / sizeof *deciding; i++)
         assert_true(digest_differs(deciding[i]));

@@ -46,7 +46,8 @@ mn_status mn_learner_new(const mn_experiment *experiment, const mn_task_shape *t
     learner->rule = (mn_meta_rule){.kind = experiment->meta.kind,
                                    .order = experiment->meta.order,
                                    .steps = experiment->meta.inner_steps,
-                                   .inner_lr = experiment->meta.inner_lr};
+                                   .inner_lr = experiment->meta.inner_lr,
+                                   .keep_bytes = (size_t)experiment->pool.activation_mib << 20};
     learner->init = experiment->model.init;
     learner->test_steps = experiment->evaluate.inner_steps;
     if (learner->test_steps.n == 0)

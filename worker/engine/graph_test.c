@@ -27,7 +27,7 @@ struct bed {
     mn_plan *plan;
     double theta[MAX_SIZE], v[MAX_SIZE], x_data[MAX_SIZE], y_data[MAX_SIZE];
     double gradient[MAX_SIZE], product[MAX_SIZE];
-    void *scratch;
+    void *scratch, *kept;
 };
 
 static uint64_t seed_state;
@@ -96,6 +96,9 @@ static void compile(struct bed *bed, mn_node loss)
     assert_non_null(bed->scratch);
     memset(bed->scratch, 0xff,
            mn_plan_scratch_bytes(bed->plan)); /* NaN: nothing is read before written */
+    bed->kept = aligned_alloc(64, mn_plan_kept_bytes(bed->plan));
+    assert_non_null(bed->kept);
+    memset(bed->kept, 0xff, mn_plan_kept_bytes(bed->plan));
     for (size_t i = 0; i < bed->size; i++) {
         bed->theta[i] = 0.7 * draw();
         bed->v[i] = draw();
@@ -108,7 +111,8 @@ static double run(struct bed *bed, const double *theta, double *gradient, double
                                    [MN_SLOT_DIRECTION] = bed->v,
                                    [MN_SLOT_X] = bed->x_data,
                                    [MN_SLOT_Y] = bed->y_data},
-                            .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_PRODUCT] = product}};
+                            .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_PRODUCT] = product},
+                            .kept = bed->kept};
     mn_plan_run(bed->plan, 0, bed->scratch, &bindings);
     if (product != NULL)
         mn_plan_run(bed->plan, 1, bed->scratch, &bindings);
@@ -159,6 +163,7 @@ static void bed_destroy(struct bed *bed)
     mn_plan_destroy(&bed->plan);
     mn_graph_fini(&bed->graph);
     free(bed->scratch);
+    free(bed->kept);
     free(bed);
 }
 
@@ -281,8 +286,7 @@ static void a_product_along_one_tensor_is_that_along_all_with_zeros(void **state
         for (uint32_t i = 0; i < n; i++)
             outputs[i] = (mn_plan_output){products[i], MN_SLOT_PRODUCT, bed->offsets[i],
                                           mn_extent_count(bed->extents[i]), 1};
-        mn_plan *whole = bed->plan;
-        void *scratch = bed->scratch;
+        struct bed whole = *bed;
         mn_error err;
         assert_int_equal(
             mn_plan_new(&bed->graph, loss, n, outputs, mn_kernels_choose(), &bed->plan, &err),
@@ -290,11 +294,15 @@ static void a_product_along_one_tensor_is_that_along_all_with_zeros(void **state
         bed->scratch = aligned_alloc(64, mn_plan_scratch_bytes(bed->plan));
         assert_non_null(bed->scratch);
         memset(bed->scratch, 0xff, mn_plan_scratch_bytes(bed->plan));
+        bed->kept = aligned_alloc(64, mn_plan_kept_bytes(bed->plan));
+        assert_non_null(bed->kept);
         (void)run(bed, bed->theta, NULL, alone);
         mn_plan_destroy(&bed->plan);
         free(bed->scratch);
-        bed->plan = whole;
-        bed->scratch = scratch;
+        free(bed->kept);
+        bed->plan = whole.plan;
+        bed->scratch = whole.scratch;
+        bed->kept = whole.kept;
         double largest = 0.0;
         for (size_t i = 0; i < bed->size; i++)
             largest = fmax(largest, fabs(all[i]));
@@ -344,6 +352,53 @@ static void a_tangent_that_only_the_head_starts_needs_no_second_pass_through_the
     assert_int_equal(counts[MN_OP_BN_TANGENT_SUMS], 0);
     assert_int_equal(counts[MN_OP_ZERO], 0);
     free(needed);
+    bed_destroy(bed);
+}
+
+/* What stage 1 reads outlives other work in scratch, for several runs of stage 0 at once; and it
+ * can be made again without the outputs of stage 0. */
+static void a_second_stage_may_wait_and_its_inputs_be_made_again(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new((mn_extent){5, 6, 6, 1}, (mn_extent){5, 1, 1, 3}, 11);
+    compile(bed, small_conv_network(bed));
+    static double theta[2][MAX_SIZE], expected[2][MAX_SIZE];
+    size_t scratch_bytes = mn_plan_scratch_bytes(bed->plan);
+    size_t kept_bytes = mn_plan_kept_bytes(bed->plan);
+    void *kept[2];
+    assert_true(kept_bytes > 0);
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; k < bed->size; k++)
+            theta[i][k] = bed->theta[k] + 0.1 * i * draw();
+        (void)run(bed, theta[i], bed->gradient, expected[i]);
+        kept[i] = aligned_alloc(64, kept_bytes);
+        assert_non_null(kept[i]);
+    }
+    for (int again = 0; again < 2; again++) {
+        for (int i = 0; i < 2; i++) {
+            memset(kept[i], 0xff, kept_bytes);
+            mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta[i],
+                                           [MN_SLOT_X] = bed->x_data,
+                                           [MN_SLOT_Y] = bed->y_data},
+                                    .out = {[MN_SLOT_GRADIENT] = again ? NULL : bed->gradient},
+                                    .kept = kept[i]};
+            mn_plan_run(bed->plan, again ? MN_PLAN_REPLAY : 0, bed->scratch, &bindings);
+        }
+        for (int i = 0; i < 2; i++) {
+            memset(bed->scratch, 0xff, scratch_bytes);
+            mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta[i],
+                                           [MN_SLOT_DIRECTION] = bed->v,
+                                           [MN_SLOT_X] = bed->x_data,
+                                           [MN_SLOT_Y] = bed->y_data},
+                                    .out = {[MN_SLOT_PRODUCT] = bed->product},
+                                    .kept = kept[i]};
+            mn_plan_run(bed->plan, 1, bed->scratch, &bindings);
+            assert_memory_equal(bed->product, expected[i], bed->size * sizeof *bed->product);
+        }
+    }
+    assert_memory_not_equal(expected[0], expected[1], bed->size * sizeof(double));
+    free(kept[0]);
+    free(kept[1]);
     bed_destroy(bed);
 }
 
@@ -428,6 +483,7 @@ int main(void)
         cmocka_unit_test(max_pooled_convolutions_flattened),
         cmocka_unit_test(a_product_along_one_tensor_is_that_along_all_with_zeros),
         cmocka_unit_test(a_tangent_that_only_the_head_starts_needs_no_second_pass_through_the_body),
+        cmocka_unit_test(a_second_stage_may_wait_and_its_inputs_be_made_again),
         cmocka_unit_test(product_is_symmetric),
         cmocka_unit_test(equal_nodes_are_made_once_and_unneeded_ones_cost_nothing),
         cmocka_unit_test(what_a_loss_does_not_depend_on_has_no_gradient),

@@ -6,11 +6,11 @@
 
 #define ALIGNMENT 64u
 
-/* Where an array is: in scratch, or at an offset of a slot. */
+/* Where an array is: in one of the two blocks, or at an offset of a slot. */
 struct place {
-    enum { NOWHERE, SCRATCH, SLOT_IN, SLOT_OUT } where;
+    enum { NOWHERE, SCRATCH, KEPT, SLOT_IN, SLOT_OUT } where;
     mn_slot slot;
-    size_t offset; /* bytes in scratch, elements in a slot */
+    size_t offset; /* bytes in a block, elements in a slot */
 };
 
 enum step_kind { COMPUTE, COPY, CLEAR };
@@ -26,15 +26,17 @@ struct step {
 
 struct mn_plan {
     const mn_kernels *kernels;
-    size_t scratch_bytes;
+    size_t scratch_bytes, kept_bytes;
     size_t loss_offset; /* of a double in scratch */
-    uint32_t begin[3];  /* stage s: steps begin[s] .. begin[s+1]-1 */
+    uint32_t begin[4];  /* stage s, and MN_PLAN_REPLAY: steps begin[s] .. begin[s+1]-1 */
     struct step *steps; /* owned */
 };
 
 /* A node while the plan is made. */
 struct draft {
     unsigned stage;    /* 2: not needed */
+    bool again;        /* stage 1 needs it, if only to make others */
+    bool kept;         /* its bytes are read in stage 1, and made in stage 0 */
     uint32_t position; /* in the schedule */
     uint32_t last_use; /* position of its last reader */
     mn_node storage; /* whose bytes it lives in: its own number, or an input's that it takes over */
@@ -46,14 +48,14 @@ static void mark_needed(const mn_graph *graph, mn_node loss, size_t n_outputs,
                         const mn_plan_output *outputs, struct draft *drafts);
 static uint32_t schedule(const mn_graph *graph, struct draft *drafts, mn_node *order,
                          uint32_t begin[3]);
-static void find_lives(const mn_graph *graph, uint32_t n_order, const mn_node *order, mn_node loss,
-                       struct draft *drafts);
+static void find_lives(const mn_graph *graph, const uint32_t begin[3], const mn_node *order,
+                       mn_node loss, struct draft *drafts);
 static void place_outputs(const mn_graph *graph, size_t n_outputs, const mn_plan_output *outputs,
                           struct draft *drafts);
 static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node *order,
                           struct draft *drafts);
-static mn_status lay_out(const mn_graph *graph, uint32_t n_order, const mn_node *order,
-                         struct draft *drafts, size_t *scratch_bytes, mn_error *err);
+static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct draft *drafts,
+                         mn_plan *plan, mn_error *err);
 static mn_status write_steps(const mn_graph *graph, const mn_node *order,
                              const struct draft *drafts, size_t n_outputs,
                              const mn_plan_output *outputs, mn_plan *plan, mn_error *err);
@@ -79,10 +81,10 @@ mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
     plan->kernels = kernels;
     mark_needed(graph, loss, n_outputs, outputs, drafts);
     uint32_t n_order = schedule(graph, drafts, order, plan->begin);
-    find_lives(graph, n_order, order, loss, drafts);
+    find_lives(graph, plan->begin, order, loss, drafts);
     place_outputs(graph, n_outputs, outputs, drafts);
     share_storage(graph, n_order, order, drafts);
-    status = lay_out(graph, n_order, order, drafts, &plan->scratch_bytes, err);
+    status = lay_out(graph, order, drafts, plan, err);
     if (status == MN_OK)
         status = write_steps(graph, order, drafts, n_outputs, outputs, plan, err);
     if (status == MN_OK) {
@@ -112,10 +114,17 @@ size_t mn_plan_scratch_bytes(const mn_plan *plan)
     return plan->scratch_bytes;
 }
 
+size_t mn_plan_kept_bytes(const mn_plan *plan)
+{
+    return plan->kept_bytes;
+}
+
 static mn_real *out_address(const struct place *place, void *scratch, const mn_bindings *bindings)
 {
     if (place->where == SCRATCH)
         return (mn_real *)(void *)((char *)scratch + place->offset);
+    if (place->where == KEPT)
+        return (mn_real *)(void *)((char *)bindings->kept + place->offset);
     return bindings->out[place->slot] + place->offset;
 }
 
@@ -125,6 +134,8 @@ static const mn_real *in_address(const struct place *place, const void *scratch,
     switch (place->where) {
     case SCRATCH:
         return (const mn_real *)(const void *)((const char *)scratch + place->offset);
+    case KEPT:
+        return (const mn_real *)(const void *)((const char *)bindings->kept + place->offset);
     case SLOT_IN:
         return bindings->in[place->slot] + place->offset;
     case SLOT_OUT:
@@ -178,6 +189,22 @@ static void mark_needed(const mn_graph *graph, mn_node loss, size_t n_outputs,
         need(graph, outputs[i].node, outputs[i].stage, drafts);
 }
 
+/* What is marked to be made again for a reader that is marked, or of stage 1. */
+static void mark_again(const mn_graph *graph, uint32_t n_order, const mn_node *order,
+                       struct draft *drafts)
+{
+    for (uint32_t p = n_order; p-- > 0;) {
+        const mn_graph_node *node = &graph->nodes[order[p]];
+        if (drafts[order[p]].stage == 0 && !drafts[order[p]].again)
+            continue;
+        for (int k = 0; k < MN_MAX_INPUTS; k++)
+            if (node->in[k] != MN_NONE)
+                drafts[node->in[k]].again = true;
+        if (node->plus != MN_NONE)
+            drafts[node->plus].again = true;
+    }
+}
+
 /* Nodes are made in an order that can be run; stages only sort them apart. */
 static uint32_t schedule(const mn_graph *graph, struct draft *drafts, mn_node *order,
                          uint32_t begin[3])
@@ -192,13 +219,14 @@ static uint32_t schedule(const mn_graph *graph, struct draft *drafts, mn_node *o
             }
     }
     begin[2] = n;
+    mark_again(graph, n, order, drafts);
     return n;
 }
 
-static void find_lives(const mn_graph *graph, uint32_t n_order, const mn_node *order, mn_node loss,
-                       struct draft *drafts)
+static void find_lives(const mn_graph *graph, const uint32_t begin[3], const mn_node *order,
+                       mn_node loss, struct draft *drafts)
 {
-    for (uint32_t p = 0; p < n_order; p++) {
+    for (uint32_t p = 0; p < begin[2]; p++) {
         const mn_graph_node *node = &graph->nodes[order[p]];
         struct draft *draft = &drafts[order[p]];
         draft->last_use = p;
@@ -211,8 +239,11 @@ static void find_lives(const mn_graph *graph, uint32_t n_order, const mn_node *o
         }
         for (int k = 0; k <= MN_MAX_INPUTS; k++) {
             mn_node in = k < MN_MAX_INPUTS ? node->in[k] : node->plus;
-            if (in != MN_NONE)
-                drafts[in].last_use = drafts[drafts[in].storage].last_use = p;
+            if (in == MN_NONE)
+                continue;
+            struct draft *storage = &drafts[drafts[in].storage];
+            drafts[in].last_use = storage->last_use = p;
+            storage->kept = storage->kept || (p >= begin[1] && storage->stage == 0);
         }
     }
     if (loss != MN_NONE)
@@ -231,7 +262,7 @@ static void place_outputs(const mn_graph *graph, size_t n_outputs, const mn_plan
         bool computed = graph->nodes[node].op != MN_OP_INPUT && graph->nodes[node].op != MN_OP_VIEW;
         if (computed && draft->place.where == NOWHERE && draft->last_use == draft->position)
             draft->place = (struct place){SLOT_OUT, outputs[i].slot, outputs[i].offset};
-        else /* copied right after it is made, or at the end of its stage if it is a view */
+        else /* copied at the end of its stage */
             drafts[draft->storage].last_use = draft->last_use = UINT32_MAX;
     }
 }
@@ -274,6 +305,7 @@ static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node
                 mn_extent_count(graph->nodes[storage].extent) == mn_extent_count(node->extent)) {
                 draft->storage = storage;
                 drafts[storage].last_use = draft->last_use;
+                drafts[storage].kept = drafts[storage].kept || draft->kept;
                 break;
             }
         }
@@ -289,69 +321,72 @@ static size_t bytes_of(const mn_graph_node *node)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-struct block {
+struct array {
     mn_node node;
+    bool kept;
     size_t bytes, offset;
     uint32_t first, last; /* life */
 };
 
 static int larger_first(const void *a, const void *b)
 {
-    const struct block *x = a, *y = b;
+    const struct array *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
     return x->node < y->node ? -1 : 1;
 }
 
-/* The largest first, each at the lowest place that is free for its whole life. */
-static mn_status lay_out(const mn_graph *graph, uint32_t n_order, const mn_node *order,
-                         struct draft *drafts, size_t *scratch_bytes, mn_error *err)
+/* The largest first, each at the lowest place of its block that is free for its whole life. */
+static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct draft *drafts,
+                         mn_plan *plan, mn_error *err)
 {
-    struct block *blocks = calloc(n_order + 1, sizeof *blocks);
-    if (blocks == NULL)
+    const uint32_t n_order = plan->begin[2];
+    struct array *arrays = calloc(n_order + 1, sizeof *arrays);
+    if (arrays == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "memory plan of %u arrays", n_order);
     uint32_t n = 0;
     for (uint32_t p = 0; p < n_order; p++) {
         const struct draft *draft = &drafts[order[p]];
         if (draft->place.where == NOWHERE && draft->storage == order[p])
-            blocks[n++] = (struct block){.node = order[p],
+            arrays[n++] = (struct array){.node = order[p],
+                                         .kept = draft->kept,
                                          .bytes = bytes_of(&graph->nodes[order[p]]),
                                          .first = p,
                                          .last = draft->last_use};
     }
-    qsort(blocks, n, sizeof *blocks, larger_first);
+    qsort(arrays, n, sizeof *arrays, larger_first);
 
-    size_t total = 0;
     for (uint32_t i = 0; i < n; i++) {
-        size_t offset = 0;
+        struct array *array = &arrays[i];
         for (bool moved = true; moved;) {
             moved = false;
             for (uint32_t j = 0; j < i; j++) {
-                bool same_time =
-                    blocks[j].first <= blocks[i].last && blocks[i].first <= blocks[j].last;
-                bool same_place = blocks[j].offset < offset + blocks[i].bytes &&
-                                  offset < blocks[j].offset + blocks[j].bytes;
+                const struct array *other = &arrays[j];
+                bool same_time = other->first <= array->last && array->first <= other->last;
+                bool same_place = other->kept == array->kept &&
+                                  other->offset < array->offset + array->bytes &&
+                                  array->offset < other->offset + other->bytes;
                 if (same_time && same_place) {
-                    offset = blocks[j].offset + blocks[j].bytes;
+                    array->offset = other->offset + other->bytes;
                     moved = true;
                 }
             }
         }
-        blocks[i].offset = offset;
-        if (offset + blocks[i].bytes > total)
-            total = offset + blocks[i].bytes;
-        drafts[blocks[i].node].place = (struct place){.where = SCRATCH, .offset = offset};
+        size_t *total = array->kept ? &plan->kept_bytes : &plan->scratch_bytes;
+        if (array->offset + array->bytes > *total)
+            *total = array->offset + array->bytes;
+        drafts[array->node].place =
+            (struct place){.where = array->kept ? KEPT : SCRATCH, .offset = array->offset};
     }
-    free(blocks);
+    free(arrays);
 
     for (uint32_t p = 0; p < n_order; p++) {
         struct draft *draft = &drafts[order[p]];
-        if (draft->place.where == NOWHERE)
-            draft->place =
-                (struct place){.where = SCRATCH,
-                               .offset = drafts[draft->storage].place.offset + draft->view_offset};
+        if (draft->place.where == NOWHERE) {
+            draft->place = drafts[draft->storage].place;
+            draft->place.offset += draft->view_offset;
+        }
     }
-    *scratch_bytes = total;
     return MN_OK;
 }
 
@@ -374,43 +409,60 @@ static bool same_place(const struct place *a, const struct place *b)
     return a->where == b->where && a->slot == b->slot && a->offset == b->offset;
 }
 
+/* Up to two steps; returns how many. */
+static uint32_t node_steps(const mn_graph *graph, mn_node i, const struct draft *drafts,
+                           struct step *steps)
+{
+    const mn_graph_node *node = &graph->nodes[i];
+    uint32_t n = 0;
+    if (node->op == MN_OP_INPUT || node->op == MN_OP_VIEW)
+        return 0;
+    if (node->plus != MN_NONE && !same_place(&drafts[node->plus].place, &drafts[i].place))
+        steps[n++] = (struct step){.kind = COPY,
+                                   .count = mn_extent_count(node->extent),
+                                   .in = {drafts[node->plus].place},
+                                   .out = drafts[i].place};
+    steps[n++] = compute_step(graph, i, drafts);
+    return n;
+}
+
+static uint32_t output_step(const mn_plan_output *output, const struct draft *drafts,
+                            struct step *step)
+{
+    struct place to = {SLOT_OUT, output->slot, output->offset};
+    if (output->node == MN_NONE)
+        *step = (struct step){.kind = CLEAR, .count = output->count, .out = to};
+    else if (!same_place(&drafts[output->node].place, &to))
+        *step = (struct step){.kind = COPY,
+                              .count = output->count,
+                              .in = {drafts[output->node].place},
+                              .out = to};
+    else
+        return 0;
+    return 1;
+}
+
 static mn_status write_steps(const mn_graph *graph, const mn_node *order,
                              const struct draft *drafts, size_t n_outputs,
                              const mn_plan_output *outputs, mn_plan *plan, mn_error *err)
 {
-    plan->steps = calloc(2 * (size_t)plan->begin[2] + n_outputs + 1, sizeof *plan->steps);
+    plan->steps = calloc(4 * (size_t)plan->begin[2] + n_outputs + 1, sizeof *plan->steps);
     if (plan->steps == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "steps of a plan");
 
-    uint32_t n = 0, begin[3] = {0};
-    for (unsigned stage = 0; stage < 2; stage++) {
+    uint32_t n = 0, begin[4] = {0};
+    for (unsigned stage = 0; stage <= MN_PLAN_REPLAY; stage++) {
+        bool again = stage == MN_PLAN_REPLAY;
+        uint32_t of = again ? 0 : stage;
         begin[stage] = n;
-        for (uint32_t p = plan->begin[stage]; p < plan->begin[stage + 1]; p++) {
-            const mn_graph_node *node = &graph->nodes[order[p]];
-            const struct draft *draft = &drafts[order[p]];
-            if (node->op == MN_OP_INPUT || node->op == MN_OP_VIEW)
-                continue;
-            if (node->plus != MN_NONE && !same_place(&drafts[node->plus].place, &draft->place))
-                plan->steps[n++] = (struct step){.kind = COPY,
-                                                 .count = mn_extent_count(node->extent),
-                                                 .in = {drafts[node->plus].place},
-                                                 .out = draft->place};
-            plan->steps[n++] = compute_step(graph, order[p], drafts);
-        }
-        for (size_t i = 0; i < n_outputs; i++) {
-            if (outputs[i].stage != stage)
-                continue;
-            struct place to = {SLOT_OUT, outputs[i].slot, outputs[i].offset};
-            mn_node node = outputs[i].node;
-            if (node == MN_NONE)
-                plan->steps[n++] =
-                    (struct step){.kind = CLEAR, .count = outputs[i].count, .out = to};
-            else if (!same_place(&drafts[node].place, &to))
-                plan->steps[n++] = (struct step){
-                    .kind = COPY, .count = outputs[i].count, .in = {drafts[node].place}, .out = to};
-        }
+        for (uint32_t p = plan->begin[of]; p < plan->begin[of + 1]; p++)
+            if (!again || drafts[order[p]].again)
+                n += node_steps(graph, order[p], drafts, &plan->steps[n]);
+        for (size_t i = 0; i < n_outputs; i++)
+            if (outputs[i].stage == stage)
+                n += output_step(&outputs[i], drafts, &plan->steps[n]);
     }
-    begin[2] = n;
+    begin[3] = n;
     memcpy(plan->begin, begin, sizeof begin);
     return MN_OK;
 }

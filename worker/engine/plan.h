@@ -4,8 +4,10 @@
  * and the size of the block is known beforehand. A plan is read-only and shared by threads; each
  * has its own scratch.
  *
- * A plan may have two stages: stage 1 goes on from what stage 0 left in scratch (a Hessian-vector
- * product from the gradient's activations), and may be run once after each run of stage 0. */
+ * A plan may have two stages: stage 1 goes on from what stage 0 made (a Hessian-vector product from
+ * the gradient's activations). What it reads of that lies in a second block, `kept`, so that other
+ * runs may use scratch in between and several runs of stage 0 may each wait for their stage 1,
+ * which may be run once. Where keeping is too dear, MN_PLAN_REPLAY makes the same bits again. */
 #pragma once
 
 #include "common/error.h"
@@ -25,6 +27,7 @@ typedef struct mn_plan_output {
 typedef struct mn_bindings {
     const mn_real *in[MN_N_SLOTS];
     mn_real *out[MN_N_SLOTS];
+    void *kept; /* 64-byte aligned, mn_plan_kept_bytes */
 } mn_bindings;
 
 /* `loss`: a loss node whose value is wanted after stage 0, or MN_NONE. */
@@ -34,9 +37,14 @@ mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
 void mn_plan_destroy(mn_plan **plan);
 
 size_t mn_plan_scratch_bytes(const mn_plan *plan);
+size_t mn_plan_kept_bytes(const mn_plan *plan);
+
+/* As a stage: of stage 0 only what stage 1 reads, directly or through others. Its outputs and the
+ * loss are not written. */
+#define MN_PLAN_REPLAY 2u
 
 /* scratch: 64-byte aligned, mn_plan_scratch_bytes. */
 void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings);
 
-/* The value of the loss node after stage 0. */
+/* The value of the loss node after stage 0, before anything else uses scratch. */
 double mn_plan_loss(const mn_plan *plan, const void *scratch);

@@ -10,18 +10,14 @@ struct mn_meta {
     bool walks_back; /* the meta-gradient goes through the inner steps */
     size_t size;     /* of the network's parameters */
     mn_meta_plans plans;
-    /* Scratch: bytes from its start. A region holds one step's support gradient and the activations
-     * behind it; the walk back computes those of the first steps again, if they were too large to
-     * keep. */
+    /* Scratch: bytes from its start, where all plans work. A region holds what the walk back needs
+     * of one inner step: activations, and with Meta-SGD the gradient. Steps whose regions do not
+     * fit in rule.keep_bytes share the first, and the walk back makes theirs again. */
     uint32_t n_regions;
-    size_t support_bytes, region_bytes;
-    size_t at_query, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
-        at_product, scratch_bytes;
+    size_t region_bytes;
+    size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
+        at_gradient, scratch_bytes;
 };
-
-/* Regions for more than one step are kept while they all fit here: a part of the second-level
- * cache. */
-#define MAX_KEPT_BYTES ((size_t)512 * 1024)
 
 static void lay_out_scratch(mn_meta *meta, bool differentiate);
 static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
@@ -87,16 +83,24 @@ static mn_real *phi_of(const mn_meta *meta, const void *scratch, uint32_t k)
 
 /* The region of inner step k: the last n_regions steps have one each, all before share the first.
  */
-static void *region_of(const mn_meta *meta, const void *scratch, uint32_t k)
+static char *region_of(const mn_meta *meta, void *scratch, uint32_t k)
 {
     uint32_t shared =
         meta->rule.steps - meta->n_regions; /* wraps for 0 steps, where k is 0 as well */
-    return at(scratch, (k <= shared ? 0 : k - shared) * meta->region_bytes);
+    return (char *)scratch + meta->at_regions + (k <= shared ? 0 : k - shared) * meta->region_bytes;
 }
 
-static mn_real *gradient_of(const mn_meta *meta, const void *region)
+/* Whether Meta-SGD's walk back needs the gradients themselves. */
+static bool keeps_gradients(const mn_meta *meta)
 {
-    return at(region, meta->support_bytes);
+    return meta->walks_back && meta->rule.kind == MN_META_META_SGD;
+}
+
+static mn_real *gradient_of(const mn_meta *meta, void *scratch, uint32_t k)
+{
+    return keeps_gradients(meta)
+               ? at(region_of(meta, scratch, k), mn_plan_kept_bytes(meta->plans.support))
+               : at(scratch, meta->at_gradient);
 }
 
 /* Once a task: the features of the support set stay the same for all inner steps. */
@@ -106,8 +110,9 @@ static void find_features(const mn_meta *meta, void *scratch, const mn_real *the
     if (meta->plans.features == NULL)
         return;
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta, [MN_SLOT_X] = data->support_x},
-                            .out = {[MN_SLOT_OUTPUT] = at(scratch, meta->at_u)}};
-    mn_plan_run(meta->plans.features, 0, at(scratch, meta->at_features), &bindings);
+                            .out = {[MN_SLOT_OUTPUT] = at(scratch, meta->at_u)},
+                            .kept = at(scratch, meta->at_features)};
+    mn_plan_run(meta->plans.features, 0, scratch, &bindings);
 }
 
 /* What the inner loop's network reads. */
@@ -116,17 +121,32 @@ static const mn_real *support_x(const mn_meta *meta, const void *scratch, const 
     return meta->plans.features == NULL ? data->support_x : at(scratch, meta->at_u);
 }
 
-/* Loss and gradient of the support set at phi; the activations stay in the region for the product.
- */
-static double support_gradient(const mn_meta *meta, void *scratch, void *region,
+/* Loss and gradient of the support set at phi of inner step k; what its product needs stays in its
+ * region. */
+static double support_gradient(const mn_meta *meta, void *scratch, uint32_t k,
                                const mn_meta_data *data, const mn_real *phi)
 {
     mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
                                    [MN_SLOT_X] = support_x(meta, scratch, data),
                                    [MN_SLOT_Y] = data->support_y},
-                            .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, region)}};
-    mn_plan_run(meta->plans.support, 0, region, &bindings);
-    return mn_plan_loss(meta->plans.support, region);
+                            .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, scratch, k)},
+                            .kept = region_of(meta, scratch, k)};
+    mn_plan_run(meta->plans.support, 0, scratch, &bindings);
+    return mn_plan_loss(meta->plans.support, scratch);
+}
+
+/* The region of step k as support_gradient left it. */
+static void make_again(const mn_meta *meta, void *scratch, uint32_t k, const mn_meta_data *data,
+                       const mn_real *phi)
+{
+    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
+                                   [MN_SLOT_X] = support_x(meta, scratch, data),
+                                   [MN_SLOT_Y] = data->support_y},
+                            .kept = region_of(meta, scratch, k)};
+    if (keeps_gradients(meta))
+        (void)support_gradient(meta, scratch, k, data, phi);
+    else
+        mn_plan_run(meta->plans.support, MN_PLAN_REPLAY, scratch, &bindings);
 }
 
 /* to = from - alpha .* gradient, of the adapted tensors. */
@@ -152,8 +172,8 @@ static double query_run(const mn_meta *meta, void *scratch, const mn_real *theta
                                    [MN_SLOT_X] = data->query_x,
                                    [MN_SLOT_Y] = data->query_y},
                             .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output}};
-    mn_plan_run(meta->plans.query, 0, at(scratch, meta->at_query), &bindings);
-    return mn_plan_loss(meta->plans.query, at(scratch, meta->at_query));
+    mn_plan_run(meta->plans.query, 0, scratch, &bindings);
+    return mn_plan_loss(meta->plans.query, scratch);
 }
 
 mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_real *theta,
@@ -167,19 +187,18 @@ mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_rea
     if (rates_gradient != NULL)
         memset(rates_gradient, 0, meta->size * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
-        void *region = region_of(meta, scratch, k);
-        double loss = support_gradient(meta, scratch, region, data, phi);
+        double loss = support_gradient(meta, scratch, k, data, phi);
         if (k == 0)
             losses.support_before = loss;
         if (rates_gradient != NULL && !meta->walks_back) /* first order: lam stays the same */
-            meta->kernels->add(meta->size, gradient_of(meta, region), rates_gradient,
+            meta->kernels->add(meta->size, gradient_of(meta, scratch, k), rates_gradient,
                                rates_gradient);
         mn_real *next = phi_of(meta, scratch, k);
-        inner_step(meta, theta, gradient_of(meta, region), phi, next);
+        inner_step(meta, theta, gradient_of(meta, scratch, k), phi, next);
         phi = next;
     }
     if (steps == 0)
-        losses.support_before = support_gradient(meta, scratch, scratch, data, phi);
+        losses.support_before = support_gradient(meta, scratch, 0, data, phi);
     losses.query = query_run(meta, scratch, theta, data, phi, gradient, query_output);
 
     if (meta->rule.kind == MN_META_REPTILE)
@@ -199,21 +218,20 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                       const mn_meta_data *data, mn_real *gradient, mn_real *rates_gradient)
 {
     mn_real *lam = gradient + meta->plans.adapted_offset;
-    mn_real *direction = at(scratch, meta->at_direction), *product = at(scratch, meta->at_product);
+    mn_real *direction = at(scratch, meta->at_direction), *product = at(scratch, meta->at_gradient);
     mn_real *cotangent = at(scratch, meta->at_cotangent);
     mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
     memset(cotangents, 0, meta->plans.u_count * sizeof *cotangents);
     for (uint32_t k = meta->rule.steps; k-- > 0;) {
         const mn_real *phi =
             k == 0 ? theta + meta->plans.adapted_offset : phi_of(meta, scratch, k - 1);
-        void *region = region_of(meta, scratch, k);
         if (k + meta->n_regions < meta->rule.steps)
-            (void)support_gradient(meta, scratch, region, data, phi);
+            make_again(meta, scratch, k, data, phi);
 
         mn_real rate = (mn_real)meta->rule.inner_lr;
         const mn_real *along = lam;
         if (rates_gradient != NULL) {
-            const mn_real *alpha = theta + meta->size, *step = gradient_of(meta, region);
+            const mn_real *alpha = theta + meta->size, *step = gradient_of(meta, scratch, k);
             for (size_t i = 0; i < meta->size; i++) {
                 rates_gradient[i] -= lam[i] * step[i];
                 direction[i] = alpha[i] * lam[i];
@@ -226,8 +244,9 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                    [MN_SLOT_DIRECTION] = along,
                    [MN_SLOT_X] = support_x(meta, scratch, data),
                    [MN_SLOT_Y] = data->support_y},
-            .out = {[MN_SLOT_PRODUCT] = product, [MN_SLOT_COTANGENT] = cotangent}};
-        mn_plan_run(meta->plans.support, 1, region, &bindings);
+            .out = {[MN_SLOT_PRODUCT] = product, [MN_SLOT_COTANGENT] = cotangent},
+            .kept = region_of(meta, scratch, k)};
+        mn_plan_run(meta->plans.support, 1, scratch, &bindings);
         meta->kernels->scale_add(meta->plans.adapted_size, -rate, product, lam, lam);
         if (meta->plans.features != NULL)
             meta->kernels->scale_add(meta->plans.u_count, -rate, cotangent, cotangents, cotangents);
@@ -236,8 +255,9 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
         mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
                                        [MN_SLOT_X] = data->support_x,
                                        [MN_SLOT_COTANGENT] = cotangents},
-                                .out = {[MN_SLOT_PRODUCT] = product}};
-        mn_plan_run(meta->plans.features, 1, at(scratch, meta->at_features), &bindings);
+                                .out = {[MN_SLOT_PRODUCT] = product},
+                                .kept = at(scratch, meta->at_features)};
+        mn_plan_run(meta->plans.features, 1, scratch, &bindings);
         meta->kernels->add(meta->plans.adapted_offset, product, gradient, gradient);
     }
 }
@@ -254,8 +274,8 @@ double mn_meta_step(const mn_meta *meta, void *scratch, const mn_real *theta,
                     const mn_meta_data *data)
 {
     mn_real *phi = phi_of(meta, scratch, 0);
-    double loss = support_gradient(meta, scratch, scratch, data, phi);
-    inner_step(meta, theta, gradient_of(meta, scratch), phi, phi);
+    double loss = support_gradient(meta, scratch, 0, data, phi);
+    inner_step(meta, theta, gradient_of(meta, scratch, 0), phi, phi);
     return loss;
 }
 
@@ -263,16 +283,16 @@ double mn_meta_judge(const mn_meta *meta, void *scratch, const mn_real *theta,
                      const mn_meta_data *data, mn_real *query_output)
 {
     return query_run(meta, scratch, theta, data, phi_of(meta, scratch, 0),
-                     at(scratch, meta->at_product), query_output);
+                     at(scratch, meta->at_gradient), query_output);
 }
 
 double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data,
                        mn_real *gradient)
 {
-    double loss = support_gradient(meta, scratch, scratch, data, phi_of(meta, scratch, 0));
+    double loss = support_gradient(meta, scratch, 0, data, phi_of(meta, scratch, 0));
     if (gradient != NULL) {
         memset(gradient, 0, meta->plans.adapted_offset * sizeof *gradient);
-        memcpy(gradient + meta->plans.adapted_offset, gradient_of(meta, scratch),
+        memcpy(gradient + meta->plans.adapted_offset, gradient_of(meta, scratch, 0),
                meta->plans.adapted_size * sizeof *gradient);
     }
     return loss;
@@ -303,34 +323,32 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Plans may write over each other's activations unless the walk back still needs them. */
 static void lay_out_scratch(mn_meta *meta, bool differentiate)
 {
-    size_t bytes = 0, query = mn_plan_scratch_bytes(meta->plans.query), features = 0, u = 0;
-    size_t theta = meta->size * sizeof(mn_real),
-           adapted = meta->plans.adapted_size * sizeof(mn_real);
-    if (meta->plans.features != NULL) {
-        features = mn_plan_scratch_bytes(meta->plans.features);
-        u = meta->plans.u_count * sizeof(mn_real);
+    const mn_meta_plans *plans = &meta->plans;
+    size_t work =
+        larger(mn_plan_scratch_bytes(plans->support), mn_plan_scratch_bytes(plans->query));
+    size_t theta = meta->size * sizeof(mn_real), adapted = plans->adapted_size * sizeof(mn_real);
+    size_t u = plans->u_count * sizeof(mn_real), features = 0, bytes = 0;
+    if (plans->features != NULL) {
+        work = larger(work, mn_plan_scratch_bytes(plans->features));
+        features = mn_plan_kept_bytes(plans->features);
     }
-    meta->support_bytes = mn_plan_scratch_bytes(meta->plans.support);
-    if (!meta->walks_back)
-        meta->support_bytes = larger(meta->support_bytes, larger(query, features));
-    meta->region_bytes = meta->support_bytes + rounded(adapted);
+    meta->region_bytes =
+        mn_plan_kept_bytes(plans->support) + (keeps_gradients(meta) ? rounded(adapted) : 0);
     meta->n_regions = 1;
     if (meta->walks_back)
         while (meta->n_regions < meta->rule.steps &&
-               (meta->n_regions + 1) * meta->region_bytes <= MAX_KEPT_BYTES)
+               (meta->n_regions + 1) * meta->region_bytes <= meta->rule.keep_bytes)
             meta->n_regions++;
-    (void)take(&bytes, meta->n_regions * meta->region_bytes);
-    meta->at_query = meta->walks_back ? take(&bytes, query) : 0;
-    meta->at_features = meta->walks_back ? take(&bytes, features) : 0;
+    (void)take(&bytes, work);
+    meta->at_regions = take(&bytes, meta->n_regions * meta->region_bytes);
+    meta->at_features = take(&bytes, features);
     meta->at_u = take(&bytes, u);
     meta->at_cotangent = take(&bytes, u);
     meta->at_cotangents = take(&bytes, u);
     meta->at_phi = take(&bytes, (meta->walks_back ? meta->rule.steps : 1) * adapted);
-    bool has_direction = meta->rule.kind == MN_META_META_SGD && meta->walks_back;
-    meta->at_direction = has_direction ? take(&bytes, adapted) : 0;
-    meta->at_product = differentiate ? take(&bytes, theta) : 0;
+    meta->at_direction = take(&bytes, keeps_gradients(meta) ? adapted : 0);
+    meta->at_gradient = take(&bytes, differentiate ? theta : adapted);
     meta->scratch_bytes = bytes;
 }

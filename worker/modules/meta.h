@@ -25,6 +25,8 @@ typedef struct mn_meta_rule {
     uint32_t order;
     uint32_t steps;
     double inner_lr;
+    size_t keep_bytes; /* activations of inner steps are kept for the walk back as far as they fit
+                          here, those of one step always; the others are made again. Same bits. */
 } mn_meta_rule;
 
 /* Arrays of a task as the engine sees them. */

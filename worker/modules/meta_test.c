@@ -56,12 +56,16 @@ static mn_experiment mlp(mn_activation activation, bool batch_norm)
                                      .batch_norm_eps = 1e-5}};
 }
 
-static struct bed *bed_of(mn_experiment experiment, mn_meta_kind kind, uint32_t order,
-                          uint32_t steps, bool differentiate)
+/* Holds the activations of three inner steps or so. */
+#define KEEP_BYTES ((size_t)128 * 1024)
+
+static struct bed *bed_keeping(size_t keep_bytes, mn_experiment experiment, mn_meta_kind kind,
+                               uint32_t order, uint32_t steps, bool differentiate)
 {
     struct bed *bed = calloc(1, sizeof *bed);
     assert_non_null(bed);
-    mn_meta_rule rule = {.kind = kind, .order = order, .steps = steps, .inner_lr = 0.2};
+    mn_meta_rule rule = {
+        .kind = kind, .order = order, .steps = steps, .inner_lr = 0.2, .keep_bytes = keep_bytes};
     mn_error err;
     assert_int_equal(mn_network_init(&bed->network, &experiment, &shape, &err), MN_OK);
     assert_int_equal(mn_meta_new(&bed->network, &rule, N_SUPPORT, N_QUERY, differentiate,
@@ -92,6 +96,12 @@ static void bed_destroy(struct bed *bed)
     mn_meta_destroy(&bed->meta);
     free(bed->scratch);
     free(bed);
+}
+
+static struct bed *bed_of(mn_experiment experiment, mn_meta_kind kind, uint32_t order,
+                          uint32_t steps, bool differentiate)
+{
+    return bed_keeping(KEEP_BYTES, experiment, kind, order, steps, differentiate);
 }
 
 static struct bed *bed_new(mn_meta_kind kind, uint32_t order, uint32_t steps, bool differentiate)
@@ -174,6 +184,42 @@ static void anil_is_meta_sgd_that_moves_the_head_alone(void **state)
     bed_destroy(rates);
 }
 
+static void check_that_keeping_changes_no_bit(mn_experiment experiment, mn_meta_kind kind)
+{
+    struct bed *least = bed_keeping(0, experiment, kind, 2, 5, true), *more[3];
+    size_t bytes[] = {KEEP_BYTES / 4, KEEP_BYTES / 2, (size_t)1 << 30};
+    (void)mn_meta_gradient(least->meta, least->scratch, least->theta, &least->data, least->gradient,
+                           least->output);
+    for (int i = 0; i < 3; i++) {
+        more[i] = bed_keeping(bytes[i], experiment, kind, 2, 5, true);
+        memset(more[i]->gradient, 0xff, sizeof more[i]->gradient);
+        (void)mn_meta_gradient(more[i]->meta, more[i]->scratch, more[i]->theta, &more[i]->data,
+                               more[i]->gradient, more[i]->output);
+        assert_memory_equal(more[i]->gradient, least->gradient,
+                            mn_meta_size(least->meta) * sizeof(mn_real));
+        assert_true(mn_meta_scratch_bytes(more[i]->meta) <=
+                    mn_meta_scratch_bytes(least->meta) + bytes[i]);
+    }
+    if (kind != MN_META_ANIL) /* whose inner loop is small */
+        assert_true(mn_meta_scratch_bytes(more[1]->meta) > mn_meta_scratch_bytes(least->meta));
+    assert_true(mn_meta_scratch_bytes(more[2]->meta) > mn_meta_scratch_bytes(least->meta));
+    for (int i = 0; i < 3; i++)
+        bed_destroy(more[i]);
+    bed_destroy(least);
+}
+
+static void activations_made_again_are_those_kept_bit_by_bit(void **state)
+{
+    (void)state;
+    mn_meta_kind kinds[] = {MN_META_MAML, MN_META_META_SGD, MN_META_ANIL};
+    for (int i = 0; i < 3; i++) {
+        check_that_keeping_changes_no_bit(conv(false), kinds[i]);
+        check_that_keeping_changes_no_bit(conv(true), kinds[i]);
+        check_that_keeping_changes_no_bit(mlp(MN_TANH, false), kinds[i]);
+        check_that_keeping_changes_no_bit(mlp(MN_RELU, true), kinds[i]);
+    }
+}
+
 static void check_first_order(mn_meta_kind kind)
 {
     struct bed *first = bed_new(kind, 1, 3, true);
@@ -212,7 +258,7 @@ static void memory_grows_by_one_theta_a_step_and_no_more(void **state)
                *fifty = bed_new(MN_META_MAML, 2, 50, true);
     size_t theta = mn_meta_size(one->meta) * sizeof(mn_real);
     assert_true(mn_meta_scratch_bytes(fifty->meta) - mn_meta_scratch_bytes(one->meta) <=
-                49 * (theta + 64) + 512 * 1024); /* and a fixed allowance for activations kept */
+                49 * (theta + 64) + KEEP_BYTES);
     bed_destroy(one);
     bed_destroy(fifty);
 
@@ -237,6 +283,7 @@ int main(void)
         cmocka_unit_test(second_order_meta_gradients_agree_with_central_differences),
         cmocka_unit_test(anil_agrees_with_central_differences_on_every_kind_of_body),
         cmocka_unit_test(anil_is_meta_sgd_that_moves_the_head_alone),
+        cmocka_unit_test(activations_made_again_are_those_kept_bit_by_bit),
         cmocka_unit_test(first_order_is_the_query_gradient_at_the_adapted_weights),
         cmocka_unit_test(memory_grows_by_one_theta_a_step_and_no_more),
     };
