@@ -2,7 +2,7 @@
  * A float is turned once into two 47-bit digits, x = high*2^-23 + low*2^-70, kept in two int64;
  * from then on all addition is integer addition (also MPI_INT64_T with MPI_SUM). Up to 2^15 vectors
  * may be added. Bits below 2^-71 are rounded away; |x| must stay below 2^24. -0 becomes +0. Needs
- * round-to-nearest and -ffp-contract=off. Layout of a sum of n elements: int64_t sum[2*n], the n
+ * round-to-nearest. Layout of a sum of n elements: int64_t sum[2*n], the n
  * high digits first, then the n low digits. */
 #pragma once
 
@@ -19,9 +19,12 @@ bool mn_exact_accepts(size_t n, const float *x);
 /* sum += x. The caller has asked mn_exact_accepts. */
 void mn_exact_add(size_t n, const float *x, int64_t *sum);
 
-/* The same for a part of a longer sum: n elements with their high digits and their low digits
- * apart. */
-void mn_exact_add_part(size_t n, const float *x, int64_t *high, int64_t *low);
+/* The same for n_rows vectors at once, `stride` floats apart, and for a part of a longer sum: n
+ * elements with their high digits and their low digits apart. The digits, four times as long as a
+ * row, are read and written once for MN_EXACT_ROWS rows. */
+#define MN_EXACT_ROWS 4u
+void mn_exact_add_rows(size_t n, size_t n_rows, const float *rows, size_t stride, int64_t *high,
+                       int64_t *low);
 
 /* sum[i] += other[i] for the 2*n digits. Wraps around on overflow instead of undefined behaviour.
  */

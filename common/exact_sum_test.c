@@ -178,9 +178,26 @@ static void parts_of_a_vector_added_apart_are_the_whole(void **state)
     for (size_t begin = 0, size = 1; begin < N; begin += size, size = 2 * size + 1) {
         if (size > N - begin)
             size = N - begin;
-        mn_exact_add_part(size, x + begin, sum + begin, sum + N + begin);
+        mn_exact_add_rows(size, 1, x + begin, 0, sum + begin, sum + N + begin);
     }
     assert_memory_equal(sum, expected, sizeof sum);
+}
+
+static void rows_added_at_once_are_rows_added_one_by_one(void **state)
+{
+    (void)state;
+    enum { MOST = 2 * MN_EXACT_ROWS + 1, STRIDE = N + 3 };
+    static float rows[MOST * STRIDE];
+    static int64_t expected[2 * N], sum[2 * N];
+    memset(expected, 0, sizeof expected);
+    fill(7000, MOST * STRIDE, rows);
+    for (size_t n_rows = 0; n_rows <= MOST; n_rows++) {
+        if (n_rows > 0)
+            mn_exact_add(N, rows + (n_rows - 1) * STRIDE, expected);
+        memset(sum, 0, sizeof sum);
+        mn_exact_add_rows(N, n_rows, rows, STRIDE, sum, sum + N);
+        assert_memory_equal(sum, expected, sizeof sum);
+    }
 }
 
 /* 47 bits may stand in either digit; the value must not show where. */
@@ -320,6 +337,7 @@ int main(void)
         cmocka_unit_test(values_and_means_are_the_exact_sum_rounded_once),
         cmocka_unit_test(order_grouping_and_number_of_parts_do_not_matter),
         cmocka_unit_test(parts_of_a_vector_added_apart_are_the_whole),
+        cmocka_unit_test(rows_added_at_once_are_rows_added_one_by_one),
         cmocka_unit_test(digits_shared_otherwise_have_the_same_value),
         cmocka_unit_test(mean_of_any_digits_is_the_value_divided),
         cmocka_unit_test(full_number_of_largest_terms_fits),

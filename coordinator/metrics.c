@@ -24,6 +24,27 @@ static bool belongs(const char *line, uint64_t done, uint64_t validated, double 
 static void put(FILE *out, const char *key, double value);
 static mn_status finish_line(mn_metrics *metrics, mn_error *err);
 
+mn_step_shares mn_step_time_shares(const mn_step_time *time)
+{
+    double all = time->all_us > 0 ? (double)time->all_us : NAN;
+    mn_step_shares shares = {.tasks = (double)time->tasks_us / all,
+                             .sums = (double)time->sums_us / all,
+                             .reduce = (double)time->reduce_us / all,
+                             .outer = (double)time->outer_us / all};
+    double rest = 1 - shares.tasks - shares.sums - shares.reduce - shares.outer;
+    shares.wait = rest < 0 ? 0 : rest; /* workers that came in the middle count from its beginning */
+    return shares;
+}
+
+void mn_step_time_add(const mn_step_time *more, mn_step_time *sum)
+{
+    sum->all_us += more->all_us;
+    sum->tasks_us += more->tasks_us;
+    sum->sums_us += more->sums_us;
+    sum->reduce_us += more->reduce_us;
+    sum->outer_us += more->outer_us;
+}
+
 mn_status mn_metrics_open(const char *path, uint64_t done, uint64_t validated, mn_metrics **out,
                           mn_error *err)
 {
@@ -76,6 +97,12 @@ mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record,
     put(out, "workers", record->workers);
     put(out, "threads", record->threads);
     put(out, "wall_s", record->wall_s);
+    mn_step_shares shares = mn_step_time_shares(&record->time);
+    put(out, "share_tasks", shares.tasks);
+    put(out, "share_sums", shares.sums);
+    put(out, "share_reduce", shares.reduce);
+    put(out, "share_outer", shares.outer);
+    put(out, "share_wait", shares.wait);
     return finish_line(metrics, err);
 }
 

@@ -9,7 +9,7 @@
 #define SEGMENT_DIGITS                                                                             \
     ((size_t)8 << 20) /* 64 MB: counts of MPI are int, and it takes buffers of a message's size */
 
-enum { WORKERS, THREADS, MIXED, CHECKPOINTS, N_COUNTS };
+enum { WORKERS, THREADS, MIXED, CHECKPOINTS, TASKS_US, SUMS_US, N_COUNTS };
 
 struct mn_reduce {
     MPI_Comm comm;
@@ -76,6 +76,8 @@ void mn_reduce_begin(mn_reduce *reduce, size_t n_digits, uint64_t theta, const m
     counts[THREADS] = (int64_t)tally->threads;
     counts[MIXED] = (int64_t)tally->mixed;
     counts[CHECKPOINTS] = (int64_t)tally->checkpoints;
+    counts[TASKS_US] = (int64_t)tally->tasks_us;
+    counts[SUMS_US] = (int64_t)tally->sums_us;
     reduce->next = 0;
     reduce->active = true;
     send_segment(reduce);
@@ -129,7 +131,9 @@ mn_status mn_reduce_result(const mn_reduce *reduce, mn_tally *out, mn_error *err
     *out = (mn_tally){.workers = (uint64_t)counts[WORKERS],
                       .threads = (uint64_t)counts[THREADS],
                       .mixed = (uint64_t)counts[MIXED],
-                      .checkpoints = (uint64_t)counts[CHECKPOINTS]};
+                      .checkpoints = (uint64_t)counts[CHECKPOINTS],
+                      .tasks_us = (uint64_t)counts[TASKS_US],
+                      .sums_us = (uint64_t)counts[SUMS_US]};
     return MN_OK;
 }
 

@@ -19,6 +19,7 @@ typedef struct mn_tally {
     uint64_t threads;
     uint64_t mixed;       /* ranks with workers of another numeric class */
     uint64_t checkpoints; /* ranks that were asked for a checkpoint */
+    uint64_t tasks_us, sums_us; /* thread time of the round: tasks, and adding up their results */
 } mn_tally;
 
 /* Sums of up to max_digits int64 (exact_sum.h). Messages have at most segment_digits; 0: 64 MB. */

@@ -34,7 +34,11 @@ static void sums_and_counts_of_all_ranks_are_added_in_segments(void **state)
 {
     (void)state;
     mn_reduce *reduce = with_numbers();
-    const mn_tally mine = {.workers = (uint64_t)rank, .threads = 2, .mixed = rank == 0};
+    const mn_tally mine = {.workers = (uint64_t)rank,
+                           .threads = 2,
+                           .mixed = rank == 0,
+                           .tasks_us = 1000,
+                           .sums_us = (uint64_t)rank};
     mn_tally all = {0};
     for (int again = 1; again <= 2; again++) { /* a reduce can follow a reduce */
         mn_reduce_begin(reduce, DIGITS, 42, &mine);
@@ -44,6 +48,8 @@ static void sums_and_counts_of_all_ranks_are_added_in_segments(void **state)
     assert_int_equal(all.workers, n_ranks * (n_ranks - 1) / 2);
     assert_int_equal(all.threads, 2 * n_ranks);
     assert_int_equal(all.mixed, 1);
+    assert_int_equal(all.tasks_us, 1000 * n_ranks);
+    assert_int_equal(all.sums_us, n_ranks * (n_ranks - 1) / 2);
     for (int i = 0; i < DIGITS; i++)
         assert_true(mn_reduce_sums(reduce)[i] ==
                     (int64_t)(i + 1) * -1000000007 * n_ranks * (n_ranks + 1) / 2 * n_ranks);

@@ -18,6 +18,8 @@ struct mn_scribe {
     bool metrics_failed;
     bool written; /* a checkpoint of these two: */
     uint64_t written_step, written_validation;
+    uint64_t n_steps;  /* of this job */
+    mn_step_time time; /* of all of them */
     uint64_t begun_us; /* when this job's first step ended, less its length; 0: not yet */
 };
 
@@ -85,6 +87,20 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
                            ? ""
                            : "; that was all of them, so theta stays as it is");
     mn_progress_step(scribe->progress, record, now_us);
+    mn_step_time_add(&record->time, &scribe->time);
+    scribe->n_steps++;
+}
+
+void mn_scribe_tell_time(const mn_scribe *scribe)
+{
+    if (scribe == NULL || scribe->config.quiet || scribe->time.all_us == 0)
+        return;
+    mn_step_shares shares = mn_step_time_shares(&scribe->time);
+    mn_log(MN_LOG_INFO,
+           "the threads' time in %" PRIu64 " meta-steps: tasks %.1f %%, adding up %.1f %%, "
+           "allreduce %.1f %%, outer step %.1f %%, waiting %.1f %%",
+           scribe->n_steps, 100 * shares.tasks, 100 * shares.sums, 100 * shares.reduce,
+           100 * shares.outer, 100 * shares.wait);
 }
 
 void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bool best)

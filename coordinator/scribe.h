@@ -32,6 +32,8 @@ void mn_scribe_destroy(mn_scribe **scribe);
 /* A meta-step is done; fills in the record's wall_s. Metrics that cannot be written are warned
  * about once. */
 void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us);
+/* Tell where the threads' time of all these steps went. */
+void mn_scribe_tell_time(const mn_scribe *scribe);
 void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bool best);
 /* An evaluation is under way. */
 void mn_scribe_evaluating(mn_scribe *scribe, mn_split split, uint32_t done, uint32_t total,

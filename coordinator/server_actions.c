@@ -44,6 +44,8 @@ static void perform(mn_server *server, const mn_action *action)
     case MN_DO_ACCEPT:
         mn_training_add(server->config.training, action->lease.begin, server->result,
                         server->payload);
+        server->spent.tasks_us += server->result->compute_us;
+        server->spent.sums_us += server->result->sums_us;
         break;
     case MN_DO_REFUSE:
         mn_log(MN_LOG_DEBUG, "result refused peer=%" PRIu64 " epoch=%" PRIu64 ": %s", action->peer,
@@ -56,6 +58,7 @@ static void perform(mn_server *server, const mn_action *action)
     }
     case MN_DO_OPEN_ROUND:
         server->round = action->round;
+        server->spent = (mn_step_time){0};
         mn_training_open(server->config.training, &action->round);
         break;
     case MN_DO_START_REDUCE:
@@ -198,7 +201,9 @@ static void begin_reduce(mn_server *server)
     const mn_tally tally = {.workers = view.workers,
                             .threads = view.threads,
                             .mixed = view.mixed,
-                            .checkpoints = server->checkpoint_asked};
+                            .checkpoints = server->checkpoint_asked,
+                            .tasks_us = server->spent.tasks_us,
+                            .sums_us = server->spent.sums_us};
     server->checkpoint_asked = false;
     if (server->pool != NULL)
         mn_pool_clear(server->pool);

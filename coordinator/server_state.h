@@ -46,6 +46,9 @@ struct mn_server {
     mn_round round;           /* open or being reduced; id 0: none */
     uint64_t reduce_us;       /* when the reduce began */
     uint64_t round_over_us;   /* when the last round ended */
+    mn_step_time spent;       /* tasks_us and sums_us of this rank's part of the round */
+    uint64_t reduced_us;      /* when the last allreduce ended, by the clock on the wall */
+    uint64_t outer_us;        /* what followed it: how long */
     bool checkpoint_asked;    /* other ranks: of us, for the next reduce to tell */
     bool checkpoint_answered; /* rank 0: in this round already */
     bool tested;

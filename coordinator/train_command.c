@@ -90,6 +90,7 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
     }
     if (status == MN_OK)
         status = mn_server_run(server, err);
+    mn_scribe_tell_time(scribe);
     bool tested = status == MN_OK && mn_server_test(server, &test);
     mn_server_destroy(&server);
     mn_scribe_destroy(&scribe);

@@ -203,6 +203,7 @@ static void draft_result(uint64_t epoch, const mn_result *from, Mnemo__Result *t
     to->n_tasks = from->n_tasks;
     to->n_columns = from->n_columns;
     to->compute_us = from->compute_us;
+    to->sums_us = from->sums_us;
 }
 
 static void draft_body(const mn_message *message, struct draft *draft)
@@ -396,7 +397,8 @@ static mn_status read_result(const Mnemo__Result *from, mn_message *out)
     out->result.result = (mn_result){.encoding = (mn_encoding)from->encoding,
                                      .n_tasks = from->n_tasks,
                                      .n_columns = from->n_columns,
-                                     .compute_us = from->compute_us};
+                                     .compute_us = from->compute_us,
+                                     .sums_us = from->sums_us};
     return MN_OK;
 }
 

@@ -59,7 +59,8 @@ static mn_message sample(mn_message_kind kind, bool large)
         m.result.result = (mn_result){.encoding = large ? MN_ENCODING_EXACT : MN_ENCODING_ROWS,
                                       .n_tasks = large ? MN_EXACT_MAX_TERMS : 1,
                                       .n_columns = large ? UINT32_MAX : 1,
-                                      .compute_us = large ? UINT32_MAX - 1 : 0};
+                                      .compute_us = large ? UINT32_MAX - 1 : 0,
+                                      .sums_us = large ? UINT32_MAX - 2 : 0};
         m.payload_bytes = large ? UINT64_C(16) * UINT32_MAX : 4;
         m.payload_checksum = large ? huge : 0;
         break;
@@ -156,6 +157,7 @@ static void assert_same(const mn_message *a, const mn_message *b)
         assert_int_equal(a->result.result.n_tasks, b->result.result.n_tasks);
         assert_int_equal(a->result.result.n_columns, b->result.result.n_columns);
         assert_int_equal(a->result.result.compute_us, b->result.result.compute_us);
+        assert_int_equal(a->result.result.sums_us, b->result.result.sums_us);
         break;
     case MN_MSG_HEARTBEAT:
         assert_true(a->heartbeat.progress == b->heartbeat.progress);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define ALIGNMENT 64
+#define ROW_FLOATS (ALIGNMENT / sizeof(float))
 #define ROWS_UP_TO_TASKS                                                                           \
     4u /* float32 rows are then no larger than an exact sum, 16 bytes a column */
 #define KEPT_THETAS 2
@@ -36,7 +37,7 @@ struct job {
     size_t n_columns;
     uint32_t begun, in_hand, ended; /* tasks */
     bool forgotten;
-    uint64_t began_us, ended_us;
+    uint64_t tasks_ns, sums_ns; /* thread time */
 };
 
 struct queue {
@@ -50,13 +51,16 @@ struct thread {
     uint32_t number;
     mn_workspace *workspace;
     mn_task *train_task, *test_task;
-    float *row;
+    float *rows;     /* [MN_EXACT_ROWS, row_stride]: of `job`, to be added to its sum together */
+    uint32_t n_rows; /* in `rows`; their tasks are in the job's hand */
+    struct job *job; /* without meaning if n_rows is 0 */
 };
 
 struct mn_pool {
     const mn_learner *learner;
     const mn_task_set *set;
     size_t theta_size, train_columns, test_columns;
+    size_t row_stride; /* floats from one row of a thread to the next */
     mn_task_shape train_shape, test_shape;
 
     pthread_mutex_t lock; /* for all below */
@@ -76,8 +80,10 @@ struct mn_pool {
 
 static mn_status start_thread(mn_pool *pool, mn_error *err);
 static void *work(void *argument);
-static void compute(struct thread *thread, struct job *job, uint32_t task);
-static void settle(mn_pool *pool, struct job *job);
+static void compute(struct thread *thread, struct job *job);
+static void add_rows(struct thread *thread);
+static uint32_t microseconds(uint64_t ns);
+static void settle(mn_pool *pool, struct job *job, uint32_t n_tasks);
 static mn_status new_job(mn_pool *pool, const mn_lease *lease, struct theta *theta,
                          struct job **out, mn_error *err);
 static void forget(mn_pool *pool, struct theta *only);
@@ -100,6 +106,9 @@ mn_status mn_pool_new(const mn_learner *learner, const mn_task_set *set, uint32_
     pool->theta_size = mn_learner_size(learner);
     pool->train_columns = mn_learner_train_columns(learner);
     pool->test_columns = mn_learner_test_columns(learner);
+    size_t columns =
+        pool->train_columns > pool->test_columns ? pool->train_columns : pool->test_columns;
+    pool->row_stride = (columns + ROW_FLOATS - 1) / ROW_FLOATS * ROW_FLOATS;
     pool->train_shape = mn_task_set_shape(set, MN_TRAIN);
     pool->test_shape = mn_task_set_shape(set, MN_TEST);
 
@@ -130,7 +139,7 @@ static void free_thread(struct thread *thread)
     mn_workspace_destroy(&thread->workspace);
     mn_task_destroy(&thread->train_task);
     mn_task_destroy(&thread->test_task);
-    free(thread->row);
+    free(thread->rows);
 }
 
 static void free_theta(struct theta *theta)
@@ -277,13 +286,13 @@ bool mn_pool_take(mn_pool *pool, mn_pool_result *out)
         take_out(&pool->finished, job);
         if (pool->finished.n == 0)
             silence(pool);
-        uint64_t compute_us = job->ended_us - job->began_us;
         *out = (mn_pool_result){
             .epoch = job->lease.epoch,
             .result = {.encoding = job->encoding,
                        .n_tasks = job->lease.n,
                        .n_columns = (uint32_t)job->n_columns,
-                       .compute_us = compute_us < UINT32_MAX ? (uint32_t)compute_us : UINT32_MAX},
+                       .compute_us = microseconds(job->tasks_ns),
+                       .sums_us = microseconds(job->sums_ns)},
             .payload = mn_tally_payload(job->tally),
             .payload_bytes = mn_tally_payload_bytes(job->tally)};
         let_go(pool, job->theta);
@@ -321,17 +330,15 @@ static mn_status start_thread(mn_pool *pool, mn_error *err)
 {
     struct thread *thread = &pool->threads[pool->n_threads];
     *thread = (struct thread){.pool = pool, .number = pool->n_threads};
-    size_t columns =
-        pool->train_columns > pool->test_columns ? pool->train_columns : pool->test_columns;
-    size_t bytes = (columns * sizeof(float) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t bytes = MN_EXACT_ROWS * pool->row_stride * sizeof *thread->rows;
 
     mn_status status = mn_workspace_new(pool->learner, &thread->workspace, err);
     if (status == MN_OK)
         status = mn_task_new(&pool->train_shape, &thread->train_task, err);
     if (status == MN_OK)
         status = mn_task_new(&pool->test_shape, &thread->test_task, err);
-    if (status == MN_OK && (thread->row = aligned_alloc(ALIGNMENT, bytes)) == NULL)
-        status = mn_fail(err, MN_ERR_NOMEM, "row of %zu bytes", bytes);
+    if (status == MN_OK && (thread->rows = aligned_alloc(ALIGNMENT, bytes)) == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "rows of %zu bytes", bytes);
     if (status == MN_OK && pthread_create(&thread->id, NULL, work, thread) != 0)
         status =
             mn_fail(err, MN_ERR_UNAVAILABLE,
@@ -349,11 +356,16 @@ static mn_status start_thread(mn_pool *pool, mn_error *err)
     return MN_OK;
 }
 
-static uint64_t now_us(void)
+static uint64_t now_ns(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint32_t microseconds(uint64_t ns)
+{
+    return ns / 1000 < UINT32_MAX ? (uint32_t)(ns / 1000) : UINT32_MAX;
 }
 
 /* The oldest lease that has a task for one more thread. */
@@ -365,38 +377,42 @@ static struct job *next_job(mn_pool *pool)
     return job;
 }
 
+/* A thread adds its rows when it has as many as are added at once, and before it turns elsewhere. */
 static void *work(void *argument)
 {
     struct thread *thread = argument;
     mn_pool *pool = thread->pool;
     (void)pthread_mutex_lock(&pool->lock);
-    while (!pool->stopping) {
-        struct job *job = next_job(pool);
-        if (job == NULL) {
+    for (;;) {
+        struct job *job = pool->stopping ? NULL : next_job(pool);
+        if (thread->n_rows == MN_EXACT_ROWS || (thread->n_rows > 0 && job != thread->job))
+            add_rows(thread);
+        else if (job != NULL)
+            compute(thread, job);
+        else if (pool->stopping)
+            break;
+        else
             (void)pthread_cond_wait(&pool->work, &pool->lock);
-            continue;
-        }
-        uint32_t task = job->begun++;
-        job->in_hand++;
-        if (task == 0)
-            job->began_us = now_us();
-        (void)pthread_mutex_unlock(&pool->lock);
-        compute(thread, job, task);
-        (void)pthread_mutex_lock(&pool->lock);
-        settle(pool, job);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
-/* Compute task number `task` of the lease and put its row where it belongs. */
-static void compute(struct thread *thread, struct job *job, uint32_t task)
+/* Compute the lease's next task. Called and returns with the lock, but lets others have it while it
+ * computes; so does add_rows. */
+static void compute(struct thread *thread, struct job *job)
 {
     mn_pool *pool = thread->pool;
     const mn_round *round = &job->lease.round;
+    uint32_t task = job->begun++;
     uint64_t index = round->first_task + job->lease.begin + task;
     size_t n = job->n_columns;
-    float *row = thread->row;
+    float *row = thread->rows + thread->n_rows * pool->row_stride;
+    bool summed = job->encoding == MN_ENCODING_EXACT;
+    job->in_hand++;
+    (void)pthread_mutex_unlock(&pool->lock);
+
+    uint64_t began_ns = now_ns();
     if (job->training) {
         mn_task_set_draw(pool->set, round->split, index, thread->train_task);
         mn_learner_train(thread->workspace, job->theta->values, thread->train_task, row);
@@ -404,22 +420,51 @@ static void compute(struct thread *thread, struct job *job, uint32_t task)
         mn_task_set_draw(pool->set, round->split, index, thread->test_task);
         mn_learner_test(thread->workspace, job->theta->values, thread->test_task, row);
     }
+    uint64_t computed_ns = now_ns();
     if (!mn_exact_accepts(
             n, row)) { /* the learner settles such tasks itself; nothing else may reach a sum */
         memset(row, 0, n * sizeof *row);
         row[job->training ? pool->theta_size + MN_METRIC_SKIPPED : n - 1] = 1.0f;
     }
-    mn_tally_add(job->tally, thread->number, task, row);
+    if (!summed)
+        mn_tally_put(job->tally, task, row);
+    uint64_t ended_ns = now_ns();
+
+    (void)pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->progress, 1);
+    job->tasks_ns += computed_ns - began_ns;
+    job->sums_ns += ended_ns - computed_ns;
+    if (summed) {
+        thread->job = job;
+        thread->n_rows++;
+    } else {
+        settle(pool, job, 1);
+    }
+}
+
+static void add_rows(struct thread *thread)
+{
+    mn_pool *pool = thread->pool;
+    struct job *job = thread->job;
+    if (!job->forgotten) {
+        (void)pthread_mutex_unlock(&pool->lock);
+        uint64_t began_ns = now_ns();
+        mn_tally_add(job->tally, thread->number, thread->n_rows, thread->rows, pool->row_stride);
+        uint64_t ended_ns = now_ns();
+        (void)pthread_mutex_lock(&pool->lock);
+        job->sums_ns += ended_ns - began_ns;
+    }
+    settle(pool, job, thread->n_rows);
+    thread->n_rows = 0;
 }
 
 /* ---- leases and memory; all under the lock */
 
-/* A thread is done with one task of the lease. */
-static void settle(mn_pool *pool, struct job *job)
+/* The rows of so many tasks of the lease are where they belong. */
+static void settle(mn_pool *pool, struct job *job, uint32_t n_tasks)
 {
-    atomic_fetch_add(&pool->progress, 1);
-    job->in_hand--;
-    job->ended++;
+    job->in_hand -= n_tasks;
+    job->ended += n_tasks;
     if (job->forgotten) {
         if (job->in_hand == 0)
             recycle(pool, NULL, job);
@@ -427,7 +472,6 @@ static void settle(mn_pool *pool, struct job *job)
     }
     if (job->ended < job->lease.n)
         return;
-    job->ended_us = now_us();
     take_out(&pool->queued, job);
     append(&pool->finished, job);
     if (pool->finished.n == 1)

@@ -22,7 +22,8 @@ struct mn_tally {
     pthread_mutex_t locks[MAX_SEGMENTS];
 };
 
-static void add_to_segment(mn_tally *tally, uint32_t segment, const float *row);
+static void add_to_segment(mn_tally *tally, uint32_t segment, uint32_t n_rows, const float *rows,
+                           size_t stride);
 
 mn_status mn_tally_new(mn_tally **out, mn_error *err)
 {
@@ -72,15 +73,16 @@ mn_status mn_tally_begin(mn_tally *tally, mn_encoding encoding, uint32_t n_tasks
     return mn_fail(err, MN_ERR_NOMEM, "results of %zu bytes", tally->bytes);
 }
 
-void mn_tally_add(mn_tally *tally, uint32_t thread, uint32_t task, const float *row)
+void mn_tally_put(mn_tally *tally, uint32_t task, const float *row)
 {
-    if (tally->encoding == MN_ENCODING_ROWS) {
-        memcpy((float *)tally->payload + task * tally->n_columns, row,
-               tally->n_columns * sizeof *row);
-        return;
-    }
+    memcpy((float *)tally->payload + task * tally->n_columns, row, tally->n_columns * sizeof *row);
+}
+
+void mn_tally_add(mn_tally *tally, uint32_t thread, uint32_t n_rows, const float *rows,
+                  size_t stride)
+{
     for (uint32_t i = 0; i < tally->n_segments; i++)
-        add_to_segment(tally, (thread + i) % tally->n_segments, row);
+        add_to_segment(tally, (thread + i) % tally->n_segments, n_rows, rows, stride);
 }
 
 const void *mn_tally_payload(const mn_tally *tally)
@@ -93,7 +95,8 @@ size_t mn_tally_payload_bytes(const mn_tally *tally)
     return tally->bytes;
 }
 
-static void add_to_segment(mn_tally *tally, uint32_t segment, const float *row)
+static void add_to_segment(mn_tally *tally, uint32_t segment, uint32_t n_rows, const float *rows,
+                           size_t stride)
 {
     size_t at = segment * tally->segment_columns, n = tally->n_columns - at;
     n = n < tally->segment_columns ? n : tally->segment_columns;
@@ -104,6 +107,6 @@ static void add_to_segment(mn_tally *tally, uint32_t segment, const float *row)
         memset(low, 0, n * sizeof *low);
         tally->cleared[segment] = true;
     }
-    mn_exact_add_part(n, row + at, high, low);
+    mn_exact_add_rows(n, n_rows, rows + at, stride, high, low);
     (void)pthread_mutex_unlock(&tally->locks[segment]);
 }

@@ -1,4 +1,5 @@
-/* tally.h: the result of one lease, filled row by row by many threads at a time. An exact sum is
+/* tally.h: the result of one lease, filled by many threads at a time with rows that
+ * mn_exact_accepts. An exact sum is
  * cut into segments with a lock each; the first thread to come to a segment clears it, and each
  * thread begins elsewhere, so that they rarely meet. Which thread adds what and when leaves no
  * trace: the bits are the same. */
@@ -21,8 +22,11 @@ void mn_tally_destroy(mn_tally **tally);
 mn_status mn_tally_begin(mn_tally *tally, mn_encoding encoding, uint32_t n_tasks, size_t n_columns,
                          uint32_t n_threads, mn_error *err);
 
-/* Add the row of task 0 .. n_tasks-1, which mn_exact_accepts. Any thread, each task once. */
-void mn_tally_add(mn_tally *tally, uint32_t thread, uint32_t task, const float *row);
+/* MN_ENCODING_ROWS: put the row of task 0 .. n_tasks-1 in its place. Any thread, each task once. */
+void mn_tally_put(mn_tally *tally, uint32_t task, const float *row);
+/* MN_ENCODING_EXACT: add rows, `stride` floats apart; whose they are leaves no trace. Any thread. */
+void mn_tally_add(mn_tally *tally, uint32_t thread, uint32_t n_rows, const float *rows,
+                  size_t stride);
 
 /* The payload as the encoding says; 64-byte aligned; complete once all rows are in. */
 const void *mn_tally_payload(const mn_tally *tally);
