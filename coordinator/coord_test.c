@@ -288,6 +288,35 @@ static void the_local_pool_keeps_theta_when_a_lease_runs_out(void **state)
     assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, MN_LOCAL_POOL, 0));
 }
 
+static void a_local_pool_that_is_alone_gets_a_whole_meta_step(void **state)
+{
+    (void)state;
+    const mn_message evaluation = {
+        .kind = MN_MSG_ROUND,
+        .round = {.id = 2, .kind = MN_ROUND_TEST, .split = MN_VAL, .step = 7, .n_tasks = 30}};
+    const mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = 1}};
+    mn_message sum = {.kind = MN_MSG_RESULT,
+                      .payload_bytes = 2 * COLUMNS * sizeof(int64_t),
+                      .result.result = {.encoding = MN_ENCODING_EXACT, .n_columns = COLUMNS}};
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 2}), MN_OK);
+    open_round(1, 30);
+    assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 30);
+    sum.result.epoch = lease_to(MN_LOCAL_POOL, 0).epoch;
+    sum.result.result.n_tasks = 30;
+    worker_says(MN_LOCAL_POOL, &sum);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, MN_LOCAL_POOL, 0));
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 1}), MN_OK);
+
+    assert_int_equal(leader_says(&evaluation), MN_OK);
+    give_range(2, 30);
+    assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 14); /* half, in waves of two */
+
+    join(1);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, MN_LOCAL_POOL, 0));
+    assert_int_equal(lease_to(1, 0).n, 2); /* of 8: its share is half */
+}
+
 static void silent_and_gone_members_lose_their_leases_at_once(void **state)
 {
     (void)state;
@@ -666,6 +695,7 @@ int main(void)
         TEST(a_lease_that_runs_out_goes_to_another_and_the_first_result_wins),
         TEST(who_returns_a_late_result_has_theta_and_is_not_sent_it_again),
         TEST(the_local_pool_keeps_theta_when_a_lease_runs_out),
+        TEST(a_local_pool_that_is_alone_gets_a_whole_meta_step),
         TEST(silent_and_gone_members_lose_their_leases_at_once),
         TEST(who_leaves_gets_no_more_and_may_still_deliver),
         TEST(three_messages_of_rubbish_end_a_worker),

@@ -446,10 +446,21 @@ static bool may_have_more(mn_coord *coord, const mn_member *member)
                MN_CREDIT;
 }
 
-static void grant_one(mn_coord *coord, mn_member *member, mn_actions *todo)
+/* Each lease of training costs a sum to be merged, so a local pool that is alone gets them all. A
+ * remote worker does not, for others may join, nor anybody in an evaluation, whose rows are merely
+ * put in their places and whose progress people watch. */
+static uint32_t size_of_lease(const mn_coord *coord, const mn_member *member)
 {
     uint32_t free = mn_lease_table_counts(coord->table).free;
     uint32_t all = coord->threads < UINT32_MAX ? (uint32_t)coord->threads : UINT32_MAX;
+    bool alone = member->peer == MN_LOCAL_POOL && member->threads == all;
+    if (alone && coord->round.kind == MN_ROUND_TRAIN)
+        return free;
+    return mn_lease_size(free, member->threads, all);
+}
+
+static void grant_one(mn_coord *coord, mn_member *member, mn_actions *todo)
+{
     uint64_t wave_us = mn_pace_patience_us(&coord->pace[coord->round.kind]);
     uint64_t floor_us = coord->config.lease_floor_ms * UINT64_C(1000);
     mn_hand hand = mn_lease_table_hand(coord->table, mn_members_index(coord->members, member));
@@ -460,7 +471,7 @@ static void grant_one(mn_coord *coord, mn_member *member, mn_actions *todo)
         floor_us = (hand.leases + 1) * wave_us;
     mn_grant grant;
     if (mn_lease_table_grant(coord->table, mn_members_index(coord->members, member),
-                             mn_lease_size(free, member->threads, all), coord->now_us, floor_us,
+                             size_of_lease(coord, member), coord->now_us, floor_us,
                              wave_us / member->threads + 1, &grant, NULL) != MN_OK)
         return;
 

@@ -158,7 +158,7 @@ static void tasks_are_shared_by_threads_and_returned_ones_go_to_others(void **st
             if (todo.list[i].rank == 1 && mine.n == 0)
                 mine = todo.list[i].range;
         }
-    assert_int_equal(given[0].n, 24); /* a third of three quarters, in waves of three */
+    assert_int_equal(given[0].n, 36); /* half of three quarters, in waves of three */
     assert_true(mine.n < 10);
 
     ask(1, 0);

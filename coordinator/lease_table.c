@@ -352,8 +352,8 @@ uint32_t mn_lease_size(uint32_t remaining, uint32_t threads, uint32_t total_thre
     assert(remaining > 0);
     uint64_t mine = threads > 0 ? threads : 1;
     uint64_t all = total_threads > mine ? total_threads : mine;
-    uint64_t third = remaining * mine / (3 * all);
-    uint64_t waves = third / mine > 0 ? third / mine : 1;
+    uint64_t half = remaining * mine / (2 * all);
+    uint64_t waves = half / mine > 0 ? half / mine : 1;
     return waves * mine < remaining ? (uint32_t)(waves * mine) : remaining;
 }
 

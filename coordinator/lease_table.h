@@ -110,8 +110,8 @@ bool mn_lease_table_take_back(mn_lease_table *table, uint32_t max_n, uint32_t *b
 mn_task_counts mn_lease_table_counts(const mn_lease_table *table);
 mn_hand mn_lease_table_hand(const mn_lease_table *table, uint32_t member);
 
-/* How many of `remaining` > 0 free tasks a member should get next: a third of its share by threads,
- * so that the last leases are small and all members end at about the same time; in whole waves of
- * its threads, so that none of them idles; at least one wave, at most what remains. 0 threads count
- * as 1. */
+/* How many of `remaining` > 0 free tasks a member should get next: half of its share by threads, so
+ * that leases are few, the last ones small, and all members end at about the same time; in whole
+ * waves of its threads, so that none of them idles; at least one wave, at most what remains. 0
+ * threads count as 1. */
 uint32_t mn_lease_size(uint32_t remaining, uint32_t threads, uint32_t total_threads);

@@ -189,15 +189,15 @@ static void results_of_an_earlier_round_are_refused(void **state)
     assert_int_equal(mn_lease_table_reset(table, MN_LEASE_TABLE_MAX_TASKS + 1, NULL), MN_ERR_RANGE);
 }
 
-static void a_lease_is_a_third_of_the_share_in_whole_waves(void **state)
+static void a_lease_is_half_of_the_share_in_whole_waves(void **state)
 {
     (void)state;
-    assert_int_equal(mn_lease_size(120, 2, 4), 20);
-    assert_int_equal(mn_lease_size(120, 7, 14), 14);
+    assert_int_equal(mn_lease_size(120, 2, 4), 30);
+    assert_int_equal(mn_lease_size(120, 7, 14), 28);
     assert_int_equal(mn_lease_size(3, 2, 100), 2);
     assert_int_equal(mn_lease_size(1, 2, 100), 1);
-    assert_int_equal(mn_lease_size(30, 1, 1), 10);
-    assert_int_equal(mn_lease_size(30, 0, 0), 10);
+    assert_int_equal(mn_lease_size(30, 1, 1), 15);
+    assert_int_equal(mn_lease_size(30, 0, 0), 15);
     assert_int_equal(mn_lease_size(UINT32_MAX, UINT32_MAX, UINT32_MAX), UINT32_MAX);
 }
 
@@ -317,7 +317,7 @@ int main(void)
             parts_of_a_range_are_settled_and_returned_by_their_holder_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tasks_taken_back_are_not_ours_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(results_of_an_earlier_round_are_refused, set_up, tear_down),
-        cmocka_unit_test(a_lease_is_a_third_of_the_share_in_whole_waves),
+        cmocka_unit_test(a_lease_is_half_of_the_share_in_whole_waves),
         cmocka_unit_test(it_agrees_with_a_plain_array_of_tasks),
         cmocka_unit_test(sizes_beyond_the_limits_are_refused),
     };

@@ -33,9 +33,9 @@ static void hear_ranks(mn_server *server);
 static void hear_pool(mn_server *server);
 static void hear_workers(mn_server *server);
 static void hear_reduce(mn_server *server);
-static void end_training_round(mn_server *server, const mn_tally *tally, uint64_t reduced_us);
+static void end_training_round(mn_server *server, const mn_tally *tally, uint64_t before_us);
 static mn_step_time time_of_step(const mn_server *server, const mn_tally *tally,
-                                 uint64_t reduced_us);
+                                 uint64_t before_us);
 static void end_test_round(mn_server *server);
 static void checkpoint(mn_server *server);
 static void want_stop(mn_server *server, const char *why);
@@ -104,7 +104,7 @@ void mn_server_destroy(mn_server **server)
 mn_status mn_server_run(mn_server *server, mn_error *err)
 {
     read_clock(server);
-    server->round_over_us = server->reduced_us = server->now_us;
+    server->round_over_us = server->reduced_us = server->now_us; /* nothing is written yet */
     mn_server_step_coord(
         server, (mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = server->config.threads});
     while (!server->stopped)
@@ -327,16 +327,9 @@ static int patience_ms(const mn_server *server)
     return ms < 1000 ? (int)ms : 1000;
 }
 
-static uint64_t wall_us(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static void read_clock(mn_server *server)
 {
-    server->now_us = wall_us() - server->written_us;
+    server->now_us = mn_server_wall_us() - server->written_us;
 }
 
 static void hear_signals(mn_server *server)
@@ -438,13 +431,15 @@ static void hear_reduce(mn_server *server)
         return;
     }
     uint64_t round = server->round.id;
-    uint64_t reduced_us = wall_us();
+    uint64_t before_us = server->reduced_us;
+    server->reduced_us = mn_server_wall_us();
     if (tally.mixed > 0)
         mn_scribe_mark_mixed(server->config.scribe);
     if (server->round.kind == MN_ROUND_TRAIN)
-        end_training_round(server, &tally, reduced_us);
+        end_training_round(server, &tally, before_us);
     else
         end_test_round(server);
+    server->leased_us = 0;
     server->round_over_us = server->now_us;
     server->round.id = 0;
     if (server->stopped)
@@ -455,20 +450,20 @@ static void hear_reduce(mn_server *server)
                               &(mn_leader_event){.kind = MN_LEADER_ROUND_OVER, .round = round});
         mn_server_hear_words(server);
     }
-    server->reduced_us = reduced_us;
-    server->outer_us = wall_us() - reduced_us;
+    if (server->leased_us == 0)
+        server->leased_us = mn_server_wall_us();
     bool asked = tally.checkpoints > 0 && !server->checkpoint_answered;
     server->checkpoint_answered = false;
     if (asked || mn_scribe_checkpoint_due(server->config.scribe))
         checkpoint(server); /* now, because the next round's leases are on their way */
 }
 
-static void end_training_round(mn_server *server, const mn_tally *tally, uint64_t reduced_us)
+static void end_training_round(mn_server *server, const mn_tally *tally, uint64_t before_us)
 {
     mn_error err;
     mn_step_record record = {.workers = (uint32_t)tally->workers,
                              .threads = (uint32_t)tally->threads,
-                             .time = time_of_step(server, tally, reduced_us)};
+                             .time = time_of_step(server, tally, before_us)};
     uint64_t took_us = server->now_us - server->round_over_us;
     mn_status status = mn_training_step_outer(server->config.training, &record, &err);
     if (status != MN_OK) {
@@ -479,17 +474,16 @@ static void end_training_round(mn_server *server, const mn_tally *tally, uint64_
     mn_scribe_step(server->config.scribe, &record, server->now_us);
 }
 
-/* All ranks leave an allreduce together, so what this one does between two of them takes all their
- * threads. */
-static mn_step_time time_of_step(const mn_server *server, const mn_tally *tally,
-                                 uint64_t reduced_us)
+/* From `before_us`, the end of the last allreduce, to the end of this one. All ranks leave one
+ * together, so what this rank does about it takes all ranks' threads. */
+static mn_step_time time_of_step(const mn_server *server, const mn_tally *tally, uint64_t before_us)
 {
-    uint64_t begun_us = server->reduce_us + server->written_us;
-    return (mn_step_time){.all_us = tally->threads * (reduced_us - server->reduced_us),
+    uint64_t done_us = server->reduce_us + server->written_us;
+    return (mn_step_time){.all_us = tally->threads * (server->reduced_us - before_us),
                           .tasks_us = tally->tasks_us,
                           .sums_us = tally->sums_us,
-                          .reduce_us = tally->threads * (reduced_us - begun_us),
-                          .outer_us = tally->threads * server->outer_us};
+                          .reduce_us = tally->threads * (server->reduced_us - done_us),
+                          .outer_us = tally->threads * (server->leased_us - before_us)};
 }
 
 static void end_test_round(mn_server *server)
