@@ -1,5 +1,6 @@
 #include "common/exact_sum.h"
 
+#include "common/vector_clones.h"
 #include <assert.h>
 #include <float.h>
 #include <string.h>
@@ -12,17 +13,6 @@ static_assert(FLT_EVAL_METHOD == 0, "double is computed as double (no x87)");
 #define MAGIC 0x1.8p52
 #define MAGIC_BITS UINT64_C(0x4338000000000000)
 
-/* The loops are plain C; GCC compiles each for two instruction sets and the loader takes the better
- * (a third, AVX-512, gained nothing). They hold operations with one right result only, so that all
- * give the same bits. Sanitizers cannot be had with it: the loader chooses before they are started.
- */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) &&       \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define VECTOR_CLONES
-#endif
-
 enum { MEAN_BLOCK = 1024 };
 
 static void add_one(size_t n, const float *row, int64_t *high, int64_t *low);
@@ -34,7 +24,7 @@ static bool mean_of_moderate(size_t n, const int64_t *high, const int64_t *low, 
                              float *out);
 
 /* Compares the bits without the sign: they are ordered like the numbers, Inf and NaN above all. */
-VECTOR_CLONES
+MN_VECTOR_CLONES
 bool mn_exact_accepts(size_t n, const float *x)
 {
     int32_t largest = 0;
@@ -82,19 +72,19 @@ static inline __attribute__((always_inline)) void add(size_t n, size_t n_rows,
     }
 }
 
-VECTOR_CLONES
+MN_VECTOR_CLONES
 static void add_one(size_t n, const float *row, int64_t *high, int64_t *low)
 {
     add(n, 1, row, 0, (uint64_t *)high, (uint64_t *)low);
 }
 
-VECTOR_CLONES
+MN_VECTOR_CLONES
 static void add_four(size_t n, const float *rows, size_t stride, int64_t *high, int64_t *low)
 {
     add(n, MN_EXACT_ROWS, rows, stride, (uint64_t *)high, (uint64_t *)low);
 }
 
-VECTOR_CLONES
+MN_VECTOR_CLONES
 void mn_exact_merge(size_t n_digits, const int64_t *other, int64_t *sum)
 {
     for (size_t i = 0; i < n_digits; i++)
@@ -103,7 +93,7 @@ void mn_exact_merge(size_t n_digits, const int64_t *other, int64_t *sum)
 
 /* The largest float32 below 2^24 is 2^24 - 1; it makes a high digit of (2^24 - 1) * 2^23. A low
  * digit is at most one half of 2^47. */
-VECTOR_CLONES
+MN_VECTOR_CLONES
 bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms)
 {
     uint64_t terms = n_terms < MN_EXACT_MAX_TERMS ? n_terms : MN_EXACT_MAX_TERMS;
@@ -123,13 +113,18 @@ double mn_exact_value(size_t n, const int64_t *sum, size_t i)
 
 void mn_exact_mean(size_t n, const int64_t *sum, double divisor, float *out)
 {
+    mn_exact_mean_part(n, sum, sum + n, divisor, out);
+}
+
+void mn_exact_mean_part(size_t n, const int64_t *high, const int64_t *low, double divisor,
+                        float *out)
+{
     for (size_t begin = 0; begin < n; begin += MEAN_BLOCK) {
         size_t size = n - begin < MEAN_BLOCK ? n - begin : MEAN_BLOCK;
-        const int64_t *high = sum + begin, *low = sum + n + begin;
-        if (mean_of_moderate(size, high, low, divisor, out + begin))
+        if (mean_of_moderate(size, high + begin, low + begin, divisor, out + begin))
             continue;
-        for (size_t i = 0; i < size; i++)
-            out[begin + i] = (float)(value_of(high[i], low[i]) / divisor);
+        for (size_t i = begin; i < begin + size; i++)
+            out[i] = (float)(value_of(high[i], low[i]) / divisor);
     }
 }
 
@@ -143,7 +138,7 @@ static double value_of(int64_t high, int64_t low)
 /* The same bits as value_of(), faster, if every |high| < 2^50 and |low| < 2^62; false if not.
  * Carries are moved from low to high until -2^46 <= low < 2^46; then both digits are exact as
  * doubles, and so is all but the one addition that joins them. */
-VECTOR_CLONES
+MN_VECTOR_CLONES
 static bool mean_of_moderate(size_t n, const int64_t *high, const int64_t *low, double divisor,
                              float *restrict out)
 {

@@ -169,7 +169,7 @@ static void order_grouping_and_number_of_parts_do_not_matter(void **state)
 static void parts_of_a_vector_added_apart_are_the_whole(void **state)
 {
     (void)state;
-    static float x[N];
+    static float x[N], means[N];
     static int64_t expected[2 * N], sum[2 * N];
     memset(expected, 0, sizeof expected);
     memset(sum, 0, sizeof sum);
@@ -179,8 +179,11 @@ static void parts_of_a_vector_added_apart_are_the_whole(void **state)
         if (size > N - begin)
             size = N - begin;
         mn_exact_add_rows(size, 1, x + begin, 0, sum + begin, sum + N + begin);
+        mn_exact_mean_part(size, sum + begin, sum + N + begin, 3, means + begin);
     }
     assert_memory_equal(sum, expected, sizeof sum);
+    mn_exact_mean(N, sum, 3, x);
+    assert_memory_equal(means, x, sizeof x);
 }
 
 static void rows_added_at_once_are_rows_added_one_by_one(void **state)

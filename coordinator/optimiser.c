@@ -1,10 +1,18 @@
 #include "coordinator/optimiser.h"
 
+#include "common/vector_clones.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
 enum { M, V, MAX_VECTORS };
+enum { BLOCK = 2048 }; /* elements that stay in the first-level cache for all passes of a step */
+enum { LANES = MN_OPTIMISER_PIECE };
+
+/* Sums of squares, element i in lane i % LANES: an order of addition that vector units can keep. */
+struct squares {
+    double lanes[LANES];
+};
 
 struct mn_optimiser {
     mn_optimiser_kind kind;
@@ -13,13 +21,22 @@ struct mn_optimiser {
     size_t n_vectors;
     float *vectors[MAX_VECTORS]; /* [n] each; owned */
     uint64_t taken;
+
+    double lr; /* of the step at hand, as what follows */
+    size_t n_taken;
+    struct squares before, clipped; /* of the gradient, and with its values clipped */
 };
 
+static void update(const mn_optimiser *optimiser, size_t begin, size_t n, float *gradient,
+                   float *theta);
 static void clip_values(size_t n, float limit, float *gradient);
-static double norm_of(size_t n, const float *x);
+static void add_squares(size_t n, const float *x, struct squares *squares);
+static double norm_of(const struct squares *squares);
 static void scale(size_t n, float factor, float *x);
-static void sgd(mn_optimiser *optimiser, double lr, const float *gradient, float *theta);
-static void adam(mn_optimiser *optimiser, double lr, const float *gradient, float *theta);
+static void add_scaled(size_t n, float factor, const float *x, float *y);
+static void momentum(size_t n, float momentum, const float *gradient, float *m);
+static void adam(const mn_optimiser *optimiser, size_t begin, size_t n, const float *gradient,
+                 float *theta);
 static double power(double base, uint64_t exponent);
 
 mn_status mn_optimiser_new(const mn_experiment *experiment, size_t n, mn_optimiser **out,
@@ -88,37 +105,49 @@ double mn_learning_rate(const mn_experiment *experiment, uint64_t step)
 void mn_optimiser_step(mn_optimiser *optimiser, double lr, float *gradient, float *theta,
                        mn_outer_step *out)
 {
-    size_t n = optimiser->n;
-    double norm = norm_of(n, gradient);
-    *out = (mn_outer_step){.lr = lr, .grad_norm = norm};
-    if (optimiser->clip_value > 0)
-        clip_values(n, (float)optimiser->clip_value, gradient);
-    if (optimiser->clip_norm > 0) {
-        if (optimiser->clip_value > 0)
-            norm = norm_of(n, gradient);
-        double factor = optimiser->clip_norm / (norm + 1e-6);
-        if (factor < 1)
-            scale(n, (float)factor, gradient);
-    }
+    mn_optimiser_begin(optimiser, lr);
+    mn_optimiser_take(optimiser, optimiser->n, gradient, theta);
+    mn_optimiser_end(optimiser, gradient, theta, out);
+}
 
+void mn_optimiser_begin(mn_optimiser *optimiser, double lr)
+{
     optimiser->taken++;
-    switch (optimiser->kind) {
-    case MN_OPT_ADAMW:
-        scale(n, (float)(1 - lr * optimiser->weight_decay), theta);
-        adam(optimiser, lr, gradient, theta);
-        return;
-    case MN_OPT_ADAM:
-    case MN_OPT_SGD:
-        if (optimiser->weight_decay != 0) {
-            float decay = (float)optimiser->weight_decay;
-            for (size_t i = 0; i < n; i++)
-                gradient[i] += decay * theta[i];
+    optimiser->lr = lr;
+    optimiser->n_taken = 0;
+    optimiser->before = optimiser->clipped = (struct squares){{0}};
+}
+
+void mn_optimiser_take(mn_optimiser *optimiser, size_t n, float *gradient, float *theta)
+{
+    size_t end = optimiser->n_taken + n;
+    assert(optimiser->n_taken % LANES == 0 && end <= optimiser->n);
+    for (size_t at = optimiser->n_taken; at < end; at += BLOCK) {
+        size_t size = end - at < BLOCK ? end - at : BLOCK;
+        add_squares(size, gradient + at, &optimiser->before);
+        if (optimiser->clip_value > 0) {
+            clip_values(size, (float)optimiser->clip_value, gradient + at);
+            add_squares(size, gradient + at, &optimiser->clipped);
         }
-        if (optimiser->kind == MN_OPT_ADAM)
-            adam(optimiser, lr, gradient, theta);
-        else
-            sgd(optimiser, lr, gradient, theta);
+        if (optimiser->clip_norm == 0)
+            update(optimiser, at, size, gradient, theta);
+    }
+    optimiser->n_taken = end;
+}
+
+void mn_optimiser_end(mn_optimiser *optimiser, float *gradient, float *theta, mn_outer_step *out)
+{
+    assert(optimiser->n_taken == optimiser->n);
+    *out = (mn_outer_step){.lr = optimiser->lr, .grad_norm = norm_of(&optimiser->before)};
+    if (optimiser->clip_norm == 0)
         return;
+    double norm = optimiser->clip_value > 0 ? norm_of(&optimiser->clipped) : out->grad_norm;
+    double factor = optimiser->clip_norm / (norm + 1e-6);
+    for (size_t at = 0; at < optimiser->n; at += BLOCK) {
+        size_t size = optimiser->n - at < BLOCK ? optimiser->n - at : BLOCK;
+        if (factor < 1)
+            scale(size, (float)factor, gradient + at);
+        update(optimiser, at, size, gradient, theta);
     }
 }
 
@@ -151,6 +180,27 @@ void mn_optimiser_set_taken(mn_optimiser *optimiser, uint64_t taken)
     optimiser->taken = taken;
 }
 
+/* theta of one block by its gradient, as it is to be used. */
+static void update(const mn_optimiser *optimiser, size_t begin, size_t n, float *gradient,
+                   float *theta)
+{
+    float *g = gradient + begin, *t = theta + begin;
+    float *m = optimiser->vectors[M];
+    if (optimiser->kind == MN_OPT_ADAMW)
+        scale(n, (float)(1 - optimiser->lr * optimiser->weight_decay), t);
+    else if (optimiser->weight_decay != 0)
+        add_scaled(n, (float)optimiser->weight_decay, t, g);
+
+    if (optimiser->kind != MN_OPT_SGD) {
+        adam(optimiser, begin, n, g, t);
+        return;
+    }
+    if (m != NULL)
+        momentum(n, (float)optimiser->momentum, g, m + begin);
+    add_scaled(n, -(float)optimiser->lr, m != NULL ? m + begin : g, t);
+}
+
+MN_VECTOR_CLONES
 static void clip_values(size_t n, float limit, float *gradient)
 {
     for (size_t i = 0; i < n; i++) {
@@ -160,47 +210,61 @@ static void clip_values(size_t n, float limit, float *gradient)
     }
 }
 
-static double norm_of(size_t n, const float *x)
+MN_VECTOR_CLONES
+static void add_squares(size_t n, const float *restrict x, struct squares *restrict squares)
+{
+    struct squares sum = *squares;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            sum.lanes[k] += (double)x[i + k] * (double)x[i + k];
+    for (size_t k = 0; i + k < n; k++)
+        sum.lanes[k] += (double)x[i + k] * (double)x[i + k];
+    *squares = sum;
+}
+
+static double norm_of(const struct squares *squares)
 {
     double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
+    for (size_t k = 0; k < LANES; k++)
+        sum += squares->lanes[k];
     return sqrt(sum);
 }
 
+MN_VECTOR_CLONES
 static void scale(size_t n, float factor, float *x)
 {
     for (size_t i = 0; i < n; i++)
         x[i] *= factor;
 }
 
-static void sgd(mn_optimiser *optimiser, double lr, const float *gradient, float *theta)
+MN_VECTOR_CLONES
+static void add_scaled(size_t n, float factor, const float *restrict x, float *restrict y)
 {
-    float rate = (float)lr;
-    float momentum = (float)optimiser->momentum;
-    float *m = optimiser->vectors[M];
-    if (m == NULL) {
-        for (size_t i = 0; i < optimiser->n; i++)
-            theta[i] -= rate * gradient[i];
-        return;
-    }
-    for (size_t i = 0; i < optimiser->n; i++) {
-        m[i] = momentum * m[i] + gradient[i];
-        theta[i] -= rate * m[i];
-    }
+    for (size_t i = 0; i < n; i++)
+        y[i] += factor * x[i];
 }
 
-static void adam(mn_optimiser *optimiser, double lr, const float *gradient, float *theta)
+MN_VECTOR_CLONES
+static void momentum(size_t n, float momentum, const float *restrict gradient, float *restrict m)
+{
+    for (size_t i = 0; i < n; i++)
+        m[i] = momentum * m[i] + gradient[i];
+}
+
+MN_VECTOR_CLONES
+static void adam(const mn_optimiser *optimiser, size_t begin, size_t n,
+                 const float *restrict gradient, float *restrict theta)
 {
     float fresh1 = (float)(1 - optimiser->beta1);
     float beta2 = (float)optimiser->beta2;
     float fresh2 = (float)(1 - optimiser->beta2);
     float eps = (float)optimiser->eps;
-    float rate = (float)(lr / (1 - power(optimiser->beta1, optimiser->taken)));
+    float rate = (float)(optimiser->lr / (1 - power(optimiser->beta1, optimiser->taken)));
     float bias2 = (float)sqrt(1 - power(optimiser->beta2, optimiser->taken));
-    float *restrict m = optimiser->vectors[M];
-    float *restrict v = optimiser->vectors[V];
-    for (size_t i = 0; i < optimiser->n; i++) {
+    float *restrict m = optimiser->vectors[M] + begin;
+    float *restrict v = optimiser->vectors[V] + begin;
+    for (size_t i = 0; i < n; i++) {
         float g = gradient[i];
         m[i] += (g - m[i]) * fresh1;
         v[i] = beta2 * v[i] + fresh2 * g * g;

@@ -6,26 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEGMENT_DIGITS                                                                             \
-    ((size_t)8 << 20) /* 64 MB: counts of MPI are int, and it takes buffers of a message's size */
+#define SEGMENT 32768u /* columns: half a megabyte, which stays in a second-level cache */
+#define MAX_SEGMENT ((size_t)8 << 20) /* counts of MPI are int */
+#define UNDER_WAY 2u                  /* segments */
 
 enum { WORKERS, THREADS, MIXED, CHECKPOINTS, TASKS_US, SUMS_US, N_COUNTS };
 
 struct mn_reduce {
     MPI_Comm comm;
     int rank, n_ranks;
-    size_t max_digits, segment_digits;
+    size_t max_digits, segment;
     int64_t *digits; /* [n_digits, then one checksum a rank, then N_COUNTS]; owned */
     size_t n_digits; /* of the reduce at hand */
-    size_t next;     /* first digit that no message has carried yet */
+    size_t n_segments, sent, arrived;
     bool active;
-    MPI_Request request;
+    MPI_Request requests[UNDER_WAY][2]; /* the high digits' and the low digits' */
 };
 
-static size_t total(const mn_reduce *reduce);
 static void send_segment(mn_reduce *reduce);
 
-mn_status mn_reduce_new(MPI_Comm comm, size_t max_digits, size_t segment_digits, mn_reduce **out,
+mn_status mn_reduce_new(MPI_Comm comm, size_t max_digits, size_t segment, mn_reduce **out,
                         mn_error *err)
 {
     mn_reduce *reduce = calloc(1, sizeof *reduce);
@@ -34,9 +34,9 @@ mn_status mn_reduce_new(MPI_Comm comm, size_t max_digits, size_t segment_digits,
     *reduce = (mn_reduce){
         .comm = comm,
         .max_digits = max_digits,
-        .segment_digits = segment_digits == 0 ? SEGMENT_DIGITS : segment_digits,
-        .request = MPI_REQUEST_NULL,
+        .segment = segment == 0 ? SEGMENT : segment,
     };
+    assert(reduce->segment <= MAX_SEGMENT);
     MPI_Comm_rank(comm, &reduce->rank);
     MPI_Comm_size(comm, &reduce->n_ranks);
     reduce->digits =
@@ -66,7 +66,7 @@ int64_t *mn_reduce_sums(mn_reduce *reduce)
 
 void mn_reduce_begin(mn_reduce *reduce, size_t n_digits, uint64_t theta, const mn_tally *tally)
 {
-    assert(!reduce->active && n_digits <= reduce->max_digits);
+    assert(!reduce->active && n_digits > 0 && n_digits <= reduce->max_digits);
     int64_t *checksums = reduce->digits + n_digits;
     int64_t *counts = checksums + reduce->n_ranks;
     reduce->n_digits = n_digits;
@@ -78,9 +78,11 @@ void mn_reduce_begin(mn_reduce *reduce, size_t n_digits, uint64_t theta, const m
     counts[CHECKPOINTS] = (int64_t)tally->checkpoints;
     counts[TASKS_US] = (int64_t)tally->tasks_us;
     counts[SUMS_US] = (int64_t)tally->sums_us;
-    reduce->next = 0;
+    reduce->n_segments = n_digits / 2 > reduce->segment ? n_digits / 2 / reduce->segment : 1;
+    reduce->sent = reduce->arrived = 0;
     reduce->active = true;
-    send_segment(reduce);
+    while (reduce->sent < UNDER_WAY && reduce->sent < reduce->n_segments)
+        send_segment(reduce);
 }
 
 bool mn_reduce_active(const mn_reduce *reduce)
@@ -93,15 +95,21 @@ bool mn_reduce_progress(mn_reduce *reduce)
     int arrived = 0;
     if (!reduce->active)
         return false;
-    MPI_Test(&reduce->request, &arrived, MPI_STATUS_IGNORE);
+    MPI_Testall(2, reduce->requests[reduce->arrived % UNDER_WAY], &arrived, MPI_STATUSES_IGNORE);
     if (!arrived)
         return false;
-    if (reduce->next < total(reduce)) {
+    reduce->arrived++;
+    if (reduce->sent < reduce->n_segments)
         send_segment(reduce);
-        return false;
-    }
-    reduce->active = false;
+    reduce->active = reduce->arrived < reduce->n_segments;
     return true;
+}
+
+size_t mn_reduce_arrived(const mn_reduce *reduce)
+{
+    if (reduce->arrived == reduce->n_segments)
+        return reduce->n_digits / 2;
+    return reduce->arrived > 0 ? (reduce->arrived - 1) * reduce->segment : 0;
 }
 
 mn_status mn_reduce_result(const mn_reduce *reduce, mn_tally *out, mn_error *err)
@@ -111,7 +119,7 @@ mn_status mn_reduce_result(const mn_reduce *reduce, mn_tally *out, mn_error *err
     char unlike[256] = "";
     size_t used = 0;
     int n_unlike = 0;
-    assert(!reduce->active);
+    assert(reduce->arrived > 0);
     for (int rank = 1; rank < reduce->n_ranks; rank++) {
         if (checksums[rank] == checksums[0])
             continue;
@@ -137,18 +145,19 @@ mn_status mn_reduce_result(const mn_reduce *reduce, mn_tally *out, mn_error *err
     return MN_OK;
 }
 
-static size_t total(const mn_reduce *reduce)
-{
-    return reduce->n_digits + (size_t)reduce->n_ranks + N_COUNTS;
-}
-
-/* One at a time, so that MPI holds buffers for one segment only. An error ends the job:
- * MPI_ERRORS_ARE_FATAL. */
+/* The last segment, which is the longest, is sent first; the checksums and counts lie behind its low digits. An error ends
+ * the job: MPI_ERRORS_ARE_FATAL. */
 static void send_segment(mn_reduce *reduce)
 {
-    size_t left = total(reduce) - reduce->next;
-    size_t n = left < reduce->segment_digits ? left : reduce->segment_digits;
-    MPI_Iallreduce(MPI_IN_PLACE, reduce->digits + reduce->next, (int)n, MPI_INT64_T, MPI_SUM,
-                   reduce->comm, &reduce->request);
-    reduce->next += n;
+    size_t columns = reduce->n_digits / 2;
+    size_t place = reduce->sent > 0 ? reduce->sent - 1 : reduce->n_segments - 1;
+    size_t begin = place * reduce->segment;
+    size_t n = reduce->sent == 0 ? columns - begin : reduce->segment;
+    size_t behind = reduce->sent == 0 ? (size_t)reduce->n_ranks + N_COUNTS : 0;
+    int64_t *high = reduce->digits + begin, *low = high + columns;
+    MPI_Request *requests = reduce->requests[reduce->sent % UNDER_WAY];
+    MPI_Iallreduce(MPI_IN_PLACE, high, (int)n, MPI_INT64_T, MPI_SUM, reduce->comm, &requests[0]);
+    MPI_Iallreduce(MPI_IN_PLACE, low, (int)(n + behind), MPI_INT64_T, MPI_SUM, reduce->comm,
+                   &requests[1]);
+    reduce->sent++;
 }

@@ -14,11 +14,10 @@
 #include <zmq.h>
 
 #define AT_ONCE 256 /* messages taken in one turn, so that no kind of event waits for another */
-#define SPIN_US                                                                                    \
-    20000u /* so long a reduce is watched without sleeping, for nobody has work before it is over; \
-              then */
-#define REDUCE_WAIT_MS                                                                             \
-    1 /* so long at most between two looks, because MPI has no progress of its own */
+/* So long after the last news a reduce is watched without sleeping, for nobody has work before it is
+ * over; then so long at most between two looks, because MPI has no progress of its own. */
+#define SPIN_US 20000u
+#define REDUCE_WAIT_MS 1
 
 static sigset_t signals_of_interest(void);
 static mn_status open_links(mn_server *server, mn_error *err);
@@ -33,9 +32,10 @@ static void hear_ranks(mn_server *server);
 static void hear_pool(mn_server *server);
 static void hear_workers(mn_server *server);
 static void hear_reduce(mn_server *server);
-static void end_training_round(mn_server *server, const mn_tally *tally, uint64_t before_us);
-static mn_step_time time_of_step(const mn_server *server, const mn_tally *tally,
-                                 uint64_t before_us);
+static void judge_sums(mn_server *server);
+static void end_round(mn_server *server);
+static void end_training_round(mn_server *server);
+static mn_step_time time_of_step(const mn_server *server);
 static void end_test_round(mn_server *server);
 static void checkpoint(mn_server *server);
 static void want_stop(mn_server *server, const char *why);
@@ -318,7 +318,7 @@ static int patience_ms(const mn_server *server)
 {
     uint64_t wake_us = server->wake_us;
     if (mn_reduce_active(server->reduce))
-        return server->now_us - server->reduce_us < SPIN_US ? 0 : REDUCE_WAIT_MS;
+        return server->now_us - server->arrived_us < SPIN_US ? 0 : REDUCE_WAIT_MS;
     if (server->workers != NULL && mn_worker_link_wake_us(server->workers) < wake_us)
         wake_us = mn_worker_link_wake_us(server->workers);
     if (wake_us <= server->now_us)
@@ -338,11 +338,13 @@ static void hear_signals(mn_server *server)
     while (read(server->signals, &news, sizeof news) == (ssize_t)sizeof news) {
         if (news.ssi_signo == SIGUSR1) {
             mn_log(MN_LOG_INFO, "SIGUSR1: checkpoint");
-            if (server->config.job->rank == 0) {
+            if (server->config.job->rank != 0) {
+                server->checkpoint_asked = true;
+            } else if (mn_reduce_active(server->reduce)) {
+                server->checkpoint_owed = true; /* theta is being changed */
+            } else {
                 server->checkpoint_answered = true;
                 checkpoint(server);
-            } else {
-                server->checkpoint_asked = true;
             }
         } else {
             char why[64];
@@ -419,29 +421,54 @@ static void hear_workers(mn_server *server)
     }
 }
 
+/* The outer step is made as the sums arrive. Whatever is wrong with them is known with the first
+ * segment, but told when the last has come, for all ranks have to leave the allreduce together. */
 static void hear_reduce(mn_server *server)
 {
-    mn_tally tally;
-    mn_error err;
-    if (server->stopped || !mn_reduce_progress(server->reduce))
+    if (server->stopped || !mn_reduce_active(server->reduce))
         return;
-    mn_status status = mn_reduce_result(server->reduce, &tally, &err);
-    if (status != MN_OK) {
-        fail_round(server, status, &err);
+    while (mn_reduce_progress(server->reduce)) {
+        uint64_t arrived_us = mn_server_wall_us();
+        if (!server->judged)
+            judge_sums(server);
+        if (server->stepping)
+            mn_training_advance_outer(server->config.training, mn_reduce_arrived(server->reduce));
+        read_clock(server);
+        server->arrived_us = server->now_us;
+        server->stepping_us += mn_server_wall_us() - arrived_us;
+    }
+    if (!mn_reduce_active(server->reduce))
+        end_round(server);
+}
+
+static void judge_sums(mn_server *server)
+{
+    bool training = server->round.kind == MN_ROUND_TRAIN;
+    server->judged = true;
+    server->verdict = mn_reduce_result(server->reduce, &server->tally, &server->judgement);
+    if (server->verdict == MN_OK && training)
+        server->verdict = mn_training_begin_outer(server->config.training, &server->judgement);
+    server->stepping = server->verdict == MN_OK && training;
+}
+
+static void end_round(mn_server *server)
+{
+    uint64_t round = server->round.id;
+    if (server->verdict != MN_OK) {
+        fail_round(server, server->verdict, &server->judgement);
         return;
     }
-    uint64_t round = server->round.id;
-    uint64_t before_us = server->reduced_us;
-    server->reduced_us = mn_server_wall_us();
-    if (tally.mixed > 0)
+    if (server->tally.mixed > 0)
         mn_scribe_mark_mixed(server->config.scribe);
-    if (server->round.kind == MN_ROUND_TRAIN)
-        end_training_round(server, &tally, before_us);
+    if (server->stepping)
+        end_training_round(server);
     else
         end_test_round(server);
+    server->reduced_us = server->now_us + server->written_us;
     server->leased_us = 0;
     server->round_over_us = server->now_us;
     server->round.id = 0;
+    server->stepping = false;
     if (server->stopped)
         return;
     mn_server_step_coord(server, (mn_event){.kind = MN_EVENT_REDUCED, .round = round});
@@ -452,38 +479,37 @@ static void hear_reduce(mn_server *server)
     }
     if (server->leased_us == 0)
         server->leased_us = mn_server_wall_us();
-    bool asked = tally.checkpoints > 0 && !server->checkpoint_answered;
+    bool asked = server->tally.checkpoints > 0 && !server->checkpoint_answered;
     server->checkpoint_answered = false;
-    if (asked || mn_scribe_checkpoint_due(server->config.scribe))
+    if (asked || server->checkpoint_owed || mn_scribe_checkpoint_due(server->config.scribe))
         checkpoint(server); /* now, because the next round's leases are on their way */
+    server->checkpoint_owed = false;
 }
 
-static void end_training_round(mn_server *server, const mn_tally *tally, uint64_t before_us)
+static void end_training_round(mn_server *server)
 {
-    mn_error err;
-    mn_step_record record = {.workers = (uint32_t)tally->workers,
-                             .threads = (uint32_t)tally->threads,
-                             .time = time_of_step(server, tally, before_us)};
+    mn_step_record record = {.workers = (uint32_t)server->tally.workers,
+                             .threads = (uint32_t)server->tally.threads,
+                             .time = time_of_step(server)};
     uint64_t took_us = server->now_us - server->round_over_us;
-    mn_status status = mn_training_step_outer(server->config.training, &record, &err);
-    if (status != MN_OK) {
-        fail_round(server, status, &err);
-        return;
-    }
+    mn_training_end_outer(server->config.training, &record);
     record.tasks_per_s = server->round.n_tasks * 1e6 / (double)(took_us > 0 ? took_us : 1);
     mn_scribe_step(server->config.scribe, &record, server->now_us);
 }
 
-/* From `before_us`, the end of the last allreduce, to the end of this one. All ranks leave one
- * together, so what this rank does about it takes all ranks' threads. */
-static mn_step_time time_of_step(const mn_server *server, const mn_tally *tally, uint64_t before_us)
+/* From the end of the last allreduce to the end of this one. All ranks leave one together, so what
+ * this rank does about it takes all ranks' threads. */
+static mn_step_time time_of_step(const mn_server *server)
 {
-    uint64_t done_us = server->reduce_us + server->written_us;
-    return (mn_step_time){.all_us = tally->threads * (server->reduced_us - before_us),
-                          .tasks_us = tally->tasks_us,
-                          .sums_us = tally->sums_us,
-                          .reduce_us = tally->threads * (server->reduced_us - done_us),
-                          .outer_us = tally->threads * (server->leased_us - before_us)};
+    uint64_t threads = server->tally.threads;
+    uint64_t now_us = server->now_us + server->written_us;
+    uint64_t begun_us = server->reduce_us + server->written_us;
+    return (mn_step_time){
+        .all_us = threads * (now_us - server->reduced_us),
+        .tasks_us = server->tally.tasks_us,
+        .sums_us = server->tally.sums_us,
+        .reduce_us = threads * (now_us - begun_us - server->stepping_us),
+        .outer_us = threads * (server->leased_us - server->reduced_us + server->stepping_us)};
 }
 
 static void end_test_round(mn_server *server)

@@ -228,7 +228,10 @@ static void begin_reduce(mn_server *server)
     server->checkpoint_asked = false;
     if (server->pool != NULL)
         mn_pool_clear(server->pool);
-    server->reduce_us = server->now_us;
+    server->reduce_us = server->arrived_us = server->now_us;
+    server->judged = server->stepping = false;
+    server->stepping_us = 0;
+    mn_training_close(server->config.training);
     mn_reduce_begin(server->reduce, mn_training_digits(server->config.training),
                     mn_training_checksum(server->config.training), &tally);
 }

@@ -45,12 +45,20 @@ struct mn_server {
 
     mn_round round;           /* open or being reduced; id 0: none */
     uint64_t reduce_us;       /* when the reduce began */
+    uint64_t arrived_us;      /* when a segment of it came last, or it began */
+    bool judged;              /* its first segment has come: */
+    mn_status verdict;        /* ... on all ranks alike; reason in `judgement` */
+    mn_error judgement;
+    mn_tally tally;
+    bool stepping;            /* the outer step is being made */
+    uint64_t stepping_us;     /* ... for so long */
     uint64_t round_over_us;   /* when the last round ended */
     mn_step_time spent;       /* tasks_us and sums_us of this rank's part of the round */
     uint64_t reduced_us;      /* when the last allreduce ended, by the clock on the wall */
     uint64_t leased_us;       /* the first lease after it, by the same clock; 0: none yet */
     bool checkpoint_asked;    /* other ranks: of us, for the next reduce to tell */
     bool checkpoint_answered; /* rank 0: in this round already */
+    bool checkpoint_owed;     /* rank 0: after the reduce at hand */
     bool tested;
     mn_evaluation test;
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_STATES = 2 }; /* vectors of an optimiser that a checkpoint holds: m, v */
+enum { N_STATES = 2 };    /* vectors of an optimiser that a checkpoint holds: m, v */
+enum { BLOCK = 2048 };    /* parameters */
 
 struct mn_training {
     const mn_experiment *experiment;
@@ -20,10 +21,14 @@ struct mn_training {
     uint64_t step;
     float *theta;   /* [size] */
     float *best;    /* [size], of best_step; without meaning unless has_best */
-    float *means;   /* [train_columns] */
+    float *means;   /* [size] */
     int64_t *row;   /* [2, test_columns]: one row of an evaluation as digits */
     int64_t *sums;  /* lent */
+    bool empty;     /* nothing was added yet, and the sums of a TRAIN round are not even cleared */
     mn_round round; /* open */
+    double taken, skipped; /* tasks, of the outer step at hand */
+    size_t stepped;        /* parameters whose means the optimiser has */
+    bool stepping;
     bool has_best;
     uint64_t best_step, validated_step;
     double best_score;
@@ -51,7 +56,7 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
     training->tensors = calloc(n_tensors, sizeof *training->tensors);
     training->theta = calloc(training->size, sizeof(float));
     training->best = calloc(training->size, sizeof(float));
-    training->means = calloc(training->train_columns, sizeof(float));
+    training->means = calloc(training->size, sizeof(float));
     training->row = calloc(2 * training->test_columns, sizeof(int64_t));
     mn_status status = MN_OK;
     if (training->tensors == NULL || training->theta == NULL || training->best == NULL ||
@@ -117,6 +122,7 @@ mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkp
 
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err)
 {
+    assert(!training->stepping);
     float **const states[N_STATES] = {&out->m, &out->v};
     size_t n_states = mn_optimiser_vectors(training->optimiser);
     *out = (mn_checkpoint){.step = training->step,
@@ -209,20 +215,34 @@ mn_status mn_training_check(const mn_result *result, const void *payload, size_t
 void mn_training_open(mn_training *training, const mn_round *round)
 {
     training->round = *round;
-    memset(training->sums, 0, mn_training_digits(training) * sizeof *training->sums);
+    training->empty = true;
+    if (round->kind == MN_ROUND_TEST)
+        mn_training_close(training);
+}
+
+void mn_training_close(mn_training *training)
+{
+    if (training->empty)
+        memset(training->sums, 0, mn_training_digits(training) * sizeof *training->sums);
+    training->empty = false;
 }
 
 void mn_training_add(mn_training *training, uint32_t begin, const mn_result *result,
                      const void *payload)
 {
-    if (training->round.kind == MN_ROUND_TEST)
+    size_t columns = training->train_columns;
+    if (training->round.kind == MN_ROUND_TEST) {
         add_rows(training, begin, result, payload);
-    else if (result->encoding == MN_ENCODING_EXACT)
-        mn_exact_merge(2 * training->train_columns, payload, training->sums);
-    else
-        for (uint32_t i = 0; i < result->n_tasks; i++)
-            mn_exact_add(training->train_columns,
-                         (const float *)payload + i * training->train_columns, training->sums);
+    } else if (result->encoding == MN_ENCODING_ROWS) {
+        mn_training_close(training);
+        mn_exact_add_rows(columns, result->n_tasks, payload, columns, training->sums,
+                          training->sums + columns);
+    } else if (training->empty) {
+        memcpy(training->sums, payload, 2 * columns * sizeof *training->sums);
+        training->empty = false;
+    } else {
+        mn_exact_merge(2 * columns, payload, training->sums);
+    }
 }
 
 size_t mn_training_digits(const mn_training *training)
@@ -239,10 +259,18 @@ uint64_t mn_training_checksum(const mn_training *training)
 
 mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, mn_error *err)
 {
+    mn_training_close(training);
+    mn_status status = mn_training_begin_outer(training, err);
+    if (status == MN_OK)
+        mn_training_end_outer(training, record);
+    return status;
+}
+
+mn_status mn_training_begin_outer(mn_training *training, mn_error *err)
+{
     double taken = metric(training, MN_METRIC_TAKEN);
     double skipped = metric(training, MN_METRIC_SKIPPED);
-    double lr = mn_learning_rate(training->experiment, training->step);
-    mn_outer_step step = {.lr = lr};
+    assert(!training->stepping);
     if (taken + skipped != training->round.n_tasks)
         return mn_fail(err, MN_ERR_INTERNAL,
                        "meta-step %" PRIu64 ": the sums are of %.0f tasks instead of %" PRIu32
@@ -255,10 +283,40 @@ mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, 
             " tasks is not finite or beyond 2^24, and outer.nonfinite is abort. A smaller "
             "meta.inner_lr or outer.lr may help; outer.nonfinite=skip leaves such tasks out",
             training->step + 1, skipped, training->round.n_tasks);
-    if (taken > 0) {
-        mn_exact_mean(training->train_columns, training->sums, taken, training->means);
-        mn_optimiser_step(training->optimiser, lr, training->means, training->theta, &step);
+    training->taken = taken;
+    training->skipped = skipped;
+    training->stepped = 0;
+    training->stepping = true;
+    if (taken > 0)
+        mn_optimiser_begin(training->optimiser,
+                           mn_learning_rate(training->experiment, training->step));
+    return MN_OK;
+}
+
+/* In blocks that stay in the first-level cache from the digits to the parameters. */
+void mn_training_advance_outer(mn_training *training, size_t arrived)
+{
+    const int64_t *high = training->sums, *low = high + training->train_columns;
+    size_t end = arrived < training->size ? arrived : training->size;
+    assert(training->stepping);
+    if (end < training->size)
+        end -= end % MN_OPTIMISER_PIECE;
+    while (training->taken > 0 && training->stepped < end) {
+        size_t at = training->stepped, n = end - at < BLOCK ? end - at : BLOCK;
+        mn_exact_mean_part(n, high + at, low + at, training->taken, training->means + at);
+        mn_optimiser_take(training->optimiser, n, training->means, training->theta);
+        training->stepped += n;
     }
+}
+
+void mn_training_end_outer(mn_training *training, mn_step_record *record)
+{
+    double taken = training->taken;
+    mn_outer_step step = {.lr = mn_learning_rate(training->experiment, training->step)};
+    mn_training_advance_outer(training, training->size);
+    if (taken > 0)
+        mn_optimiser_end(training->optimiser, training->means, training->theta, &step);
+    training->stepping = false;
     training->step++;
     record->step = training->step;
     record->loss = metric(training, MN_METRIC_QUERY_LOSS) / taken;
@@ -266,8 +324,7 @@ mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, 
     record->support_loss = metric(training, MN_METRIC_SUPPORT_LOSS) / taken;
     record->lr = step.lr;
     record->grad_norm = step.grad_norm;
-    record->skipped = (uint32_t)skipped;
-    return MN_OK;
+    record->skipped = (uint32_t)training->skipped;
 }
 
 mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *best, mn_error *err)
@@ -298,6 +355,7 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
     return MN_OK;
 }
 
+static_assert(BLOCK % MN_OPTIMISER_PIECE == 0, "pieces of blocks");
 static_assert(MN_METRIC_TAKEN == MN_N_METRICS - 2 && MN_METRIC_SKIPPED == MN_N_METRICS - 1,
               "rows of training and of evaluation end alike");
 

@@ -56,7 +56,7 @@ const float *mn_training_final_theta(const mn_training *training);
 mn_status mn_training_check(const mn_result *result, const void *payload, size_t payload_bytes,
                             mn_error *err);
 
-/* Clear the sums for a round. */
+/* Begin the sums of a round. */
 void mn_training_open(mn_training *training, const mn_round *round);
 /* Add a result that was checked; its tasks are begin .. begin + n_tasks - 1 of the open round. */
 void mn_training_add(mn_training *training, uint32_t begin, const mn_result *result,
@@ -66,11 +66,21 @@ size_t mn_training_digits(const mn_training *training);
 /* XXH3 of theta as it stands. */
 uint64_t mn_training_checksum(const mn_training *training);
 
+/* No more results come: the sums are whole (all zero, if none came). */
+void mn_training_close(mn_training *training);
+
 /* The sums are those of all tasks of the open TRAIN round: take the outer step and describe it in
  * *record (its clock and pool fields are left alone). If all tasks were skipped theta stays as it
  * is, and the step counts. MN_ERR_NUMERIC: a task was skipped and outer.nonfinite is abort;
  * MN_ERR_INTERNAL: a task was counted twice or never. Nothing was changed then. */
 mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, mn_error *err);
+
+/* The same in pieces, while the sums are arriving. begin: the metrics (the last columns) have come;
+ * may fail as above. advance: so many columns have come, from the first. end: all have. From begin to end theta is neither the old nor the new one, and not to be
+ * read, saved or sent. */
+mn_status mn_training_begin_outer(mn_training *training, mn_error *err);
+void mn_training_advance_outer(mn_training *training, size_t arrived);
+void mn_training_end_outer(mn_training *training, mn_step_record *record);
 
 /* The sums are those of all tasks of the open TEST round: make the table; on validation remember
  * the best theta. *best: it is the best so far. */
