@@ -32,6 +32,7 @@ struct mn_coord {
     mn_deadlines silences; /* by member: when to look whether it was heard; owned */
     mn_deadlines pauses;   /* by member: when it may have leases again; owned */
     mn_pace pace[2];       /* by mn_round_kind */
+    uint64_t wave_us[2];   /* the same as the members', of the pool */
     uint64_t threads;      /* sum of mn_member.counted */
     uint64_t asked;        /* threads as last told to the leader; UINT64_MAX: never */
     uint32_t workers;      /* remote and READY */

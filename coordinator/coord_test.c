@@ -317,6 +317,23 @@ static void a_local_pool_that_is_alone_gets_a_whole_meta_step(void **state)
     assert_int_equal(lease_to(1, 0).n, 2); /* of 8: its share is half */
 }
 
+static void a_slow_worker_gets_smaller_leases(void **state)
+{
+    (void)state;
+    join(1);
+    join(2);
+    open_round(1, 400);
+    mn_lease fast = lease_to(1, 0), slow = lease_to(2, 0);
+    assert_int_equal(fast.n, 100); /* half of its share */
+    assert_int_equal(slow.n, 74);  /* the same, of the rest */
+    now_us += 50 * MS;
+    result(1, fast.epoch, fast.n);
+    assert_int_equal(lease_to(1, 0).n, 32); /* of 128 */
+    now_us += 320 * MS;
+    result(2, slow.epoch, slow.n);
+    assert_int_equal(lease_to(2, 0).n, 4); /* of 96; its waves take five times the pool's */
+}
+
 static void silent_and_gone_members_lose_their_leases_at_once(void **state)
 {
     (void)state;
@@ -695,6 +712,7 @@ int main(void)
         TEST(a_lease_that_runs_out_goes_to_another_and_the_first_result_wins),
         TEST(who_returns_a_late_result_has_theta_and_is_not_sent_it_again),
         TEST(the_local_pool_keeps_theta_when_a_lease_runs_out),
+        TEST(a_slow_worker_gets_smaller_leases),
         TEST(a_local_pool_that_is_alone_gets_a_whole_meta_step),
         TEST(silent_and_gone_members_lose_their_leases_at_once),
         TEST(who_leaves_gets_no_more_and_may_still_deliver),

@@ -10,6 +10,7 @@
     3u /* leases that ran out in a row: during its pause a member's threads do not count */
 #define UNKNOWN_PACE 10u /* times the floor: a lease's time as long as none was measured */
 #define MAX_DOUBLINGS 10u
+#define SMOOTHING 8u /* of a wave's time: each moves it by this part */
 #define UNHEARD_GREETED 10u /* times the silence after which a member is gone */
 
 static void take_hello(mn_coord *coord, uint64_t peer, mn_member *member, const mn_hello *hello,
@@ -21,6 +22,7 @@ static void take_result(mn_coord *coord, mn_member *member, const mn_message *me
 static void take_leave(mn_coord *coord, mn_member *member, mn_actions *todo);
 static void accept(mn_coord *coord, mn_member *member, const mn_grant *grant, mn_actions *todo);
 static void measure(mn_coord *coord, mn_member *member, const mn_grant *grant);
+static uint64_t smooth(uint64_t old, uint64_t fresh);
 static void damaged(mn_coord *coord, mn_member *member, uint64_t epoch, const char *why,
                     mn_actions *todo);
 static void refuse(mn_coord *coord, uint64_t peer, uint64_t epoch, mn_refusal why,
@@ -318,8 +320,17 @@ static void measure(mn_coord *coord, mn_member *member, const mn_grant *grant)
     uint64_t since_us =
         grant->granted_us > member->result_us ? grant->granted_us : member->result_us;
     uint64_t waves = (grant->n + (uint64_t)member->threads - 1) / member->threads;
-    mn_pace_add(&coord->pace[coord->round.kind], (coord->now_us - since_us) / waves);
+    uint64_t wave_us = (coord->now_us - since_us) / waves;
+    mn_round_kind kind = coord->round.kind;
+    mn_pace_add(&coord->pace[kind], wave_us);
     member->result_us = coord->now_us;
+    member->wave_us[kind] = smooth(member->wave_us[kind], wave_us + 1);
+    coord->wave_us[kind] = smooth(coord->wave_us[kind], wave_us + 1);
+}
+
+static uint64_t smooth(uint64_t old, uint64_t fresh)
+{
+    return old == 0 ? fresh : old - old / SMOOTHING + fresh / SMOOTHING;
 }
 
 static void damaged(mn_coord *coord, mn_member *member, uint64_t epoch, const char *why,
@@ -448,7 +459,8 @@ static bool may_have_more(mn_coord *coord, const mn_member *member)
 
 /* Each lease of training costs a sum to be merged, so a local pool that is alone gets them all. A
  * remote worker does not, for others may join, nor anybody in an evaluation, whose rows are merely
- * put in their places and whose progress people watch. */
+ * put in their places and whose progress people watch. A member slower than the pool gets less, or
+ * the others would wait for it. */
 static uint32_t size_of_lease(const mn_coord *coord, const mn_member *member)
 {
     uint32_t free = mn_lease_table_counts(coord->table).free;
@@ -456,7 +468,14 @@ static uint32_t size_of_lease(const mn_coord *coord, const mn_member *member)
     bool alone = member->peer == MN_LOCAL_POOL && member->threads == all;
     if (alone && coord->round.kind == MN_ROUND_TRAIN)
         return free;
-    return mn_lease_size(free, member->threads, all);
+    uint64_t n = mn_lease_size(free, member->threads, all);
+    uint64_t own_us = member->wave_us[coord->round.kind];
+    uint64_t pool_us = coord->wave_us[coord->round.kind];
+    bool slow = own_us > pool_us + pool_us / 4;
+    if (!slow || n <= member->threads)
+        return (uint32_t)n;
+    uint64_t waves = n * pool_us / own_us / member->threads;
+    return (uint32_t)(waves > 0 ? waves : 1) * member->threads;
 }
 
 static void grant_one(mn_coord *coord, mn_member *member, mn_actions *todo)

@@ -45,6 +45,7 @@ typedef struct mn_member {
         paused_until_us; /* after a lease ran out it gets no other for a while; 0: not paused */
     uint64_t heard_us;   /* last sign of life */
     uint64_t result_us;  /* last result */
+    uint64_t wave_us[2]; /* a task on each of its threads, smoothed; by mn_round_kind; 0: unknown */
     uint64_t theta;      /* version sent last */
     bool has_theta;
     bool hungry; /* stands in the queue for leases */

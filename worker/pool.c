@@ -406,7 +406,6 @@ static void compute(struct thread *thread, struct job *job)
     const mn_round *round = &job->lease.round;
     uint32_t task = job->begun++;
     uint64_t index = round->first_task + job->lease.begin + task;
-    size_t n = job->n_columns;
     float *row = thread->rows + thread->n_rows * pool->row_stride;
     bool summed = job->encoding == MN_ENCODING_EXACT;
     job->in_hand++;
@@ -421,11 +420,7 @@ static void compute(struct thread *thread, struct job *job)
         mn_learner_test(thread->workspace, job->theta->values, thread->test_task, row);
     }
     uint64_t computed_ns = now_ns();
-    if (!mn_exact_accepts(
-            n, row)) { /* the learner settles such tasks itself; nothing else may reach a sum */
-        memset(row, 0, n * sizeof *row);
-        row[job->training ? pool->theta_size + MN_METRIC_SKIPPED : n - 1] = 1.0f;
-    }
+    assert(mn_exact_accepts(job->n_columns, row)); /* the learner leaves nothing else in a row */
     if (!summed)
         mn_tally_put(job->tally, task, row);
     uint64_t ended_ns = now_ns();
