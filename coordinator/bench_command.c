@@ -1,11 +1,10 @@
 #include "coordinator/commands.h"
 
-#include "common/exact_sum.h"
+#include "coordinator/bench_peak.h"
+#include "coordinator/bench_profile.h"
 #include "coordinator/command_line.h"
 #include "coordinator/session.h"
-#include "worker/engine/kernels.h"
 #include "worker/pool.h"
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -18,15 +17,6 @@
 
 #define WINDOWS 10 /* the time is cut into so many, to show how steady the speed is */
 #define DEFAULT_SECONDS 10.0
-#define PEAK_SIZE                                                                                  \
-    384u /* of the square matrices that measure the processor; they fit its second-level cache */
-#define PEAK_SECONDS 0.5
-
-/* As in cblas.h. */
-enum { ROW_MAJOR = 101, NOT_TURNED = 111 };
-typedef void cblas_sgemm_call(int order, int turn_a, int turn_b, int m, int n, int k, float alpha,
-                              const float *a, int lda, const float *b, int ldb, float beta,
-                              float *c, int ldc);
 
 /* A whole run in one process, without sockets and files. */
 struct rig {
@@ -37,6 +27,8 @@ struct rig {
     mn_pool *pool;
     int64_t *sums;
     uint64_t n_leases;
+    uint32_t n_threads;
+    mn_bench_profile profile; /* owner NULL: none is made */
 };
 
 struct window {
@@ -46,18 +38,19 @@ struct window {
 
 struct speed {
     struct window windows[WINDOWS];
-    double tasks_per_s, cpu_s_per_task, gflops;
-    double peak_gflops; /* of one core, SGEMM */
+    double tasks_per_s, cpu_s_per_task;
+    double gflops, gflops_per_cpu_s; /* by the wall's clock and by CPU time */
+    mn_bench_peak peak;
     double peak_rss_mib;
     uint64_t n_tasks;
 };
 
 static mn_status set_up(const mn_command_line *line, uint32_t threads, struct rig *rig,
                         mn_error *err);
+static mn_status new_profile(struct rig *rig, mn_error *err);
 static void tear_down(struct rig *rig);
 static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err);
 static mn_status meta_step(struct rig *rig, mn_error *err);
-static mn_status peak(double *gflops, mn_error *err);
 static double now_s(clockid_t clock);
 static void print_text(const struct rig *rig, const struct speed *speed);
 static mn_status print_json(const struct rig *rig, const struct speed *speed, mn_error *err);
@@ -77,12 +70,18 @@ mn_status mn_bench_command(int argc, char **argv, mn_error *err)
     status = set_up(&line, threads, &rig, err);
     if (status == MN_OK)
         status = measure(&rig, seconds, &speed, err);
+    mn_pool_destroy(&rig.pool); /* now its threads have waited for the last time */
     if (status == MN_OK)
-        status = peak(&speed.peak_gflops, err);
+        status = mn_bench_find_peak(threads, &speed.peak, err);
+    rig.profile.n_tasks = speed.n_tasks;
+    rig.profile.cpu_ns_per_task = 1e9 * speed.cpu_s_per_task;
+    rig.profile.peak_gflops = speed.peak.one_core;
     if (status == MN_OK && line.json)
         status = print_json(&rig, &speed, err);
     else if (status == MN_OK)
         print_text(&rig, &speed);
+    if (status == MN_OK && line.profile && !line.json)
+        status = mn_bench_profile_print(&rig.profile, err);
     tear_down(&rig);
     return status;
 }
@@ -104,6 +103,9 @@ static mn_status set_up(const mn_command_line *line, uint32_t threads, struct ri
         status = mn_training_new(&rig->experiment, rig->learner, &rig->training, err);
     if (status == MN_OK)
         status = mn_pool_new(rig->learner, rig->tasks, threads, &rig->pool, err);
+    rig->n_threads = threads;
+    if (status == MN_OK && line->profile)
+        status = new_profile(rig, err);
     if (status != MN_OK)
         return status;
     rig->sums = calloc(mn_training_max_digits(rig->training), sizeof *rig->sums);
@@ -113,9 +115,25 @@ static mn_status set_up(const mn_command_line *line, uint32_t threads, struct ri
     return MN_OK;
 }
 
+static mn_status new_profile(struct rig *rig, mn_error *err)
+{
+    mn_bench_profile *profile = &rig->profile;
+    mn_status status = mn_profile_new(&profile->owner, err);
+    profile->n_threads = rig->n_threads;
+    profile->threads = calloc(rig->n_threads, sizeof(mn_profile *));
+    if (status == MN_OK && profile->threads == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "profiles of %u threads", rig->n_threads);
+    for (uint32_t i = 0; i < rig->n_threads && status == MN_OK; i++)
+        status = mn_learner_profile(rig->learner, &profile->threads[i], err);
+    if (status == MN_OK)
+        mn_pool_profile(rig->pool, profile->threads);
+    return status;
+}
+
 static void tear_down(struct rig *rig)
 {
     mn_pool_destroy(&rig->pool);
+    mn_bench_profile_fini(&rig->profile);
     mn_training_destroy(&rig->training);
     mn_learner_destroy(&rig->learner);
     mn_task_set_destroy(&rig->tasks);
@@ -127,6 +145,10 @@ static mn_status measure(struct rig *rig, double seconds, struct speed *speed, m
     mn_status status = MN_OK;
     for (int i = 0; i < 3 && status == MN_OK; i++) /* caches, page faults, clock frequency */
         status = meta_step(rig, err);
+    for (uint32_t i = 0; rig->profile.owner != NULL && i < rig->n_threads; i++)
+        mn_profile_start(rig->profile.threads[i]);
+    if (rig->profile.owner != NULL)
+        mn_profile_start(rig->profile.owner);
     double begun_s = now_s(CLOCK_MONOTONIC);
     struct window all = {0};
     for (int i = 0; i < WINDOWS && status == MN_OK; i++) {
@@ -151,7 +173,9 @@ static mn_status measure(struct rig *rig, double seconds, struct speed *speed, m
     speed->n_tasks = all.steps * rig->experiment.outer.batch;
     speed->tasks_per_s = (double)speed->n_tasks / all.wall_s;
     speed->cpu_s_per_task = all.cpu_s / (double)speed->n_tasks;
-    speed->gflops = 2e-9 * mn_learner_train_macs(rig->learner) * speed->tasks_per_s;
+    double gflop = 2e-9 * mn_learner_train_macs(rig->learner); /* of a task */
+    speed->gflops = gflop * speed->tasks_per_s;
+    speed->gflops_per_cpu_s = gflop / speed->cpu_s_per_task;
     speed->peak_rss_mib = (double)usage.ru_maxrss / 1024;
     return status;
 }
@@ -170,6 +194,7 @@ static mn_status meta_step(struct rig *rig, mn_error *err)
                             .n = rig->experiment.outer.batch};
     mn_pool_result result;
     mn_step_record record;
+    mn_profile *profile = rig->profile.owner;
     struct pollfd ready = {.fd = mn_pool_fd(rig->pool), .events = POLLIN};
     mn_status status =
         mn_pool_set_theta(rig->pool, step, mn_training_theta(rig->training, step), err);
@@ -177,48 +202,17 @@ static mn_status meta_step(struct rig *rig, mn_error *err)
         status = mn_pool_submit(rig->pool, &lease, err);
     if (status != MN_OK)
         return status;
+    mn_profile_lap(profile, MN_PART_HAND);
     mn_training_open(rig->training, &lease.round);
     while (!mn_pool_take(rig->pool, &result))
         (void)poll(&ready, 1, -1);
+    mn_profile_waited(profile);
     mn_training_add(rig->training, 0, &result.result, result.payload);
     mn_pool_release(rig->pool, &result);
-    return mn_training_step_outer(rig->training, &record, err);
-}
-
-/* The fastest SGEMM of one core on matrices that suit it: our kernels' or, where it is installed,
- * OpenBLAS's. It is loaded here alone, because it starts threads of its own. */
-static mn_status peak(double *gflops, mn_error *err)
-{
-    const mn_kernels *kernels = mn_kernels_choose();
-    const size_t n = PEAK_SIZE;
-    float *numbers = aligned_alloc(64, 3 * n * n * sizeof *numbers);
-    if (kernels == NULL || numbers == NULL) {
-        free(numbers);
-        return mn_fail(err, MN_ERR_NOMEM, "matrices of %zu", n);
-    }
-    for (size_t i = 0; i < 3 * n * n; i++)
-        numbers[i] = (float)(i % 7) / 7;
-    (void)setenv("OPENBLAS_NUM_THREADS", "1", 1);
-    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
-    union {
-        void *address;
-        cblas_sgemm_call *call;
-    } openblas = {.address = library != NULL ? dlsym(library, "cblas_sgemm") : NULL};
-
-    float *a = numbers, *b = a + n * n, *c = b + n * n;
-    *gflops = mn_kernels_peak_gflops(kernels, PEAK_SECONDS / 2);
-    double begun_s = now_s(CLOCK_MONOTONIC);
-    while (openblas.call != NULL && now_s(CLOCK_MONOTONIC) < begun_s + PEAK_SECONDS / 2) {
-        double from_s = now_s(CLOCK_THREAD_CPUTIME_ID);
-        openblas.call(ROW_MAJOR, NOT_TURNED, NOT_TURNED, (int)n, (int)n, (int)n, 1, a, (int)n, b,
-                      (int)n, 0, c, (int)n);
-        double took_s = now_s(CLOCK_THREAD_CPUTIME_ID) - from_s;
-        *gflops = fmax(*gflops, 2e-9 * (double)(n * n * n) / took_s); /* others share the machine */
-    }
-    if (library != NULL)
-        (void)dlclose(library);
-    free(numbers);
-    return MN_OK;
+    mn_profile_lap(profile, MN_PART_MERGE);
+    status = mn_training_step_outer(rig->training, &record, err);
+    mn_profile_lap(profile, MN_PART_OUTER);
+    return status;
 }
 
 static double now_s(clockid_t clock)
@@ -230,7 +224,10 @@ static double now_s(clockid_t clock)
 
 static void print_text(const struct rig *rig, const struct speed *speed)
 {
-    uint32_t threads = mn_pool_threads(rig->pool);
+    uint32_t threads = rig->n_threads;
+    const mn_bench_peak *peak = &speed->peak;
+    char together[16];
+    (void)snprintf(together, sizeof together, "%" PRIu32 " cores", threads);
     double low = INFINITY;
     double high = 0;
     for (int i = 0; i < WINDOWS; i++) {
@@ -242,13 +239,19 @@ static void print_text(const struct rig *rig, const struct speed *speed)
     (void)printf("%s: %.1f tasks/s with %" PRIu32 " thread%s (%" PRIu64
                  " tasks; %.1f to %.1f in %d parts of the time)\n"
                  "  CPU time a task  %.4g ms\n"
-                 "  arithmetic       %.4g GFLOP/s, %.0f %% of %" PRIu32
-                 " x %.4g (SGEMM of one core)\n"
-                 "  peak memory      %.0f MiB\n"
-                 "  kernels          %s\n",
+                 "  arithmetic       %.4g GFLOP/s by the wall's clock, %.4g a CPU second\n"
+                 "  SGEMM, one core  %.4g GFLOP/s (%s's): %.0f %% of it by CPU time\n",
                  rig->experiment.name, speed->tasks_per_s, threads, threads == 1 ? "" : "s",
                  speed->n_tasks, low, high, WINDOWS, 1e3 * speed->cpu_s_per_task, speed->gflops,
-                 100 * speed->gflops / (threads * speed->peak_gflops), threads, speed->peak_gflops,
+                 speed->gflops_per_cpu_s, peak->one_core, peak->by,
+                 100 * speed->gflops_per_cpu_s / peak->one_core);
+    if (threads > 1)
+        (void)printf("  SGEMM, %-10s%.4g GFLOP/s, %.0f %% of %" PRIu32
+                     " times one: %.0f %% of it by the wall's clock\n",
+                     together, peak->together, 100 * peak->together / (threads * peak->one_core),
+                     threads, 100 * speed->gflops / peak->together);
+    (void)printf("  peak memory      %.0f MiB\n"
+                 "  kernels          %s\n",
                  speed->peak_rss_mib, mn_learner_kernels(rig->learner));
 }
 
@@ -261,7 +264,7 @@ static mn_status print_json(const struct rig *rig, const struct speed *speed, mn
             windows, json_pack("{s:I, s:f, s:f}", "steps", (json_int_t)speed->windows[i].steps,
                                "wall", speed->windows[i].wall_s, "cpu", speed->windows[i].cpu_s));
     (void)json_object_set_new(root, "experiment", json_string(rig->experiment.name));
-    (void)json_object_set_new(root, "threads", json_integer(mn_pool_threads(rig->pool)));
+    (void)json_object_set_new(root, "threads", json_integer(rig->n_threads));
     (void)json_object_set_new(root, "kernels", json_string(mn_learner_kernels(rig->learner)));
     (void)json_object_set_new(root, "tasks", json_integer((json_int_t)speed->n_tasks));
     (void)json_object_set_new(root, "tasks_per_second", json_real(speed->tasks_per_s));
@@ -269,8 +272,13 @@ static mn_status print_json(const struct rig *rig, const struct speed *speed, mn
     (void)json_object_set_new(root, "windows", windows);
     (void)json_object_set_new(root, "cpu_seconds_per_task", json_real(speed->cpu_s_per_task));
     (void)json_object_set_new(root, "gflops", json_real(speed->gflops));
-    (void)json_object_set_new(root, "peak_gflops", json_real(speed->peak_gflops));
+    (void)json_object_set_new(root, "gflops_per_cpu_second", json_real(speed->gflops_per_cpu_s));
+    (void)json_object_set_new(root, "peak_gflops", json_real(speed->peak.one_core));
+    (void)json_object_set_new(root, "peak_gflops_together", json_real(speed->peak.together));
+    (void)json_object_set_new(root, "peak_by", json_string(speed->peak.by));
     (void)json_object_set_new(root, "peak_rss_mib", json_real(speed->peak_rss_mib));
+    if (rig->profile.owner != NULL)
+        (void)json_object_set_new(root, "profile", mn_bench_profile_json(&rig->profile));
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(root);
     if (text == NULL)

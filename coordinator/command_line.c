@@ -19,6 +19,7 @@ enum {
     THREADS,
     SECONDS,
     JSON,
+    PROFILE,
     OUTPUT,
     SIZE,
     SPLITS,
@@ -40,6 +41,7 @@ static const struct option table[] = {
     {"threads", required_argument, NULL, THREADS},
     {"seconds", required_argument, NULL, SECONDS},
     {"json", no_argument, NULL, JSON},
+    {"profile", no_argument, NULL, PROFILE},
     {"output", required_argument, NULL, OUTPUT},
     {"size", required_argument, NULL, SIZE},
     {"splits", required_argument, NULL, SPLITS},
@@ -108,6 +110,7 @@ static unsigned needs(int option)
     case THREADS:
     case SECONDS:
     case JSON:
+    case PROFILE:
         return MN_TAKES_BENCH;
     case OUTPUT:
         return MN_TAKES_OUTPUT;
@@ -153,7 +156,8 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
     default: {
         bool *const flags[] = {[CHECK - SET] = &line->check,     [QUIET - SET] = &line->quiet,
                                [VERBOSE - SET] = &line->verbose, [JSON - SET] = &line->json,
-                               [COLOUR - SET] = &line->colour,   [INK - SET] = &line->ink};
+                               [COLOUR - SET] = &line->colour,   [INK - SET] = &line->ink,
+                               [PROFILE - SET] = &line->profile};
         const char **const texts[] = {
             [RUN_DIR - SET] = &line->run_dir, [SPLIT - SET] = &line->split,
             [PNG - SET] = &line->png,         [DUMP - SET] = &line->dump,

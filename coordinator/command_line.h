@@ -15,7 +15,7 @@ enum {
     MN_TAKES_CHECK = 1 << 1,     /* --check */
     MN_TAKES_VERBOSITY = 1 << 2, /* --quiet, --verbose */
     MN_TAKES_TASK = 1 << 3,      /* --split S, --index N, --png FILE, --dump FILE, --theta FILE */
-    MN_TAKES_BENCH = 1 << 4,     /* --threads N, --seconds S, --json */
+    MN_TAKES_BENCH = 1 << 4,     /* --threads N, --seconds S, --json, --profile */
     MN_TAKES_IMPORT = 1 << 5,    /* --size N, --splits FOLDER, --colour, --ink */
     MN_TAKES_OUTPUT = 1 << 6,    /* -o FILE */
 };
@@ -27,7 +27,7 @@ typedef struct mn_command_line {
     const char *sets[MN_MAX_ARGUMENTS];
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
-    bool check, quiet, verbose, json, colour, ink;
+    bool check, quiet, verbose, json, colour, ink, profile;
     const char *split, *png, *dump, *theta, *output, *splits;
     uint64_t index;
     uint32_t threads, size; /* 0: not given */

@@ -42,7 +42,7 @@ static void numbers_are_read_whole(void **state)
     (void)state;
     assert_int_equal(read_words(MN_TAKES_BENCH | MN_TAKES_TASK | MN_TAKES_IMPORT | MN_TAKES_OUTPUT,
                                 WORDS("x", "--threads", "2", "--seconds", "0.5", "--index", "77",
-                                      "--size", "14", "-o", "f", "--json")),
+                                      "--size", "14", "-o", "f", "--json", "--profile")),
                      MN_OK);
     assert_int_equal(line.threads, 2);
     assert_true(line.seconds == 0.5);
@@ -50,6 +50,7 @@ static void numbers_are_read_whole(void **state)
     assert_int_equal(line.size, 14);
     assert_string_equal(line.output, "f");
     assert_true(line.json);
+    assert_true(line.profile);
 }
 
 static void senseless_values_are_refused_with_what_was_expected(void **state)

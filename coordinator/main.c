@@ -40,8 +40,10 @@ static const struct {
      "      mnemo-worker --secret NAME.secret. The file is read again when it changes; to take\n"
      "      a key away, delete its line: it keeps the worker from coming in again."},
     {"bench", mn_bench_command,
-     "EXPERIMENT.yaml [--threads N] [--seconds S] [--json] [--set KEY=VALUE]...\n"
-     "      Speed of whole meta-steps on this machine, without network or files."},
+     "EXPERIMENT.yaml [--threads N] [--seconds S] [--json] [--profile] [--set KEY=VALUE]...\n"
+     "      Speed of whole meta-steps on this machine, without network or files, beside what its\n"
+     "      cores give at most, one alone and N at once. --profile: where a task's time goes, by\n"
+     "      kind of operation and by single operation."},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

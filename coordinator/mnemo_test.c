@@ -3,6 +3,7 @@
 #include "common/file.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -316,6 +317,42 @@ static void a_finished_run_can_be_evaluated_again(void **state)
     assert_int_not_equal(access("a/endpoint", F_OK), 0); /* nobody should look for it any more */
 }
 
+static void a_bench_with_a_profile_says_where_all_the_time_goes(void **state)
+{
+    (void)state;
+    struct process run = start(MNEMO " bench sine.yaml --threads 2 --seconds 0.1 --json --profile");
+    assert_int_equal(finish(&run), 0);
+    json_t *root = json_load_file(run.output, 0, NULL);
+    const char *const parts[] = {"exact sums", "drawing the task", "outer step", "gemm"};
+    assert_non_null(root);
+    assert_true(json_number_value(json_object_get(root, "peak_gflops")) > 0);
+    assert_true(json_number_value(json_object_get(root, "peak_gflops_together")) > 0);
+
+    const json_t *profile = json_object_get(root, "profile");
+    assert_true(json_integer_value(json_object_get(profile, "tasks")) > 0);
+    const char *const tables[] = {"kinds", "operations"};
+    for (int t = 0; t < 2; t++) {
+        const json_t *row, *rows = json_object_get(profile, tables[t]);
+        double shares = 0;
+        int found = 0;
+        size_t i;
+        json_array_foreach(rows, i, row)
+        {
+            const char *name = json_string_value(json_object_get(row, "operation"));
+            shares += json_number_value(json_object_get(row, "share"));
+            for (size_t k = 0; t == 0 && k < sizeof parts / sizeof *parts; k++)
+                found += strcmp(name, parts[k]) == 0;
+        }
+        assert_true(shares > 0.9999 && shares < 1.0001); /* they are rounded in the file */
+        assert_int_equal(found, t == 0 ? sizeof parts / sizeof *parts : 0);
+    }
+    json_decref(root);
+
+    run = start(MNEMO " bench sine.yaml --seconds 0.1 --profile");
+    assert_int_equal(finish(&run), 0);
+    assert_string_equal(last_line(&run), "of an operation once.\n");
+}
+
 int main(void)
 {
     (void)setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
@@ -335,6 +372,7 @@ int main(void)
         IN_FOLDER(what_is_wrong_is_told_by_message_and_exit_code),
         IN_FOLDER(a_port_in_use_is_told),
         IN_FOLDER(a_finished_run_can_be_evaluated_again),
+        IN_FOLDER(a_bench_with_a_profile_says_where_all_the_time_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

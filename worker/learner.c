@@ -27,6 +27,7 @@ struct mn_workspace {
     void *scratch;   /* 64-byte aligned; owned */
     float *output;   /* [n_query, y_size] of the larger shape; owned */
     float *gradient; /* [size]; owned */
+    mn_profile *profile; /* NULL: none */
 };
 
 static mn_status list_tensors(mn_learner *learner, mn_error *err);
@@ -188,6 +189,25 @@ void mn_workspace_destroy(mn_workspace **workspace)
     *workspace = NULL;
 }
 
+mn_status mn_learner_profile(const mn_learner *learner, mn_profile **out, mn_error *err)
+{
+    mn_profile *profile = NULL;
+    mn_status status = mn_profile_new(&profile, err);
+    if (status == MN_OK)
+        status = mn_meta_profile(learner->train, profile, err);
+    if (status != MN_OK) {
+        mn_profile_destroy(&profile);
+        return status;
+    }
+    *out = profile;
+    return MN_OK;
+}
+
+void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
+{
+    workspace->profile = profile;
+}
+
 size_t mn_learner_train_columns(const mn_learner *learner)
 {
     return learner->size + MN_N_METRICS;
@@ -202,8 +222,10 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
 {
     const mn_learner *learner = workspace->learner;
     mn_meta_data data = data_of(task);
+    data.profile = workspace->profile;
     mn_meta_losses losses =
         mn_meta_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
+    mn_profile_lap(workspace->profile, MN_PART_VECTORS);
     float *metrics = row + learner->size;
     metrics[MN_METRIC_QUERY_LOSS] = (float)losses.query;
     metrics[MN_METRIC_QUERY_ACCURACY] = (float)accuracy(task, workspace->output);
@@ -381,7 +403,10 @@ static size_t output_count(const mn_task_shape *shape)
 
 static mn_meta_data data_of(const mn_task *task)
 {
-    return (mn_meta_data){task->support_x, task->support_y, task->query_x, task->query_y};
+    return (mn_meta_data){.support_x = task->support_x,
+                          .support_y = task->support_y,
+                          .query_x = task->query_x,
+                          .query_y = task->query_y};
 }
 
 static uint32_t largest(uint32_t n, const float *row)

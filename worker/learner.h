@@ -8,6 +8,7 @@
 #include "common/error.h"
 #include "common/experiment.h"
 #include "common/tensor_file.h"
+#include "worker/engine/profile.h"
 #include "worker/tasks/task_set.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,6 +53,12 @@ mn_digest mn_learner_fingerprint(const mn_learner *learner, const float *theta);
 size_t mn_learner_workspace_bytes(const mn_learner *learner);
 mn_status mn_workspace_new(const mn_learner *learner, mn_workspace **out, mn_error *err);
 void mn_workspace_destroy(mn_workspace **workspace);
+
+/* A profile with a row for each operation of a training task; the caller owns *out. */
+mn_status mn_learner_profile(const mn_learner *learner, mn_profile **out, mn_error *err);
+/* Training with this workspace is timed from now on: profile is lent until the next call; NULL: no
+ * more. */
+void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile);
 
 /* What a task gives, as floats: for training the meta-gradient [mn_learner_size] then the metrics
  * [MN_N_METRICS]; for evaluation, per number of inner steps asked for, loss and accuracy, then

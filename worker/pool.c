@@ -54,6 +54,7 @@ struct thread {
     float *rows;     /* [MN_EXACT_ROWS, row_stride]: of `job`, to be added to its sum together */
     uint32_t n_rows; /* in `rows`; their tasks are in the job's hand */
     struct job *job; /* without meaning if n_rows is 0 */
+    mn_profile *profile; /* lent; NULL: none */
 };
 
 struct mn_pool {
@@ -80,6 +81,7 @@ struct mn_pool {
 
 static mn_status start_thread(mn_pool *pool, mn_error *err);
 static void *work(void *argument);
+static void wait_for_work(struct thread *thread);
 static void compute(struct thread *thread, struct job *job);
 static void add_rows(struct thread *thread);
 static uint32_t microseconds(uint64_t ns);
@@ -286,15 +288,14 @@ bool mn_pool_take(mn_pool *pool, mn_pool_result *out)
         take_out(&pool->finished, job);
         if (pool->finished.n == 0)
             silence(pool);
-        *out = (mn_pool_result){
-            .epoch = job->lease.epoch,
-            .result = {.encoding = job->encoding,
-                       .n_tasks = job->lease.n,
-                       .n_columns = (uint32_t)job->n_columns,
-                       .compute_us = microseconds(job->tasks_ns),
-                       .sums_us = microseconds(job->sums_ns)},
-            .payload = mn_tally_payload(job->tally),
-            .payload_bytes = mn_tally_payload_bytes(job->tally)};
+        *out = (mn_pool_result){.epoch = job->lease.epoch,
+                                .result = {.encoding = job->encoding,
+                                           .n_tasks = job->lease.n,
+                                           .n_columns = (uint32_t)job->n_columns,
+                                           .compute_us = microseconds(job->tasks_ns),
+                                           .sums_us = microseconds(job->sums_ns)},
+                                .payload = mn_tally_payload(job->tally),
+                                .payload_bytes = mn_tally_payload_bytes(job->tally)};
         let_go(pool, job->theta);
         job->theta = NULL;
         append(&pool->lent, job);
@@ -311,6 +312,16 @@ void mn_pool_release(mn_pool *pool, const mn_pool_result *result)
         job = job->next;
     if (job != NULL)
         recycle(pool, &pool->lent, job);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+void mn_pool_profile(mn_pool *pool, mn_profile *const *profiles)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    for (uint32_t i = 0; i < pool->n_threads; i++) {
+        pool->threads[i].profile = profiles[i];
+        mn_workspace_profile(pool->threads[i].workspace, profiles[i]);
+    }
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
@@ -377,7 +388,8 @@ static struct job *next_job(mn_pool *pool)
     return job;
 }
 
-/* A thread adds its rows when it has as many as are added at once, and before it turns elsewhere. */
+/* A thread adds its rows when it has as many as are added at once, and before it turns elsewhere.
+ */
 static void *work(void *argument)
 {
     struct thread *thread = argument;
@@ -392,10 +404,17 @@ static void *work(void *argument)
         else if (pool->stopping)
             break;
         else
-            (void)pthread_cond_wait(&pool->work, &pool->lock);
+            wait_for_work(thread);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+static void wait_for_work(struct thread *thread)
+{
+    mn_profile_lap(thread->profile, MN_PART_HAND);
+    (void)pthread_cond_wait(&thread->pool->work, &thread->pool->lock);
+    mn_profile_waited(thread->profile);
 }
 
 /* Compute the lease's next task. Called and returns with the lock, but lets others have it while it
@@ -410,10 +429,12 @@ static void compute(struct thread *thread, struct job *job)
     bool summed = job->encoding == MN_ENCODING_EXACT;
     job->in_hand++;
     (void)pthread_mutex_unlock(&pool->lock);
+    mn_profile_lap(thread->profile, MN_PART_HAND);
 
     uint64_t began_ns = now_ns();
     if (job->training) {
         mn_task_set_draw(pool->set, round->split, index, thread->train_task);
+        mn_profile_lap(thread->profile, MN_PART_DRAW);
         mn_learner_train(thread->workspace, job->theta->values, thread->train_task, row);
     } else {
         mn_task_set_draw(pool->set, round->split, index, thread->test_task);
@@ -423,6 +444,7 @@ static void compute(struct thread *thread, struct job *job)
     assert(mn_exact_accepts(job->n_columns, row)); /* the learner leaves nothing else in a row */
     if (!summed)
         mn_tally_put(job->tally, task, row);
+    mn_profile_lap(thread->profile, MN_PART_SUMS);
     uint64_t ended_ns = now_ns();
 
     (void)pthread_mutex_lock(&pool->lock);
@@ -443,8 +465,10 @@ static void add_rows(struct thread *thread)
     struct job *job = thread->job;
     if (!job->forgotten) {
         (void)pthread_mutex_unlock(&pool->lock);
+        mn_profile_lap(thread->profile, MN_PART_HAND);
         uint64_t began_ns = now_ns();
         mn_tally_add(job->tally, thread->number, thread->n_rows, thread->rows, pool->row_stride);
+        mn_profile_lap(thread->profile, MN_PART_SUMS);
         uint64_t ended_ns = now_ns();
         (void)pthread_mutex_lock(&pool->lock);
         job->sums_ns += ended_ns - began_ns;

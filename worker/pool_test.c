@@ -69,6 +69,12 @@ void mn_workspace_destroy(mn_workspace **workspace)
     *workspace = NULL;
 }
 
+void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
+{
+    (void)workspace;
+    (void)profile;
+}
+
 static float value_at(float theta, uint64_t index, size_t column)
 {
     return theta * sinf((float)(index + 1) * 0.37f + (float)column) + (float)index * 1e-3f;

@@ -200,9 +200,10 @@ static void check_rule(const struct reference *reference, mn_meta_kind kind, uin
            mn_meta_scratch_bytes(meta)); /* NaNs: nothing may be read before it is written */
     memcpy(theta, reference->theta, size * sizeof *theta);
     memcpy(theta + size, reference->rates, size * sizeof *theta);
-    mn_meta_data data = {numbers(get(task, "support_x")),
-                         targets(reference, get(task, "support_y")), numbers(get(task, "query_x")),
-                         targets(reference, get(task, "query_y"))};
+    mn_meta_data data = {.support_x = numbers(get(task, "support_x")),
+                         .support_y = targets(reference, get(task, "support_y")),
+                         .query_x = numbers(get(task, "query_x")),
+                         .query_y = targets(reference, get(task, "query_y"))};
     print_message("  %s, %u inner steps\n", name, steps);
 
     mn_meta_losses losses = mn_meta_gradient(meta, scratch, theta, &data, gradient, output);

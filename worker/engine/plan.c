@@ -1,6 +1,9 @@
 #include "worker/engine/plan.h"
 
+#include "worker/engine/operation.h"
+
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +23,7 @@ struct step {
     mn_graph_node node; /* COMPUTE: op, extent and attributes */
     size_t rows, c;     /* of in[0], or of the result if it has none */
     size_t count;       /* elements of the result */
+    size_t bytes;       /* COMPUTE: that it reads and writes */
     struct place in[MN_MAX_INPUTS];
     struct place out;
 };
@@ -146,18 +150,66 @@ static const mn_real *in_address(const struct place *place, const void *scratch,
     return NULL;
 }
 
+static void run_step(const mn_plan *plan, const struct step *step, void *scratch,
+                     const mn_bindings *bindings)
+{
+    if (step->kind == COMPUTE)
+        compute(plan->kernels, step, scratch, bindings);
+    else if (step->kind == COPY)
+        memcpy(out_address(&step->out, scratch, bindings),
+               in_address(&step->in[0], scratch, bindings), step->count * sizeof(mn_real));
+    else
+        memset(out_address(&step->out, scratch, bindings), 0, step->count * sizeof(mn_real));
+}
+
+static void run_with_laps(const mn_plan *plan, unsigned stage, void *scratch,
+                          const mn_bindings *bindings, size_t row)
+{
+    mn_profile_lap(bindings->profile, MN_PART_VECTORS); /* what came before */
+    for (uint32_t i = plan->begin[stage]; i < plan->begin[stage + 1]; i++) {
+        run_step(plan, &plan->steps[i], scratch, bindings);
+        mn_profile_lap(bindings->profile, row + i);
+    }
+}
+
 void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings)
 {
-    for (uint32_t i = plan->begin[stage]; i < plan->begin[stage + 1]; i++) {
-        const struct step *step = &plan->steps[i];
-        if (step->kind == COMPUTE)
-            compute(plan->kernels, step, scratch, bindings);
-        else if (step->kind == COPY)
-            memcpy(out_address(&step->out, scratch, bindings),
-                   in_address(&step->in[0], scratch, bindings), step->count * sizeof(mn_real));
-        else
-            memset(out_address(&step->out, scratch, bindings), 0, step->count * sizeof(mn_real));
+    if (bindings->profile != NULL) {
+        size_t row = mn_profile_find(bindings->profile, plan);
+        if (row != SIZE_MAX) {
+            run_with_laps(plan, stage, scratch, bindings, row);
+            return;
+        }
     }
+    for (uint32_t i = plan->begin[stage]; i < plan->begin[stage + 1]; i++)
+        run_step(plan, &plan->steps[i], scratch, bindings);
+}
+
+mn_status mn_plan_profile(const mn_plan *plan, const char *const stages[3], mn_profile *profile,
+                          mn_error *err)
+{
+    uint32_t n = plan->begin[3];
+    mn_profile_row *rows = calloc(n + 1, sizeof *rows);
+    if (rows == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "profile of %u operations", n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct step *step = &plan->steps[i];
+        mn_profile_row *row = &rows[i];
+        row->stage = stages[(i >= plan->begin[1]) + (i >= plan->begin[2])];
+        if (step->kind == COMPUTE) {
+            row->bytes = (double)step->bytes;
+            row->name = mn_operation_name(&step->node);
+            row->flops = mn_operation_flops(&step->node, step->rows, step->c);
+            mn_operation_shape(&step->node, step->rows, step->c, sizeof row->shape, row->shape);
+        } else {
+            row->name = step->kind == COPY ? "copy" : "clear";
+            row->bytes = (double)(step->count * sizeof(mn_real) * (step->kind == COPY ? 2 : 1));
+            (void)snprintf(row->shape, sizeof row->shape, "%zu", step->count);
+        }
+    }
+    mn_status status = mn_profile_add(profile, plan, n, rows, err);
+    free(rows);
+    return status;
 }
 
 double mn_plan_loss(const mn_plan *plan, const void *scratch)
@@ -390,10 +442,25 @@ static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct dra
     return MN_OK;
 }
 
+/* Every array once, as if none stayed in a register: what a profile's GB/s are of. */
+static size_t traffic(const mn_graph *graph, const mn_graph_node *node)
+{
+    size_t numbers = mn_extent_count(node->extent);
+    if (node->plus != MN_NONE)
+        numbers *= 2;
+    for (int k = 0; k < MN_MAX_INPUTS; k++)
+        if (node->in[k] != MN_NONE)
+            numbers += mn_extent_count(graph->nodes[node->in[k]].extent);
+    return numbers * sizeof(mn_real);
+}
+
 static struct step compute_step(const mn_graph *graph, mn_node i, const struct draft *drafts)
 {
     const mn_graph_node *node = &graph->nodes[i];
-    struct step step = {.kind = COMPUTE, .node = *node, .count = mn_extent_count(node->extent)};
+    struct step step = {.kind = COMPUTE,
+                        .node = *node,
+                        .count = mn_extent_count(node->extent),
+                        .bytes = traffic(graph, node)};
     mn_extent along = node->in[0] == MN_NONE ? node->extent : graph->nodes[node->in[0]].extent;
     step.rows = (size_t)along.n * along.h * along.w;
     step.c = along.c;
@@ -433,10 +500,8 @@ static uint32_t output_step(const mn_plan_output *output, const struct draft *dr
     if (output->node == MN_NONE)
         *step = (struct step){.kind = CLEAR, .count = output->count, .out = to};
     else if (!same_place(&drafts[output->node].place, &to))
-        *step = (struct step){.kind = COPY,
-                              .count = output->count,
-                              .in = {drafts[output->node].place},
-                              .out = to};
+        *step = (struct step){
+            .kind = COPY, .count = output->count, .in = {drafts[output->node].place}, .out = to};
     else
         return 0;
     return 1;

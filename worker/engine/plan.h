@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "worker/engine/graph.h"
+#include "worker/engine/profile.h"
 #include <stddef.h>
 
 typedef struct mn_plan mn_plan;
@@ -27,7 +28,8 @@ typedef struct mn_plan_output {
 typedef struct mn_bindings {
     const mn_real *in[MN_N_SLOTS];
     mn_real *out[MN_N_SLOTS];
-    void *kept; /* 64-byte aligned, mn_plan_kept_bytes */
+    void *kept;          /* 64-byte aligned, mn_plan_kept_bytes */
+    mn_profile *profile; /* of this thread, with rows of this plan; NULL: none */
 } mn_bindings;
 
 /* `loss`: a loss node whose value is wanted after stage 0, or MN_NONE. */
@@ -45,6 +47,11 @@ size_t mn_plan_kept_bytes(const mn_plan *plan);
 
 /* scratch: 64-byte aligned, mn_plan_scratch_bytes. */
 void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings);
+
+/* A row for each operation; `stages` says what the two stages and the replay are, static
+ * text. */
+mn_status mn_plan_profile(const mn_plan *plan, const char *const stages[3], mn_profile *profile,
+                          mn_error *err);
 
 /* The value of the loss node after stage 0, before anything else uses scratch. */
 double mn_plan_loss(const mn_plan *plan, const void *scratch);

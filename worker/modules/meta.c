@@ -70,6 +70,22 @@ size_t mn_meta_scratch_bytes(const mn_meta *meta)
     return meta->scratch_bytes;
 }
 
+mn_status mn_meta_profile(const mn_meta *meta, mn_profile *profile, mn_error *err)
+{
+    static const char *const features[3] = {"features", "pull-back of features", ""};
+    static const char *const support[3] = {"inner gradient", "Hessian-vector product",
+                                           "inner step again"};
+    static const char *const query[3] = {"query", "", ""};
+    mn_status status = MN_OK;
+    if (meta->plans.features != NULL)
+        status = mn_plan_profile(meta->plans.features, features, profile, err);
+    if (status == MN_OK)
+        status = mn_plan_profile(meta->plans.support, support, profile, err);
+    if (status == MN_OK)
+        status = mn_plan_profile(meta->plans.query, query, profile, err);
+    return status;
+}
+
 static mn_real *at(const void *scratch, size_t offset)
 {
     return (mn_real *)(void *)((char *)(uintptr_t)scratch + offset);
@@ -111,7 +127,8 @@ static void find_features(const mn_meta *meta, void *scratch, const mn_real *the
         return;
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta, [MN_SLOT_X] = data->support_x},
                             .out = {[MN_SLOT_OUTPUT] = at(scratch, meta->at_u)},
-                            .kept = at(scratch, meta->at_features)};
+                            .kept = at(scratch, meta->at_features),
+                            .profile = data->profile};
     mn_plan_run(meta->plans.features, 0, scratch, &bindings);
 }
 
@@ -130,7 +147,8 @@ static double support_gradient(const mn_meta *meta, void *scratch, uint32_t k,
                                    [MN_SLOT_X] = support_x(meta, scratch, data),
                                    [MN_SLOT_Y] = data->support_y},
                             .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, scratch, k)},
-                            .kept = region_of(meta, scratch, k)};
+                            .kept = region_of(meta, scratch, k),
+                            .profile = data->profile};
     mn_plan_run(meta->plans.support, 0, scratch, &bindings);
     return mn_plan_loss(meta->plans.support, scratch);
 }
@@ -142,7 +160,8 @@ static void make_again(const mn_meta *meta, void *scratch, uint32_t k, const mn_
     mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
                                    [MN_SLOT_X] = support_x(meta, scratch, data),
                                    [MN_SLOT_Y] = data->support_y},
-                            .kept = region_of(meta, scratch, k)};
+                            .kept = region_of(meta, scratch, k),
+                            .profile = data->profile};
     if (keeps_gradients(meta))
         (void)support_gradient(meta, scratch, k, data, phi);
     else
@@ -171,7 +190,8 @@ static double query_run(const mn_meta *meta, void *scratch, const mn_real *theta
                                    [MN_SLOT_PHI] = phi,
                                    [MN_SLOT_X] = data->query_x,
                                    [MN_SLOT_Y] = data->query_y},
-                            .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output}};
+                            .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output},
+                            .profile = data->profile};
     mn_plan_run(meta->plans.query, 0, scratch, &bindings);
     return mn_plan_loss(meta->plans.query, scratch);
 }
@@ -245,7 +265,8 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                    [MN_SLOT_X] = support_x(meta, scratch, data),
                    [MN_SLOT_Y] = data->support_y},
             .out = {[MN_SLOT_PRODUCT] = product, [MN_SLOT_COTANGENT] = cotangent},
-            .kept = region_of(meta, scratch, k)};
+            .kept = region_of(meta, scratch, k),
+            .profile = data->profile};
         mn_plan_run(meta->plans.support, 1, scratch, &bindings);
         meta->kernels->scale_add(meta->plans.adapted_size, -rate, product, lam, lam);
         if (meta->plans.features != NULL)
@@ -256,7 +277,8 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                                        [MN_SLOT_X] = data->support_x,
                                        [MN_SLOT_COTANGENT] = cotangents},
                                 .out = {[MN_SLOT_PRODUCT] = product},
-                                .kept = at(scratch, meta->at_features)};
+                                .kept = at(scratch, meta->at_features),
+                                .profile = data->profile};
         mn_plan_run(meta->plans.features, 1, scratch, &bindings);
         meta->kernels->add(meta->plans.adapted_offset, product, gradient, gradient);
     }

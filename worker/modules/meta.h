@@ -32,6 +32,7 @@ typedef struct mn_meta_rule {
 /* Arrays of a task as the engine sees them. */
 typedef struct mn_meta_data {
     const mn_real *support_x, *support_y, *query_x, *query_y;
+    mn_profile *profile; /* of the thread, with the rows of mn_meta_profile; NULL: none */
 } mn_meta_data;
 
 /* `differentiate`: mn_meta_gradient will be called; without it only adapting and measuring, in less
@@ -44,6 +45,9 @@ void mn_meta_destroy(mn_meta **meta);
 /* Elements of theta and of the meta-gradient: the network's, twice with Meta-SGD (rates behind). */
 size_t mn_meta_size(const mn_meta *meta);
 size_t mn_meta_scratch_bytes(const mn_meta *meta);
+
+/* Rows for the operations of all plans. */
+mn_status mn_meta_profile(const mn_meta *meta, mn_profile *profile, mn_error *err);
 
 typedef struct mn_meta_losses {
     double support_before; /* at theta */

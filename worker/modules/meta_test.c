@@ -87,7 +87,10 @@ static struct bed *bed_keeping(size_t keep_bytes, mn_experiment experiment, mn_m
     for (size_t i = 0; i < mn_meta_size(bed->meta); i++)
         bed->theta[i] =
             (mn_real)(i < bed->network.parameters.size ? 0.6 * draw() : 0.15 + 0.1 * draw());
-    bed->data = (mn_meta_data){bed->support_x, bed->support_y, bed->query_x, bed->query_y};
+    bed->data = (mn_meta_data){.support_x = bed->support_x,
+                               .support_y = bed->support_y,
+                               .query_x = bed->query_x,
+                               .query_y = bed->query_y};
     return bed;
 }
 
