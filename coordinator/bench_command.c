@@ -15,7 +15,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define WINDOWS 10 /* the time is cut into so many, to show how steady the speed is */
+#define WARMING_STEPS 3 /* caches, page faults, clock frequency; fewer where a step is long */
+#define WINDOWS 10      /* the time is cut into so many, to show how steady the speed is */
 #define DEFAULT_SECONDS 10.0
 
 /* A whole run in one process, without sockets and files. */
@@ -38,6 +39,7 @@ struct window {
 
 struct speed {
     struct window windows[WINDOWS];
+    int n_windows; /* fewer where a step is longer than a part */
     double tasks_per_s, cpu_s_per_task;
     double gflops, gflops_per_cpu_s; /* by the wall's clock and by CPU time */
     mn_bench_peak peak;
@@ -143,26 +145,29 @@ static void tear_down(struct rig *rig)
 static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err)
 {
     mn_status status = MN_OK;
-    for (int i = 0; i < 3 && status == MN_OK; i++) /* caches, page faults, clock frequency */
-        status = meta_step(rig, err);
+    double begun_s = now_s(CLOCK_MONOTONIC);
+    for (int i = 0; i < WARMING_STEPS && status == MN_OK; i++)
+        if (i == 0 || now_s(CLOCK_MONOTONIC) < begun_s + seconds / WINDOWS)
+            status = meta_step(rig, err);
     for (uint32_t i = 0; rig->profile.owner != NULL && i < rig->n_threads; i++)
         mn_profile_start(rig->profile.threads[i]);
     if (rig->profile.owner != NULL)
         mn_profile_start(rig->profile.owner);
-    double begun_s = now_s(CLOCK_MONOTONIC);
     struct window all = {0};
+    double now = begun_s = now_s(CLOCK_MONOTONIC);
     for (int i = 0; i < WINDOWS && status == MN_OK; i++) {
-        struct window *window = &speed->windows[i];
+        if (i > 0 && now >= begun_s + seconds * (i + 1) / WINDOWS)
+            continue; /* the last window was as long as several */
+        struct window *window = &speed->windows[speed->n_windows++];
         double cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID);
-        double from_s = now_s(CLOCK_MONOTONIC);
-        double end_s = from_s;
+        double from_s = now;
         while (status == MN_OK &&
-               (window->steps == 0 || end_s < begun_s + seconds * (i + 1) / WINDOWS)) {
+               (window->steps == 0 || now < begun_s + seconds * (i + 1) / WINDOWS)) {
             status = meta_step(rig, err);
             window->steps++;
-            end_s = now_s(CLOCK_MONOTONIC);
+            now = now_s(CLOCK_MONOTONIC);
         }
-        window->wall_s = end_s - from_s;
+        window->wall_s = now - from_s;
         window->cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s;
         all.steps += window->steps;
         all.wall_s += window->wall_s;
@@ -230,7 +235,7 @@ static void print_text(const struct rig *rig, const struct speed *speed)
     (void)snprintf(together, sizeof together, "%" PRIu32 " cores", threads);
     double low = INFINITY;
     double high = 0;
-    for (int i = 0; i < WINDOWS; i++) {
+    for (int i = 0; i < speed->n_windows; i++) {
         const struct window *window = &speed->windows[i];
         double rate = (double)window->steps * rig->experiment.outer.batch / window->wall_s;
         low = fmin(low, rate);
@@ -242,8 +247,8 @@ static void print_text(const struct rig *rig, const struct speed *speed)
                  "  arithmetic       %.4g GFLOP/s by the wall's clock, %.4g a CPU second\n"
                  "  SGEMM, one core  %.4g GFLOP/s (%s's): %.0f %% of it by CPU time\n",
                  rig->experiment.name, speed->tasks_per_s, threads, threads == 1 ? "" : "s",
-                 speed->n_tasks, low, high, WINDOWS, 1e3 * speed->cpu_s_per_task, speed->gflops,
-                 speed->gflops_per_cpu_s, peak->one_core, peak->by,
+                 speed->n_tasks, low, high, speed->n_windows, 1e3 * speed->cpu_s_per_task,
+                 speed->gflops, speed->gflops_per_cpu_s, peak->one_core, peak->by,
                  100 * speed->gflops_per_cpu_s / peak->one_core);
     if (threads > 1)
         (void)printf("  SGEMM, %-10s%.4g GFLOP/s, %.0f %% of %" PRIu32
@@ -259,13 +264,17 @@ static mn_status print_json(const struct rig *rig, const struct speed *speed, mn
 {
     json_t *root = json_object();
     json_t *windows = json_array();
-    for (int i = 0; i < WINDOWS; i++)
+    for (int i = 0; i < speed->n_windows; i++)
         (void)json_array_append_new(
             windows, json_pack("{s:I, s:f, s:f}", "steps", (json_int_t)speed->windows[i].steps,
                                "wall", speed->windows[i].wall_s, "cpu", speed->windows[i].cpu_s));
     (void)json_object_set_new(root, "experiment", json_string(rig->experiment.name));
     (void)json_object_set_new(root, "threads", json_integer(rig->n_threads));
     (void)json_object_set_new(root, "kernels", json_string(mn_learner_kernels(rig->learner)));
+    (void)json_object_set_new(root, "parameters",
+                              json_integer((json_int_t)mn_learner_size(rig->learner)));
+    (void)json_object_set_new(root, "workspace_bytes",
+                              json_integer((json_int_t)mn_learner_workspace_bytes(rig->learner)));
     (void)json_object_set_new(root, "tasks", json_integer((json_int_t)speed->n_tasks));
     (void)json_object_set_new(root, "tasks_per_second", json_real(speed->tasks_per_s));
     (void)json_object_set_new(root, "units_per_step", json_integer(rig->experiment.outer.batch));

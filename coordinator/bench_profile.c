@@ -46,14 +46,16 @@ mn_status mn_bench_profile_print(const mn_bench_profile *profile, mn_error *err)
         print_table(profile, &kinds, true);
         (void)printf("\nby single operation%s\n", operations.n > SHOWN ? ": the first 20" : "");
         print_table(profile, &operations, false);
-        (void)printf("\nrows without waiting %.4g us a task; the system's CPU clock %.4g us, of it "
-                     "%.3g us in timers\n(%.0f laps a task, %.3g ns each; taken off the rows). "
-                     "Other programs had %.1f %% of the cores meanwhile.\n"
-                     "GFLOP/s: multiply-adds of products and convolutions, counted twice, padding "
-                     "too. GB/s: every array\nof an operation once.\n",
-                     1e-3 * (kinds.ns - waited_ns) / tasks, 1e-3 * profile->cpu_ns_per_task,
-                     1e-3 * lap_ns * kinds.laps / tasks, kinds.laps / tasks, lap_ns,
-                     100 * kinds.stolen_ns / (kinds.ns + kinds.stolen_ns));
+        (void)printf(
+            "\nrows without waiting: %.4g us a task; by the system's CPU clock %.4g us, of "
+            "it %.3g us in timers\n  (%.0f laps a task, %.3g ns each; taken off the rows)\n"
+            "waiting: by the wall's clock; other programs had %.1f %% of the cores "
+            "meanwhile\n"
+            "GFLOP/s: multiply-adds of products and convolutions, counted twice, padding "
+            "too\nGB/s: every array of an operation once\n",
+            1e-3 * (kinds.ns - waited_ns) / tasks, 1e-3 * profile->cpu_ns_per_task,
+            1e-3 * lap_ns * kinds.laps / tasks, kinds.laps / tasks, lap_ns,
+            100 * kinds.stolen_ns / (kinds.ns + kinds.stolen_ns));
     }
     free(kinds.rows);
     free(operations.rows);
