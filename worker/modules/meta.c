@@ -168,17 +168,17 @@ static void make_again(const mn_meta *meta, void *scratch, uint32_t k, const mn_
         mn_plan_run(meta->plans.support, MN_PLAN_REPLAY, scratch, &bindings);
 }
 
-/* to = from - alpha .* gradient, of the adapted tensors. */
-static void inner_step(const mn_meta *meta, const mn_real *theta, const mn_real *gradient,
+/* to = from - alpha .* gradient, of the adapted tensors. In place it takes the gradient's room. */
+static void inner_step(const mn_meta *meta, const mn_real *theta, mn_real *gradient,
                        const mn_real *from, mn_real *to)
 {
+    size_t n = meta->plans.adapted_size;
     if (meta->rule.kind == MN_META_META_SGD) {
-        const mn_real *alpha = theta + meta->size;
-        for (size_t i = 0; i < meta->size; i++)
-            to[i] = from[i] - alpha[i] * gradient[i];
+        mn_real *move = to == from ? gradient : to;
+        meta->kernels->multiply(n, theta + meta->size, gradient, move);
+        meta->kernels->scale_add(n, -1, move, from, to);
     } else {
-        meta->kernels->scale_add(meta->plans.adapted_size, (mn_real)-meta->rule.inner_lr, gradient,
-                                 from, to);
+        meta->kernels->scale_add(n, (mn_real)-meta->rule.inner_lr, gradient, from, to);
     }
 }
 
@@ -204,7 +204,7 @@ mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_rea
     mn_meta_losses losses = {0};
     const mn_real *phi = theta + meta->plans.adapted_offset;
     find_features(meta, scratch, theta, data);
-    if (rates_gradient != NULL)
+    if (rates_gradient != NULL && !meta->walks_back)
         memset(rates_gradient, 0, meta->size * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
         double loss = support_gradient(meta, scratch, k, data, phi);
@@ -221,14 +221,31 @@ mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_rea
         losses.support_before = support_gradient(meta, scratch, 0, data, phi);
     losses.query = query_run(meta, scratch, theta, data, phi, gradient, query_output);
 
-    if (meta->rule.kind == MN_META_REPTILE)
+    if (meta->rule.kind == MN_META_REPTILE) {
         meta->kernels->scale_add(meta->size, -1, phi, theta, gradient);
-    else if (meta->walks_back)
+    } else if (meta->walks_back) {
         walk_back(meta, scratch, theta, data, gradient, rates_gradient);
-    else if (rates_gradient != NULL)
-        for (size_t i = 0; i < meta->size; i++)
-            rates_gradient[i] *= -gradient[i];
+    } else if (rates_gradient != NULL) {
+        meta->kernels->multiply(meta->size, gradient, rates_gradient, rates_gradient);
+        meta->kernels->scale(meta->size, -1, rates_gradient, rates_gradient);
+    }
     return losses;
+}
+
+/* Meta-SGD, at step k: d alpha -= lam .* gradient, in whose room the product is made; returns
+ * alpha .* lam. */
+static const mn_real *through_rates(const mn_meta *meta, void *scratch, const mn_real *theta,
+                                    uint32_t k, const mn_real *lam, mn_real *rates_gradient)
+{
+    const mn_kernels *kernels = meta->kernels;
+    mn_real *part = gradient_of(meta, scratch, k), *along = at(scratch, meta->at_direction);
+    kernels->multiply(meta->size, lam, part, part);
+    if (k + 1 == meta->rule.steps) /* the first to be met */
+        kernels->scale(meta->size, -1, part, rates_gradient);
+    else
+        kernels->scale_add(meta->size, -1, part, rates_gradient, rates_gradient);
+    kernels->multiply(meta->size, theta + meta->size, lam, along);
+    return along;
 }
 
 /* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first. A body that stands
@@ -238,7 +255,7 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
                       const mn_meta_data *data, mn_real *gradient, mn_real *rates_gradient)
 {
     mn_real *lam = gradient + meta->plans.adapted_offset;
-    mn_real *direction = at(scratch, meta->at_direction), *product = at(scratch, meta->at_gradient);
+    mn_real *product = at(scratch, meta->at_gradient);
     mn_real *cotangent = at(scratch, meta->at_cotangent);
     mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
     memset(cotangents, 0, meta->plans.u_count * sizeof *cotangents);
@@ -251,13 +268,8 @@ static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
         mn_real rate = (mn_real)meta->rule.inner_lr;
         const mn_real *along = lam;
         if (rates_gradient != NULL) {
-            const mn_real *alpha = theta + meta->size, *step = gradient_of(meta, scratch, k);
-            for (size_t i = 0; i < meta->size; i++) {
-                rates_gradient[i] -= lam[i] * step[i];
-                direction[i] = alpha[i] * lam[i];
-            }
+            along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
             rate = 1;
-            along = direction;
         }
         mn_bindings bindings = {
             .in = {[MN_SLOT_PHI] = phi,
