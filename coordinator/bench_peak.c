@@ -62,7 +62,7 @@ static void multiply(const struct sgemm *sgemm, float *matrices)
     if (sgemm->openblas != NULL)
         sgemm->openblas(ROW_MAJOR, NOT_TURNED, NOT_TURNED, N, N, N, 1, a, N, b, N, 0, c, N);
     else
-        sgemm->kernels->gemm(false, false, N, N, N, a, b, c, false);
+        sgemm->kernels->gemm(&(mn_product){.m = N, .n = N, .k = N, .a = a, .b = b}, c);
 }
 
 /* OpenBLAS is loaded here alone, if it is installed, because it starts threads of its own. */

@@ -75,6 +75,10 @@ typedef enum mn_op {
 
 #define MN_MAX_INPUTS 11
 
+/* Inputs of a GEMM. A graph is built and differentiated with the first two; fusion.h gives it the
+ * others. */
+enum { MN_GEMM_A, MN_GEMM_B, MN_GEMM_A2, MN_GEMM_B2, MN_GEMM_BIAS, MN_GEMM_MASK };
+
 typedef struct mn_graph_node {
     mn_op op;
     mn_extent extent;
@@ -86,7 +90,7 @@ typedef struct mn_graph_node {
             size_t offset;
         };
         struct {
-            bool trans_a, trans_b;
+            bool trans_a, trans_b, relu_after;
         };
         mn_conv conv;
         double factor;

@@ -63,7 +63,8 @@ double mn_kernels_peak_gflops(const mn_kernels *kernels, double seconds)
     do {
         for (size_t n = SMALLEST; n <= LARGEST; n += STEP) {
             double t = now();
-            kernels->gemm(false, false, n, n, n, a, a + area, a + 2 * area, false);
+            kernels->gemm(&(mn_product){.m = n, .n = n, .k = n, .a = a, .b = a + area},
+                          a + 2 * area);
             double rate = 2e-9 * (double)n * (double)n * (double)n / (now() - t);
             best = rate > best ? rate : best;
         }

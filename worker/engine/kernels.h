@@ -25,13 +25,23 @@ typedef struct mn_conv {
     uint32_t n, height, width, c_in, c_out, stride, out_height, out_width;
 } mn_conv;
 
+/* A matrix product and what surrounds it in a perceptron, its derivatives and their tangents:
+ *   C [m,n] (+)= op(A) op(B) + op(A2) op(B2) + bias, then the ReLU and the mask.
+ * op(A) is [m,k], stored [k,m] if trans_a; op(B) is [k,n], stored [n,k] if trans_b. What is NULL or
+ * false is left out. */
+typedef struct mn_product {
+    bool trans_a, trans_b, accumulate, relu;
+    size_t m, n, k;
+    const mn_real *a, *b;
+    const mn_real *a2, *b2; /* of the same shapes */
+    const mn_real *bias;    /* [n], for each row */
+    const mn_real *mask;    /* [m,n]: the result is zero where this is not > 0 */
+} mn_product;
+
 typedef struct mn_kernels {
     const char *name; /* "avx512", "avx2", "portable" or "plain" */
 
-    /* C [m,n] (+)= op(A) op(B); op(A) is [m,k], stored [k,m] if trans_a; op(B) is [k,n], stored
-     * [n,k] if trans_b. */
-    void (*gemm)(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const mn_real *a,
-                 const mn_real *b, mn_real *c, bool accumulate);
+    void (*gemm)(const mn_product *product, mn_real *c);
 
     /* w [3, 3, c_in, c_out]. */
     void (*conv_forward)(const mn_conv *conv, const mn_real *x, const mn_real *w, mn_real *y,

@@ -148,7 +148,14 @@ static void bench_gemm(bool trans_a, bool trans_b, int m, int n, int depth)
     (void)snprintf(shape, sizeof shape, "%c%c %dx%dx%d", trans_a ? 'T' : 'N', trans_b ? 'T' : 'N',
                    m, n, depth);
     if (is_wanted("gemm")) {
-        TIME(t, k->gemm(trans_a, trans_b, (size_t)m, (size_t)n, (size_t)depth, a, b, c, false));
+        const mn_product product = {.trans_a = trans_a,
+                                    .trans_b = trans_b,
+                                    .m = (size_t)m,
+                                    .n = (size_t)n,
+                                    .k = (size_t)depth,
+                                    .a = a,
+                                    .b = b};
+        TIME(t, k->gemm(&product, c));
         report("gemm", shape, flops, t);
     }
     if (is_wanted("openblas")) {

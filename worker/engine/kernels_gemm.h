@@ -1,6 +1,8 @@
-/* kernels_gemm.h: matrix products of small and middling size, and transposition. */
+/* kernels_gemm.h: matrix products of small and middling size with what surrounds them, and
+ * transposition. */
 #pragma once
 
+#include "worker/engine/kernels.h"
 #include "worker/engine/kernels_tile.h"
 
 enum {
@@ -18,34 +20,59 @@ enum {
 typedef float vec4 __attribute__((vector_size(16)));
 typedef float vec4_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 
+/* a [TURN_ROWS, 4] -> at [4, TURN_ROWS]. */
+#if defined(__AVX2__)
+
+enum { TURN_ROWS = 8 };
+
+INLINE void turn(const float *a, size_t a_stride, float *at, size_t at_stride)
+{
+    __m256 row[4]; /* i and i + 4 side by side: two squares of four are turned at once */
+    UNROLL
+    for (size_t i = 0; i < 4; i++)
+        row[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a + i * a_stride)),
+                                      _mm_loadu_ps(a + (i + 4) * a_stride), 1);
+    __m256 low01 = _mm256_unpacklo_ps(row[0], row[1]), high01 = _mm256_unpackhi_ps(row[0], row[1]);
+    __m256 low23 = _mm256_unpacklo_ps(row[2], row[3]), high23 = _mm256_unpackhi_ps(row[2], row[3]);
+    _mm256_storeu_ps(at, _mm256_shuffle_ps(low01, low23, 0x44));
+    _mm256_storeu_ps(at + at_stride, _mm256_shuffle_ps(low01, low23, 0xee));
+    _mm256_storeu_ps(at + 2 * at_stride, _mm256_shuffle_ps(high01, high23, 0x44));
+    _mm256_storeu_ps(at + 3 * at_stride, _mm256_shuffle_ps(high01, high23, 0xee));
+}
+
+#else
+
+enum { TURN_ROWS = 4 };
+
+INLINE void turn(const float *a, size_t a_stride, float *at, size_t at_stride)
+{
+    vec4 row[4];
+    for (size_t i = 0; i < 4; i++)
+        row[i] = *(const vec4_anywhere *)(a + i * a_stride);
+    vec4 low01 = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+    vec4 high01 = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+    vec4 low23 = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+    vec4 high23 = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+    *(vec4_anywhere *)at = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+    *(vec4_anywhere *)(at + at_stride) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+    *(vec4_anywhere *)(at + 2 * at_stride) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+    *(vec4_anywhere *)(at + 3 * at_stride) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+}
+
+#endif
+
 /* a [rows, cols] with rows `a_stride` apart -> at [cols, rows], likewise. */
 static void transpose_one(size_t rows, size_t cols, const float *a, size_t a_stride, float *at,
                           size_t at_stride)
 {
     size_t i = 0;
-    for (; i + 4 <= rows; i += 4) {
-        const float *in = a + i * a_stride;
+    for (; i + TURN_ROWS <= rows; i += TURN_ROWS) {
         size_t j = 0;
-        for (; j + 4 <= cols; j += 4) {
-            vec4 r0 = *(const vec4_anywhere *)(in + j);
-            vec4 r1 = *(const vec4_anywhere *)(in + a_stride + j);
-            vec4 r2 = *(const vec4_anywhere *)(in + 2 * a_stride + j);
-            vec4 r3 = *(const vec4_anywhere *)(in + 3 * a_stride + j);
-            vec4 low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
-            vec4 high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-            vec4 low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-            vec4 high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-            float *out = at + j * at_stride + i;
-            *(vec4_anywhere *)out = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-            *(vec4_anywhere *)(out + at_stride) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-            *(vec4_anywhere *)(out + 2 * at_stride) =
-                __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-            *(vec4_anywhere *)(out + 3 * at_stride) =
-                __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-        }
+        for (; j + 4 <= cols; j += 4)
+            turn(a + i * a_stride + j, a_stride, at + j * at_stride + i, at_stride);
         for (; j < cols; j++)
-            for (size_t p = 0; p < 4; p++)
-                at[j * at_stride + i + p] = in[p * a_stride + j];
+            for (size_t p = 0; p < TURN_ROWS; p++)
+                at[j * at_stride + i + p] = a[(i + p) * a_stride + j];
     }
     for (; i < rows; i++)
         for (size_t j = 0; j < cols; j++)
@@ -118,8 +145,8 @@ INLINE void dots(const size_t rows, size_t columns, size_t k, const float *a, co
 
 /* A few rows of A against all rows of a transposed B: no panel of B would be used often enough to
  * pay. */
-static void gemm_by_dots(size_t m, size_t n, size_t k, const float *a, const float *b, float *c,
-                         bool accumulate)
+static void multiply_by_dots(size_t m, size_t n, size_t k, const float *a, const float *b, float *c,
+                             bool accumulate)
 {
     for (size_t i = 0; i < m; i += DOT_ROWS) {
         size_t rows = smaller_size(DOT_ROWS, m - i);
@@ -136,39 +163,267 @@ static void gemm_by_dots(size_t m, size_t n, size_t k, const float *a, const flo
     }
 }
 
-static void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const float *a,
-                 const float *b, float *c, bool accumulate)
+/* What is left to do of a product whose sums are in c. */
+static void finish(const mn_product *p, float *c)
+{
+    for (size_t i = 0; i < p->m; i++, c += p->n)
+        for (size_t j = 0; j < p->n; j++) {
+            float sum = p->bias != NULL ? c[j] + p->bias[j] : c[j];
+            if (p->relu && sum < 0) /* NaN stays NaN */
+                sum = 0;
+            c[j] = p->mask != NULL && !(p->mask[i * p->n + j] > 0) ? 0 : sum;
+        }
+}
+
+static void gemm_by_dots(const mn_product *p, float *c)
+{
+    multiply_by_dots(p->m, p->n, p->k, p->a, p->b, c, p->accumulate);
+    if (p->a2 != NULL)
+        multiply_by_dots(p->m, p->n, p->k, p->a2, p->b2, c, true);
+    if (p->bias != NULL || p->relu || p->mask != NULL)
+        finish(p, c);
+}
+
+/* A tile of one or two products at once, the rows of each matrix a step apart. */
+typedef struct block {
+    size_t n_terms, k;
+    const float *a[2], *b[2];
+    size_t a_row, a_step, b_step; /* floats from row to row of op(A), and from one q to the next */
+    float *c;
+    const float *mask; /* like c, or NULL */
+    size_t c_row;
+    const float *bias; /* where the sums begin; NULL: at zero */
+    bool accumulate, relu;
+    lanes last;
+} block;
+
+INLINE void block_tile(const size_t rows, const size_t vectors, const enum last_vector end,
+                       const block *t)
+{
+    tile_sums s;
+    const lanes last = t->last;
+    const size_t k = t->k, a_row = t->a_row, a_step = t->a_step, b_step = t->b_step;
+    const size_t n_terms = t->n_terms;
+    begin_sums(rows, vectors, end, last, t->bias, &s);
+    for (size_t term = 0; term < n_terms; term++) {
+        const float *a[MOST_ROWS], *b = t->b[term];
+        UNROLL
+        for (size_t p = 0; p < rows; p++)
+            a[p] = t->a[term] + p * a_row;
+        for (size_t q = 0, a_q = 0; q < k; q++, a_q += a_step, b += b_step)
+            add_to_sums(rows, vectors, end, last, a, a_q, b, &s);
+    }
+    const size_t c_row = t->c_row;
+    const bool accumulate = t->accumulate, relu = t->relu;
+    const float *mask = t->mask;
+    float *c = t->c;
+    UNROLL
+    for (size_t p = 0; p < rows; p++, c += c_row) {
+        if (accumulate)
+            add_row_to_sums(p, vectors, end, last, c, &s);
+        if (relu)
+            clip_sums(p, vectors, end, &s);
+        if (mask != NULL) {
+            mask_sums(p, vectors, end, last, mask, &s);
+            mask += c_row;
+        }
+        store_sums(p, vectors, end, last, &s, c);
+    }
+}
+
+/* One function for each kind of block: block_ROWS_VECTORS_END. */
+#define BLOCK(rows, vectors, end)                                                                  \
+    static void block_##rows##_##vectors##_##end(const block *t)                                   \
+    {                                                                                              \
+        block_tile(rows, vectors, end, t);                                                         \
+    }
+
+/* clang-format off */
+#if defined(__AVX512F__)
+#define BLOCKS_OF(rows, vectors) \
+    BLOCK(rows, vectors, WHOLE) BLOCK(rows, vectors, PART) BLOCK(rows, vectors, HALF_PART)
+#define BLOCK_NAMES_OF(rows, vectors) \
+    {block_##rows##_##vectors##_WHOLE, block_##rows##_##vectors##_PART, block_##rows##_##vectors##_HALF_PART}
+#define ROW_BLOCKS(rows) BLOCKS_OF(rows, 1) BLOCKS_OF(rows, 2) BLOCKS_OF(rows, 3) BLOCKS_OF(rows, 4)
+#define ROW_BLOCK_NAMES(rows) \
+    {BLOCK_NAMES_OF(rows, 1), BLOCK_NAMES_OF(rows, 2), BLOCK_NAMES_OF(rows, 3), BLOCK_NAMES_OF(rows, 4)}
+#else
+#define BLOCKS_OF(rows, vectors) BLOCK(rows, vectors, WHOLE) BLOCK(rows, vectors, PART)
+#define BLOCK_NAMES_OF(rows, vectors) {block_##rows##_##vectors##_WHOLE, block_##rows##_##vectors##_PART}
+#define ROW_BLOCKS(rows) BLOCKS_OF(rows, 1) BLOCKS_OF(rows, 2)
+#define ROW_BLOCK_NAMES(rows) {BLOCK_NAMES_OF(rows, 1), BLOCK_NAMES_OF(rows, 2)}
+#endif
+
+ROW_BLOCKS(1) ROW_BLOCKS(2) ROW_BLOCKS(3) ROW_BLOCKS(4) ROW_BLOCKS(5) ROW_BLOCKS(6)
+
+static void (*const blocks[TILE_ROWS][TILE_VECTORS][N_LAST])(const block *) = {
+    ROW_BLOCK_NAMES(1), ROW_BLOCK_NAMES(2), ROW_BLOCK_NAMES(3), ROW_BLOCK_NAMES(4), ROW_BLOCK_NAMES(5), ROW_BLOCK_NAMES(6),
+};
+/* clang-format on */
+
+/* A part of B [k, columns] for a tile's columns: where it lies if its rows may be read there, else
+ * a copy in `panel`, whose rows are TILE_COLUMNS apart. */
+INLINE const float *panel_of(const mn_product *p, const float *b, bool copy, size_t q, size_t k,
+                             size_t j, size_t columns, float *panel)
+{
+    if (p->trans_b)
+        transpose_one(columns, k, b + j * p->k + q, p->k, panel, TILE_COLUMNS);
+    else if (copy)
+        for (size_t row = 0; row < k; row++)
+            memcpy(panel + row * TILE_COLUMNS, b + (q + row) * p->n + j, columns * sizeof *b);
+    else
+        return b + q * p->n + j;
+    return panel;
+}
+
+/* n_terms products, from DEPTH to DEPTH of their k; the sums begin in C if `accumulate`, and are
+ * finished if `finished`. */
+static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *const *a,
+                              const float *const *b, bool accumulate, bool finished, float *c)
 {
     float panel[DEPTH * TILE_COLUMNS] __attribute__((aligned(64)));
-    if (n == 1 && m > 1) { /* a column is as good as a row, and a row fills the lanes */
-        gemm(false, !trans_a, 1, m, k, b, a, c, accumulate);
-        return;
-    }
-    if (!trans_a && trans_b && DOTS_PAY * m <= k) {
-        gemm_by_dots(m, n, k, a, b, c, accumulate);
-        return;
-    }
-    bool copy = trans_b || (n >= WIDE && m >= MANY_ROWS);
-    for (size_t q = 0; q < k; q += DEPTH) {
-        product t = {.k = smaller_size(DEPTH, k - q), .accumulate = accumulate || q > 0};
-        t.a_step = trans_a ? m : 1;
-        t.b_step = copy ? TILE_COLUMNS : n;
-        for (size_t j = 0; j < n; j += TILE_COLUMNS) {
-            size_t columns = smaller_size(TILE_COLUMNS, n - j);
-            t.b = copy ? panel : b + q * n + j;
-            if (trans_b)
-                transpose_one(columns, t.k, b + j * k + q, k, panel, TILE_COLUMNS);
-            else if (copy)
-                for (size_t row = 0; row < t.k; row++)
-                    memcpy(panel + row * TILE_COLUMNS, b + (q + row) * n + j, columns * sizeof *b);
-            for (size_t i = 0, rows; i < m; i += rows) {
-                rows = next_rows(m - i);
-                for (size_t p = 0; p < rows; p++) {
-                    t.a[p] = trans_a ? a + q * m + i + p : a + (i + p) * k + q;
-                    t.c[p] = c + (i + p) * n + j;
-                }
-                multiply_tile(rows, columns, &t);
+    const bool copy = p->trans_b || (p->n >= WIDE && p->m >= MANY_ROWS);
+    block t = {.n_terms = n_terms,
+               .a_row = p->trans_a ? 1 : p->k,
+               .a_step = p->trans_a ? p->m : 1,
+               .b_step = copy ? TILE_COLUMNS : p->n,
+               .c_row = p->n};
+    for (size_t q = 0; q < p->k; q += DEPTH) {
+        bool is_last = p->k - q <= DEPTH;
+        t.k = smaller_size(DEPTH, p->k - q);
+        t.accumulate = accumulate || q > 0;
+        t.relu = p->relu && finished && is_last;
+        for (size_t j = 0; j < p->n; j += TILE_COLUMNS) {
+            size_t columns = smaller_size(TILE_COLUMNS, p->n - j);
+            size_t vectors = (columns + LANES - 1) / LANES;
+            enum last_vector end = end_of(columns);
+            t.last = last_lanes(columns);
+            t.bias = p->bias != NULL && finished && is_last ? p->bias + j : NULL;
+            for (size_t term = 0; term < n_terms; term++)
+                t.b[term] = panel_of(p, b[term], copy, q, t.k, j, columns,
+                                     panel + term * t.k * TILE_COLUMNS);
+            for (size_t i = 0, rows; i < p->m; i += rows) {
+                rows = next_rows(p->m - i);
+                for (size_t term = 0; term < n_terms; term++)
+                    t.a[term] = a[term] + i * t.a_row + q * t.a_step;
+                t.c = c + i * p->n + j;
+                t.mask = p->mask != NULL && finished && is_last ? p->mask + i * p->n + j : NULL;
+                blocks[rows - 1][vectors - 1][end](&t);
             }
         }
+    }
+}
+
+static void gemm_by_tiles(const mn_product *p, float *c)
+{
+    const float *const a[2] = {p->a, p->a2}, *const b[2] = {p->b, p->b2};
+    if (p->a2 == NULL)
+        multiply_by_tiles(p, 1, a, b, p->accumulate, true, c);
+    else if (2 * p->k <= DEPTH) /* two panels fit */
+        multiply_by_tiles(p, 2, a, b, p->accumulate, true, c);
+    else {
+        multiply_by_tiles(p, 1, a, b, p->accumulate, false, c);
+        multiply_by_tiles(p, 1, a + 1, b + 1, true, true, c);
+    }
+}
+
+/* Products with a side of one are too little work for tiles. */
+
+/* What follows the sums of some lanes of C, which are `at` elements into it. */
+INLINE void finish_lanes(const mn_product p, float *c, size_t at, bool whole, lanes some, vec sum)
+{
+    if (p.accumulate)
+        sum += load_part(c + at, whole, some);
+    if (p.relu)
+        sum = larger(splat(0), sum);
+    if (p.mask != NULL)
+        sum = keep_if((ivec)(load_part(p.mask + at, whole, some) > splat(0)), sum);
+    store_part(c + at, sum, whole, some);
+}
+
+/* k = 1; the lanes of C from column j on. */
+INLINE void column_times_row(const mn_product p, float *c, size_t j, bool whole, lanes some)
+{
+    vec bias = p.bias != NULL ? load_part(p.bias + j, whole, some) : splat(0);
+    vec b = load_part(p.b + j, whole, some);
+    vec b2 = p.b2 != NULL ? load_part(p.b2 + j, whole, some) : splat(0);
+    for (size_t i = 0; i < p.m; i++) {
+        vec sum = splat(p.a[i]) * b + bias;
+        if (p.a2 != NULL)
+            sum += splat(p.a2[i]) * b2;
+        finish_lanes(p, c, i * p.n + j, whole, some, sum);
+    }
+}
+
+/* m = 1, B not transposed; the lanes of C from column j on. */
+INLINE void row_times_matrix(const mn_product p, float *c, size_t j, bool whole, lanes some)
+{
+    vec sum = p.bias != NULL ? load_part(p.bias + j, whole, some) : splat(0);
+    for (size_t q = 0; q < p.k; q++)
+        sum += splat(p.a[q]) * load_part(p.b + q * p.n + j, whole, some);
+    if (p.a2 != NULL)
+        for (size_t q = 0; q < p.k; q++)
+            sum += splat(p.a2[q]) * load_part(p.b2 + q * p.n + j, whole, some);
+    finish_lanes(p, c, j, whole, some, sum);
+}
+
+/* n = 1, A not transposed. */
+static void matrix_times_column(const mn_product *p, float *c)
+{
+    const float bias = p->bias != NULL ? p->bias[0] : 0;
+    for (size_t i = 0; i < p->m; i += 4) {
+        size_t rows = smaller_size(4, p->m - i);
+        float sums[4];
+        dots(1, rows, p->k, p->b, p->a + i * p->k, sums, 0, false);
+        if (p->a2 != NULL)
+            dots(1, rows, p->k, p->b2, p->a2 + i * p->k, sums, 0, true);
+        for (size_t r = 0; r < rows; r++) {
+            float sum = sums[r] + bias;
+            if (p->accumulate)
+                sum += c[i + r];
+            if (p->relu && sum < 0) /* NaN stays NaN */
+                sum = 0;
+            c[i + r] = p->mask != NULL && !(p->mask[i + r] > 0) ? 0 : sum;
+        }
+    }
+}
+
+/* n = 1, A transposed: C as a row is B as a row times A. */
+static mn_product turned(const mn_product *p)
+{
+    mn_product row = *p;
+    row.trans_a = row.trans_b = false;
+    row.m = 1;
+    row.n = p->m;
+    row.a = p->b;
+    row.b = p->a;
+    row.a2 = p->b2;
+    row.b2 = p->a2;
+    return row;
+}
+
+static void gemm(const mn_product *p, float *c)
+{
+    size_t j = 0, whole = p->n - p->n % LANES;
+    lanes rest = first_lanes(p->n % LANES);
+    if (p->k == 1) {
+        for (; j < whole; j += LANES)
+            column_times_row(*p, c, j, true, rest);
+        if (j < p->n)
+            column_times_row(*p, c, j, false, rest);
+    } else if (p->m == 1 && !p->trans_b) {
+        for (; j < whole; j += LANES)
+            row_times_matrix(*p, c, j, true, rest);
+        if (j < p->n)
+            row_times_matrix(*p, c, j, false, rest);
+    } else if (p->n == 1 && !p->trans_a) {
+        matrix_times_column(p, c);
+    } else if (p->n == 1 && p->bias == NULL) {
+        mn_product row = turned(p);
+        gemm(&row, c);
+    } else if (!p->trans_a && p->trans_b && DOTS_PAY * p->m <= p->k) {
+        gemm_by_dots(p, c);
+    } else {
+        gemm_by_tiles(p, c);
     }
 }

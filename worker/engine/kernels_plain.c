@@ -4,16 +4,32 @@
 #include <math.h>
 #include <string.h>
 
-static void gemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, const mn_real *a,
-                 const mn_real *b, mn_real *c, bool accumulate)
+/* Element (i, j) of op(A) op(B). */
+static double product_element(const mn_product *p, const mn_real *a, const mn_real *b, size_t i,
+                              size_t j)
 {
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (size_t q = 0; q < k; q++)
-                sum += (double)a[trans_a ? q * m + i : i * k + q] *
-                       (double)b[trans_b ? j * k + q : q * n + j];
-            c[i * n + j] = (mn_real)(accumulate ? (double)c[i * n + j] + sum : sum);
+    double sum = 0;
+    for (size_t q = 0; q < p->k; q++)
+        sum += (double)a[p->trans_a ? q * p->m + i : i * p->k + q] *
+               (double)b[p->trans_b ? j * p->k + q : q * p->n + j];
+    return sum;
+}
+
+static void gemm(const mn_product *p, mn_real *c)
+{
+    for (size_t i = 0; i < p->m; i++)
+        for (size_t j = 0; j < p->n; j++) {
+            size_t at = i * p->n + j;
+            double sum = product_element(p, p->a, p->b, i, j);
+            if (p->a2 != NULL)
+                sum += product_element(p, p->a2, p->b2, i, j);
+            if (p->bias != NULL)
+                sum += (double)p->bias[j];
+            if (p->accumulate)
+                sum += (double)c[at];
+            if (p->relu && sum < 0) /* NaN stays NaN */
+                sum = 0;
+            c[at] = p->mask != NULL && !(p->mask[at] > 0) ? 0 : (mn_real)sum;
         }
 }
 

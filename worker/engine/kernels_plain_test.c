@@ -50,10 +50,36 @@ static void a_matrix_product_sums_rows_times_columns(void **state)
     const double at[6] = {1, 4, 2, 5, 3, 6}, bt[6] = {7, 9, 11, 8, 10, 12};
     for (int kind = 0; kind < 4; kind++) {
         double c[4] = {1, 1, 1, 1};
-        k->gemm(kind & 1, kind & 2, 2, 2, 3, kind & 1 ? at : a, kind & 2 ? bt : b, c, true);
+        mn_product product = {.trans_a = kind & 1,
+                              .trans_b = kind & 2,
+                              .accumulate = true,
+                              .m = 2,
+                              .n = 2,
+                              .k = 3,
+                              .a = kind & 1 ? at : a,
+                              .b = kind & 2 ? bt : b};
+        k->gemm(&product, c);
         const double wanted[4] = {59, 65, 140, 155};
         assert_memory_equal(c, wanted, sizeof c);
     }
+}
+
+static void a_product_takes_in_a_second_one_the_bias_the_relu_and_the_mask(void **state)
+{
+    (void)state;
+    const double a[2] = {1, 2}, b[2] = {3, -5}, a2[2] = {10, 100}, b2[2] = {1, 2};
+    const double bias[2] = {0.5, -16}, mask[4] = {1, 1, 0, NAN};
+    mn_product product = {.m = 2, .n = 2, .k = 1, .a = a, .b = b, .a2 = a2, .b2 = b2, .bias = bias};
+    double c[4];
+    k->gemm(&product, c);
+    assert_memory_equal(c, ((double[]){13.5, -1, 106.5, 174}), sizeof c);
+    product.relu = true;
+    k->gemm(&product, c);
+    assert_memory_equal(c, ((double[]){13.5, 0, 106.5, 174}), sizeof c);
+    product.mask = mask;
+    product.relu = false;
+    k->gemm(&product, c);
+    assert_memory_equal(c, ((double[]){13.5, -1, 0, 0}), sizeof c);
 }
 
 static void a_convolution_of_ones_counts_the_taps_inside(void **state)
@@ -330,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_matrix_product_sums_rows_times_columns),
+        cmocka_unit_test(a_product_takes_in_a_second_one_the_bias_the_relu_and_the_mask),
         cmocka_unit_test(a_convolution_of_ones_counts_the_taps_inside),
         cmocka_unit_test(convolution_kernels_are_adjoint),
         cmocka_unit_test(batch_norm_derivatives_are_those_of_central_differences),

@@ -7,6 +7,7 @@
 #include "worker/engine/kernels_map.h"
 #include "worker/engine/kernels_pool.h"
 #include "worker/engine/kernels_strip.h"
+#include "worker/engine/kernels_sums.h"
 #include "worker/engine/kernels_tables.h"
 
 #define MN_TABLE(its_name)                                                                         \
@@ -20,7 +21,7 @@
         .bn_backward_tangent = bn_backward_tangent, .max_pool_index = max_pool_index,              \
         .max_pool_gather = max_pool_gather, .max_pool_scatter = max_pool_scatter,                  \
         .pixel_mean = pixel_mean, .pixel_spread = pixel_spread, .bias_add = bias_add,              \
-        .column_sums = column_sums, .add = add, .scale = scale, .scale_add = scale_add,            \
+        .column_sums = sums_over_rows, .add = add, .scale = scale, .scale_add = scale_add,         \
         .multiply = multiply, .relu = relu, .mask = mask, .tanh = tanh_forward,                    \
         .tanh_backward = tanh_backward, .tanh_curve = tanh_curve, .softmax = softmax,              \
         .softmax_tangent = softmax_tangent, .cross_entropy = cross_entropy,                        \

@@ -68,16 +68,23 @@ static int drop_arrays(void **state)
     return 0;
 }
 
+static void assert_within(const char *table, const char *what, size_t n, const float *got,
+                          const float *wanted, double error)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)got[i] - (double)wanted[i]) <= error))
+            fail_msg("%s %s: element %zu of %zu is %.9g, not %.9g", table, what, i, n,
+                     (double)got[i], (double)wanted[i]);
+}
+
+/* `tolerance` is relative to the largest number. */
 static void assert_close(const char *table, const char *what, size_t n, const float *got,
                          const float *wanted, double tolerance)
 {
-    double largest = 0;
+    double largest = 1e-3;
     for (size_t i = 0; i < n; i++)
         largest = fmax(largest, fabs((double)wanted[i]));
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)got[i] - (double)wanted[i]) <= tolerance * fmax(largest, 1e-3)))
-            fail_msg("%s %s: element %zu of %zu is %.9g, not %.9g", table, what, i, n,
-                     (double)got[i], (double)wanted[i]);
+    assert_within(table, what, n, got, wanted, tolerance * largest);
 }
 
 /* Runs `body` for each table but the reference, which is called `plain`. */
@@ -87,28 +94,57 @@ static void assert_close(const char *table, const char *what, size_t n, const fl
 
 static const mn_kernels *const plain = &mn_kernels_plain;
 
+/* `around`: a bit for each thing that may or may not be there. */
+static void compare_products(const mn_kernels *table, mn_product p, int around)
+{
+    p.trans_a = around & 1;
+    p.trans_b = around & 2;
+    p.accumulate = around & 4;
+    p.relu = around & 8;
+    p.a = new_array(p.m * p.k);
+    p.b = new_array(p.k * p.n);
+    p.a2 = around & 16 ? new_array(p.m * p.k) : NULL;
+    p.b2 = around & 16 ? new_array(p.k * p.n) : NULL;
+    p.bias = around & 32 ? new_array(p.n) : NULL;
+    p.mask = around & 64 ? new_array(p.m * p.n) : NULL;
+    float *c = new_array(p.m * p.n), *wanted = copy_array(c, p.m * p.n);
+    plain->gemm(&p, wanted);
+    table->gemm(&p, c);
+    double size = 1 + sqrt((double)p.k); /* of a sum of k terms, about; it may cancel out */
+    assert_within(table->name, "gemm", p.m * p.n, c, wanted, 2e-6 * size);
+    free_arrays();
+}
+
 static void matrix_products_are_those_of_the_reference(void **state)
 {
     (void)state;
     static const size_t shapes[][3] = {
         {1, 1, 1},     {1, 40, 10},     {10, 40, 40},  {10, 40, 1},  {10, 1, 40},     {40, 1, 10},
         {5, 5, 256},   {256, 5, 5},     {5, 256, 5},   {7, 13, 17},  {3, 65, 129},    {61, 67, 71},
-        {5, 256, 784}, {128, 128, 128}, {19, 33, 300}, {6, 64, 128}, {200, 130, 257},
+        {5, 256, 784}, {128, 128, 128}, {19, 33, 300}, {6, 64, 128}, {200, 130, 257}, {33, 600, 9},
+        {40, 40, 10},  {1, 17, 300},    {17, 1, 300},  {9, 70, 1},   {1, 1, 67},
     };
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int kind = 0; kind < 8; kind++) {
-            size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-            bool trans_a = kind & 1, trans_b = kind & 2, accumulate = kind & 4;
+        for (int around = 0; around < 8; around++)
             FOR_EACH_TABLE(table)
-            {
-                const float *a = new_array(m * k), *b = new_array(k * n);
-                float *c = new_array(m * n), *wanted = copy_array(c, m * n);
-                table->gemm(trans_a, trans_b, m, n, k, a, b, c, accumulate);
-                plain->gemm(trans_a, trans_b, m, n, k, a, b, wanted, accumulate);
-                assert_close(table->name, "gemm", m * n, c, wanted, 1e-6);
-                free_arrays();
-            }
-        }
+    compare_products(table, (mn_product){.m = shapes[s][0], .n = shapes[s][1], .k = shapes[s][2]},
+                     around);
+}
+
+/* Every path through gemm, on sizes below, at and above what fills lanes and tiles. */
+static void products_with_their_surroundings_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {
+        {1, 1, 1},    {1, 40, 10},  {10, 40, 40}, {10, 40, 1}, {10, 1, 40},
+        {40, 1, 10},  {40, 40, 10}, {5, 9, 64},   {7, 13, 17}, {13, 70, 128},
+        {6, 65, 129}, {2, 24, 300}, {9, 16, 1},   {1, 1, 19},  {34, 515, 3},
+    };
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int around = 8; around < 128; around++)
+            FOR_EACH_TABLE(table)
+    compare_products(table, (mn_product){.m = shapes[s][0], .n = shapes[s][1], .k = shapes[s][2]},
+                     around);
 }
 
 static void transposition_is_that_of_the_reference(void **state)
@@ -281,7 +317,8 @@ static void max_pooling_is_that_of_the_reference(void **state)
 static void sums_over_rows_and_pixels_are_those_of_the_reference(void **state)
 {
     (void)state;
-    static const size_t shapes[][3] = {{1, 1, 1}, {5, 9, 64}, {3, 49, 17}, {7, 5, 200}};
+    static const size_t shapes[][3] = {{1, 1, 1},   {10, 1, 1}, {10, 1, 40}, {3, 1, 16}, {4, 8, 33},
+                                       {1, 33, 16}, {5, 9, 64}, {3, 49, 17}, {7, 5, 200}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         FOR_EACH_TABLE(table)
         {
@@ -407,6 +444,16 @@ static void what_is_not_a_number_is_not_hidden(void **state)
         float x[5] = {1, NAN, INFINITY, -INFINITY, -1}, y[5];
         (*each)->relu(5, x, y);
         assert_true(isnan(y[1]) && isinf(y[2]) && y[3] == 0 && y[4] == 0);
+        for (size_t n = 1; n <= 5; n += 4) { /* as a column and as a row */
+            float one = 1;
+            mn_product product = {.m = 5 / n, .n = n, .k = 1, .a = x, .b = &one, .relu = true};
+            if (n > 1) {
+                product.a = &one;
+                product.b = x;
+            }
+            (*each)->gemm(&product, y);
+            assert_true(isnan(y[1]) && isinf(y[2]) && y[3] == 0 && y[4] == 0);
+        }
         (*each)->tanh(5, x, y);
         assert_true(isnan(y[1]) && y[2] == 1 && y[3] == -1);
         (*each)->softmax(1, 2, x, y);
@@ -436,6 +483,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(matrix_products_are_those_of_the_reference),
+        TEST(products_with_their_surroundings_are_those_of_the_reference),
         TEST(transposition_is_that_of_the_reference),
         TEST(convolutions_are_those_of_the_reference),
         TEST(batch_norm_is_that_of_the_reference),

@@ -23,44 +23,134 @@ typedef struct product {
 /* What the last vector of a tile's columns is: all lanes, some, or at most half of them. */
 enum last_vector { WHOLE, PART, HALF_PART, N_LAST = HALVES_PAY ? 3 : 2 };
 
+INLINE enum last_vector end_of(size_t columns)
+{
+    size_t rest = columns % LANES;
+    return rest == 0 ? WHOLE : HALVES_PAY && rest <= LANES / 2 ? HALF_PART : PART;
+}
+
+INLINE lanes last_lanes(size_t columns)
+{
+    return first_lanes((columns - 1) % LANES + 1);
+}
+
+/* The sums of a tile while they are in registers. */
+typedef struct tile_sums {
+    vec whole[MOST_ROWS][TILE_VECTORS];
+    half_vec half[MOST_ROWS];
+} tile_sums;
+
+/* Vectors of a row that are not half ones. */
+INLINE size_t whole_vectors(const size_t vectors, const enum last_vector end)
+{
+    return end == HALF_PART ? vectors - 1 : vectors;
+}
+
+/* All rows = `first` [columns], or zero. */
+INLINE void begin_sums(const size_t rows, const size_t vectors, const enum last_vector end,
+                       lanes last, const float *first, tile_sums *s)
+{
+    const size_t n = whole_vectors(vectors, end);
+    UNROLL
+    for (size_t p = 0; p < rows; p++) {
+        UNROLL
+        for (size_t v = 0; v < n; v++)
+            s->whole[p][v] = first == NULL
+                                 ? splat(0)
+                                 : load_part(first + v * LANES, end != PART || v + 1 < n, last);
+        s->half[p] =
+            first == NULL || end != HALF_PART ? splat_half(0) : load_half(first + n * LANES, last);
+    }
+}
+
+/* Every row p += a[p][a_q] times b [columns]. */
+INLINE void add_to_sums(const size_t rows, const size_t vectors, const enum last_vector end,
+                        lanes last, const float *const *a, size_t a_q, const float *b, tile_sums *s)
+{
+    const size_t n = whole_vectors(vectors, end);
+    vec column[TILE_VECTORS];
+    half_vec half_column = splat_half(0);
+    UNROLL
+    for (size_t v = 0; v < n; v++)
+        column[v] = load_part(b + v * LANES, end != PART || v + 1 < n, last);
+    if (end == HALF_PART)
+        half_column = load_half(b + n * LANES, last);
+    UNROLL
+    for (size_t p = 0; p < rows; p++) {
+        vec factor = splat(a[p][a_q]);
+        UNROLL
+        for (size_t v = 0; v < n; v++)
+            s->whole[p][v] += factor * column[v];
+        if (end == HALF_PART) /* with one whole vector or none, a load of its own is faster */
+            s->half[p] += (n > 1 ? half_of(factor) : splat_half(a[p][a_q])) * half_column;
+    }
+}
+
+/* Row p += c [columns]. */
+INLINE void add_row_to_sums(size_t p, const size_t vectors, const enum last_vector end, lanes last,
+                            const float *c, tile_sums *s)
+{
+    const size_t n = whole_vectors(vectors, end);
+    UNROLL
+    for (size_t v = 0; v < n; v++)
+        s->whole[p][v] += load_part(c + v * LANES, end != PART || v + 1 < n, last);
+    if (end == HALF_PART)
+        s->half[p] += load_half(c + n * LANES, last);
+}
+
+/* Row p = larger(0, row p); NaN stays NaN. */
+INLINE void clip_sums(size_t p, const size_t vectors, const enum last_vector end, tile_sums *s)
+{
+    const size_t n = whole_vectors(vectors, end);
+    UNROLL
+    for (size_t v = 0; v < n; v++)
+        s->whole[p][v] = larger(splat(0), s->whole[p][v]);
+    if (end == HALF_PART)
+        s->half[p] = larger_half(splat_half(0), s->half[p]);
+}
+
+/* Row p is zero where `mask` [columns] is not > 0. */
+INLINE void mask_sums(size_t p, const size_t vectors, const enum last_vector end, lanes last,
+                      const float *mask, tile_sums *s)
+{
+    const size_t n = whole_vectors(vectors, end);
+    UNROLL
+    for (size_t v = 0; v < n; v++)
+        s->whole[p][v] =
+            keep_if((ivec)(load_part(mask + v * LANES, end != PART || v + 1 < n, last) > splat(0)),
+                    s->whole[p][v]);
+    if (end == HALF_PART)
+        s->half[p] = keep_half_if_positive(load_half(mask + n * LANES, last), s->half[p]);
+}
+
+INLINE void store_sums(size_t p, const size_t vectors, const enum last_vector end, lanes last,
+                       const tile_sums *s, float *c)
+{
+    const size_t n = whole_vectors(vectors, end);
+    UNROLL
+    for (size_t v = 0; v < n; v++)
+        store_part(c + v * LANES, s->whole[p][v], end != PART || v + 1 < n, last);
+    if (end == HALF_PART)
+        store_half(c + n * LANES, s->half[p], last);
+}
+
 INLINE void tile(const size_t rows, const size_t vectors, const enum last_vector end,
                  const bool listed, const product *t)
 {
-    const size_t n = end == HALF_PART ? vectors - 1 : vectors; /* of vectors, but for a half one */
-    vec sum[TILE_ROWS][TILE_VECTORS];
-    half_vec half_sum[TILE_ROWS], half_column = splat_half(0);
+    tile_sums s;
     const float *a[TILE_ROWS];
     const float *b = t->b;
     size_t k = t->k, a_step = t->a_step, b_step = t->b_step, a_q = 0;
     lanes last = t->last;
     UNROLL
-    for (size_t p = 0; p < rows; p++) {
+    for (size_t p = 0; p < rows; p++)
         a[p] = t->a[p];
-        half_sum[p] = splat_half(0);
-        UNROLL
-        for (size_t v = 0; v < n; v++)
-            sum[p][v] = splat(0);
-    }
+    begin_sums(rows, vectors, end, last, NULL, &s);
     for (size_t q = 0; q < k; q++) {
-        vec column[TILE_VECTORS];
-        const float *b_q = listed ? b + t->b_at[q] : b;
         if (listed)
-            a_q = t->a_at[q];
-        UNROLL
-        for (size_t v = 0; v < n; v++)
-            column[v] = load_part(b_q + v * LANES, end != PART || v + 1 < n, last);
-        if (end == HALF_PART)
-            half_column = load_half(b_q + n * LANES, last);
-        UNROLL
-        for (size_t p = 0; p < rows; p++) {
-            vec factor = splat(a[p][a_q]);
-            UNROLL
-            for (size_t v = 0; v < n; v++)
-                sum[p][v] += factor * column[v];
-            if (end == HALF_PART) /* with one whole vector or none, a load of its own is faster */
-                half_sum[p] += (n > 1 ? half_of(factor) : splat_half(a[p][a_q])) * half_column;
-        }
-        if (!listed) {
+            add_to_sums(rows, vectors, end, last, a, t->a_at[q], b + t->b_at[q], &s);
+        else {
+            add_to_sums(rows, vectors, end, last, a, a_q, b, &s);
             a_q += a_step;
             b += b_step;
         }
@@ -68,19 +158,9 @@ INLINE void tile(const size_t rows, const size_t vectors, const enum last_vector
     const bool accumulate = t->accumulate;
     UNROLL
     for (size_t p = 0; p < rows; p++) {
-        float *c = t->c[p];
-        if (accumulate) {
-            UNROLL
-            for (size_t v = 0; v < n; v++)
-                sum[p][v] += load_part(c + v * LANES, end != PART || v + 1 < n, last);
-            if (end == HALF_PART)
-                half_sum[p] += load_half(c + n * LANES, last);
-        }
-        UNROLL
-        for (size_t v = 0; v < n; v++)
-            store_part(c + v * LANES, sum[p][v], end != PART || v + 1 < n, last);
-        if (end == HALF_PART)
-            store_half(c + n * LANES, half_sum[p], last);
+        if (accumulate)
+            add_row_to_sums(p, vectors, end, last, t->c[p], &s);
+        store_sums(p, vectors, end, last, &s, t->c[p]);
     }
 }
 
@@ -119,10 +199,8 @@ static void (*const tiles[TILE_ROWS][TILE_VECTORS][N_LAST][2])(const product *) 
 /* `columns` <= TILE_COLUMNS of `rows` <= TILE_ROWS rows; fills in t->last. */
 INLINE void multiply_tile(size_t rows, size_t columns, product *t)
 {
-    size_t vectors = (columns + LANES - 1) / LANES, rest = columns % LANES;
-    enum last_vector end = rest == 0 ? WHOLE : HALVES_PAY && rest <= LANES / 2 ? HALF_PART : PART;
-    t->last = first_lanes(rest == 0 ? LANES : rest);
-    tiles[rows - 1][vectors - 1][end][t->b_at != NULL](t);
+    t->last = last_lanes(columns);
+    tiles[rows - 1][(columns - 1) / LANES][end_of(columns)][t->b_at != NULL](t);
 }
 
 /* The rows of the next tile of `left`: all are of nearly one size, so that none is slow. */

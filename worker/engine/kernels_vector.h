@@ -20,7 +20,7 @@ enum { LANES = 8, TILE_VECTORS = 2 };
 #else
 enum { LANES = 4, TILE_VECTORS = 2 };
 #endif
-enum { TILE_ROWS = 6 };
+enum { TILE_ROWS = 6, MOST_ROWS = 6 };
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
@@ -209,6 +209,26 @@ INLINE vec larger(vec a, vec b)
     return (vec)_mm256_max_ps((__m256)a, (__m256)b);
 #else
     return choose((ivec)(a > b), a, b);
+#endif
+}
+
+INLINE half_vec larger_half(half_vec a, half_vec b)
+{
+#if defined(__AVX512F__)
+    return (half_vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return larger(a, b);
+#endif
+}
+
+/* mask > 0 ? v : 0 */
+INLINE half_vec keep_half_if_positive(half_vec mask, half_vec v)
+{
+#if defined(__AVX512F__)
+    return (half_vec)_mm256_maskz_mov_ps(
+        _mm256_cmp_ps_mask((__m256)mask, _mm256_setzero_ps(), _CMP_GT_OQ), (__m256)v);
+#else
+    return keep_if((ivec)(mask > splat(0)), v);
 #endif
 }
 

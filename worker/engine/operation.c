@@ -71,8 +71,9 @@ double mn_operation_flops(const mn_graph_node *node, size_t rows, size_t c)
 {
     const mn_conv *conv = &node->conv;
     switch ((int)node->op) {
-    case MN_OP_GEMM: /* rows * c elements of a, each times a row of b */
-        return 2.0 * (double)(rows * c) * (double)mn_extent_count(node->extent) / node->extent.n;
+    case MN_OP_GEMM: /* rows * c elements of a, each times a row of b; perhaps of two products */
+        return (node->in[MN_GEMM_A2] == MN_NONE ? 2.0 : 4.0) * (double)(rows * c) *
+               (double)mn_extent_count(node->extent) / node->extent.n;
     case MN_OP_CONV:
     case MN_OP_CONV_DATA:
     case MN_OP_CONV_WEIGHTS:

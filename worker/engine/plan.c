@@ -1,5 +1,6 @@
 #include "worker/engine/plan.h"
 
+#include "worker/engine/fusion.h"
 #include "worker/engine/operation.h"
 
 #include <assert.h>
@@ -16,16 +17,31 @@ struct place {
     size_t offset; /* bytes in a block, elements in a slot */
 };
 
+/* The same, ready for a run, which has a table of bases: nothing, the two blocks, the slots. */
+enum {
+    NO_BASE,
+    SCRATCH_BASE,
+    KEPT_BASE,
+    IN_BASE,
+    OUT_BASE = IN_BASE + MN_N_SLOTS,
+    N_BASES = OUT_BASE + MN_N_SLOTS
+};
+
+struct address {
+    size_t base, bytes;
+};
+
 enum step_kind { COMPUTE, COPY, CLEAR };
 
 struct step {
     enum step_kind kind;
-    mn_graph_node node; /* COMPUTE: op, extent and attributes */
+    int n_in; /* the inputs from this one on are not there */
+    struct address out, in[MN_MAX_INPUTS];
     size_t rows, c;     /* of in[0], or of the result if it has none */
     size_t count;       /* elements of the result */
     size_t bytes;       /* COMPUTE: that it reads and writes */
-    struct place in[MN_MAX_INPUTS];
-    struct place out;
+    mn_graph_node node; /* COMPUTE: op, extent and attributes */
+    mn_product product; /* GEMM: all but the addresses */
 };
 
 struct mn_plan {
@@ -48,6 +64,9 @@ struct draft {
     struct place place;
 };
 
+static mn_status compile(const mn_graph *graph, mn_node loss, size_t n_outputs,
+                         const mn_plan_output *outputs, const mn_kernels *kernels, mn_plan **out,
+                         mn_error *err);
 static void mark_needed(const mn_graph *graph, mn_node loss, size_t n_outputs,
                         const mn_plan_output *outputs, struct draft *drafts);
 static uint32_t schedule(const mn_graph *graph, struct draft *drafts, mn_node *order,
@@ -63,8 +82,9 @@ static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct dra
 static mn_status write_steps(const mn_graph *graph, const mn_node *order,
                              const struct draft *drafts, size_t n_outputs,
                              const mn_plan_output *outputs, mn_plan *plan, mn_error *err);
-static void compute(const mn_kernels *k, const struct step *step, void *scratch,
-                    const mn_bindings *bindings);
+static uintptr_t address_of(const struct address *address, const uintptr_t *bases);
+static void compute(const mn_kernels *k, const struct step *step, const uintptr_t *bases,
+                    mn_real *out);
 
 mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
                       const mn_plan_output *outputs, const mn_kernels *kernels, mn_plan **out,
@@ -72,6 +92,19 @@ mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
 {
     if (graph->failed)
         return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
+    mn_graph fused;
+    mn_status status = mn_fusion_of(graph, loss, n_outputs, outputs, &fused, err);
+    if (status == MN_OK) {
+        status = compile(&fused, loss, n_outputs, outputs, kernels, out, err);
+        mn_graph_fini(&fused);
+    }
+    return status;
+}
+
+static mn_status compile(const mn_graph *graph, mn_node loss, size_t n_outputs,
+                         const mn_plan_output *outputs, const mn_kernels *kernels, mn_plan **out,
+                         mn_error *err)
+{
     uint32_t n = graph->n_nodes;
     mn_plan *plan = calloc(1, sizeof *plan);
     struct draft *drafts = calloc(n, sizeof *drafts);
@@ -123,66 +156,44 @@ size_t mn_plan_kept_bytes(const mn_plan *plan)
     return plan->kept_bytes;
 }
 
-static mn_real *out_address(const struct place *place, void *scratch, const mn_bindings *bindings)
+static void run_step(const mn_plan *plan, const struct step *step, const uintptr_t *bases)
 {
-    if (place->where == SCRATCH)
-        return (mn_real *)(void *)((char *)scratch + place->offset);
-    if (place->where == KEPT)
-        return (mn_real *)(void *)((char *)bindings->kept + place->offset);
-    return bindings->out[place->slot] + place->offset;
-}
-
-static const mn_real *in_address(const struct place *place, const void *scratch,
-                                 const mn_bindings *bindings)
-{
-    switch (place->where) {
-    case SCRATCH:
-        return (const mn_real *)(const void *)((const char *)scratch + place->offset);
-    case KEPT:
-        return (const mn_real *)(const void *)((const char *)bindings->kept + place->offset);
-    case SLOT_IN:
-        return bindings->in[place->slot] + place->offset;
-    case SLOT_OUT:
-        return bindings->out[place->slot] + place->offset;
-    case NOWHERE:
-        break;
-    }
-    return NULL;
-}
-
-static void run_step(const mn_plan *plan, const struct step *step, void *scratch,
-                     const mn_bindings *bindings)
-{
+    mn_real *out = (mn_real *)address_of(&step->out, bases);
     if (step->kind == COMPUTE)
-        compute(plan->kernels, step, scratch, bindings);
+        compute(plan->kernels, step, bases, out);
     else if (step->kind == COPY)
-        memcpy(out_address(&step->out, scratch, bindings),
-               in_address(&step->in[0], scratch, bindings), step->count * sizeof(mn_real));
+        memcpy(out, (const void *)address_of(&step->in[0], bases), step->count * sizeof *out);
     else
-        memset(out_address(&step->out, scratch, bindings), 0, step->count * sizeof(mn_real));
+        memset(out, 0, step->count * sizeof *out);
 }
 
-static void run_with_laps(const mn_plan *plan, unsigned stage, void *scratch,
-                          const mn_bindings *bindings, size_t row)
+static void run_with_laps(const mn_plan *plan, unsigned stage, const uintptr_t *bases,
+                          mn_profile *profile, size_t row)
 {
-    mn_profile_lap(bindings->profile, MN_PART_VECTORS); /* what came before */
+    mn_profile_lap(profile, MN_PART_VECTORS); /* what came before */
     for (uint32_t i = plan->begin[stage]; i < plan->begin[stage + 1]; i++) {
-        run_step(plan, &plan->steps[i], scratch, bindings);
-        mn_profile_lap(bindings->profile, row + i);
+        run_step(plan, &plan->steps[i], bases);
+        mn_profile_lap(profile, row + i);
     }
 }
 
 void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings)
 {
+    uintptr_t bases[N_BASES] = {
+        [SCRATCH_BASE] = (uintptr_t)scratch, [KEPT_BASE] = (uintptr_t)bindings->kept};
+    for (size_t slot = 0; slot < MN_N_SLOTS; slot++) {
+        bases[IN_BASE + slot] = (uintptr_t)bindings->in[slot];
+        bases[OUT_BASE + slot] = (uintptr_t)bindings->out[slot];
+    }
     if (bindings->profile != NULL) {
         size_t row = mn_profile_find(bindings->profile, plan);
         if (row != SIZE_MAX) {
-            run_with_laps(plan, stage, scratch, bindings, row);
+            run_with_laps(plan, stage, bases, bindings->profile, row);
             return;
         }
     }
     for (uint32_t i = plan->begin[stage]; i < plan->begin[stage + 1]; i++)
-        run_step(plan, &plan->steps[i], scratch, bindings);
+        run_step(plan, &plan->steps[i], bases);
 }
 
 mn_status mn_plan_profile(const mn_plan *plan, const char *const stages[3], mn_profile *profile,
@@ -454,6 +465,36 @@ static size_t traffic(const mn_graph *graph, const mn_graph_node *node)
     return numbers * sizeof(mn_real);
 }
 
+static struct address address_at(const struct place *place)
+{
+    switch (place->where) {
+    case SCRATCH:
+        return (struct address){SCRATCH_BASE, place->offset};
+    case KEPT:
+        return (struct address){KEPT_BASE, place->offset};
+    case SLOT_IN:
+        return (struct address){IN_BASE + place->slot, place->offset * sizeof(mn_real)};
+    case SLOT_OUT:
+        return (struct address){OUT_BASE + place->slot, place->offset * sizeof(mn_real)};
+    case NOWHERE:
+        break;
+    }
+    return (struct address){NO_BASE, 0};
+}
+
+/* The shape is read off the results of other nodes: op(A) is m x k. */
+static mn_product product_of(const mn_graph *graph, const mn_graph_node *node)
+{
+    size_t m = node->extent.n;
+    return (mn_product){.trans_a = node->trans_a,
+                        .trans_b = node->trans_b,
+                        .accumulate = node->plus != MN_NONE,
+                        .relu = node->relu_after,
+                        .m = m,
+                        .n = mn_extent_count(node->extent) / m,
+                        .k = mn_extent_count(graph->nodes[node->in[MN_GEMM_A]].extent) / m};
+}
+
 static struct step compute_step(const mn_graph *graph, mn_node i, const struct draft *drafts)
 {
     const mn_graph_node *node = &graph->nodes[i];
@@ -465,9 +506,13 @@ static struct step compute_step(const mn_graph *graph, mn_node i, const struct d
     step.rows = (size_t)along.n * along.h * along.w;
     step.c = along.c;
     for (int k = 0; k < MN_MAX_INPUTS; k++)
-        if (node->in[k] != MN_NONE)
-            step.in[k] = drafts[node->in[k]].place;
-    step.out = drafts[i].place;
+        if (node->in[k] != MN_NONE) {
+            step.in[k] = address_at(&drafts[node->in[k]].place);
+            step.n_in = k + 1;
+        }
+    step.out = address_at(&drafts[i].place);
+    if (node->op == MN_OP_GEMM)
+        step.product = product_of(graph, node);
     return step;
 }
 
@@ -487,8 +532,8 @@ static uint32_t node_steps(const mn_graph *graph, mn_node i, const struct draft 
     if (node->plus != MN_NONE && !same_place(&drafts[node->plus].place, &drafts[i].place))
         steps[n++] = (struct step){.kind = COPY,
                                    .count = mn_extent_count(node->extent),
-                                   .in = {drafts[node->plus].place},
-                                   .out = drafts[i].place};
+                                   .in = {address_at(&drafts[node->plus].place)},
+                                   .out = address_at(&drafts[i].place)};
     steps[n++] = compute_step(graph, i, drafts);
     return n;
 }
@@ -498,10 +543,12 @@ static uint32_t output_step(const mn_plan_output *output, const struct draft *dr
 {
     struct place to = {SLOT_OUT, output->slot, output->offset};
     if (output->node == MN_NONE)
-        *step = (struct step){.kind = CLEAR, .count = output->count, .out = to};
+        *step = (struct step){.kind = CLEAR, .count = output->count, .out = address_at(&to)};
     else if (!same_place(&drafts[output->node].place, &to))
-        *step = (struct step){
-            .kind = COPY, .count = output->count, .in = {drafts[output->node].place}, .out = to};
+        *step = (struct step){.kind = COPY,
+                              .count = output->count,
+                              .in = {address_at(&drafts[output->node].place)},
+                              .out = address_at(&to)};
     else
         return 0;
     return 1;
@@ -534,26 +581,35 @@ static mn_status write_steps(const mn_graph *graph, const mn_node *order,
 
 /* Running. */
 
-static void compute(const mn_kernels *k, const struct step *step, void *scratch,
-                    const mn_bindings *bindings)
+static uintptr_t address_of(const struct address *address, const uintptr_t *bases)
+{
+    return bases[address->base] + address->bytes;
+}
+
+static void compute(const mn_kernels *k, const struct step *step, const uintptr_t *bases,
+                    mn_real *out)
 {
     const mn_graph_node *node = &step->node;
     const bool accumulate = node->plus != MN_NONE;
     const size_t rows = step->rows, c = step->c, count = step->count;
     const mn_extent image = node->image;
-    mn_real *out = out_address(&step->out, scratch, bindings);
-    const mn_real *in[MN_MAX_INPUTS];
-    for (int i = 0; i < MN_MAX_INPUTS; i++)
-        in[i] = in_address(&step->in[i], scratch, bindings);
+    const mn_real *in[MN_MAX_INPUTS] = {NULL};
+    for (int i = 0; i < step->n_in; i++)
+        in[i] = (const mn_real *)address_of(&step->in[i], bases);
 
     switch (node->op) {
     case MN_OP_ZERO:
         memset(out, 0, count * sizeof *out);
         break;
     case MN_OP_GEMM: {
-        size_t m = node->extent.n;
-        k->gemm(node->trans_a, node->trans_b, m, count / m, rows * c / m, in[0], in[1], out,
-                accumulate);
+        mn_product product = step->product;
+        product.a = in[MN_GEMM_A];
+        product.b = in[MN_GEMM_B];
+        product.a2 = in[MN_GEMM_A2];
+        product.b2 = in[MN_GEMM_B2];
+        product.bias = in[MN_GEMM_BIAS];
+        product.mask = in[MN_GEMM_MASK];
+        k->gemm(&product, out);
         break;
     }
     case MN_OP_TRANSPOSE: /* in: [9 * c_in, c_out] */

@@ -1,0 +1,171 @@
+/* fusion_test.c: what is taken in and what is not; graph_test.c shows that the values stay. */
+#include "worker/engine/fusion.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define N 3
+#define C 4
+
+static const mn_extent square = {C, 1, 1, C}, vector = {1, 1, 1, C}, items = {N, 1, 1, C};
+
+static mn_node input(mn_graph *graph, mn_slot slot, size_t offset, mn_extent extent)
+{
+    return mn_graph_input(graph, slot, offset, extent);
+}
+
+static mn_plan_output wanted(mn_node node)
+{
+    return (mn_plan_output){.node = node, .slot = MN_SLOT_OUTPUT, .count = (size_t)N * C};
+}
+
+static mn_graph fused(mn_graph *graph, size_t n_outputs, const mn_plan_output *outputs)
+{
+    mn_graph result;
+    mn_error err;
+    assert_int_equal(mn_fusion_of(graph, MN_NONE, n_outputs, outputs, &result, &err), MN_OK);
+    mn_graph_fini(graph);
+    return result;
+}
+
+static void a_layer_is_one_product(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_graph_init(&graph);
+    mn_node x = input(&graph, MN_SLOT_X, 0, items), w = input(&graph, MN_SLOT_THETA, 0, square);
+    mn_node b = input(&graph, MN_SLOT_THETA, 16, vector);
+    mn_node y = mn_graph_relu(&graph, mn_graph_bias(&graph, mn_graph_linear(&graph, x, w), b));
+    mn_plan_output output = wanted(y);
+    mn_graph result = fused(&graph, 1, &output);
+
+    const mn_graph_node *node = &result.nodes[y];
+    assert_int_equal(node->op, MN_OP_GEMM);
+    assert_true(node->relu_after);
+    assert_int_equal(node->in[MN_GEMM_A], x);
+    assert_int_equal(node->in[MN_GEMM_B], w);
+    assert_int_equal(node->in[MN_GEMM_BIAS], b);
+    assert_int_equal(node->in[MN_GEMM_A2], MN_NONE);
+    assert_int_equal(node->in[MN_GEMM_MASK], MN_NONE);
+    mn_graph_fini(&result);
+}
+
+static void what_is_read_elsewhere_is_not_taken_in(void **state)
+{
+    (void)state;
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) { /* another output; another operation */
+        mn_graph graph;
+        mn_graph_init(&graph);
+        mn_node x = input(&graph, MN_SLOT_X, 0, items);
+        mn_node product = mn_graph_linear(&graph, x, input(&graph, MN_SLOT_THETA, 0, square));
+        mn_node biased = mn_graph_bias(&graph, product, input(&graph, MN_SLOT_THETA, 16, vector));
+        mn_plan_output outputs[] = {
+            wanted(biased), wanted(elsewhere == 0 ? product : mn_graph_tanh(&graph, product))};
+        mn_graph result = fused(&graph, 2, outputs);
+        assert_int_equal(result.nodes[product].op, MN_OP_GEMM);
+        assert_int_equal(result.nodes[biased].op, MN_OP_BIAS);
+        assert_int_equal(result.nodes[biased].in[0], product);
+        mn_graph_fini(&result);
+    }
+}
+
+static void a_reader_that_nobody_wants_does_not_count(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_graph_init(&graph);
+    mn_node x = input(&graph, MN_SLOT_X, 0, items);
+    mn_node product = mn_graph_linear(&graph, x, input(&graph, MN_SLOT_THETA, 0, square));
+    (void)mn_graph_tanh(&graph, product);
+    mn_node y = mn_graph_relu(&graph, product);
+    mn_plan_output output = wanted(y);
+    mn_graph result = fused(&graph, 1, &output);
+    assert_int_equal(result.nodes[y].op, MN_OP_GEMM);
+    assert_true(result.nodes[y].relu_after);
+    mn_graph_fini(&result);
+}
+
+static void nothing_follows_a_relu_into_a_product(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_graph_init(&graph);
+    mn_node x = input(&graph, MN_SLOT_X, 0, items);
+    mn_node y = mn_graph_linear(&graph, x, input(&graph, MN_SLOT_THETA, 0, square));
+    mn_node clipped = mn_graph_relu(&graph, y);
+    mn_node biased = mn_graph_bias(&graph, clipped, input(&graph, MN_SLOT_THETA, 16, vector));
+    mn_plan_output output = wanted(biased);
+    mn_graph result = fused(&graph, 1, &output);
+    assert_true(result.nodes[clipped].relu_after);
+    assert_int_equal(result.nodes[biased].op, MN_OP_BIAS);
+    mn_graph_fini(&result);
+}
+
+/* Two layers and their loss; the gradient and the product along directions of all tensors. */
+static void products_and_masks_of_the_tangents_are_taken_in(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_graph_init(&graph);
+    mn_node theta[4], directions[4], gradients[4], products[4];
+    const mn_extent extents[4] = {square, vector, square, vector};
+    for (int i = 0; i < 4; i++) {
+        theta[i] = input(&graph, MN_SLOT_THETA, (size_t)i * 32, extents[i]);
+        directions[i] = input(&graph, MN_SLOT_DIRECTION, (size_t)i * 32, extents[i]);
+    }
+    mn_node x = input(&graph, MN_SLOT_X, 0, items), h = x;
+    for (int i = 0; i < 4; i += 2) {
+        h = mn_graph_bias(&graph, mn_graph_linear(&graph, h, theta[i]), theta[i + 1]);
+        if (i == 0)
+            h = mn_graph_relu(&graph, h);
+    }
+    mn_node loss = mn_graph_squared_error(&graph, h, input(&graph, MN_SLOT_Y, 0, items));
+    mn_graph_gradient(&graph, loss, 4, theta, gradients);
+    mn_graph_tangents(&graph, 4, theta, directions, 4, gradients, products);
+    mn_plan_output outputs[8];
+    for (int i = 0; i < 4; i++) {
+        outputs[i] = wanted(gradients[i]);
+        outputs[4 + i] = wanted(products[i]);
+        outputs[4 + i].stage = 1;
+    }
+    mn_graph result = fused(&graph, 8, outputs);
+
+    int alone = 0, masked = 0, doubled = 0;
+    bool read[256] = {false};
+    assert_true(result.n_nodes < 256);
+    for (int i = 0; i < 8; i++)
+        read[outputs[i].node] = true;
+    for (mn_node i = (mn_node)result.n_nodes - 1; i >= 0; i--) {
+        const mn_graph_node *node = &result.nodes[i];
+        if (!read[i])
+            continue;
+        for (int k = 0; k < MN_MAX_INPUTS; k++)
+            if (node->in[k] != MN_NONE)
+                read[node->in[k]] = true;
+        if (node->plus != MN_NONE)
+            read[node->plus] = true;
+        alone += node->op == MN_OP_BIAS || node->op == MN_OP_RELU || node->op == MN_OP_MASK;
+        masked += node->op == MN_OP_GEMM && node->in[MN_GEMM_MASK] != MN_NONE;
+        doubled += node->op == MN_OP_GEMM && node->in[MN_GEMM_A2] != MN_NONE;
+    }
+    assert_int_equal(alone, 0);
+    assert_int_equal(masked, 3);  /* dh, and the tangents of h and dh */
+    assert_int_equal(doubled, 3); /* the tangents of y, dh and dw of the second layer */
+    mn_graph_fini(&result);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_layer_is_one_product),
+        cmocka_unit_test(what_is_read_elsewhere_is_not_taken_in),
+        cmocka_unit_test(a_reader_that_nobody_wants_does_not_count),
+        cmocka_unit_test(nothing_follows_a_relu_into_a_product),
+        cmocka_unit_test(products_and_masks_of_the_tangents_are_taken_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
