@@ -262,15 +262,15 @@ static void (*const blocks[TILE_ROWS][TILE_VECTORS][N_LAST])(const block *) = {
 /* clang-format on */
 
 /* A part of B [k, columns] for a tile's columns: where it lies if its rows may be read there, else
- * a copy in `panel`, whose rows are TILE_COLUMNS apart. */
+ * a copy in `panel`, whose rows are `step` apart. */
 INLINE const float *panel_of(const mn_product *p, const float *b, bool copy, size_t q, size_t k,
-                             size_t j, size_t columns, float *panel)
+                             size_t j, size_t columns, float *panel, size_t step)
 {
     if (p->trans_b)
-        transpose_one(columns, k, b + j * p->k + q, p->k, panel, TILE_COLUMNS);
+        transpose_one(columns, k, b + j * p->k + q, p->k, panel, step);
     else if (copy)
         for (size_t row = 0; row < k; row++)
-            memcpy(panel + row * TILE_COLUMNS, b + (q + row) * p->n + j, columns * sizeof *b);
+            memcpy(panel + row * step, b + (q + row) * p->n + j, columns * sizeof *b);
     else
         return b + q * p->n + j;
     return panel;
@@ -283,10 +283,12 @@ static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *
 {
     float panel[DEPTH * TILE_COLUMNS] __attribute__((aligned(64)));
     const bool copy = p->trans_b || (p->n >= WIDE && p->m >= MANY_ROWS);
+    /* Of a panel: no wider than it must be, so that two of them leave room in the first cache. */
+    const size_t step = (smaller_size(TILE_COLUMNS, p->n) + 7) / 8 * 8;
     block t = {.n_terms = n_terms,
                .a_row = p->trans_a ? 1 : p->k,
                .a_step = p->trans_a ? p->m : 1,
-               .b_step = copy ? TILE_COLUMNS : p->n,
+               .b_step = copy ? step : p->n,
                .c_row = p->n};
     for (size_t q = 0; q < p->k; q += DEPTH) {
         bool is_last = p->k - q <= DEPTH;
@@ -300,8 +302,8 @@ static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *
             t.last = last_lanes(columns);
             t.bias = p->bias != NULL && finished && is_last ? p->bias + j : NULL;
             for (size_t term = 0; term < n_terms; term++)
-                t.b[term] = panel_of(p, b[term], copy, q, t.k, j, columns,
-                                     panel + term * t.k * TILE_COLUMNS);
+                t.b[term] =
+                    panel_of(p, b[term], copy, q, t.k, j, columns, panel + term * t.k * step, step);
             for (size_t i = 0, rows; i < p->m; i += rows) {
                 rows = next_rows(p->m - i);
                 for (size_t term = 0; term < n_terms; term++)
@@ -367,23 +369,52 @@ INLINE void row_times_matrix(const mn_product p, float *c, size_t j, bool whole,
     finish_lanes(p, c, j, whole, some, sum);
 }
 
+/* Four sums of `rows` rows of A, each times the column b; A's last row stands in for those that are
+ * not there. */
+INLINE vec4 rows_times_column(size_t rows, size_t k, const float *a, const float *b)
+{
+    const float *row[4];
+    vec sum[4];
+    UNROLL
+    for (size_t r = 0; r < 4; r++) {
+        row[r] = a + smaller_size(r, rows - 1) * k;
+        sum[r] = splat(0);
+    }
+    size_t q = 0;
+    for (; q + LANES <= k; q += LANES) {
+        vec part = load(b + q);
+        UNROLL
+        for (size_t r = 0; r < 4; r++)
+            sum[r] += part * load(row[r] + q);
+    }
+    if (q < k) {
+        lanes some = first_lanes(k - q);
+        vec part = load_lanes(b + q, some);
+        UNROLL
+        for (size_t r = 0; r < 4; r++)
+            sum[r] += part * load_lanes(row[r] + q, some);
+    }
+    return sums_of_lanes(sum);
+}
+
 /* n = 1, A not transposed. */
 static void matrix_times_column(const mn_product *p, float *c)
 {
+    const size_t m = p->m, k = p->k;
+    const float *a = p->a, *b = p->b, *a2 = p->a2, *b2 = p->b2, *mask = p->mask;
     const float bias = p->bias != NULL ? p->bias[0] : 0;
-    for (size_t i = 0; i < p->m; i += 4) {
-        size_t rows = smaller_size(4, p->m - i);
-        float sums[4];
-        dots(1, rows, p->k, p->b, p->a + i * p->k, sums, 0, false);
-        if (p->a2 != NULL)
-            dots(1, rows, p->k, p->b2, p->a2 + i * p->k, sums, 0, true);
+    const bool accumulate = p->accumulate, relu = p->relu;
+    for (size_t i = 0; i < m; i += 4) {
+        size_t rows = smaller_size(4, m - i);
+        vec4 sums = rows_times_column(rows, k, a + i * k, b);
+        if (a2 != NULL)
+            sums += rows_times_column(rows, k, a2 + i * k, b2);
+        sums += bias;
         for (size_t r = 0; r < rows; r++) {
-            float sum = sums[r] + bias;
-            if (p->accumulate)
-                sum += c[i + r];
-            if (p->relu && sum < 0) /* NaN stays NaN */
+            float sum = accumulate ? sums[r] + c[i + r] : sums[r];
+            if (relu && sum < 0) /* NaN stays NaN */
                 sum = 0;
-            c[i + r] = p->mask != NULL && !(p->mask[i + r] > 0) ? 0 : sum;
+            c[i + r] = mask != NULL && !(mask[i + r] > 0) ? 0 : sum;
         }
     }
 }
