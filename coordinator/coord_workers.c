@@ -10,7 +10,7 @@
     3u /* leases that ran out in a row: during its pause a member's threads do not count */
 #define UNKNOWN_PACE 10u /* times the floor: a lease's time as long as none was measured */
 #define MAX_DOUBLINGS 10u
-#define SMOOTHING 8u /* of a wave's time: each moves it by this part */
+#define SMOOTHING 8u        /* of a wave's time: each moves it by this part */
 #define UNHEARD_GREETED 10u /* times the silence after which a member is gone */
 
 static void take_hello(mn_coord *coord, uint64_t peer, mn_member *member, const mn_hello *hello,

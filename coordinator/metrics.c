@@ -32,7 +32,8 @@ mn_step_shares mn_step_time_shares(const mn_step_time *time)
                              .reduce = (double)time->reduce_us / all,
                              .outer = (double)time->outer_us / all};
     double rest = 1 - shares.tasks - shares.sums - shares.reduce - shares.outer;
-    shares.wait = rest < 0 ? 0 : rest; /* workers that came in the middle count from its beginning */
+    shares.wait =
+        rest < 0 ? 0 : rest; /* workers that came in the middle count from its beginning */
     return shares;
 }
 

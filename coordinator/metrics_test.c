@@ -64,6 +64,24 @@ static char *steps_in_file(void)
     return steps;
 }
 
+static void what_no_part_of_a_step_took_was_waiting(void **state)
+{
+    (void)state;
+    const mn_step_time step = {
+        .all_us = 1024, .tasks_us = 512, .sums_us = 256, .reduce_us = 128, .outer_us = 64};
+    mn_step_time both = {0};
+    mn_step_shares shares = mn_step_time_shares(&step);
+    assert_true(shares.tasks == 0.5 && shares.sums == 0.25 && shares.reduce == 0.125 &&
+                shares.outer == 0.0625 && shares.wait == 0.0625);
+    mn_step_time_add(&step, &both);
+    mn_step_time_add(&(mn_step_time){.all_us = 1024, .tasks_us = 1024}, &both);
+    shares = mn_step_time_shares(&both);
+    assert_true(shares.tasks == 0.75 && shares.sums == 0.125 && shares.wait == 0.03125);
+    both.tasks_us = 4096; /* of threads that were not counted */
+    assert_true(mn_step_time_shares(&both).wait == 0);
+    assert_true(isnan(mn_step_time_shares(&(mn_step_time){0}).tasks));
+}
+
 static void every_step_is_a_line_of_json(void **state)
 {
     (void)state;
@@ -149,6 +167,7 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        IN_FOLDER(what_no_part_of_a_step_took_was_waiting),
         IN_FOLDER(every_step_is_a_line_of_json),
         IN_FOLDER(a_resumed_run_drops_what_came_after_its_checkpoint),
         IN_FOLDER(a_torn_last_line_is_dropped),

@@ -41,9 +41,9 @@ void mn_optimiser_step(mn_optimiser *optimiser, double lr, float *gradient, floa
                        mn_outer_step *out);
 
 /* The same in pieces, for a gradient that is still arriving: begin; take the pieces in ascending
- * order, each but the last a multiple of MN_OPTIMISER_PIECE long; end. The bits do not depend on the
- * pieces. gradient and theta are whole vectors, and the same in all calls. Pieces that were taken
- * may have been stepped already, or not yet (a norm to be clipped has to be known first). */
+ * order, each but the last a multiple of MN_OPTIMISER_PIECE long; end. The bits do not depend on
+ * the pieces. gradient and theta are whole vectors, and the same in all calls. Pieces that were
+ * taken may have been stepped already, or not yet (a norm to be clipped has to be known first). */
 #define MN_OPTIMISER_PIECE 16u
 void mn_optimiser_begin(mn_optimiser *optimiser, double lr);
 void mn_optimiser_take(mn_optimiser *optimiser, size_t n, float *gradient, float *theta);

@@ -156,9 +156,49 @@ static void learning_rates_follow_their_schedule(void **state)
     assert_true(mn_learning_rate(&experiment, 39) == 0.0625);
 }
 
+static void a_step_in_pieces_is_the_whole_step(void **state)
+{
+    (void)state;
+    enum { LONG = 5003 };
+    static const size_t cuts[][4] = {{16, 5003}, {2048, 2064, 4992, 5003}, {4096, 4112, 5003}};
+    static const mn_optimiser_kind kinds[] = {MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW};
+    static float whole[LONG], pieces[LONG], gradient[LONG];
+    for (int setting = 0; setting < 3 * 4; setting++) {
+        mn_experiment experiment = plain(kinds[setting / 4], 0.1);
+        experiment.outer.weight_decay = 0.01;
+        experiment.outer.clip_norm = setting & 1 ? 0.5 : 0;
+        experiment.outer.clip_value = setting & 2 ? 0.02 : 0;
+        for (size_t cut = 0; cut < sizeof cuts / sizeof *cuts; cut++) {
+            mn_optimiser *optimisers[2] = {NULL, NULL};
+            mn_outer_step steps[2];
+            float *const thetas[2] = {whole, pieces};
+            for (int i = 0; i < 2; i++) {
+                assert_int_equal(mn_optimiser_new(&experiment, LONG, &optimisers[i], NULL), MN_OK);
+                for (size_t k = 0; k < LONG; k++) {
+                    thetas[i][k] = (float)k * 1e-3f;
+                    gradient[k] = sinf((float)k) * 0.1f;
+                }
+                if (i == 0) {
+                    mn_optimiser_step(optimisers[0], 0.1, gradient, whole, &steps[0]);
+                    continue;
+                }
+                mn_optimiser_begin(optimisers[1], 0.1);
+                for (size_t at = 0, k = 0; at < LONG; at = cuts[cut][k++])
+                    mn_optimiser_take(optimisers[1], cuts[cut][k] - at, gradient, pieces);
+                mn_optimiser_end(optimisers[1], gradient, pieces, &steps[1]);
+            }
+            assert_memory_equal(pieces, whole, sizeof whole);
+            assert_true(steps[0].grad_norm == steps[1].grad_norm && steps[0].grad_norm > 4);
+            for (int i = 0; i < 2; i++)
+                mn_optimiser_destroy(&optimisers[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_in_pieces_is_the_whole_step),
         cmocka_unit_test(sgd_is_that_of_pytorch),
         cmocka_unit_test(adam_is_that_of_pytorch),
         cmocka_unit_test(gradients_are_clipped_by_value_and_then_by_norm),

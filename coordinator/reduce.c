@@ -145,8 +145,8 @@ mn_status mn_reduce_result(const mn_reduce *reduce, mn_tally *out, mn_error *err
     return MN_OK;
 }
 
-/* The last segment, which is the longest, is sent first; the checksums and counts lie behind its low digits. An error ends
- * the job: MPI_ERRORS_ARE_FATAL. */
+/* The last segment, which is the longest, is sent first; the checksums and counts lie behind its
+ * low digits. An error ends the job: MPI_ERRORS_ARE_FATAL. */
 static void send_segment(mn_reduce *reduce)
 {
     size_t columns = reduce->n_digits / 2;

@@ -21,8 +21,8 @@ typedef struct mn_reduce mn_reduce;
 typedef struct mn_tally {
     uint64_t workers; /* remote ones */
     uint64_t threads;
-    uint64_t mixed;       /* ranks with workers of another numeric class */
-    uint64_t checkpoints; /* ranks that were asked for a checkpoint */
+    uint64_t mixed;             /* ranks with workers of another numeric class */
+    uint64_t checkpoints;       /* ranks that were asked for a checkpoint */
     uint64_t tasks_us, sums_us; /* thread time of the round: tasks, and adding up their results */
 } mn_tally;
 

@@ -14,8 +14,8 @@
 #include <zmq.h>
 
 #define AT_ONCE 256 /* messages taken in one turn, so that no kind of event waits for another */
-/* So long after the last news a reduce is watched without sleeping, for nobody has work before it is
- * over; then so long at most between two looks, because MPI has no progress of its own. */
+/* So long after the last news a reduce is watched without sleeping, for nobody has work before it
+ * is over; then so long at most between two looks, because MPI has no progress of its own. */
 #define SPIN_US 20000u
 #define REDUCE_WAIT_MS 1
 

@@ -43,11 +43,11 @@ struct mn_server {
     const mn_result *result; /* of the event at hand: what ACCEPT adds */
     const void *payload;
 
-    mn_round round;           /* open or being reduced; id 0: none */
-    uint64_t reduce_us;       /* when the reduce began */
-    uint64_t arrived_us;      /* when a segment of it came last, or it began */
-    bool judged;              /* its first segment has come: */
-    mn_status verdict;        /* ... on all ranks alike; reason in `judgement` */
+    mn_round round;      /* open or being reduced; id 0: none */
+    uint64_t reduce_us;  /* when the reduce began */
+    uint64_t arrived_us; /* when a segment of it came last, or it began */
+    bool judged;         /* its first segment has come: */
+    mn_status verdict;   /* ... on all ranks alike; reason in `judgement` */
     mn_error judgement;
     mn_tally tally;
     bool stepping;            /* the outer step is being made */

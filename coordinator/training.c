@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_STATES = 2 };    /* vectors of an optimiser that a checkpoint holds: m, v */
-enum { BLOCK = 2048 };    /* parameters */
+enum { N_STATES = 2 }; /* vectors of an optimiser that a checkpoint holds: m, v */
+enum { BLOCK = 2048 }; /* parameters */
 
 struct mn_training {
     const mn_experiment *experiment;

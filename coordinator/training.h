@@ -76,8 +76,8 @@ void mn_training_close(mn_training *training);
 mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, mn_error *err);
 
 /* The same in pieces, while the sums are arriving. begin: the metrics (the last columns) have come;
- * may fail as above. advance: so many columns have come, from the first. end: all have. From begin to end theta is neither the old nor the new one, and not to be
- * read, saved or sent. */
+ * may fail as above. advance: so many columns have come, from the first. end: all have. From begin
+ * to end theta is neither the old nor the new one, and not to be read, saved or sent. */
 mn_status mn_training_begin_outer(mn_training *training, mn_error *err);
 void mn_training_advance_outer(mn_training *training, size_t arrived);
 void mn_training_end_outer(mn_training *training, mn_step_record *record);

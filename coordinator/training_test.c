@@ -241,8 +241,8 @@ static void a_result_that_does_not_tell_of_each_task_is_refused(void **state)
     assert_int_equal(mn_training_check(&result, rows, columns * sizeof *rows, NULL), MN_ERR_DATA);
     mn_exact_add(columns, rows, sum);
     *taken = 1;
-    result = (mn_result){
-        .encoding = MN_ENCODING_EXACT, .n_tasks = 2, .n_columns = (uint32_t)columns};
+    result =
+        (mn_result){.encoding = MN_ENCODING_EXACT, .n_tasks = 2, .n_columns = (uint32_t)columns};
     assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_OK);
     mn_exact_add(columns, rows, sum);
     assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_ERR_DATA);
