@@ -1,15 +1,28 @@
-/* operation.h: an operation of a graph in words and numbers, for people who look for time. */
+/* operation.h: a node of a graph, ready to be computed: how the kernels do it, and what it is in
+ * words and numbers for people who look for time. */
 #pragma once
 
 #include "worker/engine/graph.h"
+#include "worker/engine/profile.h"
 #include <stddef.h>
 
-/* "conv", "gemm" ...: static. Operations of one name do the same to other shapes. */
-const char *mn_operation_name(const mn_graph_node *node);
+typedef struct mn_operation {
+    mn_graph_node node;
+    size_t rows, c;     /* of in[0], or of the result if it has none */
+    size_t count;       /* elements of the result */
+    size_t bytes;       /* read and written, each array once, as if none stayed in a register */
+    mn_product product; /* GEMM: all but the addresses */
+} mn_operation;
 
-/* e.g. "5 x 14x14 64->64 /2", "tn 64x5x64", "245 x 64"; rows and c are those of its first input. */
-void mn_operation_shape(const mn_graph_node *node, size_t rows, size_t c, size_t bytes, char *text);
+mn_operation mn_operation_of(const mn_graph *graph, mn_node i);
 
-/* Two for each multiply-add of products and convolutions, from the mathematics (padding counts);
- * 0 for all others, whose time is that of their bytes. */
-double mn_operation_flops(const mn_graph_node *node, size_t rows, size_t c);
+/* in [MN_MAX_INPUTS]: as the node's; NULL where it has none. If it has a `plus`, that stands in out
+ * already. */
+void mn_operation_run(const mn_operation *operation, const mn_kernels *kernels,
+                      const mn_real *const *in, mn_real *out);
+
+/* Fills in all of the row but stage and times. Operations of one name do the same to other shapes,
+ * "5 x 14x14 64->64 /2", "tn 64x5x64" or "245 x 64". FLOPs are two for each multiply-add of
+ * products and convolutions, from the mathematics (padding counts); 0 for all others, whose time is
+ * that of their bytes. */
+void mn_operation_describe(const mn_operation *operation, mn_profile_row *row);

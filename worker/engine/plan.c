@@ -37,11 +37,8 @@ struct step {
     enum step_kind kind;
     int n_in; /* the inputs from this one on are not there */
     struct address out, in[MN_MAX_INPUTS];
-    size_t rows, c;     /* of in[0], or of the result if it has none */
-    size_t count;       /* elements of the result */
-    size_t bytes;       /* COMPUTE: that it reads and writes */
-    mn_graph_node node; /* COMPUTE: op, extent and attributes */
-    mn_product product; /* GEMM: all but the addresses */
+    size_t count;           /* COPY, CLEAR: elements */
+    mn_operation operation; /* COMPUTE */
 };
 
 struct mn_plan {
@@ -82,9 +79,6 @@ static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct dra
 static mn_status write_steps(const mn_graph *graph, const mn_node *order,
                              const struct draft *drafts, size_t n_outputs,
                              const mn_plan_output *outputs, mn_plan *plan, mn_error *err);
-static uintptr_t address_of(const struct address *address, const uintptr_t *bases);
-static void compute(const mn_kernels *k, const struct step *step, const uintptr_t *bases,
-                    mn_real *out);
 
 mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
                       const mn_plan_output *outputs, const mn_kernels *kernels, mn_plan **out,
@@ -156,13 +150,21 @@ size_t mn_plan_kept_bytes(const mn_plan *plan)
     return plan->kept_bytes;
 }
 
+static uintptr_t address_of(const struct address *address, const uintptr_t *bases)
+{
+    return bases[address->base] + address->bytes;
+}
+
 static void run_step(const mn_plan *plan, const struct step *step, const uintptr_t *bases)
 {
     mn_real *out = (mn_real *)address_of(&step->out, bases);
+    const mn_real *in[MN_MAX_INPUTS] = {NULL};
+    for (int i = 0; i < step->n_in; i++)
+        in[i] = (const mn_real *)address_of(&step->in[i], bases);
     if (step->kind == COMPUTE)
-        compute(plan->kernels, step, bases, out);
+        mn_operation_run(&step->operation, plan->kernels, in, out);
     else if (step->kind == COPY)
-        memcpy(out, (const void *)address_of(&step->in[0], bases), step->count * sizeof *out);
+        memcpy(out, in[0], step->count * sizeof *out);
     else
         memset(out, 0, step->count * sizeof *out);
 }
@@ -208,10 +210,7 @@ mn_status mn_plan_profile(const mn_plan *plan, const char *const stages[3], mn_p
         mn_profile_row *row = &rows[i];
         row->stage = stages[(i >= plan->begin[1]) + (i >= plan->begin[2])];
         if (step->kind == COMPUTE) {
-            row->bytes = (double)step->bytes;
-            row->name = mn_operation_name(&step->node);
-            row->flops = mn_operation_flops(&step->node, step->rows, step->c);
-            mn_operation_shape(&step->node, step->rows, step->c, sizeof row->shape, row->shape);
+            mn_operation_describe(&step->operation, row);
         } else {
             row->name = step->kind == COPY ? "copy" : "clear";
             row->bytes = (double)(step->count * sizeof(mn_real) * (step->kind == COPY ? 2 : 1));
@@ -453,18 +452,6 @@ static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct dra
     return MN_OK;
 }
 
-/* Every array once, as if none stayed in a register: what a profile's GB/s are of. */
-static size_t traffic(const mn_graph *graph, const mn_graph_node *node)
-{
-    size_t numbers = mn_extent_count(node->extent);
-    if (node->plus != MN_NONE)
-        numbers *= 2;
-    for (int k = 0; k < MN_MAX_INPUTS; k++)
-        if (node->in[k] != MN_NONE)
-            numbers += mn_extent_count(graph->nodes[node->in[k]].extent);
-    return numbers * sizeof(mn_real);
-}
-
 static struct address address_at(const struct place *place)
 {
     switch (place->where) {
@@ -482,38 +469,24 @@ static struct address address_at(const struct place *place)
     return (struct address){NO_BASE, 0};
 }
 
-/* The shape is read off the results of other nodes: op(A) is m x k. */
-static mn_product product_of(const mn_graph *graph, const mn_graph_node *node)
-{
-    size_t m = node->extent.n;
-    return (mn_product){.trans_a = node->trans_a,
-                        .trans_b = node->trans_b,
-                        .accumulate = node->plus != MN_NONE,
-                        .relu = node->relu_after,
-                        .m = m,
-                        .n = mn_extent_count(node->extent) / m,
-                        .k = mn_extent_count(graph->nodes[node->in[MN_GEMM_A]].extent) / m};
-}
-
 static struct step compute_step(const mn_graph *graph, mn_node i, const struct draft *drafts)
 {
     const mn_graph_node *node = &graph->nodes[i];
     struct step step = {.kind = COMPUTE,
-                        .node = *node,
-                        .count = mn_extent_count(node->extent),
-                        .bytes = traffic(graph, node)};
-    mn_extent along = node->in[0] == MN_NONE ? node->extent : graph->nodes[node->in[0]].extent;
-    step.rows = (size_t)along.n * along.h * along.w;
-    step.c = along.c;
+                        .operation = mn_operation_of(graph, i),
+                        .out = address_at(&drafts[i].place)};
     for (int k = 0; k < MN_MAX_INPUTS; k++)
         if (node->in[k] != MN_NONE) {
             step.in[k] = address_at(&drafts[node->in[k]].place);
             step.n_in = k + 1;
         }
-    step.out = address_at(&drafts[i].place);
-    if (node->op == MN_OP_GEMM)
-        step.product = product_of(graph, node);
     return step;
+}
+
+static struct step copy_step(size_t count, const struct place *from, const struct place *to)
+{
+    return (struct step){
+        .kind = COPY, .n_in = 1, .in = {address_at(from)}, .out = address_at(to), .count = count};
 }
 
 static bool same_place(const struct place *a, const struct place *b)
@@ -530,10 +503,8 @@ static uint32_t node_steps(const mn_graph *graph, mn_node i, const struct draft 
     if (node->op == MN_OP_INPUT || node->op == MN_OP_VIEW)
         return 0;
     if (node->plus != MN_NONE && !same_place(&drafts[node->plus].place, &drafts[i].place))
-        steps[n++] = (struct step){.kind = COPY,
-                                   .count = mn_extent_count(node->extent),
-                                   .in = {address_at(&drafts[node->plus].place)},
-                                   .out = address_at(&drafts[i].place)};
+        steps[n++] =
+            copy_step(mn_extent_count(node->extent), &drafts[node->plus].place, &drafts[i].place);
     steps[n++] = compute_step(graph, i, drafts);
     return n;
 }
@@ -545,10 +516,7 @@ static uint32_t output_step(const mn_plan_output *output, const struct draft *dr
     if (output->node == MN_NONE)
         *step = (struct step){.kind = CLEAR, .count = output->count, .out = address_at(&to)};
     else if (!same_place(&drafts[output->node].place, &to))
-        *step = (struct step){.kind = COPY,
-                              .count = output->count,
-                              .in = {address_at(&drafts[output->node].place)},
-                              .out = address_at(&to)};
+        *step = copy_step(output->count, &drafts[output->node].place, &to);
     else
         return 0;
     return 1;
@@ -577,144 +545,4 @@ static mn_status write_steps(const mn_graph *graph, const mn_node *order,
     begin[3] = n;
     memcpy(plan->begin, begin, sizeof begin);
     return MN_OK;
-}
-
-/* Running. */
-
-static uintptr_t address_of(const struct address *address, const uintptr_t *bases)
-{
-    return bases[address->base] + address->bytes;
-}
-
-static void compute(const mn_kernels *k, const struct step *step, const uintptr_t *bases,
-                    mn_real *out)
-{
-    const mn_graph_node *node = &step->node;
-    const bool accumulate = node->plus != MN_NONE;
-    const size_t rows = step->rows, c = step->c, count = step->count;
-    const mn_extent image = node->image;
-    const mn_real *in[MN_MAX_INPUTS] = {NULL};
-    for (int i = 0; i < step->n_in; i++)
-        in[i] = (const mn_real *)address_of(&step->in[i], bases);
-
-    switch (node->op) {
-    case MN_OP_ZERO:
-        memset(out, 0, count * sizeof *out);
-        break;
-    case MN_OP_GEMM: {
-        mn_product product = step->product;
-        product.a = in[MN_GEMM_A];
-        product.b = in[MN_GEMM_B];
-        product.a2 = in[MN_GEMM_A2];
-        product.b2 = in[MN_GEMM_B2];
-        product.bias = in[MN_GEMM_BIAS];
-        product.mask = in[MN_GEMM_MASK];
-        k->gemm(&product, out);
-        break;
-    }
-    case MN_OP_TRANSPOSE: /* in: [9 * c_in, c_out] */
-        k->transpose(9, rows / 9, c, in[0], out);
-        break;
-    case MN_OP_CONV:
-        k->conv_forward(&node->conv, in[0], in[1], out, accumulate);
-        break;
-    case MN_OP_CONV_DATA:
-        k->conv_backward_data(&node->conv, in[0], in[1], out, accumulate);
-        break;
-    case MN_OP_CONV_WEIGHTS:
-        k->conv_backward_weights(&node->conv, in[0], in[1], out, accumulate);
-        break;
-    case MN_OP_BIAS:
-        k->bias_add(rows, c, in[0], in[1], out);
-        break;
-    case MN_OP_COLUMN_SUMS:
-        k->column_sums(rows, c, in[0], out);
-        break;
-    case MN_OP_ADD:
-        k->add(count, in[0], in[1], out);
-        break;
-    case MN_OP_SCALE:
-        k->scale(count, (mn_real)node->factor, in[0], out);
-        break;
-    case MN_OP_SCALE_ADD:
-        k->scale_add(count, (mn_real)node->factor, in[0], in[1], out);
-        break;
-    case MN_OP_RELU:
-        k->relu(count, in[0], out);
-        break;
-    case MN_OP_MASK:
-        k->mask(count, in[0], in[1], out);
-        break;
-    case MN_OP_TANH:
-        k->tanh(count, in[0], out);
-        break;
-    case MN_OP_TANH_BACKWARD:
-        k->tanh_backward(count, in[0], in[1], out);
-        break;
-    case MN_OP_TANH_CURVE:
-        k->tanh_curve(count, in[0], in[1], in[2], out);
-        break;
-    case MN_OP_BN_STATS:
-        k->bn_stats(rows, c, node->eps, in[0], out);
-        break;
-    case MN_OP_BN:
-        k->bn_forward(rows, c, node->relu, in[0], in[1], in[2], in[3], out);
-        break;
-    case MN_OP_BN_SUMS:
-        k->bn_backward_sums(rows, c, node->relu, in[0], in[1], in[2], in[3], out);
-        break;
-    case MN_OP_BN_BACKWARD:
-        k->bn_backward(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], out);
-        break;
-    case MN_OP_BN_TANGENT_SUMS:
-        k->bn_tangent_sums(rows, c, in[0], in[1], in[2], out);
-        break;
-    case MN_OP_BN_TANGENT:
-        k->bn_tangent(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7],
-                      out);
-        break;
-    case MN_OP_BN_BACKWARD_TANGENT_SUMS:
-        k->bn_backward_tangent_sums(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5],
-                                    in[6], out);
-        break;
-    case MN_OP_BN_BACKWARD_TANGENT:
-        k->bn_backward_tangent(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], in[6],
-                               in[7], in[8], in[9], in[10], out);
-        break;
-    case MN_OP_POOL_INDEX:
-        k->max_pool_index(image.n, image.h, image.w, image.c, in[0], (uint8_t *)out);
-        break;
-    case MN_OP_POOL_GATHER:
-        k->max_pool_gather(image.n, image.h, image.w, image.c, in[0], (const uint8_t *)in[1], out);
-        break;
-    case MN_OP_POOL_SCATTER:
-        k->max_pool_scatter(image.n, image.h, image.w, image.c, in[0], (const uint8_t *)in[1], out);
-        break;
-    case MN_OP_PIXEL_MEAN:
-        k->pixel_mean(image.n, (size_t)image.h * image.w, image.c, in[0], out);
-        break;
-    case MN_OP_PIXEL_SPREAD:
-        k->pixel_spread(image.n, (size_t)image.h * image.w, image.c, in[0], out);
-        break;
-    case MN_OP_SOFTMAX:
-        k->softmax(rows, c, in[0], out);
-        break;
-    case MN_OP_SOFTMAX_TANGENT:
-        k->softmax_tangent(rows, c, in[0], in[1], out);
-        break;
-    case MN_OP_CROSS_ENTROPY: {
-        double value = k->cross_entropy(rows, c, in[0], in[1]);
-        memcpy(out, &value, sizeof value);
-        break;
-    }
-    case MN_OP_SQUARED_ERROR: {
-        double value = k->squared_error(rows * c, in[0], in[1]);
-        memcpy(out, &value, sizeof value);
-        break;
-    }
-    case MN_OP_INPUT:
-    case MN_OP_VIEW:
-    case MN_N_OPS:
-        break;
-    }
 }
