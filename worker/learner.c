@@ -24,9 +24,9 @@ struct mn_learner {
 
 struct mn_workspace {
     const mn_learner *learner;
-    void *scratch;   /* 64-byte aligned; owned */
-    float *output;   /* [n_query, y_size] of the larger shape; owned */
-    float *gradient; /* [size]; owned */
+    void *scratch;       /* 64-byte aligned; owned */
+    float *output;       /* [n_query, y_size] of the larger shape; owned */
+    float *gradient;     /* [size]; owned */
     mn_profile *profile; /* NULL: none */
 };
 
