@@ -434,9 +434,11 @@ static void the_experiments_with_images_use_the_net_of_the_paper(void **state)
         uint32_t way, inner_steps, batch;
         double inner_lr;
         uint64_t steps;
-    } cases[] = {{"glyphs-5w1s-maml", MN_TASKS_GLYPHS, 5, 1, 32, 0.4, 2000},
-                 {"omniglot-5w1s-maml", MN_TASKS_IMAGES, 5, 1, 32, 0.4, 40000},
-                 {"omniglot-20w1s-maml", MN_TASKS_IMAGES, 20, 1, 16, 0.4, 40000}};
+        mn_meta_kind meta;
+    } cases[] = {{"glyphs-5w1s-maml", MN_TASKS_GLYPHS, 5, 1, 32, 0.4, 2000, MN_META_MAML},
+                 {"omniglot-5w1s-maml", MN_TASKS_IMAGES, 5, 1, 32, 0.4, 40000, MN_META_MAML},
+                 {"omniglot-20w1s-maml", MN_TASKS_IMAGES, 20, 1, 16, 0.4, 40000, MN_META_MAML},
+                 {"omniglot-20w1s-anil", MN_TASKS_IMAGES, 20, 5, 16, 2, 22000, MN_META_ANIL}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mn_experiment e = shipped(cases[i].name);
@@ -445,6 +447,7 @@ static void the_experiments_with_images_use_the_net_of_the_paper(void **state)
         assert_true(e.tasks.shot == 1 && e.tasks.query == 1 && e.tasks.way == cases[i].way);
         assert_true(e.model.input == MN_INPUT_CONV4 && e.model.filters == 64);
         assert_true(e.model.downsampling == MN_DOWN_STRIDE && e.model.readout == MN_READOUT_MEAN);
+        assert_int_equal(e.meta.kind, cases[i].meta);
         assert_int_equal(e.meta.order, 2);
         assert_int_equal(e.meta.inner_steps, cases[i].inner_steps);
         assert_true(e.meta.inner_lr == cases[i].inner_lr);
