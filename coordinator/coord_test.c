@@ -288,33 +288,51 @@ static void the_local_pool_keeps_theta_when_a_lease_runs_out(void **state)
     assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, MN_LOCAL_POOL, 0));
 }
 
-static void a_local_pool_that_is_alone_gets_a_whole_meta_step(void **state)
+/* A round of training that the local pool of two threads gets as one lease, in so many waves. */
+static void train_alone(uint64_t round, uint32_t waves, uint64_t wave_us)
+{
+    const mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = round}};
+    mn_message sum = {.kind = MN_MSG_RESULT,
+                      .payload_bytes = 2 * COLUMNS * sizeof(int64_t),
+                      .result.result = {.encoding = MN_ENCODING_EXACT,
+                                        .n_tasks = 2 * waves,
+                                        .n_columns = COLUMNS}};
+    open_round(round, 2 * waves);
+    assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 2 * waves);
+    sum.result.epoch = lease_to(MN_LOCAL_POOL, 0).epoch;
+    now_us += waves * wave_us;
+    worker_says(MN_LOCAL_POOL, &sum);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, MN_LOCAL_POOL, 0));
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = round}), MN_OK);
+}
+
+static void a_local_pool_that_is_alone_gets_a_meta_step_that_is_soon_done(void **state)
 {
     (void)state;
     const mn_message evaluation = {
         .kind = MN_MSG_ROUND,
-        .round = {.id = 2, .kind = MN_ROUND_TEST, .split = MN_VAL, .step = 7, .n_tasks = 30}};
-    const mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = 1}};
-    mn_message sum = {.kind = MN_MSG_RESULT,
-                      .payload_bytes = 2 * COLUMNS * sizeof(int64_t),
-                      .result.result = {.encoding = MN_ENCODING_EXACT, .n_columns = COLUMNS}};
+        .round = {.id = 3, .kind = MN_ROUND_TEST, .split = MN_VAL, .step = 8, .n_tasks = 30}};
     assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 2}), MN_OK);
-    open_round(1, 30);
-    assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 30);
-    sum.result.epoch = lease_to(MN_LOCAL_POOL, 0).epoch;
-    sum.result.result.n_tasks = 30;
-    worker_says(MN_LOCAL_POOL, &sum);
-    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, MN_LOCAL_POOL, 0));
-    assert_int_equal(leader_says(&reduce), MN_OK);
-    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 1}), MN_OK);
+    train_alone(1, 1, 10 * MS); /* nothing is known of its pace yet */
+    train_alone(2, 15, 10 * MS);
 
     assert_int_equal(leader_says(&evaluation), MN_OK);
-    give_range(2, 30);
+    give_range(3, 30);
     assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 14); /* half, in waves of two */
 
     join(1);
     assert_null(find(MN_DO_SEND, MN_MSG_LEASE, MN_LOCAL_POOL, 0));
     assert_int_equal(lease_to(1, 0).n, 2); /* of 8: its share is half */
+}
+
+static void a_local_pool_that_is_alone_leaves_some_of_a_long_meta_step_to_others(void **state)
+{
+    (void)state;
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 2}), MN_OK);
+    train_alone(1, 1, 100 * MS);
+    open_round(2, 30); /* 1.5 s */
+    assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 14);
 }
 
 static void a_slow_worker_gets_smaller_leases(void **state)
@@ -713,7 +731,8 @@ int main(void)
         TEST(who_returns_a_late_result_has_theta_and_is_not_sent_it_again),
         TEST(the_local_pool_keeps_theta_when_a_lease_runs_out),
         TEST(a_slow_worker_gets_smaller_leases),
-        TEST(a_local_pool_that_is_alone_gets_a_whole_meta_step),
+        TEST(a_local_pool_that_is_alone_gets_a_meta_step_that_is_soon_done),
+        TEST(a_local_pool_that_is_alone_leaves_some_of_a_long_meta_step_to_others),
         TEST(silent_and_gone_members_lose_their_leases_at_once),
         TEST(who_leaves_gets_no_more_and_may_still_deliver),
         TEST(three_messages_of_rubbish_end_a_worker),

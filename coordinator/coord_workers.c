@@ -10,6 +10,7 @@
     3u /* leases that ran out in a row: during its pause a member's threads do not count */
 #define UNKNOWN_PACE 10u /* times the floor: a lease's time as long as none was measured */
 #define MAX_DOUBLINGS 10u
+#define MOMENT_US UINT64_C(500000)
 #define SMOOTHING 8u        /* of a wave's time: each moves it by this part */
 #define UNHEARD_GREETED 10u /* times the silence after which a member is gone */
 
@@ -457,19 +458,20 @@ static bool may_have_more(mn_coord *coord, const mn_member *member)
                MN_CREDIT;
 }
 
-/* Each lease of training costs a sum to be merged, so a local pool that is alone gets them all. A
- * remote worker does not, for others may join, nor anybody in an evaluation, whose rows are merely
- * put in their places and whose progress people watch. A member slower than the pool gets less, or
- * the others would wait for it. */
+/* Each lease of training costs a sum to be merged, so a local pool that is alone gets all that it
+ * computes in a moment: who joins meanwhile hardly waits. A remote worker does not, nor anybody in
+ * an evaluation, whose rows are merely put in their places and whose progress people watch. A
+ * member slower than the pool gets less, or the others would wait for it. */
 static uint32_t size_of_lease(const mn_coord *coord, const mn_member *member)
 {
     uint32_t free = mn_lease_table_counts(coord->table).free;
     uint32_t all = coord->threads < UINT32_MAX ? (uint32_t)coord->threads : UINT32_MAX;
     bool alone = member->peer == MN_LOCAL_POOL && member->threads == all;
-    if (alone && coord->round.kind == MN_ROUND_TRAIN)
+    uint64_t own_us = member->wave_us[coord->round.kind];
+    bool quick = own_us > 0 && own_us < MOMENT_US && free * own_us < MOMENT_US * all;
+    if (alone && quick && coord->round.kind == MN_ROUND_TRAIN)
         return free;
     uint64_t n = mn_lease_size(free, member->threads, all);
-    uint64_t own_us = member->wave_us[coord->round.kind];
     uint64_t pool_us = coord->wave_us[coord->round.kind];
     bool slow = own_us > pool_us + pool_us / 4;
     if (!slow || n <= member->threads)
