@@ -504,12 +504,14 @@ static mn_step_time time_of_step(const mn_server *server)
     uint64_t threads = server->tally.threads;
     uint64_t now_us = server->now_us + server->written_us;
     uint64_t begun_us = server->reduce_us + server->written_us;
-    return (mn_step_time){
-        .all_us = threads * (now_us - server->reduced_us),
-        .tasks_us = server->tally.tasks_us,
-        .sums_us = server->tally.sums_us,
-        .reduce_us = threads * (now_us - begun_us - server->stepping_us),
-        .outer_us = threads * (server->leased_us - server->reduced_us + server->stepping_us)};
+    uint64_t leased_us =
+        server->leased_us; /* 0: a first round in which nobody worked for this rank */
+    uint64_t idle_us = leased_us > 0 ? leased_us - server->reduced_us : 0;
+    return (mn_step_time){.all_us = threads * (now_us - server->reduced_us),
+                          .tasks_us = server->tally.tasks_us,
+                          .sums_us = server->tally.sums_us,
+                          .reduce_us = threads * (now_us - begun_us - server->stepping_us),
+                          .outer_us = threads * (idle_us + server->stepping_us)};
 }
 
 static void end_test_round(mn_server *server)
