@@ -438,7 +438,7 @@ static void the_experiments_with_images_use_the_net_of_the_paper(void **state)
     } cases[] = {{"glyphs-5w1s-maml", MN_TASKS_GLYPHS, 5, 1, 32, 0.4, 2000, MN_META_MAML},
                  {"omniglot-5w1s-maml", MN_TASKS_IMAGES, 5, 1, 32, 0.4, 40000, MN_META_MAML},
                  {"omniglot-20w1s-maml", MN_TASKS_IMAGES, 20, 1, 16, 0.4, 40000, MN_META_MAML},
-                 {"omniglot-20w1s-anil", MN_TASKS_IMAGES, 20, 5, 16, 2, 60000, MN_META_ANIL}};
+                 {"omniglot-20w1s-anil", MN_TASKS_IMAGES, 20, 5, 16, 2, 22000, MN_META_ANIL}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mn_experiment e = shipped(cases[i].name);
