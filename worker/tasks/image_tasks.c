@@ -1,5 +1,6 @@
 #include "worker/tasks/image_tasks.h"
 
+#include "worker/tasks/image_warp.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -30,6 +31,7 @@ struct split {
 struct mn_image_tasks {
     uint32_t way;
     mn_sampling sampling;
+    double warp; /* of training images */
     struct split splits[MN_N_SPLITS];
 };
 
@@ -51,6 +53,7 @@ mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *exp
         return mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
     tasks->way = experiment->tasks.way;
     tasks->sampling = experiment->tasks.sampling;
+    tasks->warp = experiment->tasks.warp;
 
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
@@ -114,8 +117,15 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
         for (uint32_t i = 0; i < shot + query; i++) {
             float *x = i < shot ? task->support_x + (label * shot + i) * size
                                 : task->query_x + (label * query + i - shot) * size;
-            mn_image_tasks_copy(class->pixels + images[i] * size, shape->height, shape->width,
-                                shape->channels, class->quarter_turns, x);
+            const uint8_t *pixels = class->pixels + images[i] * size;
+            if (which == MN_TRAIN && tasks->warp > 0) {
+                mn_warp warp = mn_warp_draw(random, tasks->warp);
+                mn_warp_copy(&warp, pixels, shape->height, shape->width, shape->channels,
+                             class->quarter_turns, x);
+            } else {
+                mn_image_tasks_copy(pixels, shape->height, shape->width, shape->channels,
+                                    class->quarter_turns, x);
+            }
         }
     }
     task->n_classes = way;

@@ -151,6 +151,32 @@ static void within_a_group_means_all_classes_are_of_one_group_that_has_enough(vo
     mn_image_tasks_destroy(&tasks);
 }
 
+static void only_training_images_are_warped_and_the_classes_stay(void **state)
+{
+    (void)state;
+    mn_image_tasks *plain = make();
+    experiment.tasks.warp = 0.2;
+    mn_image_tasks *warped = make();
+    mn_task *a = NULL, *b = NULL;
+    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &a, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &b, NULL), MN_OK);
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_SELF_TEST, split), same = random;
+        mn_image_tasks_draw(plain, split, &random, a);
+        mn_image_tasks_draw(warped, split, &same, b);
+        assert_memory_equal(a->classes, b->classes, WAY * sizeof *a->classes);
+        int different = 0;
+        for (int i = 0; i < WAY * QUERY; i++)
+            different += memcmp(a->query_x + i * PIXELS, b->query_x + i * PIXELS,
+                                PIXELS * sizeof *a->query_x) != 0;
+        assert_int_equal(different, split == MN_TRAIN ? WAY * QUERY : 0);
+    }
+    mn_task_destroy(&a);
+    mn_task_destroy(&b);
+    mn_image_tasks_destroy(&plain);
+    mn_image_tasks_destroy(&warped);
+}
+
 static void assert_refused(const char *because)
 {
     mn_image_tasks *tasks = NULL;
@@ -215,6 +241,7 @@ int main(void)
         TEST(a_task_has_distinct_classes_and_distinct_images_of_each_in_class_order),
         TEST(without_rotations_only_upright_classes_count),
         TEST(within_a_group_means_all_classes_are_of_one_group_that_has_enough),
+        TEST(only_training_images_are_warped_and_the_classes_stay),
         TEST(too_few_classes_or_images_are_told_with_the_numbers),
         TEST(turns_are_counter_clockwise),
     };
