@@ -97,6 +97,48 @@ mn_status mn_session_resume(mn_session *session, const char *folder, bool must, 
     return status;
 }
 
+mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
+                           bool *tested, mn_error *err)
+{
+    mn_scribe *scribe = NULL;
+    mn_server *server = NULL;
+    mn_status status = MN_OK;
+    if (session->job.rank == 0) {
+        const mn_scribe_config config = {.experiment = &session->experiment,
+                                         .training = session->training,
+                                         .run = how->run,
+                                         .data = session->data,
+                                         .numeric_class = session->numeric_class,
+                                         .resumed = session->resumed,
+                                         .mixed = session->mixed,
+                                         .quiet = how->quiet};
+        status = mn_scribe_new(&config, &scribe, err);
+    }
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK) {
+        const mn_server_config config = {.job = &session->job,
+                                         .experiment = &session->experiment,
+                                         .learner = session->learner,
+                                         .tasks = session->tasks,
+                                         .training = session->training,
+                                         .scribe = scribe,
+                                         .run = how->run,
+                                         .run_id = session->run_id,
+                                         .data = session->data,
+                                         .numeric_class = session->numeric_class,
+                                         .threads = session->threads,
+                                         .test_only = how->test_only};
+        status = mn_server_new(&config, &server, err);
+    }
+    if (status == MN_OK)
+        status = mn_server_run(server, err);
+    mn_scribe_tell_time(scribe);
+    *tested = status == MN_OK && mn_server_test(server, test);
+    mn_server_destroy(&server);
+    mn_scribe_destroy(&scribe);
+    return status;
+}
+
 void mn_session_announce(const mn_session *session)
 {
     const mn_learner *learner = session->learner;

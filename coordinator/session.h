@@ -1,10 +1,11 @@
-/* session.h: all that a command needs before it computes: the MPI job, the experiment, its data,
- * the learner, theta. Every step is taken by all ranks together, so that if one fails all end with
- * its message. */
+/* session.h: what a command needs to compute on all ranks: the MPI job, the experiment, its data,
+ * the learner, theta; then it is served. Every step is taken by all ranks together, so that if one
+ * fails all end with its message. */
 #pragma once
 
 #include "common/error.h"
 #include "common/log.h"
+#include "coordinator/evaluation.h"
 #include "coordinator/job.h"
 #include "coordinator/run.h"
 #include "coordinator/training.h"
@@ -47,6 +48,17 @@ mn_status mn_session_open(mn_session *session, mn_error *err);
 /* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. `must`: it
  * is an error if there is none. */
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err);
+
+typedef struct mn_serving {
+    const mn_run *run; /* rank 0; NULL: nothing is written */
+    bool test_only;    /* no training, and no remote workers */
+    bool quiet;
+} mn_serving;
+
+/* To the end of the experiment, as mn_server_run. *tested: `test` is the table of its test round.
+ */
+mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
+                           bool *tested, mn_error *err);
 
 /* One line on memory, and a warning if the threads have too few processors. */
 void mn_session_announce(const mn_session *session);
