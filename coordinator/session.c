@@ -13,6 +13,7 @@
 static mn_status share_experiment(mn_session *session, mn_error *err);
 static mn_status open_tasks(mn_session *session, mn_error *err);
 static mn_status open_learner(mn_session *session, mn_error *err);
+static mn_status make_learner(mn_session *session, mn_error *err);
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err);
 static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
@@ -61,6 +62,15 @@ mn_status mn_session_open(mn_session *session, mn_error *err)
         status = open_learner(session, err);
     session->threads = mn_session_threads(session->experiment.pool.threads, session->job.n_here);
     return status;
+}
+
+mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
+                                mn_error *err)
+{
+    mn_status status = mn_session_experiment(options, &session->experiment, err);
+    if (status == MN_OK)
+        status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
+    return status == MN_OK ? make_learner(session, err) : status;
 }
 
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err)
@@ -225,20 +235,26 @@ static mn_status open_tasks(mn_session *session, mn_error *err)
 
 static mn_status open_learner(mn_session *session, mn_error *err)
 {
-    const mn_task_shape train = mn_task_set_shape(session->tasks, MN_TRAIN);
-    const mn_task_shape test = mn_task_set_shape(session->tasks, MN_TEST);
     bool equal = true;
-    mn_status status = mn_learner_new(&session->experiment, &train, &test, &session->learner, err);
+    mn_status status = make_learner(session, err);
     if (status == MN_OK)
         status = mn_learner_numeric_class(session->learner, &session->numeric_class, err);
-    if (status == MN_OK)
-        status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status =
             mn_job_compare(&session->job, &session->numeric_class, "the numeric class of this rank",
                            !session->experiment.pool.any_numeric_class, &equal, err);
     session->mixed = !equal;
+    return status;
+}
+
+static mn_status make_learner(mn_session *session, mn_error *err)
+{
+    const mn_task_shape train = mn_task_set_shape(session->tasks, MN_TRAIN);
+    const mn_task_shape test = mn_task_set_shape(session->tasks, MN_TEST);
+    mn_status status = mn_learner_new(&session->experiment, &train, &test, &session->learner, err);
+    if (status == MN_OK)
+        status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     return status;
 }
 

@@ -45,6 +45,10 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
 /* Data, learner, theta_0. session->experiment is set on rank 0 and shared from there. */
 mn_status mn_session_open(mn_session *session, mn_error *err);
 
+/* The experiment and all of the above in one process, without MPI. */
+mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
+                                mn_error *err);
+
 /* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. `must`: it
  * is an error if there is none. */
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err);
