@@ -13,6 +13,7 @@
 static mn_status train(const mn_command_line *line, mn_session *session, mn_run **run,
                        mn_error *err);
 static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err);
+static mn_session_options options_of(const mn_command_line *line);
 static mn_status open_run(const mn_command_line *line, mn_session *session, mn_run **run,
                           mn_error *err);
 static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err);
@@ -73,10 +74,7 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
 
 static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err)
 {
-    const mn_session_options options = {.file = line->n_arguments > 0 ? line->arguments[0] : NULL,
-                                        .sets = line->sets,
-                                        .n_sets = line->n_sets,
-                                        .folder = line->run_dir};
+    const mn_session_options options = options_of(line);
     mn_status status = MN_OK;
     if (session->job.rank != 0)
         return mn_job_agree(&session->job, status, err);
@@ -87,6 +85,14 @@ static mn_status read_experiment(const mn_command_line *line, mn_session *sessio
     else
         status = mn_session_experiment(&options, &session->experiment, err);
     return mn_job_agree(&session->job, status, err);
+}
+
+static mn_session_options options_of(const mn_command_line *line)
+{
+    return (mn_session_options){.file = line->n_arguments > 0 ? line->arguments[0] : NULL,
+                                .sets = line->sets,
+                                .n_sets = line->n_sets,
+                                .folder = line->run_dir};
 }
 
 /* Rank 0 locks the run's folder; all learn the run's id. */
@@ -177,10 +183,7 @@ static void draw(const mn_session *session, const mn_run *run)
 
 static mn_status print_configuration(const mn_command_line *line, mn_error *err)
 {
-    const mn_session_options options = {.file = line->n_arguments > 0 ? line->arguments[0] : NULL,
-                                        .sets = line->sets,
-                                        .n_sets = line->n_sets,
-                                        .folder = line->run_dir};
+    const mn_session_options options = options_of(line);
     mn_experiment experiment;
     char *text = NULL;
     if (options.file == NULL && options.folder == NULL)

@@ -63,26 +63,26 @@ static mn_arrival next_arrival(void)
     return arrival;
 }
 
+/* Say something; the number that this connection has at the door. */
+static uint64_t heard_as(void *socket, uint64_t progress)
+{
+    say(socket, progress);
+    mn_arrival arrival = next_arrival();
+    assert_int_equal(arrival.kind, MN_ARRIVED_MESSAGE);
+    assert_int_equal(arrival.received.message.heartbeat.progress, progress);
+    mn_received_fini(&arrival.received);
+    return arrival.peer;
+}
+
 static void every_connection_has_a_number_of_its_own(void **state)
 {
     (void)state;
     void *one = dial();
     void *two = dial();
-    say(one, 1);
-    mn_arrival first = next_arrival();
-    say(two, 2);
-    mn_arrival second = next_arrival();
-    say(one, 3);
-    mn_arrival third = next_arrival();
-    assert_int_equal(first.kind, MN_ARRIVED_MESSAGE);
-    assert_int_equal(first.received.message.heartbeat.progress, 1);
-    assert_int_equal(second.received.message.heartbeat.progress, 2);
-    assert_int_equal(third.received.message.heartbeat.progress, 3);
-    assert_true(first.peer != 0 && second.peer != 0 && first.peer != second.peer);
-    assert_true(third.peer == first.peer);
-    mn_received_fini(&first.received);
-    mn_received_fini(&second.received);
-    mn_received_fini(&third.received);
+    uint64_t first = heard_as(one, 1);
+    uint64_t second = heard_as(two, 2);
+    assert_true(first != 0 && second != 0 && first != second);
+    assert_true(heard_as(one, 3) == first);
     mn_wire_close(&one);
     mn_wire_close(&two);
 }
@@ -92,20 +92,16 @@ static void an_answer_reaches_the_one_who_asked(void **state)
     (void)state;
     void *one = dial();
     void *two = dial();
-    say(one, 1);
-    mn_arrival first = next_arrival();
-    say(two, 2);
-    mn_arrival second = next_arrival();
+    (void)heard_as(one, 1);
+    uint64_t second = heard_as(two, 2);
     const mn_message answer = {.kind = MN_MSG_REGISTER_AGAIN};
-    mn_worker_link_send(door, second.peer, &answer, NULL);
+    mn_worker_link_send(door, second, &answer, NULL);
     zmq_pollitem_t item = {.socket = two, .events = ZMQ_POLLIN};
     assert_int_equal(zmq_poll(&item, 1, -1), 1);
     mn_received received = {0};
     assert_int_equal(mn_wire_receive(two, 0, &received, NULL), MN_OK);
     assert_int_equal(received.message.kind, MN_MSG_REGISTER_AGAIN);
     mn_received_fini(&received);
-    mn_received_fini(&first.received);
-    mn_received_fini(&second.received);
     mn_wire_close(&one);
     mn_wire_close(&two);
 }
@@ -115,20 +111,13 @@ static void a_closed_connection_is_told_without_a_word_from_it(void **state)
     (void)state;
     void *one = dial();
     void *two = dial();
-    say(one, 1);
-    mn_arrival first = next_arrival();
-    say(two, 2);
-    mn_arrival second = next_arrival();
-    mn_received_fini(&first.received);
-    mn_received_fini(&second.received);
+    uint64_t first = heard_as(one, 1);
+    uint64_t second = heard_as(two, 2);
     mn_wire_close(&one);
     mn_arrival loss = next_arrival();
     assert_int_equal(loss.kind, MN_ARRIVED_LOSS);
-    assert_true(loss.peer == first.peer);
-    say(two, 3); /* the other one is still who it was */
-    mn_arrival again = next_arrival();
-    assert_true(again.peer == second.peer);
-    mn_received_fini(&again.received);
+    assert_true(loss.peer == first);
+    assert_true(heard_as(two, 3) == second); /* the other one is still who it was */
     mn_wire_close(&two);
 }
 
@@ -141,21 +130,19 @@ static void one_who_never_reads_is_lost_before_much_waits_for_it(void **state)
     assert_int_equal(zmq_setsockopt(deaf, ZMQ_RCVHWM, &one_message, sizeof one_message), 0);
     assert_int_equal(zmq_setsockopt(deaf, ZMQ_LINGER, &no_linger, sizeof no_linger), 0);
     assert_int_equal(zmq_connect(deaf, endpoint), 0);
-    say(deaf, 1);
-    mn_arrival first = next_arrival();
-    mn_received_fini(&first.received);
+    uint64_t first = heard_as(deaf, 1);
 
     mn_payload *payload = NULL;
     assert_int_equal(mn_payload_new(bytes, sizeof bytes, NULL, NULL, &payload, NULL), MN_OK);
     const mn_message theta = {.kind = MN_MSG_THETA,
                               .theta = {.version = 1, .n = sizeof bytes / sizeof(float)}};
     for (int i = 0; i < 1000; i++)
-        mn_worker_link_send(door, first.peer, &theta, payload);
+        mn_worker_link_send(door, first, &theta, payload);
     mn_payload_drop(&payload);
     mn_arrival loss;
     assert_true(mn_worker_link_take(door, 1, &loss));
     assert_int_equal(loss.kind, MN_ARRIVED_LOSS);
-    assert_true(loss.peer == first.peer);
+    assert_true(loss.peer == first);
     mn_wire_close(&deaf);
 }
 
@@ -163,13 +150,11 @@ static void nonsense_is_told_with_its_sender(void **state)
 {
     (void)state;
     void *one = dial();
-    say(one, 1);
-    mn_arrival first = next_arrival();
-    mn_received_fini(&first.received);
+    uint64_t first = heard_as(one, 1);
     assert_int_equal(zmq_send(one, "\xff\xff\xff", 3, 0), 3);
     mn_arrival damage = next_arrival();
     assert_int_equal(damage.kind, MN_ARRIVED_DAMAGE);
-    assert_true(damage.peer == first.peer);
+    assert_true(damage.peer == first);
     assert_true(strlen(damage.why.message) > 0);
     mn_wire_close(&one);
 }

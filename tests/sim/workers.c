@@ -7,6 +7,7 @@
 #define BEAT_US (MN_SIM_S / 2)
 #define LONGEST_US (120 * MN_SIM_S) /* that a straggler takes */
 
+static uint64_t arrival_us(mn_sim_cluster *sim, uint64_t *last_us);
 static void connect(mn_sim_cluster *sim, uint32_t w, bool new_peer);
 static void say(mn_sim_cluster *sim, uint32_t w, const mn_sim_note *note);
 static void say_kind(mn_sim_cluster *sim, uint32_t w, mn_message_kind kind);
@@ -88,17 +89,22 @@ void mn_sim_send_down(mn_sim_cluster *sim, uint32_t rank, uint64_t peer, const m
     (void)rank;
     if (worker->peer != peer || worker->mute_until_us > sim->now_us)
         return; /* nobody listens at that end any more */
-    uint64_t at_us = sim->now_us + mn_sim_around(sim, (double)sim->weather.delay_us);
-    if (at_us < worker->down_us)
-        at_us = worker->down_us;
-    worker->down_us = at_us;
-    mn_sim_event event = {.at_us = at_us,
+    mn_sim_event event = {.at_us = arrival_us(sim, &worker->down_us),
                           .kind = MN_SIM_TO_WORKER,
                           .worker = w,
                           .peer = peer,
                           .link = worker->link,
                           .note = *note};
     mn_sim_queue_put(&sim->queue, &event);
+}
+
+/* Of what is sent now by a way that overtakes nothing; *last_us: of what was sent before. */
+static uint64_t arrival_us(mn_sim_cluster *sim, uint64_t *last_us)
+{
+    uint64_t at_us = sim->now_us + mn_sim_around(sim, (double)sim->weather.delay_us);
+    if (*last_us < at_us)
+        *last_us = at_us;
+    return *last_us;
 }
 
 /* By a new connection, or by the old one that the network library mended: the same number, but what
@@ -128,11 +134,7 @@ static void say(mn_sim_cluster *sim, uint32_t w, const mn_sim_note *note)
     mn_sim_worker *worker = &sim->workers[w];
     if (worker->mute_until_us > sim->now_us)
         return;
-    uint64_t at_us = sim->now_us + mn_sim_around(sim, (double)sim->weather.delay_us);
-    if (at_us < worker->up_us)
-        at_us = worker->up_us;
-    worker->up_us = at_us;
-    mn_sim_event event = {.at_us = at_us,
+    mn_sim_event event = {.at_us = arrival_us(sim, &worker->up_us),
                           .kind = MN_SIM_TO_RANK,
                           .rank = worker->rank,
                           .worker = w,
