@@ -50,6 +50,12 @@ const float *mn_training_theta(const mn_training *training, uint64_t version);
  * last. */
 const float *mn_training_final_theta(const mn_training *training);
 
+/* Make an exact sum of a peer's packed one: *result and *payload, of *payload_bytes, are then those
+ * of the sum, which is lent until the next call. Other encodings stay. MN_ERR_DATA: no packed sum
+ * of as many columns as a training task has; the rest is for _check. */
+mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
+                             uint64_t *payload_bytes, mn_error *err);
+
 /* Do these bytes of a peer hold numbers that may be added, each task taken or skipped? Says why
  * not.
  */
