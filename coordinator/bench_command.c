@@ -21,10 +21,7 @@
 
 /* A whole run in one process, without sockets and files. */
 struct rig {
-    mn_experiment experiment;
-    mn_task_set *tasks;
-    mn_learner *learner;
-    mn_training *training;
+    mn_session session;
     mn_pool *pool;
     int64_t *sums;
     uint64_t n_leases;
@@ -93,27 +90,18 @@ static mn_status set_up(const mn_command_line *line, uint32_t threads, struct ri
 {
     const mn_session_options options = {
         .file = line->arguments[0], .sets = line->sets, .n_sets = line->n_sets};
-    mn_status status = mn_session_experiment(&options, &rig->experiment, err);
+    mn_status status = mn_session_open_alone(&rig->session, &options, err);
     if (status == MN_OK)
-        status = mn_task_set_open(&rig->experiment, NULL, &rig->tasks, err);
-    if (status != MN_OK)
-        return status;
-    const mn_task_shape train = mn_task_set_shape(rig->tasks, MN_TRAIN);
-    const mn_task_shape test = mn_task_set_shape(rig->tasks, MN_TEST);
-    status = mn_learner_new(&rig->experiment, &train, &test, &rig->learner, err);
-    if (status == MN_OK)
-        status = mn_training_new(&rig->experiment, rig->learner, &rig->training, err);
-    if (status == MN_OK)
-        status = mn_pool_new(rig->learner, rig->tasks, threads, &rig->pool, err);
+        status = mn_pool_new(rig->session.learner, rig->session.tasks, threads, &rig->pool, err);
     rig->n_threads = threads;
     if (status == MN_OK && line->profile)
         status = new_profile(rig, err);
     if (status != MN_OK)
         return status;
-    rig->sums = calloc(mn_training_max_digits(rig->training), sizeof *rig->sums);
+    rig->sums = calloc(mn_training_max_digits(rig->session.training), sizeof *rig->sums);
     if (rig->sums == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "sums");
-    mn_training_use(rig->training, rig->sums);
+    mn_training_use(rig->session.training, rig->sums);
     return MN_OK;
 }
 
@@ -126,7 +114,7 @@ static mn_status new_profile(struct rig *rig, mn_error *err)
     if (status == MN_OK && profile->threads == NULL)
         status = mn_fail(err, MN_ERR_NOMEM, "profiles of %u threads", rig->n_threads);
     for (uint32_t i = 0; i < rig->n_threads && status == MN_OK; i++)
-        status = mn_learner_profile(rig->learner, &profile->threads[i], err);
+        status = mn_learner_profile(rig->session.learner, &profile->threads[i], err);
     if (status == MN_OK)
         mn_pool_profile(rig->pool, profile->threads);
     return status;
@@ -136,9 +124,7 @@ static void tear_down(struct rig *rig)
 {
     mn_pool_destroy(&rig->pool);
     mn_bench_profile_fini(&rig->profile);
-    mn_training_destroy(&rig->training);
-    mn_learner_destroy(&rig->learner);
-    mn_task_set_destroy(&rig->tasks);
+    mn_session_end(&rig->session);
     free(rig->sums);
 }
 
@@ -175,10 +161,10 @@ static mn_status measure(struct rig *rig, double seconds, struct speed *speed, m
     }
     struct rusage usage;
     (void)getrusage(RUSAGE_SELF, &usage);
-    speed->n_tasks = all.steps * rig->experiment.outer.batch;
+    speed->n_tasks = all.steps * rig->session.experiment.outer.batch;
     speed->tasks_per_s = (double)speed->n_tasks / all.wall_s;
     speed->cpu_s_per_task = all.cpu_s / (double)speed->n_tasks;
-    double gflop = 2e-9 * mn_learner_train_macs(rig->learner); /* of a task */
+    double gflop = 2e-9 * mn_learner_train_macs(rig->session.learner); /* of a task */
     speed->gflops = gflop * speed->tasks_per_s;
     speed->gflops_per_cpu_s = gflop / speed->cpu_s_per_task;
     speed->peak_rss_mib = (double)usage.ru_maxrss / 1024;
@@ -188,34 +174,34 @@ static mn_status measure(struct rig *rig, double seconds, struct speed *speed, m
 /* As a rank does it: lease, result, exact sum, outer step. */
 static mn_status meta_step(struct rig *rig, mn_error *err)
 {
-    uint64_t step = mn_training_step(rig->training);
+    uint64_t step = mn_training_step(rig->session.training);
     const mn_lease lease = {.epoch = ++rig->n_leases,
                             .round = {.id = rig->n_leases,
                                       .kind = MN_ROUND_TRAIN,
                                       .split = MN_TRAIN,
                                       .step = step,
-                                      .first_task = step * rig->experiment.outer.batch,
-                                      .n_tasks = rig->experiment.outer.batch},
-                            .n = rig->experiment.outer.batch};
+                                      .first_task = step * rig->session.experiment.outer.batch,
+                                      .n_tasks = rig->session.experiment.outer.batch},
+                            .n = rig->session.experiment.outer.batch};
     mn_pool_result result;
     mn_step_record record;
     mn_profile *profile = rig->profile.owner;
     struct pollfd ready = {.fd = mn_pool_fd(rig->pool), .events = POLLIN};
     mn_status status =
-        mn_pool_set_theta(rig->pool, step, mn_training_theta(rig->training, step), err);
+        mn_pool_set_theta(rig->pool, step, mn_training_theta(rig->session.training, step), err);
     if (status == MN_OK)
         status = mn_pool_submit(rig->pool, &lease, err);
     if (status != MN_OK)
         return status;
     mn_profile_lap(profile, MN_PART_HAND);
-    mn_training_open(rig->training, &lease.round);
+    mn_training_open(rig->session.training, &lease.round);
     while (!mn_pool_take(rig->pool, &result))
         (void)poll(&ready, 1, -1);
     mn_profile_waited(profile);
-    mn_training_add(rig->training, 0, &result.result, result.payload);
+    mn_training_add(rig->session.training, 0, &result.result, result.payload);
     mn_pool_release(rig->pool, &result);
     mn_profile_lap(profile, MN_PART_MERGE);
-    status = mn_training_step_outer(rig->training, &record, err);
+    status = mn_training_step_outer(rig->session.training, &record, err);
     mn_profile_lap(profile, MN_PART_OUTER);
     return status;
 }
@@ -237,7 +223,7 @@ static void print_text(const struct rig *rig, const struct speed *speed)
     double high = 0;
     for (int i = 0; i < speed->n_windows; i++) {
         const struct window *window = &speed->windows[i];
-        double rate = (double)window->steps * rig->experiment.outer.batch / window->wall_s;
+        double rate = (double)window->steps * rig->session.experiment.outer.batch / window->wall_s;
         low = fmin(low, rate);
         high = fmax(high, rate);
     }
@@ -246,7 +232,7 @@ static void print_text(const struct rig *rig, const struct speed *speed)
                  "  CPU time a task  %.4g ms\n"
                  "  arithmetic       %.4g GFLOP/s by the wall's clock, %.4g a CPU second\n"
                  "  SGEMM, one core  %.4g GFLOP/s (%s's): %.0f %% of it by CPU time\n",
-                 rig->experiment.name, speed->tasks_per_s, threads, threads == 1 ? "" : "s",
+                 rig->session.experiment.name, speed->tasks_per_s, threads, threads == 1 ? "" : "s",
                  speed->n_tasks, low, high, speed->n_windows, 1e3 * speed->cpu_s_per_task,
                  speed->gflops, speed->gflops_per_cpu_s, peak->one_core, peak->by,
                  100 * speed->gflops_per_cpu_s / peak->one_core);
@@ -257,7 +243,7 @@ static void print_text(const struct rig *rig, const struct speed *speed)
                      threads, 100 * speed->gflops / peak->together);
     (void)printf("  peak memory      %.0f MiB\n"
                  "  kernels          %s\n",
-                 speed->peak_rss_mib, mn_learner_kernels(rig->learner));
+                 speed->peak_rss_mib, mn_learner_kernels(rig->session.learner));
 }
 
 static mn_status print_json(const struct rig *rig, const struct speed *speed, mn_error *err)
@@ -268,16 +254,19 @@ static mn_status print_json(const struct rig *rig, const struct speed *speed, mn
         (void)json_array_append_new(
             windows, json_pack("{s:I, s:f, s:f}", "steps", (json_int_t)speed->windows[i].steps,
                                "wall", speed->windows[i].wall_s, "cpu", speed->windows[i].cpu_s));
-    (void)json_object_set_new(root, "experiment", json_string(rig->experiment.name));
+    (void)json_object_set_new(root, "experiment", json_string(rig->session.experiment.name));
     (void)json_object_set_new(root, "threads", json_integer(rig->n_threads));
-    (void)json_object_set_new(root, "kernels", json_string(mn_learner_kernels(rig->learner)));
+    (void)json_object_set_new(root, "kernels",
+                              json_string(mn_learner_kernels(rig->session.learner)));
     (void)json_object_set_new(root, "parameters",
-                              json_integer((json_int_t)mn_learner_size(rig->learner)));
-    (void)json_object_set_new(root, "workspace_bytes",
-                              json_integer((json_int_t)mn_learner_workspace_bytes(rig->learner)));
+                              json_integer((json_int_t)mn_learner_size(rig->session.learner)));
+    (void)json_object_set_new(
+        root, "workspace_bytes",
+        json_integer((json_int_t)mn_learner_workspace_bytes(rig->session.learner)));
     (void)json_object_set_new(root, "tasks", json_integer((json_int_t)speed->n_tasks));
     (void)json_object_set_new(root, "tasks_per_second", json_real(speed->tasks_per_s));
-    (void)json_object_set_new(root, "units_per_step", json_integer(rig->experiment.outer.batch));
+    (void)json_object_set_new(root, "units_per_step",
+                              json_integer(rig->session.experiment.outer.batch));
     (void)json_object_set_new(root, "windows", windows);
     (void)json_object_set_new(root, "cpu_seconds_per_task", json_real(speed->cpu_s_per_task));
     (void)json_object_set_new(root, "gflops", json_real(speed->gflops));

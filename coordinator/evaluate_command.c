@@ -1,8 +1,6 @@
 #include "coordinator/commands.h"
 
 #include "coordinator/command_line.h"
-#include "coordinator/scribe.h"
-#include "coordinator/server.h"
 #include "coordinator/session.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,35 +53,10 @@ static mn_status read_experiment(const mn_command_line *line, mn_session *sessio
 
 static mn_status test(const mn_command_line *line, mn_session *session, mn_error *err)
 {
-    mn_scribe *scribe = NULL;
-    mn_server *server = NULL;
+    const mn_serving how = {.test_only = true, .quiet = line->quiet};
     mn_evaluation table;
-    mn_status status = MN_OK;
-    if (session->job.rank == 0) {
-        const mn_scribe_config config = {.experiment = &session->experiment,
-                                         .training = session->training,
-                                         .quiet = line->quiet};
-        status = mn_scribe_new(&config, &scribe, err);
-    }
-    status = mn_job_agree(&session->job, status, err);
-    if (status == MN_OK) {
-        const mn_server_config config = {.job = &session->job,
-                                         .experiment = &session->experiment,
-                                         .learner = session->learner,
-                                         .tasks = session->tasks,
-                                         .training = session->training,
-                                         .scribe = scribe,
-                                         .data = session->data,
-                                         .numeric_class = session->numeric_class,
-                                         .threads = session->threads,
-                                         .test_only = true};
-        status = mn_server_new(&config, &server, err);
-    }
-    if (status == MN_OK)
-        status = mn_server_run(server, err);
-    bool tested = status == MN_OK && mn_server_test(server, &table);
-    mn_server_destroy(&server);
-    mn_scribe_destroy(&scribe);
+    bool tested = false;
+    mn_status status = mn_session_serve(session, &how, &table, &tested, err);
     if (tested && session->job.rank == 0) {
         char hex[65];
         const mn_digest digest =

@@ -108,6 +108,7 @@ mn_status mn_server_run(mn_server *server, mn_error *err)
 {
     read_clock(server);
     server->round_over_us = server->reduced_us = server->now_us; /* nothing is written yet */
+    server->idle = true;
     mn_server_step_coord(
         server, (mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = server->config.threads});
     while (!server->stopped)
@@ -477,7 +478,7 @@ static void end_round(mn_server *server)
     else
         end_test_round(server);
     server->reduced_us = server->now_us + server->written_us;
-    server->leased_us = 0;
+    server->idle = true;
     server->round_over_us = server->now_us;
     server->round.id = 0;
     server->stepping = false;
@@ -489,8 +490,7 @@ static void end_round(mn_server *server)
                               &(mn_leader_event){.kind = MN_LEADER_ROUND_OVER, .round = round});
         mn_server_hear_words(server);
     }
-    if (server->leased_us == 0)
-        server->leased_us = mn_server_wall_us();
+    mn_server_end_idle(server);
     bool asked = server->tally.checkpoints > 0 && !server->checkpoint_answered;
     server->checkpoint_answered = false;
     if (asked || server->checkpoint_owed || mn_scribe_checkpoint_due(server->config.scribe))
@@ -516,14 +516,11 @@ static mn_step_time time_of_step(const mn_server *server)
     uint64_t threads = server->tally.threads;
     uint64_t now_us = server->now_us + server->written_us;
     uint64_t begun_us = server->reduce_us + server->written_us;
-    uint64_t leased_us =
-        server->leased_us; /* 0: a first round in which nobody worked for this rank */
-    uint64_t idle_us = leased_us > 0 ? leased_us - server->reduced_us : 0;
     return (mn_step_time){.all_us = threads * (now_us - server->reduced_us),
                           .tasks_us = server->tally.tasks_us,
                           .sums_us = server->tally.sums_us,
                           .reduce_us = threads * (now_us - begun_us - server->stepping_us),
-                          .outer_us = threads * (idle_us + server->stepping_us)};
+                          .outer_us = threads * (server->idle_us + server->stepping_us)};
 }
 
 static void end_test_round(mn_server *server)

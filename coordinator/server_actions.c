@@ -11,7 +11,6 @@
 #define FIRST_ROUND 1u /* ids count from here */
 
 static void perform(mn_server *server, const mn_action *action);
-static void note_first_lease(mn_server *server);
 static void send_to_worker(mn_server *server, const mn_action *action);
 static void send_theta(mn_server *server, uint64_t peer, uint64_t version);
 static void give_to_pool(mn_server *server, const mn_lease *lease);
@@ -33,6 +32,17 @@ void mn_server_step_coord(mn_server *server, mn_event event)
     mn_server_hear_words(server);
 }
 
+void mn_server_end_idle(mn_server *server)
+{
+    if (!server->idle)
+        return;
+    uint64_t now_us = mn_server_wall_us();
+    if (server->round.id == FIRST_ROUND) /* before it nobody was idle for lack of speed */
+        server->reduced_us = now_us;
+    server->idle_us = now_us - server->reduced_us;
+    server->idle = false;
+}
+
 uint64_t mn_server_wall_us(void)
 {
     struct timespec now = {0};
@@ -44,8 +54,8 @@ static void perform(mn_server *server, const mn_action *action)
 {
     switch (action->kind) {
     case MN_DO_SEND:
-        if (action->message == MN_MSG_LEASE && server->leased_us == 0)
-            note_first_lease(server);
+        if (action->message == MN_MSG_LEASE)
+            mn_server_end_idle(server);
         if (action->peer != MN_LOCAL_POOL)
             send_to_worker(server, action);
         else if (action->message == MN_MSG_LEASE)
@@ -87,14 +97,6 @@ static void perform(mn_server *server, const mn_action *action)
     case MN_DO_TO_RANK: /* the leader's: see step_leader */
         break;
     }
-}
-
-/* Of a round. Before the very first nobody was idle for lack of speed. */
-static void note_first_lease(mn_server *server)
-{
-    server->leased_us = mn_server_wall_us();
-    if (server->round.id == FIRST_ROUND)
-        server->reduced_us = server->leased_us;
 }
 
 static void send_to_worker(mn_server *server, const mn_action *action)

@@ -55,7 +55,8 @@ struct mn_server {
     uint64_t round_over_us;   /* when the last round ended */
     mn_step_time spent;       /* tasks_us and sums_us of this rank's part of the round */
     uint64_t reduced_us;      /* when the last allreduce ended, by the clock on the wall */
-    uint64_t leased_us;       /* the first lease after it, by the same clock; 0: none yet */
+    bool idle;                /* no lease was given since */
+    uint64_t idle_us;         /* from then to the first lease */
     bool checkpoint_asked;    /* other ranks: of us, for the next reduce to tell */
     bool checkpoint_answered; /* rank 0: in this round already */
     bool checkpoint_owed;     /* rank 0: after the reduce at hand */
@@ -74,6 +75,8 @@ struct mn_server {
 void mn_server_step_coord(mn_server *server, mn_event event);
 /* The same for the leader's core; what it says to rank 0 waits for mn_server_hear_words. */
 void mn_server_step_leader(mn_server *server, const mn_leader_event *event);
+/* The round's first lease is given, or nobody is there to take one. */
+void mn_server_end_idle(mn_server *server);
 /* The monotonic clock, the writing of files included. */
 uint64_t mn_server_wall_us(void);
 /* Let the cores of rank 0 hear what they said to each other. */

@@ -13,6 +13,7 @@
 static mn_status share_experiment(mn_session *session, mn_error *err);
 static mn_status open_tasks(mn_session *session, mn_error *err);
 static mn_status open_learner(mn_session *session, mn_error *err);
+static mn_status make_learner(mn_session *session, mn_error *err);
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err);
 static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
@@ -63,6 +64,15 @@ mn_status mn_session_open(mn_session *session, mn_error *err)
     return status;
 }
 
+mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
+                                mn_error *err)
+{
+    mn_status status = mn_session_experiment(options, &session->experiment, err);
+    if (status == MN_OK)
+        status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
+    return status == MN_OK ? make_learner(session, err) : status;
+}
+
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err)
 {
     const mn_job *job = &session->job;
@@ -94,6 +104,48 @@ mn_status mn_session_resume(mn_session *session, const char *folder, bool must, 
         status = mn_job_agree(job, status, err);
     }
     mn_checkpoint_fini(&checkpoint);
+    return status;
+}
+
+mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
+                           bool *tested, mn_error *err)
+{
+    mn_scribe *scribe = NULL;
+    mn_server *server = NULL;
+    mn_status status = MN_OK;
+    if (session->job.rank == 0) {
+        const mn_scribe_config config = {.experiment = &session->experiment,
+                                         .training = session->training,
+                                         .run = how->run,
+                                         .data = session->data,
+                                         .numeric_class = session->numeric_class,
+                                         .resumed = session->resumed,
+                                         .mixed = session->mixed,
+                                         .quiet = how->quiet};
+        status = mn_scribe_new(&config, &scribe, err);
+    }
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK) {
+        const mn_server_config config = {.job = &session->job,
+                                         .experiment = &session->experiment,
+                                         .learner = session->learner,
+                                         .tasks = session->tasks,
+                                         .training = session->training,
+                                         .scribe = scribe,
+                                         .run = how->run,
+                                         .run_id = session->run_id,
+                                         .data = session->data,
+                                         .numeric_class = session->numeric_class,
+                                         .threads = session->threads,
+                                         .test_only = how->test_only};
+        status = mn_server_new(&config, &server, err);
+    }
+    if (status == MN_OK)
+        status = mn_server_run(server, err);
+    mn_scribe_tell_time(scribe);
+    *tested = status == MN_OK && mn_server_test(server, test);
+    mn_server_destroy(&server);
+    mn_scribe_destroy(&scribe);
     return status;
 }
 
@@ -183,20 +235,26 @@ static mn_status open_tasks(mn_session *session, mn_error *err)
 
 static mn_status open_learner(mn_session *session, mn_error *err)
 {
-    const mn_task_shape train = mn_task_set_shape(session->tasks, MN_TRAIN);
-    const mn_task_shape test = mn_task_set_shape(session->tasks, MN_TEST);
     bool equal = true;
-    mn_status status = mn_learner_new(&session->experiment, &train, &test, &session->learner, err);
+    mn_status status = make_learner(session, err);
     if (status == MN_OK)
         status = mn_learner_numeric_class(session->learner, &session->numeric_class, err);
-    if (status == MN_OK)
-        status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status =
             mn_job_compare(&session->job, &session->numeric_class, "the numeric class of this rank",
                            !session->experiment.pool.any_numeric_class, &equal, err);
     session->mixed = !equal;
+    return status;
+}
+
+static mn_status make_learner(mn_session *session, mn_error *err)
+{
+    const mn_task_shape train = mn_task_set_shape(session->tasks, MN_TRAIN);
+    const mn_task_shape test = mn_task_set_shape(session->tasks, MN_TEST);
+    mn_status status = mn_learner_new(&session->experiment, &train, &test, &session->learner, err);
+    if (status == MN_OK)
+        status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     return status;
 }
 

@@ -1,10 +1,11 @@
-/* session.h: all that a command needs before it computes: the MPI job, the experiment, its data,
- * the learner, theta. Every step is taken by all ranks together, so that if one fails all end with
- * its message. */
+/* session.h: what a command needs to compute on all ranks: the MPI job, the experiment, its data,
+ * the learner, theta; then it is served. Every step is taken by all ranks together, so that if one
+ * fails all end with its message. */
 #pragma once
 
 #include "common/error.h"
 #include "common/log.h"
+#include "coordinator/evaluation.h"
 #include "coordinator/job.h"
 #include "coordinator/run.h"
 #include "coordinator/training.h"
@@ -44,9 +45,24 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
 /* Data, learner, theta_0. session->experiment is set on rank 0 and shared from there. */
 mn_status mn_session_open(mn_session *session, mn_error *err);
 
+/* The experiment and all of the above in one process, without MPI. */
+mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
+                                mn_error *err);
+
 /* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. `must`: it
  * is an error if there is none. */
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err);
+
+typedef struct mn_serving {
+    const mn_run *run; /* rank 0; NULL: nothing is written */
+    bool test_only;    /* no training, and no remote workers */
+    bool quiet;
+} mn_serving;
+
+/* To the end of the experiment, as mn_server_run. *tested: `test` is the table of its test round.
+ */
+mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
+                           bool *tested, mn_error *err);
 
 /* One line on memory, and a warning if the threads have too few processors. */
 void mn_session_announce(const mn_session *session);

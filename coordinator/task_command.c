@@ -9,9 +9,7 @@
 
 /* What the command opens, to be closed again. */
 struct workshop {
-    mn_experiment experiment;
-    mn_task_set *tasks;
-    mn_learner *learner;
+    mn_session session;
     float *theta;
 };
 
@@ -32,9 +30,9 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err)
         status = find_split(line.split, &split, err);
     if (status == MN_OK)
         status = open_workshop(&line, &shop, err);
-    const mn_adapted_task task = {.experiment = &shop.experiment,
-                                  .tasks = shop.tasks,
-                                  .learner = shop.learner,
+    const mn_adapted_task task = {.experiment = &shop.session.experiment,
+                                  .tasks = shop.session.tasks,
+                                  .learner = shop.session.learner,
                                   .theta = shop.theta,
                                   .split = split,
                                   .index = line.index};
@@ -52,43 +50,30 @@ static mn_status open_workshop(const mn_command_line *line, struct workshop *sho
 {
     const mn_session_options options = {
         .file = line->arguments[0], .sets = line->sets, .n_sets = line->n_sets};
-    mn_status status = mn_session_experiment(&options, &shop->experiment, err);
-    if (status == MN_OK)
-        status = mn_task_set_open(&shop->experiment, NULL, &shop->tasks, err);
+    mn_status status = mn_session_open_alone(&shop->session, &options, err);
     if (status != MN_OK)
         return status;
-    const mn_task_shape train = mn_task_set_shape(shop->tasks, MN_TRAIN);
-    const mn_task_shape test = mn_task_set_shape(shop->tasks, MN_TEST);
-    status = mn_learner_new(&shop->experiment, &train, &test, &shop->learner, err);
-    if (status != MN_OK)
-        return status;
-    shop->theta = calloc(mn_learner_size(shop->learner), sizeof *shop->theta);
+    shop->theta = calloc(mn_learner_size(shop->session.learner), sizeof *shop->theta);
     if (shop->theta == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "theta");
-    mn_learner_init_theta(shop->learner, shop->experiment.seed, shop->theta);
+    mn_learner_init_theta(shop->session.learner, shop->session.experiment.seed, shop->theta);
     return line->theta != NULL ? load_theta(line->theta, shop, err) : MN_OK;
 }
 
 static void close_workshop(struct workshop *shop)
 {
     free(shop->theta);
-    mn_learner_destroy(&shop->learner);
-    mn_task_set_destroy(&shop->tasks);
+    mn_session_end(&shop->session);
 }
 
 static mn_status load_theta(const char *path, struct workshop *shop, mn_error *err)
 {
-    mn_training *training = NULL;
     mn_checkpoint checkpoint = {0};
-    mn_status status = mn_training_new(&shop->experiment, shop->learner, &training, err);
-    if (status != MN_OK)
-        return status;
-    const mn_theta_layout layout = mn_training_layout(training);
-    status = mn_checkpoint_read(path, &layout, &checkpoint, err);
+    const mn_theta_layout layout = mn_training_layout(shop->session.training);
+    mn_status status = mn_checkpoint_read(path, &layout, &checkpoint, err);
     if (status == MN_OK)
-        mn_learner_import(shop->learner, checkpoint.theta, shop->theta);
+        mn_learner_import(shop->session.learner, checkpoint.theta, shop->theta);
     mn_checkpoint_fini(&checkpoint);
-    mn_training_destroy(&training);
     return status;
 }
 

@@ -4,8 +4,6 @@
 #include "coordinator/adapted_task.h"
 #include "coordinator/chart.h"
 #include "coordinator/command_line.h"
-#include "coordinator/scribe.h"
-#include "coordinator/server.h"
 #include "coordinator/session.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,9 +45,8 @@ mn_status mn_train_command(int argc, char **argv, mn_error *err)
 static mn_status train(const mn_command_line *line, mn_session *session, mn_run **run,
                        mn_error *err)
 {
-    mn_scribe *scribe = NULL;
-    mn_server *server = NULL;
     mn_evaluation test;
+    bool tested = false;
     mn_status status = read_experiment(line, session, err);
     if (status == MN_OK)
         status = mn_session_open(session, err);
@@ -60,40 +57,11 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
         status = mn_session_resume(session, folder, false, err);
     if (status == MN_OK)
         status = begin_run(session, *run, err);
-    if (status == MN_OK && session->job.rank == 0) {
-        const mn_scribe_config config = {.experiment = &session->experiment,
-                                         .training = session->training,
-                                         .run = *run,
-                                         .data = session->data,
-                                         .numeric_class = session->numeric_class,
-                                         .resumed = session->resumed,
-                                         .mixed = session->mixed,
-                                         .quiet = line->quiet};
-        status = mn_scribe_new(&config, &scribe, err);
-    }
-    status = mn_job_agree(&session->job, status, err);
-    if (status == MN_OK) {
-        const mn_server_config config = {.job = &session->job,
-                                         .experiment = &session->experiment,
-                                         .learner = session->learner,
-                                         .tasks = session->tasks,
-                                         .training = session->training,
-                                         .scribe = scribe,
-                                         .run = *run,
-                                         .run_id = session->run_id,
-                                         .data = session->data,
-                                         .numeric_class = session->numeric_class,
-                                         .threads = session->threads};
-        if (!line->quiet)
-            mn_session_announce(session);
-        status = mn_server_new(&config, &server, err);
-    }
+    if (status == MN_OK && !line->quiet)
+        mn_session_announce(session);
+    const mn_serving how = {.run = *run, .quiet = line->quiet};
     if (status == MN_OK)
-        status = mn_server_run(server, err);
-    mn_scribe_tell_time(scribe);
-    bool tested = status == MN_OK && mn_server_test(server, &test);
-    mn_server_destroy(&server);
-    mn_scribe_destroy(&scribe);
+        status = mn_session_serve(session, &how, &test, &tested, err);
     if (status == MN_OK && *run != NULL) {
         mn_run_remove_endpoint(*run);
         report(session, *run, tested ? &test : NULL);

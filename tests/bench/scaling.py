@@ -12,11 +12,11 @@ import time
 
 from workloads import bench, environment, experiment, program
 
-SHAPES = {  # name: launcher, threads of a rank, worker processes of one thread
-    'one thread': ([], 1, 0),
-    'two threads': ([], 2, 0),
-    'two ranks': (['mpirun', '--bind-to', 'none', '-n', '2'], 1, 0),
-    'a rank and a worker process': ([], 1, 1),
+SHAPES = {  # name: ranks, threads of each, worker processes of one thread
+    'one thread': (1, 1, 0),
+    'two threads': (1, 2, 0),
+    'two ranks': (2, 1, 0),
+    'a rank and a worker process': (1, 1, 1),
 }
 QUIET = ['evaluate.every=0', 'evaluate.tasks=1', 'evaluate.val_tasks=1', 'evaluate.keep_best=false', 'run.pictures=false',
          'run.checkpoint_every=1000000']
@@ -36,17 +36,21 @@ def end(process, patience_s):
         time.sleep(0.02)
 
 
-def train(workload, shape, steps):
-    """CPU seconds of a run of so many steps, and its metrics."""
-    launcher, threads, workers = SHAPES[shape]
+def train(workload, shape, steps, settings=()):
+    """CPU seconds of a run of so many steps by (ranks, threads of each, worker processes), and its metrics."""
+    ranks, threads, workers = shape
+    launcher = ['mpirun', '--bind-to', 'none', '-n', str(ranks)] if ranks > 1 else []
     with tempfile.TemporaryDirectory() as folder:
         run = os.path.join(folder, 'run')
         command = launcher + [program('mnemo'), 'train', *experiment(workload), '--run-dir', run, '--quiet']
-        for setting in QUIET + ['outer.steps=%d' % steps, 'pool.threads=%d' % threads]:
+        for setting in [*QUIET, *settings, 'outer.steps=%d' % steps, 'pool.threads=%d' % threads]:
             command += ['--set', setting]
         helper = [program('mnemo-worker'), '--threads', '1', '--patience', '60', run]
         silent = dict(env=environment(), stdout=subprocess.DEVNULL)
         leader = subprocess.Popen(command, **silent)
+        give_up = time.monotonic() + 60
+        while workers and not os.path.exists(os.path.join(run, 'endpoint')) and time.monotonic() < give_up:
+            time.sleep(0.01)  # workers that dialled in vain would pause, and come long after one another
         helpers = [subprocess.Popen(helper, stderr=subprocess.DEVNULL, **silent) for _ in range(workers)]
         cpu_s = end(leader, 600)
         cpu_s += sum(end(h, 5) for h in helpers)  # one that came too late never hears that the run is over
@@ -57,11 +61,11 @@ def train(workload, shape, steps):
 
 def measure(workload, shape, steps, batch):
     """One of Mnemo's shapes: CPU seconds a task, and tasks a second while all are there."""
-    launcher, threads, workers = SHAPES[shape]
-    everyone = (int(launcher[-1]) if launcher else 1) * threads + workers
+    ranks, threads, workers = SHAPES[shape]
+    everyone = ranks * threads + workers
     short = steps // 4
-    short_s, _ = train(workload, shape, short)
-    long_s, metrics = train(workload, shape, steps)
+    short_s, _ = train(workload, SHAPES[shape], short)
+    long_s, metrics = train(workload, SHAPES[shape], steps)
     there = [m for m in metrics if m['step'] > short and m['threads'] >= everyone]
     wall_s = there[-1]['wall_s'] - there[0]['wall_s'] if len(there) > 1 else float('nan')
     return {'program': 'mnemo', 'shape': shape, 'workers': everyone, 'wall': batch * (len(there) - 1) / wall_s,

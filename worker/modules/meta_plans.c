@@ -97,28 +97,41 @@ static mn_status compile_features(mn_meta_plans *plans, uint32_t n_items, mn_err
     return status;
 }
 
+struct forward {
+    mn_node x, y, loss;
+};
+
+/* The loss of n items: of the network, or `of_features` of what reads the features. */
+static struct forward enter_forward(const mn_meta_plans *plans, mn_graph *graph, mn_node *tensors,
+                                    bool of_features, uint32_t n_items)
+{
+    const mn_network *network = plans->network;
+    const mn_extent from = of_features ? network->u : network->x;
+    const mn_extent target = {n_items, 1, 1, network->y_size};
+    enter_tensors(plans, graph, tensors);
+    mn_node x = mn_graph_input(graph, MN_SLOT_X, 0, items(from, n_items));
+    mn_node y = of_features ? mn_network_answer(network, graph, tensors, x)
+                            : mn_network_build(network, graph, tensors, x);
+    mn_node loss = mn_network_loss(network, graph, y, mn_graph_input(graph, MN_SLOT_Y, 0, target));
+    return (struct forward){.x = x, .y = y, .loss = loss};
+}
+
 /* The inner loop's network: all of it, or what reads the features. */
 static mn_status compile_support(mn_meta_plans *plans, uint32_t n_items, mn_error *err)
 {
-    const mn_network *network = plans->network;
-    const mn_parameters *list = &network->parameters;
+    const mn_parameters *list = &plans->network->parameters;
+    const bool splits = plans->features != NULL;
     const uint32_t n = list->n, first = plans->needs.first_adapted, n_adapted = n - first;
     mn_node tensors[MN_MAX_PARAMETERS + 1], directions[MN_MAX_PARAMETERS]; /* and x at the end */
     mn_node gradients[MN_MAX_PARAMETERS + 1], products[MN_MAX_PARAMETERS + 1];
     struct outputs outputs = {.n = 0};
     mn_graph graph;
     mn_graph_init(&graph);
-    enter_tensors(plans, &graph, tensors);
-    mn_extent extent = items(plans->features != NULL ? network->u : network->x, n_items);
-    mn_node x = tensors[n] = mn_graph_input(&graph, MN_SLOT_X, 0, extent);
-    mn_node y = plans->features != NULL ? mn_network_answer(network, &graph, tensors, x)
-                                        : mn_network_build(network, &graph, tensors, x);
-    mn_extent target = {n_items, 1, 1, network->y_size};
-    mn_node loss =
-        mn_network_loss(network, &graph, y, mn_graph_input(&graph, MN_SLOT_Y, 0, target));
+    struct forward f = enter_forward(plans, &graph, tensors, splits, n_items);
+    tensors[n] = f.x;
 
-    uint32_t n_wrt = plans->features != NULL ? n_adapted + 1 : n_adapted;
-    mn_graph_gradient(&graph, loss, n_wrt, tensors + first, gradients + first);
+    uint32_t n_wrt = splits ? n_adapted + 1 : n_adapted;
+    mn_graph_gradient(&graph, f.loss, n_wrt, tensors + first, gradients + first);
     give_out(plans, gradients, first, n, MN_SLOT_GRADIENT, 0, &outputs);
     if (plans->needs.products) {
         for (uint32_t i = first; i < n; i++)
@@ -128,14 +141,14 @@ static mn_status compile_support(mn_meta_plans *plans, uint32_t n_items, mn_erro
         mn_graph_tangents(&graph, n_adapted, tensors + first, directions + first, n_wrt,
                           gradients + first, products + first);
         give_out(plans, products, first, n, MN_SLOT_PRODUCT, 1, &outputs);
-        if (plans->features != NULL)
+        if (splits)
             outputs.at[outputs.n++] = (mn_plan_output){.node = products[n],
                                                        .slot = MN_SLOT_COTANGENT,
-                                                       .count = mn_extent_count(extent),
+                                                       .count = plans->u_count,
                                                        .stage = 1};
     }
     mn_status status =
-        mn_plan_new(&graph, loss, outputs.n, outputs.at, plans->kernels, &plans->support, err);
+        mn_plan_new(&graph, f.loss, outputs.n, outputs.at, plans->kernels, &plans->support, err);
     mn_graph_fini(&graph);
     return status;
 }
@@ -144,23 +157,18 @@ static mn_status compile_query(mn_meta_plans *plans, uint32_t n_items, mn_error 
 {
     const mn_network *network = plans->network;
     mn_node tensors[MN_MAX_PARAMETERS], gradients[MN_MAX_PARAMETERS];
-    mn_extent answer = {n_items, 1, 1, network->y_size};
     struct outputs outputs = {.n = 0};
     mn_graph graph;
     mn_graph_init(&graph);
-    enter_tensors(plans, &graph, tensors);
-    mn_node x = mn_graph_input(&graph, MN_SLOT_X, 0, items(network->x, n_items));
-    mn_node y = mn_network_build(network, &graph, tensors, x);
-    mn_node loss =
-        mn_network_loss(network, &graph, y, mn_graph_input(&graph, MN_SLOT_Y, 0, answer));
-    outputs.at[outputs.n++] =
-        (mn_plan_output){.node = y, .slot = MN_SLOT_OUTPUT, .count = mn_extent_count(answer)};
+    struct forward f = enter_forward(plans, &graph, tensors, false, n_items);
+    outputs.at[outputs.n++] = (mn_plan_output){
+        .node = f.y, .slot = MN_SLOT_OUTPUT, .count = (size_t)n_items * network->y_size};
     if (plans->needs.query_gradient) {
-        mn_graph_gradient(&graph, loss, network->parameters.n, tensors, gradients);
+        mn_graph_gradient(&graph, f.loss, network->parameters.n, tensors, gradients);
         give_out(plans, gradients, 0, network->parameters.n, MN_SLOT_GRADIENT, 0, &outputs);
     }
     mn_status status =
-        mn_plan_new(&graph, loss, outputs.n, outputs.at, plans->kernels, &plans->query, err);
+        mn_plan_new(&graph, f.loss, outputs.n, outputs.at, plans->kernels, &plans->query, err);
     mn_graph_fini(&graph);
     return status;
 }
