@@ -123,6 +123,12 @@ mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkp
     return MN_OK;
 }
 
+void mn_training_begin_with(mn_training *training, const float *theta)
+{
+    assert(training->step == 0);
+    mn_learner_import(training->learner, theta, training->theta);
+}
+
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err)
 {
     assert(!training->stepping);

@@ -29,6 +29,8 @@ mn_theta_layout mn_training_layout(const mn_training *training);
  * and `experiment` are the caller's. */
 mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkpoint,
                               mn_error *err);
+/* Theta_0 is this one, [size] in PyTorch's layout. */
+void mn_training_begin_with(mn_training *training, const float *theta);
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err);
 
 /* Digits of the largest sums that any round of the experiment needs. */
