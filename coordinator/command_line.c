@@ -105,8 +105,9 @@ static unsigned needs(int option)
     case INDEX:
     case PNG:
     case DUMP:
-    case THETA:
         return MN_TAKES_TASK;
+    case THETA:
+        return MN_TAKES_THETA;
     case THREADS:
     case SECONDS:
     case JSON:

@@ -14,10 +14,11 @@ enum {
     MN_TAKES_RUN_DIR = 1 << 0,   /* --run-dir DIR */
     MN_TAKES_CHECK = 1 << 1,     /* --check */
     MN_TAKES_VERBOSITY = 1 << 2, /* --quiet, --verbose */
-    MN_TAKES_TASK = 1 << 3,      /* --split S, --index N, --png FILE, --dump FILE, --theta FILE */
+    MN_TAKES_TASK = 1 << 3,      /* --split S, --index N, --png FILE, --dump FILE */
     MN_TAKES_BENCH = 1 << 4,     /* --threads N, --seconds S, --json, --profile */
     MN_TAKES_IMPORT = 1 << 5,    /* --size N, --splits FOLDER, --colour, --ink */
     MN_TAKES_OUTPUT = 1 << 6,    /* -o FILE */
+    MN_TAKES_THETA = 1 << 7,     /* --theta CHECKPOINT */
 };
 
 /* All text is lent by argv. */

@@ -13,12 +13,13 @@ static const struct {
     const char *usage;
 } commands[] = {
     {"train", mn_train_command,
-     "EXPERIMENT.yaml [--run-dir DIR] [--set KEY=VALUE]... [--check] [--quiet|--verbose]\n"
+     "EXPERIMENT.yaml [--run-dir DIR] [--theta CHECKPOINT] [--set KEY=VALUE]... [--check]\n"
+     "            [--quiet|--verbose]\n"
      "      Meta-train, alone or under mpirun or srun; in a run folder that exists, go on where "
      "it\n"
-     "      stopped. --check: only print the effective configuration. The last lines of the "
-     "output\n"
-     "      are the test table and the fingerprint of theta."},
+     "      stopped. --theta: a new run begins with the theta of a checkpoint instead of random\n"
+     "      numbers. --check: only print the effective configuration. The last lines of the\n"
+     "      output are the test table and the fingerprint of theta."},
     {"evaluate", mn_evaluate_command,
      "RUN [--set KEY=VALUE]... [--quiet|--verbose]\n"
      "      Test the newest theta of a run on test tasks: mean and 95 % interval."},

@@ -1,6 +1,7 @@
 #include "coordinator/server_state.h"
 
 #include "common/log.h"
+#include "common/packed_sum.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -31,6 +32,8 @@ static void hear_signals(mn_server *server);
 static void hear_ranks(mn_server *server);
 static void hear_pool(mn_server *server);
 static void hear_workers(mn_server *server);
+static mn_status read_result(mn_server *server, mn_message *message, const void **payload,
+                             mn_error *err);
 static void hear_reduce(mn_server *server);
 static void judge_sums(mn_server *server);
 static void end_round(mn_server *server);
@@ -212,8 +215,7 @@ static mn_status open_links(mn_server *server, mn_error *err)
 
     char listen[sizeof experiment->pool.listen + 8];
     own_door(experiment->pool.listen, config->job->rank, listen, sizeof listen);
-    uint64_t max_payload_bytes =
-        mn_training_max_digits(config->training) * sizeof(int64_t); /* more than any lease gives */
+    uint64_t max_payload_bytes = mn_packed_sum_most(mn_training_max_digits(config->training) / 2);
     if (experiment->pool.listen[0] != '\0' && !config->test_only)
         status = mn_worker_link_new(server->context, listen, experiment->pool.keys,
                                     experiment->pool.insecure, max_payload_bytes, &server->workers,
@@ -400,7 +402,8 @@ static void hear_workers(mn_server *server)
     for (int n = 0; n < AT_ONCE && !server->stopped && server->workers != NULL &&
                     mn_worker_link_take(server->workers, server->now_us, &arrival);
          n++) {
-        const mn_message *message = &arrival.received.message;
+        mn_message *message = &arrival.received.message;
+        const void *payload = arrival.received.payload;
         mn_event event = {.kind = MN_EVENT_FROM_WORKER, .peer = arrival.peer, .message = message};
         if (arrival.kind == MN_ARRIVED_LOSS)
             event = (mn_event){.kind = MN_EVENT_PEER_GONE, .peer = arrival.peer};
@@ -408,18 +411,27 @@ static void hear_workers(mn_server *server)
             event = (mn_event){
                 .kind = MN_EVENT_DAMAGED, .peer = arrival.peer, .text = arrival.why.message};
         else if (message->kind == MN_MSG_RESULT &&
-                 mn_training_check(&message->result.result, arrival.received.payload,
-                                   message->payload_bytes, &arrival.why) != MN_OK)
+                 read_result(server, message, &payload, &arrival.why) != MN_OK)
             event = (mn_event){.kind = MN_EVENT_DAMAGED,
                                .peer = arrival.peer,
                                .epoch = message->result.epoch,
                                .text = arrival.why.message};
         server->result = &message->result.result;
-        server->payload = arrival.received.payload;
+        server->payload = payload;
         mn_server_step_coord(server, event);
         server->payload = NULL;
         mn_received_fini(&arrival.received);
     }
+}
+
+static mn_status read_result(mn_server *server, mn_message *message, const void **payload,
+                             mn_error *err)
+{
+    mn_result *result = &message->result.result;
+    mn_status status =
+        mn_training_unpack(server->config.training, result, payload, &message->payload_bytes, err);
+    return status == MN_OK ? mn_training_check(result, *payload, message->payload_bytes, err)
+                           : status;
 }
 
 /* The outer step is made as the sums arrive. Whatever is wrong with them is known with the first

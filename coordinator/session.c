@@ -18,6 +18,8 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
                                  mn_error *err);
 static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
                                   mn_error *err);
+static mn_status new_scribe(const mn_session *session, const mn_run *run, bool quiet,
+                            mn_scribe **out, mn_error *err);
 static uint32_t processors(void);
 
 mn_status mn_session_experiment(const mn_session_options *options, mn_experiment *out,
@@ -107,23 +109,43 @@ mn_status mn_session_resume(mn_session *session, const char *folder, bool must, 
     return status;
 }
 
+mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, const mn_run *run,
+                                mn_error *err)
+{
+    const mn_theta_layout layout = mn_training_layout(session->training);
+    mn_checkpoint given = {0};
+    mn_scribe *scribe = NULL;
+    mn_status status = MN_OK;
+    if (session->job.rank == 0)
+        status = mn_checkpoint_read(checkpoint, &layout, &given, err);
+    mn_checkpoint first = {.seed = session->experiment.seed, .n = layout.n, .theta = given.theta};
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK)
+        status = share_checkpoint(session, &first, err);
+    if (status == MN_OK)
+        mn_training_begin_with(session->training, first.theta);
+    if (status == MN_OK && session->job.rank == 0)
+        status = new_scribe(session, run, true, &scribe, err);
+    if (status == MN_OK)
+        status = mn_scribe_checkpoint(scribe, err);
+    status = mn_job_agree(&session->job, status, err);
+    session->resumed = status == MN_OK;
+    mn_scribe_destroy(&scribe);
+    if (session->job.rank == 0)
+        first.theta = NULL; /* that of `given` */
+    mn_checkpoint_fini(&first);
+    mn_checkpoint_fini(&given);
+    return status;
+}
+
 mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
                            bool *tested, mn_error *err)
 {
     mn_scribe *scribe = NULL;
     mn_server *server = NULL;
     mn_status status = MN_OK;
-    if (session->job.rank == 0) {
-        const mn_scribe_config config = {.experiment = &session->experiment,
-                                         .training = session->training,
-                                         .run = how->run,
-                                         .data = session->data,
-                                         .numeric_class = session->numeric_class,
-                                         .resumed = session->resumed,
-                                         .mixed = session->mixed,
-                                         .quiet = how->quiet};
-        status = mn_scribe_new(&config, &scribe, err);
-    }
+    if (session->job.rank == 0)
+        status = new_scribe(session, how->run, how->quiet, &scribe, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK) {
         const mn_server_config config = {.job = &session->job,
@@ -334,6 +356,20 @@ static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *chec
         if (*here[i] != NULL)
             mn_job_share(job, *here[i], checkpoint->n * sizeof(float));
     return status;
+}
+
+static mn_status new_scribe(const mn_session *session, const mn_run *run, bool quiet,
+                            mn_scribe **out, mn_error *err)
+{
+    const mn_scribe_config config = {.experiment = &session->experiment,
+                                     .training = session->training,
+                                     .run = run,
+                                     .data = session->data,
+                                     .numeric_class = session->numeric_class,
+                                     .resumed = session->resumed,
+                                     .mixed = session->mixed,
+                                     .quiet = quiet};
+    return mn_scribe_new(&config, out, err);
 }
 
 static uint32_t processors(void)

@@ -53,6 +53,12 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
  * is an error if there is none. */
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err);
 
+/* Theta_0 of a new run from a checkpoint of any run with such a network, which rank 0 reads; the
+ * optimiser begins anew. It becomes the new run's own checkpoint of step 0, so that going on needs
+ * the other no more. */
+mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, const mn_run *run,
+                                mn_error *err);
+
 typedef struct mn_serving {
     const mn_run *run; /* rank 0; NULL: nothing is written */
     bool test_only;    /* no training, and no remote workers */

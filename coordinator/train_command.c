@@ -16,6 +16,8 @@ static mn_status read_experiment(const mn_command_line *line, mn_session *sessio
 static mn_session_options options_of(const mn_command_line *line);
 static mn_status open_run(const mn_command_line *line, mn_session *session, mn_run **run,
                           mn_error *err);
+static mn_status take_theta(const mn_command_line *line, mn_session *session, const mn_run *run,
+                            mn_error *err);
 static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err);
 static void report(const mn_session *session, const mn_run *run, const mn_evaluation *test);
 static void draw(const mn_session *session, const mn_run *run);
@@ -27,7 +29,8 @@ mn_status mn_train_command(int argc, char **argv, mn_error *err)
     mn_session session = {0};
     mn_run *run = NULL;
     mn_status status = mn_command_line_read(
-        &line, argc, argv, MN_TAKES_RUN_DIR | MN_TAKES_CHECK | MN_TAKES_VERBOSITY, err);
+        &line, argc, argv, MN_TAKES_RUN_DIR | MN_TAKES_CHECK | MN_TAKES_VERBOSITY | MN_TAKES_THETA,
+        err);
     if (status != MN_OK)
         return status;
     if (line.check)
@@ -56,6 +59,8 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
     const char *folder = *run != NULL ? mn_run_folder(*run) : NULL;
     if (status == MN_OK)
         status = mn_session_resume(session, folder, false, err);
+    if (status == MN_OK && line->theta != NULL)
+        status = take_theta(line, session, *run, err);
     if (status == MN_OK)
         status = begin_run(session, *run, err);
     if (status == MN_OK && !line->quiet)
@@ -123,6 +128,19 @@ static mn_status open_run(const mn_command_line *line, mn_session *session, mn_r
     if (status == MN_OK)
         mn_job_share(&session->job, &session->run_id, sizeof session->run_id);
     return status;
+}
+
+static mn_status take_theta(const mn_command_line *line, mn_session *session, const mn_run *run,
+                            mn_error *err)
+{
+    if (session->resumed) /* on all ranks alike */
+        return mn_fail(err, MN_ERR_USAGE,
+                       "--theta %s: this run has a theta of its own, of meta-step %" PRIu64
+                       "; leave --theta out to go on with it, or give another --run-dir",
+                       line->theta, mn_training_step(session->training));
+    if (run != NULL)
+        mn_log(MN_LOG_INFO, "theta of meta-step 0 is that of %s", line->theta);
+    return mn_session_begin_from(session, line->theta, run, err);
 }
 
 static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err)

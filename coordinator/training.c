@@ -2,6 +2,7 @@
 
 #include "common/digest.h"
 #include "common/exact_sum.h"
+#include "common/packed_sum.h"
 #include "coordinator/optimiser.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -19,11 +20,12 @@ struct mn_training {
     size_t size;
     size_t train_columns, test_columns;
     uint64_t step;
-    float *theta;   /* [size] */
-    float *best;    /* [size], of best_step; without meaning unless has_best */
-    float *means;   /* [size] */
-    int64_t *row;   /* [2, test_columns]: one row of an evaluation as digits */
-    int64_t *sums;  /* lent */
+    float *theta;      /* [size] */
+    float *best;       /* [size], of best_step; without meaning unless has_best */
+    float *means;      /* [size] */
+    int64_t *row;      /* [2, test_columns]: one row of an evaluation as digits */
+    int64_t *sums;     /* lent */
+    int64_t *unpacked; /* [2, train_columns]; NULL until a packed sum comes */
     bool empty;     /* nothing was added yet, and the sums of a TRAIN round are not even cleared */
     mn_round round; /* open */
     double taken, skipped; /* tasks, of the outer step at hand */
@@ -85,6 +87,7 @@ void mn_training_destroy(mn_training **training)
     free((*training)->best);
     free((*training)->means);
     free((*training)->row);
+    free((*training)->unpacked);
     free(*training);
     *training = NULL;
 }
@@ -118,6 +121,12 @@ mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkp
     training->validated_step = checkpoint->validated_step;
     training->step = checkpoint->step;
     return MN_OK;
+}
+
+void mn_training_begin_with(mn_training *training, const float *theta)
+{
+    assert(training->step == 0);
+    mn_learner_import(training->learner, theta, training->theta);
 }
 
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err)
@@ -193,6 +202,28 @@ const float *mn_training_final_theta(const mn_training *training)
 {
     return training->experiment->evaluate.keep_best && training->has_best ? training->best
                                                                           : training->theta;
+}
+
+mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
+                             uint64_t *payload_bytes, mn_error *err)
+{
+    size_t columns = training->train_columns;
+    if (result->encoding != MN_ENCODING_PACKED)
+        return MN_OK;
+    if (result->n_columns != columns)
+        return mn_fail(err, MN_ERR_DATA, "a sum of %" PRIu32 " columns, expected %zu",
+                       result->n_columns, columns);
+    if (training->unpacked == NULL)
+        training->unpacked = calloc(2 * columns, sizeof *training->unpacked);
+    if (training->unpacked == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "a sum of %zu columns", columns);
+    if (*payload == NULL ||
+        !mn_packed_sum_read(*payload, *payload_bytes, columns, training->unpacked))
+        return mn_fail(err, MN_ERR_DATA, "a packed sum that cannot be unpacked");
+    result->encoding = MN_ENCODING_EXACT;
+    *payload = training->unpacked;
+    *payload_bytes = 2 * columns * sizeof *training->unpacked;
+    return MN_OK;
 }
 
 mn_status mn_training_check(const mn_result *result, const void *payload, size_t payload_bytes,

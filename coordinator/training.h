@@ -29,6 +29,8 @@ mn_theta_layout mn_training_layout(const mn_training *training);
  * and `experiment` are the caller's. */
 mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkpoint,
                               mn_error *err);
+/* Theta_0 is this one, [size] in PyTorch's layout. */
+void mn_training_begin_with(mn_training *training, const float *theta);
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err);
 
 /* Digits of the largest sums that any round of the experiment needs. */
@@ -49,6 +51,12 @@ const float *mn_training_theta(const mn_training *training, uint64_t version);
 /* The one that is tested at the end: the best if evaluate.keep_best and there is one, else the
  * last. */
 const float *mn_training_final_theta(const mn_training *training);
+
+/* Make an exact sum of a peer's packed one: *result and *payload, of *payload_bytes, are then those
+ * of the sum, which is lent until the next call. Other encodings stay. MN_ERR_DATA: no packed sum
+ * of as many columns as a training task has; the rest is for _check. */
+mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
+                             uint64_t *payload_bytes, mn_error *err);
 
 /* Do these bytes of a peer hold numbers that may be added, each task taken or skipped? Says why
  * not.

@@ -1,6 +1,7 @@
 #include "coordinator/training.h"
 
 #include "common/exact_sum.h"
+#include "common/packed_sum.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -251,6 +252,48 @@ static void a_result_that_does_not_tell_of_each_task_is_refused(void **state)
     free(sum);
 }
 
+static void a_packed_sum_is_unpacked_or_refused(void **state)
+{
+    (void)state;
+    int64_t *sums;
+    mn_training *training = begin(&sums);
+    int64_t *sum = calloc(2 * columns, sizeof *sum);
+    uint8_t *packed = malloc(mn_packed_sum_most(columns));
+    assert_true(sum != NULL && packed != NULL);
+    mn_exact_add(columns, rows, sum);
+    mn_exact_add(columns, rows + columns, sum);
+    uint64_t n_packed = mn_packed_sum_write(columns, sum, packed), n_bytes = n_packed;
+    const mn_result as_sent = {
+        .encoding = MN_ENCODING_PACKED, .n_tasks = 2, .n_columns = (uint32_t)columns};
+    mn_result result = as_sent;
+    const void *payload = packed;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_OK);
+    assert_int_equal(result.encoding, MN_ENCODING_EXACT);
+    assert_int_equal(n_bytes, 2 * columns * sizeof *sum);
+    for (size_t i = 0; i < columns; i++)
+        assert_true(mn_exact_value(columns, payload, i) == mn_exact_value(columns, sum, i));
+    assert_int_equal(mn_training_check(&result, payload, n_bytes, NULL), MN_OK);
+
+    const void *unpacked = payload; /* rows and sums stay as they are */
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_OK);
+    assert_true(payload == unpacked && result.encoding == MN_ENCODING_EXACT);
+
+    result = as_sent;
+    payload = packed;
+    n_bytes = n_packed - 1;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
+    assert_true(payload == packed && result.encoding == MN_ENCODING_PACKED);
+    payload = NULL;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
+    payload = packed;
+    result.n_columns++;
+    n_bytes = n_packed;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
+    free(packed);
+    free(sum);
+    end(&training, sums);
+}
+
 static void validate(mn_training *training, float loss, bool expect_best)
 {
     const mn_round round = {.id = 2, .kind = MN_ROUND_TEST, .split = MN_VAL, .n_tasks = TESTS};
@@ -333,6 +376,7 @@ int main(void)
         cmocka_unit_test(skipped_tasks_are_left_out_or_end_the_run_as_told),
         cmocka_unit_test(a_task_counted_twice_or_never_is_an_error_and_changes_nothing),
         cmocka_unit_test(a_result_that_does_not_tell_of_each_task_is_refused),
+        cmocka_unit_test(a_packed_sum_is_unpacked_or_refused),
         cmocka_unit_test(a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts),
         cmocka_unit_test(the_theta_that_was_best_on_validation_is_tested_at_the_end),
         cmocka_unit_test(numbers_that_no_task_gives_are_refused),

@@ -1,6 +1,7 @@
 #include "proto/message.h"
 
 #include "common/exact_sum.h"
+#include "common/packed_sum.h"
 #include "proto/mnemo.pb-c.h"
 
 #include <inttypes.h>
@@ -521,17 +522,22 @@ static mn_status check_span(uint32_t begin, uint32_t n, uint32_t n_tasks, mn_err
 static mn_status check_result(const mn_message *message, uint64_t *payload, mn_error *err)
 {
     const mn_result *result = &message->result.result;
-    bool exact = result->encoding == MN_ENCODING_EXACT;
-    *payload = exact ? UINT64_C(16) * result->n_columns
-                     : UINT64_C(4) * result->n_tasks * result->n_columns;
+    bool packed = result->encoding == MN_ENCODING_PACKED;
+    *payload = packed ? message->payload_bytes /* any within its limits */
+                      : UINT64_C(4) * result->n_tasks * result->n_columns;
     mn_status status = in_range("RESULT.epoch", message->result.epoch, 1, UINT64_MAX, err);
     if (status == MN_OK)
-        status = in_range("RESULT.encoding", (unsigned)result->encoding, 0, MN_ENCODING_EXACT, err);
+        status =
+            in_range("RESULT.encoding", (unsigned)result->encoding, 0, MN_ENCODING_PACKED, err);
     if (status == MN_OK)
         status = in_range("RESULT.n_tasks", result->n_tasks, 1,
-                          exact ? MN_EXACT_MAX_TERMS : MN_MAX_ROUND_TASKS, err);
+                          packed ? MN_EXACT_MAX_TERMS : MN_MAX_ROUND_TASKS, err);
     if (status == MN_OK)
         status = in_range("RESULT.n_columns", result->n_columns, 1, UINT32_MAX, err);
+    if (status == MN_OK && packed)
+        status = in_range("bytes behind RESULT", message->payload_bytes,
+                          mn_packed_sum_least(result->n_columns),
+                          mn_packed_sum_most(result->n_columns), err);
     return status;
 }
 

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MN_PROTOCOL_VERSION 1u
+#define MN_PROTOCOL_VERSION 2u
 #define MN_MAX_HEADER_BYTES (1u << 20)
 #define MN_FRAME_BYTES (1u << 20) /* tensors are cut into frames of this size */
 #define MN_MAX_ROUND_TASKS 100000u
@@ -72,8 +72,9 @@ typedef struct mn_lease {
 
 /* How a payload holds n_tasks rows of n_columns numbers. */
 typedef enum mn_encoding {
-    MN_ENCODING_ROWS, /* float32 [n_tasks, n_columns], every task by itself */
-    MN_ENCODING_EXACT /* int64 [2, n_columns]: the exact sum of the rows (exact_sum.h) */
+    MN_ENCODING_ROWS,   /* float32 [n_tasks, n_columns], every task by itself */
+    MN_ENCODING_PACKED, /* their exact sum in few bytes (packed_sum.h) */
+    MN_ENCODING_EXACT   /* the same as int64 [2, n_columns] (exact_sum.h); never on the wire */
 } mn_encoding;
 
 typedef struct mn_result {

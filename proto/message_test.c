@@ -1,6 +1,7 @@
 #include "proto/message.h"
 
 #include "common/exact_sum.h"
+#include "common/packed_sum.h"
 #include "proto/mnemo.pb-c.h"
 
 #include <setjmp.h>
@@ -56,12 +57,12 @@ static mn_message sample(mn_message_kind kind, bool large)
         break;
     case MN_MSG_RESULT:
         m.result.epoch = large ? huge : 1;
-        m.result.result = (mn_result){.encoding = large ? MN_ENCODING_EXACT : MN_ENCODING_ROWS,
+        m.result.result = (mn_result){.encoding = large ? MN_ENCODING_PACKED : MN_ENCODING_ROWS,
                                       .n_tasks = large ? MN_EXACT_MAX_TERMS : 1,
                                       .n_columns = large ? UINT32_MAX : 1,
                                       .compute_us = large ? UINT32_MAX - 1 : 0,
                                       .sums_us = large ? UINT32_MAX - 2 : 0};
-        m.payload_bytes = large ? UINT64_C(16) * UINT32_MAX : 4;
+        m.payload_bytes = large ? mn_packed_sum_most(UINT32_MAX) : 4;
         m.payload_checksum = large ? huge : 0;
         break;
     case MN_MSG_HEARTBEAT:
@@ -442,7 +443,11 @@ static void numbers_that_make_no_sense_are_refused(void **state)
     REFUSED(MN_MSG_RESULT, true, m.result.result.n_tasks++, "RESULT.n_tasks is 32769");
     REFUSED(MN_MSG_RESULT, true, m.result.result.n_tasks = 0, "RESULT.n_tasks is 0");
     REFUSED(MN_MSG_RESULT, true, m.result.result.n_columns = 0, "RESULT.n_columns is 0");
-    REFUSED(MN_MSG_RESULT, true, m.payload_bytes--, "its numbers need 68719476720");
+    REFUSED(MN_MSG_RESULT, true, m.payload_bytes++,
+            "bytes behind RESULT is 68853694449; it must be between 134217728 and 68853694448");
+    REFUSED(MN_MSG_RESULT, true, m.payload_bytes = 134217727, "bytes behind RESULT is 134217727");
+    REFUSED(MN_MSG_RESULT, true, m.result.result.encoding = MN_ENCODING_EXACT,
+            "RESULT.encoding is 2");
     REFUSED(MN_MSG_RESULT, false, m.payload_bytes = 8, "its numbers need 4");
     REFUSED(MN_MSG_WELCOME, true, m.welcome.heartbeat_ms = 0, "heartbeat_ms is 0");
     REFUSED(MN_MSG_WELCOME, true, m.welcome.silence_ms = 86400001, "silence_ms is 86400001");

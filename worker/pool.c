@@ -16,8 +16,7 @@
 
 #define ALIGNMENT 64
 #define ROW_FLOATS (ALIGNMENT / sizeof(float))
-#define ROWS_UP_TO_TASKS                                                                           \
-    4u /* float32 rows are then no larger than an exact sum, 16 bytes a column */
+#define ROWS_UP_TO_TASKS 1u /* the row of one task is smaller than any sum */
 #define KEPT_THETAS 2
 
 struct theta {

@@ -1,6 +1,7 @@
 #include "worker/worker.h"
 
 #include "common/log.h"
+#include "common/packed_sum.h"
 #include "proto/wire.h"
 #include "worker/endpoint.h"
 #include "worker/worker_core.h"
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
@@ -59,6 +61,7 @@ static void dial(struct worker *self);
 static void hang_up(struct worker *self);
 static void say(struct worker *self, mn_message_kind kind);
 static void send_result(struct worker *self, const mn_pool_result *result);
+static mn_status pack(size_t columns, const int64_t *sum, mn_payload **out, mn_error *err);
 static void watch_connection(struct worker *self);
 
 static uint64_t now_us(void)
@@ -433,19 +436,37 @@ static void say(struct worker *self, mn_message_kind kind)
     send_message(self, &message, NULL);
 }
 
-/* The payload is copied, so that the pool has its memory back at once, whatever becomes of the
- * connection. */
+/* The payload is copied or packed, so that the pool has its memory back at once, whatever becomes
+ * of the connection. */
 static void send_result(struct worker *self, const mn_pool_result *result)
 {
+    mn_message message = {.kind = MN_MSG_RESULT,
+                          .result = {.epoch = result->epoch, .result = result->result}};
     mn_payload *payload = NULL;
     mn_error err;
-    if (mn_payload_new(result->payload, result->payload_bytes, NULL, NULL, &payload, &err) !=
-        MN_OK) {
+    mn_status status;
+    if (result->result.encoding == MN_ENCODING_EXACT) {
+        message.result.result.encoding = MN_ENCODING_PACKED;
+        status = pack(result->result.n_columns, result->payload, &payload, &err);
+    } else {
+        status = mn_payload_new(result->payload, result->payload_bytes, NULL, NULL, &payload, &err);
+    }
+    if (status != MN_OK) {
         end(self, err.status, err.message);
         return;
     }
-    mn_message message = {.kind = MN_MSG_RESULT,
-                          .result = {.epoch = result->epoch, .result = result->result}};
     send_message(self, &message, payload);
     mn_payload_drop(&payload);
+}
+
+static mn_status pack(size_t columns, const int64_t *sum, mn_payload **out, mn_error *err)
+{
+    uint8_t *packed = malloc(mn_packed_sum_most(columns));
+    if (packed == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "a sum of %zu columns", columns);
+    size_t n = mn_packed_sum_write(columns, sum, packed);
+    mn_status status = mn_payload_new(packed, n, free, packed, out, err);
+    if (status != MN_OK)
+        free(packed);
+    return status;
 }

@@ -1,8 +1,10 @@
 /* The worker as a process, and the test as its coordinator. MNEMO_WORKER is the program's path. */
 #include "worker/worker.h"
 
+#include "common/exact_sum.h"
 #include "common/experiment.h"
 #include "common/file.h"
+#include "common/packed_sum.h"
 #include "proto/key_file.h"
 #include "proto/wire.h"
 #include "worker/learner.h"
@@ -146,36 +148,56 @@ static void join_the_worker(void)
     tell_theta(3);
 }
 
-static void lease_and_check_the_rows(uint64_t epoch)
+/* n tasks from task 80 on. */
+static mn_received leased(uint64_t epoch, uint32_t n, mn_encoding encoding)
 {
     tell((mn_message){.kind = MN_MSG_LEASE,
                       .lease = {.epoch = epoch,
                                 .round = {.id = 1, .step = 3, .first_task = 75, .n_tasks = 25},
                                 .begin = 5,
-                                .n = 3}},
+                                .n = n}},
          NULL);
     mn_received got = expect(MN_MSG_RESULT);
-    size_t columns = mn_learner_train_columns(known.learner);
     assert_true(got.message.result.epoch == epoch);
-    assert_int_equal(got.message.result.result.encoding, MN_ENCODING_ROWS);
-    assert_int_equal(got.message.payload_bytes, 3 * columns * sizeof(float));
+    assert_int_equal(got.message.result.result.encoding, encoding);
+    assert_int_equal(got.message.result.result.n_tasks, n);
+    assert_int_equal(got.message.result.result.n_columns, mn_learner_train_columns(known.learner));
+    return got;
+}
+
+/* A lease of three tasks gives their exact sum, one of a single task its row. */
+static void lease_and_check_the_results(uint64_t epoch)
+{
+    size_t columns = mn_learner_train_columns(known.learner);
+    mn_received summed = leased(epoch, 3, MN_ENCODING_PACKED);
+    mn_received single = leased(epoch + 1, 1, MN_ENCODING_ROWS);
 
     mn_workspace *workspace = NULL;
     mn_task *task = NULL;
     mn_task_shape shape = mn_task_set_shape(known.set, MN_TRAIN);
     float *row = malloc(columns * sizeof *row);
-    assert_non_null(row);
+    int64_t *expected = calloc(2 * columns, sizeof *expected);
+    int64_t *found = calloc(2 * columns, sizeof *found);
+    assert_true(row != NULL && expected != NULL && found != NULL);
     assert_int_equal(mn_workspace_new(known.learner, &workspace, NULL), MN_OK);
     assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 3; i-- > 0;) {
         mn_task_set_draw(known.set, MN_TRAIN, 80 + i, task);
         mn_learner_train(workspace, known.theta, task, row);
-        assert_memory_equal((float *)got.payload + i * columns, row, columns * sizeof *row);
+        mn_exact_add(columns, row, expected);
     }
+    assert_int_equal(single.message.payload_bytes, columns * sizeof *row);
+    assert_memory_equal(single.payload, row, columns * sizeof *row);
+    assert_true(mn_packed_sum_read(summed.payload, summed.message.payload_bytes, columns, found));
+    for (size_t i = 0; i < columns; i++)
+        assert_true(mn_exact_value(columns, found, i) == mn_exact_value(columns, expected, i));
     free(row);
+    free(expected);
+    free(found);
     mn_task_destroy(&task);
     mn_workspace_destroy(&workspace);
-    mn_received_fini(&got);
+    mn_received_fini(&summed);
+    mn_received_fini(&single);
 }
 
 static mn_message finished(bool resumes)
@@ -191,8 +213,8 @@ static void a_worker_computes_what_the_learner_says_until_the_run_is_over(void *
     listen_anew(NULL, "-");
     start_worker(NULL, NULL);
     join_the_worker();
-    lease_and_check_the_rows(1);
-    lease_and_check_the_rows(2);
+    lease_and_check_the_results(1);
+    lease_and_check_the_results(2);
     mn_received beat = expect(MN_MSG_HEARTBEAT);
     while (beat.message.heartbeat.progress < 6)
         beat = expect(MN_MSG_HEARTBEAT);
@@ -212,7 +234,7 @@ static void a_key_of_ones_own_opens_an_encrypted_run(void **state)
         listen_anew(&(mn_wire_options){.secret_key = secret_key}, public_key);
         start_worker(options[i], i == 0 ? secret_file : NULL);
         join_the_worker();
-        lease_and_check_the_rows(1);
+        lease_and_check_the_results(1);
         tell(finished(false), NULL);
         assert_int_equal(exit_code(), 0);
         assert_int_equal(setenv("MNEMO_WORKER_SECRET", secret_file, 1), 0);
@@ -272,7 +294,7 @@ static void sigterm_gives_leases_back_and_ends_well(void **state)
     listen_anew(NULL, "-");
     start_worker(NULL, NULL);
     join_the_worker();
-    lease_and_check_the_rows(1);
+    lease_and_check_the_results(1);
     assert_int_equal(kill(worker, SIGTERM), 0);
     (void)expect(MN_MSG_LEAVE);
     (void)expect(MN_MSG_HEARTBEAT);
@@ -292,16 +314,16 @@ static void a_worker_finds_the_run_again_where_it_has_moved(void **state)
     tell(welcome(), NULL);
     (void)expect(MN_MSG_JOIN);
     tell_theta(3);
-    lease_and_check_the_rows(1);
+    lease_and_check_the_results(1);
 
     tell(finished(true), NULL); /* stops, and goes on elsewhere */
     listen_anew(NULL, "-");
     join_the_worker();
-    lease_and_check_the_rows(1);
+    lease_and_check_the_results(1);
 
     tell((mn_message){.kind = MN_MSG_REGISTER_AGAIN}, NULL);
     join_the_worker();
-    lease_and_check_the_rows(9);
+    lease_and_check_the_results(9);
     tell(finished(false), NULL);
     assert_int_equal(exit_code(), 0);
 }

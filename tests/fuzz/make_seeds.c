@@ -1,6 +1,8 @@
 /* make_seeds FOLDER: valid inputs that our own code writes, a folder for each fuzz target, from
  * which the fuzzer goes on. Seeds of another making lie in NAME.seeds beside the target. */
+#include "common/exact_sum.h"
 #include "common/file.h"
+#include "common/packed_sum.h"
 #include "proto/message.h"
 #include "worker/tasks/image_pack.h"
 #include <stdio.h>
@@ -8,14 +10,15 @@
 #include <string.h>
 
 typedef mn_status maker(const char *folder, mn_error *err);
-static maker make_messages, make_experiments, make_image_packs;
+static maker make_messages, make_experiments, make_image_packs, make_packed_sums;
 
 static const struct {
     const char *target;
     maker *make;
 } targets[] = {{"fuzz_message", make_messages},
                {"fuzz_experiment", make_experiments},
-               {"fuzz_image_pack", make_image_packs}};
+               {"fuzz_image_pack", make_image_packs},
+               {"fuzz_packed_sum", make_packed_sums}};
 
 static void join(char path[4096], const char *folder, const char *name)
 {
@@ -134,4 +137,16 @@ static mn_status make_image_packs(const char *folder, mn_error *err)
         status = mn_file_write(path, bytes, n - sizeof(mn_digest), err);
     free(bytes);
     return status;
+}
+
+static mn_status make_packed_sums(const char *folder, mn_error *err)
+{
+    enum { N = 70 };
+    float row[N] = {1e-3f, -0.25f, 0, 3e-20f, -1e7f, 32};
+    int64_t sum[2 * N] = {0};
+    uint8_t bytes[1 + 18 * N] = {N};
+    char path[4096];
+    mn_exact_add(N, row, sum);
+    join(path, folder, "0");
+    return mn_file_write(path, bytes, 1 + mn_packed_sum_write(N, sum, bytes + 1), err);
 }

@@ -1,0 +1,24 @@
+/* packed_sum.h: an exact sum (exact_sum.h) in few bytes, for the wire: six or seven a number for
+ * the gradients of a network, where the digits take sixteen. Nothing is lost, and equal sums give
+ * equal bytes.
+ *
+ * Numbers come in blocks of 64, the last one shorter. A block begins with two bytes, `shift` and
+ * `width`, and each of its numbers is a two's complement integer of `width` bytes, little endian,
+ * in units of 2^(shift - 70). Width 0: all are 0. Width 16: both digits as they are, int64 each,
+ * the high one first; shift is 0 then. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* At least and at most so many bytes for n numbers. */
+uint64_t mn_packed_sum_least(uint64_t n);
+uint64_t mn_packed_sum_most(uint64_t n);
+
+/* Pack sum[2*n]; `out` has room for mn_packed_sum_most(n). Returns the number of bytes. */
+size_t mn_packed_sum_write(size_t n, const int64_t *sum, uint8_t *out);
+
+/* Unpack into sum[2*n]. false: these bytes are not n packed numbers. Whether the numbers make sense
+ * is another question: see mn_exact_plausible. */
+bool mn_packed_sum_read(const uint8_t *packed, size_t n_bytes, size_t n, int64_t *sum);
