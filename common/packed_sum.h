@@ -1,5 +1,5 @@
-/* packed_sum.h: an exact sum (exact_sum.h) in few bytes, for the wire: six or seven a number for
- * the gradients of a network, where the digits take sixteen. Nothing is lost, and equal sums give
+/* packed_sum.h: an exact sum (exact_sum.h) in few bytes, for the wire: about five a number for
+ * the gradients of conv4-64, where the digits take sixteen. Nothing is lost, and equal sums give
  * equal bytes.
  *
  * Numbers come in blocks of 64, the last one shorter. A block begins with two bytes, `shift` and
