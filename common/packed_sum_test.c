@@ -140,6 +140,8 @@ static void damaged_bytes_are_read_or_refused(void **state)
     assert_in_range(refused, 1000, 19000);
     static const uint8_t beyond[] = {47 + 40, 8, 0, 0, 0, 0, 0, 0, 0, 1}; /* 2^56 * 2^(87 - 70) */
     assert_false(mn_packed_sum_read(beyond, sizeof beyond, 1, back));
+    static const uint8_t far_beyond[] = {255, 1, 1};
+    assert_false(mn_packed_sum_read(far_beyond, sizeof far_beyond, 1, back));
     static const uint8_t nine[] = {0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9};
     assert_false(mn_packed_sum_read(nine, sizeof nine, 1, back));
 }
