@@ -108,6 +108,8 @@ mn_status mn_wire_dial(void *context, const char *endpoint, const mn_wire_option
                      strlen(options->identity), err);
     if (status == MN_OK && options != NULL && options->server_key != NULL)
         status = set_client_keys(made, options, err);
+    if (status == MN_OK && options != NULL && options->watch != NULL)
+        options->watch(options->user, made);
     if (status == MN_OK && zmq_connect(made, endpoint) != 0) {
         if (errno == EINVAL || errno == EPROTONOSUPPORT)
             status =

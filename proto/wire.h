@@ -28,6 +28,9 @@ typedef struct mn_wire_options {
         *zap_domain; /* listening with keys: ask the ZAP handler of the context who may come in */
     const char *identity; /* dialing: 1 to 255 characters by which the ROUTER knows us; default: its
                              choice */
+    void (*watch)(void *user, void *socket); /* dialing: called before the socket connects, so that
+                                                a monitor misses nothing */
+    void *user;
 } mn_wire_options;
 
 /* Who sent a message, as the ROUTER names its peers. */

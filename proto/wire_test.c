@@ -445,6 +445,27 @@ static void without_the_right_key_nobody_gets_in(void **state)
     hang_up(&rank);
 }
 
+static void see_endpoint(void *user, void *socket)
+{
+    char *seen = user;
+    size_t n = 256;
+    assert_int_equal(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, seen, &n), 0);
+}
+
+static void a_socket_can_be_watched_before_it_connects(void **state)
+{
+    (void)state;
+    char real[256], before[256] = "not called", after[256] = "";
+    size_t n = sizeof after;
+    void *rank = listen_at("tcp://127.0.0.1:*", real);
+    void *worker = dial(real, &(mn_wire_options){.watch = see_endpoint, .user = before});
+    assert_string_equal(before, "");
+    assert_int_equal(zmq_getsockopt(worker, ZMQ_LAST_ENDPOINT, after, &n), 0);
+    assert_string_equal(after, real);
+    hang_up(&worker);
+    hang_up(&rank);
+}
+
 static void keys_that_are_none_are_refused(void **state)
 {
     (void)state;
@@ -481,6 +502,7 @@ int main(void)
         TEST(where_listening_is_impossible_the_message_says_what_to_do),
         TEST(with_keys_messages_travel_encrypted_both_ways),
         TEST(without_the_right_key_nobody_gets_in),
+        TEST(a_socket_can_be_watched_before_it_connects),
         TEST(keys_that_are_none_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static void hang_up(struct worker *self);
 static void say(struct worker *self, mn_message_kind kind);
 static void send_result(struct worker *self, const mn_pool_result *result);
 static mn_status pack(size_t columns, const int64_t *sum, mn_payload **out, mn_error *err);
-static void watch_connection(struct worker *self);
+static void watch_connection(void *user, void *socket);
 
 static uint64_t now_us(void)
 {
@@ -357,24 +357,27 @@ static void dial(struct worker *self)
                     "`mnemo keys worker NAME` in its folder of keys");
     self->encrypted = key != NULL;
     if (status == MN_OK) {
-        mn_wire_options wire = {.server_key = key, .secret_key = options->secret_key};
+        mn_wire_options wire = {.server_key = key,
+                                .secret_key = options->secret_key,
+                                .watch = watch_connection,
+                                .user = self};
+        self->n_dials++;
         status = mn_wire_dial(self->context, endpoint.address, &wire, &self->socket, &err);
     }
     if (status != MN_OK) {
         come_next(self, MN_WORKER_DIAL_FAILED, &err);
         return;
     }
-    self->n_dials++;
     mn_log(MN_LOG_DEBUG, "dialing %s", endpoint.address);
-    watch_connection(self);
 }
 
 /* Without it a broken connection is found by silence, later. */
-static void watch_connection(struct worker *self)
+static void watch_connection(void *user, void *socket)
 {
+    struct worker *self = user;
     char name[64];
     (void)snprintf(name, sizeof name, "inproc://connection-%u", self->n_dials);
-    if (zmq_socket_monitor(self->socket, name, CONNECTION_EVENTS) != 0)
+    if (zmq_socket_monitor(socket, name, CONNECTION_EVENTS) != 0)
         return;
     self->monitor = zmq_socket(self->context, ZMQ_PAIR);
     int linger = 0;
