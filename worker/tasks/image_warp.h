@@ -1,6 +1,6 @@
 /* image_warp.h: an image seen through a small random affine map: turned, stretched, sheared and
  * shifted a little. Training that never sees the same drawing twice learns what makes two drawings
- * one class (Santoro et al. 2016 section 4.1, Koch 2015). In whole numbers throughout, so that the
+ * one class (Santoro et al. 2016, Koch 2015). In whole numbers throughout, so that the
  * bits are the same on every machine. */
 #pragma once
 
