@@ -15,7 +15,8 @@ typedef enum mn_action_kind {
                    worker */
     MN_DO_SEND_THETA, /* peer, version: theta of this version, always before the first lease that
                          needs it */
-    MN_DO_ACCEPT,     /* peer, lease: add the payload of the RESULT just given to the sums */
+    MN_DO_ACCEPT,     /* peer, lease: add the payload of the RESULT just given, which may have the
+                         sum of other leases in it, to the sums */
     MN_DO_REFUSE,     /* peer, refusal: drop that payload, if there is one */
     MN_DO_TO_LEADER,  /* message: ASK, SETTLED, RETURNED or STOP_WANTED */
     MN_DO_TO_RANK, /* rank, message: ROUND, RANGE, REDUCE or STOP (the leader's only action but LOG)

@@ -64,14 +64,17 @@ bool mn_admits_result(const mn_coord_config *config, mn_round_kind kind, uint32_
 {
     const mn_result *result = &message->result.result;
     bool training = kind == MN_ROUND_TRAIN;
-    bool exact = result->encoding == MN_ENCODING_EXACT;
     uint64_t columns = training ? config->train_columns : config->test_columns;
-    uint64_t bytes = exact ? 2 * columns * sizeof(int64_t) : n_tasks * columns * sizeof(float);
-    if (!exact && result->encoding != MN_ENCODING_ROWS) {
+    uint64_t bytes = 0;
+    if (result->encoding == MN_ENCODING_ROWS) {
+        bytes = n_tasks * columns * sizeof(float);
+    } else if (result->encoding == MN_ENCODING_EXACT) {
+        bytes = 2 * columns * sizeof(int64_t);
+    } else if (result->encoding != MN_ENCODING_KEPT) {
         (void)snprintf(why, size, "a result of unknown encoding %d", (int)result->encoding);
         return false;
     }
-    if (exact && !training) {
+    if (result->encoding != MN_ENCODING_ROWS && !training) {
         (void)snprintf(why, size, "a sum of evaluated tasks: expected a row for each");
         return false;
     }

@@ -14,7 +14,7 @@ bool mn_admits_hello(const mn_hello *hello, char *reason, size_t size);
 bool mn_admits_join(const mn_coord_config *config, const mn_message *join, bool *mixed,
                     char *reason, size_t size);
 
-/* Does a RESULT have the form and the sizes of its lease of n_tasks? Evaluated tasks come as rows,
- * one each. */
+/* Does a RESULT have the form and the sizes of its leases of n_tasks in all? Evaluated tasks come
+ * as rows, one each. */
 bool mn_admits_result(const mn_coord_config *config, mn_round_kind kind, uint32_t n_tasks,
                       const mn_message *message, char *why, size_t size);

@@ -41,8 +41,8 @@ typedef enum mn_event_kind {
                              makes the rank ASK */
     MN_EVENT_TICK,        /* nothing but the time */
     MN_EVENT_FROM_WORKER, /* peer, message. A RESULT comes here only if its payload fits its
-                             checksum and holds numbers (mn_exact_accepts or _plausible); else as
-                             DAMAGED. Results of the local pool: peer 0 */
+                             checksum and holds numbers (mn_exact_accepts or _plausible), or if it
+                             is KEPT; else as DAMAGED. Results of the local pool: peer 0 */
     MN_EVENT_DAMAGED,     /* peer, epoch (0: not known), text: a message of this worker could not be
                              used */
     MN_EVENT_PEER_GONE,   /* peer: its connection closed */

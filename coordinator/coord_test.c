@@ -458,6 +458,104 @@ static void form_and_size_of_a_result_are_those_of_its_round_and_lease(void **st
     expect_refused(1, MN_REFUSED_DAMAGED);
 }
 
+/* RESULT of a lease and of those kept before, as the local pool's exact sum. */
+static mn_message sum_of(uint64_t epoch, uint32_t n_tasks, uint32_t n_kept, const uint64_t *kept)
+{
+    mn_message sum = {.kind = MN_MSG_RESULT,
+                      .payload_bytes = 2 * COLUMNS * sizeof(int64_t),
+                      .result = {.epoch = epoch,
+                                 .result = {.encoding = MN_ENCODING_EXACT,
+                                            .n_tasks = n_tasks,
+                                            .n_columns = COLUMNS,
+                                            .n_kept = n_kept}}};
+    for (uint32_t i = 0; i < n_kept; i++)
+        sum.result.result.kept[i] = kept[i];
+    return sum;
+}
+
+static void keeps(uint64_t peer, const mn_lease *lease)
+{
+    mn_message kept = {
+        .kind = MN_MSG_RESULT,
+        .result = {
+            .epoch = lease->epoch,
+            .result = {.encoding = MN_ENCODING_KEPT, .n_tasks = lease->n, .n_columns = COLUMNS}}};
+    worker_says(peer, &kept);
+}
+
+static void what_a_worker_keeps_counts_with_the_sum_that_brings_it(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 100);
+    mn_lease a = lease_to(1, 0), b = lease_to(1, 1);
+    keeps(1, &a);
+    assert_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 0));
+    assert_null(find(MN_DO_TO_LEADER, MN_MSG_SETTLED, 0, 0));
+    assert_int_equal(mn_coord_look(coord).tasks.done, 0);
+    mn_lease c = lease_to(1, 0); /* at once, for it has room for one more */
+
+    keeps(1, &b);
+    mn_lease d = lease_to(1, 0);
+    mn_message sum = sum_of(c.epoch, a.n + b.n + c.n, 2, (uint64_t[]){a.epoch, b.epoch});
+    worker_says(1, &sum);
+    assert_int_equal(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 0)->lease.epoch, c.epoch);
+    assert_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 1));
+    uint32_t settled = 0;
+    for (size_t i = 0; find(MN_DO_TO_LEADER, MN_MSG_SETTLED, 0, i) != NULL; i++)
+        settled += find(MN_DO_TO_LEADER, MN_MSG_SETTLED, 0, i)->range.n;
+    assert_int_equal(settled, a.n + b.n + c.n);
+    assert_int_equal(mn_coord_look(coord).tasks.done, settled);
+    assert_int_equal(mn_coord_look(coord).counts.accepted, 1);
+
+    worker_says(1, &sum); /* twice */
+    expect_refused(1, MN_REFUSED_LATE);
+    result(1, d.epoch, d.n);
+    assert_int_equal(mn_coord_look(coord).tasks.done, settled + d.n);
+}
+
+static void what_a_worker_kept_is_free_when_its_sum_cannot_be_used(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 100);
+    mn_lease a = lease_to(1, 0), b = lease_to(1, 1);
+    keeps(1, &a);
+    mn_lease c = lease_to(1, 0);
+    uint32_t held = mn_coord_look(coord).tasks.held;
+    mn_message sum = sum_of(b.epoch, a.n + b.n + 1, 1, &a.epoch); /* a task too many */
+    worker_says(1, &sum);
+    expect_refused(1, MN_REFUSED_DAMAGED);
+    mn_lease d = lease_to(1, 0);
+    assert_int_equal(mn_coord_look(coord).tasks.held, held - a.n - b.n + d.n);
+    sum.result.result.n_tasks--;
+    worker_says(1, &sum);
+    expect_refused(1, MN_REFUSED_LATE);
+
+    keeps(1, &c);
+    mn_lease e = lease_to(1, 0);
+    sum = sum_of(d.epoch, c.n + d.n, 2, (uint64_t[]){c.epoch, d.epoch + 1000});
+    worker_says(1, &sum); /* with a lease that it never had: the others are free again */
+    expect_refused(1, MN_REFUSED_LATE);
+    assert_int_equal(mn_coord_look(coord).tasks.held, e.n + lease_to(1, 0).n);
+    result(1, d.epoch, d.n);
+    expect_refused(1, MN_REFUSED_LATE);
+    assert_int_equal(mn_coord_look(coord).tasks.done, 0);
+}
+
+static void tests_are_not_kept(void **state)
+{
+    (void)state;
+    const mn_message round = {.kind = MN_MSG_ROUND,
+                              .round = {.id = 1, .kind = MN_ROUND_TEST, .n_tasks = 40}};
+    join(1);
+    assert_int_equal(leader_says(&round), MN_OK);
+    give_range(1, 40);
+    mn_lease lease = lease_to(1, 0);
+    keeps(1, &lease);
+    expect_refused(1, MN_REFUSED_DAMAGED);
+}
+
 static void a_member_that_says_hello_again_begins_again(void **state)
 {
     (void)state;
@@ -737,6 +835,9 @@ int main(void)
         TEST(who_leaves_gets_no_more_and_may_still_deliver),
         TEST(three_messages_of_rubbish_end_a_worker),
         TEST(form_and_size_of_a_result_are_those_of_its_round_and_lease),
+        TEST(what_a_worker_keeps_counts_with_the_sum_that_brings_it),
+        TEST(what_a_worker_kept_is_free_when_its_sum_cannot_be_used),
+        TEST(tests_are_not_kept),
         TEST(a_member_that_says_hello_again_begins_again),
         TEST(whatever_workers_say_the_books_stay_in_order),
         TEST(the_next_round_waits_for_the_reduce_and_a_stop_too),

@@ -21,7 +21,8 @@ static void take_join(mn_coord *coord, mn_member *member, const mn_message *mess
 static void take_result(mn_coord *coord, mn_member *member, const mn_message *message,
                         mn_actions *todo);
 static void take_leave(mn_coord *coord, mn_member *member, mn_actions *todo);
-static void accept(mn_coord *coord, mn_member *member, const mn_grant *grant, mn_actions *todo);
+static void settle(mn_coord *coord, const mn_member *member, const mn_grant *leases, uint32_t n,
+                   mn_actions *todo);
 static void measure(mn_coord *coord, mn_member *member, const mn_grant *grant);
 static uint64_t smooth(uint64_t old, uint64_t fresh);
 static void damaged(mn_coord *coord, mn_member *member, uint64_t epoch, const char *why,
@@ -260,27 +261,54 @@ static void take_join(mn_coord *coord, mn_member *member, const mn_message *mess
                    member->name, member->threads, coord->workers);
 }
 
+/* The leases of a result: its own first, then those kept for it. Their number; 0: one of them is
+ * forgotten or was never this member's, so nothing can be done with the sum, and what the member
+ * has of the others is free again. */
+static uint32_t find_leases(mn_coord *coord, const mn_member *member, const mn_message *message,
+                            mn_grant leases[1 + MN_MAX_KEPT])
+{
+    const mn_result *result = &message->result.result;
+    uint32_t place = mn_members_index(coord->members, member);
+    uint32_t n = 1 + result->n_kept, n_found = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t epoch = i == 0 ? message->result.epoch : result->kept[i - 1];
+        if (mn_lease_table_find(coord->table, epoch, &leases[n_found]) &&
+            leases[n_found].member == place)
+            n_found++;
+    }
+    if (n_found == n)
+        return n;
+    for (uint32_t i = 0; i < n_found; i++)
+        mn_lease_table_release(coord->table, leases[i].epoch);
+    return 0;
+}
+
 static void take_result(mn_coord *coord, mn_member *member, const mn_message *message,
                         mn_actions *todo)
 {
+    const mn_result *result = &message->result.result;
     uint64_t epoch = message->result.epoch;
     char why[256];
-    mn_grant grant;
-    if (!mn_lease_table_find(coord->table, epoch, &grant) ||
-        grant.member != mn_members_index(coord->members, member)) {
+    mn_grant leases[1 + MN_MAX_KEPT];
+    uint32_t n = find_leases(coord, member, message, leases), n_tasks = 0;
+    if (n == 0) {
         refuse(coord, member->peer, epoch, MN_REFUSED_LATE, todo);
+        if (member->state == MN_MEMBER_READY) /* it may have room now */
+            mn_members_queue(coord->members, member);
         return;
     }
-    if (!mn_admits_result(&coord->config, coord->round.kind, grant.n, message, why, sizeof why)) {
+    for (uint32_t i = 0; i < n; i++)
+        n_tasks += leases[i].n;
+    if (!mn_admits_result(&coord->config, coord->round.kind, n_tasks, message, why, sizeof why)) {
         damaged(coord, member, epoch, why, todo);
         return;
     }
 
-    measure(coord, member, &grant);
-    if (mn_lease_table_settle(coord->table, epoch, NULL) == MN_OK)
-        accept(coord, member, &grant, todo);
+    measure(coord, member, &leases[0]);
+    if (result->encoding == MN_ENCODING_KEPT)
+        mn_lease_table_keep(coord->table, epoch);
     else
-        refuse(coord, member->peer, epoch, MN_REFUSED_DUPLICATE, todo);
+        settle(coord, member, leases, n, todo);
     member->overdue = 0;
     member->has_theta = true; /* of this round: a result proves it. Again, it would cost the worker
                                  what it computes with it */
@@ -301,17 +329,30 @@ static void take_leave(mn_coord *coord, mn_member *member, mn_actions *todo)
                    coord->workers);
 }
 
-static void accept(mn_coord *coord, mn_member *member, const mn_grant *grant, mn_actions *todo)
+static void settle(mn_coord *coord, const mn_member *member, const mn_grant *leases, uint32_t n,
+                   mn_actions *todo)
 {
+    uint64_t epochs[1 + MN_MAX_KEPT];
+    for (uint32_t i = 0; i < n; i++)
+        epochs[i] = leases[i].epoch;
+    if (mn_lease_table_settle(coord->table, epochs, n, NULL) != MN_OK) {
+        refuse(coord, member->peer, epochs[0], MN_REFUSED_DUPLICATE, todo);
+        return;
+    }
     mn_action *accepted = mn_actions_add(todo, MN_DO_ACCEPT);
     accepted->peer = member->peer;
-    accepted->lease = (mn_lease){
-        .epoch = grant->epoch, .round = coord->round, .begin = grant->begin, .n = grant->n};
-    mn_action *settled = mn_actions_add(todo, MN_DO_TO_LEADER);
-    settled->message = MN_MSG_SETTLED;
-    settled->range = (mn_range){.round = coord->round.id, .begin = grant->begin, .n = grant->n};
+    accepted->lease = (mn_lease){.epoch = leases[0].epoch,
+                                 .round = coord->round,
+                                 .begin = leases[0].begin,
+                                 .n = leases[0].n};
     coord->counts.accepted++;
-    coord->counts.tasks_done += grant->n;
+    for (uint32_t i = 0; i < n; i++) {
+        mn_action *settled = mn_actions_add(todo, MN_DO_TO_LEADER);
+        settled->message = MN_MSG_SETTLED;
+        settled->range =
+            (mn_range){.round = coord->round.id, .begin = leases[i].begin, .n = leases[i].n};
+        coord->counts.tasks_done += leases[i].n;
+    }
 }
 
 /* Our own clock, not what the peer says: from the lease, or the result before it, to this result,

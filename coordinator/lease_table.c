@@ -18,7 +18,7 @@
 
 #define MAX_DOUBLINGS 10u
 
-/* A lease, live or lapsed. It lives in slot epoch % n_slots; an epoch whose slot is taken is
+/* A lease: live, kept or lapsed. It lives in slot epoch % n_slots; an epoch whose slot is taken is
  * skipped. At least half of the slots are empty, so on average less than one is. */
 struct slot {
     mn_grant grant;        /* epoch 0: empty */
@@ -54,6 +54,7 @@ struct mn_lease_table {
 };
 
 static struct slot *slot_of(const mn_lease_table *table, uint64_t epoch);
+static struct slot *find(const mn_lease_table *table, uint64_t epoch);
 static bool in_round(const mn_lease_table *table, uint32_t begin, uint32_t n);
 static struct run *top_run(mn_lease_table *table, uint32_t max_n, uint32_t *n);
 static void shorten_top_run(mn_lease_table *table, uint32_t n);
@@ -61,10 +62,14 @@ static uint64_t deadline(uint64_t now_us, uint64_t floor_us, uint64_t task_us, u
                          uint32_t attempt);
 static mn_status check_held(const mn_lease_table *table, uint32_t member, uint32_t begin,
                             uint32_t n, mn_error *err);
+static mn_status check_open(const mn_lease_table *table, uint64_t epoch, mn_error *err);
+static mn_status check_apart(const mn_grant *a, const mn_grant *b, mn_error *err);
 static void take_from_holder(mn_lease_table *table, uint32_t task);
+static void finish_tasks(mn_lease_table *table, const struct slot *slot);
 static void take_range(mn_lease_table *table, uint32_t begin, uint32_t n, uint32_t becomes);
 static void free_tasks(mn_lease_table *table, struct slot *slot, uint32_t attempt);
 static void lapse(mn_lease_table *table, struct slot *slot);
+static void lapse_kept(mn_lease_table *table, const struct member *owner);
 static void forget(mn_lease_table *table, struct slot *slot);
 
 mn_status mn_lease_table_new(uint32_t max_members, uint32_t credit, mn_lease_table **out,
@@ -77,7 +82,7 @@ mn_status mn_lease_table_new(uint32_t max_members, uint32_t credit, mn_lease_tab
                        ": expected 1 to %u members and a credit of 1 to %u",
                        max_members, credit, MN_LEASE_TABLE_MAX_MEMBERS, MN_LEASE_TABLE_MAX_CREDIT);
     uint32_t n_slots = 1;
-    while (n_slots < 2 * max_members * (credit + MN_LAPSED_PER_MEMBER + 1))
+    while (n_slots < 2 * max_members * (credit + MN_KEPT_PER_MEMBER + MN_LAPSED_PER_MEMBER + 1))
         n_slots *= 2;
 
     mn_lease_table *table = calloc(1, sizeof *table);
@@ -219,37 +224,54 @@ mn_status mn_lease_table_grant(mn_lease_table *table, uint32_t member, uint32_t 
 
 bool mn_lease_table_find(const mn_lease_table *table, uint64_t epoch, mn_grant *out)
 {
-    const struct slot *slot = slot_of(table, epoch);
-    if (epoch == 0 || slot->grant.epoch != epoch)
+    const struct slot *slot = find(table, epoch);
+    if (slot == NULL)
         return false;
     *out = slot->grant;
     return true;
 }
 
-mn_status mn_lease_table_settle(mn_lease_table *table, uint64_t epoch, mn_error *err)
+void mn_lease_table_keep(mn_lease_table *table, uint64_t epoch)
 {
-    struct slot *slot = slot_of(table, epoch);
-    if (epoch == 0 || slot->grant.epoch != epoch)
-        return mn_fail(err, MN_ERR_STALE, "no lease of epoch %" PRIu64, epoch);
-    uint32_t begin = slot->grant.begin, end = begin + slot->grant.n;
-    for (uint32_t i = begin; i < end; i++)
-        if (table->tasks[i] == DONE || table->tasks[i] == ABSENT) {
-            mn_lease_table_release(table, epoch);
-            return mn_fail(err, MN_ERR_STALE,
-                           "task %" PRIu32 " of the lease of epoch %" PRIu64 " was done by another",
-                           i, epoch);
-        }
+    struct slot *slot = find(table, epoch);
+    if (slot == NULL || slot->grant.kept || slot->grant.lapsed)
+        return;
+    mn_hand *hand = &table->members[slot->grant.member].hand;
+    if (hand->leases < 2 || hand->kept == MN_KEPT_PER_MEMBER)
+        return;
+    mn_deadlines_remove(&table->deadlines, (uint32_t)(slot - table->slots));
+    slot->grant.kept = true;
+    hand->leases--;
+    hand->tasks -= slot->left;
+    hand->kept++;
+}
 
-    for (uint32_t i = begin; i < end; i++) {
-        if (table->tasks[i] == FREE)
-            table->counts.free--;
+mn_status mn_lease_table_settle(mn_lease_table *table, const uint64_t *epochs, size_t n,
+                                mn_error *err)
+{
+    mn_status status = MN_OK;
+    for (size_t i = 0; i < n && status == MN_OK; i++)
+        status = check_open(table, epochs[i], err);
+    for (size_t i = 0; i < n && status == MN_OK; i++)
+        for (size_t j = 0; j < i && status == MN_OK; j++)
+            status =
+                check_apart(&find(table, epochs[i])->grant, &find(table, epochs[j])->grant, err);
+
+    struct member *owner = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct slot *slot = find(table, epochs[i]);
+        if (slot == NULL)
+            continue;
+        owner = &table->members[slot->grant.member];
+        if (status == MN_OK)
+            finish_tasks(table, slot);
         else
-            take_from_holder(table, i);
-        table->tasks[i] = DONE;
+            free_tasks(table, slot, slot->grant.attempt);
+        forget(table, slot);
     }
-    table->counts.done += end - begin;
-    forget(table, slot);
-    return MN_OK;
+    if (owner != NULL && (status != MN_OK || owner->hand.leases == 0))
+        lapse_kept(table, owner);
+    return status;
 }
 
 mn_status mn_lease_table_settle_range(mn_lease_table *table, uint32_t member, uint32_t begin,
@@ -277,28 +299,33 @@ mn_status mn_lease_table_release_range(mn_lease_table *table, uint32_t member, u
 
 void mn_lease_table_release(mn_lease_table *table, uint64_t epoch)
 {
-    struct slot *slot = slot_of(table, epoch);
-    if (epoch == 0 || slot->grant.epoch != epoch)
+    struct slot *slot = find(table, epoch);
+    if (slot == NULL)
         return;
+    struct member *owner = &table->members[slot->grant.member];
     free_tasks(table, slot, slot->grant.attempt);
     forget(table, slot);
+    lapse_kept(table, owner);
 }
 
 void mn_lease_table_release_member(mn_lease_table *table, uint32_t member)
 {
     assert(member < table->max_members);
-    while (table->members[member].newest != NONE)
-        mn_lease_table_release(table, table->slots[table->members[member].newest].grant.epoch);
+    while (table->members[member].newest != NONE) {
+        struct slot *slot = &table->slots[table->members[member].newest];
+        free_tasks(table, slot, slot->grant.attempt);
+        forget(table, slot);
+    }
 }
 
 void mn_lease_table_give_up(mn_lease_table *table, uint32_t member)
 {
     assert(member < table->max_members);
-    while (table->members[member].hand.leases > 0) {
-        uint32_t at = table->members[member].oldest;
-        while (table->slots[at].grant.lapsed)
-            at = table->slots[at].newer;
-        lapse(table, &table->slots[at]);
+    struct member *owner = &table->members[member];
+    for (uint32_t at = owner->oldest, newer; at != NONE; at = newer) {
+        newer = table->slots[at].newer;
+        if (!table->slots[at].grant.lapsed)
+            lapse(table, &table->slots[at]);
     }
 }
 
@@ -312,6 +339,7 @@ size_t mn_lease_table_expire(mn_lease_table *table, uint64_t now_us, mn_grant *o
         out[n++] = slot->grant;
         out[n - 1].lapsed = true;
         lapse(table, slot);
+        lapse_kept(table, &table->members[out[n - 1].member]);
     }
     return n;
 }
@@ -360,6 +388,13 @@ uint32_t mn_lease_size(uint32_t remaining, uint32_t threads, uint32_t total_thre
 static struct slot *slot_of(const mn_lease_table *table, uint64_t epoch)
 {
     return &table->slots[epoch & (table->n_slots - 1)];
+}
+
+/* NULL: no lease of this epoch, which may be any number. */
+static struct slot *find(const mn_lease_table *table, uint64_t epoch)
+{
+    struct slot *slot = slot_of(table, epoch);
+    return epoch != 0 && slot->grant.epoch == epoch ? slot : NULL;
 }
 
 static bool in_round(const mn_lease_table *table, uint32_t begin, uint32_t n)
@@ -427,12 +462,52 @@ static mn_status check_held(const mn_lease_table *table, uint32_t member, uint32
     return MN_OK;
 }
 
+/* MN_OK: a result of this lease counts. */
+static mn_status check_open(const mn_lease_table *table, uint64_t epoch, mn_error *err)
+{
+    const struct slot *slot = find(table, epoch);
+    if (slot == NULL)
+        return mn_fail(err, MN_ERR_STALE, "no lease of epoch %" PRIu64, epoch);
+    uint32_t begin = slot->grant.begin, end = begin + slot->grant.n;
+    for (uint32_t i = begin; i < end; i++)
+        if (table->tasks[i] == DONE || table->tasks[i] == ABSENT)
+            return mn_fail(err, MN_ERR_STALE,
+                           "task %" PRIu32 " of the lease of epoch %" PRIu64 " was done by another",
+                           i, epoch);
+    return MN_OK;
+}
+
+/* A lease that ran out may have come to the same member again: its sum then has the tasks twice. */
+static mn_status check_apart(const mn_grant *a, const mn_grant *b, mn_error *err)
+{
+    if (a->begin + a->n <= b->begin || b->begin + b->n <= a->begin)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_STALE,
+                   "the leases of epochs %" PRIu64 " and %" PRIu64 " have tasks in common",
+                   a->epoch, b->epoch);
+}
+
 static void take_from_holder(mn_lease_table *table, uint32_t task)
 {
     struct slot *holder = &table->slots[table->tasks[task]];
     holder->left--;
-    table->members[holder->grant.member].hand.tasks--;
+    if (!holder->grant.kept)
+        table->members[holder->grant.member].hand.tasks--;
     table->counts.held--;
+}
+
+/* All tasks of a lease are DONE, whoever holds them. */
+static void finish_tasks(mn_lease_table *table, const struct slot *slot)
+{
+    uint32_t begin = slot->grant.begin, end = begin + slot->grant.n;
+    for (uint32_t i = begin; i < end; i++) {
+        if (table->tasks[i] == FREE)
+            table->counts.free--;
+        else
+            take_from_holder(table, i);
+        table->tasks[i] = DONE;
+    }
+    table->counts.done += end - begin;
 }
 
 /* Tasks that are all held become DONE or FREE; leases that hold none any more are forgotten. */
@@ -473,13 +548,27 @@ static void lapse(mn_lease_table *table, struct slot *slot)
     struct member *owner = &table->members[slot->grant.member];
     free_tasks(table, slot, slot->grant.attempt + 1);
     mn_deadlines_remove(&table->deadlines, (uint32_t)(slot - table->slots));
+    if (slot->grant.kept)
+        owner->hand.kept--;
+    else
+        owner->hand.leases--;
+    slot->grant.kept = false;
     slot->grant.lapsed = true;
-    owner->hand.leases--;
     if (++owner->hand.lapsed > MN_LAPSED_PER_MEMBER) {
         uint32_t oldest = owner->oldest;
         while (!table->slots[oldest].grant.lapsed)
             oldest = table->slots[oldest].newer;
         forget(table, &table->slots[oldest]);
+    }
+}
+
+/* What a member keeps may be lost, or wait for a result that does not come. */
+static void lapse_kept(mn_lease_table *table, const struct member *owner)
+{
+    for (uint32_t at = owner->oldest, newer; at != NONE && owner->hand.kept > 0; at = newer) {
+        newer = table->slots[at].newer; /* lapsing forgets at most this one or an older one */
+        if (table->slots[at].grant.kept)
+            lapse(table, &table->slots[at]);
     }
 }
 
@@ -489,11 +578,14 @@ static void forget(mn_lease_table *table, struct slot *slot)
 {
     struct member *owner = &table->members[slot->grant.member];
     mn_deadlines_remove(&table->deadlines, (uint32_t)(slot - table->slots));
-    if (slot->grant.lapsed)
+    if (slot->grant.kept) {
+        owner->hand.kept--;
+    } else if (slot->grant.lapsed) {
         owner->hand.lapsed--;
-    else
+    } else {
         owner->hand.leases--;
-    owner->hand.tasks -= slot->left;
+        owner->hand.tasks -= slot->left;
+    }
     *(slot->newer == NONE ? &owner->newest : &table->slots[slot->newer].older) = slot->older;
     *(slot->older == NONE ? &owner->oldest : &table->slots[slot->older].newer) = slot->newer;
     slot->grant.epoch = 0;

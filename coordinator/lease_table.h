@@ -4,7 +4,7 @@
  * several leases that came to cover the same task, the first valid result wins and the others are
  * refused, so nothing is ever counted twice. Bookkeeping only: no socket, clock, thread or log. One
  * thread owns a table. Memory is taken in _new and _reset alone and bounded by 16 bytes a task and
- * 128 bytes a member and lease of credit. */
+ * 200 bytes for each lease that a member may have, in hand, kept or lapsed. */
 #pragma once
 
 #include "common/error.h"
@@ -15,7 +15,8 @@
 #define MN_LEASE_TABLE_MAX_TASKS (1u << 22)
 #define MN_LEASE_TABLE_MAX_MEMBERS (1u << 16)
 #define MN_LEASE_TABLE_MAX_CREDIT 16u
-#define MN_LAPSED_PER_MEMBER 4u /* overdue leases remembered; of more, the oldest is forgotten */
+#define MN_KEPT_PER_MEMBER 5u   /* leases */
+#define MN_LAPSED_PER_MEMBER 6u /* overdue leases remembered; of more, the oldest is forgotten */
 #define MN_NEVER UINT64_MAX     /* a deadline that does not come */
 
 typedef struct mn_lease_table mn_lease_table; /* opaque: the fields are in lease_table.c */
@@ -27,6 +28,7 @@ typedef struct mn_grant {
     uint32_t attempt;     /* how often leases of these tasks ran out before */
     uint64_t granted_us;  /* monotonic clock, microseconds */
     uint64_t deadline_us; /* overdue once now_us >= deadline_us */
+    bool kept;            /* done; what its tasks gave comes with the result of another lease */
     bool lapsed; /* overdue or given up: its tasks are free for others, a late result is welcome */
 } mn_grant;
 
@@ -34,6 +36,7 @@ typedef struct mn_grant {
 typedef struct mn_hand {
     uint32_t leases; /* live ones, at most the table's credit */
     uint32_t tasks;  /* of the live ones, not done yet */
+    uint32_t kept;   /* at most MN_KEPT_PER_MEMBER */
     uint32_t lapsed;
 } mn_hand;
 
@@ -71,10 +74,18 @@ mn_status mn_lease_table_grant(mn_lease_table *table, uint32_t member, uint32_t 
  */
 bool mn_lease_table_find(const mn_lease_table *table, uint64_t epoch, mn_grant *out);
 
-/* A whole lease is done. MN_OK exactly if each of its tasks is FREE or HELD, by whomever: all are
- * DONE then. Otherwise MN_ERR_STALE: the result must be dropped; what this lease alone still held
- * is free again. Either way the lease is forgotten. */
-mn_status mn_lease_table_settle(mn_lease_table *table, uint64_t epoch, mn_error *err);
+/* The member has done this lease, but its result will come with that of another. It takes no credit
+ * and has no deadline any more: it lapses when a lease of the member lapses or is released, and
+ * when the member has no live one that could bring it. Nothing happens to a lease that is not live,
+ * or without another live one, or if the member keeps MN_KEPT_PER_MEMBER already. */
+void mn_lease_table_keep(mn_lease_table *table, uint64_t epoch);
+
+/* Whole leases of one member, n different ones, are done, with one result. MN_OK exactly if all of
+ * them are known, have no task in common, and each of their tasks is FREE or HELD, by whomever: all
+ * are DONE then. Otherwise MN_ERR_STALE: the result must be dropped; what these leases alone still
+ * held is free again. Either way they are forgotten. */
+mn_status mn_lease_table_settle(mn_lease_table *table, const uint64_t *epochs, size_t n,
+                                mn_error *err);
 
 /* Part of what a member holds is done (a rank reports to the leader). MN_ERR_STALE: not all of it
  * is held by this member; nothing is changed. */

@@ -428,6 +428,8 @@ static mn_status read_result(mn_server *server, mn_message *message, const void 
                              mn_error *err)
 {
     mn_result *result = &message->result.result;
+    if (result->encoding == MN_ENCODING_KEPT)
+        return MN_OK; /* nothing has come yet */
     mn_status status =
         mn_training_unpack(server->config.training, result, payload, &message->payload_bytes, err);
     return status == MN_OK ? mn_training_check(result, *payload, message->payload_bytes, err)

@@ -205,6 +205,8 @@ static void draft_result(uint64_t epoch, const mn_result *from, Mnemo__Result *t
     to->n_columns = from->n_columns;
     to->compute_us = from->compute_us;
     to->sums_us = from->sums_us;
+    to->n_kept = from->n_kept;
+    to->kept = (uint64_t *)(uintptr_t)from->kept;
 }
 
 static void draft_body(const mn_message *message, struct draft *draft)
@@ -392,14 +394,20 @@ static mn_status read_welcome(const Mnemo__Welcome *from, mn_welcome *to, mn_err
     return to->experiment != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "text of the experiment");
 }
 
-static mn_status read_result(const Mnemo__Result *from, mn_message *out)
+static mn_status read_result(const Mnemo__Result *from, mn_message *out, mn_error *err)
 {
+    if (from->n_kept > MN_MAX_KEPT)
+        return mn_fail(err, MN_ERR_PROTOCOL, "RESULT has %zu kept leases; at most %u are allowed",
+                       from->n_kept, MN_MAX_KEPT);
     out->result.epoch = from->epoch;
     out->result.result = (mn_result){.encoding = (mn_encoding)from->encoding,
                                      .n_tasks = from->n_tasks,
                                      .n_columns = from->n_columns,
                                      .compute_us = from->compute_us,
-                                     .sums_us = from->sums_us};
+                                     .sums_us = from->sums_us,
+                                     .n_kept = (uint32_t)from->n_kept};
+    if (from->n_kept > 0)
+        memcpy(out->result.result.kept, from->kept, from->n_kept * sizeof *from->kept);
     return MN_OK;
 }
 
@@ -435,7 +443,7 @@ static mn_status read_body(const Mnemo__Envelope *envelope, mn_message *out, mn_
         IS(JOIN, MN_MSG_JOIN);
         return read_join(envelope->join, out, err);
         IS(RESULT, MN_MSG_RESULT);
-        return read_result(envelope->result, out);
+        return read_result(envelope->result, out, err);
         IS(HEARTBEAT, MN_MSG_HEARTBEAT);
         out->heartbeat.progress = envelope->heartbeat->progress;
         out->heartbeat.rss_bytes = envelope->heartbeat->rss_bytes;
@@ -519,16 +527,33 @@ static mn_status check_span(uint32_t begin, uint32_t n, uint32_t n_tasks, mn_err
     return status == MN_OK ? in_range("n", n, 1, n_tasks - begin, err) : status;
 }
 
+/* Only a sum can have other leases in it; their epochs grow, so that none is there twice. */
+static mn_status check_kept(const mn_message *message, mn_error *err)
+{
+    const mn_result *result = &message->result.result;
+    uint32_t most = result->encoding == MN_ENCODING_PACKED ? MN_MAX_KEPT : 0;
+    mn_status status = in_range("number of RESULT.kept", result->n_kept, 0, most, err);
+    uint64_t least = 1;
+    for (uint32_t i = 0; i < result->n_kept && status == MN_OK; i++) {
+        status = in_range("RESULT.kept", result->kept[i], least, UINT64_MAX - 1, err);
+        least = result->kept[i] + 1;
+        if (status == MN_OK && result->kept[i] == message->result.epoch)
+            status = mn_fail(err, MN_ERR_PROTOCOL, "RESULT keeps its own lease");
+    }
+    return status;
+}
+
 static mn_status check_result(const mn_message *message, uint64_t *payload, mn_error *err)
 {
     const mn_result *result = &message->result.result;
     bool packed = result->encoding == MN_ENCODING_PACKED;
-    *payload = packed ? message->payload_bytes /* any within its limits */
-                      : UINT64_C(4) * result->n_tasks * result->n_columns;
+    if (packed)
+        *payload = message->payload_bytes; /* any within its limits */
+    else if (result->encoding == MN_ENCODING_ROWS)
+        *payload = UINT64_C(4) * result->n_tasks * result->n_columns;
     mn_status status = in_range("RESULT.epoch", message->result.epoch, 1, UINT64_MAX, err);
     if (status == MN_OK)
-        status =
-            in_range("RESULT.encoding", (unsigned)result->encoding, 0, MN_ENCODING_PACKED, err);
+        status = in_range("RESULT.encoding", (unsigned)result->encoding, 0, MN_ENCODING_KEPT, err);
     if (status == MN_OK)
         status = in_range("RESULT.n_tasks", result->n_tasks, 1,
                           packed ? MN_EXACT_MAX_TERMS : MN_MAX_ROUND_TASKS, err);
@@ -538,7 +563,7 @@ static mn_status check_result(const mn_message *message, uint64_t *payload, mn_e
         status = in_range("bytes behind RESULT", message->payload_bytes,
                           mn_packed_sum_least(result->n_columns),
                           mn_packed_sum_most(result->n_columns), err);
-    return status;
+    return status == MN_OK ? check_kept(message, err) : status;
 }
 
 static mn_status check_welcome(const mn_welcome *welcome, mn_error *err)

@@ -12,17 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MN_PROTOCOL_VERSION 2u
+#define MN_PROTOCOL_VERSION 3u
 #define MN_MAX_HEADER_BYTES (1u << 20)
 #define MN_FRAME_BYTES (1u << 20) /* tensors are cut into frames of this size */
 #define MN_MAX_ROUND_TASKS 100000u
+#define MN_MAX_KEPT 5u /* leases in one sum besides the one that it comes with */
 
 typedef enum mn_message_kind {
     MN_MSG_NONE,
     /* worker -> rank */
     MN_MSG_HELLO,     /* who I am; the first word, and again after REGISTER_AGAIN */
     MN_MSG_JOIN,      /* I have built the experiment: my numeric class and data */
-    MN_MSG_RESULT,    /* of one lease; payload */
+    MN_MSG_RESULT,    /* of one lease, and of others that were kept; payload */
     MN_MSG_HEARTBEAT, /* alive, with progress; the rank answers each with a PULSE */
     MN_MSG_LEAVE, /* give me no more; leases in hand that are not listed as results are given back
                    */
@@ -74,15 +75,21 @@ typedef struct mn_lease {
 typedef enum mn_encoding {
     MN_ENCODING_ROWS,   /* float32 [n_tasks, n_columns], every task by itself */
     MN_ENCODING_PACKED, /* their exact sum in few bytes (packed_sum.h) */
-    MN_ENCODING_EXACT   /* the same as int64 [2, n_columns] (exact_sum.h); never on the wire */
+    MN_ENCODING_KEPT,   /* not at all: a later result of another lease has them in its sum */
+    MN_ENCODING_EXACT   /* a sum as int64 [2, n_columns] (exact_sum.h); never on the wire */
 } mn_encoding;
 
+/* A worker that has another lease of training in hand keeps what the one that it has done gave, and
+ * adds on to it: so sums travel once a moment, not once a lease. */
 typedef struct mn_result {
     mn_encoding encoding;
-    uint32_t n_tasks;
+    uint32_t n_tasks; /* of its lease and of those that were kept */
     uint32_t n_columns;
     uint32_t compute_us; /* thread time of its tasks; this and the next are for people only */
     uint32_t sums_us;    /* thread time of adding them up */
+    uint32_t n_kept;
+    uint64_t kept[MN_MAX_KEPT]; /* [n_kept] epochs of leases whose rows are in this sum too, growing
+                                 */
 } mn_result;
 
 typedef struct mn_hello {

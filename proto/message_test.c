@@ -61,7 +61,10 @@ static mn_message sample(mn_message_kind kind, bool large)
                                       .n_tasks = large ? MN_EXACT_MAX_TERMS : 1,
                                       .n_columns = large ? UINT32_MAX : 1,
                                       .compute_us = large ? UINT32_MAX - 1 : 0,
-                                      .sums_us = large ? UINT32_MAX - 2 : 0};
+                                      .sums_us = large ? UINT32_MAX - 2 : 0,
+                                      .n_kept = large ? MN_MAX_KEPT : 0};
+        for (uint32_t i = 0; i < m.result.result.n_kept; i++)
+            m.result.result.kept[i] = 7 + ((uint64_t)i << 40);
         m.payload_bytes = large ? mn_packed_sum_most(UINT32_MAX) : 4;
         m.payload_checksum = large ? huge : 0;
         break;
@@ -159,6 +162,9 @@ static void assert_same(const mn_message *a, const mn_message *b)
         assert_int_equal(a->result.result.n_columns, b->result.result.n_columns);
         assert_int_equal(a->result.result.compute_us, b->result.result.compute_us);
         assert_int_equal(a->result.result.sums_us, b->result.result.sums_us);
+        assert_int_equal(a->result.result.n_kept, b->result.result.n_kept);
+        assert_memory_equal(a->result.result.kept, b->result.result.kept,
+                            sizeof a->result.result.kept);
         break;
     case MN_MSG_HEARTBEAT:
         assert_true(a->heartbeat.progress == b->heartbeat.progress);
@@ -447,7 +453,16 @@ static void numbers_that_make_no_sense_are_refused(void **state)
             "bytes behind RESULT is 68853694449; it must be between 134217728 and 68853694448");
     REFUSED(MN_MSG_RESULT, true, m.payload_bytes = 134217727, "bytes behind RESULT is 134217727");
     REFUSED(MN_MSG_RESULT, true, m.result.result.encoding = MN_ENCODING_EXACT,
-            "RESULT.encoding is 2");
+            "RESULT.encoding is 3");
+    REFUSED(MN_MSG_RESULT, true, m.result.result.n_kept++, "number of RESULT.kept is 6");
+    REFUSED(MN_MSG_RESULT, true, m.result.result.kept[0] = 0, "RESULT.kept is 0");
+    REFUSED(MN_MSG_RESULT, true, m.result.result.kept[2] = m.result.result.kept[1],
+            "RESULT.kept is 1099511627783; it must be between 1099511627784");
+    REFUSED(MN_MSG_RESULT, true, m.result.result.kept[4] = UINT64_MAX, "RESULT.kept is");
+    REFUSED(MN_MSG_RESULT, true, m.result.epoch = m.result.result.kept[3], "its own lease");
+    REFUSED(MN_MSG_RESULT, false, m.result.result.n_kept = 1, "number of RESULT.kept is 1");
+    REFUSED(MN_MSG_RESULT, false, m.result.result.encoding = MN_ENCODING_KEPT,
+            "announces 4 bytes behind it; its numbers need 0");
     REFUSED(MN_MSG_RESULT, false, m.payload_bytes = 8, "its numbers need 4");
     REFUSED(MN_MSG_WELCOME, true, m.welcome.heartbeat_ms = 0, "heartbeat_ms is 0");
     REFUSED(MN_MSG_WELCOME, true, m.welcome.silence_ms = 86400001, "silence_ms is 86400001");

@@ -1,7 +1,7 @@
 #include "worker/pool.h"
 
 #include "common/exact_sum.h"
-#include "worker/tally.h"
+#include "worker/pool_jobs.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -16,33 +16,6 @@
 
 #define ALIGNMENT 64
 #define ROW_FLOATS (ALIGNMENT / sizeof(float))
-#define ROWS_UP_TO_TASKS 1u /* the row of one task is smaller than any sum */
-#define KEPT_THETAS 2
-
-struct theta {
-    struct theta *next; /* among the spare ones */
-    uint64_t version;
-    uint32_t users; /* leases that compute with it, and 1 while it is kept */
-    float *values;  /* owned */
-};
-
-struct job {
-    struct job *next;
-    mn_lease lease;
-    struct theta *theta;
-    mn_tally *tally; /* owned; used again with the job */
-    bool training;
-    mn_encoding encoding;
-    size_t n_columns;
-    uint32_t begun, in_hand, ended; /* tasks */
-    bool forgotten;
-    uint64_t tasks_ns, sums_ns; /* thread time */
-};
-
-struct queue {
-    struct job *first, *last;
-    uint32_t n;
-};
 
 struct thread {
     pthread_t id;
@@ -66,12 +39,8 @@ struct mn_pool {
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t work;
     bool stopping;
-    int fd;                          /* counts from 0 to 1 while `finished` is not empty */
-    struct theta *kept[KEPT_THETAS]; /* the older one first */
-    struct theta *spare_thetas;
-    struct queue queued, finished; /* in order of submission; in order of completion */
-    struct queue lent;             /* taken and not yet released */
-    struct job *spare_jobs;
+    int fd; /* counts from 0 to 1 while a finished lease waits */
+    struct jobs jobs;
     _Atomic uint64_t progress;
 
     uint32_t n_threads; /* running */
@@ -83,17 +52,16 @@ static void *work(void *argument);
 static void wait_for_work(struct thread *thread);
 static void compute(struct thread *thread, struct job *job);
 static void add_rows(struct thread *thread);
-static uint32_t microseconds(uint64_t ns);
 static void settle(mn_pool *pool, struct job *job, uint32_t n_tasks);
-static mn_status new_job(mn_pool *pool, const mn_lease *lease, struct theta *theta,
-                         struct job **out, mn_error *err);
-static void forget(mn_pool *pool, struct theta *only);
-static void recycle(mn_pool *pool, struct queue *queue, struct job *job);
-static void let_go(mn_pool *pool, struct theta *theta);
-static void append(struct queue *queue, struct job *job);
-static void take_out(struct queue *queue, const struct job *job);
 static void ring(mn_pool *pool);
-static void silence(mn_pool *pool);
+static void silence_if_none(mn_pool *pool);
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 mn_status mn_pool_new(const mn_learner *learner, const mn_task_set *set, uint32_t n_threads,
                       mn_pool **out, mn_error *err)
@@ -143,13 +111,6 @@ static void free_thread(struct thread *thread)
     free(thread->rows);
 }
 
-static void free_theta(struct theta *theta)
-{
-    if (theta != NULL)
-        free(theta->values);
-    free(theta);
-}
-
 void mn_pool_destroy(mn_pool **pool)
 {
     mn_pool *gone = *pool;
@@ -164,22 +125,7 @@ void mn_pool_destroy(mn_pool **pool)
         free_thread(&gone->threads[i]);
     }
 
-    forget(gone, NULL); /* nobody computes any more, so all become spare */
-    while (gone->lent.first != NULL)
-        recycle(gone, &gone->lent, gone->lent.first);
-    while (gone->spare_jobs != NULL) {
-        struct job *job = gone->spare_jobs;
-        gone->spare_jobs = job->next;
-        mn_tally_destroy(&job->tally);
-        free(job);
-    }
-    for (int i = 0; i < KEPT_THETAS; i++)
-        free_theta(gone->kept[i]);
-    while (gone->spare_thetas != NULL) {
-        struct theta *theta = gone->spare_thetas;
-        gone->spare_thetas = theta->next;
-        free_theta(theta);
-    }
+    mn_jobs_fini(&gone->jobs);
     if (gone->fd >= 0)
         (void)close(gone->fd);
     (void)pthread_cond_destroy(&gone->work);
@@ -190,38 +136,17 @@ void mn_pool_destroy(mn_pool **pool)
 
 mn_status mn_pool_set_theta(mn_pool *pool, uint64_t version, const float *theta, mn_error *err)
 {
-    (void)pthread_mutex_lock(&pool->lock);
-    struct theta *fresh = pool->spare_thetas;
-    if (fresh != NULL)
-        pool->spare_thetas = fresh->next;
-    (void)pthread_mutex_unlock(&pool->lock);
     size_t bytes = pool->theta_size * sizeof *theta;
-    if (fresh == NULL) {
-        fresh = calloc(1, sizeof *fresh);
-        if (fresh != NULL)
-            fresh->values = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT);
-        if (fresh == NULL || fresh->values == NULL) {
-            free_theta(fresh);
-            return mn_fail(err, MN_ERR_NOMEM, "theta of %zu bytes", bytes);
-        }
-    }
-    memcpy(fresh->values, theta, bytes);
-    fresh->version = version;
-    fresh->users = 1;
+    (void)pthread_mutex_lock(&pool->lock);
+    struct theta *fresh = mn_jobs_new_theta(&pool->jobs, pool->theta_size);
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (fresh == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "theta of %zu bytes", bytes);
+    memcpy(fresh->values, theta, bytes); /* nobody else has it yet */
 
     (void)pthread_mutex_lock(&pool->lock);
-    int place = pool->kept[1] != NULL && pool->kept[1]->version == version ? 1 : 0;
-    struct theta *old = pool->kept[place];
-    if (place == 0) {
-        pool->kept[0] = pool->kept[1];
-        pool->kept[1] = fresh;
-    } else {
-        pool->kept[1] = fresh;
-    }
-    if (old != NULL) {
-        forget(pool, old);
-        let_go(pool, old);
-    }
+    mn_jobs_keep_theta(&pool->jobs, fresh, version);
+    silence_if_none(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return MN_OK;
 }
@@ -245,24 +170,11 @@ mn_status mn_pool_submit(mn_pool *pool, const mn_lease *lease, mn_error *err)
         return mn_fail(err, MN_ERR_PROTOCOL, "lease of %u tasks; expected 1 to %u", lease->n,
                        MN_EXACT_MAX_TERMS);
 
+    size_t columns = training ? pool->train_columns : pool->test_columns;
     (void)pthread_mutex_lock(&pool->lock);
-    mn_status status = MN_OK;
-    struct theta *theta = NULL;
-    for (int i = 0; i < KEPT_THETAS; i++)
-        if (pool->kept[i] != NULL && pool->kept[i]->version == lease->round.step)
-            theta = pool->kept[i];
-    struct job *job = NULL;
-    if (theta == NULL)
-        status = mn_fail(err, MN_ERR_STATE, "theta %llu is not here",
-                         (unsigned long long)lease->round.step);
-    else if (pool->queued.n >= MN_POOL_QUEUE)
-        status = mn_fail(err, MN_ERR_STATE, "%u leases are queued already", pool->queued.n);
-    else
-        status = new_job(pool, lease, theta, &job, err);
-    if (status == MN_OK) {
-        append(&pool->queued, job);
+    mn_status status = mn_jobs_add(&pool->jobs, lease, columns, pool->n_threads, now_ns(), err);
+    if (status == MN_OK)
         (void)pthread_cond_broadcast(&pool->work);
-    }
     (void)pthread_mutex_unlock(&pool->lock);
     return status;
 }
@@ -270,7 +182,8 @@ mn_status mn_pool_submit(mn_pool *pool, const mn_lease *lease, mn_error *err)
 void mn_pool_clear(mn_pool *pool)
 {
     (void)pthread_mutex_lock(&pool->lock);
-    forget(pool, NULL);
+    mn_jobs_forget(&pool->jobs, NULL);
+    silence_if_none(pool);
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
@@ -282,35 +195,17 @@ int mn_pool_fd(const mn_pool *pool)
 bool mn_pool_take(mn_pool *pool, mn_pool_result *out)
 {
     (void)pthread_mutex_lock(&pool->lock);
-    struct job *job = pool->finished.first;
-    if (job != NULL) {
-        take_out(&pool->finished, job);
-        if (pool->finished.n == 0)
-            silence(pool);
-        *out = (mn_pool_result){.epoch = job->lease.epoch,
-                                .result = {.encoding = job->encoding,
-                                           .n_tasks = job->lease.n,
-                                           .n_columns = (uint32_t)job->n_columns,
-                                           .compute_us = microseconds(job->tasks_ns),
-                                           .sums_us = microseconds(job->sums_ns)},
-                                .payload = mn_tally_payload(job->tally),
-                                .payload_bytes = mn_tally_payload_bytes(job->tally)};
-        let_go(pool, job->theta);
-        job->theta = NULL;
-        append(&pool->lent, job);
-    }
+    bool taken = mn_jobs_take(&pool->jobs, out);
+    if (taken)
+        silence_if_none(pool);
     (void)pthread_mutex_unlock(&pool->lock);
-    return job != NULL;
+    return taken;
 }
 
 void mn_pool_release(mn_pool *pool, const mn_pool_result *result)
 {
     (void)pthread_mutex_lock(&pool->lock);
-    struct job *job = pool->lent.first;
-    while (job != NULL && mn_tally_payload(job->tally) != result->payload)
-        job = job->next;
-    if (job != NULL)
-        recycle(pool, &pool->lent, job);
+    mn_jobs_release(&pool->jobs, result->payload);
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
@@ -366,27 +261,6 @@ static mn_status start_thread(mn_pool *pool, mn_error *err)
     return MN_OK;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static uint32_t microseconds(uint64_t ns)
-{
-    return ns / 1000 < UINT32_MAX ? (uint32_t)(ns / 1000) : UINT32_MAX;
-}
-
-/* The oldest lease that has a task for one more thread. */
-static struct job *next_job(mn_pool *pool)
-{
-    struct job *job = pool->queued.first;
-    while (job != NULL && job->begun == job->lease.n)
-        job = job->next;
-    return job;
-}
-
 /* A thread adds its rows when it has as many as are added at once, and before it turns elsewhere.
  */
 static void *work(void *argument)
@@ -395,7 +269,7 @@ static void *work(void *argument)
     mn_pool *pool = thread->pool;
     (void)pthread_mutex_lock(&pool->lock);
     for (;;) {
-        struct job *job = pool->stopping ? NULL : next_job(pool);
+        struct job *job = pool->stopping ? NULL : mn_jobs_next(&pool->jobs);
         if (thread->n_rows == MN_EXACT_ROWS || (thread->n_rows > 0 && job != thread->job))
             add_rows(thread);
         else if (job != NULL)
@@ -425,7 +299,8 @@ static void compute(struct thread *thread, struct job *job)
     uint32_t task = job->begun++;
     uint64_t index = round->first_task + job->lease.begin + task;
     float *row = thread->rows + thread->n_rows * pool->row_stride;
-    bool summed = job->encoding == MN_ENCODING_EXACT;
+    struct yield *yield = job->yield;
+    bool summed = yield->encoding == MN_ENCODING_EXACT;
     job->in_hand++;
     (void)pthread_mutex_unlock(&pool->lock);
     mn_profile_lap(thread->profile, MN_PART_HAND);
@@ -440,16 +315,16 @@ static void compute(struct thread *thread, struct job *job)
         mn_learner_test(thread->workspace, job->theta->values, thread->test_task, row);
     }
     uint64_t computed_ns = now_ns();
-    assert(mn_exact_accepts(job->n_columns, row)); /* the learner leaves nothing else in a row */
+    assert(mn_exact_accepts(yield->n_columns, row)); /* the learner leaves nothing else in a row */
     if (!summed)
-        mn_tally_put(job->tally, task, row);
+        mn_tally_put(yield->tally, task, row);
     mn_profile_lap(thread->profile, MN_PART_SUMS);
     uint64_t ended_ns = now_ns();
 
     (void)pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->progress, 1);
-    job->tasks_ns += computed_ns - began_ns;
-    job->sums_ns += ended_ns - computed_ns;
+    yield->tasks_ns += computed_ns - began_ns;
+    yield->sums_ns += ended_ns - computed_ns;
     if (summed) {
         thread->job = job;
         thread->n_rows++;
@@ -466,131 +341,25 @@ static void add_rows(struct thread *thread)
         (void)pthread_mutex_unlock(&pool->lock);
         mn_profile_lap(thread->profile, MN_PART_HAND);
         uint64_t began_ns = now_ns();
-        mn_tally_add(job->tally, thread->number, thread->n_rows, thread->rows, pool->row_stride);
+        mn_tally_add(job->yield->tally, thread->number, thread->n_rows, thread->rows,
+                     pool->row_stride);
         mn_profile_lap(thread->profile, MN_PART_SUMS);
         uint64_t ended_ns = now_ns();
         (void)pthread_mutex_lock(&pool->lock);
-        job->sums_ns += ended_ns - began_ns;
+        job->yield->sums_ns += ended_ns - began_ns;
     }
     settle(pool, job, thread->n_rows);
     thread->n_rows = 0;
 }
 
-/* ---- leases and memory; all under the lock */
+/* ---- under the lock */
 
-/* The rows of so many tasks of the lease are where they belong. */
 static void settle(mn_pool *pool, struct job *job, uint32_t n_tasks)
 {
-    job->in_hand -= n_tasks;
-    job->ended += n_tasks;
-    if (job->forgotten) {
-        if (job->in_hand == 0)
-            recycle(pool, NULL, job);
-        return;
-    }
-    if (job->ended < job->lease.n)
-        return;
-    take_out(&pool->queued, job);
-    append(&pool->finished, job);
-    if (pool->finished.n == 1)
+    bool rung = pool->jobs.finished.n > 0;
+    mn_jobs_settle(&pool->jobs, job, n_tasks);
+    if (!rung && pool->jobs.finished.n > 0)
         ring(pool);
-}
-
-static mn_status new_job(mn_pool *pool, const mn_lease *lease, struct theta *theta,
-                         struct job **out, mn_error *err)
-{
-    struct job *job = pool->spare_jobs;
-    if (job == NULL) {
-        job = calloc(1, sizeof *job);
-        if (job == NULL)
-            return mn_fail(err, MN_ERR_NOMEM, "lease");
-        pool->spare_jobs = job;
-    }
-    bool training = lease->round.kind == MN_ROUND_TRAIN;
-    bool exact = training && lease->n > ROWS_UP_TO_TASKS;
-    mn_encoding encoding = exact ? MN_ENCODING_EXACT : MN_ENCODING_ROWS;
-    size_t columns = training ? pool->train_columns : pool->test_columns;
-    mn_status status = job->tally != NULL ? MN_OK : mn_tally_new(&job->tally, err);
-    if (status == MN_OK)
-        status = mn_tally_begin(job->tally, encoding, lease->n, columns, pool->n_threads, err);
-    if (status != MN_OK)
-        return status; /* the job stays spare */
-
-    pool->spare_jobs = job->next;
-    theta->users++;
-    *job = (struct job){.lease = *lease,
-                        .theta = theta,
-                        .tally = job->tally,
-                        .training = training,
-                        .encoding = encoding,
-                        .n_columns = columns};
-    *out = job;
-    return MN_OK;
-}
-
-/* Drop the leases that use this theta, or all if it is NULL. Those that threads compute on go with
- * the last. */
-static void forget(mn_pool *pool, struct theta *only)
-{
-    struct queue *const queues[] = {&pool->queued, &pool->finished};
-    for (int q = 0; q < 2; q++) {
-        for (struct job *job = queues[q]->first, *next; job != NULL; job = next) {
-            next = job->next;
-            if (only != NULL && job->theta != only)
-                continue;
-            job->forgotten = true;
-            if (job->in_hand == 0)
-                recycle(pool, queues[q], job);
-            else
-                take_out(queues[q], job);
-        }
-    }
-    if (pool->finished.n == 0)
-        silence(pool);
-}
-
-/* Out of this queue, if it is in any, and spare from now on. */
-static void recycle(mn_pool *pool, struct queue *queue, struct job *job)
-{
-    if (queue != NULL)
-        take_out(queue, job);
-    if (job->theta != NULL)
-        let_go(pool, job->theta);
-    job->next = pool->spare_jobs;
-    pool->spare_jobs = job;
-}
-
-static void let_go(mn_pool *pool, struct theta *theta)
-{
-    if (--theta->users > 0)
-        return;
-    theta->next = pool->spare_thetas;
-    pool->spare_thetas = theta;
-}
-
-static void append(struct queue *queue, struct job *job)
-{
-    job->next = NULL;
-    if (queue->last != NULL)
-        queue->last->next = job;
-    else
-        queue->first = job;
-    queue->last = job;
-    queue->n++;
-}
-
-static void take_out(struct queue *queue, const struct job *job)
-{
-    struct job *before = NULL;
-    for (struct job *at = queue->first; at != job; at = at->next)
-        before = at;
-    if (before != NULL)
-        before->next = job->next;
-    else
-        queue->first = job->next;
-    if (queue->last == job)
-        queue->last = before;
-    queue->n--;
 }
 
 /* An eventfd takes 2^64-2 rings and we ring once at a time; neither call can fail but by a closed
@@ -600,8 +369,9 @@ static void ring(mn_pool *pool)
     (void)eventfd_write(pool->fd, 1);
 }
 
-static void silence(mn_pool *pool)
+static void silence_if_none(mn_pool *pool)
 {
     eventfd_t rings;
-    (void)eventfd_read(pool->fd, &rings);
+    if (pool->jobs.finished.n == 0)
+        (void)eventfd_read(pool->fd, &rings);
 }

@@ -1,7 +1,8 @@
 /* pool.h: threads that compute leases: the whole of a remote worker's labour, and the local pool of
  * a rank. One thread owns the pool (submits, takes); the pool's own threads take single tasks of
  * the submitted leases in order, so that all of them are busy until the last task. Results come
- * back one per lease. */
+ * back one per lease; but what a lease of training gave is kept if another of its round is queued,
+ * and comes in one sum with that. */
 #pragma once
 
 #include "common/error.h"
@@ -15,7 +16,7 @@ typedef struct mn_pool mn_pool;
 typedef struct mn_pool_result {
     uint64_t epoch;
     mn_result result;    /* what goes into the header of a RESULT message */
-    const void *payload; /* as result.encoding says; 64-byte aligned */
+    const void *payload; /* as result.encoding says; 64-byte aligned; KEPT: NULL */
     size_t payload_bytes;
 } mn_pool_result;
 

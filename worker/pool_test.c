@@ -315,7 +315,7 @@ static void leases_end_in_turn_and_the_descriptor_tells(void **state)
     assert_false(readable(pool, 0));
     assert_false(mn_pool_take(pool, &result));
     for (uint64_t epoch = 1; epoch <= MN_POOL_QUEUE; epoch++)
-        assert_int_equal(submit(pool, epoch, 1, MN_ROUND_TRAIN, 1 + (uint32_t)epoch), MN_OK);
+        assert_int_equal(submit(pool, epoch, 1, MN_ROUND_TEST, 1 + (uint32_t)epoch), MN_OK);
     for (uint64_t epoch = 1; epoch <= MN_POOL_QUEUE; epoch++) {
         result = take(pool);
         assert_int_equal(result.epoch, epoch);
@@ -324,6 +324,117 @@ static void leases_end_in_turn_and_the_descriptor_tells(void **state)
     }
     assert_false(readable(pool, 0));
     assert_false(mn_pool_take(pool, &result));
+    mn_pool_destroy(&pool);
+}
+
+/* Queue leases of these sizes behind one another while the first task waits, then let them go. */
+static void submit_together(mn_pool *pool, uint32_t n, const uint32_t sizes[])
+{
+    close_gate();
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(submit(pool, i + 1, 1, MN_ROUND_TRAIN, sizes[i]), MN_OK);
+    (void)sem_wait(&began);
+    open_gate((int)mn_pool_threads(pool));
+}
+
+static void queued_leases_of_a_round_come_as_one_sum(void **state)
+{
+    (void)state;
+    static int64_t expected[2 * TRAIN_COLUMNS];
+    memset(expected, 0, sizeof expected);
+    const uint32_t sizes[] = {9, 1, 5};
+    for (uint32_t i = 0; i < 3; i++) {
+        static int64_t part[2 * TRAIN_COLUMNS];
+        expected_sum(1, sizes[i], part);
+        mn_exact_merge(2 * TRAIN_COLUMNS, part, expected);
+    }
+    for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
+        mn_pool *pool = new_pool(n_threads);
+        mn_pool_result result;
+        set_theta(pool, 1);
+        submit_together(pool, 3, sizes);
+        uint64_t kept[2];
+        for (uint32_t i = 0; i < 2; i++) {
+            result = take(pool);
+            kept[i] = result.epoch;
+            assert_int_equal(result.result.encoding, MN_ENCODING_KEPT);
+            assert_int_equal(result.result.n_tasks, sizes[result.epoch - 1]);
+            assert_int_equal(result.result.n_columns, TRAIN_COLUMNS);
+            assert_int_equal(result.result.n_kept, 0);
+            assert_null(result.payload);
+            assert_int_equal(result.payload_bytes, 0);
+            mn_pool_release(pool, &result);
+        }
+        result = take(pool);
+        assert_int_equal(result.result.encoding, MN_ENCODING_EXACT);
+        assert_int_equal(result.result.n_tasks, 9 + 1 + 5);
+        assert_int_equal(result.result.n_kept, 2);
+        assert_int_equal(result.result.kept[0], kept[0] < kept[1] ? kept[0] : kept[1]);
+        assert_int_equal(result.result.kept[1], kept[0] < kept[1] ? kept[1] : kept[0]);
+        assert_int_equal(result.epoch + kept[0] + kept[1], 1 + 2 + 3);
+        assert_true(result.result.compute_us > 0);
+        assert_memory_equal(result.payload, expected, sizeof expected);
+        mn_pool_release(pool, &result);
+
+        assert_int_equal(submit(pool, 4, 1, MN_ROUND_TRAIN, 9), MN_OK); /* begins anew */
+        result = take(pool);
+        assert_int_equal(result.result.n_kept, 0);
+        assert_int_equal(result.result.n_tasks, 9);
+        mn_pool_release(pool, &result);
+        mn_pool_destroy(&pool);
+    }
+}
+
+static void a_sum_is_of_so_many_leases_and_no_more(void **state)
+{
+    (void)state;
+    const uint32_t sizes[MN_MAX_KEPT + 3] = {2, 2, 2, 2, 2, 2, 3, 3};
+    mn_pool *pool = new_pool(1);
+    mn_pool_result result;
+    set_theta(pool, 1);
+    submit_together(pool, MN_MAX_KEPT + 3, sizes);
+    uint32_t n_sums = 0, n_tasks = 0;
+    for (uint32_t i = 0; i < MN_MAX_KEPT + 3; i++) {
+        result = take(pool);
+        if (result.result.encoding != MN_ENCODING_KEPT) {
+            assert_int_equal(result.epoch, n_sums == 0 ? MN_MAX_KEPT + 1 : MN_MAX_KEPT + 3);
+            n_tasks += result.result.n_tasks;
+            n_sums++;
+        }
+        mn_pool_release(pool, &result);
+    }
+    assert_int_equal(n_sums, 2);
+    assert_int_equal(n_tasks, 2 * 6 + 3 + 3);
+    mn_pool_destroy(&pool);
+}
+
+static void leases_of_two_rounds_or_with_a_row_have_nothing_in_common(void **state)
+{
+    (void)state;
+    mn_pool *pool = new_pool(1);
+    mn_pool_result result;
+    set_theta(pool, 1);
+    close_gate();
+    mn_lease lease = lease_of(1, 1, MN_ROUND_TRAIN, 1);
+    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK); /* comes as a row */
+    lease.epoch = 2;
+    lease.n = 4;
+    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK);
+    lease.epoch = 3;
+    lease.round.id++;
+    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK);
+    lease = lease_of(4, 1, MN_ROUND_TEST, 4);
+    lease.round.id++;
+    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK);
+    (void)sem_wait(&began);
+    open_gate(1);
+    for (uint64_t epoch = 1; epoch <= 4; epoch++) {
+        result = take(pool);
+        assert_int_equal(result.epoch, epoch);
+        assert_int_not_equal(result.result.encoding, MN_ENCODING_KEPT);
+        assert_int_equal(result.result.n_tasks, epoch == 1 ? 1 : 4);
+        mn_pool_release(pool, &result);
+    }
     mn_pool_destroy(&pool);
 }
 
@@ -471,6 +582,9 @@ int main(void)
         TEST(a_single_training_task_comes_as_a_row),
         TEST(test_rounds_always_come_as_rows),
         TEST(leases_end_in_turn_and_the_descriptor_tells),
+        TEST(queued_leases_of_a_round_come_as_one_sum),
+        TEST(a_sum_is_of_so_many_leases_and_no_more),
+        TEST(leases_of_two_rounds_or_with_a_row_have_nothing_in_common),
         TEST(two_results_in_hand_do_not_share_memory),
         TEST(a_result_tells_how_long_its_tasks_and_its_sum_took),
         TEST(leases_that_cannot_be_computed_are_refused),

@@ -445,13 +445,13 @@ static void send_result(struct worker *self, const mn_pool_result *result)
 {
     mn_message message = {.kind = MN_MSG_RESULT,
                           .result = {.epoch = result->epoch, .result = result->result}};
-    mn_payload *payload = NULL;
+    mn_payload *payload = NULL; /* KEPT: there is none */
     mn_error err;
-    mn_status status;
+    mn_status status = MN_OK;
     if (result->result.encoding == MN_ENCODING_EXACT) {
         message.result.result.encoding = MN_ENCODING_PACKED;
         status = pack(result->result.n_columns, result->payload, &payload, &err);
-    } else {
+    } else if (result->result.encoding == MN_ENCODING_ROWS) {
         status = mn_payload_new(result->payload, result->payload_bytes, NULL, NULL, &payload, &err);
     }
     if (status != MN_OK) {

@@ -205,6 +205,7 @@ static void draw_weather(mn_sim_cluster *sim)
     weather->wrong_epoch = often[mn_sim_random(sim) % 5];
     weather->wrong_size = often[mn_sim_random(sim) % 4];
     weather->damaged = often[mn_sim_random(sim) % 4];
+    weather->forgets = often[mn_sim_random(sim) % 4];
 }
 
 static void step(mn_sim_cluster *sim, const mn_sim_event *event)
@@ -233,7 +234,7 @@ static void step(mn_sim_cluster *sim, const mn_sim_event *event)
         break;
     case MN_SIM_LOCAL_DONE:
         to_core.kind = MN_EVENT_FROM_WORKER;
-        mn_sim_rank_event(sim, event->rank, &to_core, &event->note);
+        mn_sim_local_done(sim, event->rank, &to_core, &event->note);
         break;
     case MN_SIM_REDUCED:
         sim->ranks[event->rank].left = event->note.round.id;

@@ -30,6 +30,7 @@ typedef struct mn_sim_report {
     double virtual_s;
     bool complete;                             /* the program of rounds ran to its end */
     uint64_t expired, refused, lost, accepted; /* from the ranks' counters */
+    uint64_t kept;                             /* leases whose sum came with another's */
     uint64_t sum; /* of all rounds: equal for equal steps, batch and tests */
 } mn_sim_report;
 

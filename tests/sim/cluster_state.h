@@ -15,10 +15,18 @@
 
 /* How often what goes wrong, drawn once for a run. */
 typedef struct mn_sim_weather {
-    double fault_every_s;                                     /* of one worker; 0: never */
-    double straggle, twice, wrong_epoch, wrong_size, damaged; /* chance at each lease or result */
+    double fault_every_s; /* of one worker; 0: never */
+    double straggle, twice, wrong_epoch, wrong_size, damaged,
+        forgets; /* chance at each lease or result */
     uint64_t task_us, delay_us;
 } mn_sim_weather;
+
+/* What a pool has done of a round and not yet returned. */
+typedef struct mn_sim_keeping {
+    uint64_t round, sum;
+    uint32_t n_tasks, n;
+    mn_sim_part parts[MN_MAX_KEPT]; /* [n] */
+} mn_sim_keeping;
 
 typedef struct mn_sim_worker {
     uint32_t rank, threads;
@@ -33,6 +41,7 @@ typedef struct mn_sim_worker {
     uint64_t theta[2];       /* versions it has */
     mn_lease hand[MN_SIM_HAND];
     uint32_t n_hand;
+    mn_sim_keeping keeping;
 } mn_sim_worker;
 
 /* What a rank's own bookkeeping must agree with: connections by number. */
@@ -50,7 +59,9 @@ typedef struct mn_sim_rank {
     uint64_t up_us, down_us; /* to and from the leader */
     uint64_t entered, left;  /* allreduces */
     uint64_t sum, n_counted; /* of the open round */
-    uint64_t local_theta, local_busy_us;
+    uint64_t local_theta, local_busy_us, local_round;
+    uint32_t n_local; /* leases of that round in the local pool */
+    mn_sim_keeping keeping;
     uint32_t worker_of[MN_SIM_EPOCHS]; /* the newest leases, by epoch: to whom */
     bool stopped;
 } mn_sim_rank;
@@ -89,6 +100,10 @@ uint64_t mn_sim_around(mn_sim_cluster *sim, double mean_us);
 /* What tasks begin .. begin+n-1 of a round give with this version of theta. */
 uint64_t mn_sim_answer(const mn_round *round, uint64_t version, uint32_t begin, uint32_t n);
 
+/* A result of training becomes one that is kept, if `more` of the round is in hand and there is
+ * room for it; else it brings what was kept. Results of tests stay as they are. */
+void mn_sim_keep_or_bring(mn_sim_keeping *keeping, bool more, mn_sim_note *note);
+
 /* The plan goes on: fill sim->round with the round that must be opened next; false: there is none.
  */
 bool mn_sim_next_round(mn_sim_cluster *sim);
@@ -97,6 +112,9 @@ bool mn_sim_next_round(mn_sim_cluster *sim);
 void mn_sim_rank_event(mn_sim_cluster *sim, uint32_t rank, const mn_event *event,
                        const mn_sim_note *note);
 void mn_sim_leader_event(mn_sim_cluster *sim, const mn_leader_event *event);
+/* The rank's own pool has done a lease. */
+void mn_sim_local_done(mn_sim_cluster *sim, uint32_t rank, const mn_event *event,
+                       const mn_sim_note *note);
 mn_message mn_sim_message(const mn_sim_note *note);
 
 /* ---- workers.c */

@@ -24,13 +24,22 @@ typedef enum mn_sim_kind {
     MN_SIM_FAULT,       /* something happens to a worker */
 } mn_sim_kind;
 
+/* A lease whose sum came with that of another. */
+typedef struct mn_sim_part {
+    uint64_t epoch;
+    uint32_t begin, n;
+} mn_sim_part;
+
 /* A message, small enough to lie in a queue by the thousand. */
 typedef struct mn_sim_note {
     mn_message_kind kind;
     uint32_t threads, n_tasks, n_columns;
     bool damaged;
-    uint64_t payload; /* of a result: the sum of what its tasks give */
-    uint64_t version; /* THETA */
+    bool keeps; /* a result of nothing: its sum will come with another's */
+    uint32_t n_kept;
+    mn_sim_part kept[MN_MAX_KEPT]; /* [n_kept] in the sum of this result too */
+    uint64_t payload;              /* of a result: the sum of what its tasks give */
+    uint64_t version;              /* THETA */
     union {
         mn_lease lease; /* LEASE; RESULT: .epoch */
         mn_round round;

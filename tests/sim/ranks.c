@@ -9,6 +9,7 @@ static void perform(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
 static void send(mn_sim_cluster *sim, uint32_t rank, const mn_action *action);
 static void accept(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
                    const mn_sim_note *note);
+static void count(mn_sim_cluster *sim, uint32_t rank, uint32_t begin, uint32_t n);
 static void enter(mn_sim_cluster *sim, uint32_t rank, const mn_round *round);
 static void lease_local(mn_sim_cluster *sim, uint32_t rank, const mn_lease *lease);
 static void leader_link(mn_sim_cluster *sim, uint32_t rank, const mn_action *action, bool up);
@@ -54,8 +55,17 @@ mn_message mn_sim_message(const mn_sim_note *note)
     case MN_MSG_RESULT:
         message.result.epoch = note->lease.epoch;
         message.result.result = (mn_result){
-            .encoding = MN_ENCODING_ROWS, .n_tasks = note->n_tasks, .n_columns = note->n_columns};
-        message.payload_bytes = (uint64_t)note->n_tasks * note->n_columns * sizeof(float);
+            .n_tasks = note->n_tasks, .n_columns = note->n_columns, .n_kept = note->n_kept};
+        for (uint32_t i = 0; i < note->n_kept; i++)
+            message.result.result.kept[i] = note->kept[i].epoch;
+        if (note->keeps) {
+            message.result.result.encoding = MN_ENCODING_KEPT;
+        } else if (note->n_kept > 0) {
+            message.result.result.encoding = MN_ENCODING_EXACT;
+            message.payload_bytes = UINT64_C(2) * note->n_columns * sizeof(int64_t);
+        } else {
+            message.payload_bytes = (uint64_t)note->n_tasks * note->n_columns * sizeof(float);
+        }
         break;
     case MN_MSG_ASK:
         message.ask.threads = note->threads;
@@ -160,7 +170,7 @@ static void accept(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
                    const mn_sim_note *note)
 {
     const mn_lease *lease = &action->lease;
-    if (note == NULL || note->kind != MN_MSG_RESULT || note->damaged ||
+    if (note == NULL || note->kind != MN_MSG_RESULT || note->damaged || note->keeps ||
         note->lease.epoch != lease->epoch) {
         mn_sim_fail(sim, "rank %" PRIu32 " accepts what nobody gave", rank);
         return;
@@ -170,14 +180,22 @@ static void accept(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
                     lease->round.id);
         return;
     }
-    for (uint32_t i = lease->begin; i < lease->begin + lease->n; i++)
+    count(sim, rank, lease->begin, lease->n);
+    for (uint32_t i = 0; i < note->n_kept; i++)
+        count(sim, rank, note->kept[i].begin, note->kept[i].n);
+    sim->ranks[rank].sum += note->payload;
+    sim->report.kept += note->n_kept;
+}
+
+static void count(mn_sim_cluster *sim, uint32_t rank, uint32_t begin, uint32_t n)
+{
+    for (uint32_t i = begin; i < begin + n; i++)
         if (sim->counted[i]++ != 0) {
             mn_sim_fail(sim, "task %" PRIu32 " of round %" PRIu64 " is counted twice", i,
-                        lease->round.id);
+                        sim->round.id);
             return;
         }
-    sim->ranks[rank].sum += note->payload;
-    sim->ranks[rank].n_counted += lease->n;
+    sim->ranks[rank].n_counted += n;
 }
 
 /* A rank enters an allreduce; the last one completes it. */
@@ -226,6 +244,11 @@ static void lease_local(mn_sim_cluster *sim, uint32_t rank, const mn_lease *leas
     uint64_t takes_us = mn_sim_around(sim, (double)(waves * sim->weather.task_us));
     if (mn_sim_chance(sim, sim->weather.straggle))
         takes_us *= 50;
+    if (at->local_round != lease->round.id) {
+        at->local_round = lease->round.id;
+        at->n_local = 0;
+    }
+    at->n_local++;
     if (at->local_busy_us < sim->now_us)
         at->local_busy_us = sim->now_us;
     at->local_busy_us += takes_us;
@@ -239,6 +262,42 @@ static void lease_local(mn_sim_cluster *sim, uint32_t rank, const mn_lease *leas
                  .payload = mn_sim_answer(&lease->round, at->local_theta, lease->begin, lease->n),
                  .lease = *lease}};
     mn_sim_queue_put(&sim->queue, &done);
+}
+
+void mn_sim_local_done(mn_sim_cluster *sim, uint32_t rank, const mn_event *event,
+                       const mn_sim_note *note)
+{
+    mn_sim_rank *at = &sim->ranks[rank];
+    mn_sim_note done = *note;
+    mn_message message;
+    mn_event told = *event;
+    if (note->lease.round.id == at->local_round)
+        mn_sim_keep_or_bring(&at->keeping, --at->n_local > 0, &done);
+    message = mn_sim_message(&done);
+    told.message = &message;
+    mn_sim_rank_event(sim, rank, &told, &done);
+}
+
+void mn_sim_keep_or_bring(mn_sim_keeping *keeping, bool more, mn_sim_note *note)
+{
+    const mn_lease *lease = &note->lease;
+    if (lease->round.kind != MN_ROUND_TRAIN)
+        return;
+    if (keeping->round != lease->round.id)
+        *keeping = (mn_sim_keeping){.round = lease->round.id};
+    if (more && keeping->n < MN_MAX_KEPT) {
+        keeping->parts[keeping->n++] =
+            (mn_sim_part){.epoch = lease->epoch, .begin = lease->begin, .n = lease->n};
+        keeping->sum += note->payload;
+        keeping->n_tasks += lease->n;
+        note->keeps = true;
+        return;
+    }
+    note->n_kept = keeping->n;
+    memcpy(note->kept, keeping->parts, sizeof note->kept);
+    note->payload += keeping->sum;
+    note->n_tasks += keeping->n_tasks;
+    *keeping = (mn_sim_keeping){.round = lease->round.id};
 }
 
 /* Rank 0 lives with the leader; the others are some way off. Messages of one direction keep their

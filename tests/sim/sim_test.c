@@ -20,7 +20,7 @@ static mn_sim_report run(const mn_sim_options *options)
 static void small_clusters_of_every_weather_keep_all_promises(void **state)
 {
     (void)state;
-    uint64_t complete = 0, stopped = 0, expired = 0, refused = 0, lost = 0;
+    uint64_t complete = 0, stopped = 0, expired = 0, refused = 0, lost = 0, kept = 0;
     for (uint64_t seed = 1; seed <= 4000; seed++) {
         mn_sim_options options = mn_sim_draw(seed);
         mn_sim_report report = run(&options);
@@ -29,10 +29,11 @@ static void small_clusters_of_every_weather_keep_all_promises(void **state)
         expired += report.expired;
         refused += report.refused;
         lost += report.lost;
+        kept += report.kept;
     }
     /* The promises were put to the test: everything that may go wrong did. */
     assert_true(complete > 1000 && stopped > 100 && expired > 1000 && refused > 1000 &&
-                lost > 1000);
+                lost > 1000 && kept > 1000);
 }
 
 static void a_thousand_workers_that_come_and_go_give_the_sums_of_one(void **state)

@@ -244,15 +244,24 @@ static void computed(mn_sim_cluster *sim, uint32_t w, const mn_lease *lease)
                         .payload =
                             mn_sim_answer(&lease->round, lease->round.step, lease->begin, lease->n),
                         .lease = *lease};
+    bool more = worker->n_hand > 1 && worker->hand[1].round.id == lease->round.id;
+    if (!worker->careful && mn_sim_chance(sim, weather->forgets))
+        worker->keeping = (mn_sim_keeping){0};
+    mn_sim_keep_or_bring(&worker->keeping, more, &note);
     if (!worker->careful) {
         if (mn_sim_chance(sim, weather->wrong_epoch))
             note.lease.epoch = another_epoch(sim, w, lease->epoch);
         if (note.lease.epoch != lease->epoch)
             note.payload = 0xBAD; /* it must not be counted, whoever's that epoch is */
+        if (note.n_kept > 0 && mn_sim_chance(sim, weather->wrong_epoch)) {
+            uint64_t other = another_epoch(sim, w, note.kept[0].epoch);
+            note.payload = other != note.kept[0].epoch ? 0xBAD : note.payload;
+            note.kept[0].epoch = other;
+        }
         if (mn_sim_chance(sim, weather->wrong_size))
             note.n_tasks += 1;
         else if (mn_sim_chance(sim, weather->damaged))
-            note.damaged = true;
+            note.damaged = !note.keeps; /* there is nothing behind it */
         if (mn_sim_chance(sim, weather->twice))
             say(sim, w, &note);
     }
