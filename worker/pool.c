@@ -39,7 +39,8 @@ struct mn_pool {
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t work;
     bool stopping;
-    int fd; /* counts from 0 to 1 while a finished lease waits */
+    int fd;
+    bool rung; /* fd is readable: a finished lease waits */
     struct jobs jobs;
     _Atomic uint64_t progress;
 
@@ -53,8 +54,7 @@ static void wait_for_work(struct thread *thread);
 static void compute(struct thread *thread, struct job *job);
 static void add_rows(struct thread *thread);
 static void settle(mn_pool *pool, struct job *job, uint32_t n_tasks);
-static void ring(mn_pool *pool);
-static void silence_if_none(mn_pool *pool);
+static void tell(mn_pool *pool);
 
 static uint64_t now_ns(void)
 {
@@ -118,8 +118,8 @@ void mn_pool_destroy(mn_pool **pool)
         return;
     (void)pthread_mutex_lock(&gone->lock);
     gone->stopping = true;
-    (void)pthread_cond_broadcast(&gone->work);
     (void)pthread_mutex_unlock(&gone->lock);
+    (void)pthread_cond_broadcast(&gone->work);
     for (uint32_t i = 0; i < gone->n_threads; i++) {
         (void)pthread_join(gone->threads[i].id, NULL);
         free_thread(&gone->threads[i]);
@@ -146,7 +146,7 @@ mn_status mn_pool_set_theta(mn_pool *pool, uint64_t version, const float *theta,
 
     (void)pthread_mutex_lock(&pool->lock);
     mn_jobs_keep_theta(&pool->jobs, fresh, version);
-    silence_if_none(pool);
+    tell(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return MN_OK;
 }
@@ -173,9 +173,9 @@ mn_status mn_pool_submit(mn_pool *pool, const mn_lease *lease, mn_error *err)
     size_t columns = training ? pool->train_columns : pool->test_columns;
     (void)pthread_mutex_lock(&pool->lock);
     mn_status status = mn_jobs_add(&pool->jobs, lease, columns, pool->n_threads, now_ns(), err);
-    if (status == MN_OK)
-        (void)pthread_cond_broadcast(&pool->work);
     (void)pthread_mutex_unlock(&pool->lock);
+    if (status == MN_OK) /* not before, for who wakes up wants the lock */
+        (void)pthread_cond_broadcast(&pool->work);
     return status;
 }
 
@@ -183,7 +183,7 @@ void mn_pool_clear(mn_pool *pool)
 {
     (void)pthread_mutex_lock(&pool->lock);
     mn_jobs_forget(&pool->jobs, NULL);
-    silence_if_none(pool);
+    tell(pool);
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
@@ -196,8 +196,7 @@ bool mn_pool_take(mn_pool *pool, mn_pool_result *out)
 {
     (void)pthread_mutex_lock(&pool->lock);
     bool taken = mn_jobs_take(&pool->jobs, out);
-    if (taken)
-        silence_if_none(pool);
+    tell(pool);
     (void)pthread_mutex_unlock(&pool->lock);
     return taken;
 }
@@ -356,22 +355,19 @@ static void add_rows(struct thread *thread)
 
 static void settle(mn_pool *pool, struct job *job, uint32_t n_tasks)
 {
-    bool rung = pool->jobs.finished.n > 0;
     mn_jobs_settle(&pool->jobs, job, n_tasks);
-    if (!rung && pool->jobs.finished.n > 0)
-        ring(pool);
+    tell(pool);
 }
 
 /* An eventfd takes 2^64-2 rings and we ring once at a time; neither call can fail but by a closed
  * descriptor. */
-static void ring(mn_pool *pool)
-{
-    (void)eventfd_write(pool->fd, 1);
-}
-
-static void silence_if_none(mn_pool *pool)
+static void tell(mn_pool *pool)
 {
     eventfd_t rings;
-    if (pool->jobs.finished.n == 0)
+    bool finished = pool->jobs.finished.n > 0;
+    if (finished && !pool->rung)
+        (void)eventfd_write(pool->fd, 1);
+    else if (!finished && pool->rung)
         (void)eventfd_read(pool->fd, &rings);
+    pool->rung = finished;
 }
