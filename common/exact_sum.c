@@ -97,7 +97,8 @@ MN_VECTOR_CLONES
 bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms)
 {
     uint64_t terms = n_terms < MN_EXACT_MAX_TERMS ? n_terms : MN_EXACT_MAX_TERMS;
-    uint64_t high_limit = terms * UINT64_C(0xffffff) << 23, low_limit = terms << 46;
+    uint64_t high_limit = terms * UINT64_C(0xffffff) << 23;
+    uint64_t low_limit = (terms == 1 ? 2 : terms) << 46; /* a carry takes the low digit to 2^47 */
     uint64_t n_refused = 0;
     for (size_t i = 0; i < n; i++) {
         n_refused += (uint64_t)sum[i] + high_limit > 2 * high_limit;

@@ -30,7 +30,8 @@ void mn_exact_add_rows(size_t n, size_t n_rows, const float *rows, size_t stride
  */
 void mn_exact_merge(size_t n_digits, const int64_t *other, int64_t *sum);
 
-/* Could these digits be a sum of at most n_terms accepted vectors? For sums from a peer. */
+/* Could these digits be a sum of at most n_terms accepted vectors, with or without its carries
+ * done? For sums from a peer. */
 bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms);
 
 /* The value of element i of a sum of n: carries normalised first, so that equal sums give equal

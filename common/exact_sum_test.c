@@ -284,7 +284,8 @@ static void digits_beyond_the_number_of_terms_are_not_plausible(void **state)
     static int64_t sum[2 * N];
     for (uint32_t n_terms = 0; n_terms <= 3; n_terms++)
         for (size_t i = 0; i < 2 * N; i += 61) {
-            int64_t limit = (i < N ? high_limit : low_limit) * (int64_t)n_terms;
+            int64_t carried = n_terms == 1 ? 2 : n_terms;
+            int64_t limit = i < N ? high_limit * (int64_t)n_terms : low_limit * carried;
             const int64_t legal[] = {limit, -limit, 0};
             const int64_t illegal[] = {limit + 1, -limit - 1, INT64_MAX, INT64_MIN};
             memset(sum, 0, sizeof sum);

@@ -53,6 +53,22 @@ static void sums_of_gradients_come_back_and_are_small(void **state)
     }
 }
 
+/* Or the result of a peer would be refused. */
+static void what_comes_back_is_plausible(void **state)
+{
+    (void)state;
+    mn_random random = mn_random_stream(2, MN_RANDOM_SELF_TEST, 0);
+    static float row[MOST];
+    memset(sum, 0, sizeof sum);
+    for (uint32_t n_terms = 1; n_terms <= 20; n_terms++) {
+        for (size_t i = 0; i < MOST; i++)
+            row[i] = (float)ldexp(mn_random_uniform(&random, -1, 1), (int)(i % 90) - 66);
+        mn_exact_add(MOST, row, sum);
+        assert_comes_back(MOST);
+        assert_true(mn_exact_plausible(MOST, back, n_terms));
+    }
+}
+
 static void zeros_take_no_room(void **state)
 {
     (void)state;
@@ -150,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_of_gradients_come_back_and_are_small),
+        cmocka_unit_test(what_comes_back_is_plausible),
         cmocka_unit_test(zeros_take_no_room),
         cmocka_unit_test(every_magnitude_and_sign_comes_back),
         cmocka_unit_test(equal_sums_give_equal_bytes_whatever_their_digits),

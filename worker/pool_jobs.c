@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #define ALIGNMENT 64
-#define ROWS_UP_TO_TASKS 1u /* the row of one task is smaller than any sum */
 
 static struct yield *yield_to_join(const struct jobs *jobs, const mn_lease *lease, uint64_t now_ns);
 static mn_status new_yield(struct jobs *jobs, const mn_lease *lease, size_t n_columns,
@@ -149,8 +148,8 @@ static mn_status new_yield(struct jobs *jobs, const mn_lease *lease, size_t n_co
             return mn_fail(err, MN_ERR_NOMEM, "results of a lease");
         jobs->spare_yields = yield;
     }
-    bool exact = lease->round.kind == MN_ROUND_TRAIN && lease->n > ROWS_UP_TO_TASKS;
-    mn_encoding encoding = exact ? MN_ENCODING_EXACT : MN_ENCODING_ROWS;
+    bool training = lease->round.kind == MN_ROUND_TRAIN;
+    mn_encoding encoding = training ? MN_ENCODING_EXACT : MN_ENCODING_ROWS;
     mn_status status = yield->tally != NULL ? MN_OK : mn_tally_new(&yield->tally, err);
     if (status == MN_OK)
         status = mn_tally_begin(yield->tally, encoding, lease->n, n_columns, n_threads, err);

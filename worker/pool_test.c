@@ -267,27 +267,6 @@ static void a_sum_has_the_same_bits_for_any_number_of_threads(void **state)
     }
 }
 
-static void a_single_training_task_comes_as_a_row(void **state)
-{
-    (void)state;
-    mn_pool *pool = new_pool(2);
-    set_theta(pool, 1);
-    assert_int_equal(submit(pool, 1, 1, MN_ROUND_TRAIN, 1), MN_OK);
-    mn_pool_result result = take(pool);
-    assert_int_equal(result.result.encoding, MN_ENCODING_ROWS);
-    assert_int_equal(result.payload_bytes, TRAIN_COLUMNS * sizeof(float));
-    const float *row = result.payload;
-    for (size_t i = 0; i < TRAIN_COLUMNS; i++)
-        assert_true(row[i] == value_at(theta_at(1, i % SIZE), 105, i));
-    mn_pool_release(pool, &result);
-
-    assert_int_equal(submit(pool, 2, 1, MN_ROUND_TRAIN, 2), MN_OK);
-    result = take(pool);
-    assert_int_equal(result.result.encoding, MN_ENCODING_EXACT);
-    mn_pool_release(pool, &result);
-    mn_pool_destroy(&pool);
-}
-
 static void test_rounds_always_come_as_rows(void **state)
 {
     (void)state;
@@ -408,31 +387,25 @@ static void a_sum_is_of_so_many_leases_and_no_more(void **state)
     mn_pool_destroy(&pool);
 }
 
-static void leases_of_two_rounds_or_with_a_row_have_nothing_in_common(void **state)
+static void leases_of_two_rounds_have_nothing_in_common(void **state)
 {
     (void)state;
     mn_pool *pool = new_pool(1);
     mn_pool_result result;
     set_theta(pool, 1);
     close_gate();
-    mn_lease lease = lease_of(1, 1, MN_ROUND_TRAIN, 1);
-    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK); /* comes as a row */
-    lease.epoch = 2;
-    lease.n = 4;
-    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK);
-    lease.epoch = 3;
-    lease.round.id++;
-    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK);
-    lease = lease_of(4, 1, MN_ROUND_TEST, 4);
-    lease.round.id++;
-    assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK);
+    for (uint64_t epoch = 1; epoch <= 4; epoch++) {
+        mn_lease lease = lease_of(epoch, 1, epoch < 3 ? MN_ROUND_TRAIN : MN_ROUND_TEST, 4);
+        lease.round.id = epoch;
+        assert_int_equal(mn_pool_submit(pool, &lease, NULL), MN_OK);
+    }
     (void)sem_wait(&began);
     open_gate(1);
     for (uint64_t epoch = 1; epoch <= 4; epoch++) {
         result = take(pool);
         assert_int_equal(result.epoch, epoch);
         assert_int_not_equal(result.result.encoding, MN_ENCODING_KEPT);
-        assert_int_equal(result.result.n_tasks, epoch == 1 ? 1 : 4);
+        assert_int_equal(result.result.n_tasks, 4);
         mn_pool_release(pool, &result);
     }
     mn_pool_destroy(&pool);
@@ -579,12 +552,11 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_sum_has_the_same_bits_for_any_number_of_threads),
-        TEST(a_single_training_task_comes_as_a_row),
         TEST(test_rounds_always_come_as_rows),
         TEST(leases_end_in_turn_and_the_descriptor_tells),
         TEST(queued_leases_of_a_round_come_as_one_sum),
         TEST(a_sum_is_of_so_many_leases_and_no_more),
-        TEST(leases_of_two_rounds_or_with_a_row_have_nothing_in_common),
+        TEST(leases_of_two_rounds_have_nothing_in_common),
         TEST(two_results_in_hand_do_not_share_memory),
         TEST(a_result_tells_how_long_its_tasks_and_its_sum_took),
         TEST(leases_that_cannot_be_computed_are_refused),
