@@ -1,8 +1,7 @@
-/* tally.h: the result of one lease, filled by many threads at a time with rows that
- * mn_exact_accepts. An exact sum is
- * cut into segments with a lock each; the first thread to come to a segment clears it, and each
- * thread begins elsewhere, so that they rarely meet. Which thread adds what and when leaves no
- * trace: the bits are the same. */
+/* tally.h: the result of a lease, or of several in one sum, filled by many threads at a time with
+ * rows that mn_exact_accepts. An exact sum is cut into segments with a lock each; the first thread
+ * to come to a segment clears it, and each thread begins elsewhere, so that they rarely meet. Which
+ * thread adds what and when leaves no trace: the bits are the same. */
 #pragma once
 
 #include "common/error.h"
