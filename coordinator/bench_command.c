@@ -196,7 +196,8 @@ static mn_status meta_step(struct rig *rig, mn_error *err)
     mn_profile_lap(profile, MN_PART_HAND);
     mn_training_open(rig->session.training, &lease.round);
     while (!mn_pool_take(rig->pool, &result))
-        (void)poll(&ready, 1, -1);
+        if (!mn_pool_help(rig->pool))
+            (void)poll(&ready, 1, -1);
     mn_profile_waited(profile);
     mn_training_add(rig->session.training, 0, &result.result, result.payload);
     mn_pool_release(rig->pool, &result);

@@ -295,7 +295,8 @@ static void turn(mn_server *server)
         mn_worker_link_poll_items(server->workers, &items[WORKERS]);
         n_items += MN_WORKER_LINK_SOCKETS;
     }
-    if (zmq_poll(items, n_items, patience_ms(server)) < 0 && errno != EINTR) {
+    bool busy = server->pool != NULL && mn_pool_help(server->pool);
+    if (zmq_poll(items, n_items, busy ? 0 : patience_ms(server)) < 0 && errno != EINTR) {
         mn_error err;
         mn_server_die(server, mn_fail_errno(&err, "wait for events"), &err);
     }

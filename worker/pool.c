@@ -16,9 +16,13 @@
 
 #define ALIGNMENT 64
 #define ROW_FLOATS (ALIGNMENT / sizeof(float))
+#define SHORT_NS                                                                                   \
+    50000u /* a task that takes less is sooner computed than a thread is woken for it */
+#define HELP_NS 200000u /* of work at a time are the owner's */
 
 struct thread {
     pthread_t id;
+    pthread_cond_t work;
     mn_pool *pool;
     uint32_t number;
     mn_workspace *workspace;
@@ -26,7 +30,8 @@ struct thread {
     float *rows;     /* [MN_EXACT_ROWS, row_stride]: of `job`, to be added to its sum together */
     uint32_t n_rows; /* in `rows`; their tasks are in the job's hand */
     struct job *job; /* without meaning if n_rows is 0 */
-    mn_profile *profile; /* lent; NULL: none */
+    uint64_t task_ns, ended_ns; /* the last task: how long, and when it ended */
+    mn_profile *profile;        /* lent; NULL: none */
 };
 
 struct mn_pool {
@@ -37,10 +42,11 @@ struct mn_pool {
     mn_task_shape train_shape, test_shape;
 
     pthread_mutex_t lock; /* for all below */
-    pthread_cond_t work;
     bool stopping;
     int fd;
-    bool rung; /* fd is readable: a finished lease waits */
+    bool rung;        /* fd is readable: a finished lease waits */
+    bool owner_helps; /* it has called mn_pool_help */
+    bool lent;        /* what is in threads[0], to the owner; the thread itself waits */
     struct jobs jobs;
     _Atomic uint64_t progress;
 
@@ -50,6 +56,7 @@ struct mn_pool {
 
 static mn_status start_thread(mn_pool *pool, mn_error *err);
 static void *work(void *argument);
+static bool go_on(struct thread *thread);
 static void wait_for_work(struct thread *thread);
 static void compute(struct thread *thread, struct job *job);
 static void add_rows(struct thread *thread);
@@ -82,7 +89,6 @@ mn_status mn_pool_new(const mn_learner *learner, const mn_task_set *set, uint32_
     pool->test_shape = mn_task_set_shape(set, MN_TEST);
 
     (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_cond_init(&pool->work, NULL);
     mn_status status = MN_OK;
     pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (pool->fd < 0)
@@ -119,7 +125,8 @@ void mn_pool_destroy(mn_pool **pool)
     (void)pthread_mutex_lock(&gone->lock);
     gone->stopping = true;
     (void)pthread_mutex_unlock(&gone->lock);
-    (void)pthread_cond_broadcast(&gone->work);
+    for (uint32_t i = 0; i < gone->n_threads; i++)
+        (void)pthread_cond_signal(&gone->threads[i].work);
     for (uint32_t i = 0; i < gone->n_threads; i++) {
         (void)pthread_join(gone->threads[i].id, NULL);
         free_thread(&gone->threads[i]);
@@ -128,7 +135,6 @@ void mn_pool_destroy(mn_pool **pool)
     mn_jobs_fini(&gone->jobs);
     if (gone->fd >= 0)
         (void)close(gone->fd);
-    (void)pthread_cond_destroy(&gone->work);
     (void)pthread_mutex_destroy(&gone->lock);
     free(gone);
     *pool = NULL;
@@ -173,9 +179,11 @@ mn_status mn_pool_submit(mn_pool *pool, const mn_lease *lease, mn_error *err)
     size_t columns = training ? pool->train_columns : pool->test_columns;
     (void)pthread_mutex_lock(&pool->lock);
     mn_status status = mn_jobs_add(&pool->jobs, lease, columns, pool->n_threads, now_ns(), err);
+    bool lent = pool->lent;
     (void)pthread_mutex_unlock(&pool->lock);
     if (status == MN_OK) /* not before, for who wakes up wants the lock */
-        (void)pthread_cond_broadcast(&pool->work);
+        for (uint32_t i = lent ? 1 : 0; i < pool->n_threads; i++)
+            (void)pthread_cond_signal(&pool->threads[i].work);
     return status;
 }
 
@@ -218,6 +226,28 @@ void mn_pool_profile(mn_pool *pool, mn_profile *const *profiles)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
+bool mn_pool_help(mn_pool *pool)
+{
+    struct thread *hands = &pool->threads[0];
+    bool more = false;
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->owner_helps = true;
+    if (pool->lent) {
+        mn_profile_waited(hands->profile);
+        uint64_t until_ns = now_ns() + HELP_NS;
+        do
+            more = go_on(hands);
+        while (more && hands->task_ns < SHORT_NS && hands->ended_ns < until_ns);
+        mn_profile_lap(hands->profile, MN_PART_HAND);
+        pool->lent = hands->task_ns < SHORT_NS;
+        if (!pool->lent)
+            (void)pthread_cond_signal(&hands->work);
+    }
+    more = more && pool->lent;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return more;
+}
+
 uint64_t mn_pool_progress(const mn_pool *pool)
 {
     return atomic_load(&pool->progress);
@@ -233,7 +263,8 @@ uint32_t mn_pool_threads(const mn_pool *pool)
 static mn_status start_thread(mn_pool *pool, mn_error *err)
 {
     struct thread *thread = &pool->threads[pool->n_threads];
-    *thread = (struct thread){.pool = pool, .number = pool->n_threads};
+    *thread = (struct thread){.pool = pool, .number = pool->n_threads, .task_ns = UINT64_MAX};
+    (void)pthread_cond_init(&thread->work, NULL);
     size_t bytes = MN_EXACT_ROWS * pool->row_stride * sizeof *thread->rows;
 
     mn_status status = mn_workspace_new(pool->learner, &thread->workspace, err);
@@ -260,33 +291,51 @@ static mn_status start_thread(mn_pool *pool, mn_error *err)
     return MN_OK;
 }
 
-/* A thread adds its rows when it has as many as are added at once, and before it turns elsewhere.
- */
 static void *work(void *argument)
 {
     struct thread *thread = argument;
     mn_pool *pool = thread->pool;
     (void)pthread_mutex_lock(&pool->lock);
     for (;;) {
-        struct job *job = pool->stopping ? NULL : mn_jobs_next(&pool->jobs);
-        if (thread->n_rows == MN_EXACT_ROWS || (thread->n_rows > 0 && job != thread->job))
-            add_rows(thread);
-        else if (job != NULL)
-            compute(thread, job);
-        else if (pool->stopping)
+        bool at_hand = !pool->lent || thread->number > 0 || pool->stopping;
+        if (at_hand && go_on(thread))
+            continue;
+        if (pool->stopping)
             break;
-        else
-            wait_for_work(thread);
+        wait_for_work(thread);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
+/* Do what is next, if anything is. A thread adds its rows when it has as many as are added at once,
+ * and before it turns elsewhere. */
+static bool go_on(struct thread *thread)
+{
+    mn_pool *pool = thread->pool;
+    struct job *job = pool->stopping ? NULL : mn_jobs_next(&pool->jobs);
+    if (thread->n_rows == MN_EXACT_ROWS || (thread->n_rows > 0 && job != thread->job))
+        add_rows(thread);
+    else if (job != NULL)
+        compute(thread, job);
+    else
+        return false;
+    return true;
+}
+
+/* The first thread leaves short tasks to an owner that helps. It does so when it has nothing to do,
+ * for with the next lease the owner comes by. */
 static void wait_for_work(struct thread *thread)
 {
-    mn_profile_lap(thread->profile, MN_PART_HAND);
-    (void)pthread_cond_wait(&thread->pool->work, &thread->pool->lock);
-    mn_profile_waited(thread->profile);
+    mn_pool *pool = thread->pool;
+    bool first = thread->number == 0;
+    if (!first || !pool->lent)
+        mn_profile_lap(thread->profile, MN_PART_HAND);
+    if (first && !pool->lent)
+        pool->lent = pool->owner_helps && thread->task_ns < SHORT_NS;
+    (void)pthread_cond_wait(&thread->work, &pool->lock);
+    if (!first || !pool->lent)
+        mn_profile_waited(thread->profile);
 }
 
 /* Compute the lease's next task. Called and returns with the lock, but lets others have it while it
@@ -313,7 +362,6 @@ static void compute(struct thread *thread, struct job *job)
         mn_task_set_draw(pool->set, round->split, index, thread->test_task);
         mn_learner_test(thread->workspace, job->theta->values, thread->test_task, row);
     }
-    uint64_t computed_ns = now_ns();
     assert(mn_exact_accepts(yield->n_columns, row)); /* the learner leaves nothing else in a row */
     if (!summed)
         mn_tally_put(yield->tally, task, row);
@@ -322,8 +370,9 @@ static void compute(struct thread *thread, struct job *job)
 
     (void)pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->progress, 1);
-    yield->tasks_ns += computed_ns - began_ns;
-    yield->sums_ns += ended_ns - computed_ns;
+    thread->ended_ns = ended_ns;
+    thread->task_ns = ended_ns - began_ns;
+    yield->tasks_ns += thread->task_ns;
     if (summed) {
         thread->job = job;
         thread->n_rows++;

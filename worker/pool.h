@@ -40,6 +40,12 @@ mn_status mn_pool_submit(mn_pool *pool, const mn_lease *lease, mn_error *err);
 /* Forget all leases whose results were not taken (a round was dropped). */
 void mn_pool_clear(mn_pool *pool);
 
+/* Compute queued tasks in the owner's thread, for some 0.2 ms at most, if tasks take less than a
+ * twentieth of a millisecond: to wake another thread for them would take longer. True: there is
+ * more to do. Who calls this once calls it before each wait for mn_pool_fd, and does not wait if it
+ * says true. */
+bool mn_pool_help(mn_pool *pool);
+
 /* Readable (poll) while a finished lease waits to be taken. */
 int mn_pool_fd(const mn_pool *pool);
 /* The next finished lease; false: none. */

@@ -4,8 +4,8 @@
 
 #include "common/exact_sum.h"
 
-#include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -35,6 +36,10 @@ struct mn_workspace {
 
 static atomic_bool gated; /* tasks say that they began and wait to be let through */
 static sem_t began, gate;
+static size_t columns;   /* of training: TRAIN_COLUMNS, or fewer for tasks of some microseconds */
+static atomic_bool slow; /* each task takes 0.1 ms at least */
+static pthread_t owner;  /* of the pools */
+static atomic_uint by_owner, by_other; /* tasks of training, since the start of the test */
 
 size_t mn_learner_size(const mn_learner *learner)
 {
@@ -45,7 +50,7 @@ size_t mn_learner_size(const mn_learner *learner)
 size_t mn_learner_train_columns(const mn_learner *learner)
 {
     (void)learner;
-    return TRAIN_COLUMNS;
+    return columns;
 }
 
 size_t mn_learner_test_columns(const mn_learner *learner)
@@ -75,9 +80,17 @@ void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
     (void)profile;
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static float value_at(float theta, uint64_t index, size_t column)
 {
-    return theta * sinf((float)(index + 1) * 0.37f + (float)column) + (float)index * 1e-3f;
+    uint64_t some = (index + 1) * 37 + column * 11; /* of a few nanoseconds */
+    return theta * ((float)(some % 101) - 50) * 0.021f + (float)index * 1e-3f;
 }
 
 static void fill_row(const float *theta, const mn_task *task, size_t n, float *row)
@@ -86,6 +99,8 @@ static void fill_row(const float *theta, const mn_task *task, size_t n, float *r
         (void)sem_post(&began);
         (void)sem_wait(&gate);
     }
+    for (uint64_t end_ns = now_ns() + 100000; atomic_load(&slow) && now_ns() < end_ns;)
+        ;
     uint64_t index = (uint64_t)task->support_x[0];
     for (size_t i = 0; i < n; i++)
         row[i] = value_at(theta[i % SIZE], index, i);
@@ -94,7 +109,8 @@ static void fill_row(const float *theta, const mn_task *task, size_t n, float *r
 void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
 {
     assert_non_null(workspace->learner);
-    fill_row(theta, task, TRAIN_COLUMNS, row);
+    fill_row(theta, task, columns, row);
+    atomic_fetch_add(pthread_equal(pthread_self(), owner) ? &by_owner : &by_other, 1);
 }
 
 void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
@@ -208,9 +224,9 @@ static void expected_sum(uint64_t version, uint32_t n, int64_t sum[2 * TRAIN_COL
     float row[TRAIN_COLUMNS];
     memset(sum, 0, 2 * TRAIN_COLUMNS * sizeof *sum);
     for (uint32_t task = 0; task < n; task++) {
-        for (size_t i = 0; i < TRAIN_COLUMNS; i++)
+        for (size_t i = 0; i < columns; i++)
             row[i] = value_at(theta_at(version, i % SIZE), 105 + task, i);
-        mn_exact_add(TRAIN_COLUMNS, row, sum);
+        mn_exact_add(columns, row, sum);
     }
 }
 
@@ -218,6 +234,11 @@ static int set_up(void **state)
 {
     (void)state;
     atomic_store(&gated, false);
+    columns = TRAIN_COLUMNS;
+    atomic_store(&slow, false);
+    atomic_store(&by_owner, 0);
+    atomic_store(&by_other, 0);
+    owner = pthread_self();
     return sem_init(&began, 0, 0) != 0 || sem_init(&gate, 0, 0) != 0;
 }
 
@@ -532,6 +553,87 @@ static void the_two_newest_thetas_are_kept_and_leases_of_older_ones_forgotten(vo
     mn_pool_destroy(&pool);
 }
 
+/* As an owner who helps: the sum of tasks 105 .. 105+n-1. */
+static void sum_with_help(mn_pool *pool, uint64_t epoch, uint32_t n)
+{
+    static int64_t expected[2 * TRAIN_COLUMNS];
+    mn_pool_result result;
+    assert_int_equal(submit(pool, epoch, 1, MN_ROUND_TRAIN, n), MN_OK);
+    while (!mn_pool_take(pool, &result))
+        if (!mn_pool_help(pool))
+            assert_true(readable(pool, FOR_EVER_MS));
+    assert_int_equal(result.epoch, epoch);
+    expected_sum(1, n, expected);
+    assert_memory_equal(result.payload, expected, 2 * columns * sizeof *expected);
+    mn_pool_release(pool, &result);
+}
+
+/* A pool whose owner computes, for its tasks were short. The clock decides that, so not at once. */
+static mn_pool *new_pool_with_help(uint32_t n_threads, uint64_t *epoch)
+{
+    columns = 20;
+    mn_pool *pool = new_pool(n_threads);
+    set_theta(pool, 1);
+    unsigned before = atomic_load(&by_owner);
+    for (int tries = 0; atomic_load(&by_owner) == before; tries++) {
+        assert_int_not_equal(tries, 100000);
+        sum_with_help(pool, ++*epoch, 20);
+    }
+    return pool;
+}
+
+static void the_owner_computes_short_tasks_and_no_others(void **state)
+{
+    (void)state;
+    for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
+        uint64_t epoch = 0;
+        mn_pool *pool = new_pool_with_help(n_threads, &epoch);
+        unsigned before = atomic_load(&by_owner);
+        atomic_store(&slow, true);
+        for (int i = 0; i < 7; i++)
+            sum_with_help(pool, ++epoch, 8);
+        assert_in_range(atomic_load(&by_owner) - before, 0, 1); /* one, to learn how long it is */
+        atomic_store(&slow, false);
+        before = atomic_load(&by_owner);
+        for (int tries = 0; atomic_load(&by_owner) == before; tries++) {
+            assert_int_not_equal(tries, 100000);
+            sum_with_help(pool, ++epoch, 20);
+        }
+        mn_pool_destroy(&pool);
+    }
+}
+
+static void a_pool_without_help_wakes_its_threads_for_short_tasks_too(void **state)
+{
+    (void)state;
+    mn_pool *pool = new_pool(2);
+    set_theta(pool, 1);
+    for (uint64_t epoch = 1; epoch <= 50; epoch++) {
+        assert_int_equal(submit(pool, epoch, 1, MN_ROUND_TRAIN, 20), MN_OK);
+        mn_pool_result result = take(pool);
+        mn_pool_release(pool, &result);
+    }
+    assert_int_equal(atomic_load(&by_owner), 0);
+    assert_int_equal(atomic_load(&by_other), 1000);
+    mn_pool_destroy(&pool);
+}
+
+static void what_the_owner_began_can_be_cleared(void **state)
+{
+    (void)state;
+    uint64_t epoch = 0;
+    mn_pool *pool = new_pool_with_help(1, &epoch);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(submit(pool, ++epoch, 1, MN_ROUND_TRAIN, 20000), MN_OK);
+        (void)mn_pool_help(pool); /* some of them */
+        mn_pool_clear(pool);
+        sum_with_help(pool, ++epoch, 20);
+    }
+    assert_int_equal(submit(pool, ++epoch, 1, MN_ROUND_TRAIN, 20000), MN_OK);
+    (void)mn_pool_help(pool);
+    mn_pool_destroy(&pool); /* with rows in the owner's hands */
+}
+
 static void a_pool_ends_with_leases_in_hand(void **state)
 {
     (void)state;
@@ -562,6 +664,9 @@ int main(void)
         TEST(leases_that_cannot_be_computed_are_refused),
         TEST(cleared_leases_never_come_back),
         TEST(the_two_newest_thetas_are_kept_and_leases_of_older_ones_forgotten),
+        TEST(the_owner_computes_short_tasks_and_no_others),
+        TEST(a_pool_without_help_wakes_its_threads_for_short_tasks_too),
+        TEST(what_the_owner_began_can_be_cleared),
         TEST(a_pool_ends_with_leases_in_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

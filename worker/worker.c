@@ -146,6 +146,8 @@ static void wait_for_something(struct worker *self)
 
     uint64_t now = now_us(), wake = self->todo.wake_us;
     uint64_t wait_ms = wake > now ? (wake - now + 999) / 1000 : 0;
+    if (pool != NULL && mn_pool_help(pool))
+        wait_ms = 0;
     (void)zmq_poll(items, n, wait_ms < 60000 ? (long)wait_ms : 60000);
 }
 
