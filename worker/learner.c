@@ -271,14 +271,14 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
 
     mn_meta_begin(meta, scratch, theta, &data);
     out->query_loss_before = mn_meta_judge(meta, scratch, theta, &data, workspace->output);
-    out->support_loss = mn_meta_support(meta, scratch, &data, NULL);
+    out->support_loss = mn_meta_support(meta, scratch, &data);
     for (uint32_t k = 0; k < learner->rule.steps; k++)
         (void)mn_meta_step(meta, scratch, theta, &data);
     out->query_loss = mn_meta_judge(meta, scratch, theta, &data, workspace->output);
     if (out->query_output != NULL)
         memcpy(out->query_output, workspace->output,
                output_count(&task->shape) * sizeof *out->query_output);
-    out->support_loss_after = mn_meta_support(meta, scratch, &data, NULL);
+    out->support_loss_after = mn_meta_support(meta, scratch, &data);
     if (out->adapted != NULL) {
         memcpy(out->adapted, theta, learner->size * sizeof *out->adapted); /* the rates stay */
         mn_meta_adapted(meta, scratch, theta, out->adapted);

@@ -16,16 +16,6 @@ static mn_node scale(mn_graph *graph, double factor, mn_node a)
     return mn_node_append(graph, node);
 }
 
-/* factor * a + b; both there. */
-static mn_node scale_add(mn_graph *graph, double factor, mn_node a, mn_node b)
-{
-    mn_graph_node node = mn_node_blank(MN_OP_SCALE_ADD, mn_node_extent(graph, b));
-    node.in[0] = a;
-    node.in[1] = b;
-    node.factor = factor;
-    return mn_node_append(graph, node);
-}
-
 static mn_node add(mn_graph *graph, mn_node a, mn_node b)
 {
     if (a == MN_NONE || b == MN_NONE)
@@ -74,13 +64,13 @@ static void pull_back(mn_graph *graph, mn_node i, mn_node *adjoint, const bool *
     case MN_OP_CROSS_ENTROPY: { /* (softmax(z) - target) / items */
         mn_node p = mn_node_unary(graph, MN_OP_SOFTMAX, a);
         give(graph, adjoint, a,
-             scale(graph, 1.0 / mn_node_extent(graph, a).n, scale_add(graph, -1.0, b, p)));
+             scale(graph, 1.0 / mn_node_extent(graph, a).n, mn_graph_scale_add(graph, -1.0, b, p)));
         break;
     }
     case MN_OP_SQUARED_ERROR: /* 2 (y - target) / elements */
         give(graph, adjoint, a,
              scale(graph, 2.0 / (double)mn_extent_count(mn_node_extent(graph, a)),
-                   scale_add(graph, -1.0, b, a)));
+                   mn_graph_scale_add(graph, -1.0, b, a)));
         break;
     case MN_OP_GEMM: /* networks are made of y = a b */
         assert(!node.trans_a && !node.trans_b && node.plus == MN_NONE);
@@ -342,7 +332,7 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
         if (t[0] == MN_NONE)
             return t[1];
         return t[1] == MN_NONE ? scale(graph, node.factor, t[0])
-                               : scale_add(graph, node.factor, t[0], t[1]);
+                               : mn_graph_scale_add(graph, node.factor, t[0], t[1]);
     case MN_OP_VIEW:
     case MN_OP_TRANSPOSE:
     case MN_OP_COLUMN_SUMS:

@@ -50,15 +50,22 @@ static void count_readers(const mn_graph *graph, mn_node loss, size_t n_outputs,
     }
 }
 
-/* The product that node i is, if it has one reader and neither ReLU nor mask behind it yet. */
+/* The product that node i is, if it has one reader and nothing behind it yet. */
 static const mn_graph_node *open_product(const mn_graph_node *nodes, mn_node i,
                                          const uint32_t *readers)
 {
     if (i == MN_NONE || readers[i] != 1)
         return NULL;
-    bool is_open =
-        nodes[i].op == MN_OP_GEMM && !nodes[i].relu_after && nodes[i].in[MN_GEMM_MASK] == MN_NONE;
+    bool is_open = nodes[i].op == MN_OP_GEMM && !nodes[i].relu_after &&
+                   nodes[i].in[MN_GEMM_MASK] == MN_NONE && nodes[i].in[MN_GEMM_BASE] == MN_NONE;
     return is_open ? &nodes[i] : NULL;
+}
+
+/* May node i be the last step of another? Its only reader must be that one. */
+static bool is_open_sum(const mn_graph_node *nodes, mn_node i, const uint32_t *readers)
+{
+    return readers[i] == 1 && nodes[i].op == MN_OP_COLUMN_SUMS &&
+           nodes[i].in[MN_SUMS_BASE] == MN_NONE;
 }
 
 /* Are the factors of two sums of the same shapes? The results are. */
@@ -103,6 +110,18 @@ static void fuse(mn_graph_node *nodes, mn_node i, const uint32_t *readers)
         nodes[i] = *inner;
         nodes[i].in[MN_GEMM_A2] = node.in[MN_GEMM_A];
         nodes[i].in[MN_GEMM_B2] = node.in[MN_GEMM_B];
+        break;
+    case MN_OP_SCALE_ADD:
+        inner = open_product(nodes, node.in[0], readers);
+        if (inner != NULL) {
+            nodes[i] = *inner;
+            nodes[i].in[MN_GEMM_BASE] = node.in[1];
+            nodes[i].base_factor = node.factor;
+        } else if (is_open_sum(nodes, node.in[0], readers)) {
+            nodes[i] = nodes[node.in[0]];
+            nodes[i].in[MN_SUMS_BASE] = node.in[1];
+            nodes[i].factor = node.factor;
+        }
         break;
     default:
         break;

@@ -1,6 +1,7 @@
 /* fusion.h: fewer passes over memory, for a graph that is finished.
  * A matrix product takes in what surrounds it and has no other reader: the bias, the ReLU or mask
- * behind it, and the other product of a sum of two (mn_product in kernels.h has the formula). Done
+ * behind it, the other product of a sum of two, and a step of so many times the result from
+ * somewhere (mn_product in kernels.h has the formula); column sums take in such a step too. Done
  * after differentiation, so that the rules of derivative.c need not know. */
 #pragma once
 

@@ -158,6 +158,60 @@ static void products_and_masks_of_the_tangents_are_taken_in(void **state)
     mn_graph_fini(&result);
 }
 
+/* The step of an inner loop from weights along their gradient, and the same of a bias. */
+static void a_step_along_a_product_or_column_sums_is_taken_in_by_them(void **state)
+{
+    (void)state;
+    for (int read_twice = 0; read_twice < 2; read_twice++) {
+        mn_graph graph;
+        mn_graph_init(&graph);
+        mn_node w = input(&graph, MN_SLOT_PHI, 0, square);
+        mn_node b = input(&graph, MN_SLOT_PHI, 16, vector), wrt[] = {w, b}, gradients[2];
+        mn_node y = mn_graph_bias(
+            &graph, mn_graph_linear(&graph, input(&graph, MN_SLOT_X, 0, items), w), b);
+        mn_node target = input(&graph, MN_SLOT_Y, 0, items);
+        mn_graph_gradient(&graph, mn_graph_squared_error(&graph, y, target), 2, wrt, gradients);
+        mn_node moved[] = {mn_graph_scale_add(&graph, -0.5, gradients[0], w),
+                           mn_graph_scale_add(&graph, -0.25, gradients[1], b)};
+        mn_plan_output outputs[] = {wanted(moved[0]), wanted(moved[1]), wanted(gradients[0]),
+                                    wanted(gradients[1])};
+        mn_graph result = fused(&graph, read_twice ? 4 : 2, outputs);
+        const mn_graph_node *product = &result.nodes[moved[0]], *sums = &result.nodes[moved[1]];
+        if (read_twice) {
+            assert_int_equal(product->op, MN_OP_SCALE_ADD);
+            assert_int_equal(sums->op, MN_OP_SCALE_ADD);
+        } else {
+            assert_int_equal(product->op, MN_OP_GEMM);
+            assert_int_equal(product->in[MN_GEMM_BASE], w);
+            assert_true(product->base_factor == -0.5);
+            assert_int_equal(sums->op, MN_OP_COLUMN_SUMS);
+            assert_int_equal(sums->in[MN_SUMS_BASE], b);
+            assert_true(sums->factor == -0.25);
+        }
+        mn_graph_fini(&result);
+    }
+}
+
+/* What has taken in a step takes in nothing behind it. */
+static void nothing_follows_a_step_into_a_product(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_graph_init(&graph);
+    mn_node base = input(&graph, MN_SLOT_Y, 0, items);
+    mn_node y = mn_graph_linear(&graph, input(&graph, MN_SLOT_X, 0, items),
+                                input(&graph, MN_SLOT_THETA, 0, square));
+    mn_node moved = mn_graph_scale_add(&graph, -0.5, y, base);
+    mn_node clipped = mn_graph_relu(&graph, moved);
+    mn_node again = mn_graph_scale_add(&graph, 2, clipped, base);
+    mn_plan_output output = wanted(again);
+    mn_graph result = fused(&graph, 1, &output);
+    assert_int_equal(result.nodes[moved].op, MN_OP_GEMM);
+    assert_int_equal(result.nodes[clipped].op, MN_OP_RELU);
+    assert_int_equal(result.nodes[again].op, MN_OP_SCALE_ADD);
+    mn_graph_fini(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +220,8 @@ int main(void)
         cmocka_unit_test(a_reader_that_nobody_wants_does_not_count),
         cmocka_unit_test(nothing_follows_a_relu_into_a_product),
         cmocka_unit_test(products_and_masks_of_the_tangents_are_taken_in),
+        cmocka_unit_test(a_step_along_a_product_or_column_sums_is_taken_in_by_them),
+        cmocka_unit_test(nothing_follows_a_step_into_a_product),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

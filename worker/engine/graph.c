@@ -101,6 +101,17 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x)
                             mn_matrix(image.n, image.c));
 }
 
+mn_node mn_graph_scale_add(mn_graph *graph, double factor, mn_node a, mn_node b)
+{
+    if (a == MN_NONE)
+        return b;
+    mn_graph_node node = mn_node_blank(MN_OP_SCALE_ADD, mn_node_extent(graph, b));
+    node.in[0] = a;
+    node.in[1] = b;
+    node.factor = factor;
+    return mn_node_append(graph, node);
+}
+
 static mn_node loss(mn_graph *graph, mn_op op, mn_node y, mn_node target)
 {
     mn_graph_node node = mn_node_blank(op, mn_vector(1));

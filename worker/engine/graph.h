@@ -30,6 +30,7 @@ typedef enum mn_slot {
     MN_SLOT_COTANGENT, /* in and out: the adjoint of features */
     MN_SLOT_GRADIENT,  /* out: like the parameters */
     MN_SLOT_PRODUCT,   /* out: H v, or a pullback; like the parameters */
+    MN_SLOT_MOVED,     /* out: phi or the direction moved by one of these; like phi */
     MN_SLOT_OUTPUT,    /* out: the network's answer [items, y_size], or features */
     MN_N_SLOTS
 } mn_slot;
@@ -44,7 +45,7 @@ typedef enum mn_op {
     MN_OP_CONV_DATA,
     MN_OP_CONV_WEIGHTS,
     MN_OP_BIAS,
-    MN_OP_COLUMN_SUMS,
+    MN_OP_COLUMN_SUMS, /* of in[0]; in[1], factor: as the base of a GEMM */
     MN_OP_ADD,
     MN_OP_SCALE,
     MN_OP_SCALE_ADD, /* factor * in[0] + in[1] */
@@ -76,8 +77,9 @@ typedef enum mn_op {
 #define MN_MAX_INPUTS 11
 
 /* Inputs of a GEMM. A graph is built and differentiated with the first two; fusion.h gives it the
- * others. */
-enum { MN_GEMM_A, MN_GEMM_B, MN_GEMM_A2, MN_GEMM_B2, MN_GEMM_BIAS, MN_GEMM_MASK };
+ * others, and column sums their base. */
+enum { MN_GEMM_A, MN_GEMM_B, MN_GEMM_A2, MN_GEMM_B2, MN_GEMM_BIAS, MN_GEMM_MASK, MN_GEMM_BASE };
+enum { MN_SUMS_BASE = 1 };
 
 typedef struct mn_graph_node {
     mn_op op;
@@ -91,6 +93,7 @@ typedef struct mn_graph_node {
         };
         struct {
             bool trans_a, trans_b, relu_after;
+            double base_factor;
         };
         mn_conv conv;
         double factor;
@@ -131,6 +134,9 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x); /* [n,h,w,c] -> [n,c] *
 mn_node mn_graph_cross_entropy(mn_graph *graph, mn_node logits, mn_node target);
 /* Mean over all elements. */
 mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target);
+
+/* factor * a + b, of one extent; b where `a` is MN_NONE. */
+mn_node mn_graph_scale_add(mn_graph *graph, double factor, mn_node a, mn_node b);
 
 /* d loss / d wrt[i] -> gradients[i] (MN_NONE: zero by structure). Reverse mode; loss is one of the
  * two losses. */

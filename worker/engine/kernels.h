@@ -26,7 +26,8 @@ typedef struct mn_conv {
 } mn_conv;
 
 /* A matrix product and what surrounds it in a perceptron, its derivatives and their tangents:
- *   C [m,n] (+)= op(A) op(B) + op(A2) op(B2) + bias, then the ReLU and the mask.
+ *   C [m,n] (+)= op(A) op(B) + op(A2) op(B2) + bias, then the ReLU and the mask;
+ *   if there is a base, C = base + factor * that.
  * op(A) is [m,k], stored [k,m] if trans_a; op(B) is [k,n], stored [n,k] if trans_b. What is NULL or
  * false is left out. */
 typedef struct mn_product {
@@ -36,6 +37,8 @@ typedef struct mn_product {
     const mn_real *a2, *b2; /* of the same shapes */
     const mn_real *bias;    /* [n], for each row */
     const mn_real *mask;    /* [m,n]: the result is zero where this is not > 0 */
+    const mn_real *base;    /* [m,n] */
+    mn_real factor;         /* without meaning if there is no base */
 } mn_product;
 
 typedef struct mn_kernels {
@@ -111,7 +114,9 @@ typedef struct mn_kernels {
 
     /* y = x + b in each row; y may be x. */
     void (*bias_add)(size_t rows, size_t c, const mn_real *x, const mn_real *b, mn_real *y);
-    void (*column_sums)(size_t rows, size_t c, const mn_real *x, mn_real *sums);
+    /* sums [c] of the rows of x, or if there is a base [c], base + factor * those. */
+    void (*column_sums)(size_t rows, size_t c, const mn_real *x, mn_real factor,
+                        const mn_real *base, mn_real *sums);
 
     /* Element by element; out may be any of the inputs. scale_add is factor * a + b, mask is
      * y > 0 ? x : 0, tanh_backward is (1 - y*y) dy, and tanh_curve, the tangent of that along y, is

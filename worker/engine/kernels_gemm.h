@@ -171,7 +171,9 @@ static void finish(const mn_product *p, float *c)
             float sum = p->bias != NULL ? c[j] + p->bias[j] : c[j];
             if (p->relu && sum < 0) /* NaN stays NaN */
                 sum = 0;
-            c[j] = p->mask != NULL && !(p->mask[i * p->n + j] > 0) ? 0 : sum;
+            if (p->mask != NULL && !(p->mask[i * p->n + j] > 0))
+                sum = 0;
+            c[j] = p->base != NULL ? p->factor * sum + p->base[i * p->n + j] : sum;
         }
 }
 
@@ -180,7 +182,7 @@ static void gemm_by_dots(const mn_product *p, float *c)
     multiply_by_dots(p->m, p->n, p->k, p->a, p->b, c, p->accumulate);
     if (p->a2 != NULL)
         multiply_by_dots(p->m, p->n, p->k, p->a2, p->b2, c, true);
-    if (p->bias != NULL || p->relu || p->mask != NULL)
+    if (p->bias != NULL || p->relu || p->mask != NULL || p->base != NULL)
         finish(p, c);
 }
 
@@ -190,8 +192,9 @@ typedef struct block {
     const float *a[2], *b[2];
     size_t a_row, a_step, b_step; /* floats from row to row of op(A), and from one q to the next */
     float *c;
-    const float *mask; /* like c, or NULL */
+    const float *mask, *base; /* like c, or NULL */
     size_t c_row;
+    float factor;
     const float *bias; /* where the sums begin; NULL: at zero */
     bool accumulate, relu;
     lanes last;
@@ -215,7 +218,7 @@ INLINE void block_tile(const size_t rows, const size_t vectors, const enum last_
     }
     const size_t c_row = t->c_row;
     const bool accumulate = t->accumulate, relu = t->relu;
-    const float *mask = t->mask;
+    const float *mask = t->mask, *base = t->base;
     float *c = t->c;
     UNROLL
     for (size_t p = 0; p < rows; p++, c += c_row) {
@@ -226,6 +229,10 @@ INLINE void block_tile(const size_t rows, const size_t vectors, const enum last_
         if (mask != NULL) {
             mask_sums(p, vectors, end, last, mask, &s);
             mask += c_row;
+        }
+        if (base != NULL) {
+            move_from_base(p, vectors, end, last, base, t->factor, &s);
+            base += c_row;
         }
         store_sums(p, vectors, end, last, &s, c);
     }
@@ -289,7 +296,8 @@ static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *
                .a_row = p->trans_a ? 1 : p->k,
                .a_step = p->trans_a ? p->m : 1,
                .b_step = copy ? step : p->n,
-               .c_row = p->n};
+               .c_row = p->n,
+               .factor = p->factor};
     for (size_t q = 0; q < p->k; q += DEPTH) {
         bool is_last = p->k - q <= DEPTH;
         t.k = smaller_size(DEPTH, p->k - q);
@@ -310,6 +318,7 @@ static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *
                     t.a[term] = a[term] + i * t.a_row + q * t.a_step;
                 t.c = c + i * p->n + j;
                 t.mask = p->mask != NULL && finished && is_last ? p->mask + i * p->n + j : NULL;
+                t.base = p->base != NULL && finished && is_last ? p->base + i * p->n + j : NULL;
                 blocks[rows - 1][vectors - 1][end](&t);
             }
         }
@@ -340,6 +349,8 @@ INLINE void finish_lanes(const mn_product p, float *c, size_t at, bool whole, la
         sum = larger(splat(0), sum);
     if (p.mask != NULL)
         sum = keep_if((ivec)(load_part(p.mask + at, whole, some) > splat(0)), sum);
+    if (p.base != NULL)
+        sum = splat(p.factor) * sum + load_part(p.base + at, whole, some);
     store_part(c + at, sum, whole, some);
 }
 
@@ -401,8 +412,8 @@ INLINE vec4 rows_times_column(size_t rows, size_t k, const float *a, const float
 static void matrix_times_column(const mn_product *p, float *c)
 {
     const size_t m = p->m, k = p->k;
-    const float *a = p->a, *b = p->b, *a2 = p->a2, *b2 = p->b2, *mask = p->mask;
-    const float bias = p->bias != NULL ? p->bias[0] : 0;
+    const float *a = p->a, *b = p->b, *a2 = p->a2, *b2 = p->b2, *mask = p->mask, *base = p->base;
+    const float bias = p->bias != NULL ? p->bias[0] : 0, factor = p->factor;
     const bool accumulate = p->accumulate, relu = p->relu;
     for (size_t i = 0; i < m; i += 4) {
         size_t rows = smaller_size(4, m - i);
@@ -414,7 +425,9 @@ static void matrix_times_column(const mn_product *p, float *c)
             float sum = accumulate ? sums[r] + c[i + r] : sums[r];
             if (relu && sum < 0) /* NaN stays NaN */
                 sum = 0;
-            c[i + r] = mask != NULL && !(mask[i + r] > 0) ? 0 : sum;
+            if (mask != NULL && !(mask[i + r] > 0))
+                sum = 0;
+            c[i + r] = base != NULL ? factor * sum + base[i + r] : sum;
         }
     }
 }

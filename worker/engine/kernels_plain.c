@@ -29,7 +29,10 @@ static void gemm(const mn_product *p, mn_real *c)
                 sum += (double)c[at];
             if (p->relu && sum < 0) /* NaN stays NaN */
                 sum = 0;
-            c[at] = p->mask != NULL && !(p->mask[at] > 0) ? 0 : (mn_real)sum;
+            if (p->mask != NULL && !(p->mask[at] > 0))
+                sum = 0;
+            c[at] =
+                (mn_real)(p->base != NULL ? (double)p->base[at] + (double)p->factor * sum : sum);
         }
 }
 
@@ -317,13 +320,14 @@ static void bias_add(size_t rows, size_t c, const mn_real *x, const mn_real *b, 
         y[i] = x[i] + b[i % c];
 }
 
-static void column_sums(size_t rows, size_t c, const mn_real *x, mn_real *sums)
+static void column_sums(size_t rows, size_t c, const mn_real *x, mn_real factor,
+                        const mn_real *base, mn_real *sums)
 {
     for (size_t j = 0; j < c; j++) {
         double sum = 0;
         for (size_t i = j; i < rows * c; i += c)
             sum += (double)x[i];
-        sums[j] = (mn_real)sum;
+        sums[j] = (mn_real)(base != NULL ? (double)base[j] + (double)factor * sum : sum);
     }
 }
 

@@ -64,7 +64,7 @@ static void a_matrix_product_sums_rows_times_columns(void **state)
     }
 }
 
-static void a_product_takes_in_a_second_one_the_bias_the_relu_and_the_mask(void **state)
+static void a_product_takes_in_a_second_one_and_what_is_around_both(void **state)
 {
     (void)state;
     const double a[2] = {1, 2}, b[2] = {3, -5}, a2[2] = {10, 100}, b2[2] = {1, 2};
@@ -80,6 +80,10 @@ static void a_product_takes_in_a_second_one_the_bias_the_relu_and_the_mask(void 
     product.relu = false;
     k->gemm(&product, c);
     assert_memory_equal(c, ((double[]){13.5, -1, 0, 0}), sizeof c);
+    product.base = (double[]){1, 2, 3, 4};
+    product.factor = 2;
+    k->gemm(&product, c);
+    assert_memory_equal(c, ((double[]){28, 0, 3, 4}), sizeof c);
 }
 
 static void a_convolution_of_ones_counts_the_taps_inside(void **state)
@@ -279,8 +283,10 @@ static void means_and_sums_are_adjoint_to_spreads(void **state)
     assert_near(dot(60, x, dx), dot(12, y, dy), 1e-12);
     memset(dx, 0, sizeof dx);
     k->bias_add(15, 4, dx, dy, dx); /* rows of dy */
-    k->column_sums(15, 4, x, y);
+    k->column_sums(15, 4, x, 1, NULL, y);
     assert_near(dot(60, x, dx), dot(4, y, dy), 1e-12);
+    k->column_sums(2, 2, (double[]){1, 2, 3, 4}, -0.5, (double[]){10, 20}, y);
+    assert_memory_equal(y, ((double[]){8, 17}), 2 * sizeof *y);
 }
 
 static void tanh_and_its_two_derivatives_agree(void **state)
@@ -356,7 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_matrix_product_sums_rows_times_columns),
-        cmocka_unit_test(a_product_takes_in_a_second_one_the_bias_the_relu_and_the_mask),
+        cmocka_unit_test(a_product_takes_in_a_second_one_and_what_is_around_both),
         cmocka_unit_test(a_convolution_of_ones_counts_the_taps_inside),
         cmocka_unit_test(convolution_kernels_are_adjoint),
         cmocka_unit_test(batch_norm_derivatives_are_those_of_central_differences),

@@ -107,6 +107,8 @@ static void compare_products(const mn_kernels *table, mn_product p, int around)
     p.b2 = around & 16 ? new_array(p.k * p.n) : NULL;
     p.bias = around & 32 ? new_array(p.n) : NULL;
     p.mask = around & 64 ? new_array(p.m * p.n) : NULL;
+    p.base = around & 128 ? new_array(p.m * p.n) : NULL;
+    p.factor = -0.37F;
     float *c = new_array(p.m * p.n), *wanted = copy_array(c, p.m * p.n);
     plain->gemm(&p, wanted);
     table->gemm(&p, c);
@@ -141,7 +143,7 @@ static void products_with_their_surroundings_are_those_of_the_reference(void **s
         {6, 65, 129}, {2, 24, 300}, {9, 16, 1},   {1, 1, 19},  {34, 515, 3},
     };
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int around = 8; around < 128; around++)
+        for (int around = 8; around < 256; around++)
             FOR_EACH_TABLE(table)
     compare_products(table, (mn_product){.m = shapes[s][0], .n = shapes[s][1], .k = shapes[s][2]},
                      around);
@@ -331,9 +333,11 @@ static void sums_over_rows_and_pixels_are_those_of_the_reference(void **state)
             plain->pixel_spread(n, pixels, c, small, wanted);
             table->pixel_spread(n, pixels, c, small, got);
             assert_close(table->name, "pixel_spread", rows * c, got, wanted, 2e-7);
-            plain->column_sums(rows, c, x, wanted);
-            table->column_sums(rows, c, x, got);
-            assert_close(table->name, "column_sums", c, got, wanted, 1e-6);
+            for (int based = 0; based < 2; based++) {
+                plain->column_sums(rows, c, x, -0.37F, based ? b : NULL, wanted);
+                table->column_sums(rows, c, x, -0.37F, based ? b : NULL, got);
+                assert_close(table->name, "column_sums", c, got, wanted, 1e-6);
+            }
             plain->bias_add(rows, c, x, b, wanted);
             table->bias_add(rows, c, x, b, x);
             assert_close(table->name, "bias_add in place", rows * c, x, wanted, 0);

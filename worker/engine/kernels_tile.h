@@ -123,6 +123,19 @@ INLINE void mask_sums(size_t p, const size_t vectors, const enum last_vector end
         s->half[p] = keep_half_if_positive(load_half(mask + n * LANES, last), s->half[p]);
 }
 
+/* Row p = base [columns] + factor * row p. */
+INLINE void move_from_base(size_t p, const size_t vectors, const enum last_vector end, lanes last,
+                           const float *base, float factor, tile_sums *s)
+{
+    const size_t n = whole_vectors(vectors, end);
+    UNROLL
+    for (size_t v = 0; v < n; v++)
+        s->whole[p][v] = splat(factor) * s->whole[p][v] +
+                         load_part(base + v * LANES, end != PART || v + 1 < n, last);
+    if (end == HALF_PART)
+        s->half[p] = splat_half(factor) * s->half[p] + load_half(base + n * LANES, last);
+}
+
 INLINE void store_sums(size_t p, const size_t vectors, const enum last_vector end, lanes last,
                        const tile_sums *s, float *c)
 {

@@ -66,6 +66,7 @@ static mn_product product_of(const mn_graph *graph, const mn_graph_node *node)
                         .trans_b = node->trans_b,
                         .accumulate = node->plus != MN_NONE,
                         .relu = node->relu_after,
+                        .factor = (mn_real)node->base_factor,
                         .m = m,
                         .n = mn_extent_count(node->extent) / m,
                         .k = mn_extent_count(graph->nodes[node->in[MN_GEMM_A]].extent) / m};
@@ -103,6 +104,7 @@ void mn_operation_run(const mn_operation *operation, const mn_kernels *k, const 
         product.b2 = in[MN_GEMM_B2];
         product.bias = in[MN_GEMM_BIAS];
         product.mask = in[MN_GEMM_MASK];
+        product.base = in[MN_GEMM_BASE];
         k->gemm(&product, out);
         break;
     }
@@ -122,7 +124,7 @@ void mn_operation_run(const mn_operation *operation, const mn_kernels *k, const 
         k->bias_add(rows, c, in[0], in[1], out);
         break;
     case MN_OP_COLUMN_SUMS:
-        k->column_sums(rows, c, in[0], out);
+        k->column_sums(rows, c, in[0], (mn_real)node->factor, in[MN_SUMS_BASE], out);
         break;
     case MN_OP_ADD:
         k->add(count, in[0], in[1], out);

@@ -21,7 +21,8 @@ struct mn_meta {
 
 static void lay_out_scratch(mn_meta *meta, bool differentiate);
 static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
-                      const mn_meta_data *data, mn_real *gradient, mn_real *rates_gradient);
+                      const mn_meta_data *data, mn_real *judged, mn_real *gradient,
+                      mn_real *rates_gradient);
 
 mn_status mn_meta_new(const mn_network *network, const mn_meta_rule *rule, uint32_t n_support,
                       uint32_t n_query, bool differentiate, const mn_kernels *kernels,
@@ -40,7 +41,9 @@ mn_status mn_meta_new(const mn_network *network, const mn_meta_rule *rule, uint3
                                  .first_adapted =
                                      rule->kind == MN_META_ANIL ? network->first_output : 0,
                                  .products = meta->walks_back,
-                                 .query_gradient = differentiate && rule->kind != MN_META_REPTILE};
+                                 .query_gradient = differentiate && rule->kind != MN_META_REPTILE,
+                                 .gradients = rule->kind == MN_META_META_SGD,
+                                 .rate = rule->inner_lr};
     mn_status status = mn_meta_plans_init(&meta->plans, network, &needs, kernels, err);
     if (status != MN_OK) {
         mn_meta_destroy(&meta);
@@ -91,10 +94,17 @@ static mn_real *at(const void *scratch, size_t offset)
     return (mn_real *)(void *)((char *)(uintptr_t)scratch + offset);
 }
 
-/* The adapted tensors after step k. Without a walk back only the newest are kept, at 0. */
+/* The adapted tensors after step k. Without a walk back only the newest two are kept, for a step is
+ * not made in place. */
 static mn_real *phi_of(const mn_meta *meta, const void *scratch, uint32_t k)
 {
-    return at(scratch, meta->at_phi) + (meta->walks_back ? k * meta->plans.adapted_size : 0);
+    return at(scratch, meta->at_phi) + (meta->walks_back ? k : k % 2) * meta->plans.adapted_size;
+}
+
+/* For mn_meta_begin and what follows. */
+static mn_real *adapted_in(const mn_meta *meta, const void *scratch)
+{
+    return phi_of(meta, scratch, 0);
 }
 
 /* The region of inner step k: the last n_regions steps have one each, all before share the first.
@@ -138,48 +148,41 @@ static const mn_real *support_x(const mn_meta *meta, const void *scratch, const 
     return meta->plans.features == NULL ? data->support_x : at(scratch, meta->at_u);
 }
 
-/* Loss and gradient of the support set at phi of inner step k; what its product needs stays in its
- * region. */
-static double support_gradient(const mn_meta *meta, void *scratch, uint32_t k,
-                               const mn_meta_data *data, const mn_real *phi)
+/* A stage of the support set's plan at phi of inner step k, with what its product needs in the
+ * step's region. */
+static void run_support(const mn_meta *meta, void *scratch, unsigned stage, uint32_t k,
+                        const mn_meta_data *data, const mn_real *phi, mn_real *moved)
 {
-    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
-                                   [MN_SLOT_X] = support_x(meta, scratch, data),
-                                   [MN_SLOT_Y] = data->support_y},
-                            .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, scratch, k)},
-                            .kept = region_of(meta, scratch, k),
-                            .profile = data->profile};
-    mn_plan_run(meta->plans.support, 0, scratch, &bindings);
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_PHI] = phi,
+               [MN_SLOT_X] = support_x(meta, scratch, data),
+               [MN_SLOT_Y] = data->support_y},
+        .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, scratch, k), [MN_SLOT_MOVED] = moved},
+        .kept = region_of(meta, scratch, k),
+        .profile = data->profile};
+    mn_plan_run(meta->plans.support, stage, scratch, &bindings);
+}
+
+/* to = from - alpha .* gradient of the support loss, of the adapted tensors; not in place. Returns
+ * the loss before the step. */
+static double inner_step(const mn_meta *meta, void *scratch, const mn_real *theta, uint32_t k,
+                         const mn_meta_data *data, const mn_real *from, mn_real *to)
+{
+    run_support(meta, scratch, 0, k, data, from, to);
+    if (meta->rule.kind == MN_META_META_SGD) {
+        size_t n = meta->plans.adapted_size;
+        meta->kernels->multiply(n, theta + meta->size, gradient_of(meta, scratch, k), to);
+        meta->kernels->scale_add(n, -1, to, from, to);
+    }
     return mn_plan_loss(meta->plans.support, scratch);
 }
 
-/* The region of step k as support_gradient left it. */
-static void make_again(const mn_meta *meta, void *scratch, uint32_t k, const mn_meta_data *data,
-                       const mn_real *phi)
+/* Without a step: what the plan makes of one is dropped. */
+static double support_loss(const mn_meta *meta, void *scratch, const mn_meta_data *data,
+                           const mn_real *phi)
 {
-    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
-                                   [MN_SLOT_X] = support_x(meta, scratch, data),
-                                   [MN_SLOT_Y] = data->support_y},
-                            .kept = region_of(meta, scratch, k),
-                            .profile = data->profile};
-    if (keeps_gradients(meta))
-        (void)support_gradient(meta, scratch, k, data, phi);
-    else
-        mn_plan_run(meta->plans.support, MN_PLAN_REPLAY, scratch, &bindings);
-}
-
-/* to = from - alpha .* gradient, of the adapted tensors. In place it takes the gradient's room. */
-static void inner_step(const mn_meta *meta, const mn_real *theta, mn_real *gradient,
-                       const mn_real *from, mn_real *to)
-{
-    size_t n = meta->plans.adapted_size;
-    if (meta->rule.kind == MN_META_META_SGD) {
-        mn_real *move = to == from ? gradient : to;
-        meta->kernels->multiply(n, theta + meta->size, gradient, move);
-        meta->kernels->scale_add(n, -1, move, from, to);
-    } else {
-        meta->kernels->scale_add(n, (mn_real)-meta->rule.inner_lr, gradient, from, to);
-    }
+    run_support(meta, scratch, 0, 0, data, phi, phi_of(meta, scratch, 1));
+    return mn_plan_loss(meta->plans.support, scratch);
 }
 
 static double query_run(const mn_meta *meta, void *scratch, const mn_real *theta,
@@ -207,24 +210,27 @@ mn_meta_losses mn_meta_gradient(const mn_meta *meta, void *scratch, const mn_rea
     if (rates_gradient != NULL && !meta->walks_back)
         memset(rates_gradient, 0, meta->size * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
-        double loss = support_gradient(meta, scratch, k, data, phi);
+        mn_real *next = phi_of(meta, scratch, k);
+        double loss = inner_step(meta, scratch, theta, k, data, phi, next);
         if (k == 0)
             losses.support_before = loss;
         if (rates_gradient != NULL && !meta->walks_back) /* first order: lam stays the same */
             meta->kernels->add(meta->size, gradient_of(meta, scratch, k), rates_gradient,
                                rates_gradient);
-        mn_real *next = phi_of(meta, scratch, k);
-        inner_step(meta, theta, gradient_of(meta, scratch, k), phi, next);
         phi = next;
     }
     if (steps == 0)
-        losses.support_before = support_gradient(meta, scratch, 0, data, phi);
-    losses.query = query_run(meta, scratch, theta, data, phi, gradient, query_output);
+        losses.support_before = support_loss(meta, scratch, data, phi);
+    /* The walk back moves lam from one array to another, and must end in gradient. */
+    mn_real *judged = gradient;
+    if (meta->walks_back && rates_gradient == NULL && steps % 2 == 1)
+        judged = at(scratch, meta->at_gradient);
+    losses.query = query_run(meta, scratch, theta, data, phi, judged, query_output);
 
     if (meta->rule.kind == MN_META_REPTILE) {
         meta->kernels->scale_add(meta->size, -1, phi, theta, gradient);
     } else if (meta->walks_back) {
-        walk_back(meta, scratch, theta, data, gradient, rates_gradient);
+        walk_back(meta, scratch, theta, data, judged, gradient, rates_gradient);
     } else if (rates_gradient != NULL) {
         meta->kernels->multiply(meta->size, gradient, rates_gradient, rates_gradient);
         meta->kernels->scale(meta->size, -1, rates_gradient, rates_gradient);
@@ -248,58 +254,67 @@ static const mn_real *through_rates(const mn_meta *meta, void *scratch, const mn
     return along;
 }
 
-/* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first. A body that stands
- * still gets what the features' cotangents of all steps give together, for it depends on them
- * linearly. */
+/* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first. It begins in judged,
+ * the query set's gradient, and goes to and fro between that and another array, with Meta-SGD stays
+ * in it; the caller has seen to it that it ends in gradient. A body that stands still gets what the
+ * features' cotangents of all steps give together, for it depends on them linearly. */
 static void walk_back(const mn_meta *meta, void *scratch, const mn_real *theta,
-                      const mn_meta_data *data, mn_real *gradient, mn_real *rates_gradient)
+                      const mn_meta_data *data, mn_real *judged, mn_real *gradient,
+                      mn_real *rates_gradient)
 {
-    mn_real *lam = gradient + meta->plans.adapted_offset;
-    mn_real *product = at(scratch, meta->at_gradient);
+    mn_real *other = judged == gradient ? at(scratch, meta->at_gradient) : gradient;
+    mn_real *lam = judged + meta->plans.adapted_offset;
+    mn_real *next = other + meta->plans.adapted_offset; /* Meta-SGD: the product */
     mn_real *cotangent = at(scratch, meta->at_cotangent);
     mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
     memset(cotangents, 0, meta->plans.u_count * sizeof *cotangents);
     for (uint32_t k = meta->rule.steps; k-- > 0;) {
         const mn_real *phi =
             k == 0 ? theta + meta->plans.adapted_offset : phi_of(meta, scratch, k - 1);
-        if (k + meta->n_regions < meta->rule.steps)
-            make_again(meta, scratch, k, data, phi);
+        if (k + meta->n_regions < meta->rule.steps) /* as the inner step left its region */
+            run_support(meta, scratch, keeps_gradients(meta) ? 0 : MN_PLAN_REPLAY, k, data, phi,
+                        NULL);
 
-        mn_real rate = (mn_real)meta->rule.inner_lr;
         const mn_real *along = lam;
-        if (rates_gradient != NULL) {
+        if (rates_gradient != NULL)
             along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
-            rate = 1;
-        }
         mn_bindings bindings = {
             .in = {[MN_SLOT_PHI] = phi,
                    [MN_SLOT_DIRECTION] = along,
                    [MN_SLOT_X] = support_x(meta, scratch, data),
                    [MN_SLOT_Y] = data->support_y},
-            .out = {[MN_SLOT_PRODUCT] = product, [MN_SLOT_COTANGENT] = cotangent},
+            .out =
+                {[MN_SLOT_PRODUCT] = next, [MN_SLOT_MOVED] = next, [MN_SLOT_COTANGENT] = cotangent},
             .kept = region_of(meta, scratch, k),
             .profile = data->profile};
         mn_plan_run(meta->plans.support, 1, scratch, &bindings);
-        meta->kernels->scale_add(meta->plans.adapted_size, -rate, product, lam, lam);
+        if (rates_gradient != NULL) {
+            meta->kernels->scale_add(meta->plans.adapted_size, -1, next, lam, lam);
+        } else {
+            mn_real *before = lam;
+            lam = next;
+            next = before;
+        }
         if (meta->plans.features != NULL)
-            meta->kernels->scale_add(meta->plans.u_count, -rate, cotangent, cotangents, cotangents);
+            meta->kernels->scale_add(meta->plans.u_count, (mn_real)-meta->rule.inner_lr, cotangent,
+                                     cotangents, cotangents);
     }
     if (meta->plans.features != NULL) {
         mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
                                        [MN_SLOT_X] = data->support_x,
                                        [MN_SLOT_COTANGENT] = cotangents},
-                                .out = {[MN_SLOT_PRODUCT] = product},
+                                .out = {[MN_SLOT_PRODUCT] = other},
                                 .kept = at(scratch, meta->at_features),
                                 .profile = data->profile};
         mn_plan_run(meta->plans.features, 1, scratch, &bindings);
-        meta->kernels->add(meta->plans.adapted_offset, product, gradient, gradient);
+        meta->kernels->add(meta->plans.adapted_offset, judged, other, gradient);
     }
 }
 
 void mn_meta_begin(const mn_meta *meta, void *scratch, const mn_real *theta,
                    const mn_meta_data *data)
 {
-    memcpy(phi_of(meta, scratch, 0), theta + meta->plans.adapted_offset,
+    memcpy(adapted_in(meta, scratch), theta + meta->plans.adapted_offset,
            meta->plans.adapted_size * sizeof *theta);
     find_features(meta, scratch, theta, data);
 }
@@ -307,36 +322,29 @@ void mn_meta_begin(const mn_meta *meta, void *scratch, const mn_real *theta,
 double mn_meta_step(const mn_meta *meta, void *scratch, const mn_real *theta,
                     const mn_meta_data *data)
 {
-    mn_real *phi = phi_of(meta, scratch, 0);
-    double loss = support_gradient(meta, scratch, 0, data, phi);
-    inner_step(meta, theta, gradient_of(meta, scratch, 0), phi, phi);
+    mn_real *phi = adapted_in(meta, scratch), *next = phi_of(meta, scratch, 1);
+    double loss = inner_step(meta, scratch, theta, 0, data, phi, next);
+    memcpy(phi, next, meta->plans.adapted_size * sizeof *phi);
     return loss;
 }
 
 double mn_meta_judge(const mn_meta *meta, void *scratch, const mn_real *theta,
                      const mn_meta_data *data, mn_real *query_output)
 {
-    return query_run(meta, scratch, theta, data, phi_of(meta, scratch, 0),
+    return query_run(meta, scratch, theta, data, adapted_in(meta, scratch),
                      at(scratch, meta->at_gradient), query_output);
 }
 
-double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data,
-                       mn_real *gradient)
+double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data)
 {
-    double loss = support_gradient(meta, scratch, 0, data, phi_of(meta, scratch, 0));
-    if (gradient != NULL) {
-        memset(gradient, 0, meta->plans.adapted_offset * sizeof *gradient);
-        memcpy(gradient + meta->plans.adapted_offset, gradient_of(meta, scratch, 0),
-               meta->plans.adapted_size * sizeof *gradient);
-    }
-    return loss;
+    return support_loss(meta, scratch, data, adapted_in(meta, scratch));
 }
 
 void mn_meta_adapted(const mn_meta *meta, const void *scratch, const mn_real *theta,
                      mn_real *adapted)
 {
     memcpy(adapted, theta, meta->plans.adapted_offset * sizeof *adapted);
-    memcpy(adapted + meta->plans.adapted_offset, phi_of(meta, scratch, 0),
+    memcpy(adapted + meta->plans.adapted_offset, adapted_in(meta, scratch),
            meta->plans.adapted_size * sizeof *adapted);
 }
 
@@ -381,7 +389,8 @@ static void lay_out_scratch(mn_meta *meta, bool differentiate)
     meta->at_u = take(&bytes, u);
     meta->at_cotangent = take(&bytes, u);
     meta->at_cotangents = take(&bytes, u);
-    meta->at_phi = take(&bytes, (meta->walks_back ? meta->rule.steps : 1) * adapted);
+    size_t n_phis = meta->walks_back && meta->rule.steps > 2 ? meta->rule.steps : 2;
+    meta->at_phi = take(&bytes, n_phis * adapted);
     meta->at_direction = take(&bytes, keeps_gradients(meta) ? adapted : 0);
     meta->at_gradient = take(&bytes, differentiate ? theta : adapted);
     meta->scratch_bytes = bytes;

@@ -69,9 +69,8 @@ double mn_meta_step(const mn_meta *meta, void *scratch, const mn_real *theta,
 /* The query loss at phi; query_output is written. */
 double mn_meta_judge(const mn_meta *meta, void *scratch, const mn_real *theta,
                      const mn_meta_data *data, mn_real *query_output);
-/* The support loss and, where gradient is not NULL, its gradient [network's size] at phi. */
-double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data,
-                       mn_real *gradient);
+/* The support loss at phi. */
+double mn_meta_support(const mn_meta *meta, void *scratch, const mn_meta_data *data);
 /* All tensors as adapted so far -> adapted [network's size]. */
 void mn_meta_adapted(const mn_meta *meta, const void *scratch, const mn_real *theta,
                      mn_real *adapted);

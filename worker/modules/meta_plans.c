@@ -66,6 +66,17 @@ static void give_out(const mn_meta_plans *plans, const mn_node *nodes, uint32_t 
                                                      .stage = stage};
 }
 
+/* What the step of size needs.rate makes of `from` and gradients that are like it. */
+static void give_out_moved(const mn_meta_plans *plans, mn_graph *graph, const mn_node *gradients,
+                           const mn_node *from, unsigned stage, struct outputs *outputs)
+{
+    const uint32_t n = plans->network->parameters.n, first = plans->needs.first_adapted;
+    mn_node moved[MN_MAX_PARAMETERS];
+    for (uint32_t i = first; i < n; i++)
+        moved[i] = mn_graph_scale_add(graph, -plans->needs.rate, gradients[i], from[i]);
+    give_out(plans, moved, first, n, MN_SLOT_MOVED, stage, outputs);
+}
+
 static mn_extent items(mn_extent one, uint32_t n_items)
 {
     one.n = n_items;
@@ -132,7 +143,10 @@ static mn_status compile_support(mn_meta_plans *plans, uint32_t n_items, mn_erro
 
     uint32_t n_wrt = splits ? n_adapted + 1 : n_adapted;
     mn_graph_gradient(&graph, f.loss, n_wrt, tensors + first, gradients + first);
-    give_out(plans, gradients, first, n, MN_SLOT_GRADIENT, 0, &outputs);
+    if (plans->needs.gradients)
+        give_out(plans, gradients, first, n, MN_SLOT_GRADIENT, 0, &outputs);
+    else
+        give_out_moved(plans, &graph, gradients, tensors, 0, &outputs);
     if (plans->needs.products) {
         for (uint32_t i = first; i < n; i++)
             directions[i] =
@@ -140,7 +154,10 @@ static mn_status compile_support(mn_meta_plans *plans, uint32_t n_items, mn_erro
                                list->at[i].offset - plans->adapted_offset, list->at[i].inside);
         mn_graph_tangents(&graph, n_adapted, tensors + first, directions + first, n_wrt,
                           gradients + first, products + first);
-        give_out(plans, products, first, n, MN_SLOT_PRODUCT, 1, &outputs);
+        if (plans->needs.gradients)
+            give_out(plans, products, first, n, MN_SLOT_PRODUCT, 1, &outputs);
+        else
+            give_out_moved(plans, &graph, products, directions, 1, &outputs);
         if (splits)
             outputs.at[outputs.n++] = (mn_plan_output){.node = products[n],
                                                        .slot = MN_SLOT_COTANGENT,

@@ -12,6 +12,9 @@ typedef struct mn_meta_plans_needs {
     uint32_t first_adapted;      /* tensor */
     bool products;               /* stage 1 of features and support */
     bool query_gradient;
+    bool
+        gradients; /* of support: GRADIENT and PRODUCT themselves; else what a step makes of them */
+    double rate;   /* of that step */
 } mn_meta_plans_needs;
 
 typedef struct mn_meta_plans {
@@ -24,7 +27,9 @@ typedef struct mn_meta_plans {
      * the features -> gradient of the body at PRODUCT. */
     mn_plan *features;
     /* Stage 0: X (or the features), Y, PHI -> loss, GRADIENT of phi. Stage 1: DIRECTION -> its
-     * derivative along the direction at PRODUCT, and that of the features' adjoint at COTANGENT. */
+     * derivative along the direction at PRODUCT, and that of the features' adjoint at COTANGENT.
+     * Without needs.gradients there are neither GRADIENT nor PRODUCT but at MOVED
+     * PHI - rate * gradient, and DIRECTION - rate * derivative: a pass less over each. */
     mn_plan *support;
     mn_plan *query; /* X, Y, THETA, PHI -> loss, OUTPUT; GRADIENT of all tensors */
 } mn_meta_plans;
