@@ -32,13 +32,13 @@ typedef struct mn_conv {
  * false is left out. */
 typedef struct mn_product {
     bool trans_a, trans_b, accumulate, relu;
+    mn_real factor; /* without meaning if there is no base */
     size_t m, n, k;
     const mn_real *a, *b;
     const mn_real *a2, *b2; /* of the same shapes */
     const mn_real *bias;    /* [n], for each row */
     const mn_real *mask;    /* [m,n]: the result is zero where this is not > 0 */
     const mn_real *base;    /* [m,n] */
-    mn_real factor;         /* without meaning if there is no base */
 } mn_product;
 
 typedef struct mn_kernels {

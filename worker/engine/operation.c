@@ -48,7 +48,9 @@ mn_operation mn_operation_of(const mn_graph *graph, mn_node i)
 {
     const mn_graph_node *node = &graph->nodes[i];
     mn_extent along = node->in[0] == MN_NONE ? node->extent : graph->nodes[node->in[0]].extent;
-    mn_operation operation = {.node = *node,
+    mn_operation operation = {.op = node->op,
+                              .accumulate = node->plus != MN_NONE,
+                              .node = *node,
                               .rows = (size_t)along.n * along.h * along.w,
                               .c = along.c,
                               .count = mn_extent_count(node->extent),
@@ -88,23 +90,31 @@ void mn_operation_run(const mn_operation *operation, const mn_kernels *k, const 
                       mn_real *out)
 {
     const mn_graph_node *node = &operation->node;
-    const bool accumulate = node->plus != MN_NONE;
+    const bool accumulate = operation->accumulate;
     const size_t rows = operation->rows, c = operation->c, count = operation->count;
     const mn_extent image = node->image;
 
-    switch (node->op) {
+    switch (operation->op) {
     case MN_OP_ZERO:
         memset(out, 0, count * sizeof *out);
         break;
     case MN_OP_GEMM: {
-        mn_product product = operation->product;
-        product.a = in[MN_GEMM_A];
-        product.b = in[MN_GEMM_B];
-        product.a2 = in[MN_GEMM_A2];
-        product.b2 = in[MN_GEMM_B2];
-        product.bias = in[MN_GEMM_BIAS];
-        product.mask = in[MN_GEMM_MASK];
-        product.base = in[MN_GEMM_BASE];
+        const mn_product *shape = &operation->product;
+        mn_product product = {.trans_a = shape->trans_a,
+                              .trans_b = shape->trans_b,
+                              .accumulate = shape->accumulate,
+                              .relu = shape->relu,
+                              .factor = shape->factor,
+                              .m = shape->m,
+                              .n = shape->n,
+                              .k = shape->k,
+                              .a = in[MN_GEMM_A],
+                              .b = in[MN_GEMM_B],
+                              .a2 = in[MN_GEMM_A2],
+                              .b2 = in[MN_GEMM_B2],
+                              .bias = in[MN_GEMM_BIAS],
+                              .mask = in[MN_GEMM_MASK],
+                              .base = in[MN_GEMM_BASE]};
         k->gemm(&product, out);
         break;
     }

@@ -7,11 +7,13 @@
 #include <stddef.h>
 
 typedef struct mn_operation {
-    mn_graph_node node;
+    mn_op op;
+    bool accumulate;    /* the node has a `plus` */
+    mn_product product; /* GEMM: all but the addresses */
     size_t rows, c;     /* of in[0], or of the result if it has none */
     size_t count;       /* elements of the result */
     size_t bytes;       /* read and written, each array once, as if none stayed in a register */
-    mn_product product; /* GEMM: all but the addresses */
+    mn_graph_node node;
 } mn_operation;
 
 mn_operation mn_operation_of(const mn_graph *graph, mn_node i);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ALIGNMENT 64u
+#define FEW_INPUTS (MN_GEMM_BASE + 1) /* of a step: all of them take so many without a branch */
 
 /* Where an array is: in one of the two blocks, or at an offset of a slot. */
 struct place {
@@ -28,14 +29,17 @@ enum {
 };
 
 struct address {
-    size_t base, bytes;
+    uint64_t base : 8, bytes : 56;
 };
 
 enum step_kind { COMPUTE, COPY, CLEAR };
 
+/* Steps of small perceptrons take as long to be started as to compute. A plan is longer than what
+ * the first cache has room for, so a step is short, and what a run reads of it is at its beginning.
+ */
 struct step {
     enum step_kind kind;
-    int n_in; /* the inputs from this one on are not there */
+    bool has_more; /* than FEW_INPUTS; those that are not there are at NO_BASE */
     struct address out, in[MN_MAX_INPUTS];
     size_t count;           /* COPY, CLEAR: elements */
     mn_operation operation; /* COMPUTE */
@@ -159,8 +163,11 @@ static void run_step(const mn_plan *plan, const struct step *step, const uintptr
 {
     mn_real *out = (mn_real *)address_of(&step->out, bases);
     const mn_real *in[MN_MAX_INPUTS] = {NULL};
-    for (int i = 0; i < step->n_in; i++)
+    for (int i = 0; i < FEW_INPUTS; i++)
         in[i] = (const mn_real *)address_of(&step->in[i], bases);
+    if (step->has_more)
+        for (int i = FEW_INPUTS; i < MN_MAX_INPUTS; i++)
+            in[i] = (const mn_real *)address_of(&step->in[i], bases);
     if (step->kind == COMPUTE)
         mn_operation_run(&step->operation, plan->kernels, in, out);
     else if (step->kind == COPY)
@@ -452,21 +459,26 @@ static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct dra
     return MN_OK;
 }
 
+static struct address address(size_t base, size_t bytes)
+{
+    return (struct address){.base = (uint8_t)base, .bytes = bytes & (SIZE_MAX >> 8)};
+}
+
 static struct address address_at(const struct place *place)
 {
     switch (place->where) {
     case SCRATCH:
-        return (struct address){SCRATCH_BASE, place->offset};
+        return address(SCRATCH_BASE, place->offset);
     case KEPT:
-        return (struct address){KEPT_BASE, place->offset};
+        return address(KEPT_BASE, place->offset);
     case SLOT_IN:
-        return (struct address){IN_BASE + place->slot, place->offset * sizeof(mn_real)};
+        return address(IN_BASE + place->slot, place->offset * sizeof(mn_real));
     case SLOT_OUT:
-        return (struct address){OUT_BASE + place->slot, place->offset * sizeof(mn_real)};
+        return address(OUT_BASE + place->slot, place->offset * sizeof(mn_real));
     case NOWHERE:
         break;
     }
-    return (struct address){NO_BASE, 0};
+    return address(NO_BASE, 0);
 }
 
 static struct step compute_step(const mn_graph *graph, mn_node i, const struct draft *drafts)
@@ -478,7 +490,7 @@ static struct step compute_step(const mn_graph *graph, mn_node i, const struct d
     for (int k = 0; k < MN_MAX_INPUTS; k++)
         if (node->in[k] != MN_NONE) {
             step.in[k] = address_at(&drafts[node->in[k]].place);
-            step.n_in = k + 1;
+            step.has_more = k >= FEW_INPUTS;
         }
     return step;
 }
@@ -486,7 +498,7 @@ static struct step compute_step(const mn_graph *graph, mn_node i, const struct d
 static struct step copy_step(size_t count, const struct place *from, const struct place *to)
 {
     return (struct step){
-        .kind = COPY, .n_in = 1, .in = {address_at(from)}, .out = address_at(to), .count = count};
+        .kind = COPY, .in = {address_at(from)}, .out = address_at(to), .count = count};
 }
 
 static bool same_place(const struct place *a, const struct place *b)
