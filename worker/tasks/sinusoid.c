@@ -1,5 +1,7 @@
 #include "worker/tasks/sinusoid.h"
 
+#include "common/vector_clones.h"
+
 static void draw_points(const mn_sinusoid *sinusoid, double amplitude, double phase,
                         mn_random *random, uint32_t n, float *restrict x, float *restrict y);
 static inline double sine(double angle);
@@ -17,6 +19,7 @@ void mn_sinusoid_draw(const mn_sinusoid *sinusoid, mn_random *random, mn_task *t
 
 /* y belongs to the x that the learner sees, which is the rounded one. The second loop has neither
  * calls nor branches, so the compiler makes vectors of it. */
+MN_VECTOR_CLONES
 static void draw_points(const mn_sinusoid *sinusoid, double amplitude, double phase,
                         mn_random *random, uint32_t n, float *restrict x, float *restrict y)
 {
