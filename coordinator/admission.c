@@ -66,16 +66,13 @@ bool mn_admits_result(const mn_coord_config *config, mn_round_kind kind, uint32_
     bool training = kind == MN_ROUND_TRAIN;
     uint64_t columns = training ? config->train_columns : config->test_columns;
     uint64_t bytes = 0;
-    if (result->encoding == MN_ENCODING_ROWS) {
-        bytes = n_tasks * columns * sizeof(float);
-    } else if (result->encoding == MN_ENCODING_EXACT) {
+    if (training && result->encoding == MN_ENCODING_EXACT) {
         bytes = 2 * columns * sizeof(int64_t);
-    } else if (result->encoding != MN_ENCODING_KEPT) {
-        (void)snprintf(why, size, "a result of unknown encoding %d", (int)result->encoding);
-        return false;
-    }
-    if (result->encoding != MN_ENCODING_ROWS && !training) {
-        (void)snprintf(why, size, "a sum of evaluated tasks: expected a row for each");
+    } else if (!training && result->encoding == MN_ENCODING_ROWS) {
+        bytes = n_tasks * columns * sizeof(float);
+    } else if (!training || result->encoding != MN_ENCODING_KEPT) {
+        (void)snprintf(why, size, "a result of encoding %d: expected %s", (int)result->encoding,
+                       training ? "a sum of all its tasks" : "a row for each task");
         return false;
     }
     if (result->n_tasks == n_tasks && result->n_columns == columns &&

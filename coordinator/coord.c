@@ -88,8 +88,8 @@ void mn_coord_destroy(mn_coord **coord)
 
 mn_status mn_coord_step(mn_coord *coord, const mn_event *event, mn_actions *todo, mn_error *err)
 {
-    size_t most =
-        ACTIONS_A_MEMBER * ((size_t)mn_members_count(coord->members) + 1) + MAX_RETURNS + 16;
+    size_t most = ACTIONS_A_MEMBER * ((size_t)mn_members_count(coord->members) + 1) + MAX_RETURNS +
+                  MN_MAX_KEPT + 16;
     mn_status status = mn_actions_reserve(todo, most, err);
     if (status != MN_OK)
         return status;

@@ -104,12 +104,24 @@ static mn_lease lease_to(uint64_t peer, size_t i)
     return action->lease;
 }
 
+/* RESULT of a lease and of those kept before, as the local pool's exact sum. */
+static mn_message sum_of(uint64_t epoch, uint32_t n_tasks, uint32_t n_kept, const uint64_t *kept)
+{
+    mn_message sum = {.kind = MN_MSG_RESULT,
+                      .payload_bytes = 2 * COLUMNS * sizeof(int64_t),
+                      .result = {.epoch = epoch,
+                                 .result = {.encoding = MN_ENCODING_EXACT,
+                                            .n_tasks = n_tasks,
+                                            .n_columns = COLUMNS,
+                                            .n_kept = n_kept}}};
+    for (uint32_t i = 0; i < n_kept; i++)
+        sum.result.result.kept[i] = kept[i];
+    return sum;
+}
+
 static void result(uint64_t peer, uint64_t epoch, uint32_t n)
 {
-    mn_message message = {
-        .kind = MN_MSG_RESULT,
-        .payload_bytes = (uint64_t)n * COLUMNS * sizeof(float),
-        .result = {.epoch = epoch, .result = {.n_tasks = n, .n_columns = COLUMNS}}};
+    mn_message message = sum_of(epoch, n, 0, NULL);
     worker_says(peer, &message);
 }
 
@@ -458,29 +470,19 @@ static void form_and_size_of_a_result_are_those_of_its_round_and_lease(void **st
     expect_refused(1, MN_REFUSED_DAMAGED);
 }
 
-/* RESULT of a lease and of those kept before, as the local pool's exact sum. */
-static mn_message sum_of(uint64_t epoch, uint32_t n_tasks, uint32_t n_kept, const uint64_t *kept)
+static mn_message kept(const mn_lease *lease, uint32_t n_columns)
 {
-    mn_message sum = {.kind = MN_MSG_RESULT,
-                      .payload_bytes = 2 * COLUMNS * sizeof(int64_t),
-                      .result = {.epoch = epoch,
-                                 .result = {.encoding = MN_ENCODING_EXACT,
-                                            .n_tasks = n_tasks,
-                                            .n_columns = COLUMNS,
-                                            .n_kept = n_kept}}};
-    for (uint32_t i = 0; i < n_kept; i++)
-        sum.result.result.kept[i] = kept[i];
-    return sum;
+    return (mn_message){
+        .kind = MN_MSG_RESULT,
+        .result = {
+            .epoch = lease->epoch,
+            .result = {.encoding = MN_ENCODING_KEPT, .n_tasks = lease->n, .n_columns = n_columns}}};
 }
 
 static void keeps(uint64_t peer, const mn_lease *lease)
 {
-    mn_message kept = {
-        .kind = MN_MSG_RESULT,
-        .result = {
-            .epoch = lease->epoch,
-            .result = {.encoding = MN_ENCODING_KEPT, .n_tasks = lease->n, .n_columns = COLUMNS}}};
-    worker_says(peer, &kept);
+    mn_message message = kept(lease, COLUMNS);
+    worker_says(peer, &message);
 }
 
 static void what_a_worker_keeps_counts_with_the_sum_that_brings_it(void **state)
@@ -507,6 +509,7 @@ static void what_a_worker_keeps_counts_with_the_sum_that_brings_it(void **state)
     assert_int_equal(settled, a.n + b.n + c.n);
     assert_int_equal(mn_coord_look(coord).tasks.done, settled);
     assert_int_equal(mn_coord_look(coord).counts.accepted, 1);
+    assert_int_equal(mn_coord_look(coord).counts.tasks_done, settled);
 
     worker_says(1, &sum); /* twice */
     expect_refused(1, MN_REFUSED_LATE);
@@ -552,8 +555,52 @@ static void tests_are_not_kept(void **state)
     assert_int_equal(leader_says(&round), MN_OK);
     give_range(1, 40);
     mn_lease lease = lease_to(1, 0);
-    keeps(1, &lease);
+    mn_message message = kept(&lease, COLUMNS + 1);
+    worker_says(1, &message);
     expect_refused(1, MN_REFUSED_DAMAGED);
+}
+
+static void to_keep_a_lease_again_earns_nothing(void **state)
+{
+    (void)state;
+    join(1);
+    join(2);
+    open_round(1, 1000);
+    mn_lease a = lease_to(1, 0), b = lease_to(2, 0), c = lease_to(2, 1);
+    now_us += 30 * MS;
+    keeps(1, &a);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    result(2, b.epoch, b.n);
+    for (int i = 0; i < 80; i++) {
+        keeps(1, &a);
+        assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    }
+    now_us += 30 * MS;
+    result(2, c.epoch, c.n); /* if those were waves, the pool would be quick and 2 slow */
+    assert_in_range(lease_to(2, 0).n, 40, 60);
+}
+
+static void to_keep_a_lease_that_ran_out_ends_no_pause(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 100);
+    mn_lease a = lease_to(1, 0), b = lease_to(1, 1);
+    for (int i = 0; i < 20; i++) { /* it is heard all the time */
+        mn_message pulse = {.kind = MN_MSG_HEARTBEAT};
+        now_us += SILENCE_MS / 2 * MS;
+        worker_says(1, &pulse);
+        assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+        if (mn_coord_look(coord).counts.leases_expired == 2)
+            break;
+    }
+    assert_int_equal(mn_coord_look(coord).counts.leases_expired, 2);
+    keeps(1, &a);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    mn_message sum = sum_of(b.epoch, a.n + b.n, 1, &a.epoch); /* the sum does */
+    worker_says(1, &sum);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 0));
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
 }
 
 static void a_member_that_says_hello_again_begins_again(void **state)
@@ -602,9 +649,7 @@ static void whatever_workers_say_the_books_stay_in_order(void **state)
         }
         if (message.kind == MN_MSG_RESULT) {
             uint32_t n = given[pick].lease.n + (dice % 40 == 0);
-            message.result.epoch = given[pick].lease.epoch;
-            message.result.result = (mn_result){.n_tasks = n, .n_columns = COLUMNS};
-            message.payload_bytes = (uint64_t)n * COLUMNS * sizeof(float);
+            message = sum_of(given[pick].lease.epoch, n, 0, NULL);
             if (dice % 5 > 0 && given[pick].peer != 0)
                 peer = given[pick].peer;
         }
@@ -838,6 +883,8 @@ int main(void)
         TEST(what_a_worker_keeps_counts_with_the_sum_that_brings_it),
         TEST(what_a_worker_kept_is_free_when_its_sum_cannot_be_used),
         TEST(tests_are_not_kept),
+        TEST(to_keep_a_lease_again_earns_nothing),
+        TEST(to_keep_a_lease_that_ran_out_ends_no_pause),
         TEST(a_member_that_says_hello_again_begins_again),
         TEST(whatever_workers_say_the_books_stay_in_order),
         TEST(the_next_round_waits_for_the_reduce_and_a_stop_too),

@@ -2,6 +2,7 @@
 
 #include "coordinator/admission.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #define MOMENT_US UINT64_C(500000)
 #define SMOOTHING 8u        /* of a wave's time: each moves it by this part */
 #define UNHEARD_GREETED 10u /* times the silence after which a member is gone */
+
+static_assert(MN_MAX_KEPT <= MN_KEPT_PER_MEMBER, "what a result may name, the table keeps");
 
 static void take_hello(mn_coord *coord, uint64_t peer, mn_member *member, const mn_hello *hello,
                        mn_actions *todo);
@@ -304,10 +307,11 @@ static void take_result(mn_coord *coord, mn_member *member, const mn_message *me
         return;
     }
 
+    bool kept = result->encoding == MN_ENCODING_KEPT;
+    if (kept && !mn_lease_table_keep(coord->table, epoch))
+        return; /* no news, so it earns nothing: it can be said again and again */
     measure(coord, member, &leases[0]);
-    if (result->encoding == MN_ENCODING_KEPT)
-        mn_lease_table_keep(coord->table, epoch);
-    else
+    if (!kept)
         settle(coord, member, leases, n, todo);
     member->overdue = 0;
     member->has_theta = true; /* of this round: a result proves it. Again, it would cost the worker
@@ -499,7 +503,7 @@ static bool may_have_more(mn_coord *coord, const mn_member *member)
                MN_CREDIT;
 }
 
-/* Each lease of training costs a sum to be merged, so a local pool that is alone gets all that it
+/* Each lease of training costs the rank some work, so a local pool that is alone gets all that it
  * computes in a moment: who joins meanwhile hardly waits. A remote worker does not, nor anybody in
  * an evaluation, whose rows are merely put in their places and whose progress people watch. A
  * member slower than the pool gets less, or the others would wait for it. */

@@ -40,6 +40,7 @@ struct run {
 
 struct mn_lease_table {
     uint32_t max_members, credit;
+    uint32_t max_lapsed;    /* of a member: all that it can have in hand at once */
     struct member *members; /* [max_members]; owned */
     uint32_t n_slots;       /* a power of two */
     struct slot *slots;     /* [n_slots]; owned */
@@ -81,8 +82,8 @@ mn_status mn_lease_table_new(uint32_t max_members, uint32_t credit, mn_lease_tab
                        "lease table for %" PRIu32 " members of credit %" PRIu32
                        ": expected 1 to %u members and a credit of 1 to %u",
                        max_members, credit, MN_LEASE_TABLE_MAX_MEMBERS, MN_LEASE_TABLE_MAX_CREDIT);
-    uint32_t n_slots = 1;
-    while (n_slots < 2 * max_members * (credit + MN_KEPT_PER_MEMBER + MN_LAPSED_PER_MEMBER + 1))
+    uint32_t n_slots = 1, max_lapsed = credit + MN_KEPT_PER_MEMBER;
+    while (n_slots < 2 * max_members * (credit + MN_KEPT_PER_MEMBER + max_lapsed + 1))
         n_slots *= 2;
 
     mn_lease_table *table = calloc(1, sizeof *table);
@@ -96,6 +97,7 @@ mn_status mn_lease_table_new(uint32_t max_members, uint32_t credit, mn_lease_tab
 
     table->max_members = max_members;
     table->credit = credit;
+    table->max_lapsed = max_lapsed;
     table->n_slots = n_slots;
     table->next_epoch = 1;
     for (uint32_t i = 0; i < max_members; i++)
@@ -231,19 +233,20 @@ bool mn_lease_table_find(const mn_lease_table *table, uint64_t epoch, mn_grant *
     return true;
 }
 
-void mn_lease_table_keep(mn_lease_table *table, uint64_t epoch)
+bool mn_lease_table_keep(mn_lease_table *table, uint64_t epoch)
 {
     struct slot *slot = find(table, epoch);
     if (slot == NULL || slot->grant.kept || slot->grant.lapsed)
-        return;
+        return false;
     mn_hand *hand = &table->members[slot->grant.member].hand;
     if (hand->leases < 2 || hand->kept == MN_KEPT_PER_MEMBER)
-        return;
+        return false;
     mn_deadlines_remove(&table->deadlines, (uint32_t)(slot - table->slots));
     slot->grant.kept = true;
     hand->leases--;
     hand->tasks -= slot->left;
     hand->kept++;
+    return true;
 }
 
 mn_status mn_lease_table_settle(mn_lease_table *table, const uint64_t *epochs, size_t n,
@@ -554,7 +557,7 @@ static void lapse(mn_lease_table *table, struct slot *slot)
         owner->hand.leases--;
     slot->grant.kept = false;
     slot->grant.lapsed = true;
-    if (++owner->hand.lapsed > MN_LAPSED_PER_MEMBER) {
+    if (++owner->hand.lapsed > table->max_lapsed) {
         uint32_t oldest = owner->oldest;
         while (!table->slots[oldest].grant.lapsed)
             oldest = table->slots[oldest].newer;

@@ -4,7 +4,7 @@
  * several leases that came to cover the same task, the first valid result wins and the others are
  * refused, so nothing is ever counted twice. Bookkeeping only: no socket, clock, thread or log. One
  * thread owns a table. Memory is taken in _new and _reset alone and bounded by 16 bytes a task and
- * 200 bytes for each lease that a member may have, in hand, kept or lapsed. */
+ * 350 bytes for each lease that a member may have, in hand, kept or lapsed. */
 #pragma once
 
 #include "common/error.h"
@@ -15,9 +15,8 @@
 #define MN_LEASE_TABLE_MAX_TASKS (1u << 22)
 #define MN_LEASE_TABLE_MAX_MEMBERS (1u << 16)
 #define MN_LEASE_TABLE_MAX_CREDIT 16u
-#define MN_KEPT_PER_MEMBER 5u   /* leases */
-#define MN_LAPSED_PER_MEMBER 6u /* overdue leases remembered; of more, the oldest is forgotten */
-#define MN_NEVER UINT64_MAX     /* a deadline that does not come */
+#define MN_KEPT_PER_MEMBER 5u /* leases */
+#define MN_NEVER UINT64_MAX   /* a deadline that does not come */
 
 typedef struct mn_lease_table mn_lease_table; /* opaque: the fields are in lease_table.c */
 
@@ -37,7 +36,8 @@ typedef struct mn_hand {
     uint32_t leases; /* live ones, at most the table's credit */
     uint32_t tasks;  /* of the live ones, not done yet */
     uint32_t kept;   /* at most MN_KEPT_PER_MEMBER */
-    uint32_t lapsed;
+    uint32_t
+        lapsed; /* at most as many as it may keep and have in hand; then the oldest is forgotten */
 } mn_hand;
 
 typedef struct mn_task_counts {
@@ -76,9 +76,9 @@ bool mn_lease_table_find(const mn_lease_table *table, uint64_t epoch, mn_grant *
 
 /* The member has done this lease, but its result will come with that of another. It takes no credit
  * and has no deadline any more: it lapses when a lease of the member lapses or is released, and
- * when the member has no live one that could bring it. Nothing happens to a lease that is not live,
- * or without another live one, or if the member keeps MN_KEPT_PER_MEMBER already. */
-void mn_lease_table_keep(mn_lease_table *table, uint64_t epoch);
+ * when the member has no live one that could bring it. false: nothing happens, as the lease is not
+ * live, or there is no other live one, or the member keeps MN_KEPT_PER_MEMBER already. */
+bool mn_lease_table_keep(mn_lease_table *table, uint64_t epoch);
 
 /* Whole leases of one member, n different ones, are done, with one result. MN_OK exactly if all of
  * them are known, have no task in common, and each of their tasks is FREE or HELD, by whomever: all

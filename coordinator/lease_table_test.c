@@ -150,7 +150,7 @@ static void kept_leases_take_no_credit_and_count_with_another(void **state)
 {
     mn_lease_table *table = *state;
     mn_grant a = grant(table, 0, 4, 0), b = grant(table, 0, 2, 1), found, lapsed[4];
-    mn_lease_table_keep(table, a.epoch);
+    assert_true(mn_lease_table_keep(table, a.epoch));
     mn_hand hand = mn_lease_table_hand(table, 0);
     assert_int_equal(hand.leases, 1);
     assert_int_equal(hand.tasks, 2);
@@ -158,7 +158,7 @@ static void kept_leases_take_no_credit_and_count_with_another(void **state)
     assert_true(mn_lease_table_find(table, a.epoch, &found) && found.kept);
     expect_counts(table, 4, 6, 0);
     mn_grant c = grant(table, 0, 1, 2);
-    mn_lease_table_keep(table, b.epoch);
+    assert_true(mn_lease_table_keep(table, b.epoch));
 
     const uint64_t all[] = {c.epoch, a.epoch, b.epoch};
     assert_int_equal(mn_lease_table_expire(table, SECOND + 1, lapsed, 4), 0); /* of the kept ones */
@@ -172,23 +172,23 @@ static void only_a_live_lease_beside_another_can_be_kept(void **state)
 {
     mn_lease_table *table = *state;
     mn_grant a = grant(table, 0, 4, 0), found, lapsed[2];
-    mn_lease_table_keep(table, a.epoch); /* who would bring it? */
-    mn_lease_table_keep(table, 0);
-    mn_lease_table_keep(table, 99);
+    assert_false(mn_lease_table_keep(table, a.epoch)); /* who would bring it? */
+    assert_false(mn_lease_table_keep(table, 0));
+    assert_false(mn_lease_table_keep(table, 99));
     assert_int_equal(mn_lease_table_hand(table, 0).kept, 0);
     assert_int_equal(mn_lease_table_expire(table, SECOND, lapsed, 2), 1);
     mn_grant b = grant(table, 0, 1, SECOND), c = grant(table, 0, 1, SECOND);
-    mn_lease_table_keep(table, a.epoch); /* lapsed */
+    assert_false(mn_lease_table_keep(table, a.epoch)); /* lapsed */
     assert_true(mn_lease_table_find(table, a.epoch, &found) && !found.kept && found.lapsed);
-    mn_lease_table_keep(table, b.epoch);
-    mn_lease_table_keep(table, b.epoch);
-    mn_lease_table_keep(table, c.epoch);
+    assert_true(mn_lease_table_keep(table, b.epoch));
+    assert_false(mn_lease_table_keep(table, b.epoch));
+    assert_false(mn_lease_table_keep(table, c.epoch));
     assert_int_equal(mn_lease_table_hand(table, 0).kept, 1);
     assert_int_equal(mn_lease_table_hand(table, 0).leases, 1);
 
     for (uint32_t i = 2; i <= MN_KEPT_PER_MEMBER + 1; i++) { /* one too many: it stays live */
         b = grant(table, 0, 1, SECOND);
-        mn_lease_table_keep(table, b.epoch);
+        assert_int_equal(mn_lease_table_keep(table, b.epoch), i <= MN_KEPT_PER_MEMBER);
     }
     assert_int_equal(mn_lease_table_hand(table, 0).kept, MN_KEPT_PER_MEMBER);
     assert_int_equal(mn_lease_table_hand(table, 0).leases, 2);
@@ -198,14 +198,14 @@ static void kept_leases_lapse_when_nobody_brings_them(void **state)
 {
     mn_lease_table *table = *state;
     mn_grant a = grant(table, 0, 4, 0), b = grant(table, 0, 2, 0), found, lapsed[2];
-    mn_lease_table_keep(table, a.epoch);
+    assert_true(mn_lease_table_keep(table, a.epoch));
     assert_int_equal(settle(table, b.epoch), MN_OK); /* without it */
     expect_counts(table, 8, 0, 2);
     assert_true(mn_lease_table_find(table, a.epoch, &found) && found.lapsed);
     assert_int_equal(settle(table, a.epoch), MN_OK); /* late, and welcome */
 
     a = grant(table, 0, 1, 0), b = grant(table, 0, 1, 0);
-    mn_lease_table_keep(table, a.epoch);
+    assert_true(mn_lease_table_keep(table, a.epoch));
     mn_grant c = grant(table, 0, 1, 0);
     mn_lease_table_release(table, b.epoch); /* its result was damaged: perhaps the sum of both */
     expect_counts(table, 3, 1, 6);
@@ -213,18 +213,34 @@ static void kept_leases_lapse_when_nobody_brings_them(void **state)
     assert_int_equal(settle(table, c.epoch), MN_OK);
 
     a = grant(table, 1, 1, 0), b = grant(table, 1, 1, 0);
-    mn_lease_table_keep(table, a.epoch);
+    assert_true(mn_lease_table_keep(table, a.epoch));
     assert_int_equal(mn_lease_table_expire(table, 2 * SECOND, lapsed, 2), 1);
     assert_int_equal(lapsed[0].epoch, b.epoch);
     expect_counts(table, 3, 0, 7);
 
     a = grant(table, 2, 1, 0), b = grant(table, 2, 1, 0);
-    mn_lease_table_keep(table, a.epoch);
+    assert_true(mn_lease_table_keep(table, a.epoch));
     mn_lease_table_give_up(table, 2);
     expect_counts(table, 3, 0, 7);
     assert_int_equal(mn_lease_table_hand(table, 2).lapsed, 2);
     mn_lease_table_release_member(table, 2);
     assert_false(mn_lease_table_find(table, a.epoch, &found));
+}
+
+static void all_that_a_member_can_have_in_hand_may_lapse_and_still_count(void **state)
+{
+    mn_lease_table *table = *state;
+    mn_grant lapsed[2];
+    uint64_t all[MN_KEPT_PER_MEMBER + 1];
+    for (uint32_t i = 0; i <= MN_KEPT_PER_MEMBER; i++) {
+        all[i] = grant(table, 0, 1, 0).epoch;
+        if (i > 0)
+            assert_true(mn_lease_table_keep(table, all[i - 1]));
+    }
+    (void)grant(table, 0, 1, 0);
+    assert_int_equal(mn_lease_table_expire(table, SECOND, lapsed, 2), 2);
+    assert_int_equal(mn_lease_table_hand(table, 0).lapsed, MN_KEPT_PER_MEMBER + 2);
+    assert_int_equal(mn_lease_table_settle(table, all, MN_KEPT_PER_MEMBER + 1, NULL), MN_OK);
 }
 
 static void of_leases_in_one_sum_all_count_or_none(void **state)
@@ -428,7 +444,7 @@ static void it_agrees_with_a_plain_array_of_tasks(void **state)
             uint32_t kept = mn_lease_table_hand(table, grant->member).kept;
             bool may = plain.given[k].live && !plain.given[k].kept &&
                        plain_live(&plain, grant->member) > 1 && kept < MN_KEPT_PER_MEMBER;
-            mn_lease_table_keep(table, grant->epoch);
+            assert_int_equal(mn_lease_table_keep(table, grant->epoch), may);
             plain.given[k].kept = plain.given[k].kept || may;
             assert_int_equal(mn_lease_table_hand(table, grant->member).kept, kept + may);
             most_kept = kept + may > most_kept ? kept + may : most_kept;
@@ -486,6 +502,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(kept_leases_lapse_when_nobody_brings_them, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            all_that_a_member_can_have_in_hand_may_lapse_and_still_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_leases_in_one_sum_all_count_or_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tasks_taken_back_are_not_ours_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(results_of_an_earlier_round_are_refused, set_up, tear_down),

@@ -264,10 +264,6 @@ void mn_training_add(mn_training *training, uint32_t begin, const mn_result *res
     size_t columns = training->train_columns;
     if (training->round.kind == MN_ROUND_TEST) {
         add_rows(training, begin, result, payload);
-    } else if (result->encoding == MN_ENCODING_ROWS) {
-        mn_training_close(training);
-        mn_exact_add_rows(columns, result->n_tasks, payload, columns, training->sums,
-                          training->sums + columns);
     } else if (training->empty) {
         memcpy(training->sums, payload, 2 * columns * sizeof *training->sums);
         training->empty = false;

@@ -81,14 +81,19 @@ static void open_training(mn_training *training)
     mn_training_open(training, &(mn_round){.id = 1, .kind = MN_ROUND_TRAIN, .n_tasks = BATCH});
 }
 
-static void add_rows(mn_training *training, uint32_t first, uint32_t n)
+/* Tasks first .. first+n-1, as the local pool brings them. */
+static void add_tasks(mn_training *training, uint32_t first, uint32_t n)
 {
     const mn_result result = {
-        .encoding = MN_ENCODING_ROWS, .n_tasks = n, .n_columns = (uint32_t)columns};
-    const float *payload = rows + first * columns;
-    assert_int_equal(mn_training_check(&result, payload, n * columns * sizeof *payload, NULL),
-                     MN_OK);
-    mn_training_add(training, first, &result, payload);
+        .encoding = MN_ENCODING_EXACT, .n_tasks = n, .n_columns = (uint32_t)columns};
+    size_t bytes = 2 * columns * sizeof(int64_t);
+    int64_t *sum = calloc(1, bytes);
+    assert_non_null(sum);
+    for (uint32_t i = first; i < first + n; i++)
+        mn_exact_add(columns, rows + i * columns, sum);
+    assert_int_equal(mn_training_check(&result, sum, bytes, NULL), MN_OK);
+    mn_training_add(training, first, &result, sum);
+    free(sum);
 }
 
 static void theta_does_not_depend_on_who_adds_what_and_when(void **state)
@@ -99,7 +104,7 @@ static void theta_does_not_depend_on_who_adds_what_and_when(void **state)
     mn_training *as_sums = begin(&sums[1]);
     mn_step_record record[2];
     open_training(in_order);
-    add_rows(in_order, 0, BATCH);
+    add_tasks(in_order, 0, BATCH);
 
     /* Task 3 alone, then an exact sum of the others as a worker makes it. */
     int64_t *sum = calloc(2 * columns, sizeof *sum);
@@ -108,7 +113,7 @@ static void theta_does_not_depend_on_who_adds_what_and_when(void **state)
     for (int i = 2; i >= 0; i--)
         mn_exact_add(columns, rows + (size_t)i * columns, sum);
     open_training(as_sums);
-    add_rows(as_sums, 3, 1);
+    add_tasks(as_sums, 3, 1);
     assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_OK);
     mn_training_add(as_sums, 0, &result, sum);
     free(sum);
@@ -135,7 +140,7 @@ static void a_restored_training_takes_the_same_next_step(void **state)
     mn_checkpoint checkpoint = {0};
     mn_step_record record;
     open_training(whole);
-    add_rows(whole, 0, BATCH);
+    add_tasks(whole, 0, BATCH);
     assert_int_equal(mn_training_step_outer(whole, &record, NULL), MN_OK);
     assert_int_equal(mn_training_save(whole, &checkpoint, NULL), MN_OK);
     assert_int_equal(checkpoint.step, 1);
@@ -145,7 +150,7 @@ static void a_restored_training_takes_the_same_next_step(void **state)
     mn_training *const both[] = {whole, resumed};
     for (int i = 0; i < 2; i++) {
         open_training(both[i]);
-        add_rows(both[i], 0, BATCH);
+        add_tasks(both[i], 0, BATCH);
         assert_int_equal(mn_training_step_outer(both[i], &record, NULL), MN_OK);
     }
     assert_true(mn_training_checksum(whole) == mn_training_checksum(resumed));
@@ -175,7 +180,7 @@ static void skipped_tasks_are_left_out_or_end_the_run_as_told(void **state)
 
     experiment.outer.nonfinite = MN_NONFINITE_ABORT;
     open_training(training);
-    add_rows(training, 0, BATCH);
+    add_tasks(training, 0, BATCH);
     assert_int_equal(mn_training_step_outer(training, &record, &err), MN_ERR_NUMERIC);
     assert_non_null(strstr(err.message, "1 of 4 tasks"));
     assert_int_equal(mn_training_step(training), 0);
@@ -203,7 +208,7 @@ static void a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts(void 
     uint64_t before = mn_training_checksum(training);
     skip_row(0, saved);
     mn_training_open(training, &(mn_round){.id = 1, .kind = MN_ROUND_TRAIN, .n_tasks = 1});
-    add_rows(training, 0, 1);
+    add_tasks(training, 0, 1);
     assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
     assert_int_equal(mn_training_step(training), 1);
     assert_true(mn_training_checksum(training) == before);
@@ -221,10 +226,10 @@ static void a_task_counted_twice_or_never_is_an_error_and_changes_nothing(void *
     mn_training *training = begin(&sums);
     uint64_t before = mn_training_checksum(training);
     open_training(training);
-    add_rows(training, 0, BATCH - 1);
+    add_tasks(training, 0, BATCH - 1);
     assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
-    add_rows(training, 0, 1);
-    add_rows(training, 0, 1);
+    add_tasks(training, 0, 1);
+    add_tasks(training, 0, 1);
     assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
     assert_int_equal(mn_training_step(training), 0);
     assert_true(mn_training_checksum(training) == before);
@@ -329,7 +334,7 @@ static void the_theta_that_was_best_on_validation_is_tested_at_the_end(void **st
     assert_ptr_equal(mn_training_theta(training, 1), mn_training_theta(training, 0));
     for (int step = 0; step < 3; step++) {
         open_training(training);
-        add_rows(training, 0, BATCH);
+        add_tasks(training, 0, BATCH);
         assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
         validate(training, step == 1 ? 1.0f / 3 : 2.0f / 3, step < 2);
         if (step == 1)

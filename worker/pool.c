@@ -372,6 +372,8 @@ static void compute(struct thread *thread, struct job *job)
     thread->ended_ns = ended_ns;
     thread->task_ns = ended_ns - began_ns;
     yield->tasks_ns += thread->task_ns;
+    if (job->training)
+        pool->jobs.task_ns = thread->task_ns;
     if (summed) {
         thread->job = job;
         thread->n_rows++;

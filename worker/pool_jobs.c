@@ -6,7 +6,10 @@
 
 #define ALIGNMENT 64
 
-static struct yield *yield_to_join(const struct jobs *jobs, const mn_lease *lease, uint64_t now_ns);
+static struct yield *yield_to_join(const struct jobs *jobs, const mn_lease *lease,
+                                   uint32_t n_threads, uint64_t now_ns);
+static uint64_t time_left_ns(const struct jobs *jobs, const struct yield *yield, uint32_t n_more,
+                             uint32_t n_threads);
 static mn_status new_yield(struct jobs *jobs, const mn_lease *lease, size_t n_columns,
                            uint32_t n_threads, uint64_t now_ns, mn_error *err);
 static void finish(struct jobs *jobs, struct job *job);
@@ -101,7 +104,7 @@ mn_status mn_jobs_add(struct jobs *jobs, const mn_lease *lease, size_t n_columns
             return mn_fail(err, MN_ERR_NOMEM, "lease");
         jobs->spare_jobs = job;
     }
-    struct yield *yield = yield_to_join(jobs, lease, now_ns);
+    struct yield *yield = yield_to_join(jobs, lease, n_threads, now_ns);
     if (yield == NULL) {
         mn_status status = new_yield(jobs, lease, n_columns, n_threads, now_ns, err);
         if (status != MN_OK)
@@ -126,15 +129,29 @@ mn_status mn_jobs_add(struct jobs *jobs, const mn_lease *lease, size_t n_columns
 /* NULL: the lease needs its own. A sum is lost as a whole, and nobody has it before it is complete,
  * so not everything may join. All leases in one have the same theta: those of a theta that was
  * replaced are forgotten, and with the first of them the sum is closed. */
-static struct yield *yield_to_join(const struct jobs *jobs, const mn_lease *lease, uint64_t now_ns)
+static struct yield *yield_to_join(const struct jobs *jobs, const mn_lease *lease,
+                                   uint32_t n_threads, uint64_t now_ns)
 {
     struct yield *open = jobs->open;
-    bool joins = open != NULL && open->encoding == MN_ENCODING_EXACT &&
-                 lease->round.kind == MN_ROUND_TRAIN && open->round == lease->round.id &&
-                 open->version == lease->round.step && open->n_leases <= MN_MAX_KEPT &&
-                 lease->n <= MN_EXACT_MAX_TERMS - open->n_tasks &&
-                 now_ns - open->begun_ns < MN_POOL_JOIN_NS;
-    return joins ? open : NULL;
+    bool fits = open != NULL && open->encoding == MN_ENCODING_EXACT &&
+                lease->round.kind == MN_ROUND_TRAIN && open->round == lease->round.id &&
+                open->version == lease->round.step && open->n_leases <= MN_MAX_KEPT &&
+                lease->n <= MN_EXACT_MAX_TERMS - open->n_tasks;
+    if (!fits || jobs->task_ns == 0 || jobs->task_ns >= MN_POOL_JOIN_NS)
+        return NULL;
+    uint64_t ends_ns = now_ns - open->begun_ns + time_left_ns(jobs, open, lease->n, n_threads);
+    return ends_ns < MN_POOL_JOIN_NS ? open : NULL;
+}
+
+/* Until this sum is complete, with so many tasks more, if all threads are at it. */
+static uint64_t time_left_ns(const struct jobs *jobs, const struct yield *yield, uint32_t n_more,
+                             uint32_t n_threads)
+{
+    uint64_t n = n_more;
+    for (const struct job *job = jobs->queued.first; job != NULL; job = job->next)
+        if (job->yield == yield)
+            n += job->lease.n - job->ended;
+    return (n + n_threads - 1) / n_threads * jobs->task_ns;
 }
 
 /* The open one from now on. */

@@ -54,6 +54,7 @@ struct jobs {
     struct queue queued, finished;        /* in order of submission; in order of completion */
     struct queue lent;                    /* taken and not yet released */
     struct yield *open;                   /* that the next lease may join; NULL: none */
+    uint64_t task_ns;                     /* the newest task of training took; 0: none yet */
     struct job *spare_jobs;
     struct yield *spare_yields;
     struct theta *spare_thetas;
@@ -68,8 +69,9 @@ struct theta *mn_jobs_new_theta(struct jobs *jobs, size_t size);
 void mn_jobs_keep_theta(struct jobs *jobs, struct theta *fresh, uint64_t version);
 
 /* Queue a lease of training or of tests, whose rows have n_columns. If the one before is of the
- * same round of training, its sum was begun less than MN_POOL_JOIN_NS ago and is not complete, this
- * lease adds to that: it will be one result for both. MN_ERR_STATE, MN_ERR_NOMEM. */
+ * same round of training and its sum is not complete, this lease adds to that: it will be one
+ * result for both. Not if the sum would then be complete, by jobs->task_ns, only MN_POOL_JOIN_NS
+ * or more after it was begun. MN_ERR_STATE, MN_ERR_NOMEM. */
 mn_status mn_jobs_add(struct jobs *jobs, const mn_lease *lease, size_t n_columns,
                       uint32_t n_threads, uint64_t now_ns, mn_error *err);
 

@@ -327,6 +327,17 @@ static void leases_end_in_turn_and_the_descriptor_tells(void **state)
     mn_pool_destroy(&pool);
 }
 
+/* A pool that has done a task, and so knows how long one takes: its leases may share a sum. */
+static mn_pool *new_pool_with_pace(uint32_t n_threads)
+{
+    mn_pool *pool = new_pool(n_threads);
+    set_theta(pool, 1);
+    assert_int_equal(submit(pool, 1000, 1, MN_ROUND_TRAIN, 1), MN_OK);
+    mn_pool_result first = take(pool);
+    mn_pool_release(pool, &first);
+    return pool;
+}
+
 /* Queue leases of these sizes behind one another while the first task waits, then let them go. */
 static void submit_together(mn_pool *pool, uint32_t n, const uint32_t sizes[])
 {
@@ -349,9 +360,8 @@ static void queued_leases_of_a_round_come_as_one_sum(void **state)
         mn_exact_merge(2 * TRAIN_COLUMNS, part, expected);
     }
     for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
-        mn_pool *pool = new_pool(n_threads);
+        mn_pool *pool = new_pool_with_pace(n_threads);
         mn_pool_result result;
-        set_theta(pool, 1);
         submit_together(pool, 3, sizes);
         uint64_t kept[2];
         for (uint32_t i = 0; i < 2; i++) {
@@ -389,9 +399,8 @@ static void a_sum_is_of_so_many_leases_and_no_more(void **state)
 {
     (void)state;
     const uint32_t sizes[MN_MAX_KEPT + 3] = {2, 2, 2, 2, 2, 2, 3, 3};
-    mn_pool *pool = new_pool(1);
+    mn_pool *pool = new_pool_with_pace(1);
     mn_pool_result result;
-    set_theta(pool, 1);
     submit_together(pool, MN_MAX_KEPT + 3, sizes);
     uint32_t n_sums = 0, n_tasks = 0;
     for (uint32_t i = 0; i < MN_MAX_KEPT + 3; i++) {
@@ -411,9 +420,8 @@ static void a_sum_is_of_so_many_leases_and_no_more(void **state)
 static void leases_of_two_rounds_have_nothing_in_common(void **state)
 {
     (void)state;
-    mn_pool *pool = new_pool(1);
+    mn_pool *pool = new_pool_with_pace(1);
     mn_pool_result result;
-    set_theta(pool, 1);
     close_gate();
     for (uint64_t epoch = 1; epoch <= 4; epoch++) {
         mn_lease lease = lease_of(epoch, 1, epoch < 3 ? MN_ROUND_TRAIN : MN_ROUND_TEST, 4);

@@ -60,7 +60,7 @@ mn_message mn_sim_message(const mn_sim_note *note)
             message.result.result.kept[i] = note->kept[i].epoch;
         if (note->keeps) {
             message.result.result.encoding = MN_ENCODING_KEPT;
-        } else if (note->n_kept > 0) {
+        } else if (note->lease.round.kind == MN_ROUND_TRAIN) {
             message.result.result.encoding = MN_ENCODING_EXACT;
             message.payload_bytes = UINT64_C(2) * note->n_columns * sizeof(int64_t);
         } else {
