@@ -36,8 +36,7 @@ typedef struct mn_hand {
     uint32_t leases; /* live ones, at most the table's credit */
     uint32_t tasks;  /* of the live ones, not done yet */
     uint32_t kept;   /* at most MN_KEPT_PER_MEMBER */
-    uint32_t
-        lapsed; /* at most as many as it may keep and have in hand; then the oldest is forgotten */
+    uint32_t lapsed; /* of more than it may have in hand and keep, the oldest is forgotten */
 } mn_hand;
 
 typedef struct mn_task_counts {

@@ -146,7 +146,7 @@ INLINE half_vec load_half(const float *p, lanes some)
 
 INLINE void store_half(float *p, half_vec v, lanes some)
 {
-    if ((__mmask8)some == 0xff)
+    if ((__mmask8)some == 0xff) /* who reads it next waits less for a store without a mask */
         _mm256_storeu_ps(p, (__m256)v);
     else
         _mm256_mask_storeu_ps(p, (__mmask8)some, (__m256)v);

@@ -12,9 +12,8 @@ typedef struct mn_meta_plans_needs {
     uint32_t first_adapted;      /* tensor */
     bool products;               /* stage 1 of features and support */
     bool query_gradient;
-    bool
-        gradients; /* of support: GRADIENT and PRODUCT themselves; else what a step makes of them */
-    double rate;   /* of that step */
+    bool gradients; /* of support, and products; else what a step makes of them */
+    double rate;    /* of that step */
 } mn_meta_plans_needs;
 
 typedef struct mn_meta_plans {
