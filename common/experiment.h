@@ -13,6 +13,9 @@
 typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
 typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
 typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4 } mn_input_kind;
+typedef enum mn_memory_kind { MN_MEMORY_NONE } mn_memory_kind;
+typedef enum mn_reasoning_kind { MN_REASONING_NONE } mn_reasoning_kind;
+typedef enum mn_output_kind { MN_OUTPUT_LINEAR } mn_output_kind;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
@@ -22,7 +25,14 @@ typedef enum mn_meta_kind {
     MN_META_ANIL,     /* only the output layer adapts */
     MN_META_META_SGD, /* one learned rate per parameter */
     MN_META_REPTILE,
+    MN_META_EPISODIC, /* no inner loop: the memory itself adapts */
 } mn_meta_kind;
+typedef enum mn_adapts { /* which tensors the inner loop moves */
+    MN_ADAPTS_ALL,
+    MN_ADAPTS_OUTPUT,
+    MN_ADAPTS_BODY,   /* all but the output's */
+    MN_ADAPTS_MEMORY, /* the memory's alone */
+} mn_adapts;
 typedef enum mn_optimiser_kind { MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW } mn_optimiser_kind;
 typedef enum mn_schedule { MN_LR_CONSTANT, MN_LR_COSINE, MN_LR_STEP } mn_schedule;
 typedef enum mn_nonfinite { MN_NONFINITE_SKIP, MN_NONFINITE_ABORT } mn_nonfinite;
@@ -46,6 +56,9 @@ typedef struct mn_experiment {
     } tasks;
     struct {
         mn_input_kind input;
+        mn_memory_kind memory;
+        mn_reasoning_kind reasoning;
+        mn_output_kind output;
         mn_uint_list hidden; /* mlp: widths of the hidden layers */
         uint32_t filters;    /* conv4 */
         uint32_t blocks;
@@ -58,7 +71,8 @@ typedef struct mn_experiment {
     } model;
     struct {
         mn_meta_kind kind;
-        uint32_t order; /* 1 or 2 */
+        mn_adapts adapts; /* maml */
+        uint32_t order;   /* 1 or 2 */
         uint32_t inner_steps;
         double inner_lr;
     } meta;
@@ -82,7 +96,7 @@ typedef struct mn_experiment {
     struct {
         uint32_t tasks;           /* test tasks */
         mn_uint_list inner_steps; /* after which steps to measure; empty: meta.inner_steps alone */
-        uint32_t shot, query;     /* 0: as in tasks */
+        uint32_t way, shot, query; /* 0: as in tasks */
         uint32_t every;           /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
         bool keep_best; /* test with the theta that was best on validation */

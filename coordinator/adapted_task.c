@@ -23,6 +23,7 @@ struct view {
 
 static mn_status look(const mn_adapted_task *which, struct view *view, mn_error *err);
 static void close_view(struct view *view);
+static void print_answers(const struct view *view, FILE *out);
 static bool has_training_shape(const mn_adapted_task *which);
 static mn_status draw_curve(const mn_adapted_task *which, struct view *view, const char *path,
                             mn_error *err);
@@ -38,34 +39,42 @@ mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_erro
     struct view view = {0};
     mn_status status = look(which, &view, err);
     if (status == MN_OK) {
-        const mn_task_shape *shape = &view.task->shape;
-        uint32_t right = 0;
         (void)fprintf(out, "%s task %" PRIu64 " of %s\n", split_names[which->split], which->index,
                       which->experiment->name);
-        mn_task_print(view.task, out);
-        (void)fprintf(
-            out,
-            "support loss %.4f, after %" PRIu32 " inner steps %.4f; query loss %.4f, after "
-            "them %.4f\n",
-            view.told.support_loss, which->experiment->meta.inner_steps,
-            view.told.support_loss_after, view.told.query_loss_before, view.told.query_loss);
-        for (uint32_t i = 0; i < shape->n_query; i++) {
-            const float *output = view.output + (size_t)i * shape->y_size;
-            const float *truth = view.task->query_y + (size_t)i * shape->y_size;
-            if (shape->target == MN_TARGET_CLASSES) {
-                right += best_class(output, shape->y_size) == best_class(truth, shape->y_size);
-                (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "\n", i,
-                              best_class(output, shape->y_size), best_class(truth, shape->y_size));
-            } else {
-                (void)fprintf(out, "query %" PRIu32 ": predicted %.4f, is %.4f\n", i,
-                              (double)output[0], (double)truth[0]);
-            }
-        }
-        if (shape->target == MN_TARGET_CLASSES)
-            (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right\n", right, shape->n_query);
+        mn_task_set_describe(which->tasks, view.task, out);
+        if (isnan(view.told.support_loss))
+            (void)fprintf(out, "query loss %.4f\n", view.told.query_loss);
+        else
+            (void)fprintf(
+                out,
+                "support loss %.4f, after %" PRIu32 " inner steps %.4f; query loss %.4f, after "
+                "them %.4f\n",
+                view.told.support_loss, which->experiment->meta.inner_steps,
+                view.told.support_loss_after, view.told.query_loss_before, view.told.query_loss);
+        print_answers(&view, out);
     }
     close_view(&view);
     return status;
+}
+
+static void print_answers(const struct view *view, FILE *out)
+{
+    const mn_fields *fields = &view->task->fields;
+    const uint32_t n = mn_fields_find(fields, MN_QUERY, "y")->n, c = fields->y_size;
+    const float *output = view->output, *truth = mn_task_find(view->task, MN_QUERY, "y");
+    uint32_t right = 0;
+    for (uint32_t i = 0; i < n; i++, output += c, truth += c) {
+        if (fields->target == MN_TARGET_CLASSES) {
+            right += best_class(output, c) == best_class(truth, c);
+            (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "\n", i,
+                          best_class(output, c), best_class(truth, c));
+        } else {
+            (void)fprintf(out, "query %" PRIu32 ": predicted %.4f, is %.4f\n", i, (double)output[0],
+                          (double)truth[0]);
+        }
+    }
+    if (fields->target == MN_TARGET_CLASSES)
+        (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right\n", right, n);
 }
 
 mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, mn_error *err)
@@ -73,10 +82,13 @@ mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, m
     struct view view = {0};
     mn_status status = look(which, &view, err);
     if (status == MN_OK) {
-        const mn_task_shape *shape = &view.task->shape;
-        if (shape->height > 1)
+        const mn_fields *fields = &view.task->fields;
+        const mn_field *x = &fields->at[MN_SUPPORT_X];
+        if (!mn_fields_are_few_shot(fields))
+            status = mn_fail(err, MN_ERR_USAGE, "tasks of this kind have no picture");
+        else if (x->height > 1)
             status = mn_task_sheet_png(view.task, path, err);
-        else if (shape->channels == 1 && shape->y_size == 1 && shape->target == MN_TARGET_VALUES)
+        else if (x->channels == 1 && fields->y_size == 1 && fields->target == MN_TARGET_VALUES)
             status = draw_curve(which, &view, path, err);
         else
             status = mn_fail(err, MN_ERR_USAGE, "tasks of this shape have no picture");
@@ -110,34 +122,35 @@ static void *add_tensor(struct dump *dump, const char *prefix, const char *name,
     return data;
 }
 
-/* Items from channels-last to channels-first. */
-static void add_items(struct dump *dump, const char *name, const mn_task_shape *shape, uint32_t n,
-                      const float *x)
+static void add_field(struct dump *dump, const mn_fields *fields, const mn_field *field,
+                      const float *numbers)
 {
-    bool images = shape->height > 1 || shape->width > 1;
-    const uint64_t size[] = {n, shape->channels, shape->height, shape->width};
-    size_t pixels = (size_t)shape->height * shape->width;
-    float *out = add_tensor(dump, name, "", MN_F32, images ? 4 : 2, size);
-    for (uint32_t i = 0; out != NULL && i < n; i++)
-        for (size_t p = 0; p < pixels; p++)
-            for (uint32_t c = 0; c < shape->channels; c++)
-                out[(i * shape->channels + c) * pixels + p] =
-                    x[(i * pixels + p) * shape->channels + c];
-}
-
-static void add_targets(struct dump *dump, const char *name, const mn_task_shape *shape, uint32_t n,
-                        const float *y)
-{
-    const uint64_t size[] = {n, shape->y_size};
-    if (shape->target == MN_TARGET_CLASSES) {
-        int64_t *labels = add_tensor(dump, name, "", MN_I64, 1, size);
-        for (uint32_t i = 0; labels != NULL && i < n; i++)
-            labels[i] = best_class(y + (size_t)i * shape->y_size, shape->y_size);
-    } else {
-        float *values = add_tensor(dump, name, "", MN_F32, 2, size);
-        if (values != NULL)
-            memcpy(values, y, (size_t)n * shape->y_size * sizeof *y);
+    static const char *const roles[MN_N_ROLES] = {"support.", "query.", "shared."};
+    const char *role = roles[field->role], *name = field->name;
+    const size_t count = mn_field_count(field), pixels = (size_t)field->height * field->width;
+    if (fields->target == MN_TARGET_CLASSES && strcmp(name, "y") == 0) { /* one-hot -> labels */
+        const uint64_t size[] = {field->n};
+        int64_t *labels = add_tensor(dump, role, name, MN_I64, 1, size);
+        for (uint32_t i = 0; labels != NULL && i < field->n; i++)
+            labels[i] = best_class(numbers + (size_t)i * field->channels, field->channels);
+        return;
     }
+    const uint64_t vectors[] = {field->n, field->channels};
+    const uint64_t images[] = {field->n, field->channels, field->height, field->width};
+    const uint64_t *size = pixels > 1 ? images : vectors;
+    if (field->type == MN_FIELD_IDS) {
+        int64_t *ids = add_tensor(dump, role, name, MN_I64, pixels > 1 ? 4 : 2, size);
+        for (size_t i = 0; ids != NULL && i < count; i++)
+            ids[i] = (int64_t)numbers[i];
+        return;
+    }
+    /* From channels-last to channels-first. */
+    float *out = add_tensor(dump, role, name, MN_F32, pixels > 1 ? 4 : 2, size);
+    const size_t c = field->channels;
+    for (size_t i = 0; out != NULL && i < field->n; i++)
+        for (size_t p = 0; p < pixels; p++)
+            for (size_t k = 0; k < c; k++)
+                out[(i * c + k) * pixels + p] = numbers[(i * pixels + p) * c + k];
 }
 
 static void add_parameters(struct dump *dump, const char *prefix, const mn_learner *learner,
@@ -165,13 +178,12 @@ static void fill_dump(struct dump *dump, const mn_adapted_task *which, const str
                       float *outside)
 {
     const mn_task *task = view->task;
-    const mn_task_shape *shape = &task->shape;
-    const uint64_t size[] = {shape->n_query, shape->y_size};
-    bool classes = shape->target == MN_TARGET_CLASSES;
-    add_items(dump, "support.x", shape, shape->n_support, task->support_x);
-    add_targets(dump, "support.y", shape, shape->n_support, task->support_y);
-    add_items(dump, "query.x", shape, shape->n_query, task->query_x);
-    add_targets(dump, "query.y", shape, shape->n_query, task->query_y);
+    const mn_fields *fields = &task->fields;
+    const mn_field *y = mn_fields_find(fields, MN_QUERY, "y");
+    const uint64_t size[] = {y->n, fields->y_size};
+    bool classes = fields->target == MN_TARGET_CLASSES;
+    for (uint32_t i = 0; i < fields->n; i++)
+        add_field(dump, fields, &fields->at[i], task->at[i]);
     add_parameters(dump, "theta.", which->learner, which->theta, outside);
     add_parameters(dump, "adapted.", which->learner, view->adapted, outside);
     if (has_training_shape(which))
@@ -179,9 +191,11 @@ static void fill_dump(struct dump *dump, const mn_adapted_task *which, const str
     float *output =
         add_tensor(dump, classes ? "query_logits" : "query_output", "", MN_F32, 2, size);
     if (output != NULL)
-        memcpy(output, view->output, (size_t)shape->n_query * shape->y_size * sizeof *output);
-    add_number(dump, "support_loss", view->told.support_loss);
-    add_number(dump, "support_loss_after", view->told.support_loss_after);
+        memcpy(output, view->output, mn_field_count(y) * sizeof *output);
+    if (!isnan(view->told.support_loss)) {
+        add_number(dump, "support_loss", view->told.support_loss);
+        add_number(dump, "support_loss_after", view->told.support_loss_after);
+    }
     add_number(dump, "query_loss_before", view->told.query_loss_before);
     add_number(dump, "query_loss", view->told.query_loss);
 }
@@ -189,7 +203,7 @@ static void fill_dump(struct dump *dump, const mn_adapted_task *which, const str
 mn_status mn_adapted_task_dump(const mn_adapted_task *which, const char *path, mn_error *err)
 {
     struct view view = {0};
-    struct dump dump = {.room = 16 + 3 * mn_learner_tensors(which->learner)};
+    struct dump dump = {.room = MN_MAX_FIELDS + 16 + 3 * mn_learner_tensors(which->learner)};
     char index[24];
     char *experiment = NULL;
     float *outside = malloc(mn_learner_size(which->learner) * sizeof *outside);
@@ -230,17 +244,18 @@ mn_status mn_adapted_task_dump(const mn_adapted_task *which, const char *path, m
 
 static mn_status look(const mn_adapted_task *which, struct view *view, mn_error *err)
 {
-    const mn_task_shape shape = mn_task_set_shape(which->tasks, which->split);
+    const mn_fields *fields = mn_task_set_fields(which->tasks, which->split);
     size_t size = mn_learner_size(which->learner);
     bool training = has_training_shape(which);
-    mn_status status = mn_task_new(&shape, &view->task, err);
+    mn_status status = mn_task_new(fields, &view->task, err);
     if (status == MN_OK)
         status = mn_workspace_new(which->learner, &view->workspace, err);
     if (status != MN_OK)
         return status;
     view->adapted = calloc(size, sizeof *view->adapted);
     view->meta_gradient = calloc(size, sizeof *view->meta_gradient);
-    view->output = calloc((size_t)shape.n_query * shape.y_size, sizeof *view->output);
+    view->output =
+        calloc(mn_field_count(mn_fields_find(fields, MN_QUERY, "y")), sizeof *view->output);
     if (view->adapted == NULL || view->meta_gradient == NULL || view->output == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "view of a task");
     mn_task_set_draw(which->tasks, which->split, which->index, view->task);
@@ -262,10 +277,8 @@ static void close_view(struct view *view)
 
 static bool has_training_shape(const mn_adapted_task *which)
 {
-    const mn_task_shape train = mn_task_set_shape(which->tasks, MN_TRAIN);
-    const mn_task_shape here = mn_task_set_shape(which->tasks, which->split);
-    return train.n_support == here.n_support && train.n_query == here.n_query &&
-           train.y_size == here.y_size;
+    return mn_fields_equal(mn_task_set_fields(which->tasks, MN_TRAIN),
+                           mn_task_set_fields(which->tasks, which->split));
 }
 
 static mn_status draw_curve(const mn_adapted_task *which, struct view *view, const char *path,
@@ -287,13 +300,13 @@ static mn_status draw_curve(const mn_adapted_task *which, struct view *view, con
     char stem[256];
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(length - 4), name);
 
-    const mn_task_shape *shape = &view->task->shape;
-    double *support = calloc(2 * (size_t)shape->n_support, sizeof *support);
+    const uint32_t n_support = view->task->fields.at[MN_SUPPORT_X].n;
+    double *support = calloc(2 * (size_t)n_support, sizeof *support);
     if (support == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "picture of a task");
-    for (uint32_t i = 0; i < shape->n_support; i++) {
-        support[i] = (double)view->task->support_x[i];
-        support[shape->n_support + i] = (double)view->task->support_y[i];
+    for (uint32_t i = 0; i < n_support; i++) {
+        support[i] = (double)view->task->at[MN_SUPPORT_X][i];
+        support[n_support + i] = (double)view->task->at[MN_SUPPORT_Y][i];
     }
     (void)snprintf(title, sizeof title,
                    "%s, %s task %" PRIu64
@@ -315,9 +328,9 @@ static mn_status draw_curve(const mn_adapted_task *which, struct view *view, con
                                    .truth = truth,
                                    .before = before,
                                    .after = after,
-                                   .n_support = shape->n_support,
+                                   .n_support = n_support,
                                    .support_x = support,
-                                   .support_y = support + shape->n_support,
+                                   .support_y = support + n_support,
                                    .inner_steps = which->experiment->meta.inner_steps};
     if (status == MN_OK)
         status = mn_chart_fit(folder, stem, &curve, err);
@@ -332,12 +345,13 @@ static mn_status predict(const mn_adapted_task *which, const mn_learner *learner
 {
     mn_workspace *workspace = NULL;
     const mn_task *task = view->task;
-    uint32_t n_query = task->shape.n_query;
+    uint32_t n_query = task->fields.at[MN_QUERY_X].n;
     mn_status status = mn_workspace_new(learner, &workspace, err);
     for (size_t begin = 0; status == MN_OK && begin < CURVE_POINTS; begin += n_query) {
         mn_explanation told = {.query_output = view->output};
         for (uint32_t i = 0; i < n_query; i++)
-            task->query_x[i] = (float)x[begin + i < CURVE_POINTS ? begin + i : CURVE_POINTS - 1];
+            task->at[MN_QUERY_X][i] =
+                (float)x[begin + i < CURVE_POINTS ? begin + i : CURVE_POINTS - 1];
         mn_learner_explain(workspace, which->theta, task, has_training_shape(which), &told);
         for (uint32_t i = 0; i < n_query && begin + i < CURVE_POINTS; i++)
             y[begin + i] = (double)view->output[i];
@@ -353,10 +367,9 @@ static mn_status predict_unadapted(const mn_adapted_task *which, struct view *vi
 {
     mn_experiment still = *which->experiment;
     mn_learner *learner = NULL;
-    const mn_task_shape train = mn_task_set_shape(which->tasks, MN_TRAIN);
-    const mn_task_shape test = mn_task_set_shape(which->tasks, MN_TEST);
     still.meta.inner_lr = 0;
-    mn_status status = mn_learner_new(&still, &train, &test, &learner, err);
+    mn_status status = mn_learner_new(&still, mn_task_set_fields(which->tasks, MN_TRAIN),
+                                      mn_task_set_fields(which->tasks, MN_TEST), &learner, err);
     if (status == MN_OK)
         status = predict(which, learner, view, x, y, err);
     mn_learner_destroy(&learner);
@@ -372,10 +385,10 @@ static void fit_sine(const struct view *view, double *a, double *b)
     double cc = 0;
     double sy = 0;
     double cy = 0;
-    for (uint32_t i = 0; i < view->task->shape.n_query; i++) {
-        double s = sin((double)view->task->query_x[i]);
-        double c = cos((double)view->task->query_x[i]);
-        double y = (double)view->task->query_y[i];
+    for (uint32_t i = 0; i < view->task->fields.at[MN_QUERY_X].n; i++) {
+        double s = sin((double)view->task->at[MN_QUERY_X][i]);
+        double c = cos((double)view->task->at[MN_QUERY_X][i]);
+        double y = (double)view->task->at[MN_QUERY_Y][i];
         ss += s * s;
         sc += s * c;
         cc += c * c;

@@ -4,7 +4,7 @@
 
 #include "common/error.h"
 #include "common/experiment.h"
-#include "worker/learner.h"
+#include "worker/learner/learner.h"
 #include "worker/tasks/task_set.h"
 #include <stdint.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "coordinator/bench_profile.h"
 #include "coordinator/command_line.h"
 #include "coordinator/session.h"
-#include "worker/pool.h"
+#include "worker/pool/pool.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>

@@ -10,7 +10,7 @@
 #include "coordinator/run.h"
 #include "coordinator/scribe.h"
 #include "coordinator/training.h"
-#include "worker/learner.h"
+#include "worker/learner/learner.h"
 #include "worker/tasks/task_set.h"
 #include <stdbool.h>
 #include <stdint.h>

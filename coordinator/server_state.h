@@ -8,7 +8,7 @@
 #include "coordinator/reduce.h"
 #include "coordinator/server.h"
 #include "coordinator/worker_link.h"
-#include "worker/pool.h"
+#include "worker/pool/pool.h"
 
 /* What the cores say to each other within this process. */
 struct word {

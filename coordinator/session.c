@@ -272,9 +272,10 @@ static mn_status open_learner(mn_session *session, mn_error *err)
 
 static mn_status make_learner(mn_session *session, mn_error *err)
 {
-    const mn_task_shape train = mn_task_set_shape(session->tasks, MN_TRAIN);
-    const mn_task_shape test = mn_task_set_shape(session->tasks, MN_TEST);
-    mn_status status = mn_learner_new(&session->experiment, &train, &test, &session->learner, err);
+    mn_status status = mn_learner_new(&session->experiment,
+                                      mn_task_set_fields(session->tasks, MN_TRAIN),
+                                      mn_task_set_fields(session->tasks, MN_TEST),
+                                      &session->learner, err);
     if (status == MN_OK)
         status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     return status;

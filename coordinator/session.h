@@ -9,7 +9,7 @@
 #include "coordinator/job.h"
 #include "coordinator/run.h"
 #include "coordinator/training.h"
-#include "worker/learner.h"
+#include "worker/learner/learner.h"
 #include "worker/tasks/task_set.h"
 #include <stdbool.h>
 #include <stddef.h>

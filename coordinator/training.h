@@ -10,7 +10,7 @@
 #include "coordinator/evaluation.h"
 #include "coordinator/metrics.h"
 #include "proto/message.h"
-#include "worker/learner.h"
+#include "worker/learner/learner.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

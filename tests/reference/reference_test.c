@@ -2,7 +2,7 @@
  * Built twice: with the engine in double every number must agree to 1e-9 of its tensor's largest
  * entry (with a floor of 1e-12, for gradients that are zero up to rounding), in float32 to 2e-4
  * (floor 2e-5). */
-#include "worker/modules/meta.h"
+#include "worker/learner/rules/rule.h"
 
 #include <jansson.h>
 #include <math.h>

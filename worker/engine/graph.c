@@ -20,6 +20,41 @@ size_t mn_extent_count(mn_extent extent)
     return (size_t)extent.n * extent.h * extent.w * extent.c;
 }
 
+mn_extent mn_graph_extent(const mn_graph *graph, mn_node node)
+{
+    return mn_node_extent(graph, node);
+}
+
+double mn_graph_macs(const mn_graph *graph, mn_node of)
+{
+    double macs = 0.0;
+    bool *needed = calloc(graph->n_nodes + 1, sizeof *needed);
+    if (needed == NULL || graph->failed) {
+        free(needed);
+        return 0.0;
+    }
+    needed[of] = true;
+    for (mn_node i = of; i >= 0; i--) {
+        const mn_graph_node *node = &graph->nodes[i];
+        if (!needed[i])
+            continue;
+        for (int k = 0; k < MN_MAX_INPUTS; k++)
+            if (node->in[k] != MN_NONE)
+                needed[node->in[k]] = true;
+        if (node->plus != MN_NONE)
+            needed[node->plus] = true;
+        double count = (double)mn_extent_count(node->extent);
+        if (node->op == MN_OP_CONV)
+            macs += count / node->extent.c *
+                    (double)mn_extent_count(graph->nodes[node->in[1]].extent);
+        else if (node->op == MN_OP_GEMM)
+            macs += count * (double)mn_extent_count(graph->nodes[node->in[0]].extent) /
+                    node->extent.n;
+    }
+    free(needed);
+    return macs;
+}
+
 mn_node mn_graph_input(mn_graph *graph, mn_slot slot, size_t offset, mn_extent extent)
 {
     mn_graph_node node = mn_node_blank(MN_OP_INPUT, extent);

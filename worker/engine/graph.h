@@ -27,6 +27,8 @@ typedef enum mn_slot {
     MN_SLOT_DIRECTION, /* a vector like phi: the v of H v */
     MN_SLOT_X,
     MN_SLOT_Y,
+    MN_SLOT_TASK,     /* the task's fields */
+    MN_SLOT_FEATURES, /* of the support set, where a body stands still */
     MN_SLOT_COTANGENT, /* in and out: the adjoint of features */
     MN_SLOT_GRADIENT,  /* out: like the parameters */
     MN_SLOT_PRODUCT,   /* out: H v, or a pullback; like the parameters */
@@ -115,6 +117,12 @@ void mn_graph_init(mn_graph *graph);
 void mn_graph_fini(mn_graph *graph);
 
 size_t mn_extent_count(mn_extent extent);
+
+/* Something harmless once the graph has failed. */
+mn_extent mn_graph_extent(const mn_graph *graph, mn_node node);
+
+/* Multiply-adds of the products and convolutions that a node needs. */
+double mn_graph_macs(const mn_graph *graph, mn_node node);
 
 mn_node mn_graph_input(mn_graph *graph, mn_slot slot, size_t offset, mn_extent extent);
 

@@ -1,9 +1,11 @@
 #include "worker/tasks/glyphs.h"
 
-#include "worker/tasks/image_tasks.h"
+#include "worker/tasks/task_set_kind.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 /* Chosen by eye, and so that the nearest neighbour by pixels is right as often as on Omniglot. */
 #define STEP_LOW 0.16 /* length of a stroke between control points, before scaling */
@@ -81,11 +83,12 @@ void mn_glyph_draw(const mn_glyph *glyph, mn_random *hand, uint32_t size, float 
     }
 }
 
-void mn_glyphs_draw(uint64_t seed, mn_split split, uint32_t way, mn_random *random, mn_task *task)
+void mn_glyphs_draw(uint64_t seed, mn_split split, mn_random *random, mn_task *task)
 {
-    const mn_task_shape *shape = &task->shape;
-    uint32_t shot = shape->n_support / way, query = shape->n_query / way;
-    size_t size = (size_t)shape->height * shape->width;
+    const mn_field *support = &task->fields.at[MN_SUPPORT_X];
+    uint32_t way = task->fields.y_size, side = support->height;
+    uint32_t shot = support->n / way, query = task->fields.at[MN_QUERY_X].n / way;
+    size_t size = (size_t)side * side;
     for (uint32_t label = 0; label < way; label++) {
         bool fresh;
         do {
@@ -97,16 +100,40 @@ void mn_glyphs_draw(uint64_t seed, mn_split split, uint32_t way, mn_random *rand
 
         mn_glyph glyph = mn_glyph_make(seed, split, task->classes[label]);
         for (uint32_t i = 0; i < shot; i++)
-            mn_glyph_draw(&glyph, random, shape->height,
-                          task->support_x + (label * shot + i) * size);
+            mn_glyph_draw(&glyph, random, side, task->at[MN_SUPPORT_X] + (label * shot + i) * size);
         for (uint32_t i = 0; i < query; i++)
-            mn_glyph_draw(&glyph, random, shape->height,
-                          task->query_x + (label * query + i) * size);
+            mn_glyph_draw(&glyph, random, side, task->at[MN_QUERY_X] + (label * query + i) * size);
     }
     task->n_classes = way;
-    mn_image_tasks_label(way, shot, task->support_y);
-    mn_image_tasks_label(way, query, task->query_y);
+    mn_few_shot_label(way, shot, task->at[MN_SUPPORT_Y]);
+    mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
 }
+
+static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
+                            mn_task_set_parts *parts, mn_error *err)
+{
+    (void)expected;
+    if (experiment->tasks.image_size == 0 || experiment->tasks.image_size > MN_GLYPH_MAX_SIZE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.image_size is %" PRIu32 ", but glyphs have 1 to %d pixels a side",
+                       experiment->tasks.image_size, MN_GLYPH_MAX_SIZE);
+    uint64_t *seed = malloc(sizeof *seed);
+    parts->state = seed;
+    if (seed == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "task set");
+    *seed = experiment->seed;
+    return mn_few_shot_images(experiment, experiment->tasks.image_size, 1, parts->fields, err);
+}
+
+static void draw(const void *state, mn_split split, uint64_t index, mn_random *random,
+                 mn_task *task)
+{
+    const uint64_t *seed = state;
+    (void)index;
+    mn_glyphs_draw(*seed, split, random, task);
+}
+
+const mn_task_set_kind mn_glyph_kind = {.open = open_tasks, .close = free, .draw = draw};
 
 /* Strokes ------------------------------------------------------------------------- */
 

@@ -4,8 +4,9 @@
  * different splits differ. Only +, -, *, / and sqrt: the same bits with every C library. */
 #pragma once
 
+#include "common/experiment.h"
 #include "common/random.h"
-#include "worker/tasks/task_set.h"
+#include "worker/tasks/task.h"
 
 #define MN_GLYPH_MAX_STROKES 4
 #define MN_GLYPH_POINTS 6 /* control points of a stroke */
@@ -28,5 +29,5 @@ mn_glyph mn_glyph_make(uint64_t seed, mn_split split, uint32_t number);
  * MN_GLYPH_MAX_SIZE. */
 void mn_glyph_draw(const mn_glyph *glyph, mn_random *hand, uint32_t size, float *out);
 
-/* A few-shot task of `way` classes, items class-major as in image_tasks.h. */
-void mn_glyphs_draw(uint64_t seed, mn_split split, uint32_t way, mn_random *random, mn_task *task);
+/* A few-shot task, items class-major as in image_tasks.h. */
+void mn_glyphs_draw(uint64_t seed, mn_split split, mn_random *random, mn_task *task);

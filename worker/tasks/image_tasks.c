@@ -1,9 +1,12 @@
 #include "worker/tasks/image_tasks.h"
 
+#include "worker/tasks/data_path.h"
 #include "worker/tasks/image_warp.h"
+#include "worker/tasks/task_set_kind.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +32,6 @@ struct split {
 };
 
 struct mn_image_tasks {
-    uint32_t way;
     mn_sampling sampling;
     double warp; /* of training images */
     struct split splits[MN_N_SPLITS];
@@ -40,30 +42,32 @@ static const char *const split_names[MN_N_SPLITS] = {"train", "val", "test"};
 static mn_status fill_split(struct split *split, const mn_image_pack *pack, mn_split which,
                             bool rotations, mn_error *err);
 static mn_status check_split(const struct split *split, const mn_image_pack *pack, mn_split which,
-                             const mn_experiment *experiment, uint32_t per_class, mn_error *err);
+                             const mn_experiment *experiment, uint32_t way, uint32_t per_class,
+                             mn_error *err);
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             const mn_experiment *experiment, mn_error *err);
+                             uint32_t way, mn_error *err);
 
 mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
-                             const mn_task_shape shapes[MN_N_SPLITS], mn_image_tasks **out,
+                             const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
                              mn_error *err)
 {
     mn_image_tasks *tasks = calloc(1, sizeof *tasks);
     if (tasks == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
-    tasks->way = experiment->tasks.way;
     tasks->sampling = experiment->tasks.sampling;
     tasks->warp = experiment->tasks.warp;
 
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
         struct split *split = &tasks->splits[which];
-        uint32_t per_class = (shapes[which].n_support + shapes[which].n_query) / tasks->way;
+        uint32_t way = fields[which].y_size;
+        uint32_t per_class =
+            (fields[which].at[MN_SUPPORT_X].n + fields[which].at[MN_QUERY_X].n) / way;
         status = fill_split(split, pack, which, experiment->tasks.rotations, err);
         if (status == MN_OK)
-            status = check_split(split, pack, which, experiment, per_class, err);
+            status = check_split(split, pack, which, experiment, way, per_class, err);
         if (status == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
-            status = group_split(split, pack, which, experiment, err);
+            status = group_split(split, pack, which, way, err);
     }
     if (status != MN_OK) {
         mn_image_tasks_destroy(&tasks);
@@ -95,9 +99,10 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
                          mn_task *task)
 {
     const struct split *split = &tasks->splits[which];
-    const mn_task_shape *shape = &task->shape;
-    uint32_t way = tasks->way, shot = shape->n_support / way, query = shape->n_query / way;
-    size_t size = (size_t)shape->height * shape->width * shape->channels;
+    const mn_field *x_field = &task->fields.at[MN_SUPPORT_X];
+    uint32_t way = task->fields.y_size, shot = x_field->n / way;
+    uint32_t query = task->fields.at[MN_QUERY_X].n / way;
+    size_t size = mn_field_item(x_field);
 
     if (tasks->sampling == MN_SAMPLE_GROUP) {
         uint32_t group = mn_random_below(random, split->n_groups);
@@ -115,29 +120,22 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
         uint32_t images[MAX_PER_CLASS];
         mn_random_choose(random, class->n_images, shot + query, images);
         for (uint32_t i = 0; i < shot + query; i++) {
-            float *x = i < shot ? task->support_x + (label * shot + i) * size
-                                : task->query_x + (label * query + i - shot) * size;
+            float *x = i < shot ? task->at[MN_SUPPORT_X] + (label * shot + i) * size
+                                : task->at[MN_QUERY_X] + (label * query + i - shot) * size;
             const uint8_t *pixels = class->pixels + images[i] * size;
             if (which == MN_TRAIN && tasks->warp > 0) {
                 mn_warp warp = mn_warp_draw(random, tasks->warp);
-                mn_warp_copy(&warp, pixels, shape->height, shape->width, shape->channels,
+                mn_warp_copy(&warp, pixels, x_field->height, x_field->width, x_field->channels,
                              class->quarter_turns, x);
             } else {
-                mn_image_tasks_copy(pixels, shape->height, shape->width, shape->channels,
+                mn_image_tasks_copy(pixels, x_field->height, x_field->width, x_field->channels,
                                     class->quarter_turns, x);
             }
         }
     }
     task->n_classes = way;
-    mn_image_tasks_label(way, shot, task->support_y);
-    mn_image_tasks_label(way, query, task->query_y);
-}
-
-void mn_image_tasks_label(uint32_t way, uint32_t each, float *y)
-{
-    memset(y, 0, (size_t)way * each * way * sizeof *y);
-    for (uint32_t item = 0; item < way * each; item++)
-        y[(size_t)item * way + item / each] = 1.0f;
+    mn_few_shot_label(way, shot, task->at[MN_SUPPORT_Y]);
+    mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
 }
 
 /* Pixel (y, x) of the result is read at start + y * down + x * right of the source. */
@@ -191,16 +189,16 @@ static mn_status fill_split(struct split *split, const mn_image_pack *pack, mn_s
 }
 
 static mn_status check_split(const struct split *split, const mn_image_pack *pack, mn_split which,
-                             const mn_experiment *experiment, uint32_t per_class, mn_error *err)
+                             const mn_experiment *experiment, uint32_t way, uint32_t per_class,
+                             mn_error *err)
 {
     const mn_pack_index *index = mn_image_pack_index(pack);
-    if (split->n < experiment->tasks.way)
+    if (split->n < way)
         return mn_fail(err, MN_ERR_CONFIG,
-                       "%s: split %s has %" PRIu32 " classes%s, but tasks.way is %" PRIu32
-                       "; lower tasks.way or import with other splits",
+                       "%s: split %s has %" PRIu32 " classes%s, but its tasks have %" PRIu32
+                       "; lower tasks.way (evaluate.way) or import with other splits",
                        mn_image_pack_path(pack), split_names[which], split->n,
-                       experiment->tasks.rotations ? "" : " (rotations not counted)",
-                       experiment->tasks.way);
+                       experiment->tasks.rotations ? "" : " (rotations not counted)", way);
     if (per_class > MAX_PER_CLASS)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%" PRIu32 " support and query images of each class are asked for (split "
@@ -221,7 +219,7 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
 
 /* Counting sort of the classes by group, without the groups that have too few. */
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             const mn_experiment *experiment, mn_error *err)
+                             uint32_t way, mn_error *err)
 {
     const mn_pack_index *index = mn_image_pack_index(pack);
     uint32_t *counts = calloc((size_t)index->n_groups + 1, sizeof *counts);
@@ -240,18 +238,18 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
         counts[group]++;
         most = counts[group] > most ? counts[group] : most;
     }
-    if (most < experiment->tasks.way) {
+    if (most < way) {
         status = mn_fail(err, MN_ERR_CONFIG,
                          "%s: the largest group of split %s has %" PRIu32
-                         " classes, but tasks.way is %" PRIu32
-                         "; lower tasks.way or set tasks.sampling to random",
-                         mn_image_pack_path(pack), split_names[which], most, experiment->tasks.way);
+                         " classes, but its tasks have %" PRIu32
+                         "; lower tasks.way (evaluate.way) or set tasks.sampling to random",
+                         mn_image_pack_path(pack), split_names[which], most, way);
         goto done;
     }
 
     uint32_t begin = 0;
     for (uint32_t group = 0; group < index->n_groups; group++) {
-        if (counts[group] < experiment->tasks.way)
+        if (counts[group] < way)
             continue;
         next[group] = begin;
         begin += counts[group];
@@ -259,7 +257,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
     }
     for (uint32_t i = 0; i < split->n; i++) {
         uint32_t group = index->classes[split->choices[i].class_number].group;
-        if (counts[group] >= experiment->tasks.way)
+        if (counts[group] >= way)
             split->by_group[next[group]++] = i;
     }
 done:
@@ -267,3 +265,81 @@ done:
     free(next);
     return status;
 }
+
+/* The kind ------------------------------------------------------------------------ */
+
+struct state {
+    mn_image_pack *pack;    /* owned */
+    mn_image_tasks *tables; /* owned */
+};
+
+static mn_status check_data(const mn_image_pack *pack, const mn_experiment *experiment,
+                            const mn_digest *expected, mn_error *err)
+{
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    const char *path = mn_image_pack_path(pack);
+    uint32_t side = experiment->tasks.image_size;
+    if (index->height != side || index->width != side)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s has images of %" PRIu32 "x%" PRIu32 ", but tasks.image_size is %" PRIu32
+                       "; change it or import the images again at that size",
+                       path, index->height, index->width, side);
+    mn_digest digest = mn_image_pack_digest(pack);
+    if (expected != NULL && memcmp(expected->bytes, digest.bytes, sizeof digest.bytes) != 0) {
+        char ours[65], theirs[65];
+        mn_digest_hex(&digest, ours);
+        mn_digest_hex(expected, theirs);
+        return mn_fail(
+            err, MN_ERR_DATA,
+            "%s has digest %.16s..., but the coordinator uses %s with digest %.16s...; copy "
+            "the coordinator's file to that place",
+            path, ours, experiment->tasks.data, theirs);
+    }
+    return MN_OK;
+}
+
+static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
+                            mn_task_set_parts *parts, mn_error *err)
+{
+    struct state *state = calloc(1, sizeof *state);
+    parts->state = state;
+    if (state == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "task set");
+    char *path = NULL;
+    mn_status status = mn_data_path_find(experiment->tasks.data, experiment->run.data_path,
+                                         experiment->tasks.image_size, &path, err);
+    if (status != MN_OK)
+        return status;
+    (void)snprintf(parts->data_name, sizeof parts->data_name, "%s", experiment->tasks.data);
+    status = mn_image_pack_open(path, &state->pack, err);
+    free(path);
+    if (status != MN_OK)
+        return status;
+    parts->data_digest = mn_image_pack_digest(state->pack);
+    status = check_data(state->pack, experiment, expected, err);
+    if (status == MN_OK)
+        status = mn_few_shot_images(experiment, experiment->tasks.image_size,
+                                    mn_image_pack_index(state->pack)->channels, parts->fields, err);
+    if (status == MN_OK)
+        status = mn_image_tasks_new(state->pack, experiment, parts->fields, &state->tables, err);
+    return status;
+}
+
+static void close_tasks(void *of)
+{
+    struct state *state = of;
+    if (state == NULL)
+        return;
+    mn_image_tasks_destroy(&state->tables);
+    mn_image_pack_destroy(&state->pack);
+    free(state);
+}
+
+static void draw(const void *of, mn_split split, uint64_t index, mn_random *random, mn_task *task)
+{
+    const struct state *state = of;
+    (void)index;
+    mn_image_tasks_draw(state->tables, split, random, task);
+}
+
+const mn_task_set_kind mn_image_kind = {.open = open_tasks, .close = close_tasks, .draw = draw};

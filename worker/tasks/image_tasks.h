@@ -3,17 +3,18 @@
  * support has label i / shot, item i of the query label i / query. */
 #pragma once
 
+#include "common/experiment.h"
 #include "common/random.h"
 #include "worker/tasks/image_pack.h"
-#include "worker/tasks/task_set.h"
+#include "worker/tasks/task.h"
 
 typedef struct mn_image_tasks mn_image_tasks;
 
-/* Prepare the tables for drawing; the pack is lent until the end. `shapes` are those of the task
- * set, whose n_support and n_query are multiples of the number of ways. MN_ERR_CONFIG: a split has
+/* Prepare the tables for drawing; the pack is lent until the end. `fields` are those of the task
+ * set, few-shot ones. MN_ERR_CONFIG: a split has
  * too few classes, or a class too few images, for such tasks. */
 mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
-                             const mn_task_shape shapes[MN_N_SPLITS], mn_image_tasks **out,
+                             const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
                              mn_error *err);
 void mn_image_tasks_destroy(mn_image_tasks **tasks);
 
@@ -23,9 +24,6 @@ uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split);
 /* Draw a task from its stream. No allocation, no failure. */
 void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split split, mn_random *random,
                          mn_task *task);
-
-/* One-hot labels, class-major: `each` items of each of `way` classes. For glyphs too. */
-void mn_image_tasks_label(uint32_t way, uint32_t each, float *y);
 
 /* Copy an image as numbers of 0 to 1, turned counter-clockwise. Only a square can be turned. */
 void mn_image_tasks_copy(const uint8_t *pixels, uint32_t height, uint32_t width, uint32_t channels,

@@ -1,19 +1,57 @@
 #include "worker/tasks/sinusoid.h"
 
 #include "common/vector_clones.h"
+#include "worker/tasks/task_set_kind.h"
+#include <stdlib.h>
+#include <string.h>
 
 static void draw_points(const mn_sinusoid *sinusoid, double amplitude, double phase,
                         mn_random *random, uint32_t n, float *restrict x, float *restrict y);
 static inline double sine(double angle);
 
+static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
+                            mn_task_set_parts *parts, mn_error *err)
+{
+    const uint32_t number[3] = {1, 1, 1};
+    mn_sinusoid *sinusoid = calloc(1, sizeof *sinusoid);
+    (void)expected;
+    parts->state = sinusoid;
+    if (sinusoid == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "task set");
+    memcpy(sinusoid->amplitude, experiment->tasks.amplitude, sizeof sinusoid->amplitude);
+    memcpy(sinusoid->phase, experiment->tasks.phase, sizeof sinusoid->phase);
+    memcpy(sinusoid->x_range, experiment->tasks.x_range, sizeof sinusoid->x_range);
+    mn_status status = MN_OK;
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
+        bool other = split != MN_TRAIN;
+        uint32_t shot = other && experiment->evaluate.shot != 0 ? experiment->evaluate.shot
+                                                                : experiment->tasks.shot;
+        uint32_t query = other && experiment->evaluate.query != 0 ? experiment->evaluate.query
+                                                                  : experiment->tasks.query;
+        status = mn_fields_few_shot(&parts->fields[split], shot, query, number, MN_TARGET_VALUES, 1,
+                                    err);
+    }
+    return status;
+}
+
+static void draw(const void *state, mn_split split, uint64_t index, mn_random *random,
+                 mn_task *task)
+{
+    (void)split;
+    (void)index;
+    mn_sinusoid_draw(state, random, task);
+}
+
+const mn_task_set_kind mn_sinusoid_kind = {.open = open_tasks, .close = free, .draw = draw};
+
 void mn_sinusoid_draw(const mn_sinusoid *sinusoid, mn_random *random, mn_task *task)
 {
     double amplitude = mn_random_uniform(random, sinusoid->amplitude[0], sinusoid->amplitude[1]);
     double phase = mn_random_uniform(random, sinusoid->phase[0], sinusoid->phase[1]);
-    draw_points(sinusoid, amplitude, phase, random, task->shape.n_support, task->support_x,
-                task->support_y);
-    draw_points(sinusoid, amplitude, phase, random, task->shape.n_query, task->query_x,
-                task->query_y);
+    draw_points(sinusoid, amplitude, phase, random, task->fields.at[MN_SUPPORT_X].n,
+                task->at[MN_SUPPORT_X], task->at[MN_SUPPORT_Y]);
+    draw_points(sinusoid, amplitude, phase, random, task->fields.at[MN_QUERY_X].n,
+                task->at[MN_QUERY_X], task->at[MN_QUERY_Y]);
     task->n_classes = 0;
 }
 

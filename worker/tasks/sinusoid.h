@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/random.h"
-#include "worker/tasks/task_set.h"
+#include "worker/tasks/task.h"
 
 typedef struct mn_sinusoid {
     double amplitude[2]; /* low and high; the same below */

@@ -54,12 +54,12 @@ static uint32_t label_of(const float *y, uint32_t n);
 static struct layout lay_out(const mn_task *task);
 static void put_items(struct sheet *sheet, const struct layout *layout, const mn_task *task,
                       int part);
-static void put_image(struct sheet *sheet, uint32_t left, uint32_t top, const mn_task_shape *shape,
+static void put_image(struct sheet *sheet, uint32_t left, uint32_t top, const mn_field *shape,
                       const float *x);
 static void put_text(struct sheet *sheet, uint32_t left, uint32_t top, const char *text);
 static mn_status write_png(const struct sheet *sheet, const char *path, mn_error *err);
 static void print_points(const char *title, uint32_t n, const float *x, const float *y, FILE *out);
-static void print_image(const mn_task_shape *shape, const float *x, FILE *out);
+static void print_image(const mn_field *shape, const float *x, FILE *out);
 
 mn_status mn_task_sheet_png(const mn_task *task, const char *path, mn_error *err)
 {
@@ -67,8 +67,9 @@ mn_status mn_task_sheet_png(const mn_task *task, const char *path, mn_error *err
         return mn_fail(err, MN_ERR_USAGE,
                        "a sheet shows tasks of grey or colour images; this is none");
     struct layout layout = lay_out(task);
-    struct sheet sheet = {
-        .width = layout.width, .height = layout.height, .channels = task->shape.channels};
+    struct sheet sheet = {.width = layout.width,
+                          .height = layout.height,
+                          .channels = task->fields.at[MN_SUPPORT_X].channels};
     size_t n = (size_t)sheet.width * sheet.height * sheet.channels;
     if (n > MAX_SHEET_BYTES)
         return mn_fail(err, MN_ERR_USAGE,
@@ -94,16 +95,34 @@ mn_status mn_task_sheet_png(const mn_task *task, const char *path, mn_error *err
     return status;
 }
 
+static void print_fields(const mn_fields *fields, FILE *out)
+{
+    static const char *const roles[MN_N_ROLES] = {"support", "query", "shared"};
+    static const char *const types[] = {"numbers", "ids", "mask"};
+    for (uint32_t i = 0; i < fields->n; i++) {
+        const mn_field *field = &fields->at[i];
+        (void)fprintf(out,
+                      "%s.%s: %" PRIu32 " items of %" PRIu32 " x %" PRIu32 " x %" PRIu32 " %s\n",
+                      roles[field->role], field->name, field->n, field->height, field->width,
+                      field->channels, types[field->type]);
+    }
+}
+
 void mn_task_print(const mn_task *task, FILE *out)
 {
-    const mn_task_shape *shape = &task->shape;
-    (void)fprintf(out, "support  %" PRIu32 " items, query %" PRIu32 " items\n", shape->n_support,
-                  shape->n_query);
+    const mn_fields *fields = &task->fields;
+    if (!mn_fields_are_few_shot(fields)) {
+        print_fields(fields, out);
+        return;
+    }
+    const mn_field *x = &fields->at[MN_SUPPORT_X];
+    (void)fprintf(out, "support  %" PRIu32 " items, query %" PRIu32 " items\n", x->n,
+                  fields->at[MN_QUERY_X].n);
     (void)fprintf(out,
                   "x        %" PRIu32 " x %" PRIu32 " x %" PRIu32 " (height, width, channels)\n",
-                  shape->height, shape->width, shape->channels);
-    (void)fprintf(out, "y        %" PRIu32 " %s\n", shape->y_size,
-                  shape->target == MN_TARGET_CLASSES ? "classes" : "values");
+                  x->height, x->width, x->channels);
+    (void)fprintf(out, "y        %" PRIu32 " %s\n", fields->y_size,
+                  fields->target == MN_TARGET_CLASSES ? "classes" : "values");
     if (task->n_classes > 0) {
         (void)fprintf(out, "classes ");
         for (uint32_t i = 0; i < task->n_classes; i++)
@@ -111,16 +130,16 @@ void mn_task_print(const mn_task *task, FILE *out)
         (void)fprintf(out, " (label=number in the split)\n");
     }
     if (is_of_images(task)) {
-        size_t size = (size_t)shape->height * shape->width * shape->channels;
-        for (uint32_t i = 0; i < shape->n_support; i++) {
+        for (uint32_t i = 0; i < x->n; i++) {
+            const float *y = task->at[MN_SUPPORT_Y] + (size_t)i * fields->y_size;
             (void)fprintf(out, "\nsupport %" PRIu32 ", label %" PRIu32 "\n", i,
-                          label_of(task->support_y + (size_t)i * shape->y_size, shape->y_size));
-            print_image(shape, task->support_x + i * size, out);
+                          label_of(y, fields->y_size));
+            print_image(x, task->at[MN_SUPPORT_X] + i * mn_field_item(x), out);
         }
-    } else if (shape->height == 1 && shape->width == 1 && shape->channels == 1 &&
-               shape->y_size == 1) {
-        print_points("support", shape->n_support, task->support_x, task->support_y, out);
-        print_points("query", shape->n_query, task->query_x, task->query_y, out);
+    } else if (mn_field_item(x) == 1 && fields->y_size == 1) {
+        print_points("support", x->n, task->at[MN_SUPPORT_X], task->at[MN_SUPPORT_Y], out);
+        print_points("query", fields->at[MN_QUERY_X].n, task->at[MN_QUERY_X], task->at[MN_QUERY_Y],
+                     out);
     }
 }
 
@@ -128,9 +147,9 @@ void mn_task_print(const mn_task *task, FILE *out)
 
 static bool is_of_images(const mn_task *task)
 {
-    const mn_task_shape *shape = &task->shape;
-    return shape->target == MN_TARGET_CLASSES && shape->height > 1 && shape->width > 1 &&
-           (shape->channels == 1 || shape->channels == 3);
+    const mn_field *x = &task->fields.at[MN_SUPPORT_X];
+    return mn_fields_are_few_shot(&task->fields) && task->fields.target == MN_TARGET_CLASSES &&
+           x->height > 1 && x->width > 1 && (x->channels == 1 || x->channels == 3);
 }
 
 /* The place of the largest of n values: the label of a one-hot vector. */
@@ -156,12 +175,12 @@ static uint32_t most_of_a_class(uint32_t n_items, uint32_t n_classes, const floa
 
 static struct layout lay_out(const mn_task *task)
 {
-    const mn_task_shape *shape = &task->shape;
-    struct layout layout = {.cell = shape->width * ZOOM + GAP,
-                            .row = shape->height * ZOOM + GAP,
-                            .n_classes = shape->y_size};
-    layout.n_columns[0] = most_of_a_class(shape->n_support, shape->y_size, task->support_y);
-    layout.n_columns[1] = most_of_a_class(shape->n_query, shape->y_size, task->query_y);
+    const mn_field *x = &task->fields.at[MN_SUPPORT_X];
+    const uint32_t way = task->fields.y_size;
+    struct layout layout = {
+        .cell = x->width * ZOOM + GAP, .row = x->height * ZOOM + GAP, .n_classes = way};
+    layout.n_columns[0] = most_of_a_class(x->n, way, task->at[MN_SUPPORT_Y]);
+    layout.n_columns[1] = most_of_a_class(task->fields.at[MN_QUERY_X].n, way, task->at[MN_QUERY_Y]);
     /* A column is at least as wide as its heading. */
     uint32_t wide[2], heading[2] = {7 * LETTER * TEXT_ZOOM, 5 * LETTER * TEXT_ZOOM};
     for (int i = 0; i < 2; i++) {
@@ -178,15 +197,15 @@ static struct layout lay_out(const mn_task *task)
 static void put_items(struct sheet *sheet, const struct layout *layout, const mn_task *task,
                       int part)
 {
-    const mn_task_shape *shape = &task->shape;
-    const float *x = part == 0 ? task->support_x : task->query_x;
-    const float *y = part == 0 ? task->support_y : task->query_y;
-    uint32_t n = part == 0 ? shape->n_support : shape->n_query;
-    size_t size = (size_t)shape->height * shape->width * shape->channels;
+    const mn_field *shape = &task->fields.at[part == 0 ? MN_SUPPORT_X : MN_QUERY_X];
+    const float *x = task->at[part == 0 ? MN_SUPPORT_X : MN_QUERY_X];
+    const float *y = task->at[part == 0 ? MN_SUPPORT_Y : MN_QUERY_Y];
+    const uint32_t n = shape->n, way = task->fields.y_size;
+    size_t size = mn_field_item(shape);
     for (uint32_t label = 0; label < layout->n_classes; label++) {
         uint32_t column = 0;
         for (uint32_t i = 0; i < n; i++)
-            if (label_of(y + (size_t)i * shape->y_size, shape->y_size) == label)
+            if (label_of(y + (size_t)i * way, way) == label)
                 put_image(sheet, layout->left[part] + column++ * layout->cell,
                           HEADING + label * layout->row, shape, x + i * size);
     }
@@ -203,7 +222,7 @@ static void put_dot(struct sheet *sheet, uint32_t x, uint32_t y, uint32_t side,
 
 /* Ink is 1 and shown dark. Colour images are photographs, shown as they are. A hairline goes round
  * each. */
-static void put_image(struct sheet *sheet, uint32_t left, uint32_t top, const mn_task_shape *shape,
+static void put_image(struct sheet *sheet, uint32_t left, uint32_t top, const mn_field *shape,
                       const float *x)
 {
     static const uint8_t hairline[3] = {215, 215, 215};
@@ -268,7 +287,7 @@ static void print_points(const char *title, uint32_t n, const float *x, const fl
 }
 
 /* A character is two rows of a column, as it is about twice as high as wide. */
-static void print_image(const mn_task_shape *shape, const float *x, FILE *out)
+static void print_image(const mn_field *shape, const float *x, FILE *out)
 {
     static const char inks[] = " .:-=+*#%@";
     for (uint32_t v = 0; v < shape->height; v += 2) {

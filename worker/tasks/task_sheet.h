@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/error.h"
-#include "worker/tasks/task_set.h"
+#include "worker/tasks/task.h"
 #include <stdio.h>
 
 /* Write the images of a task as a PNG: a row per class, its support at the left, its query at the

@@ -1,0 +1,128 @@
+#include "worker/learner/builder.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+mn_status mn_builder_fail(mn_builder *builder, mn_status status, const char *format, ...)
+{
+    char text[512];
+    va_list words;
+    if (builder->status != MN_OK)
+        return builder->status;
+    va_start(words, format);
+    (void)vsnprintf(text, sizeof text, format, words);
+    va_end(words);
+    builder->status = status;
+    return mn_fail(builder->err, status, "%s", text);
+}
+
+/* Tensor i of the list, UINT32_MAX if it was full, as a node. */
+static mn_node declared(mn_builder *builder, uint32_t i)
+{
+    if (i == UINT32_MAX) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "model: more than %d tensors of parameters; use fewer layers",
+                              MN_MAX_PARAMETERS);
+        return 0;
+    }
+    const mn_parameter *parameter = &builder->parameters->at[i];
+    builder->tensors[i] =
+        mn_graph_input(builder->graph, MN_SLOT_THETA, parameter->offset, parameter->inside);
+    return builder->tensors[i];
+}
+
+/* The tensor of this name if it is there; two parts may share one, of one shape. */
+static bool known(mn_builder *builder, const char *name, mn_extent inside, mn_node *out)
+{
+    uint32_t i = mn_parameters_find(builder->parameters, name);
+    if (i == UINT32_MAX) {
+        assert(builder->declared != NULL && "a tensor that was not declared");
+        return false;
+    }
+    if (memcmp(&builder->parameters->at[i].inside, &inside, sizeof inside) != 0)
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "two parts of the model share the tensor %s, but want it in two "
+                              "shapes",
+                              name);
+    *out = builder->tensors[i];
+    return true;
+}
+
+mn_node mn_builder_weights(mn_builder *builder, const char *name, mn_extent from, uint32_t out)
+{
+    mn_node node;
+    if (known(builder, name, (mn_extent){from.h * from.w * from.c, 1, 1, out}, &node))
+        return node;
+    return declared(builder, mn_parameters_add_linear(builder->declared, name, from, out));
+}
+
+mn_node mn_builder_kernel(mn_builder *builder, const char *name, uint32_t c_in, uint32_t c_out)
+{
+    mn_node node;
+    if (known(builder, name, (mn_extent){9 * c_in, 1, 1, c_out}, &node))
+        return node;
+    return declared(builder, mn_parameters_add_conv(builder->declared, name, c_in, c_out));
+}
+
+mn_node mn_builder_vector(mn_builder *builder, const char *name, uint32_t c, mn_init init)
+{
+    mn_node node;
+    if (known(builder, name, (mn_extent){1, 1, 1, c}, &node))
+        return node;
+    return declared(builder, mn_parameters_add_vector(builder->declared, name, c, init));
+}
+
+mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, uint32_t c,
+                         mn_init init, double scale)
+{
+    mn_node node;
+    if (known(builder, name, (mn_extent){rows, 1, 1, c}, &node))
+        return node;
+    return declared(builder,
+                    mn_parameters_add_table(builder->declared, name, rows, c, init, scale));
+}
+
+mn_node mn_builder_linear(mn_builder *builder, const char *name, mn_node x, uint32_t out)
+{
+    char weight[64], bias[64];
+    (void)snprintf(weight, sizeof weight, "%s.weight", name);
+    (void)snprintf(bias, sizeof bias, "%s.bias", name);
+    mn_node w = mn_builder_weights(builder, weight, mn_builder_extent(builder, x), out);
+    mn_node b = mn_builder_vector(builder, bias, out, MN_START_ZERO);
+    return mn_graph_bias(builder->graph, mn_graph_linear(builder->graph, x, w), b);
+}
+
+mn_node mn_builder_activation(mn_builder *builder, mn_node x, mn_activation activation)
+{
+    return activation == MN_RELU ? mn_graph_relu(builder->graph, x)
+                                 : mn_graph_tanh(builder->graph, x);
+}
+
+mn_node mn_builder_field(const mn_builder *builder, mn_role role, const char *name)
+{
+    const mn_field *field = mn_fields_find(builder->fields, role, name);
+    if (field == NULL)
+        return MN_NONE;
+    return mn_graph_input(builder->graph, MN_SLOT_TASK, field->offset,
+                          (mn_extent){field->n, field->height, field->width, field->channels});
+}
+
+mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, const char *name)
+{
+    static const char *const roles[MN_N_ROLES] = {"support", "query", "shared"};
+    mn_node node = mn_builder_field(builder, role, name);
+    if (node != MN_NONE)
+        return node;
+    (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                          "%s reads %s.%s, which these tasks do not have: choose another part, or "
+                          "other tasks (tasks.kind)",
+                          part, roles[role], name);
+    return mn_graph_input(builder->graph, MN_SLOT_TASK, 0, (mn_extent){1, 1, 1, 1});
+}
+
+mn_extent mn_builder_extent(const mn_builder *builder, mn_node node)
+{
+    return mn_graph_extent(builder->graph, node);
+}

@@ -1,0 +1,57 @@
+/* builder.h: how a part of the network declares its parameters and writes its operations, in one
+ * walk. The same code runs once to declare (each tensor it names is added to the list of
+ * parameters) and then for every graph that is compiled (it finds the tensor of that name); so
+ * nothing has to be counted alike in two places, and two parts that name the same tensor share it.
+ */
+#pragma once
+
+#include "common/experiment.h"
+#include "worker/engine/graph.h"
+#include "worker/learner/parameters.h"
+#include "worker/tasks/task.h"
+
+/* What the parts hand on, by the set that it belongs to (MN_SUPPORT, MN_QUERY). */
+typedef struct mn_flow {
+    mn_node u[2]; /* input -> reasoning: features, a row an item */
+    mn_node o[2]; /* reasoning -> output */
+    mn_node y[2]; /* the answers, a row an item */
+} mn_flow;
+
+#define MN_MEMORY_NODES 16
+
+typedef struct mn_builder {
+    mn_graph *graph;
+    const mn_experiment *experiment;
+    const mn_fields *fields;
+    mn_parameters *declared;            /* while declaring; else NULL */
+    const mn_parameters *parameters;    /* the list */
+    mn_node tensors[MN_MAX_PARAMETERS]; /* the node of tensor i */
+    mn_flow flow;
+    mn_node memory[2][MN_MEMORY_NODES]; /* what the memory part keeps between its calls; MN_NONE at
+                                           first */
+    mn_status status; /* the first failure; what is built after it has no meaning */
+    mn_error *err;
+} mn_builder;
+
+/* Fails for good. */
+mn_status mn_builder_fail(mn_builder *builder, mn_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The node of a tensor. Weights [out, in] of a linear map from items like `from`; of a 3x3
+ * convolution; a vector; a table [rows, c]. */
+mn_node mn_builder_weights(mn_builder *builder, const char *name, mn_extent from, uint32_t out);
+mn_node mn_builder_kernel(mn_builder *builder, const char *name, uint32_t c_in, uint32_t c_out);
+mn_node mn_builder_vector(mn_builder *builder, const char *name, uint32_t c, mn_init init);
+mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, uint32_t c,
+                         mn_init init, double scale);
+
+/* x W + b with tensors <name>.weight and <name>.bias. */
+mn_node mn_builder_linear(mn_builder *builder, const char *name, mn_node x, uint32_t out);
+mn_node mn_builder_activation(mn_builder *builder, mn_node x, mn_activation activation);
+
+/* The numbers of a field of the task; MN_NONE: it has none of this name. _need: that is a failure,
+ * which names the part that asked for it. */
+mn_node mn_builder_field(const mn_builder *builder, mn_role role, const char *name);
+mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, const char *name);
+
+mn_extent mn_builder_extent(const mn_builder *builder, mn_node node);

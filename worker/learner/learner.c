@@ -1,0 +1,393 @@
+#include "worker/learner/learner.h"
+
+#include "common/exact_sum.h"
+#include "common/random.h"
+#include "worker/learner/rules/rule.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SELF_TEST_SEED 20161u
+
+struct mn_learner {
+    mn_experiment experiment;
+    mn_network network;
+    mn_fields train_fields, test_fields;
+    mn_uint_list test_steps; /* ascending; a rule without steps has the one entry 0 */
+    const mn_kernels *kernels;
+    mn_rule *train, *test; /* compiled for the two extents; owned */
+    size_t size;           /* outer parameters */
+};
+
+struct mn_workspace {
+    const mn_learner *learner;
+    void *scratch;       /* 64-byte aligned; owned */
+    float *output;       /* [query items, y_size] of the larger extent; owned */
+    float *gradient;     /* [size]; owned */
+    mn_profile *profile; /* NULL: none */
+};
+
+static mn_status compile(mn_learner *learner, mn_error *err);
+static size_t output_count(const mn_fields *fields);
+static double accuracy(const mn_task *task, const float *output);
+static void blank_row(float *row, size_t columns);
+
+mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train,
+                         const mn_fields *test, mn_learner **out, mn_error *err)
+{
+    mn_learner *learner = calloc(1, sizeof *learner);
+    if (learner == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "learner");
+    learner->experiment = *experiment;
+    learner->train_fields = *train;
+    learner->test_fields = *test;
+    learner->kernels = mn_kernels_choose();
+    mn_status status =
+        learner->kernels != NULL
+            ? MN_OK
+            : mn_fail(err, MN_ERR_UNAVAILABLE,
+                      "MNEMO_KERNELS=%s: this machine or build has no such kernels; unset it",
+                      getenv("MNEMO_KERNELS"));
+    if (status == MN_OK)
+        status = mn_network_init(&learner->network, &learner->experiment, train, err);
+    if (status == MN_OK)
+        status = mn_network_fits(&learner->network, test, err);
+    if (status == MN_OK)
+        status = mn_rule_declare(&learner->network, err);
+    if (status == MN_OK)
+        status = compile(learner, err);
+    if (status != MN_OK) {
+        mn_learner_destroy(&learner);
+        return status;
+    }
+    *out = learner;
+    return MN_OK;
+}
+
+static mn_status compile(mn_learner *learner, mn_error *err)
+{
+    const mn_experiment *experiment = &learner->experiment;
+    mn_rule_order order = {.network = &learner->network,
+                           .fields = &learner->train_fields,
+                           .kernels = learner->kernels,
+                           .differentiate = true,
+                           .keep_bytes = (size_t)experiment->pool.activation_mib << 20};
+    learner->size = learner->network.parameters.size;
+    mn_status status = mn_rule_new(&order, &learner->train, err);
+    order.fields = &learner->test_fields;
+    order.differentiate = false;
+    if (status == MN_OK)
+        status = mn_rule_new(&order, &learner->test, err);
+    if (status != MN_OK)
+        return status;
+    learner->test_steps = experiment->evaluate.inner_steps;
+    if (!mn_rule_has_steps(learner->test))
+        learner->test_steps = (mn_uint_list){.n = 1, .at = {0}};
+    else if (learner->test_steps.n == 0)
+        learner->test_steps = (mn_uint_list){.n = 1, .at = {experiment->meta.inner_steps}};
+    return MN_OK;
+}
+
+void mn_learner_destroy(mn_learner **learner)
+{
+    if (*learner == NULL)
+        return;
+    mn_rule_destroy(&(*learner)->train);
+    mn_rule_destroy(&(*learner)->test);
+    free(*learner);
+    *learner = NULL;
+}
+
+size_t mn_learner_size(const mn_learner *learner)
+{
+    return learner->size;
+}
+
+void mn_learner_init_theta(const mn_learner *learner, uint64_t seed, float *theta)
+{
+    mn_parameters_start(&learner->network.parameters, learner->experiment.model.init, seed, theta);
+}
+
+size_t mn_learner_tensors(const mn_learner *learner)
+{
+    return learner->network.parameters.n;
+}
+
+const mn_tensor *mn_learner_tensor(const mn_learner *learner, size_t i)
+{
+    return &learner->network.parameters.at[i].tensor;
+}
+
+void mn_learner_export(const mn_learner *learner, const float *inside, float *outside)
+{
+    mn_parameters_export(&learner->network.parameters, inside, outside);
+}
+
+void mn_learner_import(const mn_learner *learner, const float *outside, float *inside)
+{
+    mn_parameters_import(&learner->network.parameters, outside, inside);
+}
+
+mn_digest mn_learner_fingerprint(const mn_learner *learner, const float *theta)
+{
+    mn_digest digest = {{0}};
+    float *outside = malloc(learner->size * sizeof *outside);
+    if (outside == NULL)
+        return digest; /* no real digest is all zero */
+    mn_learner_export(learner, theta, outside);
+    digest = mn_digest_of(outside, learner->size * sizeof *outside);
+    free(outside);
+    return digest;
+}
+
+static size_t scratch_bytes(const mn_learner *learner)
+{
+    size_t train = mn_rule_scratch_bytes(learner->train),
+           test = mn_rule_scratch_bytes(learner->test);
+    return train > test ? train : test;
+}
+
+static size_t output_floats(const mn_learner *learner)
+{
+    size_t train = output_count(&learner->train_fields), test = output_count(&learner->test_fields);
+    return train > test ? train : test;
+}
+
+size_t mn_learner_workspace_bytes(const mn_learner *learner)
+{
+    return sizeof(mn_workspace) + scratch_bytes(learner) +
+           (output_floats(learner) + learner->size) * sizeof(float);
+}
+
+mn_status mn_workspace_new(const mn_learner *learner, mn_workspace **out, mn_error *err)
+{
+    mn_workspace *workspace = calloc(1, sizeof *workspace);
+    if (workspace != NULL) {
+        workspace->learner = learner;
+        workspace->scratch = aligned_alloc(64, scratch_bytes(learner));
+        workspace->output = malloc(output_floats(learner) * sizeof *workspace->output);
+        workspace->gradient = malloc(learner->size * sizeof *workspace->gradient);
+    }
+    if (workspace == NULL || workspace->scratch == NULL || workspace->output == NULL ||
+        workspace->gradient == NULL) {
+        mn_workspace_destroy(&workspace);
+        return mn_fail(err, MN_ERR_NOMEM, "%zu bytes of a thread's workspace; use fewer threads",
+                       mn_learner_workspace_bytes(learner));
+    }
+    *out = workspace;
+    return MN_OK;
+}
+
+void mn_workspace_destroy(mn_workspace **workspace)
+{
+    if (*workspace == NULL)
+        return;
+    free((*workspace)->scratch);
+    free((*workspace)->output);
+    free((*workspace)->gradient);
+    free(*workspace);
+    *workspace = NULL;
+}
+
+mn_status mn_learner_profile(const mn_learner *learner, mn_profile **out, mn_error *err)
+{
+    mn_profile *profile = NULL;
+    mn_status status = mn_profile_new(&profile, err);
+    if (status == MN_OK)
+        status = mn_rule_profile(learner->train, profile, err);
+    if (status != MN_OK) {
+        mn_profile_destroy(&profile);
+        return status;
+    }
+    *out = profile;
+    return MN_OK;
+}
+
+void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
+{
+    workspace->profile = profile;
+}
+
+size_t mn_learner_train_columns(const mn_learner *learner)
+{
+    return learner->size + MN_N_METRICS;
+}
+
+size_t mn_learner_test_columns(const mn_learner *learner)
+{
+    return 2 * (size_t)learner->test_steps.n + 2;
+}
+
+void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
+{
+    const mn_learner *learner = workspace->learner;
+    const mn_rule_data data = {.task = task->block, .profile = workspace->profile};
+    mn_rule_losses losses =
+        mn_rule_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
+    mn_profile_lap(workspace->profile, MN_PART_VECTORS);
+    float *metrics = row + learner->size;
+    metrics[MN_METRIC_QUERY_LOSS] = (float)losses.query;
+    metrics[MN_METRIC_QUERY_ACCURACY] = (float)accuracy(task, workspace->output);
+    metrics[MN_METRIC_SUPPORT_LOSS] =
+        mn_rule_has_steps(learner->train) ? (float)losses.support_before : 0.0f;
+    metrics[MN_METRIC_TAKEN] = 1.0f;
+    metrics[MN_METRIC_SKIPPED] = 0.0f;
+    if (!mn_exact_accepts(mn_learner_train_columns(learner), row)) {
+        blank_row(row, mn_learner_train_columns(learner));
+        metrics[MN_METRIC_SKIPPED] = 1.0f;
+    }
+}
+
+void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
+{
+    const mn_learner *learner = workspace->learner;
+    const mn_rule_data data = {.task = task->block};
+    size_t columns = mn_learner_test_columns(learner);
+    mn_rule_begin(learner->test, workspace->scratch, theta, &data);
+    for (uint32_t i = 0, done = 0; i < learner->test_steps.n; i++) {
+        for (; done < learner->test_steps.at[i]; done++)
+            (void)mn_rule_step(learner->test, workspace->scratch, theta, &data);
+        row[2 * i] = (float)mn_rule_judge(learner->test, workspace->scratch, theta, &data,
+                                          workspace->output);
+        row[2 * i + 1] = (float)accuracy(task, workspace->output);
+    }
+    row[columns - 2] = 1.0f;
+    row[columns - 1] = 0.0f;
+    if (!mn_exact_accepts(columns, row)) {
+        blank_row(row, columns);
+        row[columns - 1] = 1.0f;
+    }
+}
+
+void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
+                        bool training, mn_explanation *out)
+{
+    const mn_learner *learner = workspace->learner;
+    const mn_rule *rule = training ? learner->train : learner->test;
+    void *scratch = workspace->scratch;
+    const mn_rule_data data = {.task = task->block};
+    if (out->meta_gradient != NULL && training)
+        (void)mn_rule_gradient(rule, scratch, theta, &data, out->meta_gradient, workspace->output);
+
+    mn_rule_begin(rule, scratch, theta, &data);
+    out->query_loss_before = mn_rule_judge(rule, scratch, theta, &data, workspace->output);
+    out->support_loss = mn_rule_support(rule, scratch, theta, &data);
+    for (uint32_t k = 0; k < mn_rule_steps(rule); k++)
+        (void)mn_rule_step(rule, scratch, theta, &data);
+    out->query_loss = mn_rule_judge(rule, scratch, theta, &data, workspace->output);
+    if (out->query_output != NULL)
+        memcpy(out->query_output, workspace->output,
+               output_count(&task->fields) * sizeof *out->query_output);
+    out->support_loss_after = mn_rule_support(rule, scratch, theta, &data);
+    if (out->adapted != NULL)
+        mn_rule_adapted(rule, scratch, theta, out->adapted);
+}
+
+mn_uint_list mn_learner_test_steps(const mn_learner *learner)
+{
+    return learner->test_steps;
+}
+
+double mn_learner_train_macs(const mn_learner *learner)
+{
+    return mn_rule_macs(learner->train);
+}
+
+/* Made-up tasks: what matters is that every kernel runs on the experiment's own shapes. */
+static void make_up(mn_task *task)
+{
+    mn_random random = mn_random_stream(SELF_TEST_SEED, MN_RANDOM_SELF_TEST, 1);
+    const mn_fields *fields = &task->fields;
+    for (uint32_t i = 0; i < fields->n; i++) {
+        const mn_field *field = &fields->at[i];
+        const size_t n = mn_field_count(field);
+        const bool one_hot = fields->target == MN_TARGET_CLASSES && strcmp(field->name, "y") == 0;
+        for (size_t k = 0; k < n; k++)
+            task->at[i][k] =
+                one_hot ? (float)(k / fields->y_size % fields->y_size == k % fields->y_size)
+                : field->type == MN_FIELD_IDS  ? (float)mn_random_below(&random, 16)
+                : field->type == MN_FIELD_MASK ? 1.0f
+                                               : (float)mn_random_unit(&random);
+    }
+}
+
+mn_status mn_learner_numeric_class(const mn_learner *learner, mn_digest *out, mn_error *err)
+{
+    mn_task *train_task = NULL, *test_task = NULL;
+    mn_workspace *workspace = NULL;
+    size_t train_columns = mn_learner_train_columns(learner);
+    size_t test_columns = mn_learner_test_columns(learner);
+    float *theta = calloc(learner->size, sizeof *theta);
+    float *train_row = calloc(train_columns, sizeof *train_row);
+    float *test_row = calloc(test_columns, sizeof *test_row);
+    mn_status status = MN_OK;
+    if (theta == NULL || train_row == NULL || test_row == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "numeric self-test");
+    if (status == MN_OK)
+        status = mn_workspace_new(learner, &workspace, err);
+    if (status == MN_OK)
+        status = mn_task_new(&learner->train_fields, &train_task, err);
+    if (status == MN_OK)
+        status = mn_task_new(&learner->test_fields, &test_task, err);
+    if (status == MN_OK) {
+        make_up(train_task);
+        make_up(test_task);
+        mn_learner_init_theta(learner, SELF_TEST_SEED, theta);
+        mn_learner_train(workspace, theta, train_task, train_row);
+        mn_learner_test(workspace, theta, test_task, test_row);
+
+        mn_hasher hasher;
+        mn_hasher_init(&hasher);
+        mn_hasher_add(&hasher, learner->kernels->name, strlen(learner->kernels->name) + 1);
+        mn_hasher_add(&hasher, theta, learner->size * sizeof *theta);
+        mn_hasher_add(&hasher, train_row, train_columns * sizeof *train_row);
+        mn_hasher_add(&hasher, test_row, test_columns * sizeof *test_row);
+        *out = mn_hasher_finish(&hasher);
+    }
+    mn_task_destroy(&train_task);
+    mn_task_destroy(&test_task);
+    mn_workspace_destroy(&workspace);
+    free(theta);
+    free(train_row);
+    free(test_row);
+    return status;
+}
+
+const char *mn_learner_kernels(const mn_learner *learner)
+{
+    return learner->kernels->name;
+}
+
+static size_t output_count(const mn_fields *fields)
+{
+    const mn_field *y = mn_fields_find(fields, MN_QUERY, "y");
+    return y == NULL ? 0 : mn_field_count(y);
+}
+
+static uint32_t largest(uint32_t n, const float *row)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (row[i] > row[best])
+            best = i;
+    return best;
+}
+
+/* Share of the query items whose largest output is at their class; 0 for values. */
+static double accuracy(const mn_task *task, const float *output)
+{
+    const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
+    const uint32_t c = task->fields.y_size;
+    if (task->fields.target != MN_TARGET_CLASSES || field == NULL)
+        return 0.0;
+    const float *y = task->block + field->offset;
+    uint32_t right = 0;
+    for (uint32_t i = 0; i < field->n; i++, y += c, output += c)
+        right += largest(c, output) == largest(c, y);
+    return (double)right / field->n;
+}
+
+static void blank_row(float *row, size_t columns)
+{
+    memset(row, 0, columns * sizeof *row);
+}

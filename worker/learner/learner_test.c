@@ -1,0 +1,217 @@
+#include "worker/learner/learner.h"
+
+#include "common/exact_sum.h"
+#include "worker/tasks/task_set.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct bed {
+    mn_experiment experiment;
+    mn_task_set *set;
+    mn_learner *learner;
+    mn_workspace *workspace;
+    mn_task *train_task, *test_task;
+    float *theta, *row, *test_row;
+};
+
+static struct bed *bed_new(const char *const *assignments)
+{
+    struct bed *bed = calloc(1, sizeof *bed);
+    assert_non_null(bed);
+    mn_error err = {.message = ""};
+    mn_experiment_init(&bed->experiment);
+    for (; *assignments != NULL; assignments++)
+        if (mn_experiment_set(&bed->experiment, *assignments, &err) != MN_OK)
+            fail_msg("%s", err.message);
+    assert_int_equal(mn_task_set_open(&bed->experiment, NULL, &bed->set, &err), MN_OK);
+    mn_task_shape train = mn_task_set_shape(bed->set, MN_TRAIN);
+    mn_task_shape test = mn_task_set_shape(bed->set, MN_TEST);
+    assert_int_equal(mn_learner_new(&bed->experiment, &train, &test, &bed->learner, &err), MN_OK);
+    assert_int_equal(mn_workspace_new(bed->learner, &bed->workspace, &err), MN_OK);
+    assert_int_equal(mn_task_new(&train, &bed->train_task, &err), MN_OK);
+    assert_int_equal(mn_task_new(&test, &bed->test_task, &err), MN_OK);
+    bed->theta = calloc(mn_learner_size(bed->learner), sizeof *bed->theta);
+    bed->row = calloc(mn_learner_train_columns(bed->learner), sizeof *bed->row);
+    bed->test_row = calloc(mn_learner_test_columns(bed->learner), sizeof *bed->test_row);
+    assert_non_null(bed->theta);
+    assert_non_null(bed->row);
+    assert_non_null(bed->test_row);
+    mn_learner_init_theta(bed->learner, bed->experiment.seed, bed->theta);
+    mn_task_set_draw(bed->set, MN_TRAIN, 3, bed->train_task);
+    mn_task_set_draw(bed->set, MN_TEST, 4, bed->test_task);
+    return bed;
+}
+
+static void bed_destroy(struct bed *bed)
+{
+    mn_task_destroy(&bed->train_task);
+    mn_task_destroy(&bed->test_task);
+    mn_workspace_destroy(&bed->workspace);
+    mn_learner_destroy(&bed->learner);
+    mn_task_set_destroy(&bed->set);
+    free(bed->theta);
+    free(bed->row);
+    free(bed->test_row);
+    free(bed);
+}
+
+static const char *const sinusoid[] = {"tasks.kind=sinusoid",
+                                       "tasks.shot=10",
+                                       "tasks.query=10",
+                                       "meta.inner_steps=2",
+                                       "meta.inner_lr=0.01",
+                                       "evaluate.query=50",
+                                       "evaluate.inner_steps=[0,1,5]",
+                                       NULL};
+static const char *const glyphs[] = {
+    "tasks.kind=glyphs", "tasks.way=3", "model.input=conv4", "model.filters=8", "meta.inner_lr=0.4",
+    "evaluate.query=2",  NULL};
+
+static void a_row_is_a_pure_function_of_theta_and_task(void **state)
+{
+    (void)state;
+    const char *const *all[] = {sinusoid, glyphs};
+    for (int i = 0; i < 2; i++) {
+        struct bed *bed = bed_new(all[i]);
+        size_t columns = mn_learner_train_columns(bed->learner);
+        float *again = malloc(columns * sizeof *again);
+        assert_non_null(again);
+        mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+        mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+        mn_learner_train(bed->workspace, bed->theta, bed->train_task, again);
+        assert_memory_equal(bed->row, again, columns * sizeof *again);
+        assert_true(bed->row[mn_learner_size(bed->learner) + MN_METRIC_TAKEN] == 1.0f);
+        assert_true(mn_exact_accepts(columns, bed->row));
+        free(again);
+        bed_destroy(bed);
+    }
+}
+
+static void a_task_that_diverges_is_skipped_and_said(void **state)
+{
+    (void)state;
+    const char *wild[] = {"tasks.kind=sinusoid", "meta.inner_steps=30", "meta.inner_lr=100", NULL};
+    struct bed *bed = bed_new(wild);
+    size_t size = mn_learner_size(bed->learner);
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    for (size_t i = 0; i < mn_learner_train_columns(bed->learner); i++)
+        assert_true(bed->row[i] == (i == size + MN_METRIC_SKIPPED ? 1.0f : 0.0f));
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    size_t columns = mn_learner_test_columns(bed->learner);
+    for (size_t i = 0; i < columns; i++)
+        assert_true(bed->test_row[i] == (i == columns - 1 ? 1.0f : 0.0f));
+    bed_destroy(bed);
+}
+
+static void a_test_row_has_loss_and_accuracy_for_each_number_of_steps(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new(sinusoid);
+    assert_int_equal(mn_learner_test_columns(bed->learner), 2 * 3 + 2);
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    mn_explanation explanation = {0};
+    mn_learner_explain(bed->workspace, bed->theta, bed->test_task, false, &explanation);
+    assert_true(bed->test_row[0] == (float)explanation.query_loss_before); /* 0 steps */
+    assert_true(bed->test_row[6] == 1.0f);
+    assert_true(bed->test_row[2] != bed->test_row[0]);
+    assert_true(explanation.support_loss_after < explanation.support_loss);
+    bed_destroy(bed);
+
+    bed = bed_new(glyphs);
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    float right = bed->test_row[1] * 6.0f; /* 3 ways, 2 queries */
+    assert_true(fabsf(right - roundf(right)) < 1e-4f && right <= 6.0f);
+    bed_destroy(bed);
+}
+
+static void theta_leaves_in_pytorch_order_and_comes_back(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new(glyphs);
+    size_t size = mn_learner_size(bed->learner), sum = 0;
+    for (size_t i = 0; i < mn_learner_tensors(bed->learner); i++)
+        sum += mn_tensor_count(mn_learner_tensor(bed->learner, i));
+    assert_int_equal(sum, size);
+    assert_string_equal(mn_learner_tensor(bed->learner, 0)->name, "conv1.weight");
+    float *outside = malloc(size * sizeof *outside), *back = malloc(size * sizeof *back);
+    assert_non_null(outside);
+    assert_non_null(back);
+    mn_learner_export(bed->learner, bed->theta, outside);
+    mn_learner_import(bed->learner, outside, back);
+    assert_memory_equal(back, bed->theta, size * sizeof *back);
+    mn_digest of_file = mn_digest_of(outside, size * sizeof *outside);
+    mn_digest printed = mn_learner_fingerprint(bed->learner, bed->theta);
+    assert_memory_equal(&of_file, &printed, sizeof printed);
+    free(outside);
+    free(back);
+    bed_destroy(bed);
+}
+
+static void meta_sgd_has_a_rate_for_each_weight(void **state)
+{
+    (void)state;
+    const char *rates[] = {"tasks.kind=sinusoid", "meta.kind=meta-sgd", "meta.inner_lr=0.02", NULL};
+    struct bed *bed = bed_new(rates);
+    size_t size = mn_learner_size(bed->learner), n = mn_learner_tensors(bed->learner);
+    assert_int_equal(n % 2, 0);
+    assert_string_equal(mn_learner_tensor(bed->learner, n / 2)->name, "meta_lr.fc1.weight");
+    for (size_t i = size / 2; i < size; i++)
+        assert_true(bed->theta[i] == 0.02f);
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    double moved = 0.0;
+    for (size_t i = size / 2; i < size; i++)
+        moved += fabs((double)bed->row[i]);
+    assert_true(moved > 0.0);
+    bed_destroy(bed);
+}
+
+static void numeric_class_is_stable_and_differs_between_models(void **state)
+{
+    (void)state;
+    struct bed *a = bed_new(sinusoid), *b = bed_new(glyphs);
+    mn_digest first, second, other;
+    mn_error err;
+    assert_int_equal(mn_learner_numeric_class(a->learner, &first, &err), MN_OK);
+    assert_int_equal(mn_learner_numeric_class(a->learner, &second, &err), MN_OK);
+    assert_int_equal(mn_learner_numeric_class(b->learner, &other, &err), MN_OK);
+    assert_memory_equal(&first, &second, sizeof first);
+    assert_memory_not_equal(&first, &other, sizeof first);
+    bed_destroy(a);
+    bed_destroy(b);
+}
+
+static void work_is_counted_from_the_mathematics(void **state)
+{
+    (void)state;
+    const char *om5[] = {"tasks.kind=glyphs", "model.input=conv4", "model.filters=64", NULL};
+    struct bed *bed = bed_new(om5);   /* 5 + 5 images, one step, second order */
+    double image = 2656512.0 + 320.0; /* conv4-64 with stride 2 on 28 x 28, and the head */
+    assert_true(mn_learner_train_macs(bed->learner) == image * (5.0 * 9.0 + 5.0 * 3.0));
+    bed_destroy(bed);
+
+    const char *anil[] = {"tasks.kind=glyphs", "model.input=conv4",  "model.filters=64",
+                          "meta.kind=anil",    "meta.inner_steps=7", NULL};
+    bed = bed_new(anil); /* only the head's part grows with the steps */
+    assert_true(mn_learner_train_macs(bed->learner) ==
+                image * (5.0 * 3.0 + 5.0 * 3.0) + 320.0 * (7.0 * 5.0 * 9.0 - 5.0 * 3.0));
+    bed_destroy(bed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_is_a_pure_function_of_theta_and_task),
+        cmocka_unit_test(a_task_that_diverges_is_skipped_and_said),
+        cmocka_unit_test(a_test_row_has_loss_and_accuracy_for_each_number_of_steps),
+        cmocka_unit_test(theta_leaves_in_pytorch_order_and_comes_back),
+        cmocka_unit_test(meta_sgd_has_a_rate_for_each_weight),
+        cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),
+        cmocka_unit_test(work_is_counted_from_the_mathematics),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

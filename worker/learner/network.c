@@ -1,0 +1,155 @@
+#include "worker/learner/network.h"
+
+#include <string.h>
+
+static const mn_part *const inputs[] = {
+    [MN_INPUT_MLP] = &mn_mlp_part,
+    [MN_INPUT_CONV4] = &mn_conv4_part,
+};
+static const mn_part *const memories[] = {
+    [MN_MEMORY_NONE] = &mn_no_memory_part,
+};
+static const mn_part *const reasonings[] = {
+    [MN_REASONING_NONE] = &mn_no_reasoning_part,
+};
+static const mn_part *const outputs[] = {
+    [MN_OUTPUT_LINEAR] = &mn_linear_output_part,
+};
+
+static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);
+
+const mn_part *mn_memory_of(const mn_experiment *experiment)
+{
+    return memories[experiment->model.memory];
+}
+
+mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
+                          const mn_fields *fields, mn_error *err)
+{
+    memset(network, 0, sizeof *network);
+    network->experiment = experiment;
+    network->parts[MN_MODULE_INPUT] = inputs[experiment->model.input];
+    network->parts[MN_MODULE_MEMORY] = memories[experiment->model.memory];
+    network->parts[MN_MODULE_REASONING] = reasonings[experiment->model.reasoning];
+    network->parts[MN_MODULE_OUTPUT] = outputs[experiment->model.output];
+    network->is_plain = experiment->model.memory == MN_MEMORY_NONE &&
+                        experiment->model.reasoning == MN_REASONING_NONE;
+
+    mn_graph graph;
+    mn_builder builder;
+    mn_network_begin(network, fields, &graph, &builder);
+    builder.declared = &network->parameters;
+    builder.err = err;
+    declare(network, &builder, fields);
+    if (builder.status == MN_OK && graph.failed)
+        (void)mn_builder_fail(&builder, MN_ERR_NOMEM, "graph of the network");
+    mn_graph_fini(&graph);
+    return builder.status;
+}
+
+/* Module by module, so that each one's own tensors stand together. */
+static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields)
+{
+    const bool both = mn_fields_find(fields, MN_SUPPORT, "y") != NULL;
+    const mn_role from = both ? MN_SUPPORT : MN_QUERY;
+    for (mn_role role = from; role <= MN_QUERY && builder->status == MN_OK; role++)
+        (void)mn_network_features(network, builder, role);
+    for (mn_module module = MN_MODULE_MEMORY; module < MN_N_MODULES; module++) {
+        const mn_part *part = network->parts[module];
+        network->first[module] = network->parameters.n;
+        for (mn_role role = from; role <= MN_QUERY && builder->status == MN_OK; role++) {
+            if (module == MN_MODULE_MEMORY && part->write != NULL)
+                part->write(builder, role);
+            if (module == MN_MODULE_REASONING)
+                builder->flow.o[role] = part->build(builder, role);
+            if (module == MN_MODULE_OUTPUT)
+                builder->flow.y[role] = part->build(builder, role);
+        }
+    }
+    network->first[MN_N_MODULES] = network->parameters.n;
+}
+
+mn_status mn_network_fits(const mn_network *network, const mn_fields *fields, mn_error *err)
+{
+    mn_network other;
+    mn_status status = mn_network_init(&other, network->experiment, fields, err);
+    const uint32_t n = network->first[MN_N_MODULES];
+    if (status != MN_OK)
+        return status;
+    for (uint32_t i = 0; i < n && i < other.parameters.n; i++) {
+        const mn_parameter *ours = &network->parameters.at[i], *theirs = &other.parameters.at[i];
+        if (strcmp(ours->tensor.name, theirs->tensor.name) != 0 ||
+            memcmp(&ours->inside, &theirs->inside, sizeof ours->inside) != 0)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "tensor %s would be of another shape for these tasks than for training "
+                           "tasks (is there a row for each class? Then evaluate.way must be "
+                           "tasks.way; model.output distance has none)",
+                           ours->tensor.name);
+    }
+    return n == other.parameters.n ? MN_OK
+                                   : mn_fail(err, MN_ERR_CONFIG,
+                                             "these tasks would give the network %u tensors of "
+                                             "parameters, training tasks %u",
+                                             other.parameters.n, n);
+}
+
+void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_graph *graph,
+                      mn_builder *builder)
+{
+    mn_graph_init(graph);
+    memset(builder, 0, sizeof *builder);
+    builder->graph = graph;
+    builder->experiment = network->experiment;
+    builder->fields = fields;
+    builder->parameters = &network->parameters;
+    memset(&builder->flow, 0xff, sizeof builder->flow); /* MN_NONE */
+    memset(builder->memory, 0xff, sizeof builder->memory);
+}
+
+mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)
+{
+    if (builder->flow.u[role] == MN_NONE)
+        builder->flow.u[role] = network->parts[MN_MODULE_INPUT]->build(builder, role);
+    return builder->flow.u[role];
+}
+
+void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role role)
+{
+    const mn_part *memory = network->parts[MN_MODULE_MEMORY];
+    const mn_role writer = memory->written_by_support ? MN_SUPPORT : role;
+    (void)mn_network_features(network, builder, writer);
+    if (memory->write != NULL)
+        memory->write(builder, writer);
+    (void)mn_network_features(network, builder, role);
+    builder->flow.o[role] = network->parts[MN_MODULE_REASONING]->build(builder, role);
+    builder->flow.y[role] = network->parts[MN_MODULE_OUTPUT]->build(builder, role);
+}
+
+mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role role)
+{
+    (void)network;
+    mn_node y = builder->flow.y[role], target = mn_builder_field(builder, role, "y");
+    return builder->fields->target == MN_TARGET_CLASSES
+               ? mn_graph_cross_entropy(builder->graph, y, target)
+               : mn_graph_squared_error(builder->graph, y, target);
+}
+
+double mn_network_macs(const mn_network *network, const mn_fields *fields, mn_role role,
+                       double *output_macs)
+{
+    mn_graph graph;
+    mn_builder builder;
+    mn_network_begin(network, fields, &graph, &builder);
+    const mn_parameters *list = &network->parameters;
+    for (uint32_t i = 0; i < list->n; i++)
+        builder.tensors[i] =
+            mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
+    mn_network_answer(network, &builder, role);
+    double macs = mn_graph_macs(&graph, builder.flow.y[role]), before = macs;
+    if (builder.flow.o[role] != MN_NONE)
+        before = mn_graph_macs(&graph, builder.flow.o[role]);
+    mn_graph_fini(&graph);
+    if (output_macs != NULL)
+        *output_macs = macs - before;
+    return macs;
+}

@@ -1,0 +1,28 @@
+/* part.h: what a piece of the network is: one row. The network is input -> memory -> reasoning ->
+ * output; each module has a table of its kinds in network.c. A new kind is a file with its row, a
+ * line in that table, and its options in common/experiment.c.
+ * Parts find what others made in builder->flow, read the fields of the task by name, and name their
+ * parameters as PyTorch would. */
+#pragma once
+
+#include "worker/learner/builder.h"
+
+typedef struct mn_part {
+    const char *name; /* as model.<module> calls it */
+    /* input: the features u of a set. reasoning: o from its u. output: y from its o. */
+    mn_node (*build)(mn_builder *builder, mn_role role);
+    /* memory: write what the items of `role` leave in it; before reasoning, for each set that is
+     * built. A memory that only the support set writes says so, and all sets read it. */
+    void (*write)(mn_builder *builder, mn_role role);
+    bool written_by_support;
+    /* memory: what it gives for the question u [rows, d], the hop-th time it is asked. */
+    mn_node (*read)(mn_builder *builder, mn_role role, uint32_t hop, mn_node u);
+} mn_part;
+
+extern const mn_part mn_mlp_part, mn_conv4_part; /* input */
+extern const mn_part mn_no_memory_part;          /* memory */
+extern const mn_part mn_no_reasoning_part;       /* reasoning */
+extern const mn_part mn_linear_output_part;      /* output */
+
+/* The memory of the experiment's network, for reasoning parts that ask it. */
+const mn_part *mn_memory_of(const mn_experiment *experiment);

@@ -1,0 +1,508 @@
+/* Adaptation by gradient steps on the support set, and its derivative:
+ *   inner loop      phi_0 = theta;  phi_{k+1} = phi_k - alpha .* grad L_S(phi_k)
+ *   meta-gradient   lam = grad L_Q(phi_T);  for k = T-1 .. 0: lam = lam - H_S(phi_k) (alpha .* lam)
+ * (MAML: Finn et al. 2017, eq. 1 and Algorithm 1; the backward walk is its adjoint.) Nothing is
+ * unrolled: one gradient plan, one Hessian-vector product, and phi of each step. With
+ *
+ *   maml      alpha is meta.inner_lr; order 1 leaves out the walk (FOMAML). meta.adapts says which
+ *             modules' tensors move; what stands still gets its part of the walk's products.
+ *   anil      only the output module's tensors move (Raghu et al. 2020): the inner loop is MAML on
+ *             the output module alone, which reads the support set's features, found once a task.
+ *             The walk leaves a cotangent of the features at each step; the body's gradient is one
+ *             pullback of their sum.
+ *   meta-sgd  alpha is a learned vector, tensors meta_lr.* of theta (Li et al. 2017);
+ *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
+ *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures */
+#include "worker/learner/rules/rule.h"
+
+#include "worker/learner/rules/loop_plans.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct loop {
+    const mn_kernels *kernels;
+    mn_meta_kind kind;
+    uint32_t order, steps;
+    double inner_lr;
+    size_t keep_bytes;
+    bool walks_back; /* the meta-gradient goes through the inner steps */
+    size_t size;     /* of the network's parameters */
+    size_t n_theta;  /* the same with those of the rule */
+    mn_loop_plans plans;
+    /* Scratch: bytes from its start, where all plans work. A region holds what the walk back needs
+     * of one inner step: activations, and with Meta-SGD the gradient. Steps whose regions do not
+     * fit in keep_bytes share the first, and the walk back makes theirs again. */
+    uint32_t n_regions;
+    size_t region_bytes;
+    size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
+        at_gradient, at_rest, scratch_bytes;
+};
+
+static void lay_out_scratch(struct loop *meta, bool differentiate);
+static void walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
+                      const mn_rule_data *data, mn_real *judged, mn_real *gradient,
+                      mn_real *rates_gradient);
+
+/* The tensors that adapt. */
+static void find_adapting(const mn_network *network, mn_loop_needs *needs)
+{
+    const mn_experiment *e = network->experiment;
+    const uint32_t *first = network->first;
+    const mn_adapts adapts = e->meta.kind == MN_META_ANIL   ? MN_ADAPTS_OUTPUT
+                             : e->meta.kind == MN_META_MAML ? e->meta.adapts
+                                                            : MN_ADAPTS_ALL;
+    needs->first = adapts == MN_ADAPTS_OUTPUT   ? first[MN_MODULE_OUTPUT]
+                   : adapts == MN_ADAPTS_MEMORY ? first[MN_MODULE_MEMORY]
+                                                : 0;
+    needs->end = adapts == MN_ADAPTS_BODY     ? first[MN_MODULE_OUTPUT]
+                 : adapts == MN_ADAPTS_MEMORY ? first[MN_MODULE_REASONING]
+                                              : first[MN_N_MODULES];
+}
+
+static mn_status declare(mn_network *network, mn_error *err)
+{
+    const mn_experiment *e = network->experiment;
+    const uint32_t n = network->first[MN_N_MODULES];
+    mn_loop_needs needs;
+    find_adapting(network, &needs);
+    if (needs.first == needs.end)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "nothing would adapt: the module that meta.adapts names (or meta.kind anil, "
+                       "the output) has no parameters; choose another, or meta.kind episodic");
+    for (uint32_t i = 0; e->meta.kind == MN_META_META_SGD && i < n; i++) {
+        char name[sizeof((mn_tensor *)0)->name];
+        (void)snprintf(name, sizeof name, "meta_lr.%.80s", network->parameters.at[i].tensor.name);
+        if (mn_parameters_add_like(&network->parameters, name, i, e->meta.inner_lr) == UINT32_MAX)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "model: more than %d tensors of parameters, rates counted; use fewer "
+                           "layers",
+                           MN_MAX_PARAMETERS);
+    }
+    return MN_OK;
+}
+
+static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
+{
+    const mn_experiment *e = order->network->experiment;
+    struct loop *meta = calloc(1, sizeof *meta);
+    *out = meta;
+    if (meta == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "meta-learning module");
+    if (mn_fields_find(order->fields, MN_SUPPORT, "y") == NULL)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.kind adapts to a support set, which these tasks (tasks.kind) do not "
+                       "have: use meta.kind episodic");
+    meta->kernels = order->kernels;
+    meta->kind = e->meta.kind;
+    meta->order = e->meta.order;
+    meta->steps = e->meta.inner_steps;
+    meta->inner_lr = e->meta.inner_lr;
+    meta->keep_bytes = order->keep_bytes;
+    meta->walks_back = order->differentiate && meta->kind != MN_META_REPTILE && meta->order == 2 &&
+                       meta->steps > 0;
+    mn_loop_needs needs = {.products = meta->walks_back,
+                           .query_gradient = order->differentiate && meta->kind != MN_META_REPTILE,
+                           .gradients = meta->kind == MN_META_META_SGD,
+                           .rate = meta->inner_lr};
+    find_adapting(order->network, &needs);
+    mn_status status = mn_loop_plans_init(&meta->plans, order->network, order->fields, &needs,
+                                          order->kernels, err);
+    if (status != MN_OK)
+        return status;
+    meta->size = meta->plans.size;
+    meta->n_theta = order->network->parameters.size;
+    lay_out_scratch(meta, order->differentiate);
+    return MN_OK;
+}
+
+static void destroy(void *of)
+{
+    struct loop *meta = of;
+    if (meta != NULL)
+        mn_loop_plans_fini(&meta->plans);
+    free(meta);
+}
+
+static size_t scratch_bytes(const void *of)
+{
+    const struct loop *meta = of;
+    return meta->scratch_bytes;
+}
+
+static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
+{
+    const struct loop *meta = of;
+    static const char *const features[3] = {"features", "pull-back of features", ""};
+    static const char *const support[3] = {"inner gradient", "Hessian-vector product",
+                                           "inner step again"};
+    static const char *const query[3] = {"query", "", ""};
+    mn_status status = MN_OK;
+    if (meta->plans.features != NULL)
+        status = mn_plan_profile(meta->plans.features, features, profile, err);
+    if (status == MN_OK)
+        status = mn_plan_profile(meta->plans.support, support, profile, err);
+    if (status == MN_OK)
+        status = mn_plan_profile(meta->plans.query, query, profile, err);
+    return status;
+}
+
+static mn_real *at(const void *scratch, size_t offset)
+{
+    return (mn_real *)(void *)((char *)(uintptr_t)scratch + offset);
+}
+
+/* The adapted tensors after step k. Without a walk back only the newest two are kept, for a step is
+ * not made in place. */
+static mn_real *phi_of(const struct loop *meta, const void *scratch, uint32_t k)
+{
+    return at(scratch, meta->at_phi) + (meta->walks_back ? k : k % 2) * meta->plans.adapted_size;
+}
+
+/* For mn_meta_begin and what follows. */
+static mn_real *adapted_in(const struct loop *meta, const void *scratch)
+{
+    return phi_of(meta, scratch, 0);
+}
+
+/* The region of inner step k: the last n_regions steps have one each, all before share the first.
+ */
+static char *region_of(const struct loop *meta, void *scratch, uint32_t k)
+{
+    uint32_t shared = meta->steps - meta->n_regions; /* wraps for 0 steps, where k is 0 as well */
+    return (char *)scratch + meta->at_regions + (k <= shared ? 0 : k - shared) * meta->region_bytes;
+}
+
+/* Whether Meta-SGD's walk back needs the gradients themselves. */
+static bool keeps_gradients(const struct loop *meta)
+{
+    return meta->walks_back && meta->kind == MN_META_META_SGD;
+}
+
+/* Whether some of what stands still has a part in the inner loop's network. */
+static bool has_rest(const struct loop *meta)
+{
+    return meta->walks_back && meta->plans.features == NULL &&
+           meta->plans.adapted_size < meta->size;
+}
+
+static mn_real *gradient_of(const struct loop *meta, void *scratch, uint32_t k)
+{
+    return keeps_gradients(meta)
+               ? at(region_of(meta, scratch, k), mn_plan_kept_bytes(meta->plans.support))
+               : at(scratch, meta->at_gradient);
+}
+
+/* Once a task: the features of the support set stay the same for all inner steps. */
+static void find_features(const struct loop *meta, void *scratch, const mn_real *theta,
+                          const mn_rule_data *data)
+{
+    if (meta->plans.features == NULL)
+        return;
+    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta, [MN_SLOT_TASK] = data->task},
+                            .out = {[MN_SLOT_OUTPUT] = at(scratch, meta->at_u)},
+                            .kept = at(scratch, meta->at_features),
+                            .profile = data->profile};
+    mn_plan_run(meta->plans.features, 0, scratch, &bindings);
+}
+
+/* A stage of the support set's plan at phi of inner step k, with what its product needs in the
+ * step's region. */
+static void run_support(const struct loop *meta, void *scratch, unsigned stage, uint32_t k,
+                        const mn_real *theta, const mn_rule_data *data, const mn_real *phi,
+                        mn_real *moved)
+{
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_PHI] = phi,
+               [MN_SLOT_THETA] = theta,
+               [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
+               [MN_SLOT_TASK] = data->task},
+        .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, scratch, k), [MN_SLOT_MOVED] = moved},
+        .kept = region_of(meta, scratch, k),
+        .profile = data->profile};
+    mn_plan_run(meta->plans.support, stage, scratch, &bindings);
+}
+
+/* to = from - alpha .* gradient of the support loss, of the adapted tensors; not in place. Returns
+ * the loss before the step. */
+static double inner_step(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
+                         const mn_rule_data *data, const mn_real *from, mn_real *to)
+{
+    run_support(meta, scratch, 0, k, theta, data, from, to);
+    if (meta->kind == MN_META_META_SGD) {
+        size_t n = meta->plans.adapted_size;
+        meta->kernels->multiply(n, theta + meta->size, gradient_of(meta, scratch, k), to);
+        meta->kernels->scale_add(n, -1, to, from, to);
+    }
+    return mn_plan_loss(meta->plans.support, scratch);
+}
+
+/* Without a step: what the plan makes of one is dropped. */
+static double support_loss(const struct loop *meta, void *scratch, const mn_real *theta,
+                           const mn_rule_data *data, const mn_real *phi)
+{
+    run_support(meta, scratch, 0, 0, theta, data, phi, phi_of(meta, scratch, 1));
+    return mn_plan_loss(meta->plans.support, scratch);
+}
+
+static double query_run(const struct loop *meta, void *scratch, const mn_real *theta,
+                        const mn_rule_data *data, const mn_real *phi, mn_real *gradient,
+                        mn_real *output)
+{
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_THETA] = theta, [MN_SLOT_PHI] = phi, [MN_SLOT_TASK] = data->task},
+        .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output},
+        .profile = data->profile};
+    mn_plan_run(meta->plans.query, 0, scratch, &bindings);
+    return mn_plan_loss(meta->plans.query, scratch);
+}
+
+static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_real *theta,
+                                       const mn_rule_data *data, mn_real *gradient,
+                                       mn_real *query_output)
+{
+    const struct loop *meta = of;
+    const uint32_t steps = meta->steps;
+    mn_real *rates_gradient = meta->kind == MN_META_META_SGD ? gradient + meta->size : NULL;
+    mn_rule_losses losses = {0};
+    const mn_real *phi = theta + meta->plans.adapted_offset;
+    find_features(meta, scratch, theta, data);
+    if (rates_gradient != NULL && !meta->walks_back)
+        memset(rates_gradient, 0, meta->size * sizeof *gradient);
+    for (uint32_t k = 0; k < steps; k++) {
+        mn_real *next = phi_of(meta, scratch, k);
+        double loss = inner_step(meta, scratch, theta, k, data, phi, next);
+        if (k == 0)
+            losses.support_before = loss;
+        if (rates_gradient != NULL && !meta->walks_back) /* first order: lam stays the same */
+            meta->kernels->add(meta->size, gradient_of(meta, scratch, k), rates_gradient,
+                               rates_gradient);
+        phi = next;
+    }
+    if (steps == 0)
+        losses.support_before = support_loss(meta, scratch, theta, data, phi);
+    /* The walk back moves lam from one array to another, and must end in gradient. */
+    mn_real *judged = gradient;
+    if (meta->walks_back && rates_gradient == NULL && steps % 2 == 1)
+        judged = at(scratch, meta->at_gradient);
+    losses.query = query_run(meta, scratch, theta, data, phi, judged, query_output);
+
+    if (meta->kind == MN_META_REPTILE) {
+        meta->kernels->scale_add(meta->size, -1, phi, theta, gradient);
+    } else if (meta->walks_back) {
+        walk_back(meta, scratch, theta, data, judged, gradient, rates_gradient);
+    } else if (rates_gradient != NULL) {
+        meta->kernels->multiply(meta->size, gradient, rates_gradient, rates_gradient);
+        meta->kernels->scale(meta->size, -1, rates_gradient, rates_gradient);
+    }
+    return losses;
+}
+
+/* Meta-SGD, at step k: d alpha -= lam .* gradient, in whose room the product is made; returns
+ * alpha .* lam. */
+static const mn_real *through_rates(const struct loop *meta, void *scratch, const mn_real *theta,
+                                    uint32_t k, const mn_real *lam, mn_real *rates_gradient)
+{
+    const mn_kernels *kernels = meta->kernels;
+    mn_real *part = gradient_of(meta, scratch, k), *along = at(scratch, meta->at_direction);
+    kernels->multiply(meta->size, lam, part, part);
+    if (k + 1 == meta->steps) /* the first to be met */
+        kernels->scale(meta->size, -1, part, rates_gradient);
+    else
+        kernels->scale_add(meta->size, -1, part, rates_gradient, rates_gradient);
+    kernels->multiply(meta->size, theta + meta->size, lam, along);
+    return along;
+}
+
+/* Of tensors that stand still in the inner loop: sum += factor * part. */
+static void add_rest(const struct loop *meta, mn_real factor, const mn_real *part, mn_real *sum)
+{
+    const size_t begin = meta->plans.adapted_offset, end = begin + meta->plans.adapted_size;
+    meta->kernels->scale_add(begin, factor, part, sum, sum);
+    meta->kernels->scale_add(meta->size - end, factor, part + end, sum + end, sum + end);
+}
+
+/* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first. It begins in judged,
+ * the query set's gradient, and goes to and fro between that and another array, with Meta-SGD stays
+ * in it; the caller has seen to it that it ends in gradient. A body that stands still gets what the
+ * features' cotangents of all steps give together, for it depends on them linearly. */
+static void walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
+                      const mn_rule_data *data, mn_real *judged, mn_real *gradient,
+                      mn_real *rates_gradient)
+{
+    mn_real *other = judged == gradient ? at(scratch, meta->at_gradient) : gradient;
+    mn_real *lam = judged + meta->plans.adapted_offset;
+    mn_real *next = other + meta->plans.adapted_offset; /* Meta-SGD: the product */
+    mn_real *cotangent = at(scratch, meta->at_cotangent);
+    mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
+    memset(cotangents, 0, meta->plans.u_count * sizeof *cotangents);
+    for (uint32_t k = meta->steps; k-- > 0;) {
+        const mn_real *phi =
+            k == 0 ? theta + meta->plans.adapted_offset : phi_of(meta, scratch, k - 1);
+        if (k + meta->n_regions < meta->steps) /* as the inner step left its region */
+            run_support(meta, scratch, keeps_gradients(meta) ? 0 : MN_PLAN_REPLAY, k, theta, data,
+                        phi, NULL);
+
+        const mn_real *along = lam;
+        if (rates_gradient != NULL)
+            along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
+        mn_bindings bindings = {
+            .in = {[MN_SLOT_PHI] = phi,
+                   [MN_SLOT_THETA] = theta,
+                   [MN_SLOT_DIRECTION] = along,
+                   [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
+                   [MN_SLOT_TASK] = data->task},
+            .out = {[MN_SLOT_PRODUCT] = rates_gradient != NULL ? next : at(scratch, meta->at_rest),
+                    [MN_SLOT_MOVED] = next,
+                    [MN_SLOT_COTANGENT] = cotangent},
+            .kept = region_of(meta, scratch, k),
+            .profile = data->profile};
+        mn_plan_run(meta->plans.support, 1, scratch, &bindings);
+        if (rates_gradient != NULL) {
+            meta->kernels->scale_add(meta->plans.adapted_size, -1, next, lam, lam);
+        } else {
+            mn_real *before = lam;
+            lam = next;
+            next = before;
+        }
+        if (has_rest(meta))
+            add_rest(meta, (mn_real)-meta->inner_lr, at(scratch, meta->at_rest), judged);
+        if (meta->plans.features != NULL)
+            meta->kernels->scale_add(meta->plans.u_count, (mn_real)-meta->inner_lr, cotangent,
+                                     cotangents, cotangents);
+    }
+    if (meta->plans.features != NULL) {
+        mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
+                                       [MN_SLOT_TASK] = data->task,
+                                       [MN_SLOT_COTANGENT] = cotangents},
+                                .out = {[MN_SLOT_PRODUCT] = other},
+                                .kept = at(scratch, meta->at_features),
+                                .profile = data->profile};
+        mn_plan_run(meta->plans.features, 1, scratch, &bindings);
+        meta->kernels->add(meta->plans.adapted_offset, judged, other, gradient);
+    }
+    if (has_rest(meta) && judged != gradient) {
+        const size_t begin = meta->plans.adapted_offset, end = begin + meta->plans.adapted_size;
+        memcpy(gradient, judged, begin * sizeof *gradient);
+        memcpy(gradient + end, judged + end, (meta->size - end) * sizeof *gradient);
+    }
+}
+
+static void begin(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
+{
+    const struct loop *meta = of;
+    memcpy(adapted_in(meta, scratch), theta + meta->plans.adapted_offset,
+           meta->plans.adapted_size * sizeof *theta);
+    find_features(meta, scratch, theta, data);
+}
+
+static double step(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
+{
+    const struct loop *meta = of;
+    mn_real *phi = adapted_in(meta, scratch), *next = phi_of(meta, scratch, 1);
+    double loss = inner_step(meta, scratch, theta, 0, data, phi, next);
+    memcpy(phi, next, meta->plans.adapted_size * sizeof *phi);
+    return loss;
+}
+
+static double judge(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data,
+                    mn_real *query_output)
+{
+    const struct loop *meta = of;
+    return query_run(meta, scratch, theta, data, adapted_in(meta, scratch),
+                     at(scratch, meta->at_gradient), query_output);
+}
+
+static double support(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
+{
+    const struct loop *meta = of;
+    return support_loss(meta, scratch, theta, data, adapted_in(meta, scratch));
+}
+
+static void adapted(const void *of, const void *scratch, const mn_real *theta, mn_real *adapted)
+{
+    const struct loop *meta = of;
+    memcpy(adapted, theta, meta->n_theta * sizeof *adapted); /* rates stay, too */
+    memcpy(adapted + meta->plans.adapted_offset, adapted_in(meta, scratch),
+           meta->plans.adapted_size * sizeof *adapted);
+}
+
+static double macs(const void *of)
+{
+    const struct loop *meta = of;
+    const mn_loop_plans *plans = &meta->plans;
+    const double steps = meta->steps, units = meta->order == 2 ? 9.0 : 3.0;
+    const double support = plans->support_macs, query = plans->query_macs;
+    if (meta->kind == MN_META_REPTILE)
+        return 3.0 * steps * support + query;
+    if (plans->features == NULL)
+        return steps * units * support + 3.0 * query;
+    /* The body, whatever the steps: forward for both sets, backward for the query's and, if it
+     * counts, the support's; the inner loop is the output module's alone. */
+    const double *body = plans->body_macs;
+    return 3.0 * body[MN_QUERY] + (meta->order == 2 ? 3.0 : 1.0) * body[MN_SUPPORT] +
+           steps * units * (support - body[MN_SUPPORT]) + 3.0 * (query - body[MN_QUERY]);
+}
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t take(size_t *bytes, size_t n)
+{
+    size_t offset = *bytes;
+    *bytes += rounded(n);
+    return offset;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void lay_out_scratch(struct loop *meta, bool differentiate)
+{
+    const mn_loop_plans *plans = &meta->plans;
+    size_t work =
+        larger(mn_plan_scratch_bytes(plans->support), mn_plan_scratch_bytes(plans->query));
+    size_t theta = meta->size * sizeof(mn_real), adapted = plans->adapted_size * sizeof(mn_real);
+    size_t u = plans->u_count * sizeof(mn_real), features = 0, bytes = 0;
+    if (plans->features != NULL) {
+        work = larger(work, mn_plan_scratch_bytes(plans->features));
+        features = mn_plan_kept_bytes(plans->features);
+    }
+    meta->region_bytes =
+        mn_plan_kept_bytes(plans->support) + (keeps_gradients(meta) ? rounded(adapted) : 0);
+    meta->n_regions = 1;
+    if (meta->walks_back)
+        while (meta->n_regions < meta->steps &&
+               (meta->n_regions + 1) * meta->region_bytes <= meta->keep_bytes)
+            meta->n_regions++;
+    (void)take(&bytes, work);
+    meta->at_regions = take(&bytes, meta->n_regions * meta->region_bytes);
+    meta->at_features = take(&bytes, features);
+    meta->at_u = take(&bytes, u);
+    meta->at_cotangent = take(&bytes, u);
+    meta->at_cotangents = take(&bytes, u);
+    size_t n_phis = meta->walks_back && meta->steps > 2 ? meta->steps : 2;
+    meta->at_phi = take(&bytes, n_phis * adapted);
+    meta->at_direction = take(&bytes, keeps_gradients(meta) ? adapted : 0);
+    meta->at_gradient = take(&bytes, differentiate ? theta : adapted);
+    meta->at_rest = take(&bytes, has_rest(meta) ? theta : 0);
+    meta->scratch_bytes = bytes;
+}
+
+const mn_rule_kind mn_loop_rule = {.name = "loop",
+                                   .declare = declare,
+                                   .compile = compile,
+                                   .destroy = destroy,
+                                   .scratch_bytes = scratch_bytes,
+                                   .profile = profile,
+                                   .gradient = gradient_of_task,
+                                   .begin = begin,
+                                   .step = step,
+                                   .judge = judge,
+                                   .support = support,
+                                   .adapted = adapted,
+                                   .macs = macs};

@@ -1,0 +1,45 @@
+/* loop_plans.h: what adapting a network by gradient steps and judging it takes, compiled for one
+ * extent of task. The inner loop moves the tensors [first, end) (slot PHI); all others stand still
+ * (slot THETA). Where these are the output module's alone, and the network judges each item by its
+ * features, the body's features of the support set are found once, the inner loop's network is only
+ * what reads them, and the body's gradient is a pullback. */
+#pragma once
+
+#include "worker/engine/plan.h"
+#include "worker/learner/network.h"
+
+typedef struct mn_loop_needs {
+    uint32_t first, end; /* tensors that adapt */
+    bool products;       /* stage 1 of features and support */
+    bool query_gradient;
+    bool gradients; /* of support, and products; else what a step makes of them */
+    double rate;    /* of that step */
+} mn_loop_needs;
+
+typedef struct mn_loop_plans {
+    const mn_network *network; /* lent */
+    const mn_fields *fields;   /* lent */
+    const mn_kernels *kernels;
+    mn_loop_needs needs;
+    size_t adapted_offset, adapted_size; /* of phi in theta; elements */
+    size_t size;                         /* of the network's own parameters */
+    size_t u_count;                      /* elements of the support set's features */
+    double support_macs, query_macs;     /* of a forward pass of the whole network */
+    double body_macs[2];                 /* with features: of the body's, by set */
+    /* NULL if the whole network takes part in the inner loop. Stage 0: TASK, THETA -> features at
+     * OUTPUT. Stage 1: COTANGENT of the features -> gradient of the body at PRODUCT. */
+    mn_plan *features;
+    /* Stage 0: TASK, THETA (and FEATURES), PHI -> loss, GRADIENT of phi. Stage 1: DIRECTION -> its
+     * derivative along the direction at PRODUCT: of phi if needs.gradients, else of what stands
+     * still, in theta's places; and that of the features' adjoint at COTANGENT. Without
+     * needs.gradients there is, instead of phi's GRADIENT and PRODUCT, at MOVED
+     * PHI - rate * gradient, and DIRECTION - rate * derivative: a pass less over each. */
+    mn_plan *support;
+    mn_plan *query; /* TASK, THETA, PHI -> loss, OUTPUT; GRADIENT of all tensors */
+} mn_loop_plans;
+
+/* All but needs are lent for the life of the result. Whatever is returned, _fini may follow. */
+mn_status mn_loop_plans_init(mn_loop_plans *plans, const mn_network *network,
+                             const mn_fields *fields, const mn_loop_needs *needs,
+                             const mn_kernels *kernels, mn_error *err);
+void mn_loop_plans_fini(mn_loop_plans *plans);

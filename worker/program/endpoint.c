@@ -1,0 +1,87 @@
+#include "worker/program/endpoint.h"
+
+#include "common/file.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAX_FILE_BYTES (1u << 20)
+
+static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_endpoint *out,
+                            mn_error *err);
+static const char *value_of(const char *line, const char *key);
+
+mn_status mn_endpoint_find(const char *where, uint64_t chosen, mn_endpoint *out, mn_error *err)
+{
+    *out = (mn_endpoint){0};
+    if (strstr(where, "://") != NULL) {
+        if (strlen(where) >= sizeof out->address)
+            return mn_fail(err, MN_ERR_CONFIG, "the endpoint has more than %zu characters",
+                           sizeof out->address - 1);
+        (void)snprintf(out->address, sizeof out->address, "%s", where);
+        return MN_OK;
+    }
+
+    char path[PATH_MAX];
+    struct stat found;
+    bool folder = stat(where, &found) == 0 && S_ISDIR(found.st_mode);
+    int n = snprintf(path, sizeof path, "%s%s", where, folder ? "/endpoint" : "");
+    if (n < 0 || (size_t)n >= sizeof path)
+        return mn_fail(err, MN_ERR_CONFIG, "the path of the endpoint file is too long");
+    char *text = NULL;
+    size_t size = 0;
+    mn_status status = mn_file_read(path, MAX_FILE_BYTES, &text, &size, err);
+    if (status == MN_OK)
+        status = read_lines(text, path, chosen, out, err);
+    free(text);
+    return status;
+}
+
+/* Twice over the lines: to count the endpoints, and to pick one. */
+static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_endpoint *out,
+                            mn_error *err)
+{
+    uint64_t n = 0, seen = 0;
+    for (const char *line = text; line != NULL; line = strchr(line, '\n'), line += line != NULL)
+        n += value_of(line, "endpoint: ") != NULL;
+    if (n == 0)
+        return mn_fail(
+            err, MN_ERR_DATA,
+            "%s has no line \"endpoint: tcp://HOST:PORT\"; expected the endpoint file of a "
+            "run, or tcp://HOST:PORT",
+            path);
+
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        const char *run = value_of(line, "run: "), *key = value_of(line, "key: ");
+        const char *endpoint = value_of(line, "endpoint: ");
+        if (run != NULL && sscanf(run, "%16" SCNx64, &out->run_id) != 1)
+            return mn_fail(err, MN_ERR_DATA, "%s: \"%s\" is not 16 hexadecimal digits", path, run);
+        if (key != NULL && strcmp(key, "-") != 0) {
+            if (strlen(key) != sizeof out->key - 1)
+                return mn_fail(err, MN_ERR_DATA, "%s: the key has %zu characters instead of %zu",
+                               path, strlen(key), sizeof out->key - 1);
+            memcpy(out->key, key, sizeof out->key);
+        }
+        if (endpoint == NULL || seen++ != chosen % n)
+            continue;
+        if (strlen(endpoint) >= sizeof out->address)
+            return mn_fail(err, MN_ERR_DATA, "%s: an endpoint has more than %zu characters", path,
+                           sizeof out->address - 1);
+        (void)snprintf(out->address, sizeof out->address, "%s", endpoint);
+    }
+    return MN_OK;
+}
+
+/* What stands behind the key; NULL if the line has another. */
+static const char *value_of(const char *line, const char *key)
+{
+    size_t n = strlen(key);
+    return strncmp(line, key, n) == 0 ? line + n : NULL;
+}

@@ -1,0 +1,135 @@
+#include "worker/tasks/task.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PER_LINE (MN_TASK_ALIGNMENT / sizeof(float))
+#define MAX_NUMBERS ((size_t)1 << 28)
+
+static const char *const role_names[MN_N_ROLES] = {"support", "query", "shared"};
+
+void mn_fields_init(mn_fields *fields, mn_target target, uint32_t y_size)
+{
+    memset(fields, 0, sizeof *fields);
+    fields->target = target;
+    fields->y_size = y_size;
+    fields->bundle = 1;
+}
+
+mn_status mn_fields_add(mn_fields *fields, mn_role role, const char *name, mn_field_type type,
+                        uint32_t n, const uint32_t item[3], mn_error *err)
+{
+    mn_field *field = &fields->at[fields->n];
+    assert(fields->n < MN_MAX_FIELDS && strlen(name) < sizeof field->name);
+    size_t count = n;
+    bool fits = true;
+    for (int i = 0; i < 3; i++)
+        fits = fits && !__builtin_mul_overflow(count, item[i], &count) && count <= MAX_NUMBERS;
+    if (!fits || count == 0 || fields->size + count > MAX_NUMBERS)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "field %s.%s of %" PRIu32 " items of %" PRIu32 " x %" PRIu32 " x %" PRIu32
+                       " is empty, or makes a task larger than %zu numbers",
+                       role_names[role], name, n, item[0], item[1], item[2], MAX_NUMBERS);
+    *field = (mn_field){.role = role,
+                        .type = type,
+                        .n = n,
+                        .height = item[0],
+                        .width = item[1],
+                        .channels = item[2],
+                        .offset = fields->size};
+    (void)snprintf(field->name, sizeof field->name, "%s", name);
+    fields->size += (count + PER_LINE - 1) / PER_LINE * PER_LINE;
+    fields->n++;
+    return MN_OK;
+}
+
+const mn_field *mn_fields_find(const mn_fields *fields, mn_role role, const char *name)
+{
+    for (uint32_t i = 0; i < fields->n; i++)
+        if (fields->at[i].role == role && strcmp(fields->at[i].name, name) == 0)
+            return &fields->at[i];
+    return NULL;
+}
+
+size_t mn_field_item(const mn_field *field)
+{
+    return (size_t)field->height * field->width * field->channels;
+}
+
+size_t mn_field_count(const mn_field *field)
+{
+    return field->n * mn_field_item(field);
+}
+
+static bool same_field(const mn_field *a, const mn_field *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->role == b->role && a->type == b->type &&
+           a->n == b->n && a->height == b->height && a->width == b->width &&
+           a->channels == b->channels;
+}
+
+bool mn_fields_equal(const mn_fields *a, const mn_fields *b)
+{
+    if (a->n != b->n || a->y_size != b->y_size || a->target != b->target || a->bundle != b->bundle)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (!same_field(&a->at[i], &b->at[i]))
+            return false;
+    return true;
+}
+
+mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_query,
+                             const uint32_t x[3], mn_target target, uint32_t y_size, mn_error *err)
+{
+    const uint32_t y[3] = {1, 1, y_size};
+    mn_fields_init(fields, target, y_size);
+    mn_status status = mn_fields_add(fields, MN_SUPPORT, "x", MN_FIELD_NUMBERS, n_support, x, err);
+    if (status == MN_OK)
+        status = mn_fields_add(fields, MN_SUPPORT, "y", MN_FIELD_NUMBERS, n_support, y, err);
+    if (status == MN_OK)
+        status = mn_fields_add(fields, MN_QUERY, "x", MN_FIELD_NUMBERS, n_query, x, err);
+    if (status == MN_OK)
+        status = mn_fields_add(fields, MN_QUERY, "y", MN_FIELD_NUMBERS, n_query, y, err);
+    return status;
+}
+
+bool mn_fields_are_few_shot(const mn_fields *fields)
+{
+    static const char *const names[MN_N_FEW_SHOT] = {"x", "y", "x", "y"};
+    bool so = fields->n == MN_N_FEW_SHOT;
+    for (uint32_t i = 0; so && i < MN_N_FEW_SHOT; i++)
+        so = strcmp(fields->at[i].name, names[i]) == 0 &&
+             fields->at[i].role == (i < MN_QUERY_X ? MN_SUPPORT : MN_QUERY);
+    return so;
+}
+
+mn_status mn_task_new(const mn_fields *fields, mn_task **out, mn_error *err)
+{
+    const size_t head = (sizeof(mn_task) + MN_TASK_ALIGNMENT - 1) / MN_TASK_ALIGNMENT;
+    const size_t bytes = head * MN_TASK_ALIGNMENT + fields->size * sizeof(float);
+    mn_task *task = aligned_alloc(MN_TASK_ALIGNMENT, bytes);
+    if (task == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "a task of %zu bytes", bytes);
+    memset(task, 0, bytes);
+    task->fields = *fields;
+    task->block = (float *)(void *)((char *)task + head * MN_TASK_ALIGNMENT);
+    for (uint32_t i = 0; i < fields->n; i++)
+        task->at[i] = task->block + fields->at[i].offset;
+    *out = task;
+    return MN_OK;
+}
+
+void mn_task_destroy(mn_task **task)
+{
+    free(*task);
+    *task = NULL;
+}
+
+float *mn_task_find(const mn_task *task, mn_role role, const char *name)
+{
+    const mn_field *field = mn_fields_find(&task->fields, role, name);
+    return field == NULL ? NULL : task->block + field->offset;
+}

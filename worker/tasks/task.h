@@ -1,0 +1,86 @@
+/* task.h: what a task is made of: named arrays of numbers, the *fields*, in one block of memory.
+ * Whoever draws a task, computes on it, shows it or writes it to a file goes by the fields alone,
+ * so images, points of a curve, sequences and stories with questions take the same ways. Extents
+ * are fixed when a learner is compiled; what varies in length is padded, and a field of its own
+ * says with what. */
+#pragma once
+
+#include "common/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MN_MAX_FIELDS 16
+#define MN_MAX_WAY 64
+#define MN_TASK_ALIGNMENT 64u
+
+/* What a learner may do with it: adapt to the support set, be judged by the query set. */
+typedef enum mn_role { MN_SUPPORT, MN_QUERY, MN_SHARED, MN_N_ROLES } mn_role;
+
+/* All are kept as float32; a whole number is exact up to 2^24. */
+typedef enum mn_field_type {
+    MN_FIELD_NUMBERS,
+    MN_FIELD_IDS,  /* whole numbers, e.g. of words; what each means is the field's matter */
+    MN_FIELD_MASK, /* 0 or 1 */
+} mn_field_type;
+
+typedef struct mn_field {
+    char name[20]; /* "x"; with its role "query.x" */
+    mn_role role;
+    mn_field_type type;
+    uint32_t n;                       /* items */
+    uint32_t height, width, channels; /* of one item, channels last; a vector is 1 x 1 x channels */
+    size_t offset;                    /* of its first number in the block; a multiple of 16 */
+} mn_field;
+
+typedef enum mn_target { MN_TARGET_VALUES, MN_TARGET_CLASSES } mn_target;
+
+/* The fields of a task; those called y are what is asked for. */
+typedef struct mn_fields {
+    uint32_t n;
+    mn_field at[MN_MAX_FIELDS];
+    size_t size;     /* numbers of the block, gaps included */
+    uint32_t y_size; /* numbers of one y; classes: how many there are, one-hot */
+    mn_target target;
+    uint32_t
+        bundle; /* small episodes computed side by side as one task (tasks.bundle), at least 1 */
+} mn_fields;
+
+/* No fields yet. */
+void mn_fields_init(mn_fields *fields, mn_target target, uint32_t y_size);
+
+/* Add a field of n items at the end. MN_ERR_CONFIG: it has no numbers, or the task would be larger
+ * than 2^28 numbers (1 GiB): names the field and its extents. */
+mn_status mn_fields_add(mn_fields *fields, mn_role role, const char *name, mn_field_type type,
+                        uint32_t n, const uint32_t item[3], mn_error *err);
+
+/* NULL: there is none of this name. */
+const mn_field *mn_fields_find(const mn_fields *fields, mn_role role, const char *name);
+
+size_t mn_field_item(const mn_field *field);  /* numbers of one item */
+size_t mn_field_count(const mn_field *field); /* of all items */
+
+bool mn_fields_equal(const mn_fields *a, const mn_fields *b);
+
+/* Few-shot learning and regression: x and y of either set, in this order. */
+enum { MN_SUPPORT_X, MN_SUPPORT_Y, MN_QUERY_X, MN_QUERY_Y, MN_N_FEW_SHOT };
+mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_query,
+                             const uint32_t x[3], mn_target target, uint32_t y_size, mn_error *err);
+
+bool mn_fields_are_few_shot(const mn_fields *fields);
+
+typedef struct mn_task {
+    mn_fields fields;
+    float *block;                 /* [fields.size], 64-byte aligned */
+    float *at[MN_MAX_FIELDS];     /* where field i lies in it */
+    uint32_t n_classes;           /* classes drawn; 0: there are none */
+    uint32_t classes[MN_MAX_WAY]; /* which: number of the class within the split; label i is
+                                     classes[i] */
+} mn_task;
+
+/* Memory for a task of these fields, zero; owned by the caller. */
+mn_status mn_task_new(const mn_fields *fields, mn_task **out, mn_error *err);
+void mn_task_destroy(mn_task **task);
+
+/* The numbers of a field; NULL: there is none of this name. */
+float *mn_task_find(const mn_task *task, mn_role role, const char *name);

@@ -1,0 +1,35 @@
+/* task_set_kind.h: what a kind of task set is: one row. A new kind is a file with its row, a line in
+ * task_set.c, and its options in common/experiment.c. Nothing else asks of what kind a set is. */
+#pragma once
+
+#include "common/random.h"
+#include "worker/tasks/task_set.h"
+
+/* What is known of an open task set; its kind fills it in. */
+typedef struct mn_task_set_parts {
+    void *state; /* the kind's own; freed by its close() */
+    mn_fields fields[MN_N_SPLITS];
+    char data_name[256]; /* "": there are no data files */
+    mn_digest data_digest;
+} mn_task_set_parts;
+
+typedef struct mn_task_set_kind {
+    /* Whatever is returned, close() follows. data_digest is that of no bytes unless it is set. */
+    mn_status (*open)(const mn_experiment *experiment, const mn_digest *expected,
+                      mn_task_set_parts *parts, mn_error *err);
+    void (*close)(void *state); /* NULL: there is nothing to free */
+    /* random: the task's own stream. No allocation, no failure. */
+    void (*draw)(const void *state, mn_split split, uint64_t index, mn_random *random,
+                 mn_task *task);
+    void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
+} mn_task_set_kind;
+
+extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind;
+
+/* Fields of few-shot tasks of images of side x side pixels: evaluate.* instead of tasks.* for
+ * validation and test, where it is set. MN_ERR_CONFIG: such tasks are none, or too large. */
+mn_status mn_few_shot_images(const mn_experiment *experiment, uint32_t side, uint32_t channels,
+                             mn_fields fields[MN_N_SPLITS], mn_error *err);
+
+/* One-hot labels, class-major: `each` items of each of `way` classes. */
+void mn_few_shot_label(uint32_t way, uint32_t each, float *y);
