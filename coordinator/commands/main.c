@@ -112,14 +112,16 @@ static void print_help(FILE *out)
         {MN_ERR_DATA, "a truncated archive, no whole checkpoint"},
         {MN_ERR_NO_INPUT, "no such experiment, run or data"},
         {MN_ERR_UNAVAILABLE, "a port in use, a run that another job writes"},
-        {MN_ERR_INTERNAL,
-         "also ranks that do not agree, or a loss that is not finite with outer.nonfinite=abort"},
+        {MN_ERR_INTERNAL, "please report it; also ranks that do not agree"},
         {MN_ERR_NOMEM, ""},
         {MN_ERR_IO, "a full disk"},
         {MN_STOPPED, "by a signal; for a scheduler to queue the job again"},
         {MN_ERR_PROTOCOL, ""},
         {MN_ERR_PERMISSION, "a folder that must not be written"},
         {MN_ERR_CONFIG, "an unknown key, a value out of range, another numeric class"},
+        {MN_ERR_NUMERIC,
+         "all tasks of outer.max_skipped_steps meta-steps in a row, or of the test, were skipped;\n"
+         "      or one was, with outer.nonfinite=abort"},
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         (void)fprintf(out, "  %2d  %s%s%s\n", mn_status_exit_code(codes[i].status),

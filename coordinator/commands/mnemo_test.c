@@ -232,8 +232,87 @@ static void workers_are_told_why_a_run_fails(void **state)
     assert_true(says(&worker, "the run stops: meta-step 1: "));
     assert_int_equal(kill(worker.id, SIGTERM), 0);
     assert_int_equal(finish(&worker), 0);
-    assert_int_equal(finish(&run), 70);
+    assert_int_equal(finish(&run), 79);
     assert_int_equal(access("a/checkpoints/step-000000000.safetensors", F_OK), 0);
+}
+
+/* The number of meta-steps in the run's metrics. */
+static int steps_in(const char *path)
+{
+    char line[4096];
+    int n = 0;
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        n += strstr(line, "tasks_per_s") != NULL;
+    (void)fclose(file);
+    return n;
+}
+
+#define RUNAWAY "--set meta.inner_lr=100 --set meta.inner_steps=50"
+
+static void a_run_that_learns_nothing_says_why_and_ends(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *launcher, *words;
+        int steps; /* made before the one that ends it */
+    } cases[] = {
+        {"env", "--set pool.threads=1", 9},
+        {RANKS(3), "--set pool.threads=1", 9},
+        {"env", "--set pool.threads=2 --set outer.max_skipped_steps=3", 2},
+        {"env", "--set outer.steps=4", 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char words[128], metrics[64];
+        struct process run = start("%s " MNEMO " train sine.yaml --run-dir a%zu " RUNAWAY " %s",
+                                   cases[i].launcher, i, cases[i].words);
+        assert_true(says(&run, "step 1: 8 tasks skipped"));
+        (void)snprintf(words, sizeof words, "meta-step %d: of %d in a row", cases[i].steps + 1,
+                       cases[i].steps + 1);
+        assert_true(says(&run, words));
+        assert_int_equal(finish(&run), 79);
+        assert_string_equal(last_line(&run), ""); /* no score, no fingerprint */
+        (void)snprintf(metrics, sizeof metrics, "a%zu/metrics.jsonl", i);
+        assert_int_equal(steps_in(metrics), cases[i].steps);
+
+        struct process again = start(MNEMO " train --run-dir a%zu", i); /* the same end */
+        assert_true(says(&again, words));
+        assert_int_equal(finish(&again), 79);
+        assert_int_equal(steps_in(metrics), cases[i].steps);
+    }
+    struct process run = start(MNEMO " train --run-dir a0 --set outer.max_skipped_steps=0 --quiet");
+    assert_true(says(&run, "all 20 test tasks were skipped"));
+    assert_int_equal(finish(&run), 79);
+    assert_int_equal(steps_in("a0/metrics.jsonl"), 40);
+}
+
+static void no_score_is_told_where_no_test_task_counts(void **state)
+{
+    (void)state;
+    struct process run =
+        start(MNEMO " train sine.yaml --run-dir b " RUNAWAY " --set outer.max_skipped_steps=0");
+    assert_true(says(&run, "validation has no score"));
+    assert_true(says(&run, "meta.inner_lr=100"));
+    assert_int_equal(finish(&run), 79);
+    assert_int_equal(strncmp(last_line(&run), "theta sha256=", 13), 0);
+    json_t *root = json_load_file("b/test.json", 0, NULL);
+    const json_t *row = json_array_get(json_object_get(root, "scores"), 0);
+    assert_int_equal(json_integer_value(json_object_get(root, "tasks")), 0);
+    assert_int_equal(json_integer_value(json_object_get(root, "skipped")), 20);
+    assert_true(json_is_null(json_object_get(row, "loss")));
+    json_decref(root);
+
+    struct process test = start(MNEMO " evaluate b --set evaluate.tasks=5 --quiet");
+    assert_true(says(&test, "all 5 test tasks were skipped"));
+    assert_int_equal(finish(&test), 79);
+    char text[256] = "";
+    FILE *file = fopen(test.output, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    (void)fclose(file);
+    assert_string_equal(text, "test: no score, for all 5 tasks were skipped: their loss was not "
+                              "finite or too large\n");
 }
 
 static void two_jobs_never_write_the_same_run(void **state)
@@ -367,6 +446,8 @@ int main(void)
         IN_FOLDER(a_damaged_checkpoint_costs_only_time),
         IN_FOLDER(a_checkpoint_that_cannot_be_written_ends_all_ranks_and_keeps_the_older),
         IN_FOLDER(workers_are_told_why_a_run_fails),
+        IN_FOLDER(a_run_that_learns_nothing_says_why_and_ends),
+        IN_FOLDER(no_score_is_told_where_no_test_task_counts),
         IN_FOLDER(two_jobs_never_write_the_same_run),
         IN_FOLDER(another_experiment_cannot_go_on_in_a_run),
         IN_FOLDER(what_is_wrong_is_told_by_message_and_exit_code),

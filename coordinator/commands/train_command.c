@@ -68,7 +68,7 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
     const mn_serving how = {.run = *run, .quiet = line->quiet};
     if (status == MN_OK)
         status = mn_session_serve(session, &how, &test, &tested, err);
-    if (status == MN_OK && *run != NULL) {
+    if ((status == MN_OK || tested) && *run != NULL) { /* theta is the last one, if untestable */
         mn_run_remove_endpoint(*run);
         report(session, *run, tested ? &test : NULL);
     } else if (status == MN_STOPPED && *run != NULL) {

@@ -184,7 +184,7 @@ static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
                             const mn_theta_layout *layout, size_t n_tensors,
                             const mn_tensor *tensors, mn_error *err)
 {
-    char step[24], taken[24], seed[24], validated[24], best_step[24], best_score[40];
+    char step[24], taken[24], skipped[24], seed[24], validated[24], best_step[24], best_score[40];
     char theta[65], data[65], numeric_class[65];
     mn_digest fingerprint = mn_digest_of(checkpoint->theta, layout->n * sizeof(float));
     mn_digest_hex(&fingerprint, theta);
@@ -192,6 +192,7 @@ static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
     mn_digest_hex(&checkpoint->numeric_class, numeric_class);
     (void)snprintf(step, sizeof step, "%" PRIu64, checkpoint->step);
     (void)snprintf(taken, sizeof taken, "%" PRIu64, checkpoint->optimiser_taken);
+    (void)snprintf(skipped, sizeof skipped, "%" PRIu64, checkpoint->skipped_steps);
     (void)snprintf(seed, sizeof seed, "%" PRIu64, checkpoint->seed);
     (void)snprintf(validated, sizeof validated, "%" PRIu64, checkpoint->validated_step);
     (void)snprintf(best_step, sizeof best_step, "%" PRIu64, checkpoint->best_step);
@@ -201,6 +202,7 @@ static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
         {"mnemo", MN_VERSION},
         {"step", step},
         {"optimiser_taken", taken},
+        {"skipped_steps", skipped},
         {"seed", seed},
         {"theta_sha256", theta},
         {"data", data},
@@ -327,6 +329,9 @@ static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_
     for (size_t i = 0; i < n_numbers; i++)
         if (!read_number(file, numbers[i].key, numbers[i].out))
             missing = numbers[i].key;
+    if (mn_tensor_file_metadata(file, "skipped_steps") != NULL && /* older files have none */
+        !read_number(file, "skipped_steps", &out->skipped_steps))
+        missing = "skipped_steps";
     if (!read_digest(file, "data", &out->data))
         missing = "data";
     if (!read_digest(file, "numeric_class", &out->numeric_class))

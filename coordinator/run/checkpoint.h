@@ -19,6 +19,7 @@
 typedef struct mn_checkpoint {
     uint64_t step;            /* meta-steps done: theta is theta_step */
     uint64_t optimiser_taken; /* outer steps taken (less than step if some were skipped) */
+    uint64_t skipped_steps;   /* the last so many meta-steps had no task that counts */
     uint64_t seed;
     mn_digest data;
     mn_digest numeric_class;

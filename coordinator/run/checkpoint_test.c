@@ -43,6 +43,7 @@ static int set_up(void **state)
     mn_experiment_init(&experiment);
     experiment.seed = 7;
     written = (mn_checkpoint){.optimiser_taken = 29,
+                              .skipped_steps = 4,
                               .seed = 7,
                               .data.bytes = {1, 2, 0xab},
                               .numeric_class.bytes = {[31] = 0xff},
@@ -99,6 +100,7 @@ static void what_was_written_is_read_back(void **state)
     assert_int_equal(mn_checkpoint_read_newest(folder, &experiment, &layout, &read, NULL), MN_OK);
     assert_int_equal(read.step, 30);
     assert_int_equal(read.optimiser_taken, 29);
+    assert_int_equal(read.skipped_steps, 4);
     assert_int_equal(read.seed, 7);
     assert_int_equal(read.best_step, 20);
     assert_int_equal(read.validated_step, 30);

@@ -45,6 +45,13 @@ double mn_evaluation_score(const mn_evaluation *evaluation, uint32_t inner_steps
 
 void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out)
 {
+    if (evaluation->n_counted == 0) {
+        (void)fprintf(out,
+                      "%s: no score, for all %" PRIu32 " tasks were skipped: their loss was not "
+                      "finite or too large\n",
+                      split_names[evaluation->split], evaluation->n_skipped);
+        return;
+    }
     (void)fprintf(out, "%s: mean and 95 %% interval (1.96 sd/sqrt(n)) over %" PRIu32 " tasks",
                   split_names[evaluation->split], evaluation->n_counted);
     if (evaluation->n_skipped > 0)

@@ -15,6 +15,7 @@ struct mn_scribe {
     mn_metrics *metrics;
     mn_progress *progress;
     mn_log_limit skips;
+    bool suspects_told;
     bool metrics_failed;
     bool written; /* a checkpoint of these two: */
     uint64_t written_step, written_validation;
@@ -24,6 +25,7 @@ struct mn_scribe {
 };
 
 static mn_status open_files(mn_scribe *scribe, mn_error *err);
+static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us);
 static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err);
 
 mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_error *err)
@@ -79,13 +81,9 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
         complain_once(scribe, mn_metrics_add_step(scribe->metrics, record, &err), &err);
     }
     if (record->skipped > 0)
-        mn_log_limited(&scribe->skips, now_us, MN_LOG_WARN,
-                       "step %" PRIu64 ": %" PRIu32 " tasks skipped, their loss or meta-gradient "
-                       "was not finite or beyond 2^24%s",
-                       record->step, record->skipped,
-                       record->skipped < scribe->config.experiment->outer.batch
-                           ? ""
-                           : "; that was all of them, so theta stays as it is");
+        tell_of_skips(scribe, record, now_us);
+    else
+        scribe->suspects_told = false;
     mn_progress_step(scribe->progress, record, now_us);
     mn_step_time_add(&record->time, &scribe->time);
     scribe->n_steps++;
@@ -114,6 +112,12 @@ void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bo
     if (scribe->metrics != NULL)
         complain_once(scribe, mn_metrics_add_validation(scribe->metrics, step, evaluation, &err),
                       &err);
+    if (evaluation->n_counted == 0) {
+        mn_log(MN_LOG_WARN,
+               "step %" PRIu64 ": validation has no score, for all %" PRIu32 " tasks were skipped",
+               step, evaluation->n_skipped);
+        return;
+    }
     if (evaluation->classes)
         (void)snprintf(accuracy, sizeof accuracy, ", accuracy %.2f +- %.2f %%",
                        100 * evaluation->accuracy[last].mean,
@@ -219,6 +223,23 @@ static mn_status open_files(mn_scribe *scribe, mn_error *err)
     if (status == MN_OK)
         status = mn_experiment_print(scribe->config.experiment, false, &scribe->experiment, err);
     return status;
+}
+
+static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us)
+{
+    char suspects[512];
+    char rest[640] = "";
+    bool all = record->skipped == scribe->config.experiment->outer.batch;
+    if (all && !scribe->suspects_told) {
+        mn_training_suspects(scribe->config.training, suspects, sizeof suspects);
+        (void)snprintf(rest, sizeof rest, "; that was all of them, so theta stays as it is: %s",
+                       suspects);
+    }
+    scribe->suspects_told = all; /* once for all steps in a row that are like this one */
+    mn_log_limited(&scribe->skips, now_us, MN_LOG_WARN,
+                   "step %" PRIu64 ": %" PRIu32 " tasks skipped, their loss or meta-gradient was "
+                   "not finite or beyond 2^24%s",
+                   record->step, record->skipped, rest);
 }
 
 /* A full disk must not end the run for the sake of metrics; the next checkpoint will say so if it

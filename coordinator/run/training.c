@@ -20,12 +20,13 @@ struct mn_training {
     size_t size;
     size_t train_columns, test_columns;
     uint64_t step;
-    float *theta;      /* [size] */
-    float *best;       /* [size], of best_step; without meaning unless has_best */
-    float *means;      /* [size] */
-    int64_t *row;      /* [2, test_columns]: one row of an evaluation as digits */
-    int64_t *sums;     /* lent */
-    int64_t *unpacked; /* [2, train_columns]; NULL until a packed sum comes */
+    uint64_t skipped_steps; /* the last so many had no task that counts */
+    float *theta;           /* [size] */
+    float *best;            /* [size], of best_step; without meaning unless has_best */
+    float *means;           /* [size] */
+    int64_t *row;           /* [2, test_columns]: one row of an evaluation as digits */
+    int64_t *sums;          /* lent */
+    int64_t *unpacked;      /* [2, train_columns]; NULL until a packed sum comes */
     bool empty;     /* nothing was added yet, and the sums of a TRAIN round are not even cleared */
     mn_round round; /* open */
     double taken, skipped; /* tasks, of the outer step at hand */
@@ -42,6 +43,7 @@ static void add_rows(mn_training *training, uint32_t begin, const mn_result *res
                      const float *rows);
 static double metric(const mn_training *training, enum mn_metric which);
 static bool has_classes(const mn_training *training);
+static mn_status nothing_was_learned(const mn_training *training, mn_error *err);
 
 mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *learner,
                           mn_training **out, mn_error *err)
@@ -119,6 +121,7 @@ mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkp
     training->best_step = checkpoint->best_step;
     training->best_score = checkpoint->best_score;
     training->validated_step = checkpoint->validated_step;
+    training->skipped_steps = checkpoint->skipped_steps;
     training->step = checkpoint->step;
     return MN_OK;
 }
@@ -136,6 +139,7 @@ mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_e
     size_t n_states = mn_optimiser_vectors(training->optimiser);
     *out = (mn_checkpoint){.step = training->step,
                            .optimiser_taken = mn_optimiser_taken(training->optimiser),
+                           .skipped_steps = training->skipped_steps,
                            .seed = training->experiment->seed,
                            .validated_step = training->validated_step,
                            .best_step = training->best_step,
@@ -155,6 +159,19 @@ mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_e
         return MN_OK;
     mn_checkpoint_fini(out);
     return mn_fail(err, MN_ERR_NOMEM, "checkpoint of %zu parameters", training->size);
+}
+
+void mn_training_suspects(const mn_training *training, char *text, size_t n)
+{
+    const mn_experiment *experiment = training->experiment;
+    char outer[64] = "",
+         data[sizeof experiment->tasks.data + 48] = "the tasks have too large numbers";
+    if (mn_optimiser_taken(training->optimiser) > 0) /* else theta is as it began */
+        (void)snprintf(outer, sizeof outer, " or outer.lr=%g", experiment->outer.lr);
+    if (experiment->tasks.data[0] != '\0')
+        (void)snprintf(data, sizeof data, "tasks.data=%s has bad numbers", experiment->tasks.data);
+    (void)snprintf(text, n, "meta.inner_lr=%g%s is likely too high, or %s",
+                   experiment->meta.inner_lr, outer, data);
 }
 
 size_t mn_training_max_digits(const mn_training *training)
@@ -310,6 +327,11 @@ mn_status mn_training_begin_outer(mn_training *training, mn_error *err)
             " tasks is not finite or beyond 2^24, and outer.nonfinite is abort. A smaller "
             "meta.inner_lr or outer.lr may help; outer.nonfinite=skip leaves such tasks out",
             training->step + 1, skipped, training->round.n_tasks);
+    if (taken == 0) {
+        mn_status status = nothing_was_learned(training, err);
+        if (status != MN_OK)
+            return status;
+    }
     training->taken = taken;
     training->skipped = skipped;
     training->stepped = 0;
@@ -345,6 +367,7 @@ void mn_training_end_outer(mn_training *training, mn_step_record *record)
         mn_optimiser_end(training->optimiser, training->means, training->theta, &step);
     training->stepping = false;
     training->step++;
+    training->skipped_steps = taken > 0 ? 0 : training->skipped_steps + 1;
     record->step = training->step;
     record->loss = metric(training, MN_METRIC_QUERY_LOSS) / taken;
     record->accuracy = metric(training, MN_METRIC_QUERY_ACCURACY) / taken;
@@ -439,4 +462,21 @@ static double metric(const mn_training *training, enum mn_metric which)
 static bool has_classes(const mn_training *training)
 {
     return training->experiment->tasks.kind != MN_TASKS_SINUSOID;
+}
+
+/* All tasks of this step were skipped: is that the last step? It is told from the checkpoint's numbers
+ * and the sums alone, so all ranks say the same, and a run that is taken up again says it again. */
+static mn_status nothing_was_learned(const mn_training *training, mn_error *err)
+{
+    uint64_t most = training->experiment->outer.max_skipped_steps;
+    uint64_t in_a_row = training->skipped_steps + 1;
+    char suspects[512];
+    if (most == 0 || (in_a_row < most && in_a_row < training->experiment->outer.steps))
+        return MN_OK;
+    mn_training_suspects(training, suspects, sizeof suspects);
+    return mn_fail(err, MN_ERR_NUMERIC,
+                   "meta-step %" PRIu64 ": of %" PRIu64 " in a row all tasks were skipped, so "
+                   "nothing is learned: %s. Start a new run with another value "
+                   "(outer.max_skipped_steps=0 lets it go on)",
+                   training->step + 1, in_a_row, suspects);
 }

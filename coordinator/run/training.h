@@ -33,6 +33,9 @@ mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkp
 void mn_training_begin_with(mn_training *training, const float *theta);
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err);
 
+/* Which keys of the experiment likely made all tasks of a step fail, with their values. */
+void mn_training_suspects(const mn_training *training, char *text, size_t n);
+
 /* Digits of the largest sums that any round of the experiment needs. */
 size_t mn_training_max_digits(const mn_training *training);
 
@@ -79,8 +82,10 @@ void mn_training_close(mn_training *training);
 
 /* The sums are those of all tasks of the open TRAIN round: take the outer step and describe it in
  * *record (its clock and pool fields are left alone). If all tasks were skipped theta stays as it
- * is, and the step counts. MN_ERR_NUMERIC: a task was skipped and outer.nonfinite is abort;
- * MN_ERR_INTERNAL: a task was counted twice or never. Nothing was changed then. */
+ * is, and the step counts. MN_ERR_NUMERIC: a task was skipped and outer.nonfinite is abort, or all
+ * were, and that for the outer.max_skipped_steps-th time in a row or in every step of the run;
+ * MN_ERR_INTERNAL: a task was counted twice or never. Nothing was changed then, so that a run that
+ * is taken up again comes to the same end. */
 mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, mn_error *err);
 
 /* The same in pieces, while the sums are arriving. begin: the metrics (the last columns) have come;

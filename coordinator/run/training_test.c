@@ -218,6 +218,69 @@ static void a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts(void 
     end(&training, sums);
 }
 
+/* Make a step of one task, which is skipped or, `taken`, not. */
+static mn_status lonely_step(mn_training *training, bool taken, mn_error *err)
+{
+    mn_step_record record;
+    float *saved = calloc(columns, sizeof *saved);
+    if (!taken)
+        skip_row(0, saved);
+    mn_training_open(training, &(mn_round){.id = 1, .kind = MN_ROUND_TRAIN, .n_tasks = 1});
+    add_tasks(training, 0, 1);
+    mn_status status = mn_training_step_outer(training, &record, err);
+    if (!taken)
+        memcpy(rows, saved, columns * sizeof *saved);
+    free(saved);
+    return status;
+}
+
+static void a_run_ends_after_so_many_steps_in_a_row_without_a_task(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_error err;
+    mn_checkpoint checkpoint = {0};
+    mn_training *training = begin(&sums[0]);
+    mn_training *resumed = begin(&sums[1]);
+    experiment.outer.max_skipped_steps = 3;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lonely_step(training, false, NULL), MN_OK);
+    assert_int_equal(lonely_step(training, true, NULL), MN_OK); /* begins to count anew */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lonely_step(training, false, NULL), MN_OK);
+    assert_int_equal(lonely_step(training, false, &err), MN_ERR_NUMERIC);
+    assert_non_null(strstr(err.message, "meta-step 6: of 3 in a row"));
+    assert_non_null(strstr(err.message, "meta.inner_lr=0.01 or outer.lr=0.001"));
+    assert_int_equal(mn_training_step(training), 5);
+
+    assert_int_equal(mn_training_save(training, &checkpoint, NULL), MN_OK);
+    assert_int_equal(mn_training_restore(resumed, &checkpoint, NULL), MN_OK);
+    mn_checkpoint_fini(&checkpoint);
+    assert_int_equal(lonely_step(resumed, false, NULL), MN_ERR_NUMERIC);
+    experiment.outer.max_skipped_steps = 0;
+    assert_int_equal(lonely_step(resumed, false, NULL), MN_OK);
+    experiment.outer.max_skipped_steps = 10;
+    end(&training, sums[0]);
+    end(&resumed, sums[1]);
+}
+
+static void a_run_ends_if_none_of_its_steps_had_a_task(void **state)
+{
+    (void)state;
+    int64_t *sums = NULL;
+    mn_error err;
+    mn_training *training = begin(&sums);
+    experiment.outer.max_skipped_steps = 3;
+    experiment.outer.steps = 2;
+    assert_int_equal(lonely_step(training, false, NULL), MN_OK);
+    assert_int_equal(lonely_step(training, false, &err), MN_ERR_NUMERIC);
+    assert_non_null(strstr(err.message, "meta-step 2: of 2 in a row"));
+    assert_non_null(strstr(err.message, "meta.inner_lr=0.01 is")); /* theta never moved */
+    experiment.outer.max_skipped_steps = 10;
+    experiment.outer.steps = 1000;
+    end(&training, sums);
+}
+
 static void a_task_counted_twice_or_never_is_an_error_and_changes_nothing(void **state)
 {
     (void)state;
@@ -383,6 +446,8 @@ int main(void)
         cmocka_unit_test(a_result_that_does_not_tell_of_each_task_is_refused),
         cmocka_unit_test(a_packed_sum_is_unpacked_or_refused),
         cmocka_unit_test(a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts),
+        cmocka_unit_test(a_run_ends_after_so_many_steps_in_a_row_without_a_task),
+        cmocka_unit_test(a_run_ends_if_none_of_its_steps_had_a_task),
         cmocka_unit_test(the_theta_that_was_best_on_validation_is_tested_at_the_end),
         cmocka_unit_test(numbers_that_no_task_gives_are_refused),
     };

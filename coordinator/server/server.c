@@ -40,6 +40,7 @@ static void end_round(mn_server *server);
 static void end_training_round(mn_server *server);
 static mn_step_time time_of_step(const mn_server *server);
 static void end_test_round(mn_server *server);
+static mn_status no_score(const mn_server *server, mn_error *err);
 static void checkpoint(mn_server *server);
 static void want_stop(mn_server *server, const char *why);
 static void fail(mn_server *server, mn_status status, const mn_error *err);
@@ -541,8 +542,20 @@ static void end_test_round(mn_server *server)
     server->test = evaluation;
     server->tested = true;
     status = mn_scribe_test(server->config.scribe, &evaluation, &err);
+    if (status == MN_OK && evaluation.n_counted == 0)
+        status = no_score(server, &err);
     if (status != MN_OK)
         fail(server, status, &err);
+}
+
+static mn_status no_score(const mn_server *server, mn_error *err)
+{
+    char suspects[512];
+    mn_training_suspects(server->config.training, suspects, sizeof suspects);
+    return mn_fail(err, MN_ERR_NUMERIC,
+                   "there is no score: all %" PRIu32 " test tasks were skipped, their loss was not "
+                   "finite or beyond 2^24; %s",
+                   server->round.n_tasks, suspects);
 }
 
 /* The cores do not see the time that this takes: nobody was silent while nobody was listening. */

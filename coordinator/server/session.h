@@ -65,8 +65,8 @@ typedef struct mn_serving {
     bool quiet;
 } mn_serving;
 
-/* To the end of the experiment, as mn_server_run. *tested: `test` is the table of its test round.
- */
+/* To the end of the experiment, as mn_server_run. *tested: `test` is the table of its test round,
+ * which may be of no task (then MN_ERR_NUMERIC). */
 mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
                            bool *tested, mn_error *err);
 
