@@ -134,6 +134,8 @@ static const mn_option rows[] = {
         "step: factor of the rate", THETA),
     KEY(CHOICE, outer.nonfinite,       "skip",         0,     0,       "",
         "a task whose loss or gradient is not finite", THETA_FROM("skip", "abort")),
+    KEY(U64,    outer.max_skipped_steps, "10",         0,     1e9,     "meta-steps",
+        "so many in a row with all tasks skipped end the run; 0: it goes on", OTHER),
 
     KEY(U32,    evaluate.tasks,        "600",          1,     32768,   "tasks",
         "test tasks", OTHER),

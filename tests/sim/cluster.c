@@ -146,15 +146,15 @@ static bool set_up(mn_sim_cluster *sim)
                        .val_every = options->val_every,
                        .val_tasks = options->val_tasks,
                        .test_tasks = options->test_tasks};
-    mn_coord_config config = {.max_members = options->workers + 2,
-                              .silence_ms = MN_SIM_SILENCE_MS,
-                              .lease_floor_ms = 200,
-                              .train_columns = MN_SIM_COLUMNS,
-                              .test_columns = MN_SIM_COLUMNS};
+    mn_rank_config config = {.max_members = options->workers + 2,
+                             .silence_ms = MN_SIM_SILENCE_MS,
+                             .lease_floor_ms = 200,
+                             .train_columns = MN_SIM_COLUMNS,
+                             .test_columns = MN_SIM_COLUMNS};
     mn_status status = mn_leader_new(&plan, options->ranks, &sim->leader, &err);
     for (uint32_t i = 0; status == MN_OK && i < options->ranks; i++) {
         sim->ranks[i].wake_us = MN_NEVER;
-        status = mn_coord_new(&config, &sim->ranks[i].coord, &err);
+        status = mn_rank_new(&config, &sim->ranks[i].rank, &err);
     }
     if (status != MN_OK) {
         mn_sim_fail(sim, "%s", err.message);
@@ -181,7 +181,7 @@ static void tear_down(mn_sim_cluster *sim)
 {
     mn_leader_destroy(&sim->leader);
     for (uint32_t i = 0; i < sim->options.ranks; i++)
-        mn_coord_destroy(&sim->ranks[i].coord);
+        mn_rank_destroy(&sim->ranks[i].rank);
     mn_actions_fini(&sim->todo);
     mn_sim_queue_fini(&sim->queue);
     free(sim->ranks);
@@ -329,7 +329,7 @@ static void finish(mn_sim_cluster *sim)
     sim->report.virtual_s = (double)sim->now_us / 1e6;
     sim->report.sum = sim->total;
     for (uint32_t i = 0; i < sim->options.ranks; i++) {
-        mn_coord_counts counts = mn_coord_look(sim->ranks[i].coord).counts;
+        mn_rank_counts counts = mn_rank_look(sim->ranks[i].rank).counts;
         sim->report.expired += counts.leases_expired;
         sim->report.accepted += counts.accepted;
         sim->report.lost += counts.lost + counts.silent;

@@ -2,8 +2,8 @@
  * Private to them. */
 #pragma once
 
-#include "coordinator/coord.h"
-#include "coordinator/leader.h"
+#include "coordinator/core/leader.h"
+#include "coordinator/core/rank.h"
 #include "tests/sim/cluster.h"
 #include "tests/sim/event_queue.h"
 
@@ -54,7 +54,7 @@ typedef struct mn_sim_peer {
 } mn_sim_peer;
 
 typedef struct mn_sim_rank {
-    mn_coord *coord;
+    mn_rank *rank;
     uint64_t wake_us;        /* of the timer that is set; MN_NEVER: none */
     uint64_t up_us, down_us; /* to and from the leader */
     uint64_t entered, left;  /* allreduces */

@@ -22,7 +22,7 @@ void mn_sim_rank_event(mn_sim_cluster *sim, uint32_t rank, const mn_event *event
     mn_error err = {0};
     mn_sim_rank *at = &sim->ranks[rank];
     mn_actions_clear(&sim->todo);
-    if (mn_coord_step(at->coord, event, &sim->todo, &err) != MN_OK) {
+    if (mn_rank_step(at->rank, event, &sim->todo, &err) != MN_OK) {
         mn_sim_fail(sim, "rank %" PRIu32 ": %s", rank, err.message);
         return;
     }
@@ -336,7 +336,7 @@ static void set_timer(mn_sim_cluster *sim, uint32_t rank, uint64_t wake_us)
 
 static void check(mn_sim_cluster *sim, uint32_t rank)
 {
-    mn_coord_view view = mn_coord_look(sim->ranks[rank].coord);
+    mn_rank_view view = mn_rank_look(sim->ranks[rank].rank);
     if (view.tasks.free + view.tasks.held + view.tasks.done != view.tasks.total)
         mn_sim_fail(sim, "rank %" PRIu32 " has lost count of its tasks", rank);
     if (view.round.id == sim->round.id && sim->ranks[rank].entered + 1 == view.round.id &&

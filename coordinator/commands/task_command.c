@@ -1,0 +1,89 @@
+#include "coordinator/commands/commands.h"
+
+#include "coordinator/commands/command_line.h"
+#include "coordinator/pictures/adapted_task.h"
+#include "coordinator/server/session.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the command opens, to be closed again. */
+struct workshop {
+    mn_session session;
+    float *theta;
+};
+
+static mn_status open_workshop(const mn_command_line *line, struct workshop *shop, mn_error *err);
+static void close_workshop(struct workshop *shop);
+static mn_status load_theta(const char *path, struct workshop *shop, mn_error *err);
+static mn_status find_split(const char *name, mn_split *split, mn_error *err);
+
+mn_status mn_task_command(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    struct workshop shop = {0};
+    mn_split split = MN_TEST;
+    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_TASK | MN_TAKES_THETA, err);
+    if (status == MN_OK && line.n_arguments != 1)
+        status = mn_fail(err, MN_ERR_USAGE, "task: expected one experiment file");
+    if (status == MN_OK && line.split != NULL)
+        status = find_split(line.split, &split, err);
+    if (status == MN_OK)
+        status = open_workshop(&line, &shop, err);
+    const mn_adapted_task task = {.experiment = &shop.session.experiment,
+                                  .tasks = shop.session.tasks,
+                                  .learner = shop.session.learner,
+                                  .theta = shop.theta,
+                                  .split = split,
+                                  .index = line.index};
+    if (status == MN_OK)
+        status = mn_adapted_task_print(&task, stdout, err);
+    if (status == MN_OK && line.png != NULL)
+        status = mn_adapted_task_draw(&task, line.png, err);
+    if (status == MN_OK && line.dump != NULL)
+        status = mn_adapted_task_dump(&task, line.dump, err);
+    close_workshop(&shop);
+    return status;
+}
+
+static mn_status open_workshop(const mn_command_line *line, struct workshop *shop, mn_error *err)
+{
+    const mn_session_options options = {
+        .file = line->arguments[0], .sets = line->sets, .n_sets = line->n_sets};
+    mn_status status = mn_session_open_alone(&shop->session, &options, err);
+    if (status != MN_OK)
+        return status;
+    shop->theta = calloc(mn_learner_size(shop->session.learner), sizeof *shop->theta);
+    if (shop->theta == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "theta");
+    mn_learner_init_theta(shop->session.learner, shop->session.experiment.seed, shop->theta);
+    return line->theta != NULL ? load_theta(line->theta, shop, err) : MN_OK;
+}
+
+static void close_workshop(struct workshop *shop)
+{
+    free(shop->theta);
+    mn_session_end(&shop->session);
+}
+
+static mn_status load_theta(const char *path, struct workshop *shop, mn_error *err)
+{
+    mn_checkpoint checkpoint = {0};
+    const mn_theta_layout layout = mn_training_layout(shop->session.training);
+    mn_status status = mn_checkpoint_read(path, &layout, &checkpoint, err);
+    if (status == MN_OK)
+        mn_learner_import(shop->session.learner, checkpoint.theta, shop->theta);
+    mn_checkpoint_fini(&checkpoint);
+    return status;
+}
+
+static mn_status find_split(const char *name, mn_split *split, mn_error *err)
+{
+    static const char *const names[MN_N_SPLITS] = {"train", "val", "test"};
+    for (unsigned i = 0; i < MN_N_SPLITS; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *split = (mn_split)i;
+            return MN_OK;
+        }
+    return mn_fail(err, MN_ERR_USAGE, "--split %s: expected train, val or test", name);
+}

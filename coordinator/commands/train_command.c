@@ -1,0 +1,216 @@
+#include "coordinator/commands/commands.h"
+
+#include "common/log.h"
+#include "coordinator/commands/command_line.h"
+#include "coordinator/pictures/adapted_task.h"
+#include "coordinator/pictures/chart.h"
+#include "coordinator/server/session.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static mn_status train(const mn_command_line *line, mn_session *session, mn_run **run,
+                       mn_error *err);
+static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err);
+static mn_session_options options_of(const mn_command_line *line);
+static mn_status open_run(const mn_command_line *line, mn_session *session, mn_run **run,
+                          mn_error *err);
+static mn_status take_theta(const mn_command_line *line, mn_session *session, const mn_run *run,
+                            mn_error *err);
+static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err);
+static void report(const mn_session *session, const mn_run *run, const mn_evaluation *test);
+static void draw(const mn_session *session, const mn_run *run);
+static mn_status print_configuration(const mn_command_line *line, mn_error *err);
+
+mn_status mn_train_command(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_session session = {0};
+    mn_run *run = NULL;
+    mn_status status = mn_command_line_read(
+        &line, argc, argv, MN_TAKES_RUN_DIR | MN_TAKES_CHECK | MN_TAKES_VERBOSITY | MN_TAKES_THETA,
+        err);
+    if (status != MN_OK)
+        return status;
+    if (line.check)
+        return print_configuration(&line, err);
+
+    status = mn_session_begin(&session, mn_command_line_level(&line), err);
+    if (status == MN_OK)
+        status = train(&line, &session, &run, err);
+    if (status != MN_OK && session.job.rank != 0)
+        err->message[0] = '\0'; /* rank 0 says it for all */
+    mn_run_close(&run);
+    mn_session_end(&session);
+    return status;
+}
+
+static mn_status train(const mn_command_line *line, mn_session *session, mn_run **run,
+                       mn_error *err)
+{
+    mn_evaluation test;
+    bool tested = false;
+    mn_status status = read_experiment(line, session, err);
+    if (status == MN_OK)
+        status = mn_session_open(session, err);
+    if (status == MN_OK)
+        status = open_run(line, session, run, err);
+    const char *folder = *run != NULL ? mn_run_folder(*run) : NULL;
+    if (status == MN_OK)
+        status = mn_session_resume(session, folder, false, err);
+    if (status == MN_OK && line->theta != NULL)
+        status = take_theta(line, session, *run, err);
+    if (status == MN_OK)
+        status = begin_run(session, *run, err);
+    if (status == MN_OK && !line->quiet)
+        mn_session_announce(session);
+    const mn_serving how = {.run = *run, .quiet = line->quiet};
+    if (status == MN_OK)
+        status = mn_session_serve(session, &how, &test, &tested, err);
+    if ((status == MN_OK || tested) && *run != NULL) { /* theta is the last one, if untestable */
+        mn_run_remove_endpoint(*run);
+        report(session, *run, tested ? &test : NULL);
+    } else if (status == MN_STOPPED && *run != NULL) {
+        mn_log(MN_LOG_INFO, "to go on: mnemo train --run-dir %s", folder);
+    }
+    return status;
+}
+
+static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err)
+{
+    const mn_session_options options = options_of(line);
+    mn_status status = MN_OK;
+    if (session->job.rank != 0)
+        return mn_job_agree(&session->job, status, err);
+    if (line->n_arguments == 0 && (line->run_dir == NULL || !mn_run_begun(line->run_dir)))
+        status =
+            mn_fail(err, MN_ERR_USAGE,
+                    "expected an experiment file, or --run-dir with the folder of a run to go on");
+    else
+        status = mn_session_experiment(&options, &session->experiment, err);
+    return mn_job_agree(&session->job, status, err);
+}
+
+static mn_session_options options_of(const mn_command_line *line)
+{
+    return (mn_session_options){.file = line->n_arguments > 0 ? line->arguments[0] : NULL,
+                                .sets = line->sets,
+                                .n_sets = line->n_sets,
+                                .folder = line->run_dir};
+}
+
+/* Rank 0 locks the run's folder; all learn the run's id. */
+static mn_status open_run(const mn_command_line *line, mn_session *session, mn_run **run,
+                          mn_error *err)
+{
+    char folder[PATH_MAX];
+    mn_status status = MN_OK;
+    if (session->job.rank == 0) {
+        if (line->run_dir == NULL)
+            status = mn_run_default_folder(session->experiment.name, time(NULL), folder, err);
+        if (status == MN_OK)
+            status = mn_run_open(line->run_dir != NULL ? line->run_dir : folder, run, err);
+        if (status == MN_OK && mn_run_begun(mn_run_folder(*run))) {
+            mn_experiment old;
+            char path[PATH_MAX];
+            mn_experiment_init(&old);
+            status = mn_run_path(mn_run_folder(*run), "experiment.yaml", path, err);
+            if (status == MN_OK)
+                status = mn_experiment_read(&old, path, err);
+            if (status == MN_OK)
+                status = mn_experiment_may_resume(&old, &session->experiment, err);
+        }
+        if (status == MN_OK)
+            session->run_id = mn_run_id(*run);
+    }
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK)
+        mn_job_share(&session->job, &session->run_id, sizeof session->run_id);
+    return status;
+}
+
+static mn_status take_theta(const mn_command_line *line, mn_session *session, const mn_run *run,
+                            mn_error *err)
+{
+    if (session->resumed) /* on all ranks alike */
+        return mn_fail(err, MN_ERR_USAGE,
+                       "--theta %s: this run has a theta of its own, of meta-step %" PRIu64
+                       "; leave --theta out to go on with it, or give another --run-dir",
+                       line->theta, mn_training_step(session->training));
+    if (run != NULL)
+        mn_log(MN_LOG_INFO, "theta of meta-step 0 is that of %s", line->theta);
+    return mn_session_begin_from(session, line->theta, run, err);
+}
+
+static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err)
+{
+    mn_status status = MN_OK;
+    if (run != NULL) {
+        status = mn_run_write_experiment(run, &session->experiment, err);
+        if (status == MN_OK && session->resumed)
+            mn_log(MN_LOG_INFO, "run %s goes on at meta-step %" PRIu64 " of %" PRIu64,
+                   mn_run_folder(run), mn_training_step(session->training),
+                   session->experiment.outer.steps);
+        else if (status == MN_OK)
+            mn_log(MN_LOG_INFO, "run %s begins: %" PRIu64 " meta-steps of %" PRIu32 " tasks",
+                   mn_run_folder(run), session->experiment.outer.steps,
+                   session->experiment.outer.batch);
+    }
+    return mn_job_agree(&session->job, status, err);
+}
+
+static void report(const mn_session *session, const mn_run *run, const mn_evaluation *test)
+{
+    char hex[65];
+    const mn_digest digest = mn_learner_fingerprint(
+        session->learner,
+        mn_training_theta(session->training, mn_training_step(session->training)));
+    if (session->experiment.run.pictures)
+        draw(session, run);
+    if (test != NULL)
+        mn_evaluation_print(test, stdout);
+    mn_digest_hex(&digest, hex);
+    (void)printf("theta sha256=%s\n", hex);
+}
+
+/* Pictures are a gift: without them the run is as good. */
+static void draw(const mn_session *session, const mn_run *run)
+{
+    mn_error err;
+    const mn_adapted_task task = {.experiment = &session->experiment,
+                                  .tasks = session->tasks,
+                                  .learner = session->learner,
+                                  .theta = mn_training_final_theta(session->training),
+                                  .split = MN_TEST,
+                                  .index = 0};
+    char png[PATH_MAX];
+    bool classes = session->experiment.tasks.kind != MN_TASKS_SINUSOID;
+    mn_status status = MN_OK;
+    if (mn_training_step(session->training) > 0)
+        status = mn_chart_curve(mn_run_folder(run), session->experiment.name, classes, &err);
+    if (status == MN_OK)
+        status = mn_run_path(mn_run_folder(run), "task.png", png, &err);
+    if (status == MN_OK)
+        status = mn_adapted_task_draw(&task, png, &err);
+    if (status != MN_OK)
+        mn_log(MN_LOG_WARN, "%s", err.message);
+    else
+        mn_log(MN_LOG_INFO, "pictures: %s/curve.png, curve.svg and task.png", mn_run_folder(run));
+}
+
+static mn_status print_configuration(const mn_command_line *line, mn_error *err)
+{
+    const mn_session_options options = options_of(line);
+    mn_experiment experiment;
+    char *text = NULL;
+    if (options.file == NULL && options.folder == NULL)
+        return mn_fail(err, MN_ERR_USAGE, "expected an experiment file to check");
+    mn_status status = mn_session_experiment(&options, &experiment, err);
+    if (status == MN_OK)
+        status = mn_experiment_print(&experiment, true, &text, err);
+    if (status == MN_OK)
+        (void)fputs(text, stdout);
+    free(text);
+    return status;
+}

@@ -1,0 +1,100 @@
+/* rank.h: a rank's coordinator: its members (local pool and remote workers), the round in hand,
+ * and what to say to the leader. (state, event, now) -> actions: no socket, clock, thread or file.
+ * docs/protocol.md draws the same tables.
+ *
+ * A rank:   IDLE --ROUND--> OPEN --REDUCE--> REDUCING --REDUCED--> IDLE;  STOP: IDLE, OPEN -->
+ * STOPPED;  REDUCING --FAILED--> STOPPED. In REDUCING the next ROUND, its RANGEs, its REDUCE and a
+ * STOP are kept and taken up after REDUCED, in this order. A member: GONE --HELLO--> GREETED
+ * --JOIN--> READY --LEAVE--> LEAVING --> GONE (connection closed or silent). From everywhere: HELLO
+ * begins again at GREETED; closed, silent or rejected ends at GONE.
+ *
+ * Nothing a worker says can break the rank: what does not fit is refused, counted and logged. */
+#pragma once
+
+#include "common/digest.h"
+#include "common/error.h"
+#include "coordinator/core/actions.h"
+#include "coordinator/core/lease_table.h"
+#include "proto/message.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MN_CREDIT 2u /* leases in a member's hands: one to compute, one so that it never waits */
+#define MN_MAX_DAMAGED 3u           /* results that do not fit, then the worker is rejected */
+#define MN_MAX_MEMBER_THREADS 4096u /* HELLO with more is rejected */
+
+typedef struct mn_rank mn_rank;
+
+typedef struct mn_rank_config {
+    uint32_t max_members; /* workers at the same time, the local pool included */
+    mn_digest numeric_class, data;
+    bool any_numeric_class; /* take other classes too; the run is then marked as mixed */
+    char data_name[256];    /* for the remedy in a REJECT; "": generated tasks */
+    uint32_t silence_ms;
+    uint32_t lease_floor_ms;
+    uint32_t train_columns, test_columns; /* of a row of results */
+} mn_rank_config;
+
+typedef enum mn_event_kind {
+    MN_EVENT_LOCAL_POOL,  /* threads of the rank's own pool (0: none). The first event of all: it
+                             makes the rank ASK */
+    MN_EVENT_TICK,        /* nothing but the time */
+    MN_EVENT_FROM_WORKER, /* peer, message. A RESULT comes here only if its payload fits its
+                             checksum and holds numbers (mn_exact_accepts or _plausible), or if it
+                             is KEPT; else as DAMAGED. Results of the local pool: peer 0 */
+    MN_EVENT_DAMAGED,     /* peer, epoch (0: not known), text: a message of this worker could not be
+                             used */
+    MN_EVENT_PEER_GONE,   /* peer: its connection closed */
+    MN_EVENT_FROM_LEADER, /* message: ROUND, RANGE, REDUCE, STOP */
+    MN_EVENT_REDUCED,     /* round: the allreduce is over and the outer step made */
+    MN_EVENT_FAILED,      /* round, text: it left the allreduce, on all ranks alike, with something
+                             that ends the run */
+    MN_EVENT_STOP_WANTED, /* text: a signal came, or the shell cannot go on; passed on to the leader
+                             once */
+} mn_event_kind;
+
+typedef struct mn_event {
+    mn_event_kind kind;
+    uint64_t now_us; /* the only clock the core ever sees; monotonic */
+    uint64_t peer;   /* the shell's number of a connection; never used again for another; 0:
+                        MN_LOCAL_POOL */
+    const mn_message *message; /* decoded and size-checked; lent for the call */
+    uint64_t epoch;
+    uint64_t round; /* id */
+    uint32_t threads;
+    const char *text; /* may be NULL */
+} mn_event;
+
+/* Since the start; for metrics. */
+typedef struct mn_rank_counts {
+    uint64_t joins; /* JOINs accepted */
+    uint64_t left, lost, silent,
+        rejected; /* ends of members: after LEAVE, closed, silent, rejected */
+    uint64_t leases_granted, leases_expired, leases_reissued;
+    uint64_t accepted, refused[MN_N_REFUSALS]; /* results */
+    uint64_t tasks_done;
+} mn_rank_counts;
+
+typedef struct mn_rank_view {
+    uint32_t workers; /* remote members that are READY */
+    uint32_t threads; /* local and remote, as last told to the leader: members whose leases run out
+                         do not count */
+    mn_round round;   /* the last one opened; id 0: none yet */
+    mn_task_counts tasks; /* of this rank in the round */
+    bool mixed;           /* a worker of another numeric class computed with us */
+    bool stopped;
+    mn_rank_counts counts;
+} mn_rank_view;
+
+/* MN_ERR_RANGE: max_members, a time or a number of columns is 0 or too large. */
+mn_status mn_rank_new(const mn_rank_config *config, mn_rank **out, mn_error *err);
+void mn_rank_destroy(mn_rank **rank);
+
+/* One event in; what to do is appended to todo (see actions.h), at most 8 actions a member and 16
+ * more, and todo->wake_us is set. MN_ERR_PROTOCOL: the leader or the shell said what does not fit
+ * (our own bug): nothing has changed, and the shell ends the job. MN_ERR_NOMEM: the same. Whatever
+ * a worker says gives MN_OK. */
+mn_status mn_rank_step(mn_rank *rank, const mn_event *event, mn_actions *todo, mn_error *err);
+
+mn_rank_view mn_rank_look(const mn_rank *rank);

@@ -1,0 +1,573 @@
+#include "coordinator/core/rank_state.h"
+
+#include "coordinator/core/admission.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GIVEN_UP_AFTER                                                                             \
+    3u /* leases that ran out in a row: during its pause a member's threads do not count */
+#define UNKNOWN_PACE 10u /* times the floor: a lease's time as long as none was measured */
+#define MAX_DOUBLINGS 10u
+#define MOMENT_US UINT64_C(500000)
+#define SMOOTHING 8u        /* of a wave's time: each moves it by this part */
+#define UNHEARD_GREETED 10u /* times the silence after which a member is gone */
+
+static_assert(MN_MAX_KEPT <= MN_KEPT_PER_MEMBER, "what a result may name, the table keeps");
+
+static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn_hello *hello,
+                       mn_actions *todo);
+static void take_join(mn_rank *rank, mn_member *member, const mn_message *message,
+                      mn_actions *todo);
+static void take_result(mn_rank *rank, mn_member *member, const mn_message *message,
+                        mn_actions *todo);
+static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo);
+static void settle(mn_rank *rank, const mn_member *member, const mn_grant *leases, uint32_t n,
+                   mn_actions *todo);
+static void measure(mn_rank *rank, mn_member *member, const mn_grant *grant);
+static uint64_t smooth(uint64_t old, uint64_t fresh);
+static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char *why,
+                    mn_actions *todo);
+static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why, mn_actions *todo);
+static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *reason,
+                   mn_actions *todo);
+static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
+static void listen(mn_rank *rank, const mn_member *member);
+static uint64_t patience_us(const mn_rank *rank, const mn_member *member);
+static void end_pause(mn_rank *rank, mn_member *member);
+static void end_member(mn_rank *rank, mn_member *member);
+static void recount(mn_rank *rank, mn_member *member);
+static bool may_have_more(mn_rank *rank, const mn_member *member);
+static void grant_one(mn_rank *rank, mn_member *member, mn_actions *todo);
+static void dismiss(uint64_t peer, const char *why, mn_actions *todo);
+static mn_action *send(mn_actions *todo, uint64_t peer, mn_message_kind kind);
+static void copy_name(char *to, size_t size, const char *from, size_t n);
+
+void mn_rank_take_worker(mn_rank *rank, const mn_event *event, mn_actions *todo)
+{
+    const mn_message *message = event->message;
+    mn_message_kind kind = message->kind;
+    mn_member *member = mn_members_find(rank->members, event->peer);
+    if (rank->state == MN_RANK_STOPPED) {
+        if (kind == MN_MSG_RESULT)
+            refuse(rank, event->peer, message->result.epoch, MN_REFUSED_LATE, todo);
+        else if (kind == MN_MSG_HELLO)
+            dismiss(event->peer, rank->why, todo);
+        return;
+    }
+    if (member == NULL && kind != MN_MSG_HELLO) {
+        if (kind == MN_MSG_RESULT)
+            refuse(rank, event->peer, message->result.epoch, MN_REFUSED_UNKNOWN, todo);
+        if (kind != MN_MSG_LEAVE && event->peer != MN_LOCAL_POOL)
+            (void)send(todo, event->peer, MN_MSG_REGISTER_AGAIN);
+        return;
+    }
+
+    if (member != NULL)
+        member->heard_us = rank->now_us;
+    switch ((unsigned)kind) {
+    case MN_MSG_HELLO:
+        take_hello(rank, event->peer, member, &message->hello, todo);
+        break;
+    case MN_MSG_JOIN:
+        take_join(rank, member, message, todo);
+        break;
+    case MN_MSG_RESULT:
+        take_result(rank, member, message, todo);
+        break;
+    case MN_MSG_HEARTBEAT:
+        (void)send(todo, event->peer, MN_MSG_PULSE);
+        break;
+    case MN_MSG_LEAVE:
+        take_leave(rank, member, todo);
+        break;
+    default:
+        damaged(rank, member, 0, "a message that workers do not send", todo);
+        break;
+    }
+}
+
+void mn_rank_take_damaged(mn_rank *rank, const mn_event *event, mn_actions *todo)
+{
+    mn_member *member = mn_members_find(rank->members, event->peer);
+    if (rank->state == MN_RANK_STOPPED)
+        return;
+    if (member != NULL) {
+        member->heard_us = rank->now_us;
+        damaged(rank, member, event->epoch, event->text != NULL ? event->text : "unreadable", todo);
+    } else {
+        refuse(rank, event->peer, event->epoch, MN_REFUSED_UNKNOWN, todo);
+        if (event->peer != MN_LOCAL_POOL)
+            (void)send(todo, event->peer, MN_MSG_REGISTER_AGAIN);
+    }
+}
+
+void mn_rank_take_gone(mn_rank *rank, uint64_t peer, mn_actions *todo)
+{
+    mn_member *member = mn_members_find(rank->members, peer);
+    if (member == NULL || rank->state == MN_RANK_STOPPED)
+        return;
+    if (member->state != MN_MEMBER_LEAVING)
+        rank->counts.lost++;
+    mn_actions_log(todo, MN_LOG_INFO, "worker=%s gone: connection closed state=%s", member->name,
+                   mn_member_state_text(member->state));
+    end_member(rank, member);
+}
+
+mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_error *err)
+{
+    mn_member *member = mn_members_find(rank->members, MN_LOCAL_POOL);
+    if (member != NULL)
+        end_member(rank, member);
+    if (threads == 0)
+        return MN_OK;
+    member = mn_members_add(rank->members, MN_LOCAL_POOL);
+    if (member == NULL)
+        return mn_fail(err, MN_ERR_RANGE,
+                       "no place for the local pool: %" PRIu32 " workers are here",
+                       mn_members_max(rank->members));
+    (void)snprintf(member->name, sizeof member->name, "local");
+    member->threads = threads < MN_MAX_MEMBER_THREADS ? threads : MN_MAX_MEMBER_THREADS;
+    (void)mn_member_move_to(rank->members, member, MN_MEMBER_HELLO);
+    (void)mn_member_move_to(rank->members, member, MN_MEMBER_JOIN);
+    recount(rank, member);
+    mn_members_queue(rank->members, member);
+    return MN_OK;
+}
+
+void mn_rank_take_time(mn_rank *rank, mn_actions *todo)
+{
+    mn_grant late;
+    while (mn_lease_table_expire(rank->table, rank->now_us, &late, 1) == 1)
+        ran_out(rank, &late, todo);
+
+    /* Being heard moves no deadline, which would cost at each message: whoever comes due is looked
+     * at again. */
+    for (const mn_deadline *first;
+         (first = mn_deadlines_first(&rank->silences)) != NULL && first->due_us <= rank->now_us;) {
+        mn_member *member = mn_members_at(rank->members, first->id);
+        if (member->heard_us + patience_us(rank, member) > rank->now_us) {
+            listen(rank, member);
+            continue;
+        }
+        if (member->state != MN_MEMBER_LEAVING)
+            rank->counts.silent++;
+        mn_actions_log(todo, MN_LOG_WARN, "worker=%s gone: silent for %" PRIu64 " ms", member->name,
+                       (rank->now_us - member->heard_us) / 1000);
+        end_member(rank, member);
+    }
+
+    for (const mn_deadline *first;
+         (first = mn_deadlines_first(&rank->pauses)) != NULL && first->due_us <= rank->now_us;)
+        end_pause(rank, mn_members_at(rank->members, first->id));
+}
+
+void mn_rank_grant(mn_rank *rank, mn_actions *todo)
+{
+    while (mn_lease_table_counts(rank->table).free > 0) {
+        mn_member *member = mn_members_unqueue(rank->members);
+        if (member == NULL)
+            return;
+        if (!may_have_more(rank, member))
+            continue;
+        grant_one(rank, member, todo);
+        if (may_have_more(rank, member))
+            mn_members_queue(rank->members, member);
+    }
+}
+
+void mn_rank_queue_all(mn_rank *rank)
+{
+    for (uint32_t i = 0; i < mn_members_max(rank->members); i++)
+        if (mn_members_at(rank->members, i)->state == MN_MEMBER_READY)
+            mn_members_queue(rank->members, mn_members_at(rank->members, i));
+}
+
+void mn_rank_dismiss(mn_rank *rank, const char *why, mn_actions *todo)
+{
+    for (uint32_t i = 0; i < mn_members_max(rank->members); i++) {
+        const mn_member *member = mn_members_at(rank->members, i);
+        if (member->state == MN_MEMBER_GONE || member->peer == MN_LOCAL_POOL)
+            continue;
+        dismiss(member->peer, why, todo);
+    }
+}
+
+static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn_hello *hello,
+                       mn_actions *todo)
+{
+    char reason[512];
+    if (!mn_admits_hello(hello, reason, sizeof reason)) {
+        reject(rank, peer, member, reason, todo);
+        return;
+    }
+    bool has_uuid = hello->uuid[0] != 0 || hello->uuid[1] != 0;
+    mn_member *twin = has_uuid ? mn_members_find_uuid(rank->members, hello->uuid) : NULL;
+    if (twin != NULL && twin != member) { /* the same process by a new connection */
+        rank->counts.lost++;
+        end_member(rank, twin);
+    }
+    if (member == NULL && (member = mn_members_add(rank->members, peer)) == NULL) {
+        (void)snprintf(reason, sizeof reason,
+                       "all %" PRIu32 " places of this rank are taken; join another rank",
+                       mn_members_max(rank->members));
+        reject(rank, peer, NULL, reason, todo);
+        return;
+    }
+
+    /* What it held as whoever it was before is lost; how often it sent rubbish is not forgotten. */
+    uint32_t place = mn_members_index(rank->members, member);
+    mn_lease_table_release_member(rank->table, place);
+    if (member->state == MN_MEMBER_READY)
+        rank->workers--;
+    (void)mn_member_move_to(rank->members, member, MN_MEMBER_HELLO);
+    copy_name(member->name, sizeof member->name, hello->name, sizeof hello->name);
+    memcpy(member->uuid, hello->uuid, sizeof member->uuid);
+    member->heard_us = rank->now_us;
+    member->has_theta = false;
+    member->overdue = 0;
+    end_pause(rank, member);
+    member->threads = hello->threads;
+    listen(rank, member);
+    (void)send(todo, peer, MN_MSG_WELCOME);
+}
+
+static void take_join(mn_rank *rank, mn_member *member, const mn_message *message, mn_actions *todo)
+{
+    char reason[512];
+    bool mixed;
+    if (member->state != MN_MEMBER_GREETED)
+        return; /* said twice, or after LEAVE: the table has no such move */
+    if (!mn_admits_join(&rank->config, message, &mixed, reason, sizeof reason)) {
+        reject(rank, member->peer, member, reason, todo);
+        return;
+    }
+    if (mixed && !rank->mixed)
+        mn_actions_log(
+            todo, MN_LOG_WARN,
+            "worker=%s is of another numeric class (kernels %.31s): the run is mixed from here "
+            "on, and its bits will not come again",
+            member->name, message->join.kernels);
+    rank->mixed = rank->mixed || mixed;
+    (void)mn_member_move_to(rank->members, member, MN_MEMBER_JOIN);
+    rank->counts.joins++;
+    rank->workers++;
+    listen(rank, member);
+    recount(rank, member);
+    mn_members_queue(rank->members, member);
+    mn_actions_log(todo, MN_LOG_INFO, "worker=%s joined threads=%" PRIu32 " workers=%" PRIu32,
+                   member->name, member->threads, rank->workers);
+}
+
+/* The leases of a result: its own first, then those kept for it. Their number; 0: one of them is
+ * forgotten or was never this member's, so nothing can be done with the sum, and what the member
+ * has of the others is free again. */
+static uint32_t find_leases(mn_rank *rank, const mn_member *member, const mn_message *message,
+                            mn_grant leases[1 + MN_MAX_KEPT])
+{
+    const mn_result *result = &message->result.result;
+    uint32_t place = mn_members_index(rank->members, member);
+    uint32_t n = 1 + result->n_kept, n_found = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t epoch = i == 0 ? message->result.epoch : result->kept[i - 1];
+        if (mn_lease_table_find(rank->table, epoch, &leases[n_found]) &&
+            leases[n_found].member == place)
+            n_found++;
+    }
+    if (n_found == n)
+        return n;
+    for (uint32_t i = 0; i < n_found; i++)
+        mn_lease_table_release(rank->table, leases[i].epoch);
+    return 0;
+}
+
+static void take_result(mn_rank *rank, mn_member *member, const mn_message *message,
+                        mn_actions *todo)
+{
+    const mn_result *result = &message->result.result;
+    uint64_t epoch = message->result.epoch;
+    char why[256];
+    mn_grant leases[1 + MN_MAX_KEPT];
+    uint32_t n = find_leases(rank, member, message, leases), n_tasks = 0;
+    if (n == 0) {
+        refuse(rank, member->peer, epoch, MN_REFUSED_LATE, todo);
+        if (member->state == MN_MEMBER_READY) /* it may have room now */
+            mn_members_queue(rank->members, member);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        n_tasks += leases[i].n;
+    if (!mn_admits_result(&rank->config, rank->round.kind, n_tasks, message, why, sizeof why)) {
+        damaged(rank, member, epoch, why, todo);
+        return;
+    }
+
+    bool kept = result->encoding == MN_ENCODING_KEPT;
+    if (kept && !mn_lease_table_keep(rank->table, epoch))
+        return; /* no news, so it earns nothing: it can be said again and again */
+    measure(rank, member, &leases[0]);
+    if (!kept)
+        settle(rank, member, leases, n, todo);
+    member->overdue = 0;
+    member->has_theta = true; /* of this round: a result proves it. Again, it would cost the worker
+                                 what it computes with it */
+    end_pause(rank, member);
+}
+
+static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo)
+{
+    if (member->state == MN_MEMBER_LEAVING)
+        return;
+    if (member->state == MN_MEMBER_READY)
+        rank->workers--;
+    (void)mn_member_move_to(rank->members, member, MN_MEMBER_LEAVE);
+    rank->counts.left++;
+    mn_lease_table_give_up(rank->table, mn_members_index(rank->members, member));
+    recount(rank, member);
+    mn_actions_log(todo, MN_LOG_INFO, "worker=%s leaves workers=%" PRIu32, member->name,
+                   rank->workers);
+}
+
+static void settle(mn_rank *rank, const mn_member *member, const mn_grant *leases, uint32_t n,
+                   mn_actions *todo)
+{
+    uint64_t epochs[1 + MN_MAX_KEPT];
+    for (uint32_t i = 0; i < n; i++)
+        epochs[i] = leases[i].epoch;
+    if (mn_lease_table_settle(rank->table, epochs, n, NULL) != MN_OK) {
+        refuse(rank, member->peer, epochs[0], MN_REFUSED_DUPLICATE, todo);
+        return;
+    }
+    mn_action *accepted = mn_actions_add(todo, MN_DO_ACCEPT);
+    accepted->peer = member->peer;
+    accepted->lease = (mn_lease){
+        .epoch = leases[0].epoch, .round = rank->round, .begin = leases[0].begin, .n = leases[0].n};
+    rank->counts.accepted++;
+    for (uint32_t i = 0; i < n; i++) {
+        mn_action *settled = mn_actions_add(todo, MN_DO_TO_LEADER);
+        settled->message = MN_MSG_SETTLED;
+        settled->range =
+            (mn_range){.round = rank->round.id, .begin = leases[i].begin, .n = leases[i].n};
+        rank->counts.tasks_done += leases[i].n;
+    }
+}
+
+/* Our own clock, not what the peer says: from the lease, or the result before it, to this result,
+ * for each wave. */
+static void measure(mn_rank *rank, mn_member *member, const mn_grant *grant)
+{
+    uint64_t since_us =
+        grant->granted_us > member->result_us ? grant->granted_us : member->result_us;
+    uint64_t waves = (grant->n + (uint64_t)member->threads - 1) / member->threads;
+    uint64_t wave_us = (rank->now_us - since_us) / waves;
+    mn_round_kind kind = rank->round.kind;
+    mn_pace_add(&rank->pace[kind], wave_us);
+    member->result_us = rank->now_us;
+    member->wave_us[kind] = smooth(member->wave_us[kind], wave_us + 1);
+    rank->wave_us[kind] = smooth(rank->wave_us[kind], wave_us + 1);
+}
+
+static uint64_t smooth(uint64_t old, uint64_t fresh)
+{
+    return old == 0 ? fresh : old - old / SMOOTHING + fresh / SMOOTHING;
+}
+
+static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char *why,
+                    mn_actions *todo)
+{
+    mn_grant grant;
+    if (mn_lease_table_find(rank->table, epoch, &grant) &&
+        grant.member == mn_members_index(rank->members, member))
+        mn_lease_table_release(rank->table, epoch);
+    refuse(rank, member->peer, epoch, MN_REFUSED_DAMAGED, todo);
+    mn_actions_log(todo, MN_LOG_WARN, "worker=%s epoch=%" PRIu64 " damaged=%" PRIu32 ": %.300s",
+                   member->name, epoch, member->damaged + 1, why);
+    if (++member->damaged < MN_MAX_DAMAGED) {
+        end_pause(rank, member);
+        return;
+    }
+    char reason[512];
+    (void)snprintf(reason, sizeof reason,
+                   "%u of its messages could not be used, the last one because: %.300s; check its "
+                   "memory, its network and its version",
+                   MN_MAX_DAMAGED, why);
+    if (member->peer == MN_LOCAL_POOL)
+        mn_rank_want_stop(rank, reason, todo);
+    else
+        reject(rank, member->peer, member, reason, todo);
+}
+
+static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why, mn_actions *todo)
+{
+    mn_action *refused = mn_actions_add(todo, MN_DO_REFUSE);
+    refused->peer = peer;
+    refused->refusal.epoch = epoch;
+    refused->refusal.why = why;
+    rank->counts.refused[why]++;
+}
+
+static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *reason,
+                   mn_actions *todo)
+{
+    mn_action *rejected = send(todo, peer, MN_MSG_REJECT);
+    (void)snprintf(rejected->log.text, sizeof rejected->log.text, "%s", reason);
+    mn_actions_log(todo, MN_LOG_WARN, "worker=%s rejected: %.380s",
+                   member != NULL ? member->name : "new", reason);
+    rank->counts.rejected++;
+    if (member != NULL)
+        end_member(rank, member);
+}
+
+/* The tasks are free for others already. The member gets no more for as long as it had, twice that
+ * after each further one, unless it returns something: it may be slow, or hung with a heart that
+ * still beats. */
+static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
+{
+    mn_member *member = mn_members_at(rank->members, grant->member);
+    uint32_t doublings = member->overdue < MAX_DOUBLINGS ? member->overdue : MAX_DOUBLINGS;
+    uint64_t pause_us;
+    if (__builtin_mul_overflow(grant->deadline_us - grant->granted_us, UINT64_C(1) << doublings,
+                               &pause_us) ||
+        __builtin_add_overflow(rank->now_us, pause_us, &member->paused_until_us))
+        member->paused_until_us = MN_NEVER - 1;
+    mn_deadlines_remove(&rank->pauses, grant->member);
+    mn_deadlines_add(&rank->pauses, grant->member, member->paused_until_us);
+    member->overdue++;
+    member->has_theta = member->peer == MN_LOCAL_POOL; /* to others it may never have come */
+    rank->counts.leases_expired++;
+    recount(rank, member);
+    mn_actions_log(todo, MN_LOG_WARN,
+                   "worker=%s epoch=%" PRIu64 " round=%" PRIu64 " lease of tasks %" PRIu32
+                   " to %" PRIu32 " ran out after %" PRIu64 " ms; others may have them",
+                   member->name, grant->epoch, rank->round.id, grant->begin,
+                   grant->begin + grant->n - 1, (grant->deadline_us - grant->granted_us) / 1000);
+}
+
+/* Look again when the member may have been silent for too long. */
+static void listen(mn_rank *rank, const mn_member *member)
+{
+    uint32_t place = mn_members_index(rank->members, member);
+    mn_deadlines_remove(&rank->silences, place);
+    mn_deadlines_add(&rank->silences, place, member->heard_us + patience_us(rank, member));
+}
+
+/* Between WELCOME and JOIN a worker builds the experiment and may have no time for a word. */
+static uint64_t patience_us(const mn_rank *rank, const mn_member *member)
+{
+    uint64_t silence_us = rank->config.silence_ms * UINT64_C(1000);
+    return member->state == MN_MEMBER_GREETED ? UNHEARD_GREETED * silence_us : silence_us;
+}
+
+static void end_pause(mn_rank *rank, mn_member *member)
+{
+    mn_deadlines_remove(&rank->pauses, mn_members_index(rank->members, member));
+    member->paused_until_us = 0;
+    recount(rank, member);
+    if (member->state == MN_MEMBER_READY)
+        mn_members_queue(rank->members, member);
+}
+
+static void end_member(mn_rank *rank, mn_member *member)
+{
+    uint32_t place = mn_members_index(rank->members, member);
+    mn_lease_table_release_member(rank->table, place);
+    mn_deadlines_remove(&rank->silences, place);
+    mn_deadlines_remove(&rank->pauses, place);
+    if (member->state == MN_MEMBER_READY && member->peer != MN_LOCAL_POOL)
+        rank->workers--;
+    (void)mn_member_move_to(rank->members, member, MN_MEMBER_END);
+    recount(rank, member);
+}
+
+/* Keep the pool's number of threads true after a change of this member. */
+static void recount(mn_rank *rank, mn_member *member)
+{
+    bool given_up = member->paused_until_us > 0 && member->overdue >= GIVEN_UP_AFTER;
+    uint32_t counts = member->state == MN_MEMBER_READY && !given_up ? member->threads : 0;
+    rank->threads += counts;
+    rank->threads -= member->counted;
+    member->counted = counts;
+}
+
+static bool may_have_more(mn_rank *rank, const mn_member *member)
+{
+    return member->state == MN_MEMBER_READY && member->paused_until_us == 0 &&
+           mn_lease_table_hand(rank->table, mn_members_index(rank->members, member)).leases <
+               MN_CREDIT;
+}
+
+/* Each lease of training costs the rank some work, so a local pool that is alone gets all that it
+ * computes in a moment: who joins meanwhile hardly waits. A remote worker does not, nor anybody in
+ * an evaluation, whose rows are merely put in their places and whose progress people watch. A
+ * member slower than the pool gets less, or the others would wait for it. */
+static uint32_t size_of_lease(const mn_rank *rank, const mn_member *member)
+{
+    uint32_t free = mn_lease_table_counts(rank->table).free;
+    uint32_t all = rank->threads < UINT32_MAX ? (uint32_t)rank->threads : UINT32_MAX;
+    bool alone = member->peer == MN_LOCAL_POOL && member->threads == all;
+    uint64_t own_us = member->wave_us[rank->round.kind];
+    bool quick = own_us > 0 && own_us < MOMENT_US && free * own_us < MOMENT_US * all;
+    if (alone && quick && rank->round.kind == MN_ROUND_TRAIN)
+        return free;
+    uint64_t n = mn_lease_size(free, member->threads, all);
+    uint64_t pool_us = rank->wave_us[rank->round.kind];
+    bool slow = own_us > pool_us + pool_us / 4;
+    if (!slow || n <= member->threads)
+        return (uint32_t)n;
+    uint64_t waves = n * pool_us / own_us / member->threads;
+    return (uint32_t)(waves > 0 ? waves : 1) * member->threads;
+}
+
+static void grant_one(mn_rank *rank, mn_member *member, mn_actions *todo)
+{
+    uint64_t wave_us = mn_pace_patience_us(&rank->pace[rank->round.kind]);
+    uint64_t floor_us = rank->config.lease_floor_ms * UINT64_C(1000);
+    mn_hand hand = mn_lease_table_hand(rank->table, mn_members_index(rank->members, member));
+    if (wave_us == 0)
+        floor_us *= UNKNOWN_PACE;
+    else if (floor_us <
+             (hand.leases + 1) * wave_us) /* each lease in hand is a wave at least, however small */
+        floor_us = (hand.leases + 1) * wave_us;
+    mn_grant grant;
+    if (mn_lease_table_grant(rank->table, mn_members_index(rank->members, member),
+                             size_of_lease(rank, member), rank->now_us, floor_us,
+                             wave_us / member->threads + 1, &grant, NULL) != MN_OK)
+        return;
+
+    if (!member->has_theta || member->theta != rank->round.step) {
+        mn_action *theta = mn_actions_add(todo, MN_DO_SEND_THETA);
+        theta->peer = member->peer;
+        theta->version = rank->round.step;
+        member->theta = rank->round.step;
+        member->has_theta = true;
+    }
+    send(todo, member->peer, MN_MSG_LEASE)->lease =
+        (mn_lease){.epoch = grant.epoch, .round = rank->round, .begin = grant.begin, .n = grant.n};
+    rank->counts.leases_granted++;
+    rank->counts.leases_reissued += grant.attempt > 0;
+}
+
+static void dismiss(uint64_t peer, const char *why, mn_actions *todo)
+{
+    mn_action *last = send(todo, peer, MN_MSG_FINISHED);
+    (void)snprintf(last->log.text, sizeof last->log.text, "%s", why);
+}
+
+static mn_action *send(mn_actions *todo, uint64_t peer, mn_message_kind kind)
+{
+    mn_action *action = mn_actions_add(todo, MN_DO_SEND);
+    action->peer = peer;
+    action->message = kind;
+    return action;
+}
+
+/* A name goes into log lines: nothing but printable characters. */
+static void copy_name(char *to, size_t size, const char *from, size_t n)
+{
+    size_t i = 0;
+    for (; i + 1 < size && i < n && from[i] != '\0'; i++)
+        to[i] = (char)(from[i] > ' ' && from[i] < 0x7f ? from[i] : '?');
+    to[i] = '\0';
+}

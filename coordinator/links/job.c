@@ -1,0 +1,157 @@
+#include "coordinator/links/job.h"
+
+#include "common/log.h"
+#include <ifaddrs.h>
+#include <limits.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+mn_status mn_job_begin(mn_job *job, mn_error *err)
+{
+    int provided = 0;
+    int rank = 0;
+    int n_ranks = 0;
+    int n_here = 0;
+    MPI_Comm here = MPI_COMM_NULL;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+        return mn_fail(err, MN_ERR_UNAVAILABLE, "MPI does not start; does 'mpirun hostname' work?");
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
+    MPI_Comm_size(here, &n_here);
+    MPI_Comm_free(&here);
+    *job = (mn_job){.comm = MPI_COMM_WORLD,
+                    .rank = (uint32_t)rank,
+                    .n_ranks = (uint32_t)n_ranks,
+                    .n_here = (uint32_t)n_here,
+                    .one_host = n_here == n_ranks};
+    int all_here = job->one_host;
+    MPI_Allreduce(MPI_IN_PLACE, &all_here, 1, MPI_INT, MPI_MIN, job->comm);
+    job->one_host = all_here != 0;
+    if (gethostname(job->host, sizeof job->host - 1) != 0)
+        (void)snprintf(job->host, sizeof job->host, "?");
+    if (provided < MPI_THREAD_FUNNELED)
+        return mn_fail(err, MN_ERR_UNAVAILABLE,
+                       "this MPI has no thread support (MPI_THREAD_FUNNELED is needed)");
+    return MN_OK;
+}
+
+void mn_job_end(mn_job *job)
+{
+    if (job->n_ranks > 0)
+        MPI_Finalize();
+    job->n_ranks = 0;
+}
+
+void mn_job_abort(const mn_job *job, int exit_code)
+{
+    if (job->n_ranks > 1)
+        MPI_Abort(job->comm, exit_code);
+    _exit(exit_code); /* of a job of one there is nobody else to end */
+}
+
+mn_status mn_job_agree(const mn_job *job, mn_status status, mn_error *err)
+{
+    struct {
+        int status;
+        char host[256];
+        char message[sizeof((mn_error *)0)->message];
+    } word = {.status = (int)status};
+    const int n_ranks = (int)job->n_ranks;
+    int first = status == MN_OK ? n_ranks : (int)job->rank;
+    MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, job->comm);
+    if (first == n_ranks)
+        return MN_OK;
+    if (first == (int)job->rank) {
+        memcpy(word.host, job->host, sizeof word.host);
+        if (err != NULL)
+            memcpy(word.message, err->message, sizeof word.message);
+    }
+    MPI_Bcast(&word, (int)sizeof word, MPI_BYTE, first, job->comm);
+    if (n_ranks == 1)
+        return mn_fail(err, status, "%s", word.message);
+    return mn_fail(err, (mn_status)word.status, "rank %d (%s): %s", first, word.host, word.message);
+}
+
+void mn_job_share(const mn_job *job, void *bytes, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        size_t part = n - done < INT_MAX ? n - done : INT_MAX;
+        MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, 0, job->comm);
+        done += part;
+    }
+}
+
+mn_status mn_job_share_text(const mn_job *job, char **text, mn_error *err)
+{
+    uint64_t n = job->rank == 0 ? strlen(*text) + 1 : 0;
+    mn_job_share(job, &n, sizeof n);
+    mn_status status = MN_OK;
+    if (job->rank != 0) {
+        *text = malloc(n);
+        if (*text == NULL)
+            status = mn_fail(err, MN_ERR_NOMEM, "text of %zu bytes", (size_t)n);
+    }
+    status = mn_job_agree(job, status, err);
+    if (status == MN_OK)
+        mn_job_share(job, *text, n);
+    return status;
+}
+
+void mn_job_gather(const mn_job *job, const void *mine, size_t n, void *all)
+{
+    MPI_Gather(mine, (int)n, MPI_BYTE, all, (int)n, MPI_BYTE, 0, job->comm);
+}
+
+mn_status mn_job_compare(const mn_job *job, const mn_digest *mine, const char *what, bool must,
+                         bool *equal, mn_error *err)
+{
+    char here[65];
+    char there[65];
+    mn_digest first = *mine;
+    mn_job_share(job, &first, sizeof first);
+    *equal = memcmp(&first, mine, sizeof first) == 0;
+    mn_status status = MN_OK;
+    if (!*equal) {
+        mn_digest_hex(mine, here);
+        mn_digest_hex(&first, there);
+        status =
+            mn_fail(err, MN_ERR_CONFIG,
+                    "%s is %.16s..., that of rank 0 is %.16s...: its processor or kernels give "
+                    "other bits. Give all ranks the same kernels (environment MNEMO_KERNELS), "
+                    "or accept it with pool.any_numeric_class=true",
+                    what, here, there);
+    }
+    if (!must && status != MN_OK) {
+        mn_log(MN_LOG_WARN, "%s", err->message);
+        status = MN_OK;
+    }
+    int all_equal = *equal;
+    MPI_Allreduce(MPI_IN_PLACE, &all_equal, 1, MPI_INT, MPI_MIN, job->comm);
+    *equal = all_equal != 0;
+    return mn_job_agree(job, status, err);
+}
+
+mn_status mn_job_address(char text[MN_ADDRESS_CHARS], mn_error *err)
+{
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list) != 0)
+        return mn_fail_errno(err, "list the network interfaces");
+    bool found = false;
+    for (const struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
+        if (i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET &&
+            (i->ifa_flags & IFF_UP) != 0 && (i->ifa_flags & IFF_LOOPBACK) == 0)
+            found = getnameinfo(i->ifa_addr, sizeof(struct sockaddr_in), text, MN_ADDRESS_CHARS,
+                                NULL, 0, NI_NUMERICHOST) == 0;
+    freeifaddrs(list);
+    if (!found)
+        return mn_fail(err, MN_ERR_UNAVAILABLE,
+                       "this machine has no network address that others could reach");
+    return MN_OK;
+}

@@ -1,0 +1,209 @@
+#include "coordinator/pictures/chart.h"
+
+#include "common/file.h"
+#include <limits.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[PATH_MAX];
+static char path[PATH_MAX + 64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "/tmp/chart_test.XXXXXX");
+    return mkdtemp(folder) != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[PATH_MAX + 16];
+    if (getenv("KEEP_PICTURES") != NULL) {
+        (void)printf("pictures: %s\n", folder);
+        return 0;
+    }
+    (void)snprintf(command, sizeof command, "rm -r '%s'", folder);
+    return system(command);
+}
+
+static const char *in_folder(const char *name)
+{
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void write_metrics(int steps, bool validated)
+{
+    FILE *out = fopen(in_folder("metrics.jsonl"), "w");
+    assert_non_null(out);
+    for (int i = 1; i <= steps; i++) {
+        double noise = sin(i * 12.9898) * 0.3;
+        (void)fprintf(out, "{\"step\": %d, \"loss\": %.6f, \"accuracy\": %.6f, \"lr\": 0.001}\n", i,
+                      (1.5 * exp(-i / 300.0) + 0.12) * (1 + noise),
+                      1 - (0.7 * exp(-i / 300.0) + 0.04) * (1 + noise));
+        if (validated && i % 200 == 0)
+            (void)fprintf(out, "{\"step\": %d, \"val_loss\": %.6f, \"val_accuracy\": %.6f}\n", i,
+                          1.5 * exp(-i / 300.0) + 0.2, 1 - (0.7 * exp(-i / 300.0) + 0.06));
+    }
+    (void)fputs("{\"step\": 9, \"lo", out); /* torn */
+    assert_int_equal(fclose(out), 0);
+}
+
+static void expect_start(const char *name, const char *start, size_t n)
+{
+    char bytes[16] = "";
+    FILE *file = fopen(in_folder(name), "r");
+    assert_non_null(file);
+    assert_int_equal(fread(bytes, 1, n, file), n);
+    assert_memory_equal(bytes, start, n);
+    (void)fclose(file);
+}
+
+static void a_learning_curve_is_drawn_from_the_metrics(void **state)
+{
+    (void)state;
+    mn_error err;
+    write_metrics(300, false);
+    assert_int_equal(mn_chart_curve(folder, "sinusoid", false, &err), MN_OK);
+    write_metrics(2000, true);
+    assert_int_equal(mn_chart_curve(folder, "omniglot: it's 5-way 1-shot", true, &err), MN_OK);
+    expect_start("curve.png", "\x89PNG\r\n", 6);
+    expect_start("curve.svg", "<?xml", 5);
+    assert_int_equal(access(in_folder("curve.gp"), F_OK), 0);
+}
+
+static void the_smoothed_curve_does_not_lag(void **state)
+{
+    (void)state;
+    mn_error err;
+    FILE *metrics = fopen(in_folder("metrics.jsonl"), "w");
+    assert_non_null(metrics);
+    for (int i = 1; i <= 100; i++) /* a straight line is its own mean */
+        (void)fprintf(metrics, "{\"step\": %d, \"loss\": %d, \"accuracy\": 0.5}\n", i, 200 - i);
+    assert_int_equal(fclose(metrics), 0);
+    assert_int_equal(mn_chart_curve(folder, "line", false, &err), MN_OK);
+
+    char line[256];
+    double step, loss, accuracy, smooth;
+    int n = 0;
+    FILE *data = fopen(in_folder("curve.dat"), "r");
+    assert_non_null(data);
+    while (fgets(line, sizeof line, data) != NULL)
+        if (sscanf(line, "%lf %lf %lf %lf", &step, &loss, &accuracy, &smooth) == 4) {
+            assert_true(fabs(smooth - loss) < 1e-6);
+            n++;
+        }
+    (void)fclose(data);
+    assert_int_equal(n, 100);
+}
+
+static void a_fitted_curve_is_drawn_with_its_support(void **state)
+{
+    (void)state;
+    enum { POINTS = 200 };
+    double x[POINTS], truth[POINTS], after[POINTS], before[POINTS];
+    const double support_x[] = {-4, -2.5, 0.5, 1, 4.4};
+    double support_y[5];
+    for (int i = 0; i < POINTS; i++) {
+        x[i] = -5 + 10.0 * i / (POINTS - 1);
+        truth[i] = 3 * sin(x[i] - 1);
+        after[i] = 2.8 * sin(x[i] - 1.1);
+        before[i] = 0.3 * x[i];
+    }
+    for (int i = 0; i < 5; i++)
+        support_y[i] = 3 * sin(support_x[i] - 1);
+    const mn_fitted_curve curve = {.title = "test task 0: squared error 2.91 -> 0.05",
+                                   .n = POINTS,
+                                   .x = x,
+                                   .truth = truth,
+                                   .after = after,
+                                   .before = before,
+                                   .n_support = 5,
+                                   .support_x = support_x,
+                                   .support_y = support_y,
+                                   .inner_steps = 5};
+    assert_int_equal(mn_chart_fit(folder, "task", &curve, NULL), MN_OK);
+    expect_start("task.png", "\x89PNG\r\n", 6);
+}
+
+static void without_gnuplot_the_script_is_left_and_the_remedy_told(void **state)
+{
+    (void)state;
+    mn_error err;
+    char *search = strdup(getenv("PATH"));
+    write_metrics(20, false);
+    assert_int_equal(setenv("PATH", folder, 1), 0);
+    mn_status status = mn_chart_curve(folder, "x", false, &err);
+    assert_int_equal(setenv("PATH", search, 1), 0);
+    free(search);
+    assert_int_equal(status, MN_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "gnuplot-nox"));
+    assert_int_equal(access(in_folder("curve.gp"), F_OK), 0);
+}
+
+static void a_gnuplot_that_fails_is_told(void **state)
+{
+    (void)state;
+    mn_error err;
+    write_metrics(20, false);
+    assert_int_equal(mkdir(in_folder("curve.png"), 0755), 0); /* cannot be written to */
+    assert_int_equal(mn_chart_curve(folder, "x", false, &err), MN_ERR_IO);
+    assert_non_null(strstr(err.message, "gnuplot curve.gp"));
+}
+
+/* We hold signals back to end in order; gnuplot need not, or nothing but SIGKILL would end it. */
+static void gnuplot_can_be_ended_by_the_signals_that_we_hold_back(void **state)
+{
+    (void)state;
+    static const char gnuplot[] = "#!/bin/sh\nkill -TERM $$\n";
+    char search[PATH_MAX + 16];
+    sigset_t held;
+    sigset_t before;
+    mn_error err;
+    write_metrics(20, false);
+    assert_int_equal(mn_file_write(in_folder("gnuplot"), gnuplot, sizeof gnuplot - 1, NULL), MN_OK);
+    assert_int_equal(chmod(path, 0755), 0);
+    char *usual = strdup(getenv("PATH"));
+    (void)snprintf(search, sizeof search, "%s:/bin", folder);
+    assert_int_equal(setenv("PATH", search, 1), 0);
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGTERM);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &held, &before), 0);
+    mn_status status = mn_chart_curve(folder, "x", false, &err);
+    assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+    assert_int_equal(setenv("PATH", usual, 1), 0);
+    free(usual);
+    assert_int_equal(status, MN_ERR_IO);
+}
+
+static void no_metrics_no_picture(void **state)
+{
+    (void)state;
+    assert_int_equal(mn_chart_curve(folder, "x", false, NULL), MN_ERR_NO_INPUT);
+}
+
+int main(void)
+{
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(a_learning_curve_is_drawn_from_the_metrics),
+        IN_FOLDER(the_smoothed_curve_does_not_lag),
+        IN_FOLDER(a_fitted_curve_is_drawn_with_its_support),
+        IN_FOLDER(without_gnuplot_the_script_is_left_and_the_remedy_told),
+        IN_FOLDER(a_gnuplot_that_fails_is_told),
+        IN_FOLDER(gnuplot_can_be_ended_by_the_signals_that_we_hold_back),
+        IN_FOLDER(no_metrics_no_picture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,411 @@
+#include "coordinator/run/checkpoint.h"
+
+#include "common/file.h"
+#include "common/log.h"
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_NAME "step-%09" PRIu64 ".safetensors"
+
+enum { N_PARTS = 4 };
+
+/* A vector of the checkpoint, and what stands before its tensors' names. */
+struct part {
+    const char *prefix;
+    size_t offset; /* of the float * in mn_checkpoint */
+};
+
+static const struct part parts[N_PARTS] = {
+    {"", offsetof(mn_checkpoint, theta)},
+    {"optimiser.m.", offsetof(mn_checkpoint, m)},
+    {"optimiser.v.", offsetof(mn_checkpoint, v)},
+    {"best.", offsetof(mn_checkpoint, best)},
+};
+
+static float **vector_of(mn_checkpoint *checkpoint, const struct part *part);
+static const float *vector_in(const mn_checkpoint *checkpoint, const struct part *part);
+static mn_status name_tensor(const struct part *part, const mn_tensor *like, mn_tensor *out,
+                             mn_error *err);
+static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
+                            const mn_theta_layout *layout, size_t n_tensors,
+                            const mn_tensor *tensors, mn_error *err);
+static void prune(const char *folder, uint64_t newest, uint32_t keep);
+static void sweep(const char *folder);
+static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
+                           const mn_theta_layout *layout, float **out, mn_error *err);
+static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_checkpoint *out,
+                               mn_error *err);
+static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_error *err);
+static mn_status may_go_on(const char *path, const char *text, const mn_experiment *now,
+                           mn_error *err);
+static mn_status path_of(const char *folder, uint64_t step, char path[PATH_MAX], mn_error *err);
+
+void mn_checkpoint_fini(mn_checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < N_PARTS; i++)
+        free(*vector_of(checkpoint, &parts[i]));
+    free(checkpoint->experiment);
+    *checkpoint = (mn_checkpoint){0};
+}
+
+mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoint,
+                              const mn_theta_layout *layout, uint32_t keep, mn_error *err)
+{
+    assert(keep > 0 && checkpoint->n == layout->n && checkpoint->theta != NULL);
+    char path[PATH_MAX];
+    mn_status status = path_of(folder, checkpoint->step, path, err);
+    if (status == MN_OK)
+        status = mn_folder_make(folder, err);
+    if (status != MN_OK)
+        return status;
+    mn_tensor *tensors = calloc(N_PARTS * layout->n_tensors, sizeof *tensors);
+    if (tensors == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "checkpoint %s", path);
+
+    size_t n_tensors = 0;
+    for (size_t p = 0; p < N_PARTS && status == MN_OK; p++) {
+        const float *data = vector_in(checkpoint, &parts[p]);
+        for (size_t i = 0; data != NULL && i < layout->n_tensors && status == MN_OK; i++) {
+            mn_tensor *tensor = &tensors[n_tensors++];
+            status = name_tensor(&parts[p], &layout->tensors[i], tensor, err);
+            tensor->data = data;
+            data += mn_tensor_count(tensor);
+        }
+    }
+    if (status == MN_OK)
+        status = write_file(path, checkpoint, layout, n_tensors, tensors, err);
+    free(tensors);
+    if (status == MN_OK) {
+        prune(folder, checkpoint->step, keep);
+        sweep(folder);
+    }
+    return status;
+}
+
+mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
+                             mn_error *err)
+{
+    mn_tensor_file *file = NULL;
+    mn_checkpoint checkpoint = {.n = layout->n};
+    mn_status status = mn_tensor_file_read(path, &file, err);
+    if (status != MN_OK)
+        return status;
+    status = read_metadata(file, path, &checkpoint, err);
+    for (size_t i = 0; i < N_PARTS && status == MN_OK; i++)
+        status = read_part(file, path, &parts[i], layout, vector_of(&checkpoint, &parts[i]), err);
+    if (status == MN_OK && checkpoint.theta == NULL)
+        status = mn_fail(err, MN_ERR_DATA, "%s: holds no tensor of this model", path);
+    mn_tensor_file_destroy(&file);
+    if (status != MN_OK) {
+        mn_checkpoint_fini(&checkpoint);
+        return status;
+    }
+    *out = checkpoint;
+    return MN_OK;
+}
+
+mn_status mn_checkpoint_read_newest(const char *folder, const mn_experiment *now,
+                                    const mn_theta_layout *layout, mn_checkpoint *out,
+                                    mn_error *err)
+{
+    uint64_t *steps = NULL;
+    size_t n = 0;
+    mn_status status = list_steps(folder, &steps, &n, err);
+    if (status != MN_OK)
+        return status;
+
+    status = n == 0 ? mn_fail(err, MN_ERR_NO_INPUT, "no checkpoint in %s", folder) : MN_ERR_DATA;
+    for (size_t i = 0; i < n && status == MN_ERR_DATA; i++) {
+        char path[PATH_MAX];
+        mn_error reason;
+        mn_tensor_file *file = NULL;
+        status = path_of(folder, steps[i], path, err);
+        if (status != MN_OK)
+            break;
+        /* The experiment first: of another model, the tensors would only seem damaged. */
+        status = mn_tensor_file_read(path, &file, &reason);
+        if (status == MN_OK) {
+            const char *text = mn_tensor_file_metadata(file, "experiment");
+            status = text == NULL ? mn_fail(&reason, MN_ERR_DATA, "%s: has no experiment", path)
+                                  : may_go_on(path, text, now, err);
+            mn_tensor_file_destroy(&file);
+            if (status == MN_ERR_CONFIG)
+                break;
+        }
+        if (status == MN_OK)
+            status = mn_checkpoint_read(path, layout, out, &reason);
+        if (status == MN_ERR_NO_INPUT || status == MN_ERR_IO)
+            status = MN_ERR_DATA; /* removed or unreadable: an older one may do */
+        if (status == MN_ERR_DATA)
+            mn_log(MN_LOG_WARN, "checkpoint skipped: %s", reason.message);
+        else if (status != MN_OK && err != NULL)
+            *err = reason;
+    }
+    if (status == MN_ERR_DATA)
+        status =
+            mn_fail(err, MN_ERR_DATA,
+                    "none of the %zu checkpoints in %s is whole (see the warnings); restore one "
+                    "from a backup, or move the folder away to start from step 0",
+                    n, folder);
+    free(steps);
+    return status;
+}
+
+static float **vector_of(mn_checkpoint *checkpoint, const struct part *part)
+{
+    return (float **)(void *)((char *)checkpoint + part->offset);
+}
+
+static const float *vector_in(const mn_checkpoint *checkpoint, const struct part *part)
+{
+    return *(float *const *)(const void *)((const char *)checkpoint + part->offset);
+}
+
+static mn_status name_tensor(const struct part *part, const mn_tensor *like, mn_tensor *out,
+                             mn_error *err)
+{
+    *out = *like;
+    int length = snprintf(out->name, sizeof out->name, "%s%s", part->prefix, like->name);
+    if (length < 0 || (size_t)length >= sizeof out->name)
+        return mn_fail(err, MN_ERR_RANGE, "tensor name %s%s is longer than %zu", part->prefix,
+                       like->name, sizeof out->name - 1);
+    return MN_OK;
+}
+
+static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
+                            const mn_theta_layout *layout, size_t n_tensors,
+                            const mn_tensor *tensors, mn_error *err)
+{
+    char step[24], taken[24], skipped[24], seed[24], validated[24], best_step[24], best_score[40];
+    char theta[65], data[65], numeric_class[65];
+    mn_digest fingerprint = mn_digest_of(checkpoint->theta, layout->n * sizeof(float));
+    mn_digest_hex(&fingerprint, theta);
+    mn_digest_hex(&checkpoint->data, data);
+    mn_digest_hex(&checkpoint->numeric_class, numeric_class);
+    (void)snprintf(step, sizeof step, "%" PRIu64, checkpoint->step);
+    (void)snprintf(taken, sizeof taken, "%" PRIu64, checkpoint->optimiser_taken);
+    (void)snprintf(skipped, sizeof skipped, "%" PRIu64, checkpoint->skipped_steps);
+    (void)snprintf(seed, sizeof seed, "%" PRIu64, checkpoint->seed);
+    (void)snprintf(validated, sizeof validated, "%" PRIu64, checkpoint->validated_step);
+    (void)snprintf(best_step, sizeof best_step, "%" PRIu64, checkpoint->best_step);
+    (void)snprintf(best_score, sizeof best_score, "%.17g", checkpoint->best_score);
+    const mn_text_pair metadata[] = {
+        {"format", "pt"}, /* what PyTorch's loaders ask for */
+        {"mnemo", MN_VERSION},
+        {"step", step},
+        {"optimiser_taken", taken},
+        {"skipped_steps", skipped},
+        {"seed", seed},
+        {"theta_sha256", theta},
+        {"data", data},
+        {"numeric_class", numeric_class},
+        {"mixed", checkpoint->mixed ? "yes" : "no"},
+        {"experiment", checkpoint->experiment},
+        {"validated_step", validated},
+        {"best_step", best_step},
+        {"best_score", best_score},
+    };
+    size_t n_pairs = sizeof metadata / sizeof *metadata;
+    if (checkpoint->best == NULL)
+        n_pairs -= 2;
+    return mn_tensor_file_write(path, n_tensors, tensors, n_pairs, metadata, err);
+}
+
+/* Files of later steps are damaged ones that the run fell back behind; they are left until they are
+ * written anew. */
+static void prune(const char *folder, uint64_t newest, uint32_t keep)
+{
+    uint64_t *steps = NULL;
+    size_t n = 0;
+    uint32_t kept = 0;
+    if (list_steps(folder, &steps, &n, NULL) != MN_OK)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        char path[PATH_MAX];
+        if (steps[i] > newest || kept++ < keep)
+            continue;
+        if (path_of(folder, steps[i], path, NULL) == MN_OK && unlink(path) != 0)
+            mn_log(MN_LOG_WARN, "old checkpoint %s stays: %s", path, strerror(errno));
+    }
+    free(steps);
+}
+
+/* What jobs that were killed left half written; of jobs that live only ours writes here. */
+static void sweep(const char *folder)
+{
+    const struct dirent *entry = NULL;
+    DIR *listing = opendir(folder);
+    while (listing != NULL && (entry = readdir(listing)) != NULL)
+        if (fnmatch("step-*.safetensors.tmp-*", entry->d_name, 0) == 0)
+            (void)unlinkat(dirfd(listing), entry->d_name, 0);
+    if (listing != NULL)
+        (void)closedir(listing);
+}
+
+/* A part is there whole or not at all. */
+static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
+                           const mn_theta_layout *layout, float **out, mn_error *err)
+{
+    float *vector = NULL;
+    float *next = NULL;
+    for (size_t i = 0; i < layout->n_tensors; i++) {
+        mn_tensor wanted;
+        mn_status status = name_tensor(part, &layout->tensors[i], &wanted, err);
+        if (status != MN_OK) {
+            free(vector);
+            return status;
+        }
+        const mn_tensor *found = mn_tensor_file_find(file, wanted.name);
+        if (found == NULL && vector == NULL && i == 0)
+            return MN_OK;
+        if (found == NULL || found->dtype != MN_F32 || found->rank != wanted.rank ||
+            memcmp(found->shape, wanted.shape, wanted.rank * sizeof *wanted.shape) != 0) {
+            free(vector);
+            return mn_fail(err, MN_ERR_DATA, "%s: tensor %s is %s", path, wanted.name,
+                           found == NULL ? "missing" : "of another type or shape than the model's");
+        }
+        if (vector == NULL) {
+            next = vector = malloc(layout->n * sizeof *vector);
+            if (vector == NULL)
+                return mn_fail(err, MN_ERR_NOMEM, "%s: %zu floats", path, layout->n);
+        }
+        size_t count = (size_t)mn_tensor_count(found);
+        memcpy(next, found->data, count * sizeof *next);
+        next += count;
+    }
+    *out = vector;
+    return MN_OK;
+}
+
+static bool read_number(const mn_tensor_file *file, const char *key, uint64_t *out)
+{
+    const char *text = mn_tensor_file_metadata(file, key);
+    char *end = NULL;
+    if (text == NULL || *text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return errno == 0 && *end == '\0';
+}
+
+static bool read_digest(const mn_tensor_file *file, const char *key, mn_digest *out)
+{
+    const char *text = mn_tensor_file_metadata(file, key);
+    if (text == NULL || strlen(text) != 64)
+        return false;
+    for (size_t i = 0; i < 32; i++) {
+        unsigned byte = 0;
+        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+            return false;
+        out->bytes[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_checkpoint *out,
+                               mn_error *err)
+{
+    const char *mixed = mn_tensor_file_metadata(file, "mixed");
+    const char *experiment = mn_tensor_file_metadata(file, "experiment");
+    const char *best_score = mn_tensor_file_metadata(file, "best_score");
+    const struct {
+        const char *key;
+        uint64_t *out;
+    } numbers[] = {{"step", &out->step},
+                   {"optimiser_taken", &out->optimiser_taken},
+                   {"seed", &out->seed},
+                   {"validated_step", &out->validated_step},
+                   {"best_step", &out->best_step}};
+    size_t n_numbers = sizeof numbers / sizeof *numbers - (best_score == NULL ? 1 : 0);
+    const char *missing = mixed == NULL ? "mixed" : experiment == NULL ? "experiment" : NULL;
+    for (size_t i = 0; i < n_numbers; i++)
+        if (!read_number(file, numbers[i].key, numbers[i].out))
+            missing = numbers[i].key;
+    if (mn_tensor_file_metadata(file, "skipped_steps") != NULL && /* older files have none */
+        !read_number(file, "skipped_steps", &out->skipped_steps))
+        missing = "skipped_steps";
+    if (!read_digest(file, "data", &out->data))
+        missing = "data";
+    if (!read_digest(file, "numeric_class", &out->numeric_class))
+        missing = "numeric_class";
+    if (missing != NULL)
+        return mn_fail(err, MN_ERR_DATA, "%s: metadata \"%s\" is missing or makes no sense", path,
+                       missing);
+    out->mixed = strcmp(mixed, "yes") == 0;
+    if (best_score != NULL)
+        out->best_score = strtod(best_score, NULL);
+    out->experiment = strdup(experiment);
+    return out->experiment == NULL ? mn_fail(err, MN_ERR_NOMEM, "%s", path) : MN_OK;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Steps of all files whose names are a checkpoint's, newest first; *steps is owned by the caller.
+ */
+static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_error *err)
+{
+    DIR *listing = opendir(folder);
+    if (listing == NULL && errno == ENOENT)
+        return MN_OK;
+    if (listing == NULL)
+        return mn_fail_errno(err, "open the checkpoints' folder %s", folder);
+    const struct dirent *entry = NULL;
+    size_t room = 0;
+    while ((entry = readdir(listing)) != NULL) {
+        uint64_t step = 0;
+        char name[64];
+        if (sscanf(entry->d_name, "step-%19" SCNu64, &step) != 1)
+            continue;
+        (void)snprintf(name, sizeof name, FILE_NAME, step);
+        if (strcmp(entry->d_name, name) != 0)
+            continue;
+        if (*n == room) {
+            room = room == 0 ? 16 : 2 * room;
+            uint64_t *more = realloc(*steps, room * sizeof **steps);
+            if (more == NULL) {
+                (void)closedir(listing);
+                free(*steps);
+                return mn_fail(err, MN_ERR_NOMEM, "list of checkpoints in %s", folder);
+            }
+            *steps = more;
+        }
+        (*steps)[(*n)++] = step;
+    }
+    (void)closedir(listing);
+    if (*n > 1)
+        qsort(*steps, *n, sizeof **steps, newest_first);
+    return MN_OK;
+}
+
+static mn_status may_go_on(const char *path, const char *text, const mn_experiment *now,
+                           mn_error *err)
+{
+    mn_experiment then;
+    mn_error reason;
+    mn_experiment_init(&then);
+    mn_status status = mn_experiment_parse(&then, path, text, strlen(text), &reason);
+    if (status == MN_OK)
+        status = mn_experiment_may_resume(&then, now, &reason);
+    return status == MN_OK ? MN_OK : mn_fail(err, MN_ERR_CONFIG, "%s", reason.message);
+}
+
+static mn_status path_of(const char *folder, uint64_t step, char path[PATH_MAX], mn_error *err)
+{
+    int length = snprintf(path, PATH_MAX, "%s/" FILE_NAME, folder, step);
+    if (length < 0 || length >= PATH_MAX)
+        return mn_fail(err, MN_ERR_IO, "the path of folder %s is too long", folder);
+    return MN_OK;
+}

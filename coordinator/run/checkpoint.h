@@ -1,0 +1,58 @@
+/* checkpoint.h: all that a run needs to go on with the same bits, in one safetensors file a time:
+ *   RUN/checkpoints/step-000000030.safetensors
+ *     conv1.weight ...              theta after 30 meta-steps, by PyTorch's names and layouts
+ *     optimiser.m.conv1.weight ...  the optimiser's moments (m, v), as far as it has them
+ *     best.conv1.weight ...         the theta that was best on validation, once there is one
+ *     metadata                      step, seed, experiment (YAML), digests, version
+ * A file is written whole or not at all; what is read is checked against its own digest and the
+ * expected shapes. Logs the files it skips; makes no MPI call. */
+#pragma once
+
+#include "common/digest.h"
+#include "common/error.h"
+#include "common/experiment.h"
+#include "common/tensor_file.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mn_checkpoint {
+    uint64_t step;            /* meta-steps done: theta is theta_step */
+    uint64_t optimiser_taken; /* outer steps taken (less than step if some were skipped) */
+    uint64_t skipped_steps;   /* the last so many meta-steps had no task that counts */
+    uint64_t seed;
+    mn_digest data;
+    mn_digest numeric_class;
+    bool mixed;              /* workers of another numeric class took part */
+    uint64_t validated_step; /* of the last whole validation; 0: none */
+    uint64_t best_step;
+    double best_score;           /* larger is better; without meaning if best is NULL */
+    char *experiment;            /* YAML as resolved; owned */
+    size_t n;                    /* floats in each vector */
+    float *theta, *m, *v, *best; /* [n], PyTorch's layout; owned; NULL: none (theta is never) */
+} mn_checkpoint;
+
+/* The tensors of theta in order, name and shape; lent. Their counts add up to n. */
+typedef struct mn_theta_layout {
+    size_t n_tensors;
+    const mn_tensor *tensors;
+    size_t n;
+} mn_theta_layout;
+
+void mn_checkpoint_fini(mn_checkpoint *checkpoint);
+
+/* Write to `folder` (made if missing) and then remove all but the newest `keep` >= 1 files up to
+ * this step. On failure older files are as before. */
+mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoint,
+                              const mn_theta_layout *layout, uint32_t keep, mn_error *err);
+
+/* Read one file. MN_ERR_DATA: damaged, or its tensors are not those of layout. */
+mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
+                             mn_error *err);
+
+/* Read the newest file of `folder` that is whole; the others are warned about, with the reason.
+ * MN_ERR_NO_INPUT: there is none, start anew; MN_ERR_DATA: there are some, but none is whole;
+ * MN_ERR_CONFIG: the run was begun with an experiment that cannot go on as `now`; names the key. */
+mn_status mn_checkpoint_read_newest(const char *folder, const mn_experiment *now,
+                                    const mn_theta_layout *layout, mn_checkpoint *out,
+                                    mn_error *err);

@@ -1,0 +1,188 @@
+#include "coordinator/run/metrics.h"
+
+#include "common/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct mn_metrics {
+    FILE *file;
+    char *path;
+    double wall_s;
+};
+
+static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
+                            mn_error *err);
+static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
+static void put(FILE *out, const char *key, double value);
+static mn_status finish_line(mn_metrics *metrics, mn_error *err);
+
+mn_step_shares mn_step_time_shares(const mn_step_time *time)
+{
+    double all = time->all_us > 0 ? (double)time->all_us : NAN;
+    mn_step_shares shares = {.tasks = (double)time->tasks_us / all,
+                             .sums = (double)time->sums_us / all,
+                             .reduce = (double)time->reduce_us / all,
+                             .outer = (double)time->outer_us / all};
+    double rest = 1 - shares.tasks - shares.sums - shares.reduce - shares.outer;
+    shares.wait =
+        rest < 0 ? 0 : rest; /* workers that came in the middle count from its beginning */
+    return shares;
+}
+
+void mn_step_time_add(const mn_step_time *more, mn_step_time *sum)
+{
+    sum->all_us += more->all_us;
+    sum->tasks_us += more->tasks_us;
+    sum->sums_us += more->sums_us;
+    sum->reduce_us += more->reduce_us;
+    sum->outer_us += more->outer_us;
+}
+
+mn_status mn_metrics_open(const char *path, uint64_t done, uint64_t validated, mn_metrics **out,
+                          mn_error *err)
+{
+    mn_metrics *metrics = calloc(1, sizeof *metrics);
+    if (metrics == NULL || (metrics->path = strdup(path)) == NULL) {
+        mn_metrics_close(&metrics);
+        return mn_fail(err, MN_ERR_NOMEM, "metrics in %s", path);
+    }
+    mn_status status = drop_later(path, done, validated, &metrics->wall_s, err);
+    if (status == MN_OK) {
+        metrics->file = fopen(path, "ae"); /* e: not inherited by programs that we start */
+        if (metrics->file == NULL)
+            status = mn_fail_errno(err, "open %s", path);
+    }
+    if (status != MN_OK) {
+        mn_metrics_close(&metrics);
+        return status;
+    }
+    *out = metrics;
+    return MN_OK;
+}
+
+void mn_metrics_close(mn_metrics **metrics)
+{
+    if (*metrics == NULL)
+        return;
+    if ((*metrics)->file != NULL)
+        (void)fclose((*metrics)->file);
+    free((*metrics)->path);
+    free(*metrics);
+    *metrics = NULL;
+}
+
+double mn_metrics_wall_s(const mn_metrics *metrics)
+{
+    return metrics->wall_s;
+}
+
+mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err)
+{
+    FILE *out = metrics->file;
+    (void)fprintf(out, "{\"step\": %" PRIu64, record->step);
+    put(out, "loss", record->loss);
+    put(out, "accuracy", record->accuracy);
+    put(out, "support_loss", record->support_loss);
+    put(out, "lr", record->lr);
+    put(out, "grad_norm", record->grad_norm);
+    put(out, "skipped", record->skipped);
+    put(out, "tasks_per_s", record->tasks_per_s);
+    put(out, "workers", record->workers);
+    put(out, "threads", record->threads);
+    put(out, "wall_s", record->wall_s);
+    mn_step_shares shares = mn_step_time_shares(&record->time);
+    put(out, "share_tasks", shares.tasks);
+    put(out, "share_sums", shares.sums);
+    put(out, "share_reduce", shares.reduce);
+    put(out, "share_outer", shares.outer);
+    put(out, "share_wait", shares.wait);
+    return finish_line(metrics, err);
+}
+
+mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
+                                    const mn_evaluation *evaluation, mn_error *err)
+{
+    FILE *out = metrics->file;
+    uint32_t last = evaluation->steps.n - 1;
+    (void)fprintf(out, "{\"step\": %" PRIu64, step);
+    put(out, "val_inner_steps", evaluation->steps.at[last]);
+    put(out, "val_loss", evaluation->loss[last].mean);
+    put(out, "val_loss_ci95", evaluation->loss[last].half_width);
+    if (evaluation->classes) {
+        put(out, "val_accuracy", evaluation->accuracy[last].mean);
+        put(out, "val_accuracy_ci95", evaluation->accuracy[last].half_width);
+    }
+    put(out, "val_tasks", evaluation->n_counted);
+    put(out, "val_skipped", evaluation->n_skipped);
+    return finish_line(metrics, err);
+}
+
+/* Copy the lines to keep to a new file, which takes the old one's name only if something was
+ * dropped. */
+static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
+                            mn_error *err)
+{
+    mn_new_file *kept = NULL;
+    char *line = NULL;
+    size_t room = 0;
+    bool dropped = false;
+    FILE *old = fopen(path, "re");
+    if (old == NULL && errno == ENOENT)
+        return MN_OK;
+    if (old == NULL)
+        return mn_fail_errno(err, "open %s", path);
+    mn_status status = mn_new_file_open(path, &kept, err);
+    for (ssize_t n; status == MN_OK && (n = getline(&line, &room, old)) > 0;) {
+        if (line[n - 1] == '\n' && belongs(line, done, validated, wall_s))
+            status = mn_new_file_write(kept, line, (size_t)n, err);
+        else
+            dropped = true;
+    }
+    if (status == MN_OK && ferror(old))
+        status = mn_fail_errno(err, "read %s", path);
+    if (status == MN_OK && dropped)
+        status = mn_new_file_commit(&kept, err);
+    mn_new_file_abandon(&kept);
+    free(line);
+    (void)fclose(old);
+    return status;
+}
+
+static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s)
+{
+    json_t *record = json_loads(line, 0, NULL);
+    const json_t *step = json_object_get(record, "step");
+    const json_t *wall = json_object_get(record, "wall_s");
+    uint64_t last = json_object_get(record, "val_loss") != NULL ? validated : done;
+    bool kept = json_is_integer(step) && json_integer_value(step) >= 0 &&
+                (uint64_t)json_integer_value(step) <= last;
+    if (kept && json_is_number(wall))
+        *wall_s = json_number_value(wall);
+    json_decref(record);
+    return kept;
+}
+
+static void put(FILE *out, const char *key, double value)
+{
+    if (isfinite(value))
+        (void)fprintf(out, ", \"%s\": %.9g", key, value);
+    else
+        (void)fprintf(out, ", \"%s\": null", key);
+}
+
+static mn_status finish_line(mn_metrics *metrics, mn_error *err)
+{
+    (void)fputs("}\n", metrics->file);
+    if (fflush(metrics->file) == 0 && !ferror(metrics->file))
+        return MN_OK;
+    clearerr(metrics->file);
+    return mn_fail_errno(err, "write %s", metrics->path);
+}

@@ -1,0 +1,64 @@
+/* metrics.h: RUN/metrics.jsonl, one JSON object a line, for people, pandas and plots.
+ *   {"step": 1, "loss": .., "accuracy": .., "support_loss": .., "lr": .., "grad_norm": ..,
+ * "skipped": 0, "tasks_per_s": .., "workers": 2, "threads": 4, "wall_s": .., "share_tasks": ..,
+ * "share_sums": .., "share_reduce": .., "share_outer": .., "share_wait": ..}   after each meta-step
+ *   {"step": 100, "val_loss": .., "val_loss_ci95": .., ...}      after each validation
+ * A number that is not finite is null. A resumed run first drops what came after its checkpoint. */
+#pragma once
+
+#include "common/error.h"
+#include "coordinator/run/evaluation.h"
+#include <stdint.h>
+
+/* Where the threads' time went, of all ranks together, in microseconds of thread time. By the wall
+ * clock: a machine that does other work as well lengthens all of it. */
+typedef struct mn_step_time {
+    uint64_t all_us;    /* threads x the time from the end of one allreduce to that of the next */
+    uint64_t tasks_us;  /* computing tasks */
+    uint64_t sums_us;   /* adding up what tasks gave, in the threads that computed them */
+    uint64_t reduce_us; /* all tasks are done, the ranks' sums are being added */
+    uint64_t outer_us;  /* the outer step, theta given out, the next round's first leases */
+} mn_step_time;
+
+/* The same as parts of 1. */
+typedef struct mn_step_shares {
+    double tasks, sums, reduce, outer;
+    double wait; /* the rest: threads without a task, as at the end of a step */
+} mn_step_shares;
+
+typedef struct mn_step_record {
+    uint64_t step;       /* meta-steps done, this one included: 1, 2, ... */
+    double loss;         /* query loss after adaptation, mean over the tasks that count */
+    double accuracy;     /* of the same; 0 for tasks without classes */
+    double support_loss; /* before adaptation */
+    double lr;
+    double grad_norm;
+    uint32_t skipped; /* tasks of the step that did not count */
+    double tasks_per_s;
+    uint32_t workers; /* remote ones, of all ranks */
+    uint32_t threads; /* local and remote, of all ranks */
+    double wall_s;    /* of training, all jobs of the run together */
+    mn_step_time time;
+} mn_step_record;
+
+/* Not a number where no thread's time was told of. */
+mn_step_shares mn_step_time_shares(const mn_step_time *time);
+/* sum += more: of several steps together. */
+void mn_step_time_add(const mn_step_time *more, mn_step_time *sum);
+
+typedef struct mn_metrics mn_metrics;
+
+/* Open the file at the end, making it if needed, after dropping the lines of steps > done, of
+ * validations after steps > validated, and a torn last one; the file is rewritten whole or not at
+ * all. */
+mn_status mn_metrics_open(const char *path, uint64_t done, uint64_t validated, mn_metrics **out,
+                          mn_error *err);
+void mn_metrics_close(mn_metrics **metrics);
+
+/* wall_s of the last step that was kept; 0 if none. */
+double mn_metrics_wall_s(const mn_metrics *metrics);
+
+/* Add a line; readers see it at once. */
+mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err);
+mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
+                                    const mn_evaluation *evaluation, mn_error *err);

@@ -1,0 +1,178 @@
+#include "coordinator/run/metrics.h"
+
+#include "common/file.h"
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/metrics_test.XXXXXX";
+static char path[PATH_MAX];
+
+static int set_up(void **state)
+{
+    (void)state;
+    memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    (void)snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    return rmdir(folder); /* and no temporary file is left in it */
+}
+
+static void add_steps(uint64_t from, uint64_t to)
+{
+    mn_metrics *metrics = NULL;
+    assert_int_equal(mn_metrics_open(path, from - 1, 0, &metrics, NULL), MN_OK);
+    for (uint64_t step = from; step <= to; step++) {
+        const mn_step_record record = {
+            .step = step, .loss = 1.0 / (double)step, .grad_norm = NAN, .wall_s = (double)step * 2};
+        assert_int_equal(mn_metrics_add_step(metrics, &record, NULL), MN_OK);
+    }
+    mn_metrics_close(&metrics);
+}
+
+/* The step of each line, e.g. "1 2 3 ". */
+static char *steps_in_file(void)
+{
+    static char steps[256];
+    char *text = NULL;
+    size_t n = 0;
+    assert_int_equal(mn_file_read(path, 1 << 20, &text, &n, NULL), MN_OK);
+    steps[0] = '\0';
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        json_t *record = json_loads(line, 0, NULL);
+        assert_non_null(record);
+        (void)snprintf(steps + strlen(steps), sizeof steps - strlen(steps), "%lld ",
+                       json_integer_value(json_object_get(record, "step")));
+        json_decref(record);
+    }
+    free(text);
+    return steps;
+}
+
+static void what_no_part_of_a_step_took_was_waiting(void **state)
+{
+    (void)state;
+    const mn_step_time step = {
+        .all_us = 1024, .tasks_us = 512, .sums_us = 256, .reduce_us = 128, .outer_us = 64};
+    mn_step_time both = {0};
+    mn_step_shares shares = mn_step_time_shares(&step);
+    assert_true(shares.tasks == 0.5 && shares.sums == 0.25 && shares.reduce == 0.125 &&
+                shares.outer == 0.0625 && shares.wait == 0.0625);
+    mn_step_time_add(&step, &both);
+    mn_step_time_add(&(mn_step_time){.all_us = 1024, .tasks_us = 1024}, &both);
+    shares = mn_step_time_shares(&both);
+    assert_true(shares.tasks == 0.75 && shares.sums == 0.125 && shares.wait == 0.03125);
+    both.tasks_us = 4096; /* of threads that were not counted */
+    assert_true(mn_step_time_shares(&both).wait == 0);
+    assert_true(isnan(mn_step_time_shares(&(mn_step_time){0}).tasks));
+}
+
+static void every_step_is_a_line_of_json(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t n = 0;
+    add_steps(1, 1);
+    assert_int_equal(mn_file_read(path, 4096, &text, &n, NULL), MN_OK);
+    json_t *record = json_loads(text, 0, NULL);
+    assert_true(json_number_value(json_object_get(record, "loss")) == 1);
+    assert_true(json_is_null(json_object_get(record, "grad_norm"))); /* JSON knows no NaN */
+    json_decref(record);
+    free(text);
+}
+
+static void a_resumed_run_drops_what_came_after_its_checkpoint(void **state)
+{
+    (void)state;
+    mn_metrics *metrics = NULL;
+    add_steps(1, 5);
+    assert_int_equal(mn_metrics_open(path, 3, 0, &metrics, NULL), MN_OK);
+    assert_true(mn_metrics_wall_s(metrics) == 6);
+    mn_metrics_close(&metrics);
+    assert_string_equal(steps_in_file(), "1 2 3 ");
+    add_steps(4, 4);
+    assert_string_equal(steps_in_file(), "1 2 3 4 ");
+}
+
+static void a_torn_last_line_is_dropped(void **state)
+{
+    (void)state;
+    mn_metrics *metrics = NULL;
+    add_steps(1, 2);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    (void)fputs("{\"step\": 2, \"loss\": 0.", file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(mn_metrics_open(path, 9, 0, &metrics, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_string_equal(steps_in_file(), "1 2 ");
+}
+
+static void validations_are_lines_too(void **state)
+{
+    (void)state;
+    mn_metrics *metrics = NULL;
+    char *text = NULL;
+    size_t n = 0;
+    const mn_evaluation evaluation = {.classes = true,
+                                      .n_counted = 9,
+                                      .steps = {.n = 2, .at = {0, 5}},
+                                      .loss = {{2, 1}, {1, 0.5}},
+                                      .accuracy = {{0.2, 0.1}, {0.9, 0.05}}};
+    assert_int_equal(mn_metrics_open(path, 0, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_add_validation(metrics, 100, &evaluation, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_int_equal(mn_file_read(path, 4096, &text, &n, NULL), MN_OK);
+    json_t *record = json_loads(text, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(record, "step")), 100);
+    assert_int_equal(json_integer_value(json_object_get(record, "val_inner_steps")), 5);
+    assert_true(fabs(json_number_value(json_object_get(record, "val_accuracy")) - 0.9) < 1e-9);
+    json_decref(record);
+    free(text);
+}
+
+static void a_validation_that_will_be_made_again_is_dropped(void **state)
+{
+    (void)state;
+    mn_metrics *metrics = NULL;
+    const mn_evaluation evaluation = {.steps = {.n = 1}, .loss = {{2, 1}}};
+    add_steps(1, 2);
+    assert_int_equal(mn_metrics_open(path, 2, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_add_validation(metrics, 2, &evaluation, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_int_equal(mn_metrics_open(path, 2, 2, &metrics, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_string_equal(steps_in_file(), "1 2 2 ");
+    assert_int_equal(mn_metrics_open(path, 2, 1, &metrics, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    assert_string_equal(steps_in_file(), "1 2 ");
+}
+
+int main(void)
+{
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(what_no_part_of_a_step_took_was_waiting),
+        IN_FOLDER(every_step_is_a_line_of_json),
+        IN_FOLDER(a_resumed_run_drops_what_came_after_its_checkpoint),
+        IN_FOLDER(a_torn_last_line_is_dropped),
+        IN_FOLDER(validations_are_lines_too),
+        IN_FOLDER(a_validation_that_will_be_made_again_is_dropped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,210 @@
+#include "coordinator/run/optimiser.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { N = 3, STEPS = 3 };
+
+static const float start[N] = {0.5f, -1.25f, 2.0f};
+static const float gradients[STEPS][N] = {
+    {0.1f, -0.2f, 0.3f}, {-0.4f, 0.25f, 3.0f}, {0.05f, 0.0f, -0.6f}};
+
+static mn_experiment plain(mn_optimiser_kind kind, double lr)
+{
+    mn_experiment experiment;
+    memset(&experiment, 0, sizeof experiment);
+    experiment.outer.optimiser = kind;
+    experiment.outer.lr = lr;
+    experiment.outer.beta1 = 0.9;
+    experiment.outer.beta2 = 0.999;
+    experiment.outer.eps = 1e-8;
+    experiment.outer.steps = STEPS;
+    return experiment;
+}
+
+static void take_steps(mn_optimiser *optimiser, const mn_experiment *experiment, int from, int to,
+                       float *theta)
+{
+    for (int step = from; step < to; step++) {
+        float gradient[N];
+        mn_outer_step taken;
+        memcpy(gradient, gradients[step], sizeof gradient);
+        mn_optimiser_step(optimiser, experiment->outer.lr, gradient, theta, &taken);
+    }
+}
+
+static void expect_after_three_steps(const mn_experiment *experiment, const double expected[N])
+{
+    mn_optimiser *optimiser = NULL;
+    float theta[N];
+    memcpy(theta, start, sizeof theta);
+    assert_int_equal(mn_optimiser_new(experiment, N, &optimiser, NULL), MN_OK);
+    take_steps(optimiser, experiment, 0, STEPS, theta);
+    for (int i = 0; i < N; i++)
+        assert_true(fabs((double)theta[i] - expected[i]) < 3e-7 * fabs(expected[i]));
+    mn_optimiser_destroy(&optimiser);
+}
+
+/* The numbers below are of PyTorch 1.13, three steps each from p with the gradients above, by
+ *   p = torch.tensor([0.5, -1.25, 2.0], requires_grad=True); opt = torch.optim.X([p], ...)
+ *   for g in G: p.grad = torch.tensor(g); opt.step()
+ *   print(["%.9g" % v for v in p.tolist()]) */
+static void sgd_is_that_of_pytorch(void **state)
+{
+    (void)state;
+    mn_experiment experiment = plain(MN_OPT_SGD, 0.1); /* SGD([p], 0.1) */
+    expect_after_three_steps(&experiment, (double[N]){0.525000036, -1.255, 1.73000014});
+    experiment.outer.momentum = 0.9; /* SGD([p], 0.1, momentum=0.9, weight_decay=0.01) */
+    experiment.outer.weight_decay = 0.01;
+    expect_after_three_steps(&experiment, (double[N]){0.541095436, -1.23634458, 1.39790368});
+}
+
+static void adam_is_that_of_pytorch(void **state)
+{
+    (void)state;
+    mn_experiment experiment = plain(MN_OPT_ADAM, 0.01); /* Adam([p], 0.01, weight_decay=0.1) */
+    experiment.outer.weight_decay = 0.1;
+    expect_after_three_steps(&experiment, (double[N]){0.495750278, -1.23171616, 1.97596753});
+    experiment.outer.optimiser = MN_OPT_ADAMW; /* AdamW([p], 0.01, weight_decay=0.1) */
+    expect_after_three_steps(&experiment, (double[N]){0.497634977, -1.23915732, 1.9710921});
+}
+
+static void gradients_are_clipped_by_value_and_then_by_norm(void **state)
+{
+    (void)state;
+    /* Adam([p], 0.01), before each step clip_grad_value_([p], 0.5), clip_grad_norm_([p], 0.4) */
+    mn_experiment experiment = plain(MN_OPT_ADAM, 0.01);
+    experiment.outer.clip_value = 0.5;
+    experiment.outer.clip_norm = 0.4;
+    expect_after_three_steps(&experiment, (double[N]){0.49640435, -1.23815775, 1.97882605});
+}
+
+static void the_norm_reported_is_the_one_before_clipping(void **state)
+{
+    (void)state;
+    mn_experiment experiment = plain(MN_OPT_SGD, 1);
+    experiment.outer.clip_norm = 1;
+    mn_optimiser *optimiser = NULL;
+    assert_int_equal(mn_optimiser_new(&experiment, 2, &optimiser, NULL), MN_OK);
+    float gradient[2] = {3, -4};
+    float theta[2] = {0, 0};
+    mn_outer_step taken;
+    mn_optimiser_step(optimiser, 0.5, gradient, theta, &taken);
+    assert_true(taken.grad_norm == 5);
+    assert_true(taken.lr == 0.5);
+    assert_true(fabs((double)theta[0] + 0.3) < 1e-6); /* 0.5 * 3/5 */
+    assert_true(fabs((double)theta[1] - 0.4) < 1e-6);
+    mn_optimiser_destroy(&optimiser);
+}
+
+static void an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits(void **state)
+{
+    (void)state;
+    mn_experiment experiment = plain(MN_OPT_ADAMW, 0.01);
+    experiment.outer.weight_decay = 0.1;
+    mn_optimiser *whole = NULL;
+    mn_optimiser *resumed = NULL;
+    float theta[N];
+    float theta_resumed[N];
+    memcpy(theta, start, sizeof theta);
+    assert_int_equal(mn_optimiser_new(&experiment, N, &whole, NULL), MN_OK);
+    take_steps(whole, &experiment, 0, 2, theta);
+
+    assert_int_equal(mn_optimiser_new(&experiment, N, &resumed, NULL), MN_OK);
+    assert_int_equal(mn_optimiser_vectors(resumed), 2);
+    assert_string_equal(mn_optimiser_vector_name(resumed, 0), "m");
+    assert_string_equal(mn_optimiser_vector_name(resumed, 1), "v");
+    for (size_t i = 0; i < mn_optimiser_vectors(resumed); i++)
+        memcpy(mn_optimiser_vector(resumed, i), mn_optimiser_vector(whole, i), sizeof theta);
+    mn_optimiser_set_taken(resumed, mn_optimiser_taken(whole));
+    memcpy(theta_resumed, theta, sizeof theta);
+
+    take_steps(whole, &experiment, 2, STEPS, theta);
+    take_steps(resumed, &experiment, 2, STEPS, theta_resumed);
+    assert_memory_equal(theta, theta_resumed, sizeof theta);
+    mn_optimiser_destroy(&whole);
+    mn_optimiser_destroy(&resumed);
+}
+
+static void learning_rates_follow_their_schedule(void **state)
+{
+    (void)state;
+    mn_experiment experiment = plain(MN_OPT_SGD, 0.5);
+    experiment.outer.steps = 5;
+    assert_true(mn_learning_rate(&experiment, 0) == 0.5);
+    assert_true(mn_learning_rate(&experiment, 4) == 0.5);
+
+    experiment.outer.schedule = MN_LR_COSINE;
+    experiment.outer.lr_min = 0.25;
+    assert_true(mn_learning_rate(&experiment, 0) == 0.5);
+    assert_true(mn_learning_rate(&experiment, 2) == 0.375);
+    assert_true(mn_learning_rate(&experiment, 4) == 0.25);
+    assert_true(mn_learning_rate(&experiment, 1000) == 0.25);
+    experiment.outer.steps = 1;
+    assert_true(mn_learning_rate(&experiment, 0) == 0.5);
+
+    experiment.outer.schedule = MN_LR_STEP;
+    experiment.outer.lr_step_every = 10;
+    experiment.outer.lr_factor = 0.5;
+    assert_true(mn_learning_rate(&experiment, 9) == 0.5);
+    assert_true(mn_learning_rate(&experiment, 10) == 0.25);
+    assert_true(mn_learning_rate(&experiment, 39) == 0.0625);
+}
+
+static void a_step_in_pieces_is_the_whole_step(void **state)
+{
+    (void)state;
+    enum { LONG = 5003 };
+    static const size_t cuts[][4] = {{16, 5003}, {2048, 2064, 4992, 5003}, {4096, 4112, 5003}};
+    static const mn_optimiser_kind kinds[] = {MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW};
+    static float whole[LONG], pieces[LONG], gradient[LONG];
+    for (int setting = 0; setting < 3 * 4; setting++) {
+        mn_experiment experiment = plain(kinds[setting / 4], 0.1);
+        experiment.outer.weight_decay = 0.01;
+        experiment.outer.clip_norm = setting & 1 ? 0.5 : 0;
+        experiment.outer.clip_value = setting & 2 ? 0.02 : 0;
+        for (size_t cut = 0; cut < sizeof cuts / sizeof *cuts; cut++) {
+            mn_optimiser *optimisers[2] = {NULL, NULL};
+            mn_outer_step steps[2];
+            float *const thetas[2] = {whole, pieces};
+            for (int i = 0; i < 2; i++) {
+                assert_int_equal(mn_optimiser_new(&experiment, LONG, &optimisers[i], NULL), MN_OK);
+                for (size_t k = 0; k < LONG; k++) {
+                    thetas[i][k] = (float)k * 1e-3f;
+                    gradient[k] = sinf((float)k) * 0.1f;
+                }
+                if (i == 0) {
+                    mn_optimiser_step(optimisers[0], 0.1, gradient, whole, &steps[0]);
+                    continue;
+                }
+                mn_optimiser_begin(optimisers[1], 0.1);
+                for (size_t at = 0, k = 0; at < LONG; at = cuts[cut][k++])
+                    mn_optimiser_take(optimisers[1], cuts[cut][k] - at, gradient, pieces);
+                mn_optimiser_end(optimisers[1], gradient, pieces, &steps[1]);
+            }
+            assert_memory_equal(pieces, whole, sizeof whole);
+            assert_true(steps[0].grad_norm == steps[1].grad_norm && steps[0].grad_norm > 4);
+            for (int i = 0; i < 2; i++)
+                mn_optimiser_destroy(&optimisers[i]);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_in_pieces_is_the_whole_step),
+        cmocka_unit_test(sgd_is_that_of_pytorch),
+        cmocka_unit_test(adam_is_that_of_pytorch),
+        cmocka_unit_test(gradients_are_clipped_by_value_and_then_by_norm),
+        cmocka_unit_test(the_norm_reported_is_the_one_before_clipping),
+        cmocka_unit_test(an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits),
+        cmocka_unit_test(learning_rates_follow_their_schedule),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,161 @@
+#include "coordinator/run/progress.h"
+
+#include "common/log.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REDRAW_US 100000u
+#define SMOOTHING 50.0
+
+struct mn_progress {
+    mn_progress_config config;
+    mn_step_record last;
+    uint64_t n_steps; /* seen by this process */
+    double loss, accuracy, rate, step_s;
+    uint64_t stepped_us; /* when the last step was done */
+    uint64_t shown_us;
+    char evaluation[32]; /* "": training */
+    uint32_t done, total;
+    bool drawn; /* the live line stands on the terminal */
+};
+
+static void show(mn_progress *progress, uint64_t now_us);
+static void erase(void *user);
+static void draw(void *user);
+static double smooth(double old, double fresh, uint64_t n);
+static void put_time(char *text, size_t n, double seconds);
+
+mn_status mn_progress_new(const mn_progress_config *config, mn_progress **out, mn_error *err)
+{
+    mn_progress *progress = calloc(1, sizeof *progress);
+    if (progress == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "progress line");
+    progress->config = *config;
+    if (config->terminal != NULL && !config->quiet)
+        mn_log_set_hooks(erase, draw, progress);
+    *out = progress;
+    return MN_OK;
+}
+
+void mn_progress_destroy(mn_progress **progress)
+{
+    if (*progress == NULL)
+        return;
+    erase(*progress);
+    if ((*progress)->config.terminal != NULL && !(*progress)->config.quiet)
+        mn_log_set_hooks(NULL, NULL, NULL);
+    free(*progress);
+    *progress = NULL;
+}
+
+void mn_progress_step(mn_progress *progress, const mn_step_record *record, uint64_t now_us)
+{
+    uint64_t n = progress->n_steps++;
+    if (isfinite(record->loss)) {
+        progress->loss = smooth(progress->loss, record->loss, n);
+        progress->accuracy = smooth(progress->accuracy, record->accuracy, n);
+    }
+    if (n > 0) /* the first step has no beginning that we saw */
+        progress->step_s =
+            smooth(progress->step_s, (double)(now_us - progress->stepped_us) * 1e-6, n - 1);
+    progress->rate = smooth(progress->rate, record->tasks_per_s, n);
+    progress->stepped_us = now_us;
+    progress->last = *record;
+    progress->evaluation[0] = '\0';
+    if (n == 0 && progress->config.terminal == NULL)
+        progress->shown_us = now_us; /* the first log line comes after a whole interval */
+    else
+        show(progress, now_us);
+}
+
+void mn_progress_evaluation(mn_progress *progress, const char *what, uint32_t done, uint32_t total,
+                            uint64_t now_us)
+{
+    (void)snprintf(progress->evaluation, sizeof progress->evaluation, "%s", what);
+    progress->done = done;
+    progress->total = total;
+    progress->stepped_us = now_us;
+    show(progress, now_us);
+}
+
+void mn_progress_text(const mn_progress *progress, char *text, size_t n)
+{
+    const mn_step_record *last = &progress->last;
+    if (progress->evaluation[0] != '\0') {
+        (void)snprintf(text, n, "%s: %" PRIu32 "/%" PRIu32 " tasks", progress->evaluation,
+                       progress->done, progress->total);
+        return;
+    }
+    char accuracy[40] = "";
+    char workers[40] = "";
+    char eta[32] = "?";
+    uint64_t left = progress->config.steps > last->step ? progress->config.steps - last->step : 0;
+    if (progress->config.classes)
+        (void)snprintf(accuracy, sizeof accuracy, "  accuracy %.1f %%", 100 * progress->accuracy);
+    if (last->workers > 0)
+        (void)snprintf(workers, sizeof workers, " (%" PRIu32 " worker%s)", last->workers,
+                       last->workers == 1 ? "" : "s");
+    if (progress->n_steps > 1)
+        put_time(eta, sizeof eta, progress->step_s * (double)left);
+    (void)snprintf(text, n,
+                   "step %" PRIu64 "/%" PRIu64 "  loss %.4f%s  %.0f tasks/s  %" PRIu32
+                   " thread%s%s  ETA %s",
+                   last->step, progress->config.steps, progress->loss, accuracy, progress->rate,
+                   last->threads, last->threads == 1 ? "" : "s", workers, eta);
+}
+
+static void show(mn_progress *progress, uint64_t now_us)
+{
+    bool live = progress->config.terminal != NULL;
+    uint64_t every_us = live ? REDRAW_US : progress->config.log_every_s * UINT64_C(1000000);
+    if (progress->config.quiet || now_us - progress->shown_us < every_us)
+        return;
+    progress->shown_us = now_us;
+    if (live) {
+        progress->drawn = true;
+        draw(progress);
+        return;
+    }
+    char text[256];
+    mn_progress_text(progress, text, sizeof text);
+    mn_log(MN_LOG_INFO, "%s", text);
+}
+
+/* Hooks of the log: before a line and after it. */
+static void erase(void *user)
+{
+    const mn_progress *progress = user;
+    if (!progress->drawn)
+        return;
+    (void)fputs("\r\033[K", progress->config.terminal);
+    (void)fflush(progress->config.terminal);
+}
+
+static void draw(void *user)
+{
+    const mn_progress *progress = user;
+    char text[256];
+    if (!progress->drawn)
+        return;
+    mn_progress_text(progress, text, sizeof text);
+    (void)fprintf(progress->config.terminal, "\r%s\033[K", text);
+    (void)fflush(progress->config.terminal);
+}
+
+static double smooth(double old, double fresh, uint64_t n)
+{
+    double weight = (double)n + 1 < SMOOTHING ? 1 / ((double)n + 1) : 1 / SMOOTHING;
+    return old + weight * (fresh - old);
+}
+
+static void put_time(char *text, size_t n, double seconds)
+{
+    uint64_t s = (uint64_t)(seconds + 0.5);
+    if (s >= 3600)
+        (void)snprintf(text, n, "%" PRIu64 ":%02u:%02u", s / 3600, (unsigned)(s / 60 % 60),
+                       (unsigned)(s % 60));
+    else
+        (void)snprintf(text, n, "%u:%02u", (unsigned)(s / 60), (unsigned)(s % 60));
+}

@@ -1,0 +1,99 @@
+#include "coordinator/run/progress.h"
+
+#include "common/log.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SECOND UINT64_C(1000000)
+
+static mn_step_record record(uint64_t step, double loss)
+{
+    return (mn_step_record){.step = step,
+                            .loss = loss,
+                            .accuracy = 0.5,
+                            .tasks_per_s = 410,
+                            .threads = 4,
+                            .workers = 3};
+}
+
+static void the_line_tells_step_loss_speed_pool_and_time_left(void **state)
+{
+    (void)state;
+    const mn_progress_config config = {.quiet = true, .classes = true, .steps = 1000};
+    mn_progress *progress = NULL;
+    char text[256];
+    assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);
+    for (uint64_t step = 1; step <= 10; step++) {
+        const mn_step_record done = record(step, step % 2 == 0 ? 1 : 2);
+        mn_progress_step(progress, &done, step * 2 * SECOND);
+    }
+    mn_progress_text(progress, text, sizeof text);
+    assert_string_equal(text, "step 10/1000  loss 1.5000  accuracy 50.0 %  410 tasks/s  "
+                              "4 threads (3 workers)  ETA 33:00"); /* 990 steps of 2 s */
+    mn_progress_evaluation(progress, "test", 30, 600, 0);
+    mn_progress_text(progress, text, sizeof text);
+    assert_string_equal(text, "test: 30/600 tasks");
+    mn_progress_destroy(&progress);
+}
+
+static void a_log_line_clears_the_live_line_and_draws_it_again(void **state)
+{
+    (void)state;
+    char *screen = NULL;
+    size_t n = 0;
+    FILE *terminal = open_memstream(&screen, &n);
+    assert_non_null(terminal);
+    const mn_progress_config config = {.terminal = terminal, .steps = 2};
+    const mn_step_record done = record(1, 3);
+    mn_progress *progress = NULL;
+    assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);
+    mn_progress_step(progress, &done, SECOND);
+    assert_non_null(strstr(screen, "\rstep 1/2  loss 3.0000  410 tasks/s"));
+    size_t before = n;
+    mn_log(MN_LOG_INFO, "a line in between");
+    assert_true(strncmp(screen + before, "\r\033[K", 4) == 0);
+    assert_non_null(strstr(screen + before + 4, "\rstep 1/2"));
+    mn_progress_destroy(&progress);
+    assert_string_equal(screen + n - 4, "\r\033[K");
+    before = n;
+    mn_log(MN_LOG_INFO, "the hooks are gone");
+    assert_int_equal(n, before);
+    (void)fclose(terminal);
+    free(screen);
+}
+
+static void the_live_line_is_not_drawn_more_often_than_an_eye_can_see(void **state)
+{
+    (void)state;
+    char *screen = NULL;
+    size_t n = 0;
+    FILE *terminal = open_memstream(&screen, &n);
+    const mn_progress_config config = {.terminal = terminal, .steps = 9};
+    const mn_step_record done = record(1, 3);
+    mn_progress *progress = NULL;
+    assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);
+    mn_progress_step(progress, &done, SECOND);
+    size_t first = n;
+    mn_progress_step(progress, &done, SECOND + 1000);
+    assert_int_equal(n, first);
+    mn_progress_step(progress, &done, SECOND + 200000);
+    assert_true(n > first);
+    mn_progress_destroy(&progress);
+    (void)fclose(terminal);
+    free(screen);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_line_tells_step_loss_speed_pool_and_time_left),
+        cmocka_unit_test(a_log_line_clears_the_live_line_and_draws_it_again),
+        cmocka_unit_test(the_live_line_is_not_drawn_more_often_than_an_eye_can_see),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,252 @@
+#include "coordinator/run/scribe.h"
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/log_limit.h"
+#include "coordinator/run/progress.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct mn_scribe {
+    mn_scribe_config config;
+    char *experiment; /* YAML; owned */
+    mn_metrics *metrics;
+    mn_progress *progress;
+    mn_log_limit skips;
+    bool suspects_told;
+    bool metrics_failed;
+    bool written; /* a checkpoint of these two: */
+    uint64_t written_step, written_validation;
+    uint64_t n_steps;  /* of this job */
+    mn_step_time time; /* of all of them */
+    uint64_t begun_us; /* when this job's first step ended, less its length; 0: not yet */
+};
+
+static mn_status open_files(mn_scribe *scribe, mn_error *err);
+static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us);
+static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err);
+
+mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_error *err)
+{
+    const mn_experiment *experiment = config->experiment;
+    mn_scribe *scribe = calloc(1, sizeof *scribe);
+    if (scribe == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "records of the run");
+    scribe->config = *config;
+    scribe->written = config->resumed;
+    scribe->written_step = mn_training_step(config->training);
+    scribe->written_validation = mn_training_validated(config->training);
+    const mn_progress_config progress = {
+        .terminal = isatty(STDERR_FILENO) ? stderr : NULL,
+        .quiet = config->quiet,
+        .log_every_s = experiment->run.log_every,
+        .classes = experiment->tasks.kind != MN_TASKS_SINUSOID,
+        .steps = experiment->outer.steps,
+    };
+    mn_status status = mn_progress_new(&progress, &scribe->progress, err);
+    if (status == MN_OK && config->run != NULL)
+        status = open_files(scribe, err);
+    if (status != MN_OK) {
+        mn_scribe_destroy(&scribe);
+        return status;
+    }
+    *out = scribe;
+    return MN_OK;
+}
+
+void mn_scribe_destroy(mn_scribe **scribe)
+{
+    if (*scribe == NULL)
+        return;
+    mn_progress_destroy(&(*scribe)->progress);
+    mn_metrics_close(&(*scribe)->metrics);
+    free((*scribe)->experiment);
+    free(*scribe);
+    *scribe = NULL;
+}
+
+void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
+{
+    mn_error err;
+    if (scribe == NULL)
+        return;
+    if (scribe->begun_us == 0)
+        scribe->begun_us =
+            now_us - (uint64_t)(scribe->config.experiment->outer.batch * 1e6 / record->tasks_per_s);
+    record->wall_s = (double)(now_us - scribe->begun_us) * 1e-6;
+    if (scribe->metrics != NULL) {
+        record->wall_s += mn_metrics_wall_s(scribe->metrics);
+        complain_once(scribe, mn_metrics_add_step(scribe->metrics, record, &err), &err);
+    }
+    if (record->skipped > 0)
+        tell_of_skips(scribe, record, now_us);
+    else
+        scribe->suspects_told = false;
+    mn_progress_step(scribe->progress, record, now_us);
+    mn_step_time_add(&record->time, &scribe->time);
+    scribe->n_steps++;
+}
+
+void mn_scribe_tell_time(const mn_scribe *scribe)
+{
+    if (scribe == NULL || scribe->config.quiet || scribe->time.all_us == 0)
+        return;
+    mn_step_shares shares = mn_step_time_shares(&scribe->time);
+    mn_log(MN_LOG_INFO,
+           "the threads' time in %" PRIu64 " meta-steps: tasks %.1f %%, adding up %.1f %%, "
+           "allreduce %.1f %%, outer step %.1f %%, waiting %.1f %%",
+           scribe->n_steps, 100 * shares.tasks, 100 * shares.sums, 100 * shares.reduce,
+           100 * shares.outer, 100 * shares.wait);
+}
+
+void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bool best)
+{
+    mn_error err;
+    if (scribe == NULL)
+        return;
+    uint32_t last = evaluation->steps.n - 1;
+    uint64_t step = mn_training_step(scribe->config.training);
+    char accuracy[64] = "";
+    if (scribe->metrics != NULL)
+        complain_once(scribe, mn_metrics_add_validation(scribe->metrics, step, evaluation, &err),
+                      &err);
+    if (evaluation->n_counted == 0) {
+        mn_log(MN_LOG_WARN,
+               "step %" PRIu64 ": validation has no score, for all %" PRIu32 " tasks were skipped",
+               step, evaluation->n_skipped);
+        return;
+    }
+    if (evaluation->classes)
+        (void)snprintf(accuracy, sizeof accuracy, ", accuracy %.2f +- %.2f %%",
+                       100 * evaluation->accuracy[last].mean,
+                       100 * evaluation->accuracy[last].half_width);
+    if (!scribe->config.quiet)
+        mn_log(MN_LOG_INFO,
+               "step %" PRIu64 ": validation loss %.4f +- %.4f%s (%" PRIu32 " tasks)%s", step,
+               evaluation->loss[last].mean, evaluation->loss[last].half_width, accuracy,
+               evaluation->n_counted, best ? ", the best so far" : "");
+}
+
+void mn_scribe_evaluating(mn_scribe *scribe, mn_split split, uint32_t done, uint32_t total,
+                          uint64_t now_us)
+{
+    if (scribe != NULL)
+        mn_progress_evaluation(scribe->progress, split == MN_VAL ? "validation" : "test", done,
+                               total, now_us);
+}
+
+mn_status mn_scribe_test(mn_scribe *scribe, const mn_evaluation *evaluation, mn_error *err)
+{
+    char path[PATH_MAX];
+    char *text = NULL;
+    if (scribe == NULL || scribe->config.run == NULL)
+        return MN_OK;
+    mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "test.json", path, err);
+    if (status == MN_OK)
+        status = mn_evaluation_json(evaluation, &text, err);
+    if (status == MN_OK)
+        status = mn_file_write(path, text, strlen(text), err);
+    free(text);
+    return status;
+}
+
+void mn_scribe_mark_mixed(mn_scribe *scribe)
+{
+    if (scribe == NULL || scribe->config.mixed)
+        return;
+    scribe->config.mixed = true;
+    mn_log(MN_LOG_WARN,
+           "workers of another numeric class take part: other machines may not get the "
+           "same bits from this run");
+}
+
+bool mn_scribe_checkpoint_due(const mn_scribe *scribe)
+{
+    if (scribe == NULL || scribe->config.run == NULL)
+        return false;
+    const mn_experiment *experiment = scribe->config.experiment;
+    uint64_t step = mn_training_step(scribe->config.training);
+    uint64_t validated = mn_training_validated(scribe->config.training);
+    uint64_t every = experiment->evaluate.every;
+    bool wanted = step % experiment->run.checkpoint_every == 0 || step == experiment->outer.steps;
+    bool validation_first = step > 0 && every > 0 && step % every == 0 && validated != step;
+    bool written =
+        scribe->written && scribe->written_step == step && scribe->written_validation == validated;
+    return wanted && !validation_first && !written;
+}
+
+mn_status mn_scribe_checkpoint(mn_scribe *scribe, mn_error *err)
+{
+    char folder[PATH_MAX];
+    mn_checkpoint checkpoint = {0};
+    if (scribe == NULL || scribe->config.run == NULL)
+        return MN_OK;
+    const mn_training *training = scribe->config.training;
+    uint64_t step = mn_training_step(training);
+    uint64_t validated = mn_training_validated(training);
+    if (scribe->written && scribe->written_step == step && scribe->written_validation == validated)
+        return MN_OK;
+    mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "checkpoints", folder, err);
+    if (status == MN_OK)
+        status = mn_training_save(training, &checkpoint, err);
+    if (status != MN_OK)
+        return status;
+    mn_theta_layout layout = mn_training_layout(training);
+    checkpoint.data = scribe->config.data;
+    checkpoint.numeric_class = scribe->config.numeric_class;
+    checkpoint.mixed = scribe->config.mixed;
+    checkpoint.experiment = strdup(scribe->experiment);
+    status = checkpoint.experiment == NULL
+                 ? mn_fail(err, MN_ERR_NOMEM, "checkpoint")
+                 : mn_checkpoint_write(folder, &checkpoint, &layout,
+                                       scribe->config.experiment->run.keep, err);
+    mn_checkpoint_fini(&checkpoint);
+    if (status != MN_OK)
+        return status;
+    scribe->written = true;
+    scribe->written_step = step;
+    scribe->written_validation = validated;
+    mn_log(MN_LOG_DEBUG, "checkpoint of step %" PRIu64 " written", step);
+    return MN_OK;
+}
+
+static mn_status open_files(mn_scribe *scribe, mn_error *err)
+{
+    char path[PATH_MAX];
+    mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "metrics.jsonl", path, err);
+    if (status == MN_OK)
+        status =
+            mn_metrics_open(path, mn_training_step(scribe->config.training),
+                            mn_training_validated(scribe->config.training), &scribe->metrics, err);
+    if (status == MN_OK)
+        status = mn_experiment_print(scribe->config.experiment, false, &scribe->experiment, err);
+    return status;
+}
+
+static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us)
+{
+    char suspects[512];
+    char rest[640] = "";
+    bool all = record->skipped == scribe->config.experiment->outer.batch;
+    if (all && !scribe->suspects_told) {
+        mn_training_suspects(scribe->config.training, suspects, sizeof suspects);
+        (void)snprintf(rest, sizeof rest, "; that was all of them, so theta stays as it is: %s",
+                       suspects);
+    }
+    scribe->suspects_told = all; /* once for all steps in a row that are like this one */
+    mn_log_limited(&scribe->skips, now_us, MN_LOG_WARN,
+                   "step %" PRIu64 ": %" PRIu32 " tasks skipped, their loss or meta-gradient was "
+                   "not finite or beyond 2^24%s",
+                   record->step, record->skipped, rest);
+}
+
+/* A full disk must not end the run for the sake of metrics; the next checkpoint will say so if it
+ * lasts. */
+static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err)
+{
+    if (status != MN_OK && !scribe->metrics_failed)
+        mn_log(MN_LOG_ERROR, "%s; the run goes on without these lines", err->message);
+    scribe->metrics_failed = status != MN_OK;
+}

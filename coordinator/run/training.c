@@ -1,0 +1,482 @@
+#include "coordinator/run/training.h"
+
+#include "common/digest.h"
+#include "common/exact_sum.h"
+#include "common/packed_sum.h"
+#include "coordinator/run/optimiser.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_STATES = 2 }; /* vectors of an optimiser that a checkpoint holds: m, v */
+enum { BLOCK = 2048 }; /* parameters */
+
+struct mn_training {
+    const mn_experiment *experiment;
+    const mn_learner *learner;
+    mn_optimiser *optimiser;
+    mn_tensor *tensors; /* [mn_learner_tensors] */
+    size_t size;
+    size_t train_columns, test_columns;
+    uint64_t step;
+    uint64_t skipped_steps; /* the last so many had no task that counts */
+    float *theta;           /* [size] */
+    float *best;            /* [size], of best_step; without meaning unless has_best */
+    float *means;           /* [size] */
+    int64_t *row;           /* [2, test_columns]: one row of an evaluation as digits */
+    int64_t *sums;          /* lent */
+    int64_t *unpacked;      /* [2, train_columns]; NULL until a packed sum comes */
+    bool empty;     /* nothing was added yet, and the sums of a TRAIN round are not even cleared */
+    mn_round round; /* open */
+    double taken, skipped; /* tasks, of the outer step at hand */
+    size_t stepped;        /* parameters whose means the optimiser has */
+    bool stepping;
+    bool has_best;
+    uint64_t best_step, validated_step;
+    double best_score;
+};
+
+static bool tells_of_each_task(const mn_result *result, const void *payload);
+static float *copy_out(const mn_training *training, const float *inside);
+static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
+                     const float *rows);
+static double metric(const mn_training *training, enum mn_metric which);
+static bool has_classes(const mn_training *training);
+static mn_status nothing_was_learned(const mn_training *training, mn_error *err);
+
+mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *learner,
+                          mn_training **out, mn_error *err)
+{
+    size_t n_tensors = mn_learner_tensors(learner);
+    mn_training *training = calloc(1, sizeof *training);
+    if (training == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "state of training");
+    training->experiment = experiment;
+    training->learner = learner;
+    training->size = mn_learner_size(learner);
+    training->train_columns = mn_learner_train_columns(learner);
+    training->test_columns = mn_learner_test_columns(learner);
+    training->tensors = calloc(n_tensors, sizeof *training->tensors);
+    training->theta = calloc(training->size, sizeof(float));
+    training->best = calloc(training->size, sizeof(float));
+    training->means = calloc(training->size, sizeof(float));
+    training->row = calloc(2 * training->test_columns, sizeof(int64_t));
+    mn_status status = MN_OK;
+    if (training->tensors == NULL || training->theta == NULL || training->best == NULL ||
+        training->means == NULL || training->row == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "state of training of %zu parameters", training->size);
+    if (status == MN_OK)
+        status = mn_optimiser_new(experiment, training->size, &training->optimiser, err);
+    if (status != MN_OK) {
+        mn_training_destroy(&training);
+        return status;
+    }
+    for (size_t i = 0; i < n_tensors; i++)
+        training->tensors[i] = *mn_learner_tensor(learner, i);
+    mn_learner_init_theta(learner, experiment->seed, training->theta);
+    *out = training;
+    return MN_OK;
+}
+
+void mn_training_destroy(mn_training **training)
+{
+    if (*training == NULL)
+        return;
+    mn_optimiser_destroy(&(*training)->optimiser);
+    free((*training)->tensors);
+    free((*training)->theta);
+    free((*training)->best);
+    free((*training)->means);
+    free((*training)->row);
+    free((*training)->unpacked);
+    free(*training);
+    *training = NULL;
+}
+
+mn_theta_layout mn_training_layout(const mn_training *training)
+{
+    return (mn_theta_layout){.n_tensors = mn_learner_tensors(training->learner),
+                             .tensors = training->tensors,
+                             .n = training->size};
+}
+
+mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkpoint, mn_error *err)
+{
+    const float *const states[N_STATES] = {checkpoint->m, checkpoint->v};
+    assert(checkpoint->n == training->size && checkpoint->theta != NULL);
+    for (size_t i = 0; i < N_STATES && i < mn_optimiser_vectors(training->optimiser); i++) {
+        if (states[i] == NULL)
+            return mn_fail(err, MN_ERR_DATA,
+                           "the checkpoint of step %" PRIu64 " lacks the optimiser's vector %s",
+                           checkpoint->step, mn_optimiser_vector_name(training->optimiser, i));
+        mn_learner_import(training->learner, states[i],
+                          mn_optimiser_vector(training->optimiser, i));
+    }
+    mn_optimiser_set_taken(training->optimiser, checkpoint->optimiser_taken);
+    mn_learner_import(training->learner, checkpoint->theta, training->theta);
+    training->has_best = checkpoint->best != NULL;
+    if (training->has_best)
+        mn_learner_import(training->learner, checkpoint->best, training->best);
+    training->best_step = checkpoint->best_step;
+    training->best_score = checkpoint->best_score;
+    training->validated_step = checkpoint->validated_step;
+    training->skipped_steps = checkpoint->skipped_steps;
+    training->step = checkpoint->step;
+    return MN_OK;
+}
+
+void mn_training_begin_with(mn_training *training, const float *theta)
+{
+    assert(training->step == 0);
+    mn_learner_import(training->learner, theta, training->theta);
+}
+
+mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err)
+{
+    assert(!training->stepping);
+    float **const states[N_STATES] = {&out->m, &out->v};
+    size_t n_states = mn_optimiser_vectors(training->optimiser);
+    *out = (mn_checkpoint){.step = training->step,
+                           .optimiser_taken = mn_optimiser_taken(training->optimiser),
+                           .skipped_steps = training->skipped_steps,
+                           .seed = training->experiment->seed,
+                           .validated_step = training->validated_step,
+                           .best_step = training->best_step,
+                           .best_score = training->best_score,
+                           .n = training->size,
+                           .theta = copy_out(training, training->theta)};
+    bool whole = out->theta != NULL;
+    for (size_t i = 0; i < N_STATES && i < n_states; i++) {
+        *states[i] = copy_out(training, mn_optimiser_vector(training->optimiser, i));
+        whole = whole && *states[i] != NULL;
+    }
+    if (training->has_best) {
+        out->best = copy_out(training, training->best);
+        whole = whole && out->best != NULL;
+    }
+    if (whole)
+        return MN_OK;
+    mn_checkpoint_fini(out);
+    return mn_fail(err, MN_ERR_NOMEM, "checkpoint of %zu parameters", training->size);
+}
+
+void mn_training_suspects(const mn_training *training, char *text, size_t n)
+{
+    const mn_experiment *experiment = training->experiment;
+    char outer[64] = "",
+         data[sizeof experiment->tasks.data + 48] = "the tasks have too large numbers";
+    if (mn_optimiser_taken(training->optimiser) > 0) /* else theta is as it began */
+        (void)snprintf(outer, sizeof outer, " or outer.lr=%g", experiment->outer.lr);
+    if (experiment->tasks.data[0] != '\0')
+        (void)snprintf(data, sizeof data, "tasks.data=%s has bad numbers", experiment->tasks.data);
+    (void)snprintf(text, n, "meta.inner_lr=%g%s is likely too high, or %s",
+                   experiment->meta.inner_lr, outer, data);
+}
+
+size_t mn_training_max_digits(const mn_training *training)
+{
+    uint32_t tasks = training->experiment->evaluate.tasks;
+    if (training->experiment->evaluate.val_tasks > tasks)
+        tasks = training->experiment->evaluate.val_tasks;
+    size_t columns = tasks * training->test_columns;
+    return 2 * (columns > training->train_columns ? columns : training->train_columns);
+}
+
+void mn_training_use(mn_training *training, int64_t *sums)
+{
+    training->sums = sums;
+}
+
+uint64_t mn_training_step(const mn_training *training)
+{
+    return training->step;
+}
+
+size_t mn_training_size(const mn_training *training)
+{
+    return training->size;
+}
+
+uint64_t mn_training_validated(const mn_training *training)
+{
+    return training->validated_step;
+}
+
+bool mn_training_has_best(const mn_training *training)
+{
+    return training->has_best;
+}
+
+const float *mn_training_theta(const mn_training *training, uint64_t version)
+{
+    if (version == training->step)
+        return training->theta;
+    return version == training->step + 1 ? mn_training_final_theta(training) : NULL;
+}
+
+const float *mn_training_final_theta(const mn_training *training)
+{
+    return training->experiment->evaluate.keep_best && training->has_best ? training->best
+                                                                          : training->theta;
+}
+
+mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
+                             uint64_t *payload_bytes, mn_error *err)
+{
+    size_t columns = training->train_columns;
+    if (result->encoding != MN_ENCODING_PACKED)
+        return MN_OK;
+    if (result->n_columns != columns)
+        return mn_fail(err, MN_ERR_DATA, "a sum of %" PRIu32 " columns, expected %zu",
+                       result->n_columns, columns);
+    if (training->unpacked == NULL)
+        training->unpacked = calloc(2 * columns, sizeof *training->unpacked);
+    if (training->unpacked == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "a sum of %zu columns", columns);
+    if (*payload == NULL ||
+        !mn_packed_sum_read(*payload, *payload_bytes, columns, training->unpacked))
+        return mn_fail(err, MN_ERR_DATA, "a packed sum that cannot be unpacked");
+    result->encoding = MN_ENCODING_EXACT;
+    *payload = training->unpacked;
+    *payload_bytes = 2 * columns * sizeof *training->unpacked;
+    return MN_OK;
+}
+
+mn_status mn_training_check(const mn_result *result, const void *payload, size_t payload_bytes,
+                            mn_error *err)
+{
+    size_t columns = result->n_columns;
+    bool exact = result->encoding == MN_ENCODING_EXACT;
+    size_t numbers = exact ? 2 * columns : columns * result->n_tasks;
+    size_t bytes = numbers * (exact ? sizeof(int64_t) : sizeof(float));
+    if (payload == NULL || payload_bytes != bytes)
+        return mn_fail(err, MN_ERR_DATA, "a result of %zu bytes, expected %zu", payload_bytes,
+                       bytes);
+    if ((exact ? mn_exact_plausible(columns, payload, result->n_tasks)
+               : mn_exact_accepts(numbers, payload)) &&
+        tells_of_each_task(result, payload))
+        return MN_OK;
+    return mn_fail(err, MN_ERR_DATA, "a result holds numbers that no task gives");
+}
+
+void mn_training_open(mn_training *training, const mn_round *round)
+{
+    training->round = *round;
+    training->empty = true;
+    if (round->kind == MN_ROUND_TEST)
+        mn_training_close(training);
+}
+
+void mn_training_close(mn_training *training)
+{
+    if (training->empty)
+        memset(training->sums, 0, mn_training_digits(training) * sizeof *training->sums);
+    training->empty = false;
+}
+
+void mn_training_add(mn_training *training, uint32_t begin, const mn_result *result,
+                     const void *payload)
+{
+    size_t columns = training->train_columns;
+    if (training->round.kind == MN_ROUND_TEST) {
+        add_rows(training, begin, result, payload);
+    } else if (training->empty) {
+        memcpy(training->sums, payload, 2 * columns * sizeof *training->sums);
+        training->empty = false;
+    } else {
+        mn_exact_merge(2 * columns, payload, training->sums);
+    }
+}
+
+size_t mn_training_digits(const mn_training *training)
+{
+    return 2 * (training->round.kind == MN_ROUND_TRAIN
+                    ? training->train_columns
+                    : training->round.n_tasks * training->test_columns);
+}
+
+uint64_t mn_training_checksum(const mn_training *training)
+{
+    return mn_checksum(training->theta, training->size * sizeof *training->theta);
+}
+
+mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, mn_error *err)
+{
+    mn_training_close(training);
+    mn_status status = mn_training_begin_outer(training, err);
+    if (status == MN_OK)
+        mn_training_end_outer(training, record);
+    return status;
+}
+
+mn_status mn_training_begin_outer(mn_training *training, mn_error *err)
+{
+    double taken = metric(training, MN_METRIC_TAKEN);
+    double skipped = metric(training, MN_METRIC_SKIPPED);
+    assert(!training->stepping);
+    if (taken + skipped != training->round.n_tasks)
+        return mn_fail(err, MN_ERR_INTERNAL,
+                       "meta-step %" PRIu64 ": the sums are of %.0f tasks instead of %" PRIu32
+                       ". This is a fault of mnemo; please report it",
+                       training->step + 1, taken + skipped, training->round.n_tasks);
+    if (skipped > 0 && training->experiment->outer.nonfinite == MN_NONFINITE_ABORT)
+        return mn_fail(
+            err, MN_ERR_NUMERIC,
+            "meta-step %" PRIu64 ": loss or meta-gradient of %.0f of %" PRIu32
+            " tasks is not finite or beyond 2^24, and outer.nonfinite is abort. A smaller "
+            "meta.inner_lr or outer.lr may help; outer.nonfinite=skip leaves such tasks out",
+            training->step + 1, skipped, training->round.n_tasks);
+    if (taken == 0) {
+        mn_status status = nothing_was_learned(training, err);
+        if (status != MN_OK)
+            return status;
+    }
+    training->taken = taken;
+    training->skipped = skipped;
+    training->stepped = 0;
+    training->stepping = true;
+    if (taken > 0)
+        mn_optimiser_begin(training->optimiser,
+                           mn_learning_rate(training->experiment, training->step));
+    return MN_OK;
+}
+
+/* In blocks that stay in the first-level cache from the digits to the parameters. */
+void mn_training_advance_outer(mn_training *training, size_t arrived)
+{
+    const int64_t *high = training->sums, *low = high + training->train_columns;
+    size_t end = arrived < training->size ? arrived : training->size;
+    assert(training->stepping);
+    if (end < training->size)
+        end -= end % MN_OPTIMISER_PIECE;
+    while (training->taken > 0 && training->stepped < end) {
+        size_t at = training->stepped, n = end - at < BLOCK ? end - at : BLOCK;
+        mn_exact_mean_part(n, high + at, low + at, training->taken, training->means + at);
+        mn_optimiser_take(training->optimiser, n, training->means, training->theta);
+        training->stepped += n;
+    }
+}
+
+void mn_training_end_outer(mn_training *training, mn_step_record *record)
+{
+    double taken = training->taken;
+    mn_outer_step step = {.lr = mn_learning_rate(training->experiment, training->step)};
+    mn_training_advance_outer(training, training->size);
+    if (taken > 0)
+        mn_optimiser_end(training->optimiser, training->means, training->theta, &step);
+    training->stepping = false;
+    training->step++;
+    training->skipped_steps = taken > 0 ? 0 : training->skipped_steps + 1;
+    record->step = training->step;
+    record->loss = metric(training, MN_METRIC_QUERY_LOSS) / taken;
+    record->accuracy = metric(training, MN_METRIC_QUERY_ACCURACY) / taken;
+    record->support_loss = metric(training, MN_METRIC_SUPPORT_LOSS) / taken;
+    record->lr = step.lr;
+    record->grad_norm = step.grad_norm;
+    record->skipped = (uint32_t)training->skipped;
+}
+
+mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *best, mn_error *err)
+{
+    uint32_t n_tasks = training->round.n_tasks;
+    size_t numbers = n_tasks * training->test_columns;
+    mn_uint_list steps = mn_learner_test_steps(training->learner);
+    double *rows = malloc(numbers * sizeof *rows);
+    if (rows == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "table of %" PRIu32 " tasks", n_tasks);
+    for (size_t i = 0; i < numbers; i++)
+        rows[i] = mn_exact_value(numbers, training->sums, i);
+    mn_evaluation_from_rows(&steps, training->round.split, has_classes(training), n_tasks, rows,
+                            out);
+    free(rows);
+
+    *best = false;
+    if (training->round.split != MN_VAL)
+        return MN_OK;
+    double score = mn_evaluation_score(out, training->experiment->meta.inner_steps);
+    training->validated_step = training->step;
+    if (out->n_counted > 0 && (!training->has_best || score > training->best_score)) {
+        memcpy(training->best, training->theta, training->size * sizeof *training->best);
+        training->best_score = score;
+        training->best_step = training->step;
+        training->has_best = *best = true;
+    }
+    return MN_OK;
+}
+
+static_assert(BLOCK % MN_OPTIMISER_PIECE == 0, "pieces of blocks");
+static_assert(MN_METRIC_TAKEN == MN_N_METRICS - 2 && MN_METRIC_SKIPPED == MN_N_METRICS - 1,
+              "rows of training and of evaluation end alike");
+
+/* The last two columns of any row: its task was taken, or it was skipped. */
+static bool tells_of_each_task(const mn_result *result, const void *payload)
+{
+    size_t columns = result->n_columns;
+    if (columns < 2)
+        return false;
+    if (result->encoding == MN_ENCODING_EXACT) {
+        double taken = mn_exact_value(columns, payload, columns - 2);
+        double skipped = mn_exact_value(columns, payload, columns - 1);
+        return taken >= 0 && skipped >= 0 && taken + skipped == result->n_tasks;
+    }
+    for (uint32_t i = 0; i < result->n_tasks; i++) {
+        const float *end = (const float *)payload + (i + 1) * columns;
+        if (!((end[-2] == 1 && end[-1] == 0) || (end[-2] == 0 && end[-1] == 1)))
+            return false;
+    }
+    return true;
+}
+
+/* In PyTorch's layout; owned by the caller; NULL: out of memory. */
+static float *copy_out(const mn_training *training, const float *inside)
+{
+    float *outside = malloc(training->size * sizeof *outside);
+    if (outside != NULL)
+        mn_learner_export(training->learner, inside, outside);
+    return outside;
+}
+
+/* Each row has its own place in the vector [n_tasks, columns] of the round, so adding only puts it
+ * there. */
+static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
+                     const float *rows)
+{
+    size_t columns = training->test_columns;
+    size_t numbers = training->round.n_tasks * columns;
+    assert(result->encoding == MN_ENCODING_ROWS);
+    for (uint32_t i = 0; i < result->n_tasks; i++) {
+        int64_t *high = training->sums + (begin + i) * columns;
+        memset(training->row, 0, 2 * columns * sizeof *training->row);
+        mn_exact_add(columns, rows + i * columns, training->row);
+        mn_exact_merge(columns, training->row, high);
+        mn_exact_merge(columns, training->row + columns, high + numbers);
+    }
+}
+
+static double metric(const mn_training *training, enum mn_metric which)
+{
+    return mn_exact_value(training->train_columns, training->sums, training->size + which);
+}
+
+static bool has_classes(const mn_training *training)
+{
+    return training->experiment->tasks.kind != MN_TASKS_SINUSOID;
+}
+
+/* All tasks of this step were skipped: is that the last step? It is told from the checkpoint's numbers
+ * and the sums alone, so all ranks say the same, and a run that is taken up again says it again. */
+static mn_status nothing_was_learned(const mn_training *training, mn_error *err)
+{
+    uint64_t most = training->experiment->outer.max_skipped_steps;
+    uint64_t in_a_row = training->skipped_steps + 1;
+    char suspects[512];
+    if (most == 0 || (in_a_row < most && in_a_row < training->experiment->outer.steps))
+        return MN_OK;
+    mn_training_suspects(training, suspects, sizeof suspects);
+    return mn_fail(err, MN_ERR_NUMERIC,
+                   "meta-step %" PRIu64 ": of %" PRIu64 " in a row all tasks were skipped, so "
+                   "nothing is learned: %s. Start a new run with another value "
+                   "(outer.max_skipped_steps=0 lets it go on)",
+                   training->step + 1, in_a_row, suspects);
+}

@@ -1,0 +1,455 @@
+#include "coordinator/run/training.h"
+
+#include "common/exact_sum.h"
+#include "common/packed_sum.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BATCH = 4, TESTS = 3 };
+
+static mn_experiment experiment;
+static mn_task_set *tasks;
+static mn_learner *learner;
+static float *rows;    /* [BATCH, train_columns], of the tasks 0 .. BATCH-1 at theta_0 */
+static size_t columns; /* of training */
+
+static mn_training *begin(int64_t **sums)
+{
+    mn_training *training = NULL;
+    assert_int_equal(mn_training_new(&experiment, learner, &training, NULL), MN_OK);
+    *sums = calloc(mn_training_max_digits(training), sizeof **sums);
+    assert_non_null(*sums);
+    mn_training_use(training, *sums);
+    return training;
+}
+
+static void end(mn_training **training, int64_t *sums)
+{
+    mn_training_destroy(training);
+    free(sums);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    mn_workspace *workspace = NULL;
+    mn_task *task = NULL;
+    mn_experiment_init(&experiment);
+    experiment.tasks.shot = experiment.tasks.query = 3;
+    experiment.model.hidden = (mn_uint_list){.n = 1, .at = {8}};
+    experiment.outer.batch = BATCH;
+    experiment.evaluate.tasks = experiment.evaluate.val_tasks = TESTS;
+    experiment.evaluate.keep_best = true;
+    if (mn_task_set_open(&experiment, NULL, &tasks, NULL) != MN_OK)
+        return -1;
+    const mn_task_shape shape = mn_task_set_shape(tasks, MN_TRAIN);
+    if (mn_learner_new(&experiment, &shape, &shape, &learner, NULL) != MN_OK ||
+        mn_workspace_new(learner, &workspace, NULL) != MN_OK ||
+        mn_task_new(&shape, &task, NULL) != MN_OK)
+        return -1;
+    columns = mn_learner_train_columns(learner);
+    rows = calloc(BATCH * columns, sizeof *rows);
+    float *theta = calloc(mn_learner_size(learner), sizeof *theta);
+    mn_learner_init_theta(learner, experiment.seed, theta);
+    for (uint32_t i = 0; i < BATCH; i++) {
+        mn_task_set_draw(tasks, MN_TRAIN, i, task);
+        mn_learner_train(workspace, theta, task, rows + i * columns);
+    }
+    free(theta);
+    mn_workspace_destroy(&workspace);
+    mn_task_destroy(&task);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(rows);
+    mn_learner_destroy(&learner);
+    mn_task_set_destroy(&tasks);
+    return 0;
+}
+
+static void open_training(mn_training *training)
+{
+    mn_training_open(training, &(mn_round){.id = 1, .kind = MN_ROUND_TRAIN, .n_tasks = BATCH});
+}
+
+/* Tasks first .. first+n-1, as the local pool brings them. */
+static void add_tasks(mn_training *training, uint32_t first, uint32_t n)
+{
+    const mn_result result = {
+        .encoding = MN_ENCODING_EXACT, .n_tasks = n, .n_columns = (uint32_t)columns};
+    size_t bytes = 2 * columns * sizeof(int64_t);
+    int64_t *sum = calloc(1, bytes);
+    assert_non_null(sum);
+    for (uint32_t i = first; i < first + n; i++)
+        mn_exact_add(columns, rows + i * columns, sum);
+    assert_int_equal(mn_training_check(&result, sum, bytes, NULL), MN_OK);
+    mn_training_add(training, first, &result, sum);
+    free(sum);
+}
+
+static void theta_does_not_depend_on_who_adds_what_and_when(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_training *in_order = begin(&sums[0]);
+    mn_training *as_sums = begin(&sums[1]);
+    mn_step_record record[2];
+    open_training(in_order);
+    add_tasks(in_order, 0, BATCH);
+
+    /* Task 3 alone, then an exact sum of the others as a worker makes it. */
+    int64_t *sum = calloc(2 * columns, sizeof *sum);
+    const mn_result result = {
+        .encoding = MN_ENCODING_EXACT, .n_tasks = 3, .n_columns = (uint32_t)columns};
+    for (int i = 2; i >= 0; i--)
+        mn_exact_add(columns, rows + (size_t)i * columns, sum);
+    open_training(as_sums);
+    add_tasks(as_sums, 3, 1);
+    assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_OK);
+    mn_training_add(as_sums, 0, &result, sum);
+    free(sum);
+
+    uint64_t before = mn_training_checksum(in_order);
+    assert_true(mn_training_checksum(as_sums) == before);
+    assert_int_equal(mn_training_step_outer(in_order, &record[0], NULL), MN_OK);
+    assert_int_equal(mn_training_step_outer(as_sums, &record[1], NULL), MN_OK);
+    assert_true(mn_training_checksum(in_order) != before);
+    assert_true(mn_training_checksum(in_order) == mn_training_checksum(as_sums));
+    assert_int_equal(record[0].step, 1);
+    assert_true(record[0].loss == record[1].loss && record[0].loss > 0);
+    assert_true(record[0].grad_norm == record[1].grad_norm && record[0].grad_norm > 0);
+    end(&in_order, sums[0]);
+    end(&as_sums, sums[1]);
+}
+
+static void a_restored_training_takes_the_same_next_step(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_training *whole = begin(&sums[0]);
+    mn_training *resumed = begin(&sums[1]);
+    mn_checkpoint checkpoint = {0};
+    mn_step_record record;
+    open_training(whole);
+    add_tasks(whole, 0, BATCH);
+    assert_int_equal(mn_training_step_outer(whole, &record, NULL), MN_OK);
+    assert_int_equal(mn_training_save(whole, &checkpoint, NULL), MN_OK);
+    assert_int_equal(checkpoint.step, 1);
+    assert_int_equal(mn_training_restore(resumed, &checkpoint, NULL), MN_OK);
+    mn_checkpoint_fini(&checkpoint);
+    assert_int_equal(mn_training_step(resumed), 1);
+    mn_training *const both[] = {whole, resumed};
+    for (int i = 0; i < 2; i++) {
+        open_training(both[i]);
+        add_tasks(both[i], 0, BATCH);
+        assert_int_equal(mn_training_step_outer(both[i], &record, NULL), MN_OK);
+    }
+    assert_true(mn_training_checksum(whole) == mn_training_checksum(resumed));
+    end(&whole, sums[0]);
+    end(&resumed, sums[1]);
+}
+
+/* A row as a learner gives it for a task that it had to skip. */
+static void skip_row(uint32_t task, float *saved)
+{
+    float *row = rows + task * columns;
+    memcpy(saved, row, columns * sizeof *row);
+    memset(row, 0, columns * sizeof *row);
+    row[mn_learner_size(learner) + MN_METRIC_SKIPPED] = 1;
+}
+
+static void skipped_tasks_are_left_out_or_end_the_run_as_told(void **state)
+{
+    (void)state;
+    int64_t *sums = NULL;
+    mn_step_record record;
+    mn_error err;
+    float *saved = calloc(columns, sizeof *saved);
+    mn_training *training = begin(&sums);
+    uint64_t before = mn_training_checksum(training);
+    skip_row(2, saved);
+
+    experiment.outer.nonfinite = MN_NONFINITE_ABORT;
+    open_training(training);
+    add_tasks(training, 0, BATCH);
+    assert_int_equal(mn_training_step_outer(training, &record, &err), MN_ERR_NUMERIC);
+    assert_non_null(strstr(err.message, "1 of 4 tasks"));
+    assert_int_equal(mn_training_step(training), 0);
+    assert_true(mn_training_checksum(training) == before);
+
+    experiment.outer.nonfinite = MN_NONFINITE_SKIP;
+    assert_int_equal(mn_training_step_outer(training, &record, &err), MN_OK);
+    assert_int_equal(record.skipped, 1);
+    double mean = 0;
+    for (uint32_t i = 0; i < BATCH; i++)
+        mean += (double)rows[i * columns + mn_learner_size(learner) + MN_METRIC_QUERY_LOSS] / 3;
+    assert_true(fabs(record.loss - mean) < 1e-9);
+    memcpy(rows + 2 * columns, saved, columns * sizeof *saved);
+    free(saved);
+    end(&training, sums);
+}
+
+static void a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts(void **state)
+{
+    (void)state;
+    int64_t *sums = NULL;
+    mn_step_record record;
+    float *saved = calloc(columns, sizeof *saved);
+    mn_training *training = begin(&sums);
+    uint64_t before = mn_training_checksum(training);
+    skip_row(0, saved);
+    mn_training_open(training, &(mn_round){.id = 1, .kind = MN_ROUND_TRAIN, .n_tasks = 1});
+    add_tasks(training, 0, 1);
+    assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
+    assert_int_equal(mn_training_step(training), 1);
+    assert_true(mn_training_checksum(training) == before);
+    assert_true(isnan(record.loss));
+    memcpy(rows, saved, columns * sizeof *saved);
+    free(saved);
+    end(&training, sums);
+}
+
+/* Make a step of one task, which is skipped or, `taken`, not. */
+static mn_status lonely_step(mn_training *training, bool taken, mn_error *err)
+{
+    mn_step_record record;
+    float *saved = calloc(columns, sizeof *saved);
+    if (!taken)
+        skip_row(0, saved);
+    mn_training_open(training, &(mn_round){.id = 1, .kind = MN_ROUND_TRAIN, .n_tasks = 1});
+    add_tasks(training, 0, 1);
+    mn_status status = mn_training_step_outer(training, &record, err);
+    if (!taken)
+        memcpy(rows, saved, columns * sizeof *saved);
+    free(saved);
+    return status;
+}
+
+static void a_run_ends_after_so_many_steps_in_a_row_without_a_task(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_error err;
+    mn_checkpoint checkpoint = {0};
+    mn_training *training = begin(&sums[0]);
+    mn_training *resumed = begin(&sums[1]);
+    experiment.outer.max_skipped_steps = 3;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lonely_step(training, false, NULL), MN_OK);
+    assert_int_equal(lonely_step(training, true, NULL), MN_OK); /* begins to count anew */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lonely_step(training, false, NULL), MN_OK);
+    assert_int_equal(lonely_step(training, false, &err), MN_ERR_NUMERIC);
+    assert_non_null(strstr(err.message, "meta-step 6: of 3 in a row"));
+    assert_non_null(strstr(err.message, "meta.inner_lr=0.01 or outer.lr=0.001"));
+    assert_int_equal(mn_training_step(training), 5);
+
+    assert_int_equal(mn_training_save(training, &checkpoint, NULL), MN_OK);
+    assert_int_equal(mn_training_restore(resumed, &checkpoint, NULL), MN_OK);
+    mn_checkpoint_fini(&checkpoint);
+    assert_int_equal(lonely_step(resumed, false, NULL), MN_ERR_NUMERIC);
+    experiment.outer.max_skipped_steps = 0;
+    assert_int_equal(lonely_step(resumed, false, NULL), MN_OK);
+    experiment.outer.max_skipped_steps = 10;
+    end(&training, sums[0]);
+    end(&resumed, sums[1]);
+}
+
+static void a_run_ends_if_none_of_its_steps_had_a_task(void **state)
+{
+    (void)state;
+    int64_t *sums = NULL;
+    mn_error err;
+    mn_training *training = begin(&sums);
+    experiment.outer.max_skipped_steps = 3;
+    experiment.outer.steps = 2;
+    assert_int_equal(lonely_step(training, false, NULL), MN_OK);
+    assert_int_equal(lonely_step(training, false, &err), MN_ERR_NUMERIC);
+    assert_non_null(strstr(err.message, "meta-step 2: of 2 in a row"));
+    assert_non_null(strstr(err.message, "meta.inner_lr=0.01 is")); /* theta never moved */
+    experiment.outer.max_skipped_steps = 10;
+    experiment.outer.steps = 1000;
+    end(&training, sums);
+}
+
+static void a_task_counted_twice_or_never_is_an_error_and_changes_nothing(void **state)
+{
+    (void)state;
+    int64_t *sums = NULL;
+    mn_step_record record;
+    mn_training *training = begin(&sums);
+    uint64_t before = mn_training_checksum(training);
+    open_training(training);
+    add_tasks(training, 0, BATCH - 1);
+    assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
+    add_tasks(training, 0, 1);
+    add_tasks(training, 0, 1);
+    assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
+    assert_int_equal(mn_training_step(training), 0);
+    assert_true(mn_training_checksum(training) == before);
+    end(&training, sums);
+}
+
+static void a_result_that_does_not_tell_of_each_task_is_refused(void **state)
+{
+    (void)state;
+    int64_t *sum = calloc(2 * columns, sizeof *sum);
+    float *taken = rows + columns - 2;
+    mn_result result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 1, .n_columns = (uint32_t)columns};
+    assert_int_equal(mn_training_check(&result, rows, columns * sizeof *rows, NULL), MN_OK);
+    *taken = 2;
+    assert_int_equal(mn_training_check(&result, rows, columns * sizeof *rows, NULL), MN_ERR_DATA);
+    mn_exact_add(columns, rows, sum);
+    *taken = 1;
+    result =
+        (mn_result){.encoding = MN_ENCODING_EXACT, .n_tasks = 2, .n_columns = (uint32_t)columns};
+    assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_OK);
+    mn_exact_add(columns, rows, sum);
+    assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_ERR_DATA);
+    result = (mn_result){.encoding = MN_ENCODING_ROWS, .n_tasks = 1, .n_columns = 1};
+    assert_int_equal(mn_training_check(&result, rows, sizeof *rows, NULL), MN_ERR_DATA);
+    free(sum);
+}
+
+static void a_packed_sum_is_unpacked_or_refused(void **state)
+{
+    (void)state;
+    int64_t *sums;
+    mn_training *training = begin(&sums);
+    int64_t *sum = calloc(2 * columns, sizeof *sum);
+    uint8_t *packed = malloc(mn_packed_sum_most(columns));
+    assert_true(sum != NULL && packed != NULL);
+    mn_exact_add(columns, rows, sum);
+    mn_exact_add(columns, rows + columns, sum);
+    uint64_t n_packed = mn_packed_sum_write(columns, sum, packed), n_bytes = n_packed;
+    const mn_result as_sent = {
+        .encoding = MN_ENCODING_PACKED, .n_tasks = 2, .n_columns = (uint32_t)columns};
+    mn_result result = as_sent;
+    const void *payload = packed;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_OK);
+    assert_int_equal(result.encoding, MN_ENCODING_EXACT);
+    assert_int_equal(n_bytes, 2 * columns * sizeof *sum);
+    for (size_t i = 0; i < columns; i++)
+        assert_true(mn_exact_value(columns, payload, i) == mn_exact_value(columns, sum, i));
+    assert_int_equal(mn_training_check(&result, payload, n_bytes, NULL), MN_OK);
+
+    const void *unpacked = payload; /* rows and sums stay as they are */
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_OK);
+    assert_true(payload == unpacked && result.encoding == MN_ENCODING_EXACT);
+
+    result = as_sent;
+    payload = packed;
+    n_bytes = n_packed - 1;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
+    assert_true(payload == packed && result.encoding == MN_ENCODING_PACKED);
+    payload = NULL;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
+    payload = packed;
+    result.n_columns++;
+    n_bytes = n_packed;
+    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
+    free(packed);
+    free(sum);
+    end(&training, sums);
+}
+
+static void validate(mn_training *training, float loss, bool expect_best)
+{
+    const mn_round round = {.id = 2, .kind = MN_ROUND_TEST, .split = MN_VAL, .n_tasks = TESTS};
+    const mn_result result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 1, .n_columns = 4};
+    mn_evaluation evaluation;
+    bool best = false;
+    double mean = 0;
+    assert_int_equal(mn_learner_test_columns(learner), 4);
+    mn_training_open(training, &round);
+    for (uint32_t i = TESTS; i-- > 0;) { /* the last task first */
+        const float row[4] = {loss + (float)i, 0, 1, 0};
+        mean += (double)row[0] / TESTS;
+        mn_training_add(training, i, &result, row);
+    }
+    assert_int_equal(mn_training_judge(training, &evaluation, &best, NULL), MN_OK);
+    assert_int_equal(evaluation.n_counted, TESTS);
+    assert_true(fabs(evaluation.loss[0].mean - mean) < 1e-12);
+    assert_true(fabs(evaluation.loss[0].half_width - 1.96 / sqrt(3)) < 1e-6);
+    assert_int_equal(best, expect_best);
+    assert_true(mn_training_validated(training) == mn_training_step(training));
+}
+
+static void the_theta_that_was_best_on_validation_is_tested_at_the_end(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_step_record record;
+    mn_checkpoint checkpoint = {0};
+    mn_training *training = begin(&sums[0]);
+    mn_training *resumed = begin(&sums[1]);
+    size_t bytes = mn_training_size(training) * sizeof(float);
+    float *best = malloc(bytes);
+    assert_ptr_equal(mn_training_theta(training, 1), mn_training_theta(training, 0));
+    for (int step = 0; step < 3; step++) {
+        open_training(training);
+        add_tasks(training, 0, BATCH);
+        assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
+        validate(training, step == 1 ? 1.0f / 3 : 2.0f / 3, step < 2);
+        if (step == 1)
+            memcpy(best, mn_training_theta(training, 2), bytes);
+    }
+    assert_memory_equal(mn_training_final_theta(training), best, bytes);
+    assert_memory_equal(mn_training_theta(training, 4), best, bytes);
+    assert_memory_not_equal(mn_training_theta(training, 3), best, bytes);
+    assert_null(mn_training_theta(training, 2));
+
+    assert_int_equal(mn_training_save(training, &checkpoint, NULL), MN_OK);
+    assert_int_equal(checkpoint.best_step, 2);
+    assert_int_equal(mn_training_restore(resumed, &checkpoint, NULL), MN_OK);
+    assert_memory_equal(mn_training_final_theta(resumed), best, bytes);
+    mn_checkpoint_fini(&checkpoint);
+    free(best);
+    end(&training, sums[0]);
+    end(&resumed, sums[1]);
+}
+
+static void numbers_that_no_task_gives_are_refused(void **state)
+{
+    (void)state;
+    mn_error err;
+    float values[4] = {1, 0, 0, 1};
+    int64_t sum[4] = {1 << 23, 1 << 23, 0, INT64_MAX}; /* 1 and 1, but for the last low digit */
+    mn_result result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 2, .n_columns = 2};
+    assert_int_equal(mn_training_check(&result, values, sizeof values, NULL), MN_OK);
+    assert_int_equal(mn_training_check(&result, values, sizeof values - 1, &err), MN_ERR_DATA);
+    assert_int_equal(mn_training_check(&result, NULL, sizeof values, &err), MN_ERR_DATA);
+    values[3] = NAN;
+    assert_int_equal(mn_training_check(&result, values, sizeof values, &err), MN_ERR_DATA);
+    result.encoding = MN_ENCODING_EXACT;
+    assert_int_equal(mn_training_check(&result, sum, sizeof sum, &err), MN_ERR_DATA);
+    sum[3] = 0;
+    assert_int_equal(mn_training_check(&result, sum, sizeof sum, &err), MN_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(theta_does_not_depend_on_who_adds_what_and_when),
+        cmocka_unit_test(a_restored_training_takes_the_same_next_step),
+        cmocka_unit_test(skipped_tasks_are_left_out_or_end_the_run_as_told),
+        cmocka_unit_test(a_task_counted_twice_or_never_is_an_error_and_changes_nothing),
+        cmocka_unit_test(a_result_that_does_not_tell_of_each_task_is_refused),
+        cmocka_unit_test(a_packed_sum_is_unpacked_or_refused),
+        cmocka_unit_test(a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts),
+        cmocka_unit_test(a_run_ends_after_so_many_steps_in_a_row_without_a_task),
+        cmocka_unit_test(a_run_ends_if_none_of_its_steps_had_a_task),
+        cmocka_unit_test(the_theta_that_was_best_on_validation_is_tested_at_the_end),
+        cmocka_unit_test(numbers_that_no_task_gives_are_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,383 @@
+#include "coordinator/server/session.h"
+
+#include "coordinator/server/server.h"
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB (1024.0 * 1024.0)
+
+static mn_status share_experiment(mn_session *session, mn_error *err);
+static mn_status open_tasks(mn_session *session, mn_error *err);
+static mn_status open_learner(mn_session *session, mn_error *err);
+static mn_status make_learner(mn_session *session, mn_error *err);
+static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
+                                 mn_error *err);
+static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
+                                  mn_error *err);
+static mn_status new_scribe(const mn_session *session, const mn_run *run, bool quiet,
+                            mn_scribe **out, mn_error *err);
+static uint32_t processors(void);
+
+mn_status mn_session_experiment(const mn_session_options *options, mn_experiment *out,
+                                mn_error *err)
+{
+    char own[PATH_MAX];
+    const char *file = options->file;
+    mn_status status = MN_OK;
+    mn_experiment_init(out);
+    if (file == NULL) {
+        status = mn_run_path(options->folder, "experiment.yaml", own, err);
+        file = own;
+    }
+    if (status == MN_OK)
+        status = mn_experiment_read(out, file, err);
+    for (size_t i = 0; i < options->n_sets && status == MN_OK; i++) {
+        mn_error why = {.message = ""};
+        status = mn_experiment_set(out, options->sets[i], &why);
+        if (status != MN_OK)
+            (void)mn_fail(err, status, "--set %s: %s", options->sets[i], why.message);
+    }
+    return status == MN_OK ? mn_experiment_check(out, err) : status;
+}
+
+mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *err)
+{
+    char who[64];
+    mn_server_hold_signals();
+    mn_status status = mn_job_begin(&session->job, err);
+    mn_server_allow_interrupt();
+    (void)snprintf(who, sizeof who, "rank %" PRIu32, session->job.rank);
+    mn_log_init(level, session->job.n_ranks > 1 ? who : "mnemo");
+    return status;
+}
+
+mn_status mn_session_open(mn_session *session, mn_error *err)
+{
+    mn_status status = share_experiment(session, err);
+    if (status == MN_OK)
+        status = open_tasks(session, err);
+    if (status == MN_OK)
+        status = open_learner(session, err);
+    session->threads = mn_session_threads(session->experiment.pool.threads, session->job.n_here);
+    return status;
+}
+
+mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
+                                mn_error *err)
+{
+    mn_status status = mn_session_experiment(options, &session->experiment, err);
+    if (status == MN_OK)
+        status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
+    return status == MN_OK ? make_learner(session, err) : status;
+}
+
+mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err)
+{
+    const mn_job *job = &session->job;
+    const mn_theta_layout layout = mn_training_layout(session->training);
+    mn_checkpoint checkpoint = {0};
+    mn_status status = MN_OK;
+    uint8_t found = 0;
+    if (job->rank == 0 && folder != NULL) {
+        char path[PATH_MAX];
+        status = mn_run_path(folder, "checkpoints", path, err);
+        if (status == MN_OK)
+            status =
+                mn_checkpoint_read_newest(path, &session->experiment, &layout, &checkpoint, err);
+        if (status == MN_OK)
+            status = fits_checkpoint(session, &checkpoint, err);
+        found = status == MN_OK;
+        if (status == MN_ERR_NO_INPUT && !must)
+            status = MN_OK;
+    }
+    status = mn_job_agree(job, status, err);
+    if (status == MN_OK) {
+        mn_job_share(job, &found, sizeof found);
+        if (found != 0)
+            status = share_checkpoint(session, &checkpoint, err);
+        if (status == MN_OK && found != 0)
+            status = mn_training_restore(session->training, &checkpoint, err);
+        session->resumed = found != 0;
+        session->mixed = session->mixed || (found != 0 && checkpoint.mixed);
+        status = mn_job_agree(job, status, err);
+    }
+    mn_checkpoint_fini(&checkpoint);
+    return status;
+}
+
+mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, const mn_run *run,
+                                mn_error *err)
+{
+    const mn_theta_layout layout = mn_training_layout(session->training);
+    mn_checkpoint given = {0};
+    mn_scribe *scribe = NULL;
+    mn_status status = MN_OK;
+    if (session->job.rank == 0)
+        status = mn_checkpoint_read(checkpoint, &layout, &given, err);
+    mn_checkpoint first = {.seed = session->experiment.seed, .n = layout.n, .theta = given.theta};
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK)
+        status = share_checkpoint(session, &first, err);
+    if (status == MN_OK)
+        mn_training_begin_with(session->training, first.theta);
+    if (status == MN_OK && session->job.rank == 0)
+        status = new_scribe(session, run, true, &scribe, err);
+    if (status == MN_OK)
+        status = mn_scribe_checkpoint(scribe, err);
+    status = mn_job_agree(&session->job, status, err);
+    session->resumed = status == MN_OK;
+    mn_scribe_destroy(&scribe);
+    if (session->job.rank == 0)
+        first.theta = NULL; /* that of `given` */
+    mn_checkpoint_fini(&first);
+    mn_checkpoint_fini(&given);
+    return status;
+}
+
+mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
+                           bool *tested, mn_error *err)
+{
+    mn_scribe *scribe = NULL;
+    mn_server *server = NULL;
+    mn_status status = MN_OK;
+    if (session->job.rank == 0)
+        status = new_scribe(session, how->run, how->quiet, &scribe, err);
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK) {
+        const mn_server_config config = {.job = &session->job,
+                                         .experiment = &session->experiment,
+                                         .learner = session->learner,
+                                         .tasks = session->tasks,
+                                         .training = session->training,
+                                         .scribe = scribe,
+                                         .run = how->run,
+                                         .run_id = session->run_id,
+                                         .data = session->data,
+                                         .numeric_class = session->numeric_class,
+                                         .threads = session->threads,
+                                         .test_only = how->test_only};
+        status = mn_server_new(&config, &server, err);
+    }
+    if (status == MN_OK)
+        status = mn_server_run(server, err);
+    mn_scribe_tell_time(scribe);
+    *tested = (status == MN_OK || status == MN_ERR_NUMERIC) && mn_server_test(server, test);
+    mn_server_destroy(&server);
+    mn_scribe_destroy(&scribe);
+    return status;
+}
+
+void mn_session_announce(const mn_session *session)
+{
+    const mn_learner *learner = session->learner;
+    double workspaces = (double)session->threads * (double)mn_learner_workspace_bytes(learner);
+    double sums = (double)mn_training_max_digits(session->training) * sizeof(int64_t);
+    double vectors = 9.0 * sizeof(float) * (double)mn_training_size(session->training);
+    if (session->job.rank == 0)
+        mn_log(MN_LOG_INFO,
+               "memory: about %.0f MiB a rank beside the programs themselves (%" PRIu32
+               " threads %.1f, sums %.1f, theta, optimiser and copies %.1f); kernels %s; numeric "
+               "class "
+               "%02x%02x%02x%02x",
+               (workspaces + 2 * sums + vectors) / MIB + 1, session->threads, workspaces / MIB,
+               2 * sums / MIB, vectors / MIB, mn_learner_kernels(learner),
+               session->numeric_class.bytes[0], session->numeric_class.bytes[1],
+               session->numeric_class.bytes[2], session->numeric_class.bytes[3]);
+    if (session->job.rank == 0 && session->threads == 0)
+        mn_log(MN_LOG_INFO, "no threads of our own (pool.threads=0): the run goes on as workers "
+                            "join it: mnemo-worker RUN-FOLDER/endpoint");
+    if (session->threads > 1 && processors() == 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
+        mn_log(MN_LOG_WARN,
+               "%" PRIu32
+               " threads share one processor, to which this process is bound. Under mpirun, "
+               "give --bind-to none",
+               session->threads);
+}
+
+void mn_session_end(mn_session *session)
+{
+    mn_training_destroy(&session->training);
+    mn_learner_destroy(&session->learner);
+    mn_task_set_destroy(&session->tasks);
+    mn_job_end(&session->job);
+}
+
+uint32_t mn_session_threads(int32_t asked, uint32_t ranks_here)
+{
+    if (asked >= 0)
+        return (uint32_t)asked;
+    uint32_t mine = processors();
+    bool bound = (long)mine < sysconf(_SC_NPROCESSORS_ONLN);
+    if (bound || ranks_here == 0) /* what we are bound to is ours alone */
+        return mine;
+    return mine > ranks_here ? mine / ranks_here : 1;
+}
+
+/* Only rank 0 reads files. */
+static mn_status share_experiment(mn_session *session, mn_error *err)
+{
+    char *text = NULL;
+    mn_status status = MN_OK;
+    if (session->job.rank == 0)
+        status = mn_experiment_print(&session->experiment, false, &text, err);
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK)
+        status = mn_job_share_text(&session->job, &text, err);
+    if (status == MN_OK && session->job.rank != 0) {
+        mn_experiment_init(&session->experiment);
+        status = mn_experiment_parse(&session->experiment, "experiment of rank 0", text,
+                                     strlen(text), err);
+    }
+    free(text);
+    return mn_job_agree(&session->job, status, err);
+}
+
+/* Rank 0 first: it may have to import archives; the others then want exactly its data. */
+static mn_status open_tasks(mn_session *session, mn_error *err)
+{
+    const mn_job *job = &session->job;
+    mn_status status = MN_OK;
+    if (job->rank == 0) {
+        status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
+        if (status == MN_OK)
+            session->data = mn_task_set_data_digest(session->tasks);
+    }
+    status = mn_job_agree(job, status, err);
+    if (status != MN_OK)
+        return status;
+    mn_job_share(job, &session->data, sizeof session->data);
+    if (job->rank != 0)
+        status = mn_task_set_open(&session->experiment, &session->data, &session->tasks, err);
+    return mn_job_agree(job, status, err);
+}
+
+static mn_status open_learner(mn_session *session, mn_error *err)
+{
+    bool equal = true;
+    mn_status status = make_learner(session, err);
+    if (status == MN_OK)
+        status = mn_learner_numeric_class(session->learner, &session->numeric_class, err);
+    status = mn_job_agree(&session->job, status, err);
+    if (status == MN_OK)
+        status =
+            mn_job_compare(&session->job, &session->numeric_class, "the numeric class of this rank",
+                           !session->experiment.pool.any_numeric_class, &equal, err);
+    session->mixed = !equal;
+    return status;
+}
+
+static mn_status make_learner(mn_session *session, mn_error *err)
+{
+    mn_status status = mn_learner_new(&session->experiment,
+                                      mn_task_set_fields(session->tasks, MN_TRAIN),
+                                      mn_task_set_fields(session->tasks, MN_TEST),
+                                      &session->learner, err);
+    if (status == MN_OK)
+        status = mn_training_new(&session->experiment, session->learner, &session->training, err);
+    return status;
+}
+
+/* Do data and arithmetic of today give what the run would have given had it not stopped? */
+static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
+                                 mn_error *err)
+{
+    char then[65];
+    char now[65];
+    mn_digest_hex(&checkpoint->data, then);
+    mn_digest_hex(&session->data, now);
+    if (strcmp(then, now) != 0)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "the run was begun with data %.16s..., but %s now is %.16s...: put the old data "
+            "back, or start a new run with --run-dir",
+            then, mn_task_set_data_name(session->tasks), now);
+    if (checkpoint->step > session->experiment.outer.steps)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "the run has made %" PRIu64
+                       " meta-steps already, and outer.steps is %" PRIu64
+                       ": give it more, or start a new run with --run-dir",
+                       checkpoint->step, session->experiment.outer.steps);
+    mn_digest_hex(&checkpoint->numeric_class, then);
+    mn_digest_hex(&session->numeric_class, now);
+    if (strcmp(then, now) == 0)
+        return MN_OK;
+
+    mn_experiment old;
+    mn_experiment_init(&old);
+    mn_status status =
+        mn_experiment_parse(&old, "experiment of the checkpoint", checkpoint->experiment,
+                            strlen(checkpoint->experiment), err);
+    if (status != MN_OK)
+        return status;
+    if (old.evaluate.shot != session->experiment.evaluate.shot ||
+        old.evaluate.query != session->experiment.evaluate.query ||
+        memcmp(&old.evaluate.inner_steps, &session->experiment.evaluate.inner_steps,
+               sizeof old.evaluate.inner_steps) != 0) { /* the self-test covers test tasks too */
+        mn_log(MN_LOG_INFO, "evaluate.* has changed since the checkpoint, so whether this machine "
+                            "computes the same bits as the one before cannot be told");
+        return MN_OK;
+    }
+    if (!session->experiment.pool.any_numeric_class)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "the run was begun on a machine of numeric class %.16s..., this one has %.16s...: "
+            "it would go on with other bits. Go on there, choose its kernels (environment "
+            "MNEMO_KERNELS), or accept it with pool.any_numeric_class=true",
+            then, now);
+    mn_log(MN_LOG_WARN, "the run was begun on a machine of another numeric class");
+    session->mixed = true;
+    return MN_OK;
+}
+
+static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
+                                  mn_error *err)
+{
+    const mn_job *job = &session->job;
+    mn_checkpoint mine = *checkpoint; /* rank 0: with its vectors */
+    mn_job_share(job, checkpoint, sizeof *checkpoint);
+    float **const here[] = {&checkpoint->theta, &checkpoint->m, &checkpoint->v, &checkpoint->best};
+    float *const own[] = {mine.theta, mine.m, mine.v, mine.best};
+    mn_status status = MN_OK;
+    checkpoint->experiment = mine.experiment;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        bool there = *here[i] != NULL; /* on rank 0, whose pointers came along */
+        *here[i] = job->rank == 0 ? own[i] : NULL;
+        if (there && job->rank != 0) {
+            *here[i] = malloc(checkpoint->n * sizeof(float));
+            if (*here[i] == NULL)
+                status = mn_fail(err, MN_ERR_NOMEM, "checkpoint of %zu floats", checkpoint->n);
+        }
+    }
+    status = mn_job_agree(job, status, err);
+    for (size_t i = 0; i < sizeof own / sizeof *own && status == MN_OK; i++)
+        if (*here[i] != NULL)
+            mn_job_share(job, *here[i], checkpoint->n * sizeof(float));
+    return status;
+}
+
+static mn_status new_scribe(const mn_session *session, const mn_run *run, bool quiet,
+                            mn_scribe **out, mn_error *err)
+{
+    const mn_scribe_config config = {.experiment = &session->experiment,
+                                     .training = session->training,
+                                     .run = run,
+                                     .data = session->data,
+                                     .numeric_class = session->numeric_class,
+                                     .resumed = session->resumed,
+                                     .mixed = session->mixed,
+                                     .quiet = quiet};
+    return mn_scribe_new(&config, out, err);
+}
+
+static uint32_t processors(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (uint32_t)CPU_COUNT(&set);
+    return 1;
+}

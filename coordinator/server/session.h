@@ -1,0 +1,81 @@
+/* session.h: what a command needs to compute on all ranks: the MPI job, the experiment, its data,
+ * the learner, theta; then it is served. Every step is taken by all ranks together, so that if one
+ * fails all end with its message. */
+#pragma once
+
+#include "common/error.h"
+#include "common/log.h"
+#include "coordinator/links/job.h"
+#include "coordinator/run/evaluation.h"
+#include "coordinator/run/run.h"
+#include "coordinator/run/training.h"
+#include "worker/learner/learner.h"
+#include "worker/tasks/task_set.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mn_session {
+    mn_job job;
+    mn_experiment experiment;
+    mn_task_set *tasks;
+    mn_learner *learner;
+    mn_training *training;
+    mn_digest data, numeric_class;
+    uint32_t threads; /* of this rank's local pool */
+    bool resumed;     /* from a checkpoint */
+    bool mixed;       /* numeric classes */
+    uint64_t run_id;
+} mn_session;
+
+typedef struct mn_session_options {
+    const char *file;        /* experiment; NULL: the run folder's own */
+    const char *const *sets; /* [n_sets] overrides "a.b=c" */
+    size_t n_sets;
+    const char *folder; /* of the run; NULL: none */
+} mn_session_options;
+
+/* File, then overrides, then the rules that concern several keys. Local. */
+mn_status mn_session_experiment(const mn_session_options *options, mn_experiment *out,
+                                mn_error *err);
+
+/* Signals, MPI, the log: after it, job.rank is known. */
+mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *err);
+
+/* Data, learner, theta_0. session->experiment is set on rank 0 and shared from there. */
+mn_status mn_session_open(mn_session *session, mn_error *err);
+
+/* The experiment and all of the above in one process, without MPI. */
+mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
+                                mn_error *err);
+
+/* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. `must`: it
+ * is an error if there is none. */
+mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err);
+
+/* Theta_0 of a new run from a checkpoint of any run with such a network, which rank 0 reads; the
+ * optimiser begins anew. It becomes the new run's own checkpoint of step 0, so that going on needs
+ * the other no more. */
+mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, const mn_run *run,
+                                mn_error *err);
+
+typedef struct mn_serving {
+    const mn_run *run; /* rank 0; NULL: nothing is written */
+    bool test_only;    /* no training, and no remote workers */
+    bool quiet;
+} mn_serving;
+
+/* To the end of the experiment, as mn_server_run. *tested: `test` is the table of its test round,
+ * which may be of no task (then MN_ERR_NUMERIC). */
+mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
+                           bool *tested, mn_error *err);
+
+/* One line on memory, and a warning if the threads have too few processors. */
+void mn_session_announce(const mn_session *session);
+
+/* Frees all, MPI at last. Takes a half-open session too. */
+void mn_session_end(mn_session *session);
+
+/* Threads that a pool should have here: as asked for, or for -1 this rank's share of the
+ * processors. */
+uint32_t mn_session_threads(int32_t asked, uint32_t ranks_here);
