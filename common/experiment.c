@@ -9,26 +9,18 @@
 #define MAX_TASK_NUMBERS (64u << 20) /* float32 pixels of one task: 256 MiB */
 #define N_ROWS (sizeof rows / sizeof *rows)
 
-/* A row's key is the field's name. */
-#define KEY(type, field, ...)                                                                      \
-    {                                                                                              \
-#field, MN_OPTION_##type, offsetof(mn_experiment, field),                                  \
-            sizeof(((mn_experiment *)0)->field), __VA_ARGS__                                       \
-    }
-#define THETA true, NULL
-#define OTHER false, NULL
-#define THETA_FROM(...)                                                                            \
-    true, (const char *const[])                                                                    \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-#define OTHER_FROM(...)                                                                            \
-    false, (const char *const[])                                                                   \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-
 /* clang-format off */
+/* A row's key is the field's name. */
+#define KEY(kind, field, text, least, most, of, words, ...)                                        \
+    {.key = #field, .type = MN_OPTION_##kind, .offset = offsetof(mn_experiment, field),            \
+     .size = sizeof(((mn_experiment *)0)->field), .fallback = text, .min = least, .max = most,     \
+     .unit = of, .help = words, __VA_ARGS__}
+#define THETA .decides = true
+#define OTHER .decides = false
+#define THETA_FROM(...) .decides = true, .choices = (const char *const[]){__VA_ARGS__, NULL}
+#define OTHER_FROM(...) .decides = false, .choices = (const char *const[]){__VA_ARGS__, NULL}
+#define BY(text) .readers = text /* who reads it; see options.h */
+
 static const mn_option rows[] = {
     /*  type    field                  default         min    max      unit            help */
     KEY(NAME,   name,                  "experiment",   1,     0,       "",
@@ -39,29 +31,38 @@ static const mn_option rows[] = {
     KEY(CHOICE, tasks.kind,            "sinusoid",     0,     0,       "",
         "what a task is made of", THETA_FROM("sinusoid", "images", "glyphs")),
     KEY(NAME,   tasks.data,            "",             0,     0,       "",
-        "images: name of the packed file, found on run.data_path", OTHER),
+        "images: name of the packed file, found on run.data_path", OTHER,
+        BY("tasks.kind=images")),
     KEY(U32,    tasks.way,             "5",            1,     64,      "classes",
-        "images, glyphs: classes of a task", THETA),
+        "images, glyphs: classes of a task", THETA,
+        BY("tasks.kind=images|glyphs")),
     KEY(U32,    tasks.shot,            "1",            1,     1000,    "items",
         "support items a class; sinusoid: support points", THETA),
     KEY(U32,    tasks.query,           "1",            1,     1000,    "items",
         "query items a class; sinusoid: query points", THETA),
     KEY(U32,    tasks.image_size,      "28",           4,     256,     "pixels",
-        "images, glyphs: height and width", THETA),
+        "images, glyphs: height and width", THETA,
+        BY("tasks.kind=images|glyphs")),
     KEY(BOOL,   tasks.rotations,       "true",         0,     0,       "",
-        "images: turned by 90, 180 and 270 degrees as new classes", THETA),
+        "images: turned by 90, 180 and 270 degrees as new classes", THETA,
+        BY("tasks.kind=images")),
     KEY(REAL,   tasks.warp,            "0",            0,     0.5,     "",
         "images: each training image is turned, sheared, scaled and shifted by up to about this",
-        THETA),
+        THETA,
+        BY("tasks.kind=images")),
     KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
         "images: classes of a task from anywhere, or all from one group, as an alphabet",
-        THETA_FROM("random", "group")),
+        THETA_FROM("random", "group"),
+        BY("tasks.kind=images")),
     KEY(PAIR,   tasks.amplitude,       "0.1, 5",       -1e6,  1e6,     "",
-        "sinusoid: amplitude is drawn from here", THETA),
+        "sinusoid: amplitude is drawn from here", THETA,
+        BY("tasks.kind=sinusoid")),
     KEY(PAIR,   tasks.phase,           "0, 3.141592653589793", -1e6, 1e6, "radians",
-        "sinusoid: phase is drawn from here", THETA),
+        "sinusoid: phase is drawn from here", THETA,
+        BY("tasks.kind=sinusoid")),
     KEY(PAIR,   tasks.x_range,         "-5, 5",        -1e6,  1e6,     "",
-        "sinusoid: x is drawn from here", THETA),
+        "sinusoid: x is drawn from here", THETA,
+        BY("tasks.kind=sinusoid")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
         "the input module, x -> u", THETA_FROM("mlp", "conv4")),
@@ -72,21 +73,29 @@ static const mn_option rows[] = {
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
         "the output module, y = O(o)", THETA_FROM("linear")),
     KEY(LIST,   model.hidden,          "40, 40",       1,     4096,    "units",
-        "mlp: widths of the hidden layers", THETA),
+        "mlp: widths of the hidden layers", THETA,
+        BY("model.input=mlp")),
     KEY(U32,    model.filters,         "64",           1,     1024,    "channels",
-        "conv4: channels of each block", THETA),
+        "conv4: channels of each block", THETA,
+        BY("model.input=conv4")),
     KEY(U32,    model.blocks,          "4",            1,     8,       "",
-        "conv4: blocks of 3x3 convolution, batch norm, ReLU and halving", THETA),
+        "conv4: blocks of 3x3 convolution, batch norm, ReLU and halving", THETA,
+        BY("model.input=conv4")),
     KEY(CHOICE, model.downsampling,    "stride",       0,     0,       "",
-        "conv4: how a block halves the image", THETA_FROM("stride", "max-pool")),
+        "conv4: how a block halves the image", THETA_FROM("stride", "max-pool"),
+        BY("model.input=conv4")),
     KEY(CHOICE, model.readout,         "mean",         0,     0,       "",
-        "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten")),
+        "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten"),
+        BY("model.input=conv4")),
     KEY(CHOICE, model.activation,      "relu",         0,     0,       "",
-        "mlp: activation", THETA_FROM("relu", "tanh")),
+        "mlp: activation", THETA_FROM("relu", "tanh"),
+        BY("model.input=mlp")),
     KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
-        "mlp: batch norm after each hidden layer; conv4 always has it", THETA),
+        "mlp: batch norm after each hidden layer; conv4 always has it", THETA,
+        BY("model.input=mlp")),
     KEY(REAL,   model.batch_norm_eps,  "0.00001",      1e-12, 1,       "",
-        "added to the variance", THETA),
+        "added to the variance", THETA,
+        BY("model.input=conv4 or model.input=mlp,model.batch_norm=true")),
     KEY(CHOICE, model.init,            "glorot",       0,     0,       "",
         "how weights begin", THETA_FROM("glorot", "he", "truncated-normal")),
 
@@ -94,13 +103,17 @@ static const mn_option rows[] = {
         "how a task is learned", THETA_FROM("maml", "anil", "meta-sgd", "reptile", "episodic")),
     KEY(CHOICE, meta.adapts,           "all",          0,     0,       "",
         "maml: the modules whose parameters the inner loop moves; body: all but the output",
-        THETA_FROM("all", "output", "body", "memory")),
+        THETA_FROM("all", "output", "body", "memory"),
+        BY("meta.kind=maml")),
     KEY(U32,    meta.order,            "2",            1,     2,       "",
-        "2: differentiate through the inner loop; 1: first order (FOMAML)", THETA),
+        "2: differentiate through the inner loop; 1: first order (FOMAML)", THETA,
+        BY("meta.kind=maml|anil|meta-sgd")),
     KEY(U32,    meta.inner_steps,      "1",            0,     1000,    "steps",
-        "steps of adaptation", THETA),
+        "steps of adaptation", THETA,
+        BY("meta.kind=maml|anil|meta-sgd|reptile")),
     KEY(REAL,   meta.inner_lr,         "0.01",         0,     100,     "",
-        "rate of adaptation, for a loss that is the mean over items", THETA),
+        "rate of adaptation, for a loss that is the mean over items", THETA,
+        BY("meta.kind=maml|anil|meta-sgd|reptile")),
 
     KEY(U64,    outer.steps,           "1000",         0,     1e9,     "meta-steps",
         "length of training", THETA),
@@ -111,13 +124,17 @@ static const mn_option rows[] = {
     KEY(REAL,   outer.lr,              "0.001",        0,     100,     "",
         "outer learning rate", THETA),
     KEY(REAL,   outer.momentum,        "0",            0,     0.999999, "",
-        "sgd: momentum", THETA),
+        "sgd: momentum", THETA,
+        BY("outer.optimiser=sgd")),
     KEY(REAL,   outer.beta1,           "0.9",          0,     0.999999, "",
-        "adam, adamw: decay of the mean", THETA),
+        "adam, adamw: decay of the mean", THETA,
+        BY("outer.optimiser=adam|adamw")),
     KEY(REAL,   outer.beta2,           "0.999",        0,     0.999999, "",
-        "adam, adamw: decay of the mean square", THETA),
+        "adam, adamw: decay of the mean square", THETA,
+        BY("outer.optimiser=adam|adamw")),
     KEY(REAL,   outer.eps,             "0.00000001",   1e-16, 1,       "",
-        "adam, adamw: added to the root mean square", THETA),
+        "adam, adamw: added to the root mean square", THETA,
+        BY("outer.optimiser=adam|adamw")),
     KEY(REAL,   outer.weight_decay,    "0",            0,     10,      "",
         "adamw: decoupled; sgd, adam: added to the gradient", THETA),
     KEY(REAL,   outer.clip_norm,       "0",            0,     1e9,     "",
@@ -127,11 +144,14 @@ static const mn_option rows[] = {
     KEY(CHOICE, outer.schedule,        "constant",     0,     0,       "",
         "how the rate goes over the meta-steps", THETA_FROM("constant", "cosine", "step")),
     KEY(REAL,   outer.lr_min,          "0",            0,     100,     "",
-        "cosine: rate at the last meta-step", THETA),
+        "cosine: rate at the last meta-step", THETA,
+        BY("outer.schedule=cosine")),
     KEY(U64,    outer.lr_step_every,   "1000",         1,     1e9,     "meta-steps",
-        "step: how often outer.lr_factor is applied", THETA),
+        "step: how often outer.lr_factor is applied", THETA,
+        BY("outer.schedule=step")),
     KEY(REAL,   outer.lr_factor,       "0.5",          0,     10,      "",
-        "step: factor of the rate", THETA),
+        "step: factor of the rate", THETA,
+        BY("outer.schedule=step")),
     KEY(CHOICE, outer.nonfinite,       "skip",         0,     0,       "",
         "a task whose loss or gradient is not finite", THETA_FROM("skip", "abort")),
     KEY(U64,    outer.max_skipped_steps, "10",         0,     1e9,     "meta-steps",
@@ -140,9 +160,11 @@ static const mn_option rows[] = {
     KEY(U32,    evaluate.tasks,        "600",          1,     32768,   "tasks",
         "test tasks", OTHER),
     KEY(LIST,   evaluate.inner_steps,  "",             0,     1000,    "steps",
-        "measure after these steps of adaptation; empty: after meta.inner_steps", OTHER),
+        "measure after these steps of adaptation; empty: after meta.inner_steps", OTHER,
+        BY("meta.kind=maml|anil|meta-sgd|reptile")),
     KEY(U32,    evaluate.way,          "0",            0,     64,      "classes",
-        "as tasks.way, for validation and test; 0: the same", OTHER),
+        "as tasks.way, for validation and test; 0: the same", OTHER,
+        BY("tasks.kind=images|glyphs")),
     KEY(U32,    evaluate.shot,         "0",            0,     1000,    "items",
         "as tasks.shot, for validation and test; 0: the same", OTHER),
     KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
@@ -191,16 +213,16 @@ static const mn_option_table table = {rows, N_ROWS};
 /* What a file gets that says which tasks it wants and leaves the rest to us: the settings of Finn,
  * Abbeel, Levine 2017 (arXiv:1703.03400) for sinusoids, and for 5-way images. */
 static const struct suit {
-    bool images; /* images and glyphs; else sinusoid */
+    const char *when; /* as a row's readers */
     const char *key, *text;
 } suits[] = {
-    {false, "tasks.shot", "10"},
-    {false, "tasks.query", "10"},
-    {false, "meta.inner_steps", "5"},
-    {false, "outer.batch", "25"},
-    {true, "model.input", "conv4"},
-    {true, "meta.inner_lr", "0.4"},
-    {true, "evaluate.inner_steps", "0, 1, 3"},
+    {"tasks.kind=sinusoid", "tasks.shot", "10"},
+    {"tasks.kind=sinusoid", "tasks.query", "10"},
+    {"tasks.kind=sinusoid", "meta.inner_steps", "5"},
+    {"tasks.kind=sinusoid", "outer.batch", "25"},
+    {"tasks.kind=images|glyphs", "model.input", "conv4"},
+    {"tasks.kind=images|glyphs", "meta.inner_lr", "0.4"},
+    {"tasks.kind=images|glyphs", "evaluate.inner_steps", "0, 1, 3"},
 };
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
@@ -208,8 +230,10 @@ static rule check_images, check_sinusoid, check_model, check_outer, check_evalua
     check_environment;
 
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
-                       bool *named, mn_error *err);
+                       bool strict, bool *named, mn_error *err);
 static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPTIONS]);
+static mn_status check_read(const mn_experiment *experiment, const char *source,
+                            const size_t lines[MN_MAX_OPTIONS], mn_error *err);
 static size_t row_of(const char *key);
 static void name_after(const char *path, char name[64]);
 static bool decides(const mn_option *option, const mn_experiment *experiment);
@@ -223,7 +247,7 @@ void mn_experiment_init(mn_experiment *experiment)
         (void)mn_option_set(&rows[row_of("run.data_path")], data, experiment, NULL);
 }
 
-mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_error *err)
+static mn_status read_file(mn_experiment *experiment, const char *path, bool strict, mn_error *err)
 {
     char *text = NULL;
     size_t n = 0;
@@ -231,30 +255,46 @@ mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_err
     mn_status status = mn_file_read(path, MN_YAML_MAX_BYTES, &text, &n, err);
     if (status != MN_OK)
         return status;
-    status = parse(experiment, path, text, n, &named, err);
+    status = parse(experiment, path, text, n, strict, &named, err);
     free(text);
     if (status == MN_OK && !named)
         name_after(path, experiment->name);
     return status;
 }
 
+mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_error *err)
+{
+    return read_file(experiment, path, true, err);
+}
+
+mn_status mn_experiment_reread(mn_experiment *experiment, const char *path, mn_error *err)
+{
+    return read_file(experiment, path, false, err);
+}
+
 mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text,
                               size_t n, mn_error *err)
 {
     bool named = false;
-    return parse(experiment, source, text, n, &named, err);
+    return parse(experiment, source, text, n, false, &named, err);
 }
 
 mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, mn_error *err)
 {
-    return mn_options_assign(&table, assignment, experiment, err);
+    mn_status status = mn_options_assign(&table, assignment, experiment, err);
+    if (status == MN_OK) {
+        char key[128];
+        (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(assignment, "="), assignment);
+        experiment->overridden[row_of(key)] = true;
+    }
+    return status;
 }
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
     static rule *const rules[] = {check_images,   check_sinusoid, check_model,      check_outer,
                                   check_evaluate, check_pool,     check_environment};
-    mn_status status = MN_OK;
+    mn_status status = mn_options_check_read(&table, experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
         status = rules[i](experiment, err);
     return status;
@@ -282,33 +322,8 @@ void mn_experiment_help(FILE *out)
 {
     mn_options_help(&table, out);
     (void)fputs("\nA file that gives tasks.kind and leaves out these keys gets\n", out);
-    for (int images = 0; images < 2; images++) {
-        const char *before = images ? "  images, glyphs: " : "  sinusoid:       ";
-        for (size_t i = 0; i < sizeof suits / sizeof *suits; i++) {
-            if (suits[i].images != (images == 1))
-                continue;
-            (void)fprintf(out, "%s%s %s", before, suits[i].key, suits[i].text);
-            before = "; ";
-        }
-        (void)fputc('\n', out);
-    }
-}
-
-mn_digest mn_experiment_digest(const mn_experiment *experiment)
-{
-    char value[MN_OPTION_LONGEST];
-    mn_hasher hasher;
-    mn_hasher_init(&hasher);
-    for (size_t i = 0; i < N_ROWS; i++) {
-        if (!decides(&rows[i], experiment))
-            continue;
-        mn_option_text(&rows[i], experiment, value);
-        mn_hasher_add(&hasher, rows[i].key, strlen(rows[i].key));
-        mn_hasher_add(&hasher, "=", 1);
-        mn_hasher_add(&hasher, value, strlen(value));
-        mn_hasher_add(&hasher, "\n", 1);
-    }
-    return mn_hasher_finish(&hasher);
+    for (size_t i = 0; i < sizeof suits / sizeof *suits; i++)
+        (void)fprintf(out, "  %s: %s %s\n", suits[i].when, suits[i].key, suits[i].text);
 }
 
 /* outer.steps is compared only where both schedules need it: if just one does, the schedules
@@ -319,7 +334,8 @@ mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment
     char before[MN_OPTION_LONGEST];
     char after[MN_OPTION_LONGEST];
     for (size_t i = 0; i < N_ROWS; i++) {
-        if (!decides(&rows[i], old) || !decides(&rows[i], now))
+        if (!decides(&rows[i], old) || !decides(&rows[i], now) ||
+            !mn_option_is_read(&table, &rows[i], old) || !mn_option_is_read(&table, &rows[i], now))
             continue;
         mn_option_text(&rows[i], old, before);
         mn_option_text(&rows[i], now, after);
@@ -469,7 +485,7 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
 
 /* Into a copy, so that nothing is half set. */
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
-                       bool *named, mn_error *err)
+                       bool strict, bool *named, mn_error *err)
 {
     mn_experiment copy = *experiment;
     size_t lines[MN_MAX_OPTIONS];
@@ -478,17 +494,35 @@ static mn_status parse(mn_experiment *experiment, const char *source, const char
         return status;
     if (lines[row_of("tasks.kind")] != 0)
         apply_suits(&copy, lines);
+    if (strict)
+        status = check_read(&copy, source, lines, err);
+    if (status != MN_OK)
+        return status;
     *named = lines[row_of("name")] != 0;
     *experiment = copy;
     return MN_OK;
 }
 
+static mn_status check_read(const mn_experiment *experiment, const char *source,
+                            const size_t lines[MN_MAX_OPTIONS], mn_error *err)
+{
+    for (size_t i = 0; i < N_ROWS; i++) {
+        bool given[MN_MAX_OPTIONS] = {false};
+        mn_error why;
+        given[i] = lines[i] != 0;
+        mn_status status = mn_options_check_read(&table, given, experiment, &why);
+        if (status != MN_OK)
+            return mn_fail(err, status, "%s:%zu: %s", source, lines[i], why.message);
+    }
+    return MN_OK;
+}
+
 static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPTIONS])
 {
-    bool images = experiment->tasks.kind != MN_TASKS_SINUSOID;
     for (size_t i = 0; i < sizeof suits / sizeof *suits; i++) {
         size_t row = row_of(suits[i].key);
-        if (suits[i].images != images || lines[row] != 0)
+        const mn_option when = {.readers = suits[i].when};
+        if (lines[row] != 0 || !mn_option_is_read(&table, &when, experiment))
             continue;
         mn_status status = mn_option_set(&rows[row], suits[i].text, experiment, NULL);
         assert(status == MN_OK);

@@ -2,7 +2,6 @@
  * which is the only place that knows names, defaults, ranges and help; read-only afterwards. */
 #pragma once
 
-#include "common/digest.h"
 #include "common/error.h"
 #include "common/options.h"
 #include <stdbool.h>
@@ -28,10 +27,10 @@ typedef enum mn_meta_kind {
     MN_META_EPISODIC, /* no inner loop: the memory itself adapts */
 } mn_meta_kind;
 typedef enum mn_adapts { /* which tensors the inner loop moves */
-    MN_ADAPTS_ALL,
-    MN_ADAPTS_OUTPUT,
-    MN_ADAPTS_BODY,   /* all but the output's */
-    MN_ADAPTS_MEMORY, /* the memory's alone */
+                         MN_ADAPTS_ALL,
+                         MN_ADAPTS_OUTPUT,
+                         MN_ADAPTS_BODY,   /* all but the output's */
+                         MN_ADAPTS_MEMORY, /* the memory's alone */
 } mn_adapts;
 typedef enum mn_optimiser_kind { MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW } mn_optimiser_kind;
 typedef enum mn_schedule { MN_LR_CONSTANT, MN_LR_COSINE, MN_LR_STEP } mn_schedule;
@@ -96,10 +95,10 @@ typedef struct mn_experiment {
             max_skipped_steps; /* so many meta-steps in a row without a task end the run; 0: none */
     } outer;
     struct {
-        uint32_t tasks;           /* test tasks */
-        mn_uint_list inner_steps; /* after which steps to measure; empty: meta.inner_steps alone */
+        uint32_t tasks;            /* test tasks */
+        mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
-        uint32_t every;           /* validate each so many meta-steps; 0: never */
+        uint32_t every;            /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
         bool keep_best; /* test with the theta that was best on validation */
     } evaluate;
@@ -121,19 +120,25 @@ typedef struct mn_experiment {
         uint32_t log_every;        /* seconds between log lines when there is no terminal */
         bool pictures;
     } run;
+    bool overridden[MN_MAX_OPTIONS]; /* rows that mn_experiment_set was told of */
 } mn_experiment;
 
 /* Defaults, as if an empty file had been read. run.data_path is the environment's MNEMO_DATA if
  * that is set. */
 void mn_experiment_init(mn_experiment *experiment);
 
-/* Read a YAML file over the present values. Errors name file:line, key, value, what was expected
+/* Read a YAML file over the present values. A key that nothing reads under the file's own choices is
+ * an error. Errors name file:line, key, value, what was expected
  * and the nearest valid name; unknown keys are errors, and then *experiment is as before. A file
  * that gives tasks.kind and leaves out other keys gets the defaults that suit this kind (see
  * mn_experiment_help). A file that gives no name gets its own, without folder and ".yaml". */
 mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_error *err);
 
-/* The same from memory, e.g. from a coordinator; `source` stands for the file's name in errors. */
+/* The same of a file that mn_experiment_print wrote, perhaps an older version's: keys that nothing
+ * reads are let pass. */
+mn_status mn_experiment_reread(mn_experiment *experiment, const char *path, mn_error *err);
+
+/* The same from memory, e.g. from a coordinator; keys that nothing reads are let pass; `source` stands for the file's name in errors. */
 mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text,
                               size_t n, mn_error *err);
 
@@ -150,11 +155,6 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
 
 /* Print the options table for --help. */
 void mn_experiment_help(FILE *out);
-
-/* Digest of all options that decide theta (seed, tasks less tasks.data, model, meta, outer less
- * outer.steps unless a schedule depends on it). Two runs with equal digests and data give equal
- * bits. The data itself has a digest of its own, so its name does not matter. */
-mn_digest mn_experiment_digest(const mn_experiment *experiment);
 
 /* May a run begun as `old` go on as `now`? MN_ERR_CONFIG names the first key that must not
  * differ. */

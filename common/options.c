@@ -81,6 +81,69 @@ mn_status mn_options_unknown(const mn_option_table *table, const char *key, mn_e
     return mn_fail(err, MN_ERR_CONFIG, "unknown key %s; --help lists all keys", quoted(key, shown));
 }
 
+/* One condition "key=a|b" of `n` bytes. */
+static bool holds(const mn_option_table *table, const char *condition, size_t n,
+                  const void *settings)
+{
+    char key[64], value[MN_OPTION_LONGEST];
+    const char *equals = memchr(condition, '=', n);
+    assert(equals != NULL && (size_t)(equals - condition) < sizeof key);
+    memcpy(key, condition, (size_t)(equals - condition));
+    key[equals - condition] = '\0';
+    const mn_option *option = mn_options_find(table, key);
+    assert(option != NULL);
+    mn_option_text(option, settings, value);
+    const char *end = condition + n;
+    for (const char *word = equals + 1; word < end;) {
+        const char *bar = memchr(word, '|', (size_t)(end - word));
+        size_t length = (size_t)((bar == NULL ? end : bar) - word);
+        if (strlen(value) == length && memcmp(value, word, length) == 0)
+            return mn_option_is_read(table, option, settings);
+        word += length + 1;
+    }
+    return false;
+}
+
+bool mn_option_is_read(const mn_option_table *table, const mn_option *option, const void *settings)
+{
+    const char *rest = option->readers;
+    if (rest == NULL || rest[0] == '\0')
+        return true;
+    for (bool all = true;;) {
+        size_t n = strcspn(rest, ", ");
+        all = all && holds(table, rest, n, settings);
+        rest += n;
+        if (rest[0] == ',') {
+            rest++;
+            continue;
+        }
+        if (all || rest[0] == '\0')
+            return all;
+        rest += strlen(" or ");
+        all = true;
+    }
+}
+
+mn_status mn_options_check_read(const mn_option_table *table, const bool given[MN_MAX_OPTIONS],
+                                const void *settings, mn_error *err)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        const mn_option *option = &table->rows[i];
+        if (!given[i] || mn_option_is_read(table, option, settings))
+            continue;
+        char value[MN_OPTION_LONGEST];
+        size_t n = strcspn(option->readers, "=");
+        char key[64];
+        (void)snprintf(key, sizeof key, "%.*s", (int)n, option->readers);
+        mn_option_text(mn_options_find(table, key), settings, value);
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s is read by nothing here, where %s is %.40s: it belongs to %s; leave it "
+                       "out, or choose what reads it",
+                       option->key, key, value, option->readers);
+    }
+    return MN_OK;
+}
+
 mn_status mn_option_set(const mn_option *option, const char *text, void *settings, mn_error *err)
 {
     char *field = (char *)settings + option->offset;
@@ -214,6 +277,8 @@ void mn_options_print(const mn_option_table *table, const void *settings, bool w
     for (size_t i = 0; i < table->n; i++) {
         const mn_option *option = &table->rows[i];
         size_t n = mn_option_section(option->key);
+        if (!mn_option_is_read(table, option, settings))
+            continue;
         if (n > 0 && (n != n_section || strncmp(section, option->key, n) != 0))
             (void)fprintf(out, "%s%.*s:\n", with_help ? "\n" : "", (int)n, option->key);
         section = option->key;

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define MN_MAX_OPTIONS 128 /* rows of a table */
+#define MN_MAX_OPTIONS 192 /* rows of a table */
 #define MN_MAX_LIST 16     /* numbers in a list */
 #define MN_OPTION_LONGEST                                                                          \
     1200 /* bytes of a value in print, with NUL; fields of at most 512 bytes */
@@ -46,6 +46,10 @@ typedef struct mn_option {
     const char *help;
     bool decides;               /* it decides the answer of a run */
     const char *const *choices; /* ends in NULL */
+    /* Who reads it: "" or NULL: everyone; else what choices must be made for it to count, as in
+     * "model.input=conv4" or "tasks.kind=images|glyphs,model.memory=table": all of these; and
+     * " or " between several such. */
+    const char *readers;
 } mn_option;
 
 typedef struct mn_option_table {
@@ -65,6 +69,13 @@ size_t mn_option_section(const char *key);
 /* MN_ERR_CONFIG: unknown key "..."; did you mean "..."? */
 mn_status mn_options_unknown(const mn_option_table *table, const char *key, mn_error *err);
 
+/* Does anything read this option under the present settings? */
+bool mn_option_is_read(const mn_option_table *table, const mn_option *option, const void *settings);
+
+/* MN_ERR_CONFIG: an option with given[its row] that nothing reads: says who would. */
+mn_status mn_options_check_read(const mn_option_table *table, const bool given[MN_MAX_OPTIONS],
+                                const void *settings, mn_error *err);
+
 /* Set one option. On failure (MN_ERR_CONFIG) settings is as before. A list is "40, 40" or "[40,
  * 40]" as text. */
 mn_status mn_option_set(const mn_option *option, const char *text, void *settings, mn_error *err);
@@ -81,7 +92,7 @@ mn_status mn_options_assign(const mn_option_table *table, const char *assignment
 /* The value as YAML that reads back to the same value: the one canonical text of a value. */
 void mn_option_text(const mn_option *option, const void *settings, char out[MN_OPTION_LONGEST]);
 
-/* Print all options as YAML; with_help: unit, range and help as comments. */
+/* Print all options that are read as YAML; with_help: unit, range and help as comments. */
 void mn_options_print(const mn_option_table *table, const void *settings, bool with_help,
                       FILE *out);
 

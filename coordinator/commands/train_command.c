@@ -117,7 +117,7 @@ static mn_status open_run(const mn_command_line *line, mn_session *session, mn_r
             mn_experiment_init(&old);
             status = mn_run_path(mn_run_folder(*run), "experiment.yaml", path, err);
             if (status == MN_OK)
-                status = mn_experiment_read(&old, path, err);
+                status = mn_experiment_reread(&old, path, err);
             if (status == MN_OK)
                 status = mn_experiment_may_resume(&old, &session->experiment, err);
         }

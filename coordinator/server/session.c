@@ -34,7 +34,8 @@ mn_status mn_session_experiment(const mn_session_options *options, mn_experiment
         file = own;
     }
     if (status == MN_OK)
-        status = mn_experiment_read(out, file, err);
+        status = options->file == NULL ? mn_experiment_reread(out, file, err)
+                                       : mn_experiment_read(out, file, err);
     for (size_t i = 0; i < options->n_sets && status == MN_OK; i++) {
         mn_error why = {.message = ""};
         status = mn_experiment_set(out, options->sets[i], &why);
