@@ -1,6 +1,6 @@
 #include "worker/engine/graph.h"
 
-#include "worker/engine/nodes.h"
+#include "worker/engine/ops/op.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -12,6 +12,7 @@ void mn_graph_init(mn_graph *graph)
 void mn_graph_fini(mn_graph *graph)
 {
     free(graph->nodes);
+    free(graph->buckets);
     *graph = (mn_graph){0};
 }
 
@@ -25,10 +26,28 @@ mn_extent mn_graph_extent(const mn_graph *graph, mn_node node)
     return mn_node_extent(graph, node);
 }
 
+void mn_graph_part(mn_graph *graph, const char *part)
+{
+    graph->part = part;
+}
+
+mn_status mn_graph_check(const mn_graph *graph, mn_error *err)
+{
+    if (graph->failed)
+        return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
+    if (graph->refused_op == NULL)
+        return MN_OK;
+    return mn_fail(
+        err, MN_ERR_CONFIG,
+        "the derivative of \"%s\", which %s uses, is asked for, and there is no rule for "
+        "it: use meta.order 1 or meta.kind episodic, or another part",
+        graph->refused_op, graph->refused_part == NULL ? "the network" : graph->refused_part);
+}
+
 double mn_graph_macs(const mn_graph *graph, mn_node of)
 {
     double macs = 0.0;
-    bool *needed = calloc(graph->n_nodes + 1, sizeof *needed);
+    bool *needed = calloc((size_t)graph->n_nodes + 1, sizeof *needed);
     if (needed == NULL || graph->failed) {
         free(needed);
         return 0.0;
@@ -43,13 +62,8 @@ double mn_graph_macs(const mn_graph *graph, mn_node of)
                 needed[node->in[k]] = true;
         if (node->plus != MN_NONE)
             needed[node->plus] = true;
-        double count = (double)mn_extent_count(node->extent);
-        if (node->op == MN_OP_CONV)
-            macs += count / node->extent.c *
-                    (double)mn_extent_count(graph->nodes[node->in[1]].extent);
-        else if (node->op == MN_OP_GEMM)
-            macs += count * (double)mn_extent_count(graph->nodes[node->in[0]].extent) /
-                    node->extent.n;
+        if (mn_op_rows[node->op]->macs != NULL)
+            macs += mn_op_rows[node->op]->macs(graph, node);
     }
     free(needed);
     return macs;
@@ -63,11 +77,134 @@ mn_node mn_graph_input(mn_graph *graph, mn_slot slot, size_t offset, mn_extent e
     return mn_node_append(graph, node);
 }
 
+/* Shapes. */
+
+mn_node mn_graph_zero(mn_graph *graph, mn_extent extent)
+{
+    return mn_node_append(graph, mn_node_blank(MN_OP_ZERO, extent));
+}
+
+mn_node mn_graph_constant(mn_graph *graph, double value, mn_extent extent)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_CONSTANT, extent);
+    node.factor = value;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_reshape(mn_graph *graph, mn_node a, mn_extent extent)
+{
+    assert(graph->failed || mn_extent_count(extent) == mn_extent_count(mn_node_extent(graph, a)));
+    return mn_rule_view(graph, a, 0, extent);
+}
+
+mn_node mn_graph_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t n)
+{
+    const uint32_t c = mn_node_extent(graph, a).c;
+    assert(graph->failed || first + n <= mn_node_rows(graph, a));
+    return mn_rule_view(graph, a, (size_t)first * c, mn_matrix(n, c));
+}
+
+mn_node mn_graph_place_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t n_rows,
+                            mn_node plus)
+{
+    const uint32_t c = mn_node_extent(graph, a).c;
+    mn_graph_node node = mn_node_blank(MN_OP_PLACE, mn_matrix(n_rows, c));
+    assert(graph->failed || first + mn_node_rows(graph, a) <= n_rows);
+    node.in[0] = a;
+    node.offset = (size_t)first * c;
+    node.plus = plus;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_columns(mn_graph *graph, mn_node a, uint32_t first, uint32_t n)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_COLUMNS, mn_matrix(mn_node_rows(graph, a), n));
+    assert(graph->failed || first + n <= mn_node_extent(graph, a).c);
+    node.in[0] = a;
+    node.offset = first;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_concat_columns(mn_graph *graph, uint32_t n, const mn_node *parts)
+{
+    uint32_t c = 0, at = 0;
+    mn_node all = MN_NONE;
+    for (uint32_t i = 0; i < n; i++)
+        c += mn_node_extent(graph, parts[i]).c;
+    for (uint32_t i = 0; i < n; i++) {
+        mn_graph_node node =
+            mn_node_blank(MN_OP_PLACE_COLUMNS, mn_matrix(mn_node_rows(graph, parts[i]), c));
+        node.in[0] = parts[i];
+        node.offset = at;
+        node.plus = all;
+        at += mn_node_extent(graph, parts[i]).c;
+        all = mn_node_append(graph, node);
+    }
+    return all;
+}
+
+static mn_node repeated(mn_graph *graph, mn_op op, mn_node a, uint32_t times, uint32_t rows)
+{
+    mn_graph_node node = mn_node_blank(op, mn_matrix(rows, mn_node_extent(graph, a).c));
+    node.in[0] = a;
+    node.times = times;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_repeat_rows(mn_graph *graph, mn_node a, uint32_t times)
+{
+    return repeated(graph, MN_OP_REPEAT, a, times, mn_node_rows(graph, a) * times);
+}
+
+mn_node mn_graph_sum_groups(mn_graph *graph, mn_node a, uint32_t times)
+{
+    return repeated(graph, MN_OP_SUM_GROUPS, a, times, mn_node_rows(graph, a) / times);
+}
+
+mn_node mn_graph_tile_rows(mn_graph *graph, mn_node a, uint32_t times)
+{
+    return repeated(graph, MN_OP_TILE, a, times, mn_node_rows(graph, a) * times);
+}
+
+mn_node mn_graph_stop(mn_graph *graph, mn_node a)
+{
+    return mn_node_unary(graph, MN_OP_STOP, a);
+}
+
+/* Products. */
+
 mn_node mn_graph_linear(mn_graph *graph, mn_node x, mn_node w)
 {
     mn_extent from = mn_node_extent(graph, x), weights = mn_node_extent(graph, w);
     assert(graph->failed || (size_t)from.h * from.w * from.c == weights.n);
     return mn_node_gemm(graph, false, false, x, w, MN_NONE, mn_matrix(from.n, weights.c));
+}
+
+mn_node mn_graph_product(mn_graph *graph, mn_node a, mn_node b, bool trans_a, bool trans_b)
+{
+    const mn_extent left = mn_node_extent(graph, a), right = mn_node_extent(graph, b);
+    const uint32_t m = trans_a ? left.c : mn_node_rows(graph, a);
+    const uint32_t n = trans_b ? mn_node_rows(graph, b) : right.c;
+    assert(graph->failed || (trans_a ? mn_node_rows(graph, a) : left.c) ==
+                                (trans_b ? right.c : mn_node_rows(graph, b)));
+    return mn_node_gemm(graph, trans_a, trans_b, a, b, MN_NONE, mn_matrix(m, n));
+}
+
+mn_node mn_graph_batched_product(mn_graph *graph, mn_node a, mn_node b, uint32_t batches,
+                                 bool trans_a, bool trans_b)
+{
+    const mn_extent left = mn_node_extent(graph, a), right = mn_node_extent(graph, b);
+    const uint32_t rows_a = mn_node_rows(graph, a) / batches;
+    const uint32_t rows_b = mn_node_rows(graph, b) / batches;
+    const uint32_t m = trans_a ? left.c : rows_a, n = trans_b ? rows_b : right.c;
+    assert(graph->failed || (trans_a ? rows_a : left.c) == (trans_b ? right.c : rows_b));
+    mn_graph_node node = mn_node_blank(MN_OP_BATCHED_GEMM, mn_matrix(batches * m, n));
+    node.in[0] = a;
+    node.in[1] = b;
+    node.trans_a = trans_a;
+    node.trans_b = trans_b;
+    node.times = batches;
+    return mn_node_append(graph, node);
 }
 
 mn_node mn_graph_bias(mn_graph *graph, mn_node x, mn_node b)
@@ -111,6 +248,39 @@ mn_node mn_graph_batch_norm(mn_graph *graph, mn_node x, mn_node gamma, mn_node b
     return mn_node_append(graph, node);
 }
 
+/* Element by element. */
+
+mn_node mn_graph_add(mn_graph *graph, mn_node a, mn_node b)
+{
+    return mn_node_binary(graph, MN_OP_ADD, a, b);
+}
+
+mn_node mn_graph_subtract(mn_graph *graph, mn_node a, mn_node b)
+{
+    return mn_graph_scale_add(graph, -1, b, a);
+}
+
+mn_node mn_graph_multiply(mn_graph *graph, mn_node a, mn_node b)
+{
+    return mn_node_binary(graph, MN_OP_MULTIPLY, a, b);
+}
+
+mn_node mn_graph_scale(mn_graph *graph, double factor, mn_node a)
+{
+    return mn_rule_scale(graph, factor, a);
+}
+
+mn_node mn_graph_scale_add(mn_graph *graph, double factor, mn_node a, mn_node b)
+{
+    if (a == MN_NONE)
+        return b;
+    mn_graph_node node = mn_node_blank(MN_OP_SCALE_ADD, mn_node_extent(graph, b));
+    node.in[0] = a;
+    node.in[1] = b;
+    node.factor = factor;
+    return mn_node_append(graph, node);
+}
+
 mn_node mn_graph_relu(mn_graph *graph, mn_node x)
 {
     return mn_node_unary(graph, MN_OP_RELU, x);
@@ -120,6 +290,72 @@ mn_node mn_graph_tanh(mn_graph *graph, mn_node x)
 {
     return mn_node_unary(graph, MN_OP_TANH, x);
 }
+
+mn_node mn_graph_sigmoid(mn_graph *graph, mn_node x)
+{
+    return mn_node_unary(graph, MN_OP_SIGMOID, x);
+}
+
+mn_node mn_graph_exp(mn_graph *graph, mn_node x)
+{
+    return mn_node_unary(graph, MN_OP_EXP, x);
+}
+
+mn_node mn_graph_log(mn_graph *graph, mn_node x)
+{
+    return mn_node_unary(graph, MN_OP_LOG, x);
+}
+
+mn_node mn_graph_softplus(mn_graph *graph, mn_node x)
+{
+    return mn_node_unary(graph, MN_OP_SOFTPLUS, x);
+}
+
+mn_node mn_graph_reciprocal(mn_graph *graph, mn_node x)
+{
+    return mn_node_unary(graph, MN_OP_RECIPROCAL, x);
+}
+
+mn_node mn_graph_root(mn_graph *graph, mn_node x)
+{
+    return mn_node_unary(graph, MN_OP_ROOT, x);
+}
+
+/* Rows. */
+
+mn_node mn_graph_row_dot(mn_graph *graph, mn_node a, mn_node b)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_ROW_DOT, mn_matrix(mn_node_rows(graph, a), 1));
+    node.in[0] = a;
+    node.in[1] = b;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_row_scale(mn_graph *graph, mn_node s, mn_node a)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_ROW_SCALE, mn_node_extent(graph, a));
+    assert(graph->failed || mn_node_rows(graph, s) == mn_node_rows(graph, a));
+    node.in[0] = s;
+    node.in[1] = a;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_column_scale(mn_graph *graph, mn_node x, mn_node v)
+{
+    return mn_node_binary(graph, MN_OP_COLUMN_SCALE, x, v);
+}
+
+mn_node mn_graph_column_sums(mn_graph *graph, mn_node x)
+{
+    return mn_rule_column_sums(graph, x, mn_vector(mn_node_extent(graph, x).c));
+}
+
+mn_node mn_graph_softmax(mn_graph *graph, mn_node z, mn_node mask)
+{
+    return mn_node_binary(graph, MN_OP_SOFTMAX, z, mask);
+}
+
+/* Images. */
 
 mn_node mn_graph_max_pool(mn_graph *graph, mn_node x)
 {
@@ -136,16 +372,34 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x)
                             mn_matrix(image.n, image.c));
 }
 
-mn_node mn_graph_scale_add(mn_graph *graph, double factor, mn_node a, mn_node b)
+/* Memory. */
+
+mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights, long padding)
 {
-    if (a == MN_NONE)
-        return b;
-    mn_graph_node node = mn_node_blank(MN_OP_SCALE_ADD, mn_node_extent(graph, b));
-    node.in[0] = a;
-    node.in[1] = b;
-    node.factor = factor;
+    const mn_extent rows = mn_node_extent(graph, table);
+    mn_graph_node node = mn_node_blank(MN_OP_EMBED, mn_matrix(mn_node_rows(graph, ids), rows.c));
+    assert(graph->failed || weights == MN_NONE ||
+           mn_extent_count(mn_node_extent(graph, weights)) ==
+               (size_t)mn_node_extent(graph, ids).c * rows.c);
+    node.in[0] = ids;
+    node.in[1] = table;
+    node.in[2] = weights;
+    node.padding = padding;
+    node.times = rows.n;
     return mn_node_append(graph, node);
 }
+
+mn_node mn_graph_least_used(mn_graph *graph, mn_node usage, uint32_t k)
+{
+    const mn_extent extent = mn_node_extent(graph, usage);
+    mn_graph_node node =
+        mn_node_blank(MN_OP_LEAST_USED, mn_matrix(mn_node_rows(graph, usage) * k, extent.c));
+    node.in[0] = usage;
+    node.times = k;
+    return mn_node_append(graph, node);
+}
+
+/* Losses. */
 
 static mn_node loss(mn_graph *graph, mn_op op, mn_node y, mn_node target)
 {
@@ -163,4 +417,21 @@ mn_node mn_graph_cross_entropy(mn_graph *graph, mn_node logits, mn_node target)
 mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target)
 {
     return loss(graph, MN_OP_SQUARED_ERROR, y, target);
+}
+
+mn_node mn_graph_weighted_cross_entropy(mn_graph *graph, mn_node logits, mn_node target,
+                                        mn_node weights)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_CROSS_ENTROPY, mn_vector(1));
+    node.in[0] = logits;
+    node.in[1] = target;
+    node.in[2] = weights;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_mean(mn_graph *graph, mn_node a)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_MEAN, mn_vector(1));
+    node.in[0] = a;
+    return mn_node_append(graph, node);
 }

@@ -27,8 +27,8 @@ typedef enum mn_slot {
     MN_SLOT_DIRECTION, /* a vector like phi: the v of H v */
     MN_SLOT_X,
     MN_SLOT_Y,
-    MN_SLOT_TASK,     /* the task's fields */
-    MN_SLOT_FEATURES, /* of the support set, where a body stands still */
+    MN_SLOT_TASK,      /* the task's fields */
+    MN_SLOT_FEATURES,  /* of the support set, where a body stands still */
     MN_SLOT_COTANGENT, /* in and out: the adjoint of features */
     MN_SLOT_GRADIENT,  /* out: like the parameters */
     MN_SLOT_PRODUCT,   /* out: H v, or a pullback; like the parameters */
@@ -40,22 +40,48 @@ typedef enum mn_slot {
 typedef enum mn_op {
     MN_OP_INPUT, /* slot, offset */
     MN_OP_ZERO,
-    MN_OP_VIEW, /* a part of in[0], from `offset` */
+    MN_OP_CONSTANT,      /* factor everywhere */
+    MN_OP_VIEW,          /* a part of in[0], from `offset`; or all of it with another extent */
+    MN_OP_STOP,          /* a view without a derivative */
+    MN_OP_PLACE,         /* in[0] from `offset` of a larger array, zero around it; plus */
+    MN_OP_COLUMNS,       /* columns from `offset` on */
+    MN_OP_PLACE_COLUMNS, /* the reverse, zero around them; plus */
+    MN_OP_REPEAT,        /* each row `times` times in a block */
+    MN_OP_SUM_GROUPS,    /* the reverse */
+    MN_OP_TILE,          /* all rows `times` times */
+    MN_OP_SUM_TILES,     /* the reverse */
+
     MN_OP_GEMM,
-    MN_OP_TRANSPOSE, /* each tap of conv weights */
+    MN_OP_BATCHED_GEMM, /* `times` products, blocks of rows of both */
+    MN_OP_TRANSPOSE,    /* each tap of conv weights */
     MN_OP_CONV,
     MN_OP_CONV_DATA,
     MN_OP_CONV_WEIGHTS,
     MN_OP_BIAS,
     MN_OP_COLUMN_SUMS, /* of in[0]; in[1], factor: as the base of a GEMM */
+
     MN_OP_ADD,
     MN_OP_SCALE,
     MN_OP_SCALE_ADD, /* factor * in[0] + in[1] */
+    MN_OP_MULTIPLY,
     MN_OP_RELU,
     MN_OP_MASK,
     MN_OP_TANH,
     MN_OP_TANH_BACKWARD,
     MN_OP_TANH_CURVE,
+    MN_OP_SIGMOID,
+    MN_OP_EXP,
+    MN_OP_LOG,
+    MN_OP_SOFTPLUS,
+    MN_OP_RECIPROCAL,
+    MN_OP_ROOT,
+
+    MN_OP_ROW_DOT,
+    MN_OP_ROW_SCALE,
+    MN_OP_COLUMN_SCALE,
+    MN_OP_SOFTMAX, /* in[1]: mask, or MN_NONE */
+    MN_OP_SOFTMAX_TANGENT,
+
     MN_OP_BN_STATS,
     MN_OP_BN,
     MN_OP_BN_SUMS,
@@ -64,15 +90,20 @@ typedef enum mn_op {
     MN_OP_BN_TANGENT,
     MN_OP_BN_BACKWARD_TANGENT_SUMS,
     MN_OP_BN_BACKWARD_TANGENT,
+
     MN_OP_POOL_INDEX, /* bytes, not numbers */
     MN_OP_POOL_GATHER,
     MN_OP_POOL_SCATTER,
     MN_OP_PIXEL_MEAN,
     MN_OP_PIXEL_SPREAD,
-    MN_OP_SOFTMAX,
-    MN_OP_SOFTMAX_TANGENT,
-    MN_OP_CROSS_ENTROPY, /* one double */
+
+    MN_OP_EMBED,         /* in: ids, table, weights */
+    MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights; plus */
+    MN_OP_LEAST_USED,
+
+    MN_OP_CROSS_ENTROPY, /* one double; in[2]: weights, or MN_NONE */
     MN_OP_SQUARED_ERROR, /* one double */
+    MN_OP_MEAN,          /* one double */
     MN_N_OPS
 } mn_op;
 
@@ -87,36 +118,40 @@ typedef struct mn_graph_node {
     mn_op op;
     mn_extent extent;
     mn_node in[MN_MAX_INPUTS]; /* MN_NONE where there is none */
-    mn_node plus;              /* GEMM and CONV*: added to the result; MN_NONE: nothing */
-    union {
-        struct {
-            mn_slot slot;
-            size_t offset;
-        };
-        struct {
-            bool trans_a, trans_b, relu_after;
-            double base_factor;
-        };
-        mn_conv conv;
-        double factor;
-        struct {
-            bool relu;
-            double eps;
-        };
-        mn_extent image; /* POOL_*, PIXEL_*: of the larger side */
-    };
+    mn_node plus;              /* GEMM, CONV*, PLACE*, EMBED_SCATTER: added to the result */
+    mn_slot slot;              /* which of the following count is the operation's matter */
+    size_t offset;
+    bool trans_a, trans_b, relu_after, relu;
+    uint32_t times;
+    double base_factor, factor, eps;
+    mn_conv conv;
+    mn_extent image; /* POOL_*, PIXEL_*: of the larger side */
+    long padding;
+    const char *part; /* static; who asked for it: for messages */
 } mn_graph_node;
 
 typedef struct mn_graph {
     uint32_t n_nodes, capacity;
     mn_graph_node *nodes; /* [n_nodes], every input before its user; owned */
     bool failed;          /* out of memory while building: all later calls are harmless */
+    uint32_t *buckets;    /* [n_buckets]: 1 + the number of a node by its hash, 0: none; owned */
+    uint32_t n_buckets;
+    const char *part;         /* of the network, whose operations come now; static */
+    const char *refused_op;   /* what had no rule to be differentiated by, or NULL; static */
+    const char *refused_part; /* and who had used it */
 } mn_graph;
 
 void mn_graph_init(mn_graph *graph);
 void mn_graph_fini(mn_graph *graph);
 
 size_t mn_extent_count(mn_extent extent);
+
+/* From now on operations are `part`'s, as messages name it; static text. */
+void mn_graph_part(mn_graph *graph, const char *part);
+
+/* MN_ERR_CONFIG: an operation was to be differentiated that has no rule for it: names it and the
+ * part that used it. MN_ERR_NOMEM: there was not memory enough. mn_plan_new asks as well. */
+mn_status mn_graph_check(const mn_graph *graph, mn_error *err);
 
 /* Something harmless once the graph has failed. */
 mn_extent mn_graph_extent(const mn_graph *graph, mn_node node);
@@ -126,25 +161,90 @@ double mn_graph_macs(const mn_graph *graph, mn_node node);
 
 mn_node mn_graph_input(mn_graph *graph, mn_slot slot, size_t offset, mn_extent extent);
 
+/* ---- shapes. Rows are n * h * w of an extent, columns its c. */
+mn_node mn_graph_zero(mn_graph *graph, mn_extent extent);
+mn_node mn_graph_constant(mn_graph *graph, double value, mn_extent extent);
+/* The same numbers with another extent of as many. */
+mn_node mn_graph_reshape(mn_graph *graph, mn_node a, mn_extent extent);
+/* Rows [first, first + n) of a matrix: no copy. */
+mn_node mn_graph_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t n);
+/* Rows of `a` become rows from `first` of a matrix of n_rows, added to `plus` (in its place, if it
+ * is read no more), which may be MN_NONE: zeros. */
+mn_node mn_graph_place_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t n_rows,
+                            mn_node plus);
+mn_node mn_graph_columns(mn_graph *graph, mn_node a, uint32_t first, uint32_t n);
+mn_node mn_graph_concat_columns(mn_graph *graph, uint32_t n, const mn_node *parts);
+/* [n, c] -> [n * times, c], each row in a block; and [n * times, c] -> [n, c], sums of blocks. */
+mn_node mn_graph_repeat_rows(mn_graph *graph, mn_node a, uint32_t times);
+mn_node mn_graph_sum_groups(mn_graph *graph, mn_node a, uint32_t times);
+/* [n, c] -> [times * n, c], the whole again and again. */
+mn_node mn_graph_tile_rows(mn_graph *graph, mn_node a, uint32_t times);
+/* The same numbers, through which no derivative goes. */
+mn_node mn_graph_stop(mn_graph *graph, mn_node a);
+
+/* ---- products */
 /* y [n, out] = x [n, in] w [in, out]; x may be an image, read as rows of h*w*c. */
 mn_node mn_graph_linear(mn_graph *graph, mn_node x, mn_node w);
+/* op(a) op(b); a matrix that is to be transposed is stored so. */
+mn_node mn_graph_product(mn_graph *graph, mn_node a, mn_node b, bool trans_a, bool trans_b);
+/* `batches` products of blocks of rows: op(a_i) op(b_i), one below the other. */
+mn_node mn_graph_batched_product(mn_graph *graph, mn_node a, mn_node b, uint32_t batches,
+                                 bool trans_a, bool trans_b);
 mn_node mn_graph_bias(mn_graph *graph, mn_node x, mn_node b);
 /* 3x3, padding 1; w [9 * c_in, c_out] as [3, 3, c_in, c_out]. */
 mn_node mn_graph_conv(mn_graph *graph, mn_node x, mn_node w, uint32_t stride);
 /* Batch statistics over all rows of x; with relu, max(0, .) of it. */
 mn_node mn_graph_batch_norm(mn_graph *graph, mn_node x, mn_node gamma, mn_node beta, double eps,
                             bool relu);
-mn_node mn_graph_relu(mn_graph *graph, mn_node x);
-mn_node mn_graph_tanh(mn_graph *graph, mn_node x);
-mn_node mn_graph_max_pool(mn_graph *graph, mn_node x);   /* 2x2, stride 2 */
-mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x); /* [n,h,w,c] -> [n,c] */
-/* Mean over items, nats: target [n, c] is one-hot or a distribution. */
-mn_node mn_graph_cross_entropy(mn_graph *graph, mn_node logits, mn_node target);
-/* Mean over all elements. */
-mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target);
 
+/* ---- element by element */
+mn_node mn_graph_add(mn_graph *graph, mn_node a, mn_node b);
+mn_node mn_graph_subtract(mn_graph *graph, mn_node a, mn_node b);
+mn_node mn_graph_multiply(mn_graph *graph, mn_node a, mn_node b);
+mn_node mn_graph_scale(mn_graph *graph, double factor, mn_node a);
 /* factor * a + b, of one extent; b where `a` is MN_NONE. */
 mn_node mn_graph_scale_add(mn_graph *graph, double factor, mn_node a, mn_node b);
+mn_node mn_graph_relu(mn_graph *graph, mn_node x);
+mn_node mn_graph_tanh(mn_graph *graph, mn_node x);
+mn_node mn_graph_sigmoid(mn_graph *graph, mn_node x);
+mn_node mn_graph_exp(mn_graph *graph, mn_node x);
+mn_node mn_graph_log(mn_graph *graph, mn_node x);
+mn_node mn_graph_softplus(mn_graph *graph, mn_node x); /* log(1 + exp(x)) */
+mn_node mn_graph_reciprocal(mn_graph *graph, mn_node x);
+mn_node mn_graph_root(mn_graph *graph, mn_node x);
+
+/* ---- rows */
+/* [n, c], [n, c] -> [n, 1]; [n, 1], [n, c] -> [n, c]; [n, c], [c] -> [n, c]; [n, c] -> [c]. */
+mn_node mn_graph_row_dot(mn_graph *graph, mn_node a, mn_node b);
+mn_node mn_graph_row_scale(mn_graph *graph, mn_node s, mn_node a);
+mn_node mn_graph_column_scale(mn_graph *graph, mn_node x, mn_node v);
+mn_node mn_graph_column_sums(mn_graph *graph, mn_node x);
+/* Of each row. mask: of the same extent, or MN_NONE; where it is 0, so is the result, and so is a
+ * row of which nothing is left. */
+mn_node mn_graph_softmax(mn_graph *graph, mn_node z, mn_node mask);
+
+/* ---- images */
+mn_node mn_graph_max_pool(mn_graph *graph, mn_node x);   /* 2x2, stride 2 */
+mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x); /* [n,h,w,c] -> [n,c] */
+
+/* ---- memory */
+/* ids [n, length], whole numbers; table [V, d]; weights [length, d] or MN_NONE: out [n, d] = sum_k
+ * weights[k] .* table[ids[., k]]. `padding` (-1: none) and what names no row contribute nothing.
+ * No derivative goes to ids or weights. */
+mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights, long padding);
+/* usage [n, slots] -> [n * k, slots]: one-hot rows of the k least used slots, the least first (of
+ * equals the first). Which ones is constant. */
+mn_node mn_graph_least_used(mn_graph *graph, mn_node usage, uint32_t k);
+
+/* ---- losses: one number */
+/* Mean over items, nats: target [n, c] is one-hot or a distribution. With weights [n, 1]: the sum
+ * of weight times that; a row of weight 0 counts for nothing, whatever it holds. */
+mn_node mn_graph_cross_entropy(mn_graph *graph, mn_node logits, mn_node target);
+mn_node mn_graph_weighted_cross_entropy(mn_graph *graph, mn_node logits, mn_node target,
+                                        mn_node weights);
+/* Mean over all elements. */
+mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target);
+mn_node mn_graph_mean(mn_graph *graph, mn_node a);
 
 /* d loss / d wrt[i] -> gradients[i] (MN_NONE: zero by structure). Reverse mode; loss is one of the
  * two losses. */

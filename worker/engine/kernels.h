@@ -41,6 +41,13 @@ typedef struct mn_product {
     const mn_real *base;    /* [m,n] */
 } mn_product;
 
+/* A table [rows, c] read by numbers: n items of `length` numbers each. What names no row, and
+ * `padding` (-1: none), contributes nothing. */
+typedef struct mn_embedding {
+    size_t n, length, rows, c;
+    long padding;
+} mn_embedding;
+
 typedef struct mn_kernels {
     const char *name; /* "avx512", "avx2", "portable" or "plain" */
 
@@ -132,13 +139,53 @@ typedef struct mn_kernels {
     void (*tanh_curve)(size_t n, const mn_real *y, const mn_real *ty, const mn_real *dy,
                        mn_real *out);
 
+    void (*fill)(size_t n, mn_real value, mn_real *out);
+    void (*sigmoid)(size_t n, const mn_real *x, mn_real *y);
+    void (*exponential)(size_t n, const mn_real *x, mn_real *y);
+    void (*logarithm)(size_t n, const mn_real *x, mn_real *y);
+    void (*softplus)(size_t n, const mn_real *x, mn_real *y); /* log(1 + exp(x)) */
+    void (*reciprocal)(size_t n, const mn_real *x, mn_real *y);
+    void (*root)(size_t n, const mn_real *x, mn_real *y);
+
+    /* Row by row: out [rows] = <a, b>; out = s [rows] times the row; out = the row times v [c]. */
+    void (*row_dot)(size_t rows, size_t c, const mn_real *a, const mn_real *b, mn_real *out);
+    void (*row_scale)(size_t rows, size_t c, const mn_real *s, const mn_real *a, mn_real *out);
+    void (*column_scale)(size_t rows, size_t c, const mn_real *x, const mn_real *v, mn_real *out);
+    /* Each row `times` times in a block, and its adjoint; all n numbers `times` times, and its. */
+    void (*repeat_rows)(size_t rows, size_t times, size_t c, const mn_real *a, mn_real *out);
+    void (*sum_groups)(size_t rows, size_t times, size_t c, const mn_real *a, mn_real *out);
+    void (*tile_rows)(size_t n, size_t times, const mn_real *a, mn_real *out);
+    void (*sum_tiles)(size_t n, size_t times, const mn_real *a, mn_real *out);
+    /* Columns [first, first + c) of rows that are `wide`, from and to rows that are c wide. */
+    void (*take_columns)(size_t rows, size_t wide, size_t first, size_t c, const mn_real *a,
+                         mn_real *out);
+    void (*put_columns)(size_t rows, size_t wide, size_t first, size_t c, const mn_real *a,
+                        bool accumulate, mn_real *out);
+
+    /* out [n, c] = sum_k weights[k] .* table[ids[., k]]; weights [length, c] may be NULL (ones).
+     * And its adjoint, into a table. */
+    void (*embed)(const mn_embedding *embedding, const mn_real *ids, const mn_real *table,
+                  const mn_real *weights, mn_real *out);
+    void (*embed_scatter)(const mn_embedding *embedding, const mn_real *ids, const mn_real *dy,
+                          const mn_real *weights, bool accumulate, mn_real *table);
+    /* usage [rows, c] -> [rows * k, c]: one-hot rows of the k least used, the least first; of
+     * equals the first. */
+    void (*least_used)(size_t rows, size_t c, size_t k, const mn_real *usage, mn_real *out);
+
     /* Rows of logits z [rows, c]: p = softmax(z), by the maximum of the row first. */
     void (*softmax)(size_t rows, size_t c, const mn_real *z, mn_real *p);
+    /* The same over the entries whose mask is not 0; the others are 0, and so is a row of them. */
+    void (*masked_softmax)(size_t rows, size_t c, const mn_real *z, const mn_real *mask,
+                           mn_real *p);
     /* p .* (tz - <p, tz>) for each row: the tangent of softmax, and its adjoint. */
     void (*softmax_tangent)(size_t rows, size_t c, const mn_real *p, const mn_real *tz,
                             mn_real *out);
     /* Mean over rows of -sum target log softmax(z), nats; accumulated in double. */
     double (*cross_entropy)(size_t rows, size_t c, const mn_real *z, const mn_real *target);
+    /* Sum over rows of weights [rows] times the same; a row of weight 0 is not looked at. */
+    double (*weighted_cross_entropy)(size_t rows, size_t c, const mn_real *z, const mn_real *target,
+                                     const mn_real *weights);
+    double (*mean)(size_t n, const mn_real *x); /* accumulated in double */
     /* Mean over all n elements of (y - target)^2; accumulated in double. */
     double (*squared_error)(size_t n, const mn_real *y, const mn_real *target);
 } mn_kernels;

@@ -41,7 +41,19 @@ INLINE vec hyperbolic_tangent(vec x)
     return choose((ivec)(size < splat(0.625F)), p, (vec)((ivec)far | ((ivec)x & sign)));
 }
 
-enum operation { ADD, SCALE, SCALE_ADD, MULTIPLY, RELU, MASK, TANH, TANH_BACKWARD, TANH_CURVE };
+enum operation {
+    ADD,
+    SCALE,
+    SCALE_ADD,
+    MULTIPLY,
+    RELU,
+    MASK,
+    TANH,
+    TANH_BACKWARD,
+    TANH_CURVE,
+    SIGMOID,
+    EXPONENTIAL
+};
 
 INLINE vec apply(const enum operation operation, vec factor, vec a, vec b, vec c)
 {
@@ -64,6 +76,10 @@ INLINE vec apply(const enum operation operation, vec factor, vec a, vec b, vec c
         return (splat(1) - a * a) * b;
     case TANH_CURVE:
         return splat(-2) * a * b * c;
+    case SIGMOID:
+        return splat(1) / (splat(1) + exponential(splat(0) - a));
+    case EXPONENTIAL:
+        return exponential(a);
     }
     return a;
 }
@@ -130,6 +146,34 @@ static void tanh_curve(size_t n, const float *y, const float *ty, const float *d
     map(TANH_CURVE, n, 0, y, ty, dy, out);
 }
 
+static void sigmoid_forward(size_t n, const float *x, float *y)
+{
+    map(SIGMOID, n, 0, x, x, x, y);
+}
+
+static void exponential_forward(size_t n, const float *x, float *y)
+{
+    map(EXPONENTIAL, n, 0, x, x, x, y);
+}
+
+static void row_dot(size_t rows, size_t c, const float *a, const float *b, float *out)
+{
+    for (size_t i = 0; i < rows; i++, a += c, b += c) {
+        vec sum = splat(0);
+        size_t j = 0;
+        for (; j + LANES <= c; j += LANES)
+            sum += load(a + j) * load(b + j);
+        if (j < c) {
+            lanes some = first_lanes(c - j);
+            sum += load_lanes(a + j, some) * load_lanes(b + j, some);
+        }
+        float total = 0;
+        for (size_t k = 0; k < LANES; k++)
+            total += sum[k];
+        out[i] = total;
+    }
+}
+
 static void bias_add(size_t rows, size_t c, const float *x, const float *b, float *y)
 {
     for (size_t i = 0; i < rows; i++)
@@ -185,6 +229,26 @@ static void softmax(size_t rows, size_t c, const float *z, float *p)
     for (size_t i = 0; i < rows; i++, z += c, p += c) {
         double sum = exponentials(c, z, largest_of(c, z), p);
         map(SCALE, c, (float)(1 / sum), p, p, p, p);
+    }
+}
+
+static void masked_softmax(size_t rows, size_t c, const float *z, const float *among, float *p)
+{
+    for (size_t i = 0; i < rows; i++, z += c, among += c, p += c) {
+        float largest = -INFINITY;
+        for (size_t j = 0; j < c; j++)
+            if (among[j] != 0 && !(z[j] <= largest)) /* NaN stays NaN */
+                largest = z[j];
+        for (size_t j = 0; j < c; j++)
+            p[j] = among[j] != 0 ? z[j] - largest : -104.0f;
+        map(EXPONENTIAL, c, 0, p, p, p, p);
+        double sum = 0;
+        for (size_t j = 0; j < c; j++) {
+            p[j] = among[j] != 0 ? p[j] : 0;
+            sum += (double)p[j];
+        }
+        if (sum > 0 || sum != sum)
+            map(SCALE, c, (float)(1 / sum), p, p, p, p);
     }
 }
 

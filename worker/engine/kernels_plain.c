@@ -1,6 +1,7 @@
 /* The reference: each kernel as its formula reads, in an order that a reader can check. Sums run in
  * double. */
 #include "worker/engine/kernels.h"
+#include "worker/engine/kernels_loops.h"
 #include <math.h>
 #include <string.h>
 
@@ -438,8 +439,50 @@ static double squared_error(size_t n, const mn_real *y, const mn_real *target)
     return loss / (double)n;
 }
 
+static void sigmoid(size_t n, const mn_real *x, mn_real *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (mn_real)(1 / (1 + exp(-(double)x[i])));
+}
+
+static void exponential(size_t n, const mn_real *x, mn_real *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (mn_real)exp((double)x[i]);
+}
+
+static void row_dot(size_t rows, size_t c, const mn_real *a, const mn_real *b, mn_real *out)
+{
+    for (size_t i = 0; i < rows; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < c; j++)
+            sum += (double)a[i * c + j] * (double)b[i * c + j];
+        out[i] = (mn_real)sum;
+    }
+}
+
+static void masked_softmax(size_t rows, size_t c, const mn_real *z, const mn_real *among,
+                           mn_real *p)
+{
+    for (size_t i = 0; i < rows; i++, z += c, among += c, p += c) {
+        double largest = -INFINITY, sum = 0;
+        for (size_t j = 0; j < c; j++)
+            if (among[j] != 0 && !((double)z[j] <= largest)) /* NaN stays NaN */
+                largest = (double)z[j];
+        for (size_t j = 0; j < c; j++)
+            sum += among[j] != 0 ? exp((double)z[j] - largest) : 0;
+        for (size_t j = 0; j < c; j++)
+            p[j] = among[j] != 0 ? (mn_real)(exp((double)z[j] - largest) / sum) : 0;
+    }
+}
+
 const mn_kernels mn_kernels_plain = {
     .name = "plain",
+    MN_LOOPS,
+    .sigmoid = sigmoid,
+    .exponential = exponential,
+    .row_dot = row_dot,
+    .masked_softmax = masked_softmax,
     .gemm = gemm,
     .conv_forward = conv_forward,
     .conv_backward_data = conv_backward_data,

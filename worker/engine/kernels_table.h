@@ -4,6 +4,7 @@
 #include "worker/engine/kernels.h"
 #include "worker/engine/kernels_bn.h"
 #include "worker/engine/kernels_gemm.h"
+#include "worker/engine/kernels_loops.h"
 #include "worker/engine/kernels_map.h"
 #include "worker/engine/kernels_pool.h"
 #include "worker/engine/kernels_strip.h"
@@ -12,11 +13,12 @@
 
 #define MN_TABLE(its_name)                                                                         \
     {                                                                                              \
-        .name = its_name, .gemm = gemm, .conv_forward = conv_forward,                              \
-        .conv_backward_data = conv_backward_data, .conv_backward_weights = conv_backward_weights,  \
-        .transpose = transpose, .bn_stats = bn_stats, .bn_forward = bn_forward,                    \
-        .bn_backward_sums = bn_backward_sums, .bn_backward = bn_backward,                          \
-        .bn_tangent_sums = bn_tangent_sums, .bn_tangent = bn_tangent,                              \
+        .name = its_name, MN_LOOPS, .sigmoid = sigmoid_forward,                                    \
+        .exponential = exponential_forward, .row_dot = row_dot, .masked_softmax = masked_softmax,  \
+        .gemm = gemm, .conv_forward = conv_forward, .conv_backward_data = conv_backward_data,      \
+        .conv_backward_weights = conv_backward_weights, .transpose = transpose,                    \
+        .bn_stats = bn_stats, .bn_forward = bn_forward, .bn_backward_sums = bn_backward_sums,      \
+        .bn_backward = bn_backward, .bn_tangent_sums = bn_tangent_sums, .bn_tangent = bn_tangent,  \
         .bn_backward_tangent_sums = bn_backward_tangent_sums,                                      \
         .bn_backward_tangent = bn_backward_tangent, .max_pool_index = max_pool_index,              \
         .max_pool_gather = max_pool_gather, .max_pool_scatter = max_pool_scatter,                  \

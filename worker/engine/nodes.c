@@ -15,58 +15,72 @@ mn_graph_node mn_node_blank(mn_op op, mn_extent extent)
     return node;
 }
 
-static bool same_attributes(const mn_graph_node *a, const mn_graph_node *b)
-{
-    switch ((int)a->op) {
-    case MN_OP_INPUT:
-        return a->slot == b->slot && a->offset == b->offset;
-    case MN_OP_VIEW:
-        return a->offset == b->offset;
-    case MN_OP_GEMM:
-        return a->trans_a == b->trans_a && a->trans_b == b->trans_b;
-    case MN_OP_CONV:
-    case MN_OP_CONV_DATA:
-    case MN_OP_CONV_WEIGHTS:
-        return memcmp(&a->conv, &b->conv, sizeof a->conv) == 0;
-    case MN_OP_SCALE:
-    case MN_OP_SCALE_ADD:
-        return a->factor == b->factor;
-    case MN_OP_POOL_INDEX:
-    case MN_OP_POOL_GATHER:
-    case MN_OP_POOL_SCATTER:
-    case MN_OP_PIXEL_MEAN:
-    case MN_OP_PIXEL_SPREAD:
-        return memcmp(&a->image, &b->image, sizeof a->image) == 0;
-    default: /* batch norm; the others have no attributes and these stay zero */
-        return a->relu == b->relu && a->eps == b->eps;
-    }
-}
-
 static bool same(const mn_graph_node *a, const mn_graph_node *b)
 {
     return a->op == b->op && memcmp(&a->extent, &b->extent, sizeof a->extent) == 0 &&
-           memcmp(a->in, b->in, sizeof a->in) == 0 && a->plus == b->plus && same_attributes(a, b);
+           memcmp(a->in, b->in, sizeof a->in) == 0 && a->plus == b->plus && a->slot == b->slot &&
+           a->offset == b->offset && a->trans_a == b->trans_a && a->trans_b == b->trans_b &&
+           a->relu_after == b->relu_after && a->relu == b->relu && a->times == b->times &&
+           a->base_factor == b->base_factor && a->factor == b->factor && a->eps == b->eps &&
+           memcmp(&a->conv, &b->conv, sizeof a->conv) == 0 &&
+           memcmp(&a->image, &b->image, sizeof a->image) == 0 && a->padding == b->padding;
+}
+
+static uint32_t hash_of(const mn_graph_node *node)
+{
+    uint64_t hash = (uint64_t)node->op * 0x9e3779b97f4a7c15u + node->offset;
+    for (int k = 0; k < MN_MAX_INPUTS; k++)
+        hash = (hash ^ (uint32_t)node->in[k]) * 0x100000001b3u;
+    hash = (hash ^ (uint32_t)node->plus) * 0x100000001b3u;
+    hash = (hash ^ node->extent.n ^ (uint64_t)node->extent.c << 32) * 0x100000001b3u;
+    return (uint32_t)(hash >> 32);
+}
+
+/* Where node is, or would be: open addressing. */
+static uint32_t bucket_of(const mn_graph *graph, const mn_graph_node *node)
+{
+    uint32_t bucket = hash_of(node) & (graph->n_buckets - 1);
+    while (graph->buckets[bucket] != 0 && !same(&graph->nodes[graph->buckets[bucket] - 1], node))
+        bucket = (bucket + 1) & (graph->n_buckets - 1);
+    return bucket;
+}
+
+/* Room for twice as many nodes, and for four buckets each. */
+static bool grow(mn_graph *graph)
+{
+    uint32_t capacity = graph->capacity == 0 ? 64 : 2 * graph->capacity;
+    mn_graph_node *nodes = realloc(graph->nodes, capacity * sizeof *nodes);
+    if (nodes != NULL)
+        graph->nodes = nodes;
+    uint32_t *buckets = calloc(4 * (size_t)capacity, sizeof *buckets);
+    if (nodes == NULL || buckets == NULL) {
+        free(buckets);
+        return false;
+    }
+    free(graph->buckets);
+    graph->buckets = buckets;
+    graph->n_buckets = 4 * capacity;
+    graph->capacity = capacity;
+    for (uint32_t i = 0; i < graph->n_nodes; i++)
+        buckets[bucket_of(graph, &nodes[i])] = i + 1;
+    return true;
 }
 
 mn_node mn_node_append(mn_graph *graph, mn_graph_node node)
 {
     if (graph->failed)
         return 0;
-    for (uint32_t i = 0; i < graph->n_nodes; i++)
-        if (same(&graph->nodes[i], &node))
-            return (mn_node)i;
-    if (graph->n_nodes == graph->capacity) {
-        uint32_t capacity = graph->capacity == 0 ? 64 : 2 * graph->capacity;
-        mn_graph_node *nodes = realloc(graph->nodes, capacity * sizeof *nodes);
-        if (nodes == NULL) {
-            graph->failed = true;
-            return 0;
-        }
-        graph->nodes = nodes;
-        graph->capacity = capacity;
+    if (graph->n_nodes == graph->capacity && !grow(graph)) {
+        graph->failed = true;
+        return 0;
     }
-    memcpy(&graph->nodes[graph->n_nodes], &node, sizeof node);
-    return (mn_node)graph->n_nodes++;
+    uint32_t *bucket = &graph->buckets[bucket_of(graph, &node)];
+    if (*bucket != 0)
+        return (mn_node)(*bucket - 1);
+    node.part = graph->part;
+    graph->nodes[graph->n_nodes] = node;
+    *bucket = ++graph->n_nodes;
+    return (mn_node)(graph->n_nodes - 1);
 }
 
 mn_node mn_node_unary(mn_graph *graph, mn_op op, mn_node a)

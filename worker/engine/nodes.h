@@ -22,6 +22,13 @@ mn_node mn_node_on_image(mn_graph *graph, mn_op op, mn_node a, mn_node b, mn_ext
 /* Something harmless once the graph has failed. */
 mn_extent mn_node_extent(const mn_graph *graph, mn_node node);
 
+/* Rows of a matrix, or of an image's pixels. */
+static inline uint32_t mn_node_rows(const mn_graph *graph, mn_node node)
+{
+    const mn_extent extent = mn_node_extent(graph, node);
+    return extent.n * extent.h * extent.w;
+}
+
 static inline mn_extent mn_vector(uint32_t c)
 {
     return (mn_extent){1, 1, 1, c};

@@ -1,7 +1,7 @@
 #include "worker/engine/plan.h"
 
 #include "worker/engine/fusion.h"
-#include "worker/engine/operation.h"
+#include "worker/engine/ops/op.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -88,10 +88,10 @@ mn_status mn_plan_new(const mn_graph *graph, mn_node loss, size_t n_outputs,
                       const mn_plan_output *outputs, const mn_kernels *kernels, mn_plan **out,
                       mn_error *err)
 {
-    if (graph->failed)
-        return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
     mn_graph fused;
-    mn_status status = mn_fusion_of(graph, loss, n_outputs, outputs, &fused, err);
+    mn_status status = mn_graph_check(graph, err);
+    if (status == MN_OK)
+        status = mn_fusion_of(graph, loss, n_outputs, outputs, &fused, err);
     if (status == MN_OK) {
         status = compile(&fused, loss, n_outputs, outputs, kernels, out, err);
         mn_graph_fini(&fused);
@@ -154,6 +154,11 @@ size_t mn_plan_kept_bytes(const mn_plan *plan)
     return plan->kept_bytes;
 }
 
+static bool is_view(mn_op op)
+{
+    return op == MN_OP_VIEW || op == MN_OP_STOP;
+}
+
 static uintptr_t address_of(const struct address *address, const uintptr_t *bases)
 {
     return bases[address->base] + address->bytes;
@@ -169,7 +174,7 @@ static void run_step(const mn_plan *plan, const struct step *step, const uintptr
         for (int i = FEW_INPUTS; i < MN_MAX_INPUTS; i++)
             in[i] = (const mn_real *)address_of(&step->in[i], bases);
     if (step->kind == COMPUTE)
-        mn_operation_run(&step->operation, plan->kernels, in, out);
+        step->operation.run(&step->operation, plan->kernels, in, out);
     else if (step->kind == COPY)
         memcpy(out, in[0], step->count * sizeof *out);
     else
@@ -238,24 +243,31 @@ double mn_plan_loss(const mn_plan *plan, const void *scratch)
 
 /* Making a plan, in the order of mn_plan_new. */
 
-static void need(const mn_graph *graph, mn_node i, unsigned stage, struct draft *drafts)
+static void need(mn_node i, unsigned stage, struct draft *drafts)
 {
-    if (i == MN_NONE || drafts[i].stage <= stage)
-        return;
-    drafts[i].stage = stage;
-    for (int k = 0; k < MN_MAX_INPUTS; k++)
-        need(graph, graph->nodes[i].in[k], stage, drafts);
-    need(graph, graph->nodes[i].plus, stage, drafts);
+    if (i != MN_NONE && drafts[i].stage > stage)
+        drafts[i].stage = stage;
 }
 
+/* Inputs come before their users, so one walk from the end for each stage meets all. */
 static void mark_needed(const mn_graph *graph, mn_node loss, size_t n_outputs,
                         const mn_plan_output *outputs, struct draft *drafts)
 {
     for (uint32_t i = 0; i < graph->n_nodes; i++)
         drafts[i].stage = 2;
-    need(graph, loss, 0, drafts);
-    for (size_t i = 0; i < n_outputs; i++)
-        need(graph, outputs[i].node, outputs[i].stage, drafts);
+    need(loss, 0, drafts);
+    for (unsigned stage = 0; stage < 2; stage++) {
+        for (size_t i = 0; i < n_outputs; i++)
+            if (outputs[i].stage == stage)
+                need(outputs[i].node, stage, drafts);
+        for (uint32_t i = graph->n_nodes; i-- > 0;) {
+            const mn_graph_node *node = &graph->nodes[i];
+            for (int k = 0; k < MN_MAX_INPUTS && drafts[i].stage == stage; k++)
+                need(node->in[k], stage, drafts);
+            if (drafts[i].stage == stage)
+                need(node->plus, stage, drafts);
+        }
+    }
 }
 
 /* What is marked to be made again for a reader that is marked, or of stage 1. */
@@ -302,7 +314,7 @@ static void find_lives(const mn_graph *graph, const uint32_t begin[3], const mn_
         draft->storage = order[p];
         if (node->op == MN_OP_INPUT)
             draft->place = (struct place){SLOT_IN, node->slot, node->offset};
-        if (node->op == MN_OP_VIEW) {
+        if (is_view(node->op)) {
             draft->storage = drafts[node->in[0]].storage;
             draft->view_offset = drafts[node->in[0]].view_offset + node->offset * sizeof(mn_real);
         }
@@ -328,29 +340,11 @@ static void place_outputs(const mn_graph *graph, size_t n_outputs, const mn_plan
         if (node == MN_NONE)
             continue;
         struct draft *draft = &drafts[node];
-        bool computed = graph->nodes[node].op != MN_OP_INPUT && graph->nodes[node].op != MN_OP_VIEW;
+        bool computed = graph->nodes[node].op != MN_OP_INPUT && !is_view(graph->nodes[node].op);
         if (computed && draft->place.where == NOWHERE && draft->last_use == draft->position)
             draft->place = (struct place){SLOT_OUT, outputs[i].slot, outputs[i].offset};
         else /* copied at the end of its stage */
             drafts[draft->storage].last_use = draft->last_use = UINT32_MAX;
-    }
-}
-
-static bool may_overwrite(mn_op op, int k)
-{
-    switch ((int)op) {
-    case MN_OP_BIAS:
-    case MN_OP_SCALE:
-    case MN_OP_RELU:
-    case MN_OP_TANH:
-        return k == 0;
-    case MN_OP_ADD:
-    case MN_OP_SCALE_ADD:
-    case MN_OP_MASK:
-    case MN_OP_TANH_BACKWARD:
-        return k == 0 || k == 1;
-    default:
-        return false;
     }
 }
 
@@ -362,11 +356,12 @@ static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node
     for (uint32_t p = 0; p < n_order; p++) {
         const mn_graph_node *node = &graph->nodes[order[p]];
         struct draft *draft = &drafts[order[p]];
-        if (draft->place.where != NOWHERE || node->op == MN_OP_VIEW)
+        if (draft->place.where != NOWHERE || is_view(node->op))
             continue;
         for (int k = 0; k <= MN_MAX_INPUTS; k++) {
             mn_node in = k < MN_MAX_INPUTS ? node->in[k] : node->plus;
-            if (in == MN_NONE || (k < MN_MAX_INPUTS && !may_overwrite(node->op, k)))
+            if (in == MN_NONE ||
+                (k < MN_MAX_INPUTS && (mn_op_rows[node->op]->overwrites >> k & 1) == 0))
                 continue;
             mn_node storage = drafts[in].storage;
             if (drafts[in].place.where == NOWHERE && drafts[storage].last_use == p &&
@@ -384,9 +379,17 @@ static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node
 static size_t bytes_of(const mn_graph_node *node)
 {
     size_t count = mn_extent_count(node->extent);
-    size_t bytes = node->op == MN_OP_POOL_INDEX ? count : count * sizeof(mn_real);
-    if (node->op == MN_OP_CROSS_ENTROPY || node->op == MN_OP_SQUARED_ERROR)
+    size_t bytes = count * sizeof(mn_real);
+    switch (mn_op_rows[node->op]->result) {
+    case MN_RESULT_BYTES:
+        bytes = count;
+        break;
+    case MN_RESULT_DOUBLE:
         bytes = sizeof(double);
+        break;
+    case MN_RESULT_NUMBERS:
+        break;
+    }
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
@@ -512,7 +515,7 @@ static uint32_t node_steps(const mn_graph *graph, mn_node i, const struct draft 
 {
     const mn_graph_node *node = &graph->nodes[i];
     uint32_t n = 0;
-    if (node->op == MN_OP_INPUT || node->op == MN_OP_VIEW)
+    if (node->op == MN_OP_INPUT || is_view(node->op))
         return 0;
     if (node->plus != MN_NONE && !same_place(&drafts[node->plus].place, &drafts[i].place))
         steps[n++] =

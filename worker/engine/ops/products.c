@@ -1,0 +1,148 @@
+/* Matrix products, and what is added to their columns. */
+#include "worker/engine/ops/ops.h"
+
+/* y = op(a) op(b) + plus, where op transposes or not; blocks of rows for batches. */
+static void pull_product(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    const mn_graph_node node = graph->nodes[i]; /* a copy: appending moves the array */
+    const mn_node a = node.in[0], b = node.in[1], dy = adjoints->of[i];
+    mn_graph_node share = mn_node_blank(node.op, node.extent);
+    share.times = node.times;
+    if (adjoints->wanted[a]) { /* da = dy op(b)', or its transpose, op(b) dy' */
+        share.extent = mn_node_extent(graph, a);
+        share.in[0] = node.trans_a ? b : dy;
+        share.in[1] = node.trans_a ? dy : b;
+        share.trans_a = node.trans_a ? node.trans_b : false;
+        share.trans_b = node.trans_a ? true : !node.trans_b;
+        mn_give(adjoints, a, mn_node_append(graph, share));
+    }
+    if (adjoints->wanted[b]) { /* db = op(a)' dy, or its transpose, dy' op(a) */
+        share.extent = mn_node_extent(graph, b);
+        share.in[0] = node.trans_b ? dy : a;
+        share.in[1] = node.trans_b ? a : dy;
+        share.trans_a = node.trans_b ? true : !node.trans_a;
+        share.trans_b = node.trans_b ? node.trans_a : false;
+        mn_give(adjoints, b, mn_node_append(graph, share));
+    }
+    if (node.plus != MN_NONE && adjoints->wanted[node.plus])
+        mn_give(adjoints, node.plus, dy);
+}
+
+static mn_node push_product(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
+{
+    return mn_rule_product(graph, i, t[0], t[1], tplus);
+}
+
+/* The shape is read off the results: op(A) is m x k, of each block. */
+static double product_macs(const mn_graph *graph, const mn_graph_node *node)
+{
+    return (double)mn_extent_count(node->extent) *
+           (double)mn_extent_count(graph->nodes[node->in[MN_GEMM_A]].extent) /
+           (double)node->extent.n;
+}
+
+static void run_gemm(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                     mn_real *out)
+{
+    const mn_product *shape = &operation->product;
+    mn_product product = {.trans_a = shape->trans_a,
+                          .trans_b = shape->trans_b,
+                          .accumulate = shape->accumulate,
+                          .relu = shape->relu,
+                          .factor = shape->factor,
+                          .m = shape->m,
+                          .n = shape->n,
+                          .k = shape->k,
+                          .a = in[MN_GEMM_A],
+                          .b = in[MN_GEMM_B],
+                          .a2 = in[MN_GEMM_A2],
+                          .b2 = in[MN_GEMM_B2],
+                          .bias = in[MN_GEMM_BIAS],
+                          .mask = in[MN_GEMM_MASK],
+                          .base = in[MN_GEMM_BASE]};
+    k->gemm(&product, out);
+}
+
+const mn_op_row mn_op_gemm = {.name = "gemm",
+                              .pull_back = pull_product,
+                              .push_forward = push_product,
+                              .macs = product_macs,
+                              .run = run_gemm};
+
+static void run_batched(const mn_operation *operation, const mn_kernels *k,
+                        const mn_real *const *in, mn_real *out)
+{
+    mn_product product = operation->product; /* of one block */
+    product.a = in[0];
+    product.b = in[1];
+    for (uint32_t i = 0; i < operation->node.times; i++) {
+        k->gemm(&product, out);
+        product.a += product.m * product.k;
+        product.b += product.n * product.k;
+        out += product.m * product.n;
+    }
+}
+
+const mn_op_row mn_op_batched_gemm = {.name = "batched gemm",
+                                      .pull_back = pull_product,
+                                      .push_forward = push_product,
+                                      .macs = product_macs,
+                                      .run = run_batched};
+
+static void pull_bias(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    const mn_graph_node node = graph->nodes[i];
+    const mn_node a = node.in[0], b = node.in[1], dy = adjoints->of[i];
+    if (adjoints->wanted[a])
+        mn_give(adjoints, a, dy);
+    if (adjoints->wanted[b])
+        mn_give(adjoints, b, mn_rule_column_sums(graph, dy, mn_node_extent(graph, b)));
+}
+
+static mn_node push_bias(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
+{
+    (void)tplus;
+    if (t[1] == MN_NONE)
+        return t[0];
+    return mn_graph_bias(graph, t[0] == MN_NONE ? mn_rule_zero_like(graph, i) : t[0], t[1]);
+}
+
+static void run_bias(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                     mn_real *out)
+{
+    k->bias_add(operation->rows, operation->c, in[0], in[1], out);
+}
+
+const mn_op_row mn_op_bias = {.name = "bias",
+                              .overwrites = 1,
+                              .pull_back = pull_bias,
+                              .push_forward = push_bias,
+                              .run = run_bias};
+
+static void pull_column_sums(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    const mn_node a = graph->nodes[i].in[0];
+    mn_node zero = mn_rule_zero_like(graph, a);
+    mn_give(adjoints, a, mn_graph_bias(graph, zero, adjoints->of[i]));
+}
+
+static mn_node push_column_sums(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
+{
+    (void)tplus;
+    return mn_rule_linear(graph, i, t[0]);
+}
+
+static void run_column_sums(const mn_operation *operation, const mn_kernels *k,
+                            const mn_real *const *in, mn_real *out)
+{
+    k->column_sums(operation->rows, operation->c, in[0], (mn_real)operation->node.factor,
+                   in[MN_SUMS_BASE], out);
+}
+
+const mn_op_row mn_op_column_sums = {.name = "column sums",
+                                     .pull_back = pull_column_sums,
+                                     .push_forward = push_column_sums,
+                                     .run = run_column_sums};
