@@ -67,12 +67,25 @@ mn_status mn_session_open(mn_session *session, mn_error *err)
     return status;
 }
 
+/* No more tasks are judged than show all that a split has once. */
+static void end_with_data(mn_session *session)
+{
+    const uint64_t n_val = mn_task_set_size(session->tasks, MN_VAL);
+    const uint64_t n_test = mn_task_set_size(session->tasks, MN_TEST);
+    if (n_val > 0 && session->experiment.evaluate.val_tasks > n_val)
+        session->experiment.evaluate.val_tasks = (uint32_t)n_val;
+    if (n_test > 0 && session->experiment.evaluate.tasks > n_test)
+        session->experiment.evaluate.tasks = (uint32_t)n_test;
+}
+
 mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
                                 mn_error *err)
 {
     mn_status status = mn_session_experiment(options, &session->experiment, err);
     if (status == MN_OK)
         status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
+    if (status == MN_OK)
+        end_with_data(session);
     return status == MN_OK ? make_learner(session, err) : status;
 }
 
@@ -253,6 +266,8 @@ static mn_status open_tasks(mn_session *session, mn_error *err)
     mn_job_share(job, &session->data, sizeof session->data);
     if (job->rank != 0)
         status = mn_task_set_open(&session->experiment, &session->data, &session->tasks, err);
+    if (status == MN_OK)
+        end_with_data(session);
     return mn_job_agree(job, status, err);
 }
 

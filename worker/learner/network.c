@@ -17,6 +17,8 @@ static const mn_part *const outputs[] = {
 };
 
 static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);
+static mn_node build(const mn_network *network, mn_builder *builder, mn_module module,
+                     mn_role role);
 
 const mn_part *mn_memory_of(const mn_experiment *experiment)
 {
@@ -61,12 +63,22 @@ static void declare(mn_network *network, mn_builder *builder, const mn_fields *f
             if (module == MN_MODULE_MEMORY && part->write != NULL)
                 part->write(builder, role);
             if (module == MN_MODULE_REASONING)
-                builder->flow.o[role] = part->build(builder, role);
+                builder->flow.o[role] = build(network, builder, module, role);
             if (module == MN_MODULE_OUTPUT)
-                builder->flow.y[role] = part->build(builder, role);
+                builder->flow.y[role] = build(network, builder, module, role);
         }
     }
     network->first[MN_N_MODULES] = network->parameters.n;
+}
+
+/* Once something has failed nothing more is asked of the parts. */
+static mn_node build(const mn_network *network, mn_builder *builder, mn_module module, mn_role role)
+{
+    const mn_part *part = network->parts[module];
+    if (builder->status != MN_OK)
+        return mn_graph_zero(builder->graph, (mn_extent){1, 1, 1, 1});
+    mn_graph_part(builder->graph, part->name);
+    return part->build(builder, role);
 }
 
 mn_status mn_network_fits(const mn_network *network, const mn_fields *fields, mn_error *err)
@@ -109,7 +121,7 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)
 {
     if (builder->flow.u[role] == MN_NONE)
-        builder->flow.u[role] = network->parts[MN_MODULE_INPUT]->build(builder, role);
+        builder->flow.u[role] = build(network, builder, MN_MODULE_INPUT, role);
     return builder->flow.u[role];
 }
 
@@ -121,14 +133,17 @@ void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role r
     if (memory->write != NULL)
         memory->write(builder, writer);
     (void)mn_network_features(network, builder, role);
-    builder->flow.o[role] = network->parts[MN_MODULE_REASONING]->build(builder, role);
-    builder->flow.y[role] = network->parts[MN_MODULE_OUTPUT]->build(builder, role);
+    builder->flow.o[role] = build(network, builder, MN_MODULE_REASONING, role);
+    builder->flow.y[role] = build(network, builder, MN_MODULE_OUTPUT, role);
 }
 
 mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role role)
 {
     (void)network;
     mn_node y = builder->flow.y[role], target = mn_builder_field(builder, role, "y");
+    mn_node weights = mn_builder_field(builder, role, "weight");
+    if (weights != MN_NONE && builder->fields->target == MN_TARGET_CLASSES)
+        return mn_graph_weighted_cross_entropy(builder->graph, y, target, weights);
     return builder->fields->target == MN_TARGET_CLASSES
                ? mn_graph_cross_entropy(builder->graph, y, target)
                : mn_graph_squared_error(builder->graph, y, target);

@@ -35,15 +35,27 @@ typedef struct mn_field {
 
 typedef enum mn_target { MN_TARGET_VALUES, MN_TARGET_CLASSES } mn_target;
 
-/* The fields of a task; those called y are what is asked for. */
+/* Points at which items are judged apart, e.g. the showings of a sequence, or the sets of a mixture.
+ * A field query.point of numbers says to which each item of query.y belongs; what names none
+ * belongs to none. */
+#define MN_MAX_POINTS 64
+typedef struct mn_points {
+    char axis[16]; /* "showing"; "": there are none */
+    uint32_t n;
+    char names[MN_MAX_POINTS][12]; /* "1", "2"; "qa7" */
+} mn_points;
+
+/* The fields of a task. Those called y are what is asked for: a row an item. With a field
+ * query.weight (a number an item) the loss is the sum of weight times each item's, and items of
+ * weight 0 are padding; without it, the mean. */
 typedef struct mn_fields {
     uint32_t n;
     mn_field at[MN_MAX_FIELDS];
     size_t size;     /* numbers of the block, gaps included */
     uint32_t y_size; /* numbers of one y; classes: how many there are, one-hot */
     mn_target target;
-    uint32_t
-        bundle; /* small episodes computed side by side as one task (tasks.bundle), at least 1 */
+    uint32_t bundle; /* episodes computed side by side as one task (tasks.bundle), at least 1 */
+    mn_points points;
 } mn_fields;
 
 /* No fields yet. */

@@ -60,6 +60,11 @@ const char *mn_task_set_data_name(const mn_task_set *set)
     return set->parts.data_name;
 }
 
+uint64_t mn_task_set_size(const mn_task_set *set, mn_split split)
+{
+    return set->parts.n_tasks[split];
+}
+
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
 {
     static const mn_purpose purposes[MN_N_SPLITS] = {

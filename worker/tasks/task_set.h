@@ -31,6 +31,9 @@ mn_digest mn_task_set_data_digest(const mn_task_set *set);
 /* "omniglot.mnd" or "" */
 const char *mn_task_set_data_name(const mn_task_set *set);
 
+/* How many tasks, from index 0, show all that a split has once; 0: there is no end. */
+uint64_t mn_task_set_size(const mn_task_set *set, mn_split split);
+
 /* Draw task `index` of `split` into task, which was made for that split's fields. */
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task);
 
