@@ -38,8 +38,6 @@ bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms);
  * bits. */
 double mn_exact_value(size_t n, const int64_t *sum, size_t i);
 
-/* out[i] = (float)(value(i) / divisor), divisor > 0. */
-void mn_exact_mean(size_t n, const int64_t *sum, double divisor, float *out);
-/* The same for a part of a longer sum. */
-void mn_exact_mean_part(size_t n, const int64_t *high, const int64_t *low, double divisor,
-                        float *out);
+/* out[i] = (float)(value(i) / divisor), divisor > 0, for n elements of a sum, perhaps a longer one:
+ * their high digits and their low digits. */
+void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double divisor, float *out);

@@ -283,23 +283,6 @@ void mn_experiment_help(FILE *out)
     }
 }
 
-mn_digest mn_experiment_digest(const mn_experiment *experiment)
-{
-    char value[MN_OPTION_LONGEST];
-    mn_hasher hasher;
-    mn_hasher_init(&hasher);
-    for (size_t i = 0; i < N_ROWS; i++) {
-        if (!decides(&rows[i], experiment))
-            continue;
-        mn_option_text(&rows[i], experiment, value);
-        mn_hasher_add(&hasher, rows[i].key, strlen(rows[i].key));
-        mn_hasher_add(&hasher, "=", 1);
-        mn_hasher_add(&hasher, value, strlen(value));
-        mn_hasher_add(&hasher, "\n", 1);
-    }
-    return mn_hasher_finish(&hasher);
-}
-
 /* outer.steps is compared only where both schedules need it: if just one does, the schedules
  * differ. */
 mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now,

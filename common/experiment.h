@@ -2,7 +2,6 @@
  * which is the only place that knows names, defaults, ranges and help; read-only afterwards. */
 #pragma once
 
-#include "common/digest.h"
 #include "common/error.h"
 #include "common/options.h"
 #include <stdbool.h>
@@ -136,11 +135,6 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
 
 /* Print the options table for --help. */
 void mn_experiment_help(FILE *out);
-
-/* Digest of all options that decide theta (seed, tasks less tasks.data, model, meta, outer less
- * outer.steps unless a schedule depends on it). Two runs with equal digests and data give equal
- * bits. The data itself has a digest of its own, so its name does not matter. */
-mn_digest mn_experiment_digest(const mn_experiment *experiment);
 
 /* May a run begun as `old` go on as `now`? MN_ERR_CONFIG names the first key that must not
  * differ. */

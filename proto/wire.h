@@ -66,7 +66,6 @@ typedef struct mn_payload mn_payload;
  * of them leave. Without it, the bytes are copied. On failure release is not called. */
 mn_status mn_payload_new(const void *bytes, size_t n, void (*release)(void *user), void *user,
                          mn_payload **out, mn_error *err);
-size_t mn_payload_size(const mn_payload *payload);
 /* The owner needs it no more; messages under way do. Does nothing if *payload is NULL. */
 void mn_payload_drop(mn_payload **payload);
 

@@ -171,11 +171,6 @@ mn_member *mn_members_unqueue(mn_members *members)
     return member;
 }
 
-uint32_t mn_members_queued(const mn_members *members)
-{
-    return members->queued;
-}
-
 const char *mn_member_state_text(mn_member_state state)
 {
     static const char *const texts[MN_N_MEMBER_STATES] = {

@@ -78,6 +78,5 @@ bool mn_member_move_to(mn_members *members, mn_member *member, mn_member_move mo
  * NULL: it is empty. */
 void mn_members_queue(mn_members *members, mn_member *member);
 mn_member *mn_members_unqueue(mn_members *members);
-uint32_t mn_members_queued(const mn_members *members);
 
 const char *mn_member_state_text(mn_member_state state);

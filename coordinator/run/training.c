@@ -203,11 +203,6 @@ uint64_t mn_training_validated(const mn_training *training)
     return training->validated_step;
 }
 
-bool mn_training_has_best(const mn_training *training)
-{
-    return training->has_best;
-}
-
 const float *mn_training_theta(const mn_training *training, uint64_t version)
 {
     if (version == training->step)
@@ -352,7 +347,7 @@ void mn_training_advance_outer(mn_training *training, size_t arrived)
         end -= end % MN_OPTIMISER_PIECE;
     while (training->taken > 0 && training->stepped < end) {
         size_t at = training->stepped, n = end - at < BLOCK ? end - at : BLOCK;
-        mn_exact_mean_part(n, high + at, low + at, training->taken, training->means + at);
+        mn_exact_mean(n, high + at, low + at, training->taken, training->means + at);
         mn_optimiser_take(training->optimiser, n, training->means, training->theta);
         training->stepped += n;
     }

@@ -93,19 +93,6 @@ const char *mn_task_set_data_name(const mn_task_set *set)
     return set->data_name;
 }
 
-uint32_t mn_task_set_classes(const mn_task_set *set, mn_split split)
-{
-    switch (set->kind) {
-    case MN_TASKS_IMAGES:
-        return mn_image_tasks_classes(set->images, split);
-    case MN_TASKS_GLYPHS:
-        return UINT32_MAX;
-    case MN_TASKS_SINUSOID:
-        break;
-    }
-    return 0;
-}
-
 mn_status mn_task_new(const mn_task_shape *shape, mn_task **out, mn_error *err)
 {
     size_t floats[4], bytes;

@@ -48,9 +48,6 @@ mn_digest mn_task_set_data_digest(const mn_task_set *set);
 /* "omniglot.mnd" or "" */
 const char *mn_task_set_data_name(const mn_task_set *set);
 
-/* Number of classes in a split (0 for tasks without classes; UINT32_MAX: unlimited). */
-uint32_t mn_task_set_classes(const mn_task_set *set, mn_split split);
-
 /* Memory for a task of this shape: one block, 64-byte aligned arrays; owned by the caller. */
 mn_status mn_task_new(const mn_task_shape *shape, mn_task **out, mn_error *err);
 void mn_task_destroy(mn_task **task);
