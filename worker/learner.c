@@ -99,7 +99,7 @@ size_t mn_learner_size(const mn_learner *learner)
 void mn_learner_init_theta(const mn_learner *learner, uint64_t seed, float *theta)
 {
     const mn_parameters *parameters = &learner->network.parameters;
-    mn_parameters_start(parameters, learner->init, 0.0, seed, theta);
+    mn_parameters_start(parameters, learner->init, seed, theta);
     for (size_t i = parameters->size; i < learner->size; i++) /* Meta-SGD: the rates behind */
         theta[i] = (float)learner->rule.inner_lr;
 }

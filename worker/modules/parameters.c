@@ -66,8 +66,8 @@ static double draw_weight(mn_random *random, mn_weight_init how, double fan_in, 
     return mn_random_uniform(random, -limit, limit);
 }
 
-void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, double rate,
-                         uint64_t seed, mn_real *theta)
+void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, uint64_t seed,
+                         mn_real *theta)
 {
     for (uint32_t i = 0; i < parameters->n; i++) {
         const mn_parameter *parameter = &parameters->at[i];
@@ -82,9 +82,6 @@ void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, do
                 break;
             case MN_START_ONE:
                 value = 1.0;
-                break;
-            case MN_START_RATE:
-                value = rate;
                 break;
             case MN_START_ZERO:
                 break;

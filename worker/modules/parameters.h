@@ -20,7 +20,7 @@ typedef enum mn_layout {
     MN_LAYOUT_CONV,   /* outside [out, in, 3, 3], inside [3, 3, in, out] */
 } mn_layout;
 
-typedef enum mn_init { MN_START_WEIGHTS, MN_START_ZERO, MN_START_ONE, MN_START_RATE } mn_init;
+typedef enum mn_init { MN_START_WEIGHTS, MN_START_ZERO, MN_START_ONE } mn_init;
 
 typedef struct mn_parameter {
     mn_tensor tensor; /* float32, outside shape, no data */
@@ -48,8 +48,8 @@ uint32_t mn_parameters_add_vector(mn_parameters *parameters, const char *name, u
 /* Initial values [size]: each tensor from its own random stream. Weights: Glorot and Bengio 2010
  * (uniform), He et al. 2015 (normal), or a normal of standard deviation 0.01 redrawn beyond two of
  * them (as in Finn's code). */
-void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, double rate,
-                         uint64_t seed, mn_real *theta);
+void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, uint64_t seed,
+                         mn_real *theta);
 
 /* One vector from the inside order to the outside order, and back. */
 void mn_parameters_export(const mn_parameters *parameters, const mn_real *inside, mn_real *outside);
