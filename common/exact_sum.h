@@ -2,8 +2,8 @@
  * A float is turned once into two 47-bit digits, x = high*2^-23 + low*2^-70, kept in two int64;
  * from then on all addition is integer addition (also MPI_INT64_T with MPI_SUM). Up to 2^15 vectors
  * may be added. Bits below 2^-71 are rounded away; |x| must stay below 2^24. -0 becomes +0. Needs
- * round-to-nearest. Layout of a sum of n elements: int64_t sum[2*n], the n
- * high digits first, then the n low digits. */
+ * round-to-nearest.
+ * Layout of a sum of n elements: int64_t sum[2*n], the n high digits first, then the n low ones. */
 #pragma once
 
 #include <stdbool.h>

@@ -25,8 +25,7 @@ typedef enum mn_message_kind {
     MN_MSG_JOIN,      /* I have built the experiment: my numeric class and data */
     MN_MSG_RESULT,    /* of one lease, and of others that were kept; payload */
     MN_MSG_HEARTBEAT, /* alive; the rank answers each with a PULSE */
-    MN_MSG_LEAVE, /* give me no more; leases in hand that are not listed as results are given back
-                   */
+    MN_MSG_LEAVE,     /* give me no more; leases in hand that bring no result are given back */
     /* rank -> worker */
     MN_MSG_WELCOME, /* the experiment */
     MN_MSG_REJECT,  /* why not, and the remedy */
@@ -88,8 +87,7 @@ typedef struct mn_result {
     uint32_t compute_us; /* thread time of its tasks; this and the next are for people only */
     uint32_t sums_us;    /* thread time of adding them up */
     uint32_t n_kept;
-    uint64_t kept[MN_MAX_KEPT]; /* [n_kept] epochs of leases whose rows are in this sum too, growing
-                                 */
+    uint64_t kept[MN_MAX_KEPT]; /* [n_kept] epochs, growing, of leases that are in this sum too */
 } mn_result;
 
 typedef struct mn_hello {
@@ -125,8 +123,7 @@ typedef struct mn_message {
         mn_welcome welcome;
         struct {
             char reason[512];
-            bool resumes; /* FINISHED: the run only stops and will be taken up again, perhaps
-                             elsewhere */
+            bool resumes; /* FINISHED: the run will be taken up again, perhaps elsewhere */
         } reject;         /* also FINISHED, STOP_WANTED and STOP: why */
         struct {
             uint64_t version;

@@ -27,9 +27,8 @@ struct mn_members {
     mn_member *list;    /* [max]; owned */
     uint32_t *vacant;   /* [max] a stack of max - count free places; owned */
     uint32_t n_buckets; /* a power of two, at least twice max */
-    uint32_t
-        *buckets;    /* [n_buckets] places by hash of peer, linear probing; NOBODY: empty; owned */
-    uint32_t *queue; /* [max] a ring; members that went meanwhile may still stand in it; owned */
+    uint32_t *buckets;  /* [n_buckets] places by hash of peer, linear probing; or NOBODY; owned */
+    uint32_t *queue;    /* [max] a ring; members that went meanwhile may still stand in it; owned */
     uint32_t queue_first, queued;
 };
 

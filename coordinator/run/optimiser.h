@@ -34,8 +34,8 @@ double mn_learning_rate(const mn_experiment *experiment, uint64_t step);
 /* One outer step in place. gradient [n] is the mean meta-gradient, every element finite; it is
  * overwritten. First
  *   clip_value > 0:  each element to [-clip_value, clip_value]
- *   clip_norm > 0:   times min(1, clip_norm / (norm + 1e-6)), the norm in double, added in the order
- *                    of the index (torch.nn.utils.clip_grad_norm_)
+ *   clip_norm > 0:   times min(1, clip_norm / (norm + 1e-6)), the norm in double, added in the
+ *                    order of the index (torch.nn.utils.clip_grad_norm_)
  * then, with t the number of steps taken, this one included,
  *   sgd:    g += weight_decay theta;  m = momentum m + g;  theta -= lr m
  *   adam:   g += weight_decay theta;

@@ -459,7 +459,7 @@ static bool has_classes(const mn_training *training)
     return training->experiment->tasks.kind != MN_TASKS_SINUSOID;
 }
 
-/* All tasks of this step were skipped: is that the last step? It is told from the checkpoint's numbers
+/* All tasks of this step were skipped: is that the last step? It is told from what a checkpoint holds
  * and the sums alone, so all ranks say the same, and a run that is taken up again says it again. */
 static mn_status nothing_was_learned(const mn_training *training, mn_error *err)
 {
