@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* status, its text, and the exit code of a program that ends with it (sysexits.h numbers, and 79 for
- * what that list does not know: nothing is broken, but the numbers of training ran away). */
+/* status, its text, and the exit code of a program that ends with it: sysexits.h numbers, and 79 for
+ * what that list does not know: nothing is broken, but the numbers of training ran away. */
 #define MN_STATUS_LIST(X)                                                                          \
     X(MN_OK, "ok", 0)                                                                              \
     X(MN_ERR_USAGE, "wrong command line", 64)                                                      \
@@ -38,7 +38,7 @@ typedef struct mn_error {
 
 const char *mn_status_text(mn_status status);
 
-/* The exit code documented for a status: 0, or a number of sysexits.h. */
+/* The exit code documented for a status: as in the list above. */
 int mn_status_exit_code(mn_status status);
 
 /* Fill err, if not NULL, with status and the formatted message; return status. */

@@ -112,13 +112,7 @@ double mn_exact_value(size_t n, const int64_t *sum, size_t i)
     return value_of(sum[i], sum[n + i]);
 }
 
-void mn_exact_mean(size_t n, const int64_t *sum, double divisor, float *out)
-{
-    mn_exact_mean_part(n, sum, sum + n, divisor, out);
-}
-
-void mn_exact_mean_part(size_t n, const int64_t *high, const int64_t *low, double divisor,
-                        float *out)
+void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double divisor, float *out)
 {
     for (size_t begin = 0; begin < n; begin += MEAN_BLOCK) {
         size_t size = n - begin < MEAN_BLOCK ? n - begin : MEAN_BLOCK;

@@ -2,8 +2,8 @@
  * A float is turned once into two 47-bit digits, x = high*2^-23 + low*2^-70, kept in two int64;
  * from then on all addition is integer addition (also MPI_INT64_T with MPI_SUM). Up to 2^15 vectors
  * may be added. Bits below 2^-71 are rounded away; |x| must stay below 2^24. -0 becomes +0. Needs
- * round-to-nearest. Layout of a sum of n elements: int64_t sum[2*n], the n
- * high digits first, then the n low digits. */
+ * round-to-nearest.
+ * Layout of a sum of n elements: int64_t sum[2*n], the n high digits first, then the n low ones. */
 #pragma once
 
 #include <stdbool.h>
@@ -38,8 +38,6 @@ bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms);
  * bits. */
 double mn_exact_value(size_t n, const int64_t *sum, size_t i);
 
-/* out[i] = (float)(value(i) / divisor), divisor > 0. */
-void mn_exact_mean(size_t n, const int64_t *sum, double divisor, float *out);
-/* The same for a part of a longer sum. */
-void mn_exact_mean_part(size_t n, const int64_t *high, const int64_t *low, double divisor,
-                        float *out);
+/* out[i] = (float)(value(i) / divisor), divisor > 0, for n elements of a sum, perhaps a longer one:
+ * their high digits and their low digits. */
+void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double divisor, float *out);

@@ -112,7 +112,7 @@ static void minus_zero_becomes_plus_zero(void **state)
     int64_t sum[4] = {0};
     float mean[2];
     mn_exact_add(2, x, sum);
-    mn_exact_mean(2, sum, 1.0, mean);
+    mn_exact_mean(2, sum, sum + 2, 1.0, mean);
     for (size_t i = 0; i < 2; i++) {
         assert_false(signbit(mn_exact_value(2, sum, i)));
         assert_false(signbit(mean[i]));
@@ -131,7 +131,7 @@ static void values_and_means_are_the_exact_sum_rounded_once(void **state)
     for (uint64_t v = 0; v < N_VECTORS; v++) {
         fill(1000 + v, N, x);
         mn_exact_add(N, x, sum);
-        mn_exact_mean(N, sum, (double)v + 1.0, mean);
+        mn_exact_mean(N, sum, sum + N, (double)v + 1.0, mean);
         for (size_t i = 0; i < N; i++) {
             total[i] += reference(x[i]);
             double expected = reference_value(total[i]);
@@ -179,10 +179,10 @@ static void parts_of_a_vector_added_apart_are_the_whole(void **state)
         if (size > N - begin)
             size = N - begin;
         mn_exact_add_rows(size, 1, x + begin, 0, sum + begin, sum + N + begin);
-        mn_exact_mean_part(size, sum + begin, sum + N + begin, 3, means + begin);
+        mn_exact_mean(size, sum + begin, sum + N + begin, 3, means + begin);
     }
     assert_memory_equal(sum, expected, sizeof sum);
-    mn_exact_mean(N, sum, 3, x);
+    mn_exact_mean(N, sum, sum + N, 3, x);
     assert_memory_equal(means, x, sizeof x);
 }
 
@@ -218,8 +218,8 @@ static void digits_shared_otherwise_have_the_same_value(void **state)
         float mean[2];
         assert_true(value == reference_value(total_of(1, one, 0)));
         assert_true(mn_exact_value(1, other, 0) == value);
-        mn_exact_mean(1, one, 3.0, &mean[0]);
-        mn_exact_mean(1, other, 3.0, &mean[1]);
+        mn_exact_mean(1, one, one + 1, 3.0, &mean[0]);
+        mn_exact_mean(1, other, other + 1, 3.0, &mean[1]);
         assert_true(mean[0] == (float)(value / 3.0) && mean[1] == mean[0]);
     }
 }
@@ -257,7 +257,7 @@ static void mean_of_any_digits_is_the_value_divided(void **state)
             float mean;
             double expected = reference_value(total_of(1, sum, 0));
             assert_true(mn_exact_value(1, sum, 0) == expected);
-            mn_exact_mean(1, sum, 7.0, &mean);
+            mn_exact_mean(1, sum, sum + 1, 7.0, &mean);
             assert_true(mean == (float)(expected / 7.0));
         }
 }

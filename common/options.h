@@ -12,10 +12,10 @@
 
 #define MN_MAX_OPTIONS 192 /* rows of a table */
 #define MN_MAX_LIST 16     /* numbers in a list */
-#define MN_OPTION_LONGEST                                                                          \
-    1200 /* bytes of a value in print, with NUL; fields of at most 512 bytes */
-#define MN_OPTION_WHOLE                                                                            \
-    9007199254740992.0 /* 2^53: whole numbers up to here are exact in any reader */
+/* Bytes of a value in print, with NUL; fields of at most 512 bytes. */
+#define MN_OPTION_LONGEST 1200
+/* 2^53: whole numbers up to here are exact in any reader. */
+#define MN_OPTION_WHOLE 9007199254740992.0
 
 typedef struct mn_uint_list {
     uint32_t n;

@@ -26,7 +26,6 @@ struct draft {
         Mnemo__Hello hello;
         Mnemo__Join join;
         Mnemo__Result result;
-        Mnemo__Heartbeat heartbeat;
         Mnemo__Welcome welcome;
         Mnemo__Theta theta;
         Mnemo__Lease lease;
@@ -180,7 +179,6 @@ static void draft_hello(const mn_hello *from, Mnemo__Hello *to)
     to->uuid_high = from->uuid[0];
     to->uuid_low = from->uuid[1];
     to->threads = from->threads;
-    to->run_id = from->run_id;
 }
 
 static void draft_welcome(const mn_welcome *from, Mnemo__Welcome *to)
@@ -189,8 +187,6 @@ static void draft_welcome(const mn_welcome *from, Mnemo__Welcome *to)
     to->run_id = from->run_id;
     to->heartbeat_ms = from->heartbeat_ms;
     to->silence_ms = from->silence_ms;
-    to->numeric_class = DIGEST(from->numeric_class);
-    to->any_numeric_class = from->any_numeric_class;
     to->data = DIGEST(from->data);
     to->data_name = TEXT(from->data_name);
     to->experiment = from->experiment;
@@ -248,10 +244,7 @@ static void draft_body(const mn_message *message, struct draft *draft)
         draft_result(message->result.epoch, &message->result.result, &draft->body.result);
         break;
     case MN_MSG_HEARTBEAT:
-        BODY(HEARTBEAT, heartbeat, heartbeat, mnemo__heartbeat__init);
-        draft->body.heartbeat.progress = message->heartbeat.progress;
-        draft->body.heartbeat.rss_bytes = message->heartbeat.rss_bytes;
-        break;
+        NOTHING(HEARTBEAT, heartbeat);
     case MN_MSG_LEAVE:
         NOTHING(LEAVE, leave);
     case MN_MSG_WELCOME:
@@ -355,7 +348,6 @@ static mn_status read_hello(const Mnemo__Hello *from, mn_hello *to, mn_error *er
     to->uuid[0] = from->uuid_high;
     to->uuid[1] = from->uuid_low;
     to->threads = from->threads;
-    to->run_id = from->run_id;
     mn_status status =
         read_text("HELLO.version", from->version, sizeof to->version, to->version, err);
     if (status == MN_OK)
@@ -380,11 +372,7 @@ static mn_status read_welcome(const Mnemo__Welcome *from, mn_welcome *to, mn_err
     to->run_id = from->run_id;
     to->heartbeat_ms = from->heartbeat_ms;
     to->silence_ms = from->silence_ms;
-    to->any_numeric_class = from->any_numeric_class;
-    mn_status status =
-        read_digest("WELCOME.numeric_class", &from->numeric_class, &to->numeric_class, err);
-    if (status == MN_OK)
-        status = read_digest("WELCOME.data", &from->data, &to->data, err);
+    mn_status status = read_digest("WELCOME.data", &from->data, &to->data, err);
     if (status == MN_OK)
         status = read_text("WELCOME.data_name", from->data_name, sizeof to->data_name,
                            to->data_name, err);
@@ -445,8 +433,6 @@ static mn_status read_body(const Mnemo__Envelope *envelope, mn_message *out, mn_
         IS(RESULT, MN_MSG_RESULT);
         return read_result(envelope->result, out, err);
         IS(HEARTBEAT, MN_MSG_HEARTBEAT);
-        out->heartbeat.progress = envelope->heartbeat->progress;
-        out->heartbeat.rss_bytes = envelope->heartbeat->rss_bytes;
         return MN_OK;
         IS(LEAVE, MN_MSG_LEAVE);
         return MN_OK;

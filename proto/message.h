@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MN_PROTOCOL_VERSION 3u
+#define MN_PROTOCOL_VERSION 4u
 #define MN_MAX_HEADER_BYTES (1u << 20)
 #define MN_FRAME_BYTES (1u << 20) /* tensors are cut into frames of this size */
 #define MN_MAX_ROUND_TASKS 100000u
@@ -24,9 +24,8 @@ typedef enum mn_message_kind {
     MN_MSG_HELLO,     /* who I am; the first word, and again after REGISTER_AGAIN */
     MN_MSG_JOIN,      /* I have built the experiment: my numeric class and data */
     MN_MSG_RESULT,    /* of one lease, and of others that were kept; payload */
-    MN_MSG_HEARTBEAT, /* alive, with progress; the rank answers each with a PULSE */
-    MN_MSG_LEAVE, /* give me no more; leases in hand that are not listed as results are given back
-                   */
+    MN_MSG_HEARTBEAT, /* alive; the rank answers each with a PULSE */
+    MN_MSG_LEAVE,     /* give me no more; leases in hand that bring no result are given back */
     /* rank -> worker */
     MN_MSG_WELCOME, /* the experiment */
     MN_MSG_REJECT,  /* why not, and the remedy */
@@ -88,8 +87,7 @@ typedef struct mn_result {
     uint32_t compute_us; /* thread time of its tasks; this and the next are for people only */
     uint32_t sums_us;    /* thread time of adding them up */
     uint32_t n_kept;
-    uint64_t kept[MN_MAX_KEPT]; /* [n_kept] epochs of leases whose rows are in this sum too, growing
-                                 */
+    uint64_t kept[MN_MAX_KEPT]; /* [n_kept] epochs, growing, of leases that are in this sum too */
 } mn_result;
 
 typedef struct mn_hello {
@@ -98,14 +96,11 @@ typedef struct mn_hello {
     char name[96];    /* host:pid, for people */
     uint64_t uuid[2]; /* made at the start of the process */
     uint32_t threads;
-    uint64_t run_id; /* the run it belonged to before; 0: new */
 } mn_hello;
 
 typedef struct mn_welcome {
     uint64_t run_id;
     uint32_t heartbeat_ms, silence_ms;
-    mn_digest numeric_class; /* what yours must be */
-    bool any_numeric_class;
     mn_digest data;
     char data_name[256];
     char *experiment; /* YAML; owned by the message */
@@ -125,15 +120,10 @@ typedef struct mn_message {
             uint64_t epoch;
             mn_result result;
         } result;
-        struct {
-            uint64_t progress; /* tasks computed since start */
-            uint64_t rss_bytes;
-        } heartbeat;
         mn_welcome welcome;
         struct {
             char reason[512];
-            bool resumes; /* FINISHED: the run only stops and will be taken up again, perhaps
-                             elsewhere */
+            bool resumes; /* FINISHED: the run will be taken up again, perhaps elsewhere */
         } reject;         /* also FINISHED, STOP_WANTED and STOP: why */
         struct {
             uint64_t version;

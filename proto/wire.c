@@ -181,11 +181,6 @@ mn_status mn_payload_new(const void *bytes, size_t n, void (*release)(void *user
     return MN_OK;
 }
 
-size_t mn_payload_size(const mn_payload *payload)
-{
-    return payload->n;
-}
-
 void mn_payload_drop(mn_payload **payload)
 {
     mn_payload *dropped = *payload;

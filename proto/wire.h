@@ -22,14 +22,13 @@ typedef struct mn_wire_options {
     uint32_t linger_ms;     /* 1000: how long closing waits for what is still queued */
     uint32_t max_queued;    /* messages that may wait to be sent to one peer; 0: any number */
     const char *secret_key; /* ours, Z85. Listening: no key, no encryption. Dialing: a new pair */
+    const char *server_key; /* dialing: the listening side's public key; none: no encryption */
     const char
-        *server_key; /* dialing: public key of the listening side, Z85; none: no encryption */
-    const char
-        *zap_domain; /* listening with keys: ask the ZAP handler of the context who may come in */
-    const char *identity; /* dialing: 1 to 255 characters by which the ROUTER knows us; default: its
-                             choice */
-    void (*watch)(void *user, void *socket); /* dialing: called before the socket connects, so that
-                                                a monitor misses nothing */
+        *zap_domain;      /* listening with keys: the context's ZAP handler says who may come in */
+    const char *identity; /* dialing: 1 to 255 characters by which the ROUTER knows us; default:
+                               its choice */
+    /* Dialing: called before the socket connects, so that a monitor misses nothing. */
+    void (*watch)(void *user, void *socket);
     void *user;
 } mn_wire_options;
 
@@ -66,7 +65,6 @@ typedef struct mn_payload mn_payload;
  * of them leave. Without it, the bytes are copied. On failure release is not called. */
 mn_status mn_payload_new(const void *bytes, size_t n, void (*release)(void *user), void *user,
                          mn_payload **out, mn_error *err);
-size_t mn_payload_size(const mn_payload *payload);
 /* The owner needs it no more; messages under way do. Does nothing if *payload is NULL. */
 void mn_payload_drop(mn_payload **payload);
 

@@ -90,7 +90,7 @@ static void send_to(void *socket, const mn_peer *to, const mn_message *message, 
         fail_msg("%s", err.message);
 }
 
-static const mn_message heartbeat = {.kind = MN_MSG_HEARTBEAT, .heartbeat = {.progress = 41}};
+static const mn_message heartbeat = {.kind = MN_MSG_HEARTBEAT};
 
 static float *numbers(size_t n)
 {
@@ -119,7 +119,6 @@ static void talk_over(const char *endpoint)
     send_to(worker, NULL, &heartbeat, NULL);
     expect(rank, MN_MSG_HEARTBEAT, &at_rank);
     assert_true(at_rank.peer.n > 0);
-    assert_int_equal(at_rank.message.heartbeat.progress, 41);
     assert_null(at_rank.payload);
 
     size_t n = 5 * MN_FRAME_BYTES / 2 / sizeof(float) +
@@ -188,7 +187,6 @@ static void one_payload_serves_many_workers_and_is_released_once(void **state)
     atomic_store(&releases, 0);
     assert_int_equal(mn_payload_new(theta, n * sizeof *theta, count_release, theta, &payload, NULL),
                      MN_OK);
-    assert_int_equal(mn_payload_size(payload), n * sizeof *theta);
     mn_message message = {.kind = MN_MSG_THETA, .theta = {.version = 1, .n = n}};
     for (int i = 0; i < N_WORKERS; i++)
         send_to(rank, &peers[i], &message, payload);

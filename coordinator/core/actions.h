@@ -11,22 +11,22 @@
 #define MN_LOCAL_POOL 0u /* the peer that stands for the rank's own threads; never on a wire */
 
 typedef enum mn_action_kind {
-    MN_DO_SEND, /* peer, message: WELCOME, REJECT, LEASE, PULSE, REGISTER_AGAIN or FINISHED to a
-                   worker */
-    MN_DO_SEND_THETA, /* peer, version: theta of this version, always before the first lease that
-                         needs it */
-    MN_DO_ACCEPT,     /* peer, lease: add the payload of the RESULT just given, which may have the
-                         sum of other leases in it, to the sums */
-    MN_DO_REFUSE,     /* peer, refusal: drop that payload, if there is one */
-    MN_DO_TO_LEADER,  /* message: ASK, SETTLED, RETURNED or STOP_WANTED */
-    MN_DO_TO_RANK, /* rank, message: ROUND, RANGE, REDUCE or STOP (the leader's only action but LOG)
-                    */
+    MN_DO_SEND,         /* peer, message, to a worker: WELCOME, REJECT, LEASE, PULSE, REGISTER_AGAIN
+                           or FINISHED */
+    MN_DO_SEND_THETA,   /* peer, version: theta of this version, always before the first lease that
+                           needs it */
+    MN_DO_ACCEPT,       /* peer, lease: add the payload of the RESULT just given, which may have the
+                           sum of other leases in it, to the sums */
+    MN_DO_REFUSE,       /* peer, refusal: drop that payload, if there is one */
+    MN_DO_TO_LEADER,    /* message: ASK, SETTLED, RETURNED or STOP_WANTED */
+    MN_DO_TO_RANK,      /* rank, message: ROUND, RANGE, REDUCE or STOP. The leader's, who has no
+                           other action but LOG */
     MN_DO_OPEN_ROUND,   /* round: sums to zero; leases of this round follow */
     MN_DO_START_REDUCE, /* round: all its tasks are in the sums of the ranks: enter the allreduce;
                            what the local pool still computes of it is void */
-    MN_DO_STOP, /* text: why; empty: the program of rounds is complete. Enter no allreduce; only
-                   refusals, log lines and FINISHED follow */
-    MN_DO_LOG,  /* level, text */
+    MN_DO_STOP,         /* text: why; empty: the program of rounds is complete. Enter no allreduce;
+                           only refusals, log lines and FINISHED follow */
+    MN_DO_LOG,          /* level, text */
 } mn_action_kind;
 
 typedef enum mn_refusal {
@@ -39,9 +39,8 @@ typedef enum mn_refusal {
 
 typedef struct mn_action {
     mn_action_kind kind;
-    mn_message_kind
-        message;   /* SEND, TO_LEADER, TO_RANK: which fields below count is said in message.h */
-    uint64_t peer; /* MN_LOCAL_POOL or a number the shell gave to a connection */
+    mn_message_kind message; /* SEND, TO_LEADER, TO_RANK: message.h says which fields below count */
+    uint64_t peer;           /* MN_LOCAL_POOL or a number the shell gave to a connection */
     uint32_t rank;
     union {
         mn_lease lease;
@@ -64,8 +63,7 @@ typedef struct mn_action {
 typedef struct mn_actions {
     mn_action *list; /* [n]; owned, free with _fini */
     size_t n, capacity;
-    uint64_t wake_us; /* mn_rank_step: call again with MN_EVENT_TICK no later than this; MN_NEVER:
-                         no need */
+    uint64_t wake_us; /* mn_rank_step: when to call again with MN_EVENT_TICK; MN_NEVER: no need */
 } mn_actions;
 
 void mn_actions_clear(mn_actions *actions); /* keeps the memory for the next step */

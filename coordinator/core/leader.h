@@ -2,11 +2,11 @@
  * the ranks. (state, event) -> actions: no socket, clock, thread or file. It never waits: what it
  * needs comes as an event.
  *
- *   GATHERING --all ranks have said ASK--> next round or ENDED
- *   RUNNING   --all tasks SETTLED: REDUCE to every rank--> REDUCING
- *   RUNNING   --stop wanted: STOP to every rank, the round is dropped--> ENDED
- *   REDUCING  --ROUND_OVER: ROUND to every rank--> RUNNING, or, after the last round or if a stop
- * is wanted, ENDED
+ *   GATHERING --all ranks have said ASK-----------------> RUNNING  with ROUND, or ENDED
+ *   RUNNING   --all tasks SETTLED-----------------------> REDUCING with REDUCE to every rank
+ *   RUNNING   --stop wanted; the round is dropped-------> ENDED    with STOP to every rank
+ *   REDUCING  --ROUND_OVER------------------------------> RUNNING  with ROUND to every rank
+ *   REDUCING  --ROUND_OVER, the last or a stop wanted---> ENDED    with STOP to every rank
  *
  * A stop that is wanted in REDUCING waits for ROUND_OVER: some rank may be inside the allreduce, so
  * all must enter. */
@@ -32,16 +32,14 @@ typedef struct mn_program {
     uint32_t val_every; /* 0: never */
     uint32_t val_tasks;
     uint32_t test_tasks; /* 0: no test round */
-    bool val_due;   /* begin with the val round of version `start`: it was not finished before the
-                       restart */
-    bool keep_best; /* the test round's theta is not that of version `steps`: it gets version
-                       steps+1 */
+    bool val_due;        /* begin with the val round of version `start`, which a stop cut off */
+    bool keep_best;      /* the test round's theta is not version `steps`: it gets steps+1 */
 } mn_program;
 
 typedef enum mn_leader_event_kind {
     MN_LEADER_MESSAGE,     /* rank, message: ASK, SETTLED, RETURNED, STOP_WANTED */
     MN_LEADER_ROUND_OVER,  /* round: rank 0 has left its allreduce and made the outer step (give it
-                              once rank 0's core  has had its MN_EVENT_REDUCED) */
+                              once rank 0's core has had its MN_EVENT_REDUCED) */
     MN_LEADER_STOP_WANTED, /* text: why */
 } mn_leader_event_kind;
 

@@ -27,9 +27,8 @@ struct mn_members {
     mn_member *list;    /* [max]; owned */
     uint32_t *vacant;   /* [max] a stack of max - count free places; owned */
     uint32_t n_buckets; /* a power of two, at least twice max */
-    uint32_t
-        *buckets;    /* [n_buckets] places by hash of peer, linear probing; NOBODY: empty; owned */
-    uint32_t *queue; /* [max] a ring; members that went meanwhile may still stand in it; owned */
+    uint32_t *buckets;  /* [n_buckets] places by hash of peer, linear probing; or NOBODY; owned */
+    uint32_t *queue;    /* [max] a ring; members that went meanwhile may still stand in it; owned */
     uint32_t queue_first, queued;
 };
 
@@ -169,11 +168,6 @@ mn_member *mn_members_unqueue(mn_members *members)
     members->queued--;
     member->hungry = false;
     return member;
-}
-
-uint32_t mn_members_queued(const mn_members *members)
-{
-    return members->queued;
 }
 
 const char *mn_member_state_text(mn_member_state state)

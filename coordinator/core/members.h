@@ -38,13 +38,12 @@ typedef struct mn_member {
     char name[96];
     uint64_t uuid[2];
     uint32_t threads;
-    uint32_t counted; /* its threads as they are in the pool's sum */
-    uint32_t damaged; /* messages that could not be used */
-    uint32_t overdue; /* leases in a row that ran out */
-    uint64_t
-        paused_until_us; /* after a lease ran out it gets no other for a while; 0: not paused */
-    uint64_t heard_us;   /* last sign of life */
-    uint64_t result_us;  /* last result */
+    uint32_t counted;         /* its threads as they are in the pool's sum */
+    uint32_t damaged;         /* messages that could not be used */
+    uint32_t overdue;         /* leases in a row that ran out */
+    uint64_t paused_until_us; /* no lease before, as one of its ran out; 0: not paused */
+    uint64_t heard_us;        /* last sign of life */
+    uint64_t result_us;       /* last result */
     uint64_t wave_us[2]; /* a task on each of its threads, smoothed; by mn_round_kind; 0: unknown */
     uint64_t theta;      /* version sent last */
     bool has_theta;
@@ -78,6 +77,5 @@ bool mn_member_move_to(mn_members *members, mn_member *member, mn_member_move mo
  * NULL: it is empty. */
 void mn_members_queue(mn_members *members, mn_member *member);
 mn_member *mn_members_unqueue(mn_members *members);
-uint32_t mn_members_queued(const mn_members *members);
 
 const char *mn_member_state_text(mn_member_state state);

@@ -2,11 +2,12 @@
  * and what to say to the leader. (state, event, now) -> actions: no socket, clock, thread or file.
  * docs/protocol.md draws the same tables.
  *
- * A rank:   IDLE --ROUND--> OPEN --REDUCE--> REDUCING --REDUCED--> IDLE;  STOP: IDLE, OPEN -->
- * STOPPED;  REDUCING --FAILED--> STOPPED. In REDUCING the next ROUND, its RANGEs, its REDUCE and a
- * STOP are kept and taken up after REDUCED, in this order. A member: GONE --HELLO--> GREETED
- * --JOIN--> READY --LEAVE--> LEAVING --> GONE (connection closed or silent). From everywhere: HELLO
- * begins again at GREETED; closed, silent or rejected ends at GONE.
+ * A rank:    IDLE --ROUND--> OPEN --REDUCE--> REDUCING --REDUCED--> IDLE
+ *            IDLE, OPEN --STOP--> STOPPED       REDUCING --FAILED--> STOPPED
+ *            In REDUCING the next ROUND, its RANGEs, its REDUCE and a STOP are kept and taken up
+ *            after REDUCED, in this order.
+ * A member:  GONE --HELLO--> GREETED --JOIN--> READY --LEAVE--> LEAVING --> GONE
+ *            From everywhere: HELLO begins again at GREETED; closed, silent or rejected is GONE.
  *
  * Nothing a worker says can break the rank: what does not fit is refused, counted and logged. */
 #pragma once
@@ -20,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MN_CREDIT 2u /* leases in a member's hands: one to compute, one so that it never waits */
+#define MN_CREDIT 2u                /* leases in hand: one to compute, one so that it never waits */
 #define MN_MAX_DAMAGED 3u           /* results that do not fit, then the worker is rejected */
 #define MN_MAX_MEMBER_THREADS 4096u /* HELLO with more is rejected */
 
@@ -43,22 +44,19 @@ typedef enum mn_event_kind {
     MN_EVENT_FROM_WORKER, /* peer, message. A RESULT comes here only if its payload fits its
                              checksum and holds numbers (mn_exact_accepts or _plausible), or if it
                              is KEPT; else as DAMAGED. Results of the local pool: peer 0 */
-    MN_EVENT_DAMAGED,     /* peer, epoch (0: not known), text: a message of this worker could not be
-                             used */
+    MN_EVENT_DAMAGED,     /* peer, epoch (0: not known), text: this worker's message was no use */
     MN_EVENT_PEER_GONE,   /* peer: its connection closed */
     MN_EVENT_FROM_LEADER, /* message: ROUND, RANGE, REDUCE, STOP */
     MN_EVENT_REDUCED,     /* round: the allreduce is over and the outer step made */
     MN_EVENT_FAILED,      /* round, text: it left the allreduce, on all ranks alike, with something
                              that ends the run */
-    MN_EVENT_STOP_WANTED, /* text: a signal came, or the shell cannot go on; passed on to the leader
-                             once */
+    MN_EVENT_STOP_WANTED, /* text: a signal came, or the shell cannot go on; told to the leader */
 } mn_event_kind;
 
 typedef struct mn_event {
     mn_event_kind kind;
     uint64_t now_us; /* the only clock the core ever sees; monotonic */
-    uint64_t peer;   /* the shell's number of a connection; never used again for another; 0:
-                        MN_LOCAL_POOL */
+    uint64_t peer;   /* the shell's number of a connection, never another's; 0: MN_LOCAL_POOL */
     const mn_message *message; /* decoded and size-checked; lent for the call */
     uint64_t epoch;
     uint64_t round; /* id */
@@ -68,9 +66,8 @@ typedef struct mn_event {
 
 /* Since the start; for metrics. */
 typedef struct mn_rank_counts {
-    uint64_t joins; /* JOINs accepted */
-    uint64_t left, lost, silent,
-        rejected; /* ends of members: after LEAVE, closed, silent, rejected */
+    uint64_t joins;                        /* JOINs accepted */
+    uint64_t left, lost, silent, rejected; /* ends of members: after LEAVE, closed, ... */
     uint64_t leases_granted, leases_expired, leases_reissued;
     uint64_t accepted, refused[MN_N_REFUSALS]; /* results */
     uint64_t tasks_done;
@@ -78,8 +75,7 @@ typedef struct mn_rank_counts {
 
 typedef struct mn_rank_view {
     uint32_t workers; /* remote members that are READY */
-    uint32_t threads; /* local and remote, as last told to the leader: members whose leases run out
-                         do not count */
+    uint32_t threads; /* as last told to the leader: local ones, and of members that do compute */
     mn_round round;   /* the last one opened; id 0: none yet */
     mn_task_counts tasks; /* of this rank in the round */
     bool mixed;           /* a worker of another numeric class computed with us */

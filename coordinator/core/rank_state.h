@@ -20,8 +20,7 @@ typedef enum mn_rank_state {
 struct mn_rank {
     mn_rank_config config;
     mn_rank_state state;
-    mn_round round; /* the newest; in REDUCING perhaps the next one already, with its tasks in the
-                       table */
+    mn_round round; /* the newest; in REDUCING perhaps the next one, with its tasks in the table */
     uint64_t reducing; /* id of the round in the allreduce */
     bool reduce_kept, stop_kept, stop_wanted;
     char why[512]; /* of the leader's STOP */

@@ -13,9 +13,8 @@
 #include <stdint.h>
 #include <zmq.h>
 
-#define MN_MAX_WORKERS                                                                             \
-    4096u /* connections remembered at a time; beyond it the one silent for longest is forgotten   \
-           */
+/* Connections remembered at a time; beyond it the one silent for longest is forgotten. */
+#define MN_MAX_WORKERS 4096u
 #define MN_WORKER_LINK_SOCKETS 3
 
 typedef struct mn_worker_link mn_worker_link;

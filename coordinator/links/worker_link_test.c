@@ -43,9 +43,10 @@ static void *dial(void)
     return socket;
 }
 
-static void say(void *socket, uint64_t progress)
+/* A number to be known by: the link does not look into a message. */
+static void say(void *socket, uint32_t threads)
 {
-    const mn_message message = {.kind = MN_MSG_HEARTBEAT, .heartbeat.progress = progress};
+    const mn_message message = {.kind = MN_MSG_HELLO, .hello.threads = threads};
     assert_int_equal(mn_wire_send(socket, NULL, &message, NULL, NULL), MN_OK);
 }
 
@@ -64,12 +65,12 @@ static mn_arrival next_arrival(void)
 }
 
 /* Say something; the number that this connection has at the door. */
-static uint64_t heard_as(void *socket, uint64_t progress)
+static uint64_t heard_as(void *socket, uint32_t threads)
 {
-    say(socket, progress);
+    say(socket, threads);
     mn_arrival arrival = next_arrival();
     assert_int_equal(arrival.kind, MN_ARRIVED_MESSAGE);
-    assert_int_equal(arrival.received.message.heartbeat.progress, progress);
+    assert_int_equal(arrival.received.message.hello.threads, threads);
     mn_received_fini(&arrival.received);
     return arrival.peer;
 }
@@ -309,7 +310,7 @@ static void expect_welcome(const char *name)
     while (arrival.kind == MN_ARRIVED_LOSS)
         arrival = next_arrival();
     assert_int_equal(arrival.kind, MN_ARRIVED_MESSAGE);
-    assert_int_equal(arrival.received.message.heartbeat.progress, 7);
+    assert_int_equal(arrival.received.message.hello.threads, 7);
     mn_received_fini(&arrival.received);
     forget(&dialed, monitor);
 }
@@ -367,7 +368,7 @@ static void other_sockets_of_the_context_are_not_the_gatekeepers_business(void *
         status = mn_wire_receive(open, 0, &received, NULL);
     }
     assert_int_equal(status, MN_OK);
-    assert_int_equal(received.message.heartbeat.progress, 5);
+    assert_int_equal(received.message.hello.threads, 5);
     mn_received_fini(&received);
     mn_wire_close(&client);
     mn_wire_close(&open);

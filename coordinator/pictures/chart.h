@@ -1,6 +1,6 @@
 /* chart.h: pictures of a run, drawn by gnuplot from a script and data that stay beside them, so
- * that anyone can change and redraw them:  cd RUN && gnuplot curve.gp Started by posix_spawn,
- * waited for; the calls make no MPI or ZeroMQ call. */
+ * that anyone can change and redraw them:  cd RUN && gnuplot curve.gp
+ * Started by posix_spawn, waited for; the calls make no MPI or ZeroMQ call. */
 #pragma once
 
 #include "common/error.h"
@@ -16,9 +16,9 @@ mn_status mn_chart_curve(const char *folder, const char *title, bool classes, mn
 typedef struct mn_fitted_curve {
     const char *title;
     size_t n; /* points of the curves, x growing */
-    const double *x, *before,
-        *after;          /* [n]: predictions of theta and of adapted theta; before may be NULL */
-    const double *truth; /* [n] */
+    const double *x;
+    const double *before, *after; /* [n]: predictions of theta, or NULL, and of adapted theta */
+    const double *truth;          /* [n] */
     size_t n_support;
     const double *support_x, *support_y; /* [n_support] */
     uint32_t inner_steps;                /* of `after` */

@@ -1,8 +1,10 @@
 /* metrics.h: RUN/metrics.jsonl, one JSON object a line, for people, pandas and plots.
+ * After each meta-step:
  *   {"step": 1, "loss": .., "accuracy": .., "support_loss": .., "lr": .., "grad_norm": ..,
- * "skipped": 0, "tasks_per_s": .., "workers": 2, "threads": 4, "wall_s": .., "share_tasks": ..,
- * "share_sums": .., "share_reduce": .., "share_outer": .., "share_wait": ..}   after each meta-step
- *   {"step": 100, "val_loss": .., "val_loss_ci95": .., ...}      after each validation
+ *    "skipped": 0, "tasks_per_s": .., "workers": 2, "threads": 4, "wall_s": ..,
+ *    "share_tasks": .., "share_sums": .., "share_reduce": .., "share_outer": .., "share_wait": ..}
+ * after each validation:
+ *   {"step": 100, "val_loss": .., "val_loss_ci95": .., ...}
  * A number that is not finite is null. A resumed run first drops what came after its checkpoint. */
 #pragma once
 

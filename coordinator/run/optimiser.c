@@ -102,14 +102,6 @@ double mn_learning_rate(const mn_experiment *experiment, uint64_t step)
     return (double)(float)lr;
 }
 
-void mn_optimiser_step(mn_optimiser *optimiser, double lr, float *gradient, float *theta,
-                       mn_outer_step *out)
-{
-    mn_optimiser_begin(optimiser, lr);
-    mn_optimiser_take(optimiser, optimiser->n, gradient, theta);
-    mn_optimiser_end(optimiser, gradient, theta, out);
-}
-
 void mn_optimiser_begin(mn_optimiser *optimiser, double lr)
 {
     optimiser->taken++;

@@ -23,27 +23,31 @@ mn_status mn_optimiser_new(const mn_experiment *experiment, size_t n, mn_optimis
 void mn_optimiser_destroy(mn_optimiser **optimiser);
 
 /* The learning rate of meta-step `step` (0, 1, ...), a pure function, rounded to float32 so that
- * the last bits of a machine's cosine do not matter: constant  lr cosine    lr_min + (lr - lr_min)
- * (1 + cos(pi step / (steps - 1))) / 2   (SGDR, Loshchilov and Hutter 2016, without restarts;
- * lr_min is reached at the last step, and stays) step      lr * lr_factor^floor(step /
- * lr_step_every) */
+ * the last bits of a machine's cosine do not matter:
+ *   constant  lr
+ *   cosine    lr_min + (lr - lr_min) (1 + cos(pi step / (steps - 1))) / 2; lr_min is reached at the
+ *             last step, and stays (SGDR without restarts: Loshchilov and Hutter 2016,
+ *             arXiv:1608.03983)
+ *   step      lr * lr_factor^floor(step / lr_step_every) */
 double mn_learning_rate(const mn_experiment *experiment, uint64_t step);
 
 /* One outer step in place. gradient [n] is the mean meta-gradient, every element finite; it is
- * overwritten. clip_value > 0: each element to [-clip_value, clip_value] clip_norm > 0:  times
- * min(1, clip_norm / (norm + 1e-6))   (torch.nn.utils.clip_grad_norm_), the norm in double, added
- * in the order of the index sgd:            g += weight_decay theta;  m = momentum m + g;  theta -=
- * lr m adam:           g += weight_decay theta;  then, with t the number of steps taken, m += (g -
- * m)(1 - beta1);  v = beta2 v + (1 - beta2) g g theta -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1
- * - beta2^t) + eps)   (Kingma and Ba 2014) adamw:          theta *= 1 - lr weight_decay, then as
- * adam without decay   (Loshchilov and Hutter 2017) */
-void mn_optimiser_step(mn_optimiser *optimiser, double lr, float *gradient, float *theta,
-                       mn_outer_step *out);
-
-/* The same in pieces, for a gradient that is still arriving: begin; take the pieces in ascending
- * order, each but the last a multiple of MN_OPTIMISER_PIECE long; end. The bits do not depend on
- * the pieces. gradient and theta are whole vectors, and the same in all calls. Pieces that were
- * taken may have been stepped already, or not yet (a norm to be clipped has to be known first). */
+ * overwritten. First
+ *   clip_value > 0:  each element to [-clip_value, clip_value]
+ *   clip_norm > 0:   times min(1, clip_norm / (norm + 1e-6)), the norm in double, added in the
+ *                    order of the index (torch.nn.utils.clip_grad_norm_)
+ * then, with t the number of steps taken, this one included,
+ *   sgd:    g += weight_decay theta;  m = momentum m + g;  theta -= lr m
+ *   adam:   g += weight_decay theta;
+ *           m += (g - m)(1 - beta1);  v = beta2 v + (1 - beta2) g g;
+ *           theta -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+ *           (Kingma and Ba 2014, arXiv:1412.6980)
+ *   adamw:  theta *= 1 - lr weight_decay, then as adam without decay
+ *           (Loshchilov and Hutter 2017, arXiv:1711.05101)
+ * The gradient may still be arriving: begin; take pieces of n elements in ascending order, each but
+ * the last a multiple of MN_OPTIMISER_PIECE long; end. The bits do not depend on the pieces.
+ * gradient and theta are whole vectors, and the same in all calls. Pieces that were taken may have
+ * been stepped already, or not yet (a norm to be clipped has to be known first). */
 #define MN_OPTIMISER_PIECE 16u
 void mn_optimiser_begin(mn_optimiser *optimiser, double lr);
 void mn_optimiser_take(mn_optimiser *optimiser, size_t n, float *gradient, float *theta);

@@ -27,6 +27,14 @@ static mn_experiment plain(mn_optimiser_kind kind, double lr)
     return experiment;
 }
 
+static void whole_step(mn_optimiser *optimiser, size_t n, double lr, float *gradient, float *theta,
+                       mn_outer_step *out)
+{
+    mn_optimiser_begin(optimiser, lr);
+    mn_optimiser_take(optimiser, n, gradient, theta);
+    mn_optimiser_end(optimiser, gradient, theta, out);
+}
+
 static void take_steps(mn_optimiser *optimiser, const mn_experiment *experiment, int from, int to,
                        float *theta)
 {
@@ -34,7 +42,7 @@ static void take_steps(mn_optimiser *optimiser, const mn_experiment *experiment,
         float gradient[N];
         mn_outer_step taken;
         memcpy(gradient, gradients[step], sizeof gradient);
-        mn_optimiser_step(optimiser, experiment->outer.lr, gradient, theta, &taken);
+        whole_step(optimiser, N, experiment->outer.lr, gradient, theta, &taken);
     }
 }
 
@@ -94,7 +102,7 @@ static void the_norm_reported_is_the_one_before_clipping(void **state)
     float gradient[2] = {3, -4};
     float theta[2] = {0, 0};
     mn_outer_step taken;
-    mn_optimiser_step(optimiser, 0.5, gradient, theta, &taken);
+    whole_step(optimiser, 2, 0.5, gradient, theta, &taken);
     assert_true(taken.grad_norm == 5);
     assert_true(taken.lr == 0.5);
     assert_true(fabs((double)theta[0] + 0.3) < 1e-6); /* 0.5 * 3/5 */
@@ -179,7 +187,7 @@ static void a_step_in_pieces_is_the_whole_step(void **state)
                     gradient[k] = sinf((float)k) * 0.1f;
                 }
                 if (i == 0) {
-                    mn_optimiser_step(optimisers[0], 0.1, gradient, whole, &steps[0]);
+                    whole_step(optimisers[0], LONG, 0.1, gradient, whole, &steps[0]);
                     continue;
                 }
                 mn_optimiser_begin(optimisers[1], 0.1);

@@ -203,11 +203,6 @@ uint64_t mn_training_validated(const mn_training *training)
     return training->validated_step;
 }
 
-bool mn_training_has_best(const mn_training *training)
-{
-    return training->has_best;
-}
-
 const float *mn_training_theta(const mn_training *training, uint64_t version)
 {
     if (version == training->step)
@@ -352,7 +347,7 @@ void mn_training_advance_outer(mn_training *training, size_t arrived)
         end -= end % MN_OPTIMISER_PIECE;
     while (training->taken > 0 && training->stepped < end) {
         size_t at = training->stepped, n = end - at < BLOCK ? end - at : BLOCK;
-        mn_exact_mean_part(n, high + at, low + at, training->taken, training->means + at);
+        mn_exact_mean(n, high + at, low + at, training->taken, training->means + at);
         mn_optimiser_take(training->optimiser, n, training->means, training->theta);
         training->stepped += n;
     }
@@ -464,7 +459,7 @@ static bool has_classes(const mn_training *training)
     return training->experiment->tasks.kind != MN_TASKS_SINUSOID;
 }
 
-/* All tasks of this step were skipped: is that the last step? It is told from the checkpoint's numbers
+/* All tasks of this step were skipped: is that the last step? It is told from what a checkpoint holds
  * and the sums alone, so all ranks say the same, and a run that is taken up again says it again. */
 static mn_status nothing_was_learned(const mn_training *training, mn_error *err)
 {

@@ -44,9 +44,8 @@ void mn_training_use(mn_training *training, int64_t *sums);
 
 uint64_t mn_training_step(const mn_training *training); /* meta-steps done */
 size_t mn_training_size(const mn_training *training);   /* floats of theta */
-uint64_t
-mn_training_validated(const mn_training *training); /* step of the last validation; 0: none */
-bool mn_training_has_best(const mn_training *training);
+/* The step of the last validation; 0: none. */
+uint64_t mn_training_validated(const mn_training *training);
 
 /* Theta in the engine's layout, of version step(); version step() + 1, asked for at the end, is the
  * final one. NULL: not there. */

@@ -110,8 +110,6 @@ static void send_to_worker(mn_server *server, const mn_action *action)
         welcome->run_id = config->run_id;
         welcome->heartbeat_ms = config->experiment->pool.heartbeat_ms;
         welcome->silence_ms = config->experiment->pool.silence_ms;
-        welcome->numeric_class = config->numeric_class;
-        welcome->any_numeric_class = config->experiment->pool.any_numeric_class;
         welcome->data = config->data;
         (void)snprintf(welcome->data_name, sizeof welcome->data_name, "%s",
                        mn_task_set_data_name(config->tasks));

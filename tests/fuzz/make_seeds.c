@@ -70,7 +70,7 @@ static mn_status make_messages(const char *folder, mn_error *err)
                      .data_name = "a.mnd",
                      .experiment = experiment}},
         {.kind = MN_MSG_LEASE, .lease = lease},
-        {.kind = MN_MSG_HEARTBEAT, .heartbeat = {.progress = 9, .rss_bytes = 1 << 20}},
+        {.kind = MN_MSG_HEARTBEAT},
         {.kind = MN_MSG_REJECT, .reject = {.reason = "another kernel"}},
         {.kind = MN_MSG_ROUND, .round = lease.round},
         {.kind = MN_MSG_RANGE, .range = {.round = 1, .begin = 0, .n = 16}},

@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +46,6 @@ struct mn_pool {
     bool owner_helps; /* it has called mn_pool_help */
     bool lent;        /* what is in threads[0], to the owner; the thread itself waits */
     struct jobs jobs;
-    _Atomic uint64_t progress;
 
     uint32_t n_threads; /* running */
     struct thread threads[];
@@ -238,16 +236,6 @@ bool mn_pool_help(mn_pool *pool)
     return more;
 }
 
-uint64_t mn_pool_progress(const mn_pool *pool)
-{
-    return atomic_load(&pool->progress);
-}
-
-uint32_t mn_pool_threads(const mn_pool *pool)
-{
-    return pool->n_threads;
-}
-
 /* ---- the threads */
 
 static mn_status start_thread(mn_pool *pool, mn_error *err)
@@ -358,7 +346,6 @@ static void compute(struct thread *thread, struct job *job)
     uint64_t ended_ns = now_ns();
 
     (void)pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add(&pool->progress, 1);
     thread->ended_ns = ended_ns;
     thread->task_ns = ended_ns - began_ns;
     yield->tasks_ns += thread->task_ns;

@@ -53,10 +53,6 @@ bool mn_pool_take(mn_pool *pool, mn_pool_result *out);
 /* The only call that any thread may make, e.g. the one that has sent the payload away. */
 void mn_pool_release(mn_pool *pool, const mn_pool_result *result);
 
-/* Time training from now on: profiles [mn_pool_threads] of mn_learner_profile, one a thread, lent
+/* Time training from now on: profiles [n_threads] of mn_learner_profile, one a thread, lent
  * for the pool's life. They may be read and started anew while no lease is queued. */
 void mn_pool_profile(mn_pool *pool, mn_profile *const *profiles);
-
-/* Tasks finished since the start: the progress counter of heartbeats. */
-uint64_t mn_pool_progress(const mn_pool *pool);
-uint32_t mn_pool_threads(const mn_pool *pool);

@@ -28,8 +28,8 @@ struct yield {
     uint32_t n_open;            /* leases that are not finished */
     uint32_t users;             /* jobs */
     uint32_t n_kept;
-    uint64_t kept[MN_MAX_KEPT]; /* [n_kept] epochs of those that finished before the last, growing
-                                 */
+    uint64_t
+        kept[MN_MAX_KEPT]; /* [n_kept] epochs, growing, of those that finished before the last */
     uint64_t tasks_ns, sums_ns; /* thread time */
 };
 

@@ -1,5 +1,6 @@
 /* endpoint.h: where a run can be joined. Either "tcp://host:port" itself, or the endpoint file of a
- * run (or the run's folder, which has it), written by the coordinator: run: <16 hexadecimal digits>
+ * run (or the run's folder, which has it), written by the coordinator:
+ *   run: <16 hexadecimal digits>
  *   key: <public key of the coordinators, 40 characters of Z85, or - for no encryption>
  *   endpoint: tcp://host:port      one line for each rank
  * A run that moves writes it anew, so it is read again before each dial. */

@@ -399,18 +399,6 @@ static void hang_up(struct worker *self)
     mn_wire_close(&self->socket);
 }
 
-static uint64_t rss_bytes(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%*u %llu", &pages) != 1)
-        pages = 0;
-    (void)fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void send_message(struct worker *self, const mn_message *message, mn_payload *payload)
 {
     mn_error err;
@@ -421,22 +409,17 @@ static void send_message(struct worker *self, const mn_message *message, mn_payl
 static void say(struct worker *self, mn_message_kind kind)
 {
     mn_message message = {.kind = kind};
-    mn_pool *pool = mn_workshop_pool(self->workshop);
     if (kind == MN_MSG_HELLO) {
         message.hello = (mn_hello){.protocol = MN_PROTOCOL_VERSION,
                                    .version = MN_VERSION,
                                    .uuid = {self->uuid[0], self->uuid[1]},
-                                   .threads = self->options->threads,
-                                   .run_id = self->core.run_id};
+                                   .threads = self->options->threads};
         memcpy(message.hello.name, self->name, sizeof message.hello.name);
     } else if (kind == MN_MSG_JOIN) {
         message.join.numeric_class = mn_workshop_numeric_class(self->workshop);
         message.join.data = mn_workshop_data(self->workshop);
         (void)snprintf(message.join.kernels, sizeof message.join.kernels, "%s",
                        mn_learner_kernels(mn_workshop_learner(self->workshop)));
-    } else if (kind == MN_MSG_HEARTBEAT) {
-        message.heartbeat.progress = pool != NULL ? mn_pool_progress(pool) : 0;
-        message.heartbeat.rss_bytes = rss_bytes();
     }
     send_message(self, &message, NULL);
 }

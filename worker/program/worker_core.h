@@ -102,8 +102,7 @@ typedef struct mn_worker_action {
 typedef struct mn_worker_actions {
     size_t n;
     mn_worker_action list[MN_WORKER_MAX_ACTIONS];
-    uint64_t
-        wake_us; /* step again with MN_WORKER_TICK at this time, if nothing else comes before */
+    uint64_t wake_us; /* step again with MN_WORKER_TICK then, if nothing else comes before */
 } mn_worker_actions;
 
 /* The fields are for worker_core.c. */
@@ -122,8 +121,8 @@ typedef struct mn_worker_core {
     uint32_t n_versions;
     uint64_t round;
     uint32_t n_leases;
-    uint64_t leases[MN_WORKER_MAX_LEASES],
-        lease_versions[MN_WORKER_MAX_LEASES]; /* epochs in hand */
+    uint64_t leases[MN_WORKER_MAX_LEASES];         /* [n_leases] epochs in hand */
+    uint64_t lease_versions[MN_WORKER_MAX_LEASES]; /* of the theta that each needs */
 } mn_worker_core;
 
 /* Begin at now_us in DIALING with a dial that is due at once. `seed` is for the jitter of the

