@@ -1,7 +1,7 @@
 #include "coordinator/commands.h"
 
 #include "coordinator/command_line.h"
-#include "worker/tasks/data_import.h"
+#include "worker/data/import/data_import.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/random.h"
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 #include "worker/tasks/task_set.h"
 
 typedef struct mn_image_tasks mn_image_tasks;

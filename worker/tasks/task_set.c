@@ -1,8 +1,8 @@
 #include "worker/tasks/task_set.h"
 
-#include "worker/tasks/data_path.h"
+#include "worker/data/data_path.h"
+#include "worker/data/image_pack.h"
 #include "worker/tasks/glyphs.h"
-#include "worker/tasks/image_pack.h"
 #include "worker/tasks/image_tasks.h"
 #include "worker/tasks/sinusoid.h"
 #include <assert.h>
