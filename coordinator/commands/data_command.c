@@ -1,7 +1,7 @@
 #include "coordinator/commands/commands.h"
 
 #include "coordinator/commands/command_line.h"
-#include "worker/tasks/data_import.h"
+#include "worker/data/import/data_import.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

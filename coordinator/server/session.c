@@ -1,6 +1,7 @@
 #include "coordinator/server/session.h"
 
 #include "coordinator/server/server.h"
+#include "worker/data/import/first_use.h"
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -82,6 +83,8 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
                                 mn_error *err)
 {
     mn_status status = mn_session_experiment(options, &session->experiment, err);
+    if (status == MN_OK)
+        status = mn_first_use_pack(&session->experiment, err);
     if (status == MN_OK)
         status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
     if (status == MN_OK)
@@ -250,13 +253,16 @@ static mn_status share_experiment(mn_session *session, mn_error *err)
     return mn_job_agree(&session->job, status, err);
 }
 
-/* Rank 0 first: it may have to import archives; the others then want exactly its data. */
+/* Rank 0 first: it may have to pack archives; the others then want exactly its data, which on
+ * another machine they may have to pack too. */
 static mn_status open_tasks(mn_session *session, mn_error *err)
 {
     const mn_job *job = &session->job;
     mn_status status = MN_OK;
     if (job->rank == 0) {
-        status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
+        status = mn_first_use_pack(&session->experiment, err);
+        if (status == MN_OK)
+            status = mn_task_set_open(&session->experiment, NULL, &session->tasks, err);
         if (status == MN_OK)
             session->data = mn_task_set_data_digest(session->tasks);
     }
@@ -264,8 +270,11 @@ static mn_status open_tasks(mn_session *session, mn_error *err)
     if (status != MN_OK)
         return status;
     mn_job_share(job, &session->data, sizeof session->data);
-    if (job->rank != 0)
-        status = mn_task_set_open(&session->experiment, &session->data, &session->tasks, err);
+    if (job->rank != 0) {
+        status = mn_first_use_pack(&session->experiment, err);
+        if (status == MN_OK)
+            status = mn_task_set_open(&session->experiment, &session->data, &session->tasks, err);
+    }
     if (status == MN_OK)
         end_with_data(session);
     return mn_job_agree(job, status, err);

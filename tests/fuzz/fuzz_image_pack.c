@@ -2,7 +2,7 @@
  * makes one on purpose. Every class, split entry and pixel that the index promises can be read. */
 #include "common/digest.h"
 #include "tests/fuzz/fuzz_file.h"
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);

@@ -4,7 +4,7 @@
 #include "common/file.h"
 #include "common/packed_sum.h"
 #include "proto/message.h"
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -56,6 +56,19 @@ expect_code 0 other mnemo data import omniglot "$archives/images_background.zip"
 expect_code 66 without env MNEMO_DATA="$work/nothing" MNEMO_CACHE="$work/nothing" mnemo-worker "$work/run-open/endpoint"
 expect_words without omniglot28.mnd "$work/nothing"
 ok "a worker without the data says which file and where to put it"
+expect_code 66 archives-only env MNEMO_DATA="$archives" MNEMO_CACHE="$work/packed-here" timeout 60 mnemo-worker "$work/run-open/endpoint"
+command=$(sed -n 's/.*pack them once with `mnemo \([^`]*\)`.*/\1/p' "$work/archives-only.log")
+[ -n "$command" ] || die "a worker with the archives alone names no command: $(tail -n 1 "$work/archives-only.log")"
+mkdir "$work/packed-here"
+# shellcheck disable=SC2086 # words of a command
+expect_code 0 as-told mnemo $command
+start helper env MNEMO_DATA="$archives" MNEMO_CACHE="$work/packed-here" mnemo-worker "$work/run-open/endpoint" --threads 1
+helped() {
+    grep -qE '"threads": *2\b' <(tail -n 2 "$work/run-open/metrics.jsonl")
+}
+wait_until 30 "a worker that packed as it was told computes" helped
+slay "$started"
+ok "a worker with the archives alone says which command packs them, and that makes the same file"
 expect_code 65 different env MNEMO_DATA="$work/other" mnemo-worker "$work/run-open/endpoint"
 expect_words different omniglot28.mnd digest
 ok "a worker with other data is told so"

@@ -9,6 +9,10 @@ for file in bin/mnemo bin/mnemo-worker share/mnemo/experiments/sinusoid-maml.yam
     [ -s "$prefix/$file" ] || die "not installed: $file"
 done
 ok "programs and experiments are there"
+if ldd "$prefix/bin/mnemo-worker" | grep -E 'lib(png|jpeg|zip)'; then
+    die "mnemo-worker links a reader of pictures or archives"
+fi
+ok "mnemo-worker links no reader of pictures or archives"
 
 cd "$work" || die "cannot go to $work"
 expect_code 0 version env -i "$prefix/bin/mnemo" --version

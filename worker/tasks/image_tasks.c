@@ -1,6 +1,6 @@
 #include "worker/tasks/image_tasks.h"
 
-#include "worker/tasks/data_path.h"
+#include "worker/data/data_path.h"
 #include "worker/tasks/image_warp.h"
 #include "worker/tasks/task_set_kind.h"
 #include <assert.h>

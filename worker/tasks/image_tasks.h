@@ -5,7 +5,7 @@
 
 #include "common/experiment.h"
 #include "common/random.h"
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 #include "worker/tasks/task.h"
 
 typedef struct mn_image_tasks mn_image_tasks;

@@ -1,6 +1,6 @@
 #include "worker/tasks/image_tasks.h"
 
-#include "worker/tasks/sample_data.h"
+#include "worker/data/import/sample_data.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

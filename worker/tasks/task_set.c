@@ -1,7 +1,7 @@
 #include "worker/tasks/task_set.h"
 
+#include "worker/tasks/task_print.h"
 #include "worker/tasks/task_set_kind.h"
-#include "worker/tasks/task_sheet.h"
 #include <assert.h>
 #include <stdlib.h>
 

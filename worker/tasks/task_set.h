@@ -14,7 +14,7 @@
 typedef struct mn_task_set mn_task_set;
 
 /* Open the task set that the experiment names. Images: the packed file is looked for on
- * run.data_path; raw archives found there are imported first (see data_import.h). `expected`, if
+ * run.data_path and in the cache (data_path.h); first_use.h makes it from archives. `expected`, if
  * not NULL, is the digest of the data that the coordinator uses: another file is refused with both
  * digests and where to put the right one. MN_ERR_NO_INPUT: no such data: says which file, where it
  * was looked for and how to make it. */

@@ -8,6 +8,3 @@
 /* Write the images of a task as a PNG: a row per class, its support at the left, its query at the
  * right, dark ink on light paper, three times as large. MN_ERR_USAGE: not a task of images. */
 mn_status mn_task_sheet_png(const mn_task *task, const char *path, mn_error *err);
-
-/* Print shapes and classes; points as a table; support images as characters. */
-void mn_task_print(const mn_task *task, FILE *out);

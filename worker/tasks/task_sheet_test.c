@@ -1,6 +1,6 @@
 #include "worker/tasks/task_sheet.h"
 
-#include "worker/tasks/sample_data.h"
+#include "worker/data/import/sample_data.h"
 #include <png.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* The real archives, where they are: in $MNEMO_DATA/omniglot or $MNEMO_DATA, else in
  * ../shared/data/omniglot beside the repository. Skipped, with a word, where they are not. */
 #include "common/file.h"
-#include "worker/tasks/data_import.h"
-#include "worker/tasks/image_pack.h"
-#include "worker/tasks/sample_data.h"
+#include "worker/data/image_pack.h"
+#include "worker/data/import/data_import.h"
+#include "worker/data/import/sample_data.h"
 #include "worker/tasks/task_set.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "worker/tasks/import_list.h"
+#include "worker/data/import/import_list.h"
 
 #include "common/file.h"
 #include "common/random.h"

@@ -1,8 +1,5 @@
-#include "worker/tasks/data_path.h"
+#include "worker/data/data_path.h"
 
-#include "common/file.h"
-#include "common/log.h"
-#include "worker/tasks/data_import.h"
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,8 +21,8 @@ struct places {
 static mn_status make_places(struct places *places, const char *folders, mn_error *err);
 static void drop_places(struct places *places);
 static bool find_file(const struct places *places, unsigned n, const char *name, char **path);
-static mn_status import_into_cache(const struct places *places, const char *name,
-                                   uint32_t image_size, char **path, mn_error *err);
+static bool find_archives(const struct places *places, const char *name, uint32_t image_size,
+                          mn_data_archives *out);
 static mn_status tell_missing(const struct places *places, const char *name, uint32_t image_size,
                               mn_error *err);
 static char *join(const char *folder, const char *name);
@@ -42,9 +39,28 @@ mn_status mn_data_path_find(const char *name, const char *folders, uint32_t imag
     struct places places;
     mn_status status = make_places(&places, folders, err);
     if (status == MN_OK && !find_file(&places, places.n, name, path))
-        status = import_into_cache(&places, name, image_size, path, err);
+        status = tell_missing(&places, name, image_size, err);
     drop_places(&places);
     return status;
+}
+
+bool mn_data_path_archives(const char *name, const char *folders, uint32_t image_size,
+                           mn_data_archives *out)
+{
+    struct places places;
+    bool found = make_places(&places, folders, NULL) == MN_OK &&
+                 find_archives(&places, name, image_size, out);
+    drop_places(&places);
+    return found;
+}
+
+void mn_data_archives_fini(mn_data_archives *archives)
+{
+    free(archives->zips[0]);
+    free(archives->zips[1]);
+    free(archives->lists);
+    free(archives->cache);
+    *archives = (mn_data_archives){0};
 }
 
 /* Places -------------------------------------------------------------------------- */
@@ -113,7 +129,7 @@ static bool find_file(const struct places *places, unsigned n, const char *name,
     return false;
 }
 
-/* Import -------------------------------------------------------------------------- */
+/* Archives ------------------------------------------------------------------------ */
 
 static bool is_omniglot(const char *name, uint32_t image_size)
 {
@@ -122,68 +138,76 @@ static bool is_omniglot(const char *name, uint32_t image_size)
     return strcmp(name, expected) == 0;
 }
 
-static mn_status import_from(const char *folder, char *zips[2], const char *cache, const char *name,
-                             uint32_t image_size, char **path, mn_error *err)
+static bool archives_in(const char *folder, mn_data_archives *out)
 {
-    mn_status status = mn_folder_make(cache, err);
-    if (status != MN_OK)
-        return status;
-    char *output = join(cache, name), *lists = join(folder, "splits_vinyals"), *list = NULL;
-    if (output == NULL || lists == NULL) {
-        status = mn_fail(err, MN_ERR_NOMEM, "importing %s", name);
-    } else {
-        bool has_lists = is_file(lists, "train.txt", &list);
-        mn_log(MN_LOG_INFO, "importing Omniglot, once from=%s splits=%s to=%s", folder,
-               has_lists ? "vinyals" : "background-evaluation", output);
-        status = mn_import_omniglot((const char *const *)zips, 2, has_lists ? lists : NULL,
-                                    image_size, output, NULL, err);
+    char *list = NULL;
+    if (!is_file(folder, background, &out->zips[0]) || !is_file(folder, evaluation, &out->zips[1]))
+        return false;
+    out->lists = join(folder, "splits_vinyals");
+    if (out->lists != NULL && !is_file(out->lists, "train.txt", &list)) {
+        free(out->lists);
+        out->lists = NULL;
     }
     free(list);
-    free(lists);
-    if (status == MN_OK)
-        *path = output;
-    else
-        free(output);
-    return status;
+    return true;
 }
 
-static mn_status import_into_cache(const struct places *places, const char *name,
-                                   uint32_t image_size, char **path, mn_error *err)
+static bool find_archives(const struct places *places, const char *name, uint32_t image_size,
+                          mn_data_archives *out)
 {
-    bool has_cache = places->n > places->n_sources;
-    for (unsigned i = 0; has_cache && is_omniglot(name, image_size) && i < places->n_sources; i++) {
-        char *zips[2] = {NULL, NULL};
-        bool found = is_file(places->folders[i], background, &zips[0]) &&
-                     is_file(places->folders[i], evaluation, &zips[1]);
-        mn_status status =
-            found ? import_from(places->folders[i], zips, places->folders[places->n - 1], name,
-                                image_size, path, err)
-                  : MN_OK;
-        free(zips[0]);
-        free(zips[1]);
-        if (found)
-            return status;
+    *out = (mn_data_archives){0};
+    for (unsigned i = 0; is_omniglot(name, image_size) && i < places->n_sources; i++) {
+        if (archives_in(places->folders[i], out)) {
+            if (places->n > places->n_sources)
+                out->cache = strdup(places->folders[places->n - 1]);
+            return true;
+        }
+        mn_data_archives_fini(out);
     }
-    return tell_missing(places, name, image_size, err);
+    return false;
+}
+
+/* The command that makes the file, without "-o FILE". */
+static void write_command(const mn_data_archives *archives, const char *name, uint32_t image_size,
+                          char *out, size_t size)
+{
+    char side[32] = "";
+    if (image_size != 28)
+        (void)snprintf(side, sizeof side, " --size %" PRIu32, image_size);
+    if (strncmp(name, "omniglot", 8) != 0)
+        (void)snprintf(out, size, "mnemo data import folder FOLDER%s", side);
+    else if (archives->zips[0] == NULL)
+        (void)snprintf(out, size, "mnemo data import omniglot %s %s%s", background, evaluation,
+                       side);
+    else
+        (void)snprintf(out, size, "mnemo data import omniglot %s %s%s%s%s", archives->zips[0],
+                       archives->zips[1], archives->lists != NULL ? " --splits " : "",
+                       archives->lists != NULL ? archives->lists : "", side);
 }
 
 static mn_status tell_missing(const struct places *places, const char *name, uint32_t image_size,
                               mn_error *err)
 {
-    char looked[640] = "";
+    mn_data_archives archives = {0};
+    char looked[320] = "", command[480];
     size_t n = 0;
     for (unsigned i = 0; i < places->n && n < sizeof looked - 1; i++)
         n += (size_t)snprintf(looked + n, sizeof looked - n, "%s%s", i > 0 ? ", " : "",
                               places->folders[i]);
-    char make[160] = "mnemo data import folder FOLDER -o ", size[32] = "";
-    if (strncmp(name, "omniglot", 8) == 0) {
-        if (image_size != 28)
-            (void)snprintf(size, sizeof size, "--image-size %" PRIu32 " ", image_size);
-        (void)snprintf(make, sizeof make, "mnemo data import omniglot %s %s %s-o ", background,
-                       evaluation, size);
-    }
-    return mn_fail(
-        err, MN_ERR_NO_INPUT,
-        "no file %s; make it with `%s%s`, or add its folder%s to run.data_path; looked in %s", name,
-        make, name, is_omniglot(name, image_size) ? " or that of the two archives" : "", looked);
+    bool found = find_archives(places, name, image_size, &archives);
+    write_command(&archives, name, image_size, command, sizeof command);
+    const char *where = archives.cache != NULL ? archives.cache : "FOLDER";
+    mn_status status =
+        found
+            ? mn_fail(err, MN_ERR_NO_INPUT,
+                      "no file %s, but its archives are there: pack them once with `%s -o "
+                      "%s/%s`; looked in %s",
+                      name, command, where, name, looked)
+            : mn_fail(err, MN_ERR_NO_INPUT,
+                      "no file %s; make it with `%s -o %s`, or add its folder%s to "
+                      "run.data_path or MNEMO_DATA; looked in %s",
+                      name, command, name,
+                      is_omniglot(name, image_size) ? " or that of the two archives" : "", looked);
+    mn_data_archives_fini(&archives);
+    return status;
 }

@@ -1,9 +1,9 @@
-#include "worker/tasks/data_import.h"
+#include "worker/data/import/data_import.h"
 
 #include "common/file.h"
-#include "worker/tasks/image_pack.h"
-#include "worker/tasks/import_list.h"
-#include "worker/tasks/picture.h"
+#include "worker/data/image_pack.h"
+#include "worker/data/import/import_list.h"
+#include "worker/data/import/picture.h"
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>

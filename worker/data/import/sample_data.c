@@ -1,4 +1,4 @@
-#include "worker/tasks/sample_data.h"
+#include "worker/data/import/sample_data.h"
 
 #include "common/file.h"
 #include <png.h>

@@ -1,8 +1,8 @@
-#include "worker/tasks/data_import.h"
+#include "worker/data/import/data_import.h"
 
 #include "common/file.h"
-#include "worker/tasks/image_pack.h"
-#include "worker/tasks/sample_data.h"
+#include "worker/data/image_pack.h"
+#include "worker/data/import/sample_data.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "worker/tasks/picture.h"
+#include "worker/data/import/picture.h"
 
 #include <png.h>
 #include <stdlib.h>

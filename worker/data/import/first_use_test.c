@@ -1,88 +1,42 @@
-#include "worker/tasks/data_path.h"
+#include "worker/data/import/first_use.h"
 
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/log.h"
-#include "worker/tasks/image_pack.h"
-#include "worker/tasks/sample_data.h"
+#include "worker/data/data_path.h"
+#include "worker/data/image_pack.h"
+#include "worker/data/import/sample_data.h"
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-static char *find(const char *name, const char *folders, uint32_t image_size)
+static mn_experiment wants(void)
 {
+    mn_experiment experiment;
+    mn_experiment_init(&experiment);
+    experiment.tasks.kind = MN_TASKS_IMAGES;
+    experiment.tasks.image_size = 8;
+    (void)strcpy(experiment.tasks.data, "omniglot8.mnd");
+    (void)strcpy(experiment.run.data_path, "data");
+    return experiment;
+}
+
+static char *pack_and_find(void)
+{
+    const mn_experiment experiment = wants();
     char *path = NULL;
     mn_error err = {0};
-    if (mn_data_path_find(name, folders, image_size, &path, &err) != MN_OK)
+    if (mn_first_use_pack(&experiment, &err) != MN_OK ||
+        mn_data_path_find("omniglot8.mnd", "data", 8, &path, &err) != MN_OK)
         fail_msg("%s", err.message);
     return path;
-}
-
-static void assert_found(const char *name, const char *folders, const char *expected)
-{
-    char *path = find(name, folders, 28);
-    assert_string_equal(path, expected);
-    free(path);
-}
-
-static void folders_are_looked_in_in_order_then_their_omniglot_then_the_cache(void **state)
-{
-    const char *cache = getenv("MNEMO_CACHE");
-    char in_cache[100];
-    (void)state;
-    assert_int_equal(mn_folder_make("a/omniglot", NULL), MN_OK);
-    assert_int_equal(mn_folder_make("b", NULL), MN_OK);
-    assert_int_equal(mn_folder_make(cache, NULL), MN_OK);
-    (void)snprintf(in_cache, sizeof in_cache, "%s/x.mnd", cache);
-    sample_write(in_cache, "x", 1);
-    assert_found("x.mnd", "a:b", in_cache);
-    sample_write("b/x.mnd", "x", 1);
-    assert_found("x.mnd", "a:b", "b/x.mnd");
-    sample_write("a/omniglot/x.mnd", "x", 1);
-    assert_found("x.mnd", ":a::b:", "a/omniglot/x.mnd");
-    sample_write("a/x.mnd", "x", 1);
-    assert_found("x.mnd", "a:b", "a/x.mnd");
-    assert_int_equal(unlink("a/x.mnd"), 0);
-    assert_int_equal(mkdir("a/x.mnd", 0777), 0); /* a folder is no file */
-    assert_found("x.mnd", "a:b", "a/omniglot/x.mnd");
-}
-
-static void what_is_missing_is_told_with_all_places_and_the_way_to_make_it(void **state)
-{
-    (void)state;
-    char *path = NULL;
-    mn_error err;
-    assert_int_equal(mn_data_path_find("omniglot28.mnd", "a:b", 28, &path, &err), MN_ERR_NO_INPUT);
-    static const char *const expected[] = {
-        "no file omniglot28.mnd", "a, a/omniglot, b, b/omniglot, ",
-        "mnemo data import omniglot images_background.zip images_evaluation.zip -o omniglot28.mnd"};
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        if (strstr(err.message, expected[i]) == NULL)
-            fail_msg("\"%s\" lacks \"%s\"", err.message, expected[i]);
-    assert_non_null(strstr(err.message, getenv("MNEMO_CACHE")));
-    assert_int_equal(mn_data_path_find("cats.mnd", "a:b", 28, &path, &err), MN_ERR_NO_INPUT);
-    assert_non_null(strstr(err.message, "mnemo data import folder"));
-    assert_null(path);
-}
-
-static void names_with_folders_are_refused(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"", "/etc/passwd", "../x.mnd", "a/x.mnd"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = NULL;
-        mn_error err;
-        assert_int_equal(mn_data_path_find(names[i], ".", 28, &path, &err), MN_ERR_CONFIG);
-        assert_null(path);
-    }
 }
 
 static mn_digest digest_of(const char *path)
@@ -99,13 +53,8 @@ static mn_digest digest_of(const char *path)
 static void archives_are_imported_once_into_the_cache(void **state)
 {
     (void)state;
-    char *path = NULL;
-    mn_error err;
     sample_write_omniglot("data/omniglot");
-    /* The size that the name says and the size asked for must agree: nothing is made under a wrong
-     * name. */
-    assert_int_equal(mn_data_path_find("omniglot28.mnd", "data", 8, &path, &err), MN_ERR_NO_INPUT);
-    path = find("omniglot8.mnd", "data", 8);
+    char *path = pack_and_find();
     char expected[100];
     (void)snprintf(expected, sizeof expected, "%s/omniglot8.mnd", getenv("MNEMO_CACHE"));
     assert_string_equal(path, expected);
@@ -113,7 +62,7 @@ static void archives_are_imported_once_into_the_cache(void **state)
     free(path);
 
     assert_int_equal(unlink("data/omniglot/images_background.zip"), 0); /* no need of it any more */
-    path = find("omniglot8.mnd", "data", 8);
+    path = pack_and_find();
     mn_digest second = digest_of(path);
     assert_memory_equal(&first, &second, sizeof first);
     free(path);
@@ -127,7 +76,7 @@ static void lists_beside_the_archives_make_the_splits(void **state)
     sample_write("data/splits_vinyals/train.txt", "Ddd/character01/rot000\n", 23);
     sample_write("data/splits_vinyals/val.txt", "Aaa/character02/rot090\n", 23);
     sample_write("data/splits_vinyals/test.txt", "Bbb/character03/rot000\n", 23);
-    char *path = find("omniglot8.mnd", "data", 8);
+    char *path = pack_and_find();
     mn_image_pack *pack = NULL;
     assert_int_equal(mn_image_pack_open(path, &pack, NULL), MN_OK);
     const mn_pack_index *index = mn_image_pack_index(pack);
@@ -155,7 +104,10 @@ static void processes_that_import_at_the_same_time_all_succeed(void **state)
             mn_image_pack *pack = NULL;
             (void)close(gate[1]);
             (void)!read(gate[0], &byte, 1);
-            mn_status status = mn_data_path_find("omniglot8.mnd", "data", 8, &path, NULL);
+            const mn_experiment experiment = wants();
+            mn_status status = mn_first_use_pack(&experiment, NULL);
+            if (status == MN_OK)
+                status = mn_data_path_find("omniglot8.mnd", "data", 8, &path, NULL);
             if (status == MN_OK)
                 status = mn_image_pack_open(path, &pack, NULL);
             mn_image_pack_destroy(&pack);
@@ -179,18 +131,34 @@ static void processes_that_import_at_the_same_time_all_succeed(void **state)
     assert_int_equal(n_files, 1);
 }
 
+static void nothing_is_made_where_nothing_can_be(void **state)
+{
+    (void)state;
+    mn_experiment experiment = wants();
+    char *path = NULL;
+    mn_error err;
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_OK);
+    assert_int_equal(mn_data_path_find("omniglot8.mnd", "data", 8, &path, &err), MN_ERR_NO_INPUT);
+    sample_write_omniglot("data");
+    experiment.tasks.kind = MN_TASKS_GLYPHS;
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_OK);
+    assert_int_not_equal(access(getenv("MNEMO_CACHE"), F_OK), 0);
+    experiment.tasks.kind = MN_TASKS_IMAGES;
+    sample_write("data/images_evaluation.zip", "broken", 6);
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_ERR_DATA);
+    assert_non_null(strstr(err.message, "data/images_evaluation.zip"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sample_enter_folder, sample_leave_folder)
 
 int main(void)
 {
     mn_log_init(MN_LOG_WARN, "test");
     const struct CMUnitTest tests[] = {
-        TEST(folders_are_looked_in_in_order_then_their_omniglot_then_the_cache),
-        TEST(what_is_missing_is_told_with_all_places_and_the_way_to_make_it),
-        TEST(names_with_folders_are_refused),
         TEST(archives_are_imported_once_into_the_cache),
         TEST(lists_beside_the_archives_make_the_splits),
         TEST(processes_that_import_at_the_same_time_all_succeed),
+        TEST(nothing_is_made_where_nothing_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-#include "worker/tasks/import_list.h"
+#include "worker/data/import/import_list.h"
 
-#include "worker/tasks/sample_data.h"
+#include "worker/data/import/sample_data.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 
 #include "common/file.h"
-#include "worker/tasks/sample_data.h"
+#include "worker/data/import/sample_data.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

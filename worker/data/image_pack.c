@@ -1,4 +1,4 @@
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 
 #include "common/file.h"
 #include <assert.h>

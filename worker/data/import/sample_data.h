@@ -2,7 +2,7 @@
  * Omniglot's. */
 #pragma once
 
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 #include <stddef.h>
 #include <stdint.h>
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/error.h"
-#include "worker/tasks/image_pack.h"
+#include "worker/data/image_pack.h"
 #include <stdint.h>
 
 typedef struct mn_import_item {

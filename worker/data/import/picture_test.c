@@ -1,6 +1,6 @@
-#include "worker/tasks/picture.h"
+#include "worker/data/import/picture.h"
 
-#include "worker/tasks/sample_data.h"
+#include "worker/data/import/sample_data.h"
 #include <math.h>
 #include <png.h>
 #include <setjmp.h>

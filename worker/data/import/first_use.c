@@ -1,0 +1,47 @@
+#include "worker/data/import/first_use.h"
+
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/data/data_path.h"
+#include "worker/data/import/data_import.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static mn_status pack(const mn_data_archives *archives, const char *name, uint32_t image_size,
+                      mn_error *err);
+
+mn_status mn_first_use_pack(const mn_experiment *experiment, mn_error *err)
+{
+    const char *name = experiment->tasks.data, *folders = experiment->run.data_path;
+    uint32_t image_size = experiment->tasks.image_size;
+    char *path = NULL;
+    mn_data_archives archives;
+    if (experiment->tasks.kind != MN_TASKS_IMAGES)
+        return MN_OK;
+    if (mn_data_path_find(name, folders, image_size, &path, NULL) == MN_OK) {
+        free(path);
+        return MN_OK;
+    }
+    if (!mn_data_path_archives(name, folders, image_size, &archives))
+        return MN_OK;
+    mn_status status = archives.cache != NULL ? pack(&archives, name, image_size, err) : MN_OK;
+    mn_data_archives_fini(&archives);
+    return status;
+}
+
+static mn_status pack(const mn_data_archives *archives, const char *name, uint32_t image_size,
+                      mn_error *err)
+{
+    char *output = NULL;
+    mn_status status = mn_folder_make(archives->cache, err);
+    if (status != MN_OK)
+        return status;
+    if (asprintf(&output, "%s/%s", archives->cache, name) < 0)
+        return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
+    mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s splits=%s to=%s", archives->zips[0],
+           archives->lists != NULL ? "vinyals" : "background-evaluation", output);
+    status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists, image_size,
+                                output, NULL, err);
+    free(output);
+    return status;
+}
