@@ -15,6 +15,7 @@ struct mn_learner {
     mn_weight_init init;
     mn_task_shape train_shape, test_shape;
     mn_uint_list test_steps; /* ascending */
+    mn_score_list train_scores, test_scores;
     const mn_kernels *kernels;
     mn_meta *train, *test; /* compiled for the two shapes; owned */
     size_t size;           /* outer parameters */
@@ -31,10 +32,12 @@ struct mn_workspace {
 };
 
 static mn_status list_tensors(mn_learner *learner, mn_error *err);
+static mn_status list_scores(mn_learner *learner, mn_error *err);
 static size_t output_count(const mn_task_shape *shape);
 static mn_meta_data data_of(const mn_task *task);
 static double accuracy(const mn_task *task, const float *output);
-static void blank_row(float *row, size_t columns);
+static void finish_row(float *row, size_t columns);
+static bool has_classes(const mn_learner *learner);
 
 mn_status mn_learner_new(const mn_experiment *experiment, const mn_task_shape *train,
                          const mn_task_shape *test, mn_learner **out, mn_error *err)
@@ -72,6 +75,8 @@ mn_status mn_learner_new(const mn_experiment *experiment, const mn_task_shape *t
         learner->size = mn_meta_size(learner->train);
         status = list_tensors(learner, err);
     }
+    if (status == MN_OK)
+        status = list_scores(learner, err);
     if (status != MN_OK) {
         mn_learner_destroy(&learner);
         return status;
@@ -86,6 +91,8 @@ void mn_learner_destroy(mn_learner **learner)
         return;
     mn_meta_destroy(&(*learner)->train);
     mn_meta_destroy(&(*learner)->test);
+    mn_score_list_fini(&(*learner)->train_scores);
+    mn_score_list_fini(&(*learner)->test_scores);
     free((*learner)->tensors);
     free(*learner);
     *learner = NULL;
@@ -210,12 +217,22 @@ void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
 
 size_t mn_learner_train_columns(const mn_learner *learner)
 {
-    return learner->size + MN_N_METRICS;
+    return learner->size + learner->train_scores.n + 2;
 }
 
 size_t mn_learner_test_columns(const mn_learner *learner)
 {
-    return 2 * (size_t)learner->test_steps.n + 2;
+    return (size_t)learner->test_scores.n + 2;
+}
+
+const mn_score_list *mn_learner_train_scores(const mn_learner *learner)
+{
+    return &learner->train_scores;
+}
+
+const mn_score_list *mn_learner_test_scores(const mn_learner *learner)
+{
+    return &learner->test_scores;
 }
 
 void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
@@ -226,16 +243,13 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
     mn_meta_losses losses =
         mn_meta_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
     mn_profile_lap(workspace->profile, MN_PART_VECTORS);
-    float *metrics = row + learner->size;
-    metrics[MN_METRIC_QUERY_LOSS] = (float)losses.query;
-    metrics[MN_METRIC_QUERY_ACCURACY] = (float)accuracy(task, workspace->output);
-    metrics[MN_METRIC_SUPPORT_LOSS] = (float)losses.support_before;
-    metrics[MN_METRIC_TAKEN] = 1.0f;
-    metrics[MN_METRIC_SKIPPED] = 0.0f;
-    if (!mn_exact_accepts(mn_learner_train_columns(learner), row)) {
-        blank_row(row, mn_learner_train_columns(learner));
-        metrics[MN_METRIC_SKIPPED] = 1.0f;
-    }
+    size_t columns = mn_learner_train_columns(learner);
+    float *score = row + learner->size; /* in the order of list_scores */
+    *score++ = (float)losses.query;
+    if (has_classes(learner))
+        *score++ = (float)accuracy(task, workspace->output);
+    *score = (float)losses.support_before;
+    finish_row(row, columns);
 }
 
 void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
@@ -243,20 +257,17 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
     const mn_learner *learner = workspace->learner;
     mn_meta_data data = data_of(task);
     size_t columns = mn_learner_test_columns(learner);
+    float *score = row; /* in the order of list_scores */
     mn_meta_begin(learner->test, workspace->scratch, theta, &data);
     for (uint32_t i = 0, done = 0; i < learner->test_steps.n; i++) {
         for (; done < learner->test_steps.at[i]; done++)
             (void)mn_meta_step(learner->test, workspace->scratch, theta, &data);
-        row[2 * i] = (float)mn_meta_judge(learner->test, workspace->scratch, theta, &data,
-                                          workspace->output);
-        row[2 * i + 1] = (float)accuracy(task, workspace->output);
+        *score++ = (float)mn_meta_judge(learner->test, workspace->scratch, theta, &data,
+                                        workspace->output);
+        if (has_classes(learner))
+            *score++ = (float)accuracy(task, workspace->output);
     }
-    row[columns - 2] = 1.0f;
-    row[columns - 1] = 0.0f;
-    if (!mn_exact_accepts(columns, row)) {
-        blank_row(row, columns);
-        row[columns - 1] = 1.0f;
-    }
+    finish_row(row, columns);
 }
 
 void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
@@ -283,11 +294,6 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
         memcpy(out->adapted, theta, learner->size * sizeof *out->adapted); /* the rates stay */
         mn_meta_adapted(meta, scratch, theta, out->adapted);
     }
-}
-
-mn_uint_list mn_learner_test_steps(const mn_learner *learner)
-{
-    return learner->test_steps;
 }
 
 double mn_learner_train_macs(const mn_learner *learner)
@@ -396,6 +402,45 @@ static mn_status list_tensors(mn_learner *learner, mn_error *err)
     return MN_OK;
 }
 
+static bool has_classes(const mn_learner *learner)
+{
+    return learner->train_shape.target == MN_TARGET_CLASSES;
+}
+
+/* Training: after adaptation, and on the support set before it. Tests: after each number of steps;
+ * thetas are compared after meta.inner_steps, or where that is not measured after most. */
+static mn_status list_scores(mn_learner *learner, mn_error *err)
+{
+    mn_score loss = {.name = "loss", .unit = "squared error"};
+    mn_score share = {.name = "accuracy", .is_share = true, .higher_is_better = true};
+    bool classes = has_classes(learner);
+    if (classes)
+        (void)snprintf(loss.unit, sizeof loss.unit, "nats");
+    mn_score support = loss;
+    (void)snprintf(support.name, sizeof support.name, "support_loss");
+    mn_status status = mn_score_list_add(&learner->train_scores, &loss, err);
+    if (status == MN_OK && classes)
+        status = mn_score_list_add(&learner->train_scores, &share, err);
+    if (status == MN_OK)
+        status = mn_score_list_add(&learner->train_scores, &support, err);
+    learner->train_scores.judged = classes ? 1 : 0;
+
+    (void)snprintf(loss.axis, sizeof loss.axis, "inner_steps");
+    (void)snprintf(share.axis, sizeof share.axis, "inner_steps");
+    uint32_t chosen = learner->test_steps.n - 1;
+    for (uint32_t i = 0; i < learner->test_steps.n && status == MN_OK; i++) {
+        (void)snprintf(loss.point, sizeof loss.point, "%u", (unsigned)learner->test_steps.at[i]);
+        (void)snprintf(share.point, sizeof share.point, "%s", loss.point);
+        if (learner->test_steps.at[i] == learner->rule.steps)
+            chosen = i;
+        status = mn_score_list_add(&learner->test_scores, &loss, err);
+        if (status == MN_OK && classes)
+            status = mn_score_list_add(&learner->test_scores, &share, err);
+    }
+    learner->test_scores.judged = classes ? 2 * chosen + 1 : chosen;
+    return status;
+}
+
 static size_t output_count(const mn_task_shape *shape)
 {
     return (size_t)shape->n_query * shape->y_size;
@@ -418,12 +463,10 @@ static uint32_t largest(uint32_t n, const float *row)
     return best;
 }
 
-/* Share of the query items whose largest output is at their class; 0 for values. */
+/* Share of the query items whose largest output is at their class. */
 static double accuracy(const mn_task *task, const float *output)
 {
     const mn_task_shape *shape = &task->shape;
-    if (shape->target != MN_TARGET_CLASSES)
-        return 0.0;
     uint32_t right = 0;
     for (uint32_t i = 0; i < shape->n_query; i++) {
         size_t row = (size_t)i * shape->y_size;
@@ -433,7 +476,13 @@ static double accuracy(const mn_task *task, const float *output)
     return (double)right / shape->n_query;
 }
 
-static void blank_row(float *row, size_t columns)
+/* Taken, or skipped and all else blank. */
+static void finish_row(float *row, size_t columns)
 {
+    row[columns - 2] = 1.0f;
+    row[columns - 1] = 0.0f;
+    if (mn_exact_accepts(columns, row))
+        return;
     memset(row, 0, columns * sizeof *row);
+    row[columns - 1] = 1.0f;
 }
