@@ -54,7 +54,7 @@ static mn_status read_experiment(const mn_command_line *line, mn_session *sessio
 static mn_status test(const mn_command_line *line, mn_session *session, mn_error *err)
 {
     const mn_serving how = {.test_only = true, .quiet = line->quiet};
-    mn_evaluation table;
+    mn_evaluation table = {0};
     bool tested = false;
     mn_status status = mn_session_serve(session, &how, &table, &tested, err);
     if (tested && session->job.rank == 0) {
@@ -66,5 +66,6 @@ static mn_status test(const mn_command_line *line, mn_session *session, mn_error
         (void)printf("after meta-step %" PRIu64 "; theta sha256=%s\n",
                      mn_training_step(session->training), hex);
     }
+    mn_evaluation_fini(&table);
     return status;
 }

@@ -49,7 +49,7 @@ mn_status mn_train_command(int argc, char **argv, mn_error *err)
 static mn_status train(const mn_command_line *line, mn_session *session, mn_run **run,
                        mn_error *err)
 {
-    mn_evaluation test;
+    mn_evaluation test = {0};
     bool tested = false;
     mn_status status = read_experiment(line, session, err);
     if (status == MN_OK)
@@ -74,6 +74,7 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
     } else if (status == MN_STOPPED && *run != NULL) {
         mn_log(MN_LOG_INFO, "to go on: mnemo train --run-dir %s", folder);
     }
+    mn_evaluation_fini(&test);
     return status;
 }
 
@@ -185,10 +186,10 @@ static void draw(const mn_session *session, const mn_run *run)
                                   .split = MN_TEST,
                                   .index = 0};
     char png[PATH_MAX];
-    bool classes = session->experiment.tasks.kind != MN_TASKS_SINUSOID;
     mn_status status = MN_OK;
     if (mn_training_step(session->training) > 0)
-        status = mn_chart_curve(mn_run_folder(run), session->experiment.name, classes, &err);
+        status = mn_chart_curve(mn_run_folder(run), session->experiment.name,
+                                mn_training_scores(session->training), &err);
     if (status == MN_OK)
         status = mn_run_path(mn_run_folder(run), "task.png", png, &err);
     if (status == MN_OK)

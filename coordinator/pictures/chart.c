@@ -20,49 +20,62 @@
 
 extern char **environ;
 
+enum { MAX_PANELS = 2 };
+
 struct history {
     size_t n, capacity;
-    double (*at)[3]; /* step, loss, accuracy; owned */
+    double (*at)[1 + MAX_PANELS]; /* step, then the score of each panel; owned */
 };
 
-static mn_status read_history(const char *path, struct history *training,
-                              struct history *validation, mn_error *err);
-static mn_status remember(struct history *history, json_t *record, const char *loss,
-                          const char *accuracy, mn_error *err);
-static void write_training(const struct history *training, FILE *out);
-static void write_curve_script(const char *title, bool classes, bool validated, FILE *out);
+/* A panel a score. */
+struct panels {
+    uint32_t n;
+    const mn_score *scores[MAX_PANELS];
+};
+
+static mn_status read_history(const char *path, const struct panels *panels,
+                              struct history *training, struct history *validation, mn_error *err);
+static mn_status remember(struct history *history, json_t *record, const struct panels *panels,
+                          bool validation, mn_error *err);
+static void write_training(const struct history *training, const struct panels *panels, FILE *out);
+static void write_validation(const struct history *validation, const struct panels *panels,
+                             FILE *out);
+static void write_curve_script(const char *title, const struct panels *panels, bool validated,
+                               FILE *out);
 static void write_fit_script(const char *name, const mn_fitted_curve *curve, FILE *out);
 static mn_status save(const char *folder, const char *name, const char *ending, FILE *memory,
                       char **text, mn_error *err);
 static mn_status draw(const char *folder, const char *name, mn_error *err);
 static void put_quoted(const char *text, FILE *out);
 
-mn_status mn_chart_curve(const char *folder, const char *title, bool classes, mn_error *err)
+mn_status mn_chart_curve(const char *folder, const char *title, const mn_score_list *scores,
+                         mn_error *err)
 {
     char path[PATH_MAX];
+    uint32_t shown[MAX_PANELS];
+    struct panels panels = {.n = mn_score_list_shown(scores, shown)};
+    for (uint32_t i = 0; i < panels.n; i++)
+        panels.scores[i] = &scores->at[shown[i]];
     struct history training = {0};
     struct history validation = {0};
     char *text = NULL;
     size_t n = 0;
     (void)snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
-    mn_status status = read_history(path, &training, &validation, err);
+    mn_status status = read_history(path, &panels, &training, &validation, err);
     if (status == MN_OK && training.n == 0)
         status = mn_fail(err, MN_ERR_NO_INPUT, "%s holds no meta-step to draw", path);
     if (status == MN_OK) {
         FILE *out = open_memstream(&text, &n);
         if (out != NULL) {
-            write_training(&training, out);
-            (void)fputs("\n\n# validation: step, loss, accuracy\n", out);
-            for (size_t i = 0; i < validation.n; i++)
-                (void)fprintf(out, "%.0f %.9g %.9g\n", validation.at[i][0], validation.at[i][1],
-                              validation.at[i][2]);
+            write_training(&training, &panels, out);
+            write_validation(&validation, &panels, out);
         }
         status = save(folder, "curve", "dat", out, &text, err);
     }
     if (status == MN_OK) {
         FILE *out = open_memstream(&text, &n);
         if (out != NULL)
-            write_curve_script(title, classes, validation.n > 0, out);
+            write_curve_script(title, &panels, validation.n > 0, out);
         status = save(folder, "curve", "gp", out, &text, err);
     }
     free(training.at);
@@ -95,8 +108,8 @@ mn_status mn_chart_fit(const char *folder, const char *name, const mn_fitted_cur
     return status == MN_OK ? draw(folder, name, err) : status;
 }
 
-static mn_status read_history(const char *path, struct history *training,
-                              struct history *validation, mn_error *err)
+static mn_status read_history(const char *path, const struct panels *panels,
+                              struct history *training, struct history *validation, mn_error *err)
 {
     char *line = NULL;
     size_t room = 0;
@@ -106,10 +119,9 @@ static mn_status read_history(const char *path, struct history *training,
         return mn_fail_errno(err, "open %s", path);
     while (status == MN_OK && getline(&line, &room, file) > 0) {
         json_t *record = json_loads(line, 0, NULL); /* NULL for a torn line: it is left out */
-        if (json_object_get(record, "val_loss") != NULL)
-            status = remember(validation, record, "val_loss", "val_accuracy", err);
-        else if (json_is_number(json_object_get(record, "loss")))
-            status = remember(training, record, "loss", "accuracy", err);
+        bool validated = json_object_get(record, "val_tasks") != NULL;
+        if (record != NULL)
+            status = remember(validated ? validation : training, record, panels, validated, err);
         json_decref(record);
     }
     free(line);
@@ -117,9 +129,22 @@ static mn_status read_history(const char *path, struct history *training,
     return status;
 }
 
-static mn_status remember(struct history *history, json_t *record, const char *loss,
-                          const char *accuracy, mn_error *err)
+/* A record that lacks a number of a panel is left out: no task of it counted. */
+static mn_status remember(struct history *history, json_t *record, const struct panels *panels,
+                          bool validation, mn_error *err)
 {
+    double point[1 + MAX_PANELS] = {json_number_value(json_object_get(record, "step"))};
+    for (uint32_t i = 0; i < panels->n; i++) {
+        char key[MN_SCORE_KEY + 4];
+        char train_key[MN_SCORE_KEY];
+        mn_score_key(panels->scores[i], train_key);
+        (void)snprintf(key, sizeof key, "%s%s", validation ? "val_" : "",
+                       validation ? panels->scores[i]->name : train_key);
+        const json_t *number = json_object_get(record, key);
+        if (!json_is_number(number))
+            return MN_OK;
+        point[1 + i] = json_number_value(number);
+    }
     if (history->n == history->capacity) {
         size_t capacity = history->capacity == 0 ? 1024 : 2 * history->capacity;
         void *more = realloc(history->at, capacity * sizeof *history->at);
@@ -128,39 +153,55 @@ static mn_status remember(struct history *history, json_t *record, const char *l
         history->at = more;
         history->capacity = capacity;
     }
-    double *point = history->at[history->n++];
-    point[0] = json_number_value(json_object_get(record, "step"));
-    point[1] = json_number_value(json_object_get(record, loss));
-    point[2] = json_number_value(json_object_get(record, accuracy));
+    memcpy(history->at[history->n++], point, sizeof point);
     return MN_OK;
 }
 
-/* step, loss, accuracy of groups of steps, and of each a mean over as many points before as after,
- * so that the bold line lags behind nothing. */
-static void write_training(const struct history *training, FILE *out)
+/* The step and scores of groups of steps, and of each score a mean over as many points before as
+ * after, so that the bold line lags behind nothing. */
+static void write_training(const struct history *training, const struct panels *panels, FILE *out)
 {
     size_t group = (training->n + MAX_POINTS - 1) / MAX_POINTS;
-    double mean[MAX_POINTS][3] = {{0}};
+    double mean[MAX_POINTS][1 + MAX_PANELS] = {{0}};
     size_t n_points = 0;
     for (size_t begin = 0; begin < training->n; begin += group, n_points++) {
         size_t n = training->n - begin < group ? training->n - begin : group;
         for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < 3; k++)
+            for (size_t k = 0; k <= panels->n; k++)
                 mean[n_points][k] += training->at[begin + i][k] / (double)n;
     }
-    (void)fprintf(out,
-                  "# training, means of %zu steps: step, loss, accuracy, smoothed loss, "
-                  "smoothed accuracy\n",
-                  group);
+    (void)fprintf(out, "# training, means of %zu steps: step", group);
+    for (uint32_t k = 0; k < panels->n; k++)
+        (void)fprintf(out, ", %s", panels->scores[k]->name);
+    for (uint32_t k = 0; k < panels->n; k++)
+        (void)fprintf(out, ", smoothed %s", panels->scores[k]->name);
+    (void)fputc('\n', out);
     for (size_t i = 0; i < n_points; i++) {
         size_t reach = i < n_points - 1 - i ? i : n_points - 1 - i;
         reach = reach < SMOOTHING ? reach : SMOOTHING;
-        double smooth[2] = {0, 0};
+        double smooth[MAX_PANELS] = {0};
         for (size_t j = i - reach; j <= i + reach; j++)
-            for (size_t k = 0; k < 2; k++)
+            for (size_t k = 0; k < panels->n; k++)
                 smooth[k] += mean[j][k + 1] / (double)(2 * reach + 1);
-        (void)fprintf(out, "%.9g %.9g %.9g %.9g %.9g\n", mean[i][0], mean[i][1], mean[i][2],
-                      smooth[0], smooth[1]);
+        for (size_t k = 0; k <= panels->n; k++)
+            (void)fprintf(out, "%.9g ", mean[i][k]);
+        for (size_t k = 0; k < panels->n; k++)
+            (void)fprintf(out, "%.9g%c", smooth[k], k + 1 < panels->n ? ' ' : '\n');
+    }
+}
+
+static void write_validation(const struct history *validation, const struct panels *panels,
+                             FILE *out)
+{
+    (void)fputs("\n\n# validation: step", out);
+    for (uint32_t k = 0; k < panels->n; k++)
+        (void)fprintf(out, ", %s", panels->scores[k]->name);
+    (void)fputc('\n', out);
+    for (size_t i = 0; i < validation->n; i++) {
+        (void)fprintf(out, "%.0f", validation->at[i][0]);
+        for (size_t k = 1; k <= panels->n; k++)
+            (void)fprintf(out, " %.9g", validation->at[i][k]);
+        (void)fputc('\n', out);
     }
 }
 
@@ -170,58 +211,63 @@ static const char style[] = "set encoding utf8\n"
                             "set grid lc rgb '#e4e4e4' lt 1\n"
                             "set key samplen 2 spacing 1.2\n";
 
-/* One panel of the learning curve; `column` of the raw numbers, column + 2 of the smoothed ones. */
-static void put_panel(int column, const char *factor, const char *colour, const char *pale,
-                      bool validated, FILE *out)
+/* Panel k of the learning curve: a share from the bottom up to 100 %, a loss in nats down to 0, any
+ * other score on a logarithmic axis, for a squared error falls by powers of ten. */
+static void put_panel(const struct panels *panels, uint32_t k, bool validated, FILE *out)
 {
+    const mn_score *score = panels->scores[k];
+    const char *factor = score->is_share ? "100*" : "";
+    const char *colour = score->is_share ? "#2a7d46" : "#1f5fa8";
+    const char *pale = score->is_share ? "#bfe0ca" : "#b9d0ea";
+    const char *unit = score->is_share ? "%" : score->unit;
+    unsigned column = k + 2; /* of the raw numbers */
+    (void)fprintf(out, "  set key %s right\n", score->higher_is_better ? "bottom" : "top");
+    if (score->is_share)
+        (void)fputs("  unset logscale y\n  set ytics auto\n  set yrange [*:100]\n", out);
+    else if (strcmp(score->unit, "nats") == 0)
+        (void)fputs("  unset logscale y\n  set ytics auto\n  set yrange [0:*]\n", out);
+    else
+        (void)fputs(
+            "  set logscale y\n  set yrange [*:*]\n"
+            "  set ytics (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, "
+            "20, 50, 100)\n",
+            out);
+    (void)fprintf(out, "  set ylabel '%s%s%s%s' noenhanced\n", score->name,
+                  unit[0] != '\0' ? " (" : "", unit, unit[0] != '\0' ? ")" : "");
     (void)fprintf(out,
-                  "  plot 'curve.dat' index 0 using 1:(%s$%d) with lines lw 1 lc rgb '%s' title "
+                  "  plot 'curve.dat' index 0 using 1:(%s$%u) with lines lw 1 lc rgb '%s' title "
                   "'training', \\\n"
-                  "       '' index 0 using 1:(%s$%d) with lines lw 2.5 lc rgb '%s' title "
+                  "       '' index 0 using 1:(%s$%u) with lines lw 2.5 lc rgb '%s' title "
                   "'training, smoothed'",
-                  factor, column, pale, factor, column + 2, colour);
+                  factor, column, pale, factor, column + panels->n, colour);
     if (validated)
         (void)fprintf(out,
-                      ", \\\n       '' index 1 using 1:(%s$%d) with linespoints pt 7 ps 0.8 lw 1.5 "
+                      ", \\\n       '' index 1 using 1:(%s$%u) with linespoints pt 7 ps 0.8 lw 1.5 "
                       "lc rgb '#d1700e' title 'validation'",
                       factor, column);
     (void)fputc('\n', out);
 }
 
-static void write_curve_script(const char *title, bool classes, bool validated, FILE *out)
+static void write_curve_script(const char *title, const struct panels *panels, bool validated,
+                               FILE *out)
 {
+    uint32_t height = 300 + 300 * panels->n;
     (void)fprintf(
         out,
         "# Draws curve.png and curve.svg from curve.dat: gnuplot curve.gp\n%s"
         "do for [kind in 'png svg'] {\n"
-        "  if (kind eq 'png') { set terminal pngcairo size 1200,%d font 'DejaVu Sans,13' }\n"
-        "  else { set terminal svg size 1200,%d dynamic font 'DejaVu Sans,13' background "
+        "  if (kind eq 'png') { set terminal pngcairo size 1200,%u font 'DejaVu Sans,13' }\n"
+        "  else { set terminal svg size 1200,%u dynamic font 'DejaVu Sans,13' background "
         "rgb 'white' }\n"
         "  set output 'curve.' . kind\n",
-        style, classes ? 900 : 600, classes ? 900 : 600);
+        style, (unsigned)height, (unsigned)height);
     (void)fputs("  title = ", out);
     put_quoted(title, out);
     (void)fputs("\n  set multiplot layout ", out);
-    (void)fprintf(out, "%d,1 title title font ',15' noenhanced\n", classes ? 2 : 1);
-    (void)fputs("  set key top right\n  set xlabel 'meta-step'\n", out);
-    if (classes) {
-        (void)fputs("  set yrange [0:*]\n"
-                    "  set ylabel 'query loss after adaptation (nats)'\n",
-                    out);
-        put_panel(2, "", "#1f5fa8", "#b9d0ea", validated, out);
-        (void)fputs("  set key bottom right\n  set yrange [*:100]\n"
-                    "  set ylabel 'query accuracy after adaptation (%)'\n",
-                    out);
-        put_panel(3, "100*", "#2a7d46", "#bfe0ca", validated, out);
-    } else {
-        (void)fputs(
-            "  set logscale y\n"
-            "  set ytics (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, "
-            "20, 50, 100)\n"
-            "  set ylabel 'query mean squared error after adaptation'\n",
-            out);
-        put_panel(2, "", "#1f5fa8", "#b9d0ea", validated, out);
-    }
+    (void)fprintf(out, "%u,1 title title font ',15' noenhanced\n", (unsigned)panels->n);
+    (void)fputs("  set xlabel 'meta-step'\n", out);
+    for (uint32_t k = 0; k < panels->n; k++)
+        put_panel(panels, k, validated, out);
     (void)fputs("  unset multiplot\n  set output\n}\n", out);
 }
 

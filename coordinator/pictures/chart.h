@@ -4,13 +4,17 @@
 #pragma once
 
 #include "common/error.h"
+#include "common/score.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* From <folder>/metrics.jsonl: curve.dat, curve.gp, and by gnuplot curve.png and curve.svg. `title`
- * is for people. MN_ERR_UNAVAILABLE: gnuplot is not installed; MN_ERR_NO_INPUT: no metrics yet. */
-mn_status mn_chart_curve(const char *folder, const char *title, bool classes, mn_error *err);
+/* From <folder>/metrics.jsonl: curve.dat, curve.gp, and by gnuplot curve.png and curve.svg, with a
+ * panel for each score of training that mn_score_list_shown names, and validation's of that name.
+ * `title` is for people. MN_ERR_UNAVAILABLE: gnuplot is not installed; MN_ERR_NO_INPUT: no metrics
+ * yet. */
+mn_status mn_chart_curve(const char *folder, const char *title, const mn_score_list *scores,
+                         mn_error *err);
 
 /* A task of values: one x, one y. All arrays are lent. */
 typedef struct mn_fitted_curve {

@@ -18,6 +18,13 @@
 static char folder[PATH_MAX];
 static char path[PATH_MAX + 64];
 
+static mn_score of_classes[] = {{.name = "loss", .unit = "nats"},
+                                {.name = "accuracy", .is_share = true, .higher_is_better = true},
+                                {.name = "support_loss", .unit = "nats"}};
+static mn_score of_values[] = {{.name = "loss", .unit = "squared error"}};
+static const mn_score_list classes = {.n = 3, .at = of_classes, .judged = 1};
+static const mn_score_list values = {.n = 1, .at = of_values};
+
 static int set_up(void **state)
 {
     (void)state;
@@ -53,8 +60,10 @@ static void write_metrics(int steps, bool validated)
                       (1.5 * exp(-i / 300.0) + 0.12) * (1 + noise),
                       1 - (0.7 * exp(-i / 300.0) + 0.04) * (1 + noise));
         if (validated && i % 200 == 0)
-            (void)fprintf(out, "{\"step\": %d, \"val_loss\": %.6f, \"val_accuracy\": %.6f}\n", i,
-                          1.5 * exp(-i / 300.0) + 0.2, 1 - (0.7 * exp(-i / 300.0) + 0.06));
+            (void)fprintf(
+                out,
+                "{\"step\": %d, \"val_loss\": %.6f, \"val_accuracy\": %.6f, \"val_tasks\": 9}\n", i,
+                1.5 * exp(-i / 300.0) + 0.2, 1 - (0.7 * exp(-i / 300.0) + 0.06));
     }
     (void)fputs("{\"step\": 9, \"lo", out); /* torn */
     assert_int_equal(fclose(out), 0);
@@ -75,9 +84,9 @@ static void a_learning_curve_is_drawn_from_the_metrics(void **state)
     (void)state;
     mn_error err;
     write_metrics(300, false);
-    assert_int_equal(mn_chart_curve(folder, "sinusoid", false, &err), MN_OK);
+    assert_int_equal(mn_chart_curve(folder, "sinusoid", &values, &err), MN_OK);
     write_metrics(2000, true);
-    assert_int_equal(mn_chart_curve(folder, "omniglot: it's 5-way 1-shot", true, &err), MN_OK);
+    assert_int_equal(mn_chart_curve(folder, "omniglot: it's 5-way 1-shot", &classes, &err), MN_OK);
     expect_start("curve.png", "\x89PNG\r\n", 6);
     expect_start("curve.svg", "<?xml", 5);
     assert_int_equal(access(in_folder("curve.gp"), F_OK), 0);
@@ -89,18 +98,19 @@ static void the_smoothed_curve_does_not_lag(void **state)
     mn_error err;
     FILE *metrics = fopen(in_folder("metrics.jsonl"), "w");
     assert_non_null(metrics);
+    (void)fputs("{\"step\": 0, \"loss\": null, \"accuracy\": null}\n", metrics); /* all skipped */
     for (int i = 1; i <= 100; i++) /* a straight line is its own mean */
         (void)fprintf(metrics, "{\"step\": %d, \"loss\": %d, \"accuracy\": 0.5}\n", i, 200 - i);
     assert_int_equal(fclose(metrics), 0);
-    assert_int_equal(mn_chart_curve(folder, "line", false, &err), MN_OK);
+    assert_int_equal(mn_chart_curve(folder, "line", &values, &err), MN_OK);
 
     char line[256];
-    double step, loss, accuracy, smooth;
+    double step, loss, smooth;
     int n = 0;
     FILE *data = fopen(in_folder("curve.dat"), "r");
     assert_non_null(data);
     while (fgets(line, sizeof line, data) != NULL)
-        if (sscanf(line, "%lf %lf %lf %lf", &step, &loss, &accuracy, &smooth) == 4) {
+        if (sscanf(line, "%lf %lf %lf", &step, &loss, &smooth) == 3) {
             assert_true(fabs(smooth - loss) < 1e-6);
             n++;
         }
@@ -144,7 +154,7 @@ static void without_gnuplot_the_script_is_left_and_the_remedy_told(void **state)
     char *search = strdup(getenv("PATH"));
     write_metrics(20, false);
     assert_int_equal(setenv("PATH", folder, 1), 0);
-    mn_status status = mn_chart_curve(folder, "x", false, &err);
+    mn_status status = mn_chart_curve(folder, "x", &values, &err);
     assert_int_equal(setenv("PATH", search, 1), 0);
     free(search);
     assert_int_equal(status, MN_ERR_UNAVAILABLE);
@@ -158,7 +168,7 @@ static void a_gnuplot_that_fails_is_told(void **state)
     mn_error err;
     write_metrics(20, false);
     assert_int_equal(mkdir(in_folder("curve.png"), 0755), 0); /* cannot be written to */
-    assert_int_equal(mn_chart_curve(folder, "x", false, &err), MN_ERR_IO);
+    assert_int_equal(mn_chart_curve(folder, "x", &values, &err), MN_ERR_IO);
     assert_non_null(strstr(err.message, "gnuplot curve.gp"));
 }
 
@@ -180,7 +190,7 @@ static void gnuplot_can_be_ended_by_the_signals_that_we_hold_back(void **state)
     (void)sigemptyset(&held);
     (void)sigaddset(&held, SIGTERM);
     assert_int_equal(sigprocmask(SIG_BLOCK, &held, &before), 0);
-    mn_status status = mn_chart_curve(folder, "x", false, &err);
+    mn_status status = mn_chart_curve(folder, "x", &values, &err);
     assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
     assert_int_equal(setenv("PATH", usual, 1), 0);
     free(usual);
@@ -190,7 +200,7 @@ static void gnuplot_can_be_ended_by_the_signals_that_we_hold_back(void **state)
 static void no_metrics_no_picture(void **state)
 {
     (void)state;
-    assert_int_equal(mn_chart_curve(folder, "x", false, NULL), MN_ERR_NO_INPUT);
+    assert_int_equal(mn_chart_curve(folder, "x", &values, NULL), MN_ERR_NO_INPUT);
 }
 
 int main(void)

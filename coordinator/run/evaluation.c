@@ -1,50 +1,65 @@
 #include "coordinator/run/evaluation.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE UINT32_MAX
 
 static const char *const split_names[MN_N_SPLITS] = {
     [MN_TRAIN] = "training", [MN_VAL] = "validation", [MN_TEST] = "test"};
 
-static mn_estimate estimate(uint32_t n_tasks, size_t columns, size_t column, size_t taken,
-                            const double *rows);
+static mn_estimate estimate(uint32_t n_tasks, size_t columns, size_t column, const double *rows);
+static uint32_t first_of_point(const mn_score_list *scores, uint32_t i);
+static uint32_t first_of_name(const mn_score_list *scores, uint32_t i);
+static uint32_t find(const mn_score_list *scores, uint32_t point, uint32_t name);
+static int width_of_points(const mn_score_list *scores, char axis[sizeof((mn_score *)0)->axis]);
+static void print_cell(const mn_score *score, const mn_estimate *estimate, FILE *out);
+static void print_blank(const mn_score *score, FILE *out);
+static json_t *point_of(const mn_score *score);
 static json_t *number(double value);
 
-size_t mn_evaluation_columns(const mn_uint_list *steps)
+mn_status mn_evaluation_from_rows(const mn_score_list *scores, mn_split split, uint32_t n_tasks,
+                                  const double *rows, mn_evaluation *out, mn_error *err)
 {
-    return 2 * (size_t)steps->n + 2;
-}
-
-void mn_evaluation_from_rows(const mn_uint_list *steps, mn_split split, bool classes,
-                             uint32_t n_tasks, const double *rows, mn_evaluation *out)
-{
-    size_t columns = mn_evaluation_columns(steps);
-    size_t taken = columns - 2;
-    *out = (mn_evaluation){.split = split, .classes = classes, .steps = *steps};
+    size_t columns = 2 * (size_t)scores->n + 2;
+    *out = (mn_evaluation){0};
+    mn_estimate *estimates = calloc(scores->n, sizeof *estimates);
+    if (estimates == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "table of %" PRIu32 " scores", scores->n);
+    *out = (mn_evaluation){.split = split, .scores = scores, .estimates = estimates};
     for (uint32_t i = 0; i < n_tasks; i++)
-        if (rows[i * columns + taken] > 0)
+        if (rows[i * columns + columns - 2] > 0)
             out->n_counted++;
     out->n_skipped = n_tasks - out->n_counted;
-    for (uint32_t i = 0; i < steps->n; i++) {
-        out->loss[i] = estimate(n_tasks, columns, 2 * (size_t)i, taken, rows);
-        out->accuracy[i] = estimate(n_tasks, columns, 2 * (size_t)i + 1, taken, rows);
-    }
+    for (uint32_t i = 0; i < scores->n; i++)
+        estimates[i] = estimate(n_tasks, columns, i, rows);
+    return MN_OK;
 }
 
-double mn_evaluation_score(const mn_evaluation *evaluation, uint32_t inner_steps)
+void mn_evaluation_fini(mn_evaluation *evaluation)
 {
-    uint32_t chosen = evaluation->steps.n - 1;
+    free(evaluation->estimates);
+    *evaluation = (mn_evaluation){0};
+}
+
+double mn_evaluation_score(const mn_evaluation *evaluation)
+{
+    uint32_t judged = evaluation->scores->judged;
     if (evaluation->n_counted == 0)
         return -INFINITY;
-    for (uint32_t i = 0; i < evaluation->steps.n; i++)
-        if (evaluation->steps.at[i] == inner_steps)
-            chosen = i;
-    return evaluation->classes ? evaluation->accuracy[chosen].mean : -evaluation->loss[chosen].mean;
+    double mean = evaluation->estimates[judged].mean;
+    return evaluation->scores->at[judged].higher_is_better ? mean : -mean;
 }
 
 void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out)
 {
+    const mn_score_list *scores = evaluation->scores;
+    char axis[sizeof scores->at->axis];
+    int width = width_of_points(scores, axis);
     if (evaluation->n_counted == 0) {
         (void)fprintf(out,
                       "%s: no score, for all %" PRIu32 " tasks were skipped: their loss was not "
@@ -58,38 +73,63 @@ void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out)
         (void)fprintf(out,
                       "; %" PRIu32 " more were skipped: their loss was not finite or too large",
                       evaluation->n_skipped);
-    (void)fprintf(out, "\n  inner steps               loss%s\n",
-                  evaluation->classes ? "            accuracy" : "");
-    for (uint32_t i = 0; i < evaluation->steps.n; i++) {
-        (void)fprintf(out, "  %11" PRIu32 "  %9.4f +- %.4f", evaluation->steps.at[i],
-                      evaluation->loss[i].mean, evaluation->loss[i].half_width);
-        if (evaluation->classes)
-            (void)fprintf(out, "  %6.2f %% +- %.2f %%", 100 * evaluation->accuracy[i].mean,
-                          100 * evaluation->accuracy[i].half_width);
+    (void)fputc('\n', out);
+    if (width > 0)
+        (void)fprintf(out, "  %*s", width, axis);
+    for (uint32_t name = 0; name < scores->n; name++)
+        if (first_of_name(scores, name) == name)
+            (void)fprintf(out, "  %*s", scores->at[name].is_share ? 18 : 17, scores->at[name].name);
+    (void)fputc('\n', out);
+    for (uint32_t point = 0; point < scores->n; point++) {
+        if (first_of_point(scores, point) != point)
+            continue;
+        if (width > 0)
+            (void)fprintf(out, "  %*s", width, scores->at[point].point);
+        for (uint32_t name = 0; name < scores->n; name++) {
+            if (first_of_name(scores, name) != name)
+                continue;
+            uint32_t at = find(scores, point, name);
+            if (at == NONE)
+                print_blank(&scores->at[name], out);
+            else
+                print_cell(&scores->at[at], &evaluation->estimates[at], out);
+        }
         (void)fputc('\n', out);
     }
 }
 
 mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_error *err)
 {
+    const mn_score_list *scores = evaluation->scores;
     json_t *table = json_array();
+    json_t *units = json_object();
     json_t *root = json_object();
-    for (uint32_t i = 0; i < evaluation->steps.n; i++) {
+    for (uint32_t point = 0; point < scores->n; point++) {
+        const mn_score *first = &scores->at[point];
         json_t *row = json_object();
-        (void)json_object_set_new(row, "inner_steps", json_integer(evaluation->steps.at[i]));
-        (void)json_object_set_new(row, "loss", number(evaluation->loss[i].mean));
-        (void)json_object_set_new(row, "loss_ci95", number(evaluation->loss[i].half_width));
-        if (evaluation->classes) {
-            (void)json_object_set_new(row, "accuracy", number(evaluation->accuracy[i].mean));
-            (void)json_object_set_new(row, "accuracy_ci95",
-                                      number(evaluation->accuracy[i].half_width));
+        if (first_of_point(scores, point) == point) {
+            if (first->axis[0] != '\0')
+                (void)json_object_set_new(row, first->axis, point_of(first));
+            for (uint32_t i = point; i < scores->n; i++) {
+                char key[sizeof first->name + 8];
+                if (!mn_score_is_beside(&scores->at[i], first))
+                    continue;
+                (void)json_object_set_new(row, scores->at[i].name,
+                                          number(evaluation->estimates[i].mean));
+                (void)snprintf(key, sizeof key, "%s_ci95", scores->at[i].name);
+                (void)json_object_set_new(row, key, number(evaluation->estimates[i].half_width));
+            }
+            (void)json_array_append(table, row);
         }
-        (void)json_array_append_new(table, row);
+        json_decref(row);
+        if (first->unit[0] != '\0')
+            (void)json_object_set_new(units, first->name, json_string(first->unit));
     }
     (void)json_object_set_new(root, "split", json_string(split_names[evaluation->split]));
     (void)json_object_set_new(root, "tasks", json_integer(evaluation->n_counted));
     (void)json_object_set_new(root, "skipped", json_integer(evaluation->n_skipped));
     (void)json_object_set_new(root, "interval", json_string("1.96 sd / sqrt(n), sd with n-1"));
+    (void)json_object_set_new(root, "units", units);
     (void)json_object_set_new(root, "scores", table);
     char *made = json_dumps(root, JSON_INDENT(2));
     json_decref(root);
@@ -99,28 +139,127 @@ mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_er
     return MN_OK;
 }
 
-/* In two passes, in the order of the tasks. */
-static mn_estimate estimate(uint32_t n_tasks, size_t columns, size_t column, size_t taken,
-                            const double *rows)
+void mn_evaluation_text(const mn_evaluation *evaluation, char *text, size_t n)
 {
+    const mn_score_list *scores = evaluation->scores;
+    size_t used = 0;
+    bool one_task = evaluation->n_counted < 2; /* no interval */
+    text[0] = '\0';
+    for (uint32_t i = first_of_point(scores, scores->n - 1); i < scores->n && used < n; i++) {
+        const mn_score *score = &scores->at[i];
+        const mn_estimate *estimate = &evaluation->estimates[i];
+        int length = 0;
+        if (!mn_score_is_beside(score, &scores->at[scores->n - 1]))
+            continue;
+        const char *format = one_task          ? "%s%s %.4g"
+                             : score->is_share ? "%s%s %.2f +- %.2f %%"
+                                               : "%s%s %.4f +- %.4f";
+        double factor = score->is_share && !one_task ? 100 : 1;
+        length = snprintf(text + used, n - used, format, used > 0 ? ", " : "", score->name,
+                          factor * estimate->mean, factor * estimate->half_width);
+        used += length > 0 ? (size_t)length : 0;
+    }
+}
+
+/* In two passes, in the order of the tasks. */
+static mn_estimate estimate(uint32_t n_tasks, size_t columns, size_t column, const double *rows)
+{
+    const size_t taken = columns - 2, weight = column + taken / 2;
     double n = 0;
     double sum = 0;
+    double weights = 0;
     double squares = 0;
     for (uint32_t i = 0; i < n_tasks; i++) {
-        if (!(rows[i * columns + taken] > 0))
+        const double *row = &rows[i * columns];
+        if (!(row[taken] > 0) || !(row[weight] > 0))
             continue;
         n++;
-        sum += rows[i * columns + column];
+        sum += row[column];
+        weights += row[weight];
     }
     if (n == 0)
         return (mn_estimate){NAN, NAN};
-    double mean = sum / n;
+    double mean = sum / weights;
     for (uint32_t i = 0; i < n_tasks; i++) {
-        double off = rows[i * columns + column] - mean;
-        if (rows[i * columns + taken] > 0)
+        const double *row = &rows[i * columns];
+        double off = row[column] - row[weight] * mean;
+        if (row[taken] > 0 && row[weight] > 0)
             squares += off * off;
     }
-    return (mn_estimate){mean, n > 1 ? 1.96 * sqrt(squares / (n - 1)) / sqrt(n) : NAN};
+    double half_width = 1.96 * sqrt(squares / (n - 1)) / sqrt(n) / (weights / n);
+    return (mn_estimate){mean, n > 1 ? half_width : NAN};
+}
+
+/* Which score of the list stands for the row, or the column, of score i: the first of it. */
+static uint32_t first_of_point(const mn_score_list *scores, uint32_t i)
+{
+    uint32_t first = 0;
+    while (!mn_score_is_beside(&scores->at[first], &scores->at[i]))
+        first++;
+    return first;
+}
+
+static uint32_t first_of_name(const mn_score_list *scores, uint32_t i)
+{
+    uint32_t first = 0;
+    while (strcmp(scores->at[first].name, scores->at[i].name) != 0)
+        first++;
+    return first;
+}
+
+static uint32_t find(const mn_score_list *scores, uint32_t point, uint32_t name)
+{
+    for (uint32_t i = 0; i < scores->n; i++)
+        if (mn_score_is_beside(&scores->at[i], &scores->at[point]) &&
+            strcmp(scores->at[i].name, scores->at[name].name) == 0)
+            return i;
+    return NONE;
+}
+
+/* Characters of the first column, under `axis` for people; 0: no score has a point. */
+static int width_of_points(const mn_score_list *scores, char axis[sizeof((mn_score *)0)->axis])
+{
+    size_t width = 0;
+    (void)snprintf(axis, sizeof scores->at->axis, "%s", scores->at[0].axis);
+    for (char *at = axis; *at != '\0'; at++)
+        if (*at == '_')
+            *at = ' ';
+    for (uint32_t i = 0; i < scores->n; i++)
+        if (strlen(scores->at[i].point) > width)
+            width = strlen(scores->at[i].point);
+    if (width > 0 && strlen(axis) > width)
+        width = strlen(axis);
+    return (int)width;
+}
+
+static void print_cell(const mn_score *score, const mn_estimate *estimate, FILE *out)
+{
+    bool one_task = isnan(estimate->half_width);
+    if (score->is_share && one_task)
+        (void)fprintf(out, "  %6.2f %% +-      -", 100 * estimate->mean);
+    else if (score->is_share)
+        (void)fprintf(out, "  %6.2f %% +- %.2f %%", 100 * estimate->mean,
+                      100 * estimate->half_width);
+    else if (one_task)
+        (void)fprintf(out, "  %9.4f +-      -", estimate->mean);
+    else
+        (void)fprintf(out, "  %9.4f +- %.4f", estimate->mean, estimate->half_width);
+}
+
+/* As wide as a cell. */
+static void print_blank(const mn_score *score, FILE *out)
+{
+    (void)fprintf(out, "  %*s", score->is_share ? 18 : 19, "");
+}
+
+/* A number where the point is one. */
+static json_t *point_of(const mn_score *score)
+{
+    char *end = NULL;
+    long long value = strtoll(score->point, &end, 10);
+    char again[32];
+    (void)snprintf(again, sizeof again, "%lld", value);
+    return strcmp(again, score->point) == 0 ? json_integer(value) : json_string(score->point);
 }
 
 static json_t *number(double value)

@@ -19,73 +19,183 @@ static const double rows[TASKS * COLUMNS] = {
     0, 0.0, 0, 0.0, 0, 1, /* */
     5, 0.3, 3, 0.6, 1, 0, /* */
 };
-static const mn_uint_list steps = {.n = 2, .at = {0, 5}};
+#define LOSS(at)                                                                                   \
+    {                                                                                              \
+        .name = "loss", .axis = "inner_steps", .point = at, .unit = "nats"                         \
+    }
+#define ACCURACY(at)                                                                               \
+    {                                                                                              \
+        .name = "accuracy", .axis = "inner_steps", .point = at, .is_share = true,                  \
+        .higher_is_better = true                                                                   \
+    }
+static mn_score four[] = {LOSS("0"), ACCURACY("0"), LOSS("5"), ACCURACY("5")};
+static mn_score_list scores = {.n = 4, .at = four, .judged = 3};
+
+static char *printed(const mn_evaluation *evaluation)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    mn_evaluation_print(evaluation, out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static mn_evaluation evaluate(uint32_t n_tasks, const double *from)
+{
+    mn_evaluation evaluation;
+    assert_int_equal(mn_evaluation_from_rows(&scores, MN_TEST, n_tasks, from, &evaluation, NULL),
+                     MN_OK);
+    return evaluation;
+}
 
 static void means_and_intervals_are_over_the_tasks_that_count(void **state)
 {
     (void)state;
-    mn_evaluation evaluation;
-    assert_int_equal(mn_evaluation_columns(&steps), COLUMNS);
-    mn_evaluation_from_rows(&steps, MN_TEST, true, TASKS, rows, &evaluation);
+    mn_evaluation evaluation = evaluate(TASKS, rows);
+    const mn_estimate *at = evaluation.estimates;
     assert_int_equal(evaluation.n_counted, 3);
     assert_int_equal(evaluation.n_skipped, 1);
-    assert_true(evaluation.loss[0].mean == 5);
-    assert_true(fabs(evaluation.loss[0].half_width - 1.96 / sqrt(3)) < 1e-12); /* sd = 1 */
-    assert_true(evaluation.loss[1].mean == 2);
-    assert_true(fabs(evaluation.accuracy[1].mean - 0.8) < 1e-12);
-    assert_true(fabs(evaluation.accuracy[1].half_width - 1.96 * 0.2 / sqrt(3)) < 1e-12);
+    assert_true(at[0].mean == 5);
+    assert_true(fabs(at[0].half_width - 1.96 / sqrt(3)) < 1e-12); /* sd = 1 */
+    assert_true(at[2].mean == 2);
+    assert_true(fabs(at[3].mean - 0.8) < 1e-12);
+    assert_true(fabs(at[3].half_width - 1.96 * 0.2 / sqrt(3)) < 1e-12);
+    mn_evaluation_fini(&evaluation);
+    mn_evaluation_fini(&evaluation);
 }
 
 static void one_task_has_no_interval_and_none_no_mean(void **state)
 {
     (void)state;
-    mn_evaluation evaluation;
-    mn_evaluation_from_rows(&steps, MN_TEST, true, 1, rows, &evaluation);
-    assert_true(evaluation.loss[0].mean == 4);
-    assert_true(isnan(evaluation.loss[0].half_width));
-    mn_evaluation_from_rows(&steps, MN_TEST, true, 1, rows + (size_t)2 * COLUMNS, &evaluation);
+    mn_evaluation evaluation = evaluate(1, rows);
+    assert_true(evaluation.estimates[0].mean == 4);
+    assert_true(isnan(evaluation.estimates[0].half_width));
+    char *text = printed(&evaluation);
+    assert_non_null(strstr(text, "     4.0000 +-      -   20.00 % +-      -\n"));
+    free(text);
+    mn_evaluation_fini(&evaluation);
+    evaluation = evaluate(1, rows + (size_t)2 * COLUMNS);
     assert_int_equal(evaluation.n_counted, 0);
-    assert_true(isnan(evaluation.loss[0].mean));
-    assert_true(mn_evaluation_score(&evaluation, 5) == -INFINITY);
+    assert_true(isnan(evaluation.estimates[0].mean));
+    assert_true(mn_evaluation_score(&evaluation) == -INFINITY);
+    text = printed(&evaluation);
+    assert_string_equal(text, "test: no score, for all 1 tasks were skipped: their loss was not "
+                              "finite or too large\n");
+    free(text);
+    mn_evaluation_fini(&evaluation);
 }
 
-static void the_score_is_accuracy_or_minus_the_loss_after_the_steps_asked_for(void **state)
+static void thetas_are_compared_by_the_judged_score(void **state)
 {
     (void)state;
-    mn_evaluation evaluation;
-    mn_evaluation_from_rows(&steps, MN_VAL, true, TASKS, rows, &evaluation);
-    assert_true(fabs(mn_evaluation_score(&evaluation, 0) - 0.3) < 1e-12);
-    assert_true(fabs(mn_evaluation_score(&evaluation, 5) - 0.8) < 1e-12);
-    assert_true(fabs(mn_evaluation_score(&evaluation, 3) - 0.8) <
-                1e-12); /* not measured: the last */
-    evaluation.classes = false;
-    assert_true(mn_evaluation_score(&evaluation, 0) == -5);
+    mn_evaluation evaluation = evaluate(TASKS, rows);
+    const double expected[] = {-5, 0.3, -2, 0.8};
+    for (scores.judged = 0; scores.judged < 4; scores.judged++)
+        assert_true(fabs(mn_evaluation_score(&evaluation) - expected[scores.judged]) < 1e-12);
+    scores.judged = 3;
+    mn_evaluation_fini(&evaluation);
 }
 
 static void the_table_says_how_it_was_made_and_what_was_skipped(void **state)
 {
     (void)state;
-    mn_evaluation evaluation;
-    char *text = NULL;
-    size_t n = 0;
-    mn_evaluation_from_rows(&steps, MN_TEST, true, TASKS, rows, &evaluation);
-    FILE *out = open_memstream(&text, &n);
-    assert_non_null(out);
-    mn_evaluation_print(&evaluation, out);
-    assert_int_equal(fclose(out), 0);
-    assert_non_null(strstr(text, "test: mean and 95 % interval (1.96 sd/sqrt(n)) over 3 tasks"));
-    assert_non_null(strstr(text, "1 more were skipped"));
-    assert_non_null(strstr(text, "80.00 % +- 22.63 %"));
+    mn_evaluation evaluation = evaluate(TASKS, rows);
+    char *text = printed(&evaluation);
+    assert_string_equal(
+        text, "test: mean and 95 % interval (1.96 sd/sqrt(n)) over 3 tasks; 1 more were skipped: "
+              "their loss was not finite or too large\n"
+              "  inner steps               loss            accuracy\n"
+              "            0     5.0000 +- 1.1316   30.00 % +- 11.32 %\n"
+              "            5     2.0000 +- 1.1316   80.00 % +- 22.63 %\n");
     free(text);
 
     assert_int_equal(mn_evaluation_json(&evaluation, &text, NULL), MN_OK);
     json_t *root = json_loads(text, 0, NULL);
     const json_t *row = json_array_get(json_object_get(root, "scores"), 1);
+    assert_int_equal(json_array_size(json_object_get(root, "scores")), 2);
     assert_int_equal(json_integer_value(json_object_get(root, "skipped")), 1);
     assert_int_equal(json_integer_value(json_object_get(row, "inner_steps")), 5);
     assert_true(json_real_value(json_object_get(row, "loss")) == 2);
+    assert_int_equal(json_object_size(row), 5);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(root, "units"), "loss")),
+                        "nats");
     json_decref(root);
     free(text);
+
+    char line[128];
+    mn_evaluation_text(&evaluation, line, sizeof line);
+    assert_string_equal(line, "loss 2.0000 +- 1.1316, accuracy 80.00 +- 22.63 %");
+    mn_evaluation_text(&evaluation, line, 20);
+    assert_string_equal(line, "loss 2.0000 +- 1.13");
+    mn_evaluation_fini(&evaluation);
+}
+
+/* Sixty scores of twenty sets; one of them lacks one. */
+static void points_may_be_words_and_a_name_may_be_missing_at_one(void **state)
+{
+    (void)state;
+    mn_score_list sets = {0};
+    double *two = calloc((size_t)2 * 62, sizeof *two);
+    char *text = NULL;
+    assert_non_null(two);
+    for (int set = 1; set <= 20; set++) {
+        mn_score score = {.name = "loss", .axis = "set", .unit = "nats"};
+        (void)snprintf(score.point, sizeof score.point, "qa%d", set);
+        assert_int_equal(mn_score_list_add(&sets, &score, NULL), MN_OK);
+        (void)snprintf(score.name, sizeof score.name, "error");
+        score.is_share = true;
+        if (set != 7)
+            assert_int_equal(mn_score_list_add(&sets, &score, NULL), MN_OK);
+        (void)snprintf(score.name, sizeof score.name, "margin");
+        score.is_share = false;
+        assert_int_equal(mn_score_list_add(&sets, &score, NULL), MN_OK);
+    }
+    for (int task = 0; task < 2; task++) {
+        for (uint32_t i = 0; i < sets.n; i++)
+            two[(size_t)task * (sets.n + 2) + i] = 0.01 * i;
+        two[(size_t)task * (sets.n + 2) + sets.n] = 1;
+    }
+    mn_evaluation evaluation;
+    assert_int_equal(mn_evaluation_from_rows(&sets, MN_TEST, 2, two, &evaluation, NULL), MN_OK);
+    text = printed(&evaluation);
+    assert_non_null(strstr(text,
+                           "   set               loss               error             margin\n"
+                           "   qa1     0.0000 +- 0.0000    1.00 % +- 0.00 %     0.0200 +- "));
+    assert_non_null(
+        strstr(text, "\n   qa7     0.1800 +- 0.0000                         0.1900 +- "));
+    free(text);
+    assert_int_equal(mn_evaluation_json(&evaluation, &text, NULL), MN_OK);
+    json_t *root = json_loads(text, 0, NULL);
+    const json_t *row = json_array_get(json_object_get(root, "scores"), 6);
+    assert_string_equal(json_string_value(json_object_get(row, "set")), "qa7");
+    assert_null(json_object_get(row, "error"));
+    json_decref(root);
+    free(text);
+    free(two);
+    mn_evaluation_fini(&evaluation);
+    mn_score_list_fini(&sets);
+}
+
+static void scores_without_points_make_one_row(void **state)
+{
+    (void)state;
+    mn_score one[] = {{.name = "loss", .unit = "nats"}};
+    const mn_score_list list = {.n = 1, .at = one};
+    const double row[] = {0.5, 1, 0, 0.5, 1, 0};
+    char *text = NULL;
+    mn_evaluation evaluation;
+    assert_int_equal(mn_evaluation_from_rows(&list, MN_VAL, 2, row, &evaluation, NULL), MN_OK);
+    text = printed(&evaluation);
+    assert_non_null(strstr(text, "over 2 tasks\n               loss\n     0.5000 +- 0.0000\n"));
+    free(text);
+    assert_int_equal(mn_evaluation_json(&evaluation, &text, NULL), MN_OK);
+    json_t *root = json_loads(text, 0, NULL);
+    assert_int_equal(json_object_size(json_array_get(json_object_get(root, "scores"), 0)), 2);
+    json_decref(root);
+    free(text);
+    mn_evaluation_fini(&evaluation);
 }
 
 int main(void)
@@ -93,8 +203,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(means_and_intervals_are_over_the_tasks_that_count),
         cmocka_unit_test(one_task_has_no_interval_and_none_no_mean),
-        cmocka_unit_test(the_score_is_accuracy_or_minus_the_loss_after_the_steps_asked_for),
+        cmocka_unit_test(thetas_are_compared_by_the_judged_score),
         cmocka_unit_test(the_table_says_how_it_was_made_and_what_was_skipped),
+        cmocka_unit_test(points_may_be_words_and_a_name_may_be_missing_at_one),
+        cmocka_unit_test(scores_without_points_make_one_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,12 +15,14 @@
 struct mn_metrics {
     FILE *file;
     char *path;
+    const mn_score_list *train; /* lent */
     double wall_s;
 };
 
 static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
                             mn_error *err);
 static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
+static void put_point(FILE *out, const mn_score *score);
 static void put(FILE *out, const char *key, double value);
 static mn_status finish_line(mn_metrics *metrics, mn_error *err);
 
@@ -46,14 +48,15 @@ void mn_step_time_add(const mn_step_time *more, mn_step_time *sum)
     sum->outer_us += more->outer_us;
 }
 
-mn_status mn_metrics_open(const char *path, uint64_t done, uint64_t validated, mn_metrics **out,
-                          mn_error *err)
+mn_status mn_metrics_open(const char *path, const mn_score_list *train, uint64_t done,
+                          uint64_t validated, mn_metrics **out, mn_error *err)
 {
     mn_metrics *metrics = calloc(1, sizeof *metrics);
     if (metrics == NULL || (metrics->path = strdup(path)) == NULL) {
         mn_metrics_close(&metrics);
         return mn_fail(err, MN_ERR_NOMEM, "metrics in %s", path);
     }
+    metrics->train = train;
     mn_status status = drop_later(path, done, validated, &metrics->wall_s, err);
     if (status == MN_OK) {
         metrics->file = fopen(path, "ae"); /* e: not inherited by programs that we start */
@@ -88,9 +91,11 @@ mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record,
 {
     FILE *out = metrics->file;
     (void)fprintf(out, "{\"step\": %" PRIu64, record->step);
-    put(out, "loss", record->loss);
-    put(out, "accuracy", record->accuracy);
-    put(out, "support_loss", record->support_loss);
+    for (uint32_t i = 0; i < metrics->train->n; i++) {
+        char key[MN_SCORE_KEY];
+        mn_score_key(&metrics->train->at[i], key);
+        put(out, key, record->scores[i]);
+    }
     put(out, "lr", record->lr);
     put(out, "grad_norm", record->grad_norm);
     put(out, "skipped", record->skipped);
@@ -111,14 +116,19 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
                                     const mn_evaluation *evaluation, mn_error *err)
 {
     FILE *out = metrics->file;
-    uint32_t last = evaluation->steps.n - 1;
+    const mn_score_list *scores = evaluation->scores;
+    const mn_score *last = &scores->at[scores->n - 1];
     (void)fprintf(out, "{\"step\": %" PRIu64, step);
-    put(out, "val_inner_steps", evaluation->steps.at[last]);
-    put(out, "val_loss", evaluation->loss[last].mean);
-    put(out, "val_loss_ci95", evaluation->loss[last].half_width);
-    if (evaluation->classes) {
-        put(out, "val_accuracy", evaluation->accuracy[last].mean);
-        put(out, "val_accuracy_ci95", evaluation->accuracy[last].half_width);
+    if (last->axis[0] != '\0')
+        put_point(out, last);
+    for (uint32_t i = 0; i < scores->n; i++) {
+        char key[sizeof last->name + 16];
+        if (!mn_score_is_beside(&scores->at[i], last))
+            continue;
+        (void)snprintf(key, sizeof key, "val_%s", scores->at[i].name);
+        put(out, key, evaluation->estimates[i].mean);
+        (void)snprintf(key, sizeof key, "val_%s_ci95", scores->at[i].name);
+        put(out, key, evaluation->estimates[i].half_width);
     }
     put(out, "val_tasks", evaluation->n_counted);
     put(out, "val_skipped", evaluation->n_skipped);
@@ -161,13 +171,21 @@ static bool belongs(const char *line, uint64_t done, uint64_t validated, double 
     json_t *record = json_loads(line, 0, NULL);
     const json_t *step = json_object_get(record, "step");
     const json_t *wall = json_object_get(record, "wall_s");
-    uint64_t last = json_object_get(record, "val_loss") != NULL ? validated : done;
+    uint64_t last = json_object_get(record, "val_tasks") != NULL ? validated : done;
     bool kept = json_is_integer(step) && json_integer_value(step) >= 0 &&
                 (uint64_t)json_integer_value(step) <= last;
     if (kept && json_is_number(wall))
         *wall_s = json_number_value(wall);
     json_decref(record);
     return kept;
+}
+
+/* Points are ours: digits and letters, nothing that JSON would want escaped. */
+static void put_point(FILE *out, const mn_score *score)
+{
+    size_t digits = strspn(score->point, "0123456789");
+    const char *quote = digits > 0 && score->point[digits] == '\0' ? "" : "\"";
+    (void)fprintf(out, ", \"val_%s\": %s%s%s", score->axis, quote, score->point, quote);
 }
 
 static void put(FILE *out, const char *key, double value)

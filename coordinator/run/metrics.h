@@ -1,10 +1,11 @@
 /* metrics.h: RUN/metrics.jsonl, one JSON object a line, for people, pandas and plots.
- * After each meta-step:
+ * After each meta-step, with the means of the train scores over the tasks that count:
  *   {"step": 1, "loss": .., "accuracy": .., "support_loss": .., "lr": .., "grad_norm": ..,
  *    "skipped": 0, "tasks_per_s": .., "workers": 2, "threads": 4, "wall_s": ..,
  *    "share_tasks": .., "share_sums": .., "share_reduce": .., "share_outer": .., "share_wait": ..}
- * after each validation:
- *   {"step": 100, "val_loss": .., "val_loss_ci95": .., ...}
+ * after each validation, with the test scores of the last point of the list:
+ *   {"step": 100, "val_inner_steps": 5, "val_loss": .., "val_loss_ci95": .., ...,
+ *    "val_tasks": 200, "val_skipped": 0}
  * A number that is not finite is null. A resumed run first drops what came after its checkpoint. */
 #pragma once
 
@@ -29,10 +30,9 @@ typedef struct mn_step_shares {
 } mn_step_shares;
 
 typedef struct mn_step_record {
-    uint64_t step;       /* meta-steps done, this one included: 1, 2, ... */
-    double loss;         /* query loss after adaptation, mean over the tasks that count */
-    double accuracy;     /* of the same; 0 for tasks without classes */
-    double support_loss; /* before adaptation */
+    uint64_t step;        /* meta-steps done, this one included: 1, 2, ... */
+    const double *scores; /* by the train scores: means over the tasks that count, NaN if none; lent
+                             until the next step */
     double lr;
     double grad_norm;
     uint32_t skipped; /* tasks of the step that did not count */
@@ -52,9 +52,9 @@ typedef struct mn_metrics mn_metrics;
 
 /* Open the file at the end, making it if needed, after dropping the lines of steps > done, of
  * validations after steps > validated, and a torn last one; the file is rewritten whole or not at
- * all. */
-mn_status mn_metrics_open(const char *path, uint64_t done, uint64_t validated, mn_metrics **out,
-                          mn_error *err);
+ * all. `train` is the list of a step's scores, lent for the life of the metrics. */
+mn_status mn_metrics_open(const char *path, const mn_score_list *train, uint64_t done,
+                          uint64_t validated, mn_metrics **out, mn_error *err);
 void mn_metrics_close(mn_metrics **metrics);
 
 /* wall_s of the last step that was kept; 0 if none. */

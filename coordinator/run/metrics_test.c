@@ -16,6 +16,17 @@
 static char folder[] = "/tmp/metrics_test.XXXXXX";
 static char path[PATH_MAX];
 
+static mn_score train[] = {{.name = "loss"}, {.name = "error", .point = "qa7"}};
+static const mn_score_list train_list = {.n = 2, .at = train};
+static mn_score tests[] = {{.name = "loss", .axis = "inner_steps", .point = "0"},
+                           {.name = "accuracy", .axis = "inner_steps", .point = "0"},
+                           {.name = "loss", .axis = "inner_steps", .point = "5"},
+                           {.name = "accuracy", .axis = "inner_steps", .point = "5"}};
+static const mn_score_list test_list = {.n = 4, .at = tests, .judged = 1};
+static mn_estimate estimates[] = {{2, 1}, {0.2, 0.1}, {1, 0.5}, {0.9, 0.05}};
+static const mn_evaluation evaluation = {
+    .n_counted = 9, .scores = &test_list, .estimates = estimates};
+
 static int set_up(void **state)
 {
     (void)state;
@@ -36,10 +47,11 @@ static int tear_down(void **state)
 static void add_steps(uint64_t from, uint64_t to)
 {
     mn_metrics *metrics = NULL;
-    assert_int_equal(mn_metrics_open(path, from - 1, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, &train_list, from - 1, 0, &metrics, NULL), MN_OK);
     for (uint64_t step = from; step <= to; step++) {
+        const double scores[] = {1.0 / (double)step, 0.25};
         const mn_step_record record = {
-            .step = step, .loss = 1.0 / (double)step, .grad_norm = NAN, .wall_s = (double)step * 2};
+            .step = step, .scores = scores, .grad_norm = NAN, .wall_s = (double)step * 2};
         assert_int_equal(mn_metrics_add_step(metrics, &record, NULL), MN_OK);
     }
     mn_metrics_close(&metrics);
@@ -91,6 +103,7 @@ static void every_step_is_a_line_of_json(void **state)
     assert_int_equal(mn_file_read(path, 4096, &text, &n, NULL), MN_OK);
     json_t *record = json_loads(text, 0, NULL);
     assert_true(json_number_value(json_object_get(record, "loss")) == 1);
+    assert_true(json_number_value(json_object_get(record, "error_qa7")) == 0.25);
     assert_true(json_is_null(json_object_get(record, "grad_norm"))); /* JSON knows no NaN */
     json_decref(record);
     free(text);
@@ -101,7 +114,7 @@ static void a_resumed_run_drops_what_came_after_its_checkpoint(void **state)
     (void)state;
     mn_metrics *metrics = NULL;
     add_steps(1, 5);
-    assert_int_equal(mn_metrics_open(path, 3, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, &train_list, 3, 0, &metrics, NULL), MN_OK);
     assert_true(mn_metrics_wall_s(metrics) == 6);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 3 ");
@@ -118,7 +131,7 @@ static void a_torn_last_line_is_dropped(void **state)
     assert_non_null(file);
     (void)fputs("{\"step\": 2, \"loss\": 0.", file);
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(mn_metrics_open(path, 9, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, &train_list, 9, 0, &metrics, NULL), MN_OK);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 ");
 }
@@ -129,19 +142,28 @@ static void validations_are_lines_too(void **state)
     mn_metrics *metrics = NULL;
     char *text = NULL;
     size_t n = 0;
-    const mn_evaluation evaluation = {.classes = true,
-                                      .n_counted = 9,
-                                      .steps = {.n = 2, .at = {0, 5}},
-                                      .loss = {{2, 1}, {1, 0.5}},
-                                      .accuracy = {{0.2, 0.1}, {0.9, 0.05}}};
-    assert_int_equal(mn_metrics_open(path, 0, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, &train_list, 0, 0, &metrics, NULL), MN_OK);
     assert_int_equal(mn_metrics_add_validation(metrics, 100, &evaluation, NULL), MN_OK);
     mn_metrics_close(&metrics);
     assert_int_equal(mn_file_read(path, 4096, &text, &n, NULL), MN_OK);
     json_t *record = json_loads(text, 0, NULL);
     assert_int_equal(json_integer_value(json_object_get(record, "step")), 100);
     assert_int_equal(json_integer_value(json_object_get(record, "val_inner_steps")), 5);
+    assert_int_equal(json_integer_value(json_object_get(record, "val_tasks")), 9);
+    assert_int_equal(json_object_size(record), 8);
     assert_true(fabs(json_number_value(json_object_get(record, "val_accuracy")) - 0.9) < 1e-9);
+    json_decref(record);
+    free(text);
+
+    (void)strcpy(tests[3].point, "all"); /* a word, and with one score */
+    assert_int_equal(mn_metrics_open(path, &train_list, 0, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_add_validation(metrics, 100, &evaluation, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    (void)strcpy(tests[3].point, "5");
+    assert_int_equal(mn_file_read(path, 4096, &text, &n, NULL), MN_OK);
+    record = json_loads(text, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(record, "val_inner_steps")), "all");
+    assert_null(json_object_get(record, "val_loss"));
     json_decref(record);
     free(text);
 }
@@ -150,15 +172,14 @@ static void a_validation_that_will_be_made_again_is_dropped(void **state)
 {
     (void)state;
     mn_metrics *metrics = NULL;
-    const mn_evaluation evaluation = {.steps = {.n = 1}, .loss = {{2, 1}}};
     add_steps(1, 2);
-    assert_int_equal(mn_metrics_open(path, 2, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, &train_list, 2, 0, &metrics, NULL), MN_OK);
     assert_int_equal(mn_metrics_add_validation(metrics, 2, &evaluation, NULL), MN_OK);
     mn_metrics_close(&metrics);
-    assert_int_equal(mn_metrics_open(path, 2, 2, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, &train_list, 2, 2, &metrics, NULL), MN_OK);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 2 ");
-    assert_int_equal(mn_metrics_open(path, 2, 1, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_open(path, &train_list, 2, 1, &metrics, NULL), MN_OK);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 ");
 }
@@ -166,7 +187,7 @@ static void a_validation_that_will_be_made_again_is_dropped(void **state)
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest all[] = {
         IN_FOLDER(what_no_part_of_a_step_took_was_waiting),
         IN_FOLDER(every_step_is_a_line_of_json),
         IN_FOLDER(a_resumed_run_drops_what_came_after_its_checkpoint),
@@ -174,5 +195,5 @@ int main(void)
         IN_FOLDER(validations_are_lines_too),
         IN_FOLDER(a_validation_that_will_be_made_again_is_dropped),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(all, NULL, NULL);
 }

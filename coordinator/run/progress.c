@@ -12,9 +12,10 @@
 struct mn_progress {
     mn_progress_config config;
     mn_step_record last;
-    uint64_t n_steps; /* seen by this process */
-    double loss, accuracy, rate, step_s;
-    uint64_t stepped_us; /* when the last step was done */
+    uint64_t n_steps;              /* seen by this process */
+    uint32_t n_shown, shown[2];    /* which of the scores */
+    double score[2], rate, step_s; /* smoothed */
+    uint64_t stepped_us;           /* when the last step was done */
     uint64_t shown_us;
     char evaluation[32]; /* "": training */
     uint32_t done, total;
@@ -33,6 +34,7 @@ mn_status mn_progress_new(const mn_progress_config *config, mn_progress **out, m
     if (progress == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "progress line");
     progress->config = *config;
+    progress->n_shown = mn_score_list_shown(config->scores, progress->shown);
     if (config->terminal != NULL && !config->quiet)
         mn_log_set_hooks(erase, draw, progress);
     *out = progress;
@@ -53,9 +55,10 @@ void mn_progress_destroy(mn_progress **progress)
 void mn_progress_step(mn_progress *progress, const mn_step_record *record, uint64_t now_us)
 {
     uint64_t n = progress->n_steps++;
-    if (isfinite(record->loss)) {
-        progress->loss = smooth(progress->loss, record->loss, n);
-        progress->accuracy = smooth(progress->accuracy, record->accuracy, n);
+    for (uint32_t i = 0; i < progress->n_shown; i++) {
+        double score = record->scores[progress->shown[i]];
+        if (isfinite(score))
+            progress->score[i] = smooth(progress->score[i], score, n);
     }
     if (n > 0) /* the first step has no beginning that we saw */
         progress->step_s =
@@ -63,6 +66,7 @@ void mn_progress_step(mn_progress *progress, const mn_step_record *record, uint6
     progress->rate = smooth(progress->rate, record->tasks_per_s, n);
     progress->stepped_us = now_us;
     progress->last = *record;
+    progress->last.scores = NULL; /* were lent for the call */
     progress->evaluation[0] = '\0';
     if (n == 0 && progress->config.terminal == NULL)
         progress->shown_us = now_us; /* the first log line comes after a whole interval */
@@ -88,22 +92,27 @@ void mn_progress_text(const mn_progress *progress, char *text, size_t n)
                        progress->done, progress->total);
         return;
     }
-    char accuracy[40] = "";
+    char scores[128] = "";
+    size_t used = 0;
     char workers[40] = "";
     char eta[32] = "?";
     uint64_t left = progress->config.steps > last->step ? progress->config.steps - last->step : 0;
-    if (progress->config.classes)
-        (void)snprintf(accuracy, sizeof accuracy, "  accuracy %.1f %%", 100 * progress->accuracy);
+    for (uint32_t i = 0; i < progress->n_shown; i++) {
+        const mn_score *score = &progress->config.scores->at[progress->shown[i]];
+        int length = snprintf(scores + used, sizeof scores - used,
+                              score->is_share ? "  %s %.1f %%" : "  %s %.4f", score->name,
+                              (score->is_share ? 100 : 1) * progress->score[i]);
+        used += length > 0 && (size_t)length < sizeof scores - used ? (size_t)length : 0;
+    }
     if (last->workers > 0)
         (void)snprintf(workers, sizeof workers, " (%" PRIu32 " worker%s)", last->workers,
                        last->workers == 1 ? "" : "s");
     if (progress->n_steps > 1)
         put_time(eta, sizeof eta, progress->step_s * (double)left);
     (void)snprintf(text, n,
-                   "step %" PRIu64 "/%" PRIu64 "  loss %.4f%s  %.0f tasks/s  %" PRIu32
-                   " thread%s%s  ETA %s",
-                   last->step, progress->config.steps, progress->loss, accuracy, progress->rate,
-                   last->threads, last->threads == 1 ? "" : "s", workers, eta);
+                   "step %" PRIu64 "/%" PRIu64 "%s  %.0f tasks/s  %" PRIu32 " thread%s%s  ETA %s",
+                   last->step, progress->config.steps, scores, progress->rate, last->threads,
+                   last->threads == 1 ? "" : "s", workers, eta);
 }
 
 static void show(mn_progress *progress, uint64_t now_us)

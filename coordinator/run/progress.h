@@ -14,11 +14,11 @@
 typedef struct mn_progress mn_progress;
 
 typedef struct mn_progress_config {
-    FILE *terminal;       /* the live line goes here; NULL: log lines instead */
-    bool quiet;           /* neither */
-    uint32_t log_every_s; /* between log lines */
-    bool classes;         /* accuracy has a meaning */
-    uint64_t steps;       /* of the whole run */
+    FILE *terminal;              /* the live line goes here; NULL: log lines instead */
+    bool quiet;                  /* neither */
+    uint32_t log_every_s;        /* between log lines */
+    const mn_score_list *scores; /* of training; lent for the progress's life */
+    uint64_t steps;              /* of the whole run */
 } mn_progress_config;
 
 mn_status mn_progress_new(const mn_progress_config *config, mn_progress **out, mn_error *err);

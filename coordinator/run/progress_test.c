@@ -11,20 +11,25 @@
 
 #define SECOND UINT64_C(1000000)
 
+static mn_score kinds[] = {
+    {.name = "loss"}, {.name = "support_loss"}, {.name = "accuracy", .is_share = true}};
+static const mn_score_list with_accuracy = {.n = 3, .at = kinds, .judged = 2};
+static const mn_score_list loss_alone = {.n = 2, .at = kinds};
+
 static mn_step_record record(uint64_t step, double loss)
 {
-    return (mn_step_record){.step = step,
-                            .loss = loss,
-                            .accuracy = 0.5,
-                            .tasks_per_s = 410,
-                            .threads = 4,
-                            .workers = 3};
+    static double scores[3];
+    scores[0] = loss;
+    scores[1] = 7;
+    scores[2] = 0.5;
+    return (mn_step_record){
+        .step = step, .scores = scores, .tasks_per_s = 410, .threads = 4, .workers = 3};
 }
 
 static void the_line_tells_step_loss_speed_pool_and_time_left(void **state)
 {
     (void)state;
-    const mn_progress_config config = {.quiet = true, .classes = true, .steps = 1000};
+    const mn_progress_config config = {.quiet = true, .scores = &with_accuracy, .steps = 1000};
     mn_progress *progress = NULL;
     char text[256];
     assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);
@@ -48,7 +53,7 @@ static void a_log_line_clears_the_live_line_and_draws_it_again(void **state)
     size_t n = 0;
     FILE *terminal = open_memstream(&screen, &n);
     assert_non_null(terminal);
-    const mn_progress_config config = {.terminal = terminal, .steps = 2};
+    const mn_progress_config config = {.terminal = terminal, .scores = &loss_alone, .steps = 2};
     const mn_step_record done = record(1, 3);
     mn_progress *progress = NULL;
     assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);
@@ -73,7 +78,7 @@ static void the_live_line_is_not_drawn_more_often_than_an_eye_can_see(void **sta
     char *screen = NULL;
     size_t n = 0;
     FILE *terminal = open_memstream(&screen, &n);
-    const mn_progress_config config = {.terminal = terminal, .steps = 9};
+    const mn_progress_config config = {.terminal = terminal, .scores = &loss_alone, .steps = 9};
     const mn_step_record done = record(1, 3);
     mn_progress *progress = NULL;
     assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);

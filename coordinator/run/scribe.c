@@ -42,7 +42,7 @@ mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_erro
         .terminal = isatty(STDERR_FILENO) ? stderr : NULL,
         .quiet = config->quiet,
         .log_every_s = experiment->run.log_every,
-        .classes = experiment->tasks.kind != MN_TASKS_SINUSOID,
+        .scores = mn_training_scores(config->training),
         .steps = experiment->outer.steps,
     };
     mn_status status = mn_progress_new(&progress, &scribe->progress, err);
@@ -106,9 +106,8 @@ void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bo
     mn_error err;
     if (scribe == NULL)
         return;
-    uint32_t last = evaluation->steps.n - 1;
     uint64_t step = mn_training_step(scribe->config.training);
-    char accuracy[64] = "";
+    char scores[256];
     if (scribe->metrics != NULL)
         complain_once(scribe, mn_metrics_add_validation(scribe->metrics, step, evaluation, &err),
                       &err);
@@ -118,14 +117,9 @@ void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bo
                step, evaluation->n_skipped);
         return;
     }
-    if (evaluation->classes)
-        (void)snprintf(accuracy, sizeof accuracy, ", accuracy %.2f +- %.2f %%",
-                       100 * evaluation->accuracy[last].mean,
-                       100 * evaluation->accuracy[last].half_width);
+    mn_evaluation_text(evaluation, scores, sizeof scores);
     if (!scribe->config.quiet)
-        mn_log(MN_LOG_INFO,
-               "step %" PRIu64 ": validation loss %.4f +- %.4f%s (%" PRIu32 " tasks)%s", step,
-               evaluation->loss[last].mean, evaluation->loss[last].half_width, accuracy,
+        mn_log(MN_LOG_INFO, "step %" PRIu64 ": validation %s (%" PRIu32 " tasks)%s", step, scores,
                evaluation->n_counted, best ? ", the best so far" : "");
 }
 
@@ -218,7 +212,8 @@ static mn_status open_files(mn_scribe *scribe, mn_error *err)
     mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "metrics.jsonl", path, err);
     if (status == MN_OK)
         status =
-            mn_metrics_open(path, mn_training_step(scribe->config.training),
+            mn_metrics_open(path, mn_training_scores(scribe->config.training),
+                            mn_training_step(scribe->config.training),
                             mn_training_validated(scribe->config.training), &scribe->metrics, err);
     if (status == MN_OK)
         status = mn_experiment_print(scribe->config.experiment, false, &scribe->experiment, err);

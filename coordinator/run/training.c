@@ -19,6 +19,8 @@ struct mn_training {
     mn_tensor *tensors; /* [mn_learner_tensors] */
     size_t size;
     size_t train_columns, test_columns;
+    const mn_score_list *scores; /* of training; the learner's */
+    double *means_of_scores;     /* [scores->n], of the last outer step; owned */
     uint64_t step;
     uint64_t skipped_steps; /* the last so many had no task that counts */
     float *theta;           /* [size] */
@@ -41,8 +43,7 @@ static bool tells_of_each_task(const mn_result *result, const void *payload);
 static float *copy_out(const mn_training *training, const float *inside);
 static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
                      const float *rows);
-static double metric(const mn_training *training, enum mn_metric which);
-static bool has_classes(const mn_training *training);
+static double sum_of_column(const mn_training *training, size_t column);
 static mn_status nothing_was_learned(const mn_training *training, mn_error *err);
 
 mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *learner,
@@ -57,6 +58,8 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
     training->size = mn_learner_size(learner);
     training->train_columns = mn_learner_train_columns(learner);
     training->test_columns = mn_learner_test_columns(learner);
+    training->scores = mn_learner_train_scores(learner);
+    training->means_of_scores = calloc(training->scores->n, sizeof *training->means_of_scores);
     training->tensors = calloc(n_tensors, sizeof *training->tensors);
     training->theta = calloc(training->size, sizeof(float));
     training->best = calloc(training->size, sizeof(float));
@@ -64,7 +67,7 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
     training->row = calloc(2 * training->test_columns, sizeof(int64_t));
     mn_status status = MN_OK;
     if (training->tensors == NULL || training->theta == NULL || training->best == NULL ||
-        training->means == NULL || training->row == NULL)
+        training->means == NULL || training->row == NULL || training->means_of_scores == NULL)
         status = mn_fail(err, MN_ERR_NOMEM, "state of training of %zu parameters", training->size);
     if (status == MN_OK)
         status = mn_optimiser_new(experiment, training->size, &training->optimiser, err);
@@ -88,6 +91,7 @@ void mn_training_destroy(mn_training **training)
     free((*training)->theta);
     free((*training)->best);
     free((*training)->means);
+    free((*training)->means_of_scores);
     free((*training)->row);
     free((*training)->unpacked);
     free(*training);
@@ -196,6 +200,11 @@ uint64_t mn_training_step(const mn_training *training)
 size_t mn_training_size(const mn_training *training)
 {
     return training->size;
+}
+
+const mn_score_list *mn_training_scores(const mn_training *training)
+{
+    return training->scores;
 }
 
 uint64_t mn_training_validated(const mn_training *training)
@@ -307,8 +316,8 @@ mn_status mn_training_step_outer(mn_training *training, mn_step_record *record, 
 
 mn_status mn_training_begin_outer(mn_training *training, mn_error *err)
 {
-    double taken = metric(training, MN_METRIC_TAKEN);
-    double skipped = metric(training, MN_METRIC_SKIPPED);
+    double taken = sum_of_column(training, training->train_columns - 2);
+    double skipped = sum_of_column(training, training->train_columns - 1);
     assert(!training->stepping);
     if (taken + skipped != training->round.n_tasks)
         return mn_fail(err, MN_ERR_INTERNAL,
@@ -364,9 +373,9 @@ void mn_training_end_outer(mn_training *training, mn_step_record *record)
     training->step++;
     training->skipped_steps = taken > 0 ? 0 : training->skipped_steps + 1;
     record->step = training->step;
-    record->loss = metric(training, MN_METRIC_QUERY_LOSS) / taken;
-    record->accuracy = metric(training, MN_METRIC_QUERY_ACCURACY) / taken;
-    record->support_loss = metric(training, MN_METRIC_SUPPORT_LOSS) / taken;
+    for (uint32_t i = 0; i < training->scores->n; i++)
+        training->means_of_scores[i] = sum_of_column(training, training->size + i) / taken;
+    record->scores = training->means_of_scores;
     record->lr = step.lr;
     record->grad_norm = step.grad_norm;
     record->skipped = (uint32_t)training->skipped;
@@ -376,20 +385,19 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
 {
     uint32_t n_tasks = training->round.n_tasks;
     size_t numbers = n_tasks * training->test_columns;
-    mn_uint_list steps = mn_learner_test_steps(training->learner);
     double *rows = malloc(numbers * sizeof *rows);
     if (rows == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "table of %" PRIu32 " tasks", n_tasks);
     for (size_t i = 0; i < numbers; i++)
         rows[i] = mn_exact_value(numbers, training->sums, i);
-    mn_evaluation_from_rows(&steps, training->round.split, has_classes(training), n_tasks, rows,
-                            out);
+    mn_status status = mn_evaluation_from_rows(mn_learner_test_scores(training->learner),
+                                               training->round.split, n_tasks, rows, out, err);
     free(rows);
 
     *best = false;
-    if (training->round.split != MN_VAL)
-        return MN_OK;
-    double score = mn_evaluation_score(out, training->experiment->meta.inner_steps);
+    if (status != MN_OK || training->round.split != MN_VAL)
+        return status;
+    double score = mn_evaluation_score(out);
     training->validated_step = training->step;
     if (out->n_counted > 0 && (!training->has_best || score > training->best_score)) {
         memcpy(training->best, training->theta, training->size * sizeof *training->best);
@@ -401,8 +409,6 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
 }
 
 static_assert(BLOCK % MN_OPTIMISER_PIECE == 0, "pieces of blocks");
-static_assert(MN_METRIC_TAKEN == MN_N_METRICS - 2 && MN_METRIC_SKIPPED == MN_N_METRICS - 1,
-              "rows of training and of evaluation end alike");
 
 /* The last two columns of any row: its task was taken, or it was skipped. */
 static bool tells_of_each_task(const mn_result *result, const void *payload)
@@ -449,14 +455,9 @@ static void add_rows(mn_training *training, uint32_t begin, const mn_result *res
     }
 }
 
-static double metric(const mn_training *training, enum mn_metric which)
+static double sum_of_column(const mn_training *training, size_t column)
 {
-    return mn_exact_value(training->train_columns, training->sums, training->size + which);
-}
-
-static bool has_classes(const mn_training *training)
-{
-    return training->experiment->tasks.kind != MN_TASKS_SINUSOID;
+    return mn_exact_value(training->train_columns, training->sums, column);
 }
 
 /* All tasks of this step were skipped: is that the last step? It is told from what a checkpoint holds

@@ -44,6 +44,8 @@ void mn_training_use(mn_training *training, int64_t *sums);
 
 uint64_t mn_training_step(const mn_training *training); /* meta-steps done */
 size_t mn_training_size(const mn_training *training);   /* floats of theta */
+/* What a step's record tells of its tasks; lent for the training's life. */
+const mn_score_list *mn_training_scores(const mn_training *training);
 /* The step of the last validation; 0: none. */
 uint64_t mn_training_validated(const mn_training *training);
 
@@ -94,6 +96,6 @@ mn_status mn_training_begin_outer(mn_training *training, mn_error *err);
 void mn_training_advance_outer(mn_training *training, size_t arrived);
 void mn_training_end_outer(mn_training *training, mn_step_record *record);
 
-/* The sums are those of all tasks of the open TEST round: make the table; on validation remember
- * the best theta. *best: it is the best so far. */
+/* The sums are those of all tasks of the open TEST round: make the table, to be freed with
+ * mn_evaluation_fini; on validation remember the best theta. *best: it is the best so far. */
 mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *best, mn_error *err);

@@ -90,6 +90,7 @@ void mn_server_destroy(mn_server **server)
     mn_worker_link_destroy(&s->workers);
     mn_rank_link_destroy(&s->ranks);
     mn_payload_drop(&s->theta);
+    mn_evaluation_fini(&s->test);
     if (s->context != NULL)
         (void)zmq_ctx_term(s->context);
     mn_reduce_destroy(&s->reduce);
@@ -132,11 +133,12 @@ mn_status mn_server_run(mn_server *server, mn_error *err)
     return mn_job_agree(server->config.job, status, err);
 }
 
-bool mn_server_test(const mn_server *server, mn_evaluation *out)
+bool mn_server_take_test(mn_server *server, mn_evaluation *out)
 {
-    if (server->tested)
-        *out = server->test;
-    return server->tested;
+    bool tested = server->test.estimates != NULL;
+    *out = server->test;
+    server->test = (mn_evaluation){0};
+    return tested;
 }
 
 /* ---- the beginning ---- */
@@ -537,10 +539,10 @@ static void end_test_round(mn_server *server)
         mn_server_die(server, status, &err); /* out of memory, on this rank alone */
     if (server->round.split == MN_VAL) {
         mn_scribe_validation(server->config.scribe, &evaluation, best);
+        mn_evaluation_fini(&evaluation);
         return;
     }
     server->test = evaluation;
-    server->tested = true;
     status = mn_scribe_test(server->config.scribe, &evaluation, &err);
     if (status == MN_OK && evaluation.n_counted == 0)
         status = no_score(server, &err);

@@ -46,5 +46,6 @@ void mn_server_destroy(mn_server **server);
  * signal asked for it; a checkpoint is written. */
 mn_status mn_server_run(mn_server *server, mn_error *err);
 
-/* The table of the test round; false: there was none yet. */
-bool mn_server_test(const mn_server *server, mn_evaluation *out);
+/* The table of the test round, which is the caller's from then on; false: there was none yet, and
+ * *out is zero. */
+bool mn_server_take_test(mn_server *server, mn_evaluation *out);

@@ -60,8 +60,7 @@ struct mn_server {
     bool checkpoint_asked;    /* other ranks: of us, for the next reduce to tell */
     bool checkpoint_answered; /* rank 0: in this round already */
     bool checkpoint_owed;     /* rank 0: after the reduce at hand */
-    bool tested;
-    mn_evaluation test;
+    mn_evaluation test;       /* of the test round, or zero; owned */
 
     bool stopped;      /* the leader said so */
     char why[512];     /* empty: complete */

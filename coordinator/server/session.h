@@ -65,8 +65,9 @@ typedef struct mn_serving {
     bool quiet;
 } mn_serving;
 
-/* To the end of the experiment, as mn_server_run. *tested: `test` is the table of its test round,
- * which may be of no task (then MN_ERR_NUMERIC). */
+/* To the end of the experiment, as mn_server_run. *test: the table of its test round, to be freed
+ * with mn_evaluation_fini before the session; it may be of no task (then MN_ERR_NUMERIC). *tested:
+ * there was such a round; else *test is zero. */
 mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evaluation *test,
                            bool *tested, mn_error *err);
 

@@ -3,6 +3,7 @@
 #include "common/exact_sum.h"
 #include "common/random.h"
 #include "worker/learner/rules/rule.h"
+#include "worker/learner/scores.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct mn_learner {
     mn_network network;
     mn_fields train_fields, test_fields;
     mn_uint_list test_steps; /* ascending; a rule without steps has the one entry 0 */
+    mn_score_list train_scores, test_scores;
     const mn_kernels *kernels;
     mn_rule *train, *test; /* compiled for the two extents; owned */
     size_t size;           /* outer parameters */
@@ -23,14 +25,14 @@ struct mn_workspace {
     const mn_learner *learner;
     void *scratch;       /* 64-byte aligned; owned */
     float *output;       /* [query items, y_size] of the larger extent; owned */
-    float *gradient;     /* [size]; owned */
+    float *judged;       /* the same, of the judgement that counts; owned */
     mn_profile *profile; /* NULL: none */
 };
 
 static mn_status compile(mn_learner *learner, mn_error *err);
+static mn_status list_scores(mn_learner *learner, mn_error *err);
 static size_t output_count(const mn_fields *fields);
-static double accuracy(const mn_task *task, const float *output);
-static void blank_row(float *row, size_t columns);
+static void finish_row(float *row, size_t columns);
 
 mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train,
                          const mn_fields *test, mn_learner **out, mn_error *err)
@@ -56,6 +58,8 @@ mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train
         status = mn_rule_declare(&learner->network, err);
     if (status == MN_OK)
         status = compile(learner, err);
+    if (status == MN_OK)
+        status = list_scores(learner, err);
     if (status != MN_OK) {
         mn_learner_destroy(&learner);
         return status;
@@ -88,12 +92,25 @@ static mn_status compile(mn_learner *learner, mn_error *err)
     return MN_OK;
 }
 
+static mn_status list_scores(mn_learner *learner, mn_error *err)
+{
+    const bool has_steps = mn_rule_has_steps(learner->test);
+    mn_status status =
+        mn_scores_list_train(&learner->train_fields, has_steps, &learner->train_scores, err);
+    if (status == MN_OK)
+        status = mn_scores_list_test(&learner->test_fields, has_steps, &learner->test_steps,
+                                     mn_rule_steps(learner->test), &learner->test_scores, err);
+    return status;
+}
+
 void mn_learner_destroy(mn_learner **learner)
 {
     if (*learner == NULL)
         return;
     mn_rule_destroy(&(*learner)->train);
     mn_rule_destroy(&(*learner)->test);
+    mn_score_list_fini(&(*learner)->train_scores);
+    mn_score_list_fini(&(*learner)->test_scores);
     free(*learner);
     *learner = NULL;
 }
@@ -156,7 +173,7 @@ static size_t output_floats(const mn_learner *learner)
 size_t mn_learner_workspace_bytes(const mn_learner *learner)
 {
     return sizeof(mn_workspace) + scratch_bytes(learner) +
-           (output_floats(learner) + learner->size) * sizeof(float);
+           2 * output_floats(learner) * sizeof(float);
 }
 
 mn_status mn_workspace_new(const mn_learner *learner, mn_workspace **out, mn_error *err)
@@ -166,10 +183,10 @@ mn_status mn_workspace_new(const mn_learner *learner, mn_workspace **out, mn_err
         workspace->learner = learner;
         workspace->scratch = aligned_alloc(64, scratch_bytes(learner));
         workspace->output = malloc(output_floats(learner) * sizeof *workspace->output);
-        workspace->gradient = malloc(learner->size * sizeof *workspace->gradient);
+        workspace->judged = malloc(output_floats(learner) * sizeof *workspace->judged);
     }
     if (workspace == NULL || workspace->scratch == NULL || workspace->output == NULL ||
-        workspace->gradient == NULL) {
+        workspace->judged == NULL) {
         mn_workspace_destroy(&workspace);
         return mn_fail(err, MN_ERR_NOMEM, "%zu bytes of a thread's workspace; use fewer threads",
                        mn_learner_workspace_bytes(learner));
@@ -184,7 +201,7 @@ void mn_workspace_destroy(mn_workspace **workspace)
         return;
     free((*workspace)->scratch);
     free((*workspace)->output);
-    free((*workspace)->gradient);
+    free((*workspace)->judged);
     free(*workspace);
     *workspace = NULL;
 }
@@ -210,12 +227,22 @@ void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
 
 size_t mn_learner_train_columns(const mn_learner *learner)
 {
-    return learner->size + MN_N_METRICS;
+    return learner->size + learner->train_scores.n + 2;
 }
 
 size_t mn_learner_test_columns(const mn_learner *learner)
 {
-    return 2 * (size_t)learner->test_steps.n + 2;
+    return 2 * (size_t)learner->test_scores.n + 2;
+}
+
+const mn_score_list *mn_learner_train_scores(const mn_learner *learner)
+{
+    return &learner->train_scores;
+}
+
+const mn_score_list *mn_learner_test_scores(const mn_learner *learner)
+{
+    return &learner->test_scores;
 }
 
 void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
@@ -225,38 +252,35 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
     mn_rule_losses losses =
         mn_rule_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
     mn_profile_lap(workspace->profile, MN_PART_VECTORS);
-    float *metrics = row + learner->size;
-    metrics[MN_METRIC_QUERY_LOSS] = (float)losses.query;
-    metrics[MN_METRIC_QUERY_ACCURACY] = (float)accuracy(task, workspace->output);
-    metrics[MN_METRIC_SUPPORT_LOSS] =
-        mn_rule_has_steps(learner->train) ? (float)losses.support_before : 0.0f;
-    metrics[MN_METRIC_TAKEN] = 1.0f;
-    metrics[MN_METRIC_SKIPPED] = 0.0f;
-    if (!mn_exact_accepts(mn_learner_train_columns(learner), row)) {
-        blank_row(row, mn_learner_train_columns(learner));
-        metrics[MN_METRIC_SKIPPED] = 1.0f;
-    }
+    float *score = row + learner->size; /* in the order of mn_scores_list_train */
+    *score++ = (float)losses.query;
+    if (task->fields.target == MN_TARGET_CLASSES)
+        *score++ = (float)mn_scores_accuracy(task, workspace->output);
+    if (mn_rule_has_steps(learner->train))
+        *score = (float)losses.support_before;
+    finish_row(row, mn_learner_train_columns(learner));
 }
 
 void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
 {
     const mn_learner *learner = workspace->learner;
+    const mn_rule *rule = learner->test;
     const mn_rule_data data = {.task = task->block};
-    size_t columns = mn_learner_test_columns(learner);
-    mn_rule_begin(learner->test, workspace->scratch, theta, &data);
+    const uint32_t judged = learner->test_scores.judged;
+    float *value = row, *weight = row + learner->test_scores.n; /* as mn_scores_list_test */
+    mn_rule_begin(rule, workspace->scratch, theta, &data);
     for (uint32_t i = 0, done = 0; i < learner->test_steps.n; i++) {
         for (; done < learner->test_steps.at[i]; done++)
-            (void)mn_rule_step(learner->test, workspace->scratch, theta, &data);
-        row[2 * i] = (float)mn_rule_judge(learner->test, workspace->scratch, theta, &data,
-                                          workspace->output);
-        row[2 * i + 1] = (float)accuracy(task, workspace->output);
+            (void)mn_rule_step(rule, workspace->scratch, theta, &data);
+        const ptrdiff_t first = value - row;
+        double loss = mn_rule_judge(rule, workspace->scratch, theta, &data, workspace->output);
+        mn_scores_put(task, loss, workspace->output, &value, &weight);
+        if (first <= judged && judged < value - row)
+            memcpy(workspace->judged, workspace->output,
+                   output_floats(learner) * sizeof *workspace->judged);
     }
-    row[columns - 2] = 1.0f;
-    row[columns - 1] = 0.0f;
-    if (!mn_exact_accepts(columns, row)) {
-        blank_row(row, columns);
-        row[columns - 1] = 1.0f;
-    }
+    mn_scores_put_points(task, workspace->judged, &value, &weight);
+    finish_row(row, mn_learner_test_columns(learner));
 }
 
 void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
@@ -281,11 +305,6 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
     out->support_loss_after = mn_rule_support(rule, scratch, theta, &data);
     if (out->adapted != NULL)
         mn_rule_adapted(rule, scratch, theta, out->adapted);
-}
-
-mn_uint_list mn_learner_test_steps(const mn_learner *learner)
-{
-    return learner->test_steps;
 }
 
 double mn_learner_train_macs(const mn_learner *learner)
@@ -364,30 +383,13 @@ static size_t output_count(const mn_fields *fields)
     return y == NULL ? 0 : mn_field_count(y);
 }
 
-static uint32_t largest(uint32_t n, const float *row)
+/* Taken, or skipped and all else blank. */
+static void finish_row(float *row, size_t columns)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (row[i] > row[best])
-            best = i;
-    return best;
-}
-
-/* Share of the query items whose largest output is at their class; 0 for values. */
-static double accuracy(const mn_task *task, const float *output)
-{
-    const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
-    const uint32_t c = task->fields.y_size;
-    if (task->fields.target != MN_TARGET_CLASSES || field == NULL)
-        return 0.0;
-    const float *y = task->block + field->offset;
-    uint32_t right = 0;
-    for (uint32_t i = 0; i < field->n; i++, y += c, output += c)
-        right += largest(c, output) == largest(c, y);
-    return (double)right / field->n;
-}
-
-static void blank_row(float *row, size_t columns)
-{
+    row[columns - 2] = 1.0f;
+    row[columns - 1] = 0.0f;
+    if (mn_exact_accepts(columns, row))
+        return;
     memset(row, 0, columns * sizeof *row);
+    row[columns - 1] = 1.0f;
 }

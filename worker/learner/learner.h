@@ -7,6 +7,7 @@
 #include "common/digest.h"
 #include "common/error.h"
 #include "common/experiment.h"
+#include "common/score.h"
 #include "common/tensor_file.h"
 #include "worker/engine/profile.h"
 #include "worker/tasks/task_set.h"
@@ -16,18 +17,6 @@
 
 typedef struct mn_learner mn_learner;
 typedef struct mn_workspace mn_workspace;
-
-/* The numbers that each training task gives beside its meta-gradient; they are summed exactly like
- * it. */
-enum mn_metric {
-    MN_METRIC_QUERY_LOSS,     /* after adaptation */
-    MN_METRIC_QUERY_ACCURACY, /* share of query items whose class was named; 0 for values */
-    MN_METRIC_SUPPORT_LOSS,   /* before adaptation; 0 where there is none */
-    MN_METRIC_TAKEN,          /* 1 for a task that counts */
-    MN_METRIC_SKIPPED, /* 1 for a task whose loss or gradient was not finite or too large; the rest
-                          is 0 */
-    MN_N_METRICS,
-};
 
 /* `train` and `test` are the fields of training tasks and of validation and test tasks. The
  * experiment is copied. */
@@ -62,11 +51,15 @@ mn_status mn_learner_profile(const mn_learner *learner, mn_profile **out, mn_err
  * more. */
 void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile);
 
-/* What a task gives, as floats: for training the meta-gradient [mn_learner_size] then the metrics
- * [MN_N_METRICS]; for evaluation, per number of inner steps asked for, loss and accuracy, then
- * taken and skipped. All accepted by mn_exact_accepts. */
+/* What a task gives, as floats that mn_exact_accepts:
+ *   training:    the meta-gradient [mn_learner_size], the train scores, taken, skipped
+ *   evaluation:  the test scores, their weights (scores.h), taken, skipped
+ * taken is 1 for a task that counts; a task whose loss or gradient was not finite or too large has
+ * skipped = 1 and all else 0. Training's scores are summed exactly like its gradient. */
 size_t mn_learner_train_columns(const mn_learner *learner);
 size_t mn_learner_test_columns(const mn_learner *learner);
+const mn_score_list *mn_learner_train_scores(const mn_learner *learner);
+const mn_score_list *mn_learner_test_scores(const mn_learner *learner);
 
 /* Adapt to the task and differentiate through it. row [train_columns] is written. */
 void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row);
@@ -86,9 +79,6 @@ typedef struct mn_explanation {
 } mn_explanation;
 void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
                         bool training, mn_explanation *out);
-
-/* The numbers of inner steps at which evaluation measures. */
-mn_uint_list mn_learner_test_steps(const mn_learner *learner);
 
 /* Multiply-adds of one training task, counted from the mathematics (forward 1 unit, gradient 3,
  * Hessian-vector product 6): inner steps x support x 9 + query x 3 for second-order MAML. */

@@ -85,7 +85,7 @@ static void a_row_is_a_pure_function_of_theta_and_task(void **state)
         mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
         mn_learner_train(bed->workspace, bed->theta, bed->train_task, again);
         assert_memory_equal(bed->row, again, columns * sizeof *again);
-        assert_true(bed->row[mn_learner_size(bed->learner) + MN_METRIC_TAKEN] == 1.0f);
+        assert_true(bed->row[columns - 2] == 1.0f);
         assert_true(mn_exact_accepts(columns, bed->row));
         free(again);
         bed_destroy(bed);
@@ -97,32 +97,45 @@ static void a_task_that_diverges_is_skipped_and_said(void **state)
     (void)state;
     const char *wild[] = {"tasks.kind=sinusoid", "meta.inner_steps=30", "meta.inner_lr=100", NULL};
     struct bed *bed = bed_new(wild);
-    size_t size = mn_learner_size(bed->learner);
     mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
-    for (size_t i = 0; i < mn_learner_train_columns(bed->learner); i++)
-        assert_true(bed->row[i] == (i == size + MN_METRIC_SKIPPED ? 1.0f : 0.0f));
+    size_t columns = mn_learner_train_columns(bed->learner);
+    for (size_t i = 0; i < columns; i++)
+        assert_true(bed->row[i] == (i == columns - 1 ? 1.0f : 0.0f));
     mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
-    size_t columns = mn_learner_test_columns(bed->learner);
+    columns = mn_learner_test_columns(bed->learner);
     for (size_t i = 0; i < columns; i++)
         assert_true(bed->test_row[i] == (i == columns - 1 ? 1.0f : 0.0f));
     bed_destroy(bed);
 }
 
-static void a_test_row_has_loss_and_accuracy_for_each_number_of_steps(void **state)
+static void a_row_has_the_scores_that_the_learner_lists(void **state)
 {
     (void)state;
     struct bed *bed = bed_new(sinusoid);
-    assert_int_equal(mn_learner_test_columns(bed->learner), 2 * 3 + 2);
+    const mn_score_list *scores = mn_learner_test_scores(bed->learner);
+    assert_int_equal(scores->n, 3);      /* after 0, 1 and 5 steps; nothing has classes */
+    assert_int_equal(scores->judged, 2); /* 2 steps are not measured: the last */
+    assert_string_equal(scores->at[2].axis, "inner_steps");
+    assert_string_equal(scores->at[2].point, "5");
+    assert_string_equal(scores->at[2].unit, "squared error");
+    assert_int_equal(mn_learner_test_columns(bed->learner), 3 + 2);
+    assert_int_equal(mn_learner_train_scores(bed->learner)->n, 2);
+    assert_string_equal(mn_learner_train_scores(bed->learner)->at[1].name, "support_loss");
     mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
     mn_explanation explanation = {0};
     mn_learner_explain(bed->workspace, bed->theta, bed->test_task, false, &explanation);
     assert_true(bed->test_row[0] == (float)explanation.query_loss_before); /* 0 steps */
-    assert_true(bed->test_row[6] == 1.0f);
-    assert_true(bed->test_row[2] != bed->test_row[0]);
+    assert_true(bed->test_row[3] == 1.0f);
+    assert_true(bed->test_row[1] != bed->test_row[0]);
     assert_true(explanation.support_loss_after < explanation.support_loss);
     bed_destroy(bed);
 
     bed = bed_new(glyphs);
+    scores = mn_learner_test_scores(bed->learner);
+    assert_int_equal(scores->n, 2);
+    assert_true(scores->at[scores->judged].is_share && scores->at[scores->judged].higher_is_better);
+    assert_int_equal(mn_learner_train_scores(bed->learner)->judged, 1);
+    assert_string_equal(mn_learner_train_scores(bed->learner)->at[1].name, "accuracy");
     mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
     float right = bed->test_row[1] * 6.0f; /* 3 ways, 2 queries */
     assert_true(fabsf(right - roundf(right)) < 1e-4f && right <= 6.0f);
@@ -207,7 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_is_a_pure_function_of_theta_and_task),
         cmocka_unit_test(a_task_that_diverges_is_skipped_and_said),
-        cmocka_unit_test(a_test_row_has_loss_and_accuracy_for_each_number_of_steps),
+        cmocka_unit_test(a_row_has_the_scores_that_the_learner_lists),
         cmocka_unit_test(theta_leaves_in_pytorch_order_and_comes_back),
         cmocka_unit_test(meta_sgd_has_a_rate_for_each_weight),
         cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #define SIZE 1500u /* of theta: several segments, the last one shorter */
-#define TRAIN_COLUMNS (SIZE + MN_N_METRICS)
+#define TRAIN_COLUMNS (SIZE + 5u)
 #define TEST_COLUMNS 6u
 #define FOR_EVER_MS 60000
 

@@ -1,0 +1,69 @@
+#include "common/score.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+mn_status mn_score_list_add(mn_score_list *list, const mn_score *score, mn_error *err)
+{
+    if (list->n >= MN_MAX_SCORES)
+        return mn_fail(err, MN_ERR_RANGE, "more than %u scores of a task", MN_MAX_SCORES);
+    mn_score *more = realloc(list->at, (list->n + 1) * sizeof *more);
+    if (more == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "list of scores");
+    list->at = more;
+    list->at[list->n++] = *score;
+    return MN_OK;
+}
+
+void mn_score_list_fini(mn_score_list *list)
+{
+    free(list->at);
+    *list = (mn_score_list){0};
+}
+
+mn_status mn_score_list_copy(const mn_score_list *list, mn_score_list *out, mn_error *err)
+{
+    mn_score_list copy = {.judged = list->judged};
+    mn_status status = MN_OK;
+    for (uint32_t i = 0; i < list->n && status == MN_OK; i++)
+        status = mn_score_list_add(&copy, &list->at[i], err);
+    if (status != MN_OK)
+        mn_score_list_fini(&copy);
+    *out = copy;
+    return status;
+}
+
+bool mn_score_list_equal(const mn_score_list *a, const mn_score_list *b)
+{
+    if (a->n != b->n || a->judged != b->judged)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++) {
+        const mn_score *one = &a->at[i], *other = &b->at[i];
+        if (strcmp(one->name, other->name) != 0 || !mn_score_is_beside(one, other) ||
+            strcmp(one->unit, other->unit) != 0 || one->is_share != other->is_share ||
+            one->higher_is_better != other->higher_is_better)
+            return false;
+    }
+    return true;
+}
+
+uint32_t mn_score_list_shown(const mn_score_list *list, uint32_t shown[2])
+{
+    assert(list->n > 0 && list->judged < list->n);
+    shown[0] = 0;
+    shown[1] = list->judged;
+    return list->judged == 0 ? 1 : 2;
+}
+
+bool mn_score_is_beside(const mn_score *a, const mn_score *b)
+{
+    return strcmp(a->axis, b->axis) == 0 && strcmp(a->point, b->point) == 0;
+}
+
+void mn_score_key(const mn_score *score, char key[MN_SCORE_KEY])
+{
+    (void)snprintf(key, MN_SCORE_KEY, "%s%s%s", score->name, score->point[0] != '\0' ? "_" : "",
+                   score->point);
+}

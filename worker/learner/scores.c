@@ -1,0 +1,134 @@
+#include "worker/learner/scores.h"
+
+#include <stdio.h>
+
+static bool has_classes(const mn_fields *fields)
+{
+    return fields->target == MN_TARGET_CLASSES;
+}
+
+static mn_score loss_of(const mn_fields *fields)
+{
+    mn_score loss = {.name = "loss", .unit = "squared error"};
+    if (has_classes(fields))
+        (void)snprintf(loss.unit, sizeof loss.unit, "nats");
+    return loss;
+}
+
+static const mn_score share = {.name = "accuracy", .is_share = true, .higher_is_better = true};
+
+mn_status mn_scores_list_train(const mn_fields *fields, bool has_steps, mn_score_list *out,
+                               mn_error *err)
+{
+    const mn_score loss = loss_of(fields);
+    mn_score support = loss;
+    (void)snprintf(support.name, sizeof support.name, "support_loss");
+    mn_status status = mn_score_list_add(out, &loss, err);
+    if (status == MN_OK && has_classes(fields))
+        status = mn_score_list_add(out, &share, err);
+    if (status == MN_OK && has_steps)
+        status = mn_score_list_add(out, &support, err);
+    out->judged = has_classes(fields) ? 1 : 0;
+    return status;
+}
+
+mn_status mn_scores_list_test(const mn_fields *fields, bool has_steps, const mn_uint_list *steps,
+                              uint32_t judged_steps, mn_score_list *out, mn_error *err)
+{
+    const bool classes = has_classes(fields);
+    mn_score loss = loss_of(fields), right = share;
+    if (has_steps) {
+        (void)snprintf(loss.axis, sizeof loss.axis, "inner_steps");
+        (void)snprintf(right.axis, sizeof right.axis, "inner_steps");
+    }
+    mn_status status = MN_OK;
+    uint32_t chosen = steps->n - 1;
+    for (uint32_t i = 0; i < steps->n && status == MN_OK; i++) {
+        if (has_steps)
+            (void)snprintf(loss.point, sizeof loss.point, "%u", (unsigned)steps->at[i]);
+        (void)snprintf(right.point, sizeof right.point, "%s", loss.point);
+        if (steps->at[i] == judged_steps)
+            chosen = i;
+        status = mn_score_list_add(out, &loss, err);
+        if (status == MN_OK && classes)
+            status = mn_score_list_add(out, &right, err);
+    }
+    out->judged = classes ? 2 * chosen + 1 : chosen;
+    for (uint32_t i = 0; i < fields->points.n && classes && status == MN_OK; i++) {
+        (void)snprintf(right.axis, sizeof right.axis, "%s", fields->points.axis);
+        (void)snprintf(right.point, sizeof right.point, "%s", fields->points.names[i]);
+        status = mn_score_list_add(out, &right, err);
+    }
+    return status;
+}
+
+static uint32_t largest(uint32_t n, const float *row)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (row[i] > row[best])
+            best = i;
+    return best;
+}
+
+/* How many of the items that count are right: those whose weight is not 0 (weights may be NULL) and
+ * whose point (points may be NULL) is `point`. */
+static void count(const mn_task *task, const float *output, const float *weights,
+                  const float *points, float point, uint32_t *n_right, uint32_t *n)
+{
+    const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
+    const uint32_t c = task->fields.y_size;
+    const float *y = task->block + field->offset;
+    *n_right = *n = 0;
+    for (uint32_t i = 0; i < field->n; i++, y += c, output += c) {
+        if ((weights != NULL && !(weights[i] != 0)) || (points != NULL && points[i] != point))
+            continue;
+        *n_right += largest(c, output) == largest(c, y);
+        ++*n;
+    }
+}
+
+double mn_scores_accuracy(const mn_task *task, const float *output)
+{
+    uint32_t right, n;
+    count(task, output, mn_task_find(task, MN_QUERY, "weight"), NULL, 0, &right, &n);
+    return n == 0 ? 0.0 : (double)right / n;
+}
+
+static void put(double of_value, double of_weight, float **value, float **weight)
+{
+    *(*value)++ = (float)of_value;
+    *(*weight)++ = (float)of_weight;
+}
+
+void mn_scores_put(const mn_task *task, double loss, const float *output, float **value,
+                   float **weight)
+{
+    const float *weights = mn_task_find(task, MN_QUERY, "weight");
+    const bool by_item = weights != NULL || task->fields.points.n > 0;
+    if (!has_classes(&task->fields)) {
+        put(loss, 1, value, weight);
+        return;
+    }
+    uint32_t right, n;
+    count(task, output, weights, NULL, 0, &right, &n);
+    if (by_item) { /* the network's loss is the mean over items that count */
+        put(loss * n, n, value, weight);
+        put(right, n, value, weight);
+    } else {
+        put(loss, 1, value, weight);
+        put((double)right / n, 1, value, weight);
+    }
+}
+
+void mn_scores_put_points(const mn_task *task, const float *output, float **value, float **weight)
+{
+    const float *weights = mn_task_find(task, MN_QUERY, "weight");
+    const float *points = mn_task_find(task, MN_QUERY, "point");
+    for (uint32_t i = 0; i < task->fields.points.n && has_classes(&task->fields); i++) {
+        uint32_t right = 0, n = 0;
+        if (points != NULL)
+            count(task, output, weights, points, (float)i, &right, &n);
+        put(right, n, value, weight);
+    }
+}

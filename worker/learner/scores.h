@@ -1,0 +1,29 @@
+/* scores.h: what a learner measures of a task: the lists of names, and the numbers of one row.
+ * Tests are measured at points: after a number of inner steps; and, after those that the experiment
+ * trains with, apart for the points that the tasks name (fields.points: showings of a sequence, sets
+ * of a mixture). A test score is a sum over items with a weight beside it, so that a mean over tasks
+ * is one over items, however many of them a task has; where tasks have neither points nor padding
+ * it is the task's mean with weight 1. */
+#pragma once
+
+#include "common/experiment.h"
+#include "common/score.h"
+#include "worker/tasks/task.h"
+
+/* loss, accuracy (classes), support_loss (rules with steps): means over a task. */
+mn_status mn_scores_list_train(const mn_fields *fields, bool has_steps, mn_score_list *out,
+                               mn_error *err);
+/* loss and accuracy after each of `steps` (`has_steps`; else once), judged after `judged_steps` or
+ * else the last; then accuracy or loss at each point. */
+mn_status mn_scores_list_test(const mn_fields *fields, bool has_steps, const mn_uint_list *steps,
+                              uint32_t judged_steps, mn_score_list *out, mn_error *err);
+
+/* Share of the query items whose largest output is at their class. output [items, y_size]. */
+double mn_scores_accuracy(const mn_task *task, const float *output);
+
+/* Append loss, and accuracy if there are classes, of one judgement: *value++, *weight++ for each.
+ * `loss` is as the network's. */
+void mn_scores_put(const mn_task *task, double loss, const float *output, float **value,
+                   float **weight);
+/* The same for each point. */
+void mn_scores_put_points(const mn_task *task, const float *output, float **value, float **weight);
