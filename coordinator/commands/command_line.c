@@ -24,7 +24,13 @@ enum {
     SIZE,
     SPLITS,
     COLOUR,
-    INK
+    INK,
+    SHARES,
+    SEED,
+    MIN_IMAGES,
+    ROTATIONS,
+    SKIP_DAMAGED,
+    ALL
 };
 
 static const struct option table[] = {
@@ -47,6 +53,12 @@ static const struct option table[] = {
     {"splits", required_argument, NULL, SPLITS},
     {"colour", no_argument, NULL, COLOUR},
     {"ink", no_argument, NULL, INK},
+    {"shares", required_argument, NULL, SHARES},
+    {"seed", required_argument, NULL, SEED},
+    {"min-images", required_argument, NULL, MIN_IMAGES},
+    {"rotations", no_argument, NULL, ROTATIONS},
+    {"skip-damaged", no_argument, NULL, SKIP_DAMAGED},
+    {"all", no_argument, NULL, ALL},
     {NULL, 0, NULL, 0},
 };
 
@@ -59,7 +71,7 @@ static mn_status whole(const char *name, const char *value, uint64_t max, uint64
 mn_status mn_command_line_read(mn_command_line *line, int argc, char **argv, unsigned takes,
                                mn_error *err)
 {
-    *line = (mn_command_line){0};
+    *line = (mn_command_line){.seed = 1};
     optind = 0; /* start anew, whoever called getopt before */
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":o:", table, NULL)) != -1;) {
@@ -69,8 +81,8 @@ mn_status mn_command_line_read(mn_command_line *line, int argc, char **argv, uns
         if (option == ':')
             return mn_fail(err, MN_ERR_USAGE, "%s: %s needs a value", argv[0], word);
         if (option == '?' || (needs(option) & takes) != needs(option))
-            return mn_fail(err, MN_ERR_USAGE, "%s: no option %s; see mnemo --help", argv[0],
-                           option == '?' ? word : table[option - SET].name);
+            return mn_fail(err, MN_ERR_USAGE, "%s: no option %s; see mnemo %s --help", argv[0],
+                           option == '?' ? word : table[option - SET].name, argv[0]);
         mn_status status = take(line, option, table[option - SET].name, optarg, err);
         if (status != MN_OK)
             return status;
@@ -117,9 +129,17 @@ static unsigned needs(int option)
         return MN_TAKES_OUTPUT;
     case SIZE:
     case SPLITS:
+        return MN_TAKES_IMPORT;
     case COLOUR:
     case INK:
-        return MN_TAKES_IMPORT;
+    case SHARES:
+    case SEED:
+    case MIN_IMAGES:
+    case ROTATIONS:
+    case SKIP_DAMAGED:
+        return MN_TAKES_FOLDER;
+    case ALL:
+        return MN_TAKES_ALL;
     default:
         return 0;
     }
@@ -138,6 +158,12 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
         return MN_OK;
     case INDEX:
         return whole(name, value, UINT64_MAX, &line->index, err);
+    case SEED:
+        return whole(name, value, UINT64_MAX, &line->seed, err);
+    case MIN_IMAGES:
+        status = whole(name, value, 1000000, &number, err);
+        line->min_images = (uint32_t)number;
+        break;
     case THREADS:
         status = whole(name, value, 1024, &number, err);
         line->threads = (uint32_t)number;
@@ -155,15 +181,21 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
         return MN_OK;
     }
     default: {
-        bool *const flags[] = {[CHECK - SET] = &line->check,     [QUIET - SET] = &line->quiet,
-                               [VERBOSE - SET] = &line->verbose, [JSON - SET] = &line->json,
-                               [COLOUR - SET] = &line->colour,   [INK - SET] = &line->ink,
-                               [PROFILE - SET] = &line->profile};
+        bool *const flags[] = {[CHECK - SET] = &line->check,
+                               [QUIET - SET] = &line->quiet,
+                               [VERBOSE - SET] = &line->verbose,
+                               [JSON - SET] = &line->json,
+                               [COLOUR - SET] = &line->colour,
+                               [INK - SET] = &line->ink,
+                               [PROFILE - SET] = &line->profile,
+                               [ROTATIONS - SET] = &line->rotations,
+                               [SKIP_DAMAGED - SET] = &line->skip_damaged,
+                               [ALL - SET] = &line->all};
         const char **const texts[] = {
             [RUN_DIR - SET] = &line->run_dir, [SPLIT - SET] = &line->split,
             [PNG - SET] = &line->png,         [DUMP - SET] = &line->dump,
             [THETA - SET] = &line->theta,     [OUTPUT - SET] = &line->output,
-            [SPLITS - SET] = &line->splits};
+            [SPLITS - SET] = &line->splits,   [SHARES - SET] = &line->shares};
         if (value == NULL)
             *flags[option - SET] = true;
         else

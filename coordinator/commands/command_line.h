@@ -16,9 +16,12 @@ enum {
     MN_TAKES_VERBOSITY = 1 << 2, /* --quiet, --verbose */
     MN_TAKES_TASK = 1 << 3,      /* --split S, --index N, --png FILE, --dump FILE */
     MN_TAKES_BENCH = 1 << 4,     /* --threads N, --seconds S, --json, --profile */
-    MN_TAKES_IMPORT = 1 << 5,    /* --size N, --splits FOLDER, --colour, --ink */
+    MN_TAKES_IMPORT = 1 << 5,    /* --size N, --splits LISTS */
     MN_TAKES_OUTPUT = 1 << 6,    /* -o FILE */
     MN_TAKES_THETA = 1 << 7,     /* --theta CHECKPOINT */
+    MN_TAKES_FOLDER = 1 << 8,    /* --shares A,B,C, --seed N, --min-images N, --colour, --ink,
+                                    --rotations, --skip-damaged */
+    MN_TAKES_ALL = 1 << 9,       /* --all */
 };
 
 /* All text is lent by argv. */
@@ -28,11 +31,11 @@ typedef struct mn_command_line {
     const char *sets[MN_MAX_ARGUMENTS];
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
-    bool check, quiet, verbose, json, colour, ink, profile;
-    const char *split, *png, *dump, *theta, *output, *splits;
-    uint64_t index;
-    uint32_t threads, size; /* 0: not given */
-    double seconds;         /* 0: not given */
+    bool check, quiet, verbose, json, colour, ink, profile, rotations, skip_damaged, all;
+    const char *split, *png, *dump, *theta, *output, *splits, *shares;
+    uint64_t index, seed;               /* seed: 1 where not given */
+    uint32_t threads, size, min_images; /* 0: not given */
+    double seconds;                     /* 0: not given */
 } mn_command_line;
 
 /* MN_ERR_USAGE: an option that this command does not take, a missing or senseless value, or too

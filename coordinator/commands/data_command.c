@@ -1,60 +1,169 @@
 #include "coordinator/commands/commands.h"
 
 #include "coordinator/commands/command_line.h"
+#include "worker/data/image_pack.h"
 #include "worker/data/import/data_import.h"
+#include "worker/data/pack_table.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DEFAULT_SIZE 28u
-#define VAL_SHARE 0.16 /* as mini-ImageNet: 64, 16 and 20 of 100 classes */
-#define TEST_SHARE 0.20
+#define FIRST_CLASSES 10u /* shown without --all */
 
-static void show(void *user, uint32_t n_done, uint32_t n_all);
+static mn_status import_omniglot(int argc, char **argv, mn_error *err);
+static mn_status import_folder(int argc, char **argv, mn_error *err);
+static mn_status show(int argc, char **argv, mn_error *err);
+static mn_status read_shares(const char *text, double shares[MN_N_SPLITS], mn_error *err);
+static mn_status finish(mn_status status, const char *output, const mn_import_report *report,
+                        mn_error *err);
+static void show_progress(void *user, uint32_t n_done, uint32_t n_all);
 
 mn_status mn_data_command(int argc, char **argv, mn_error *err)
 {
-    mn_command_line line;
-    mn_status status =
-        mn_command_line_read(&line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_OUTPUT, err);
-    if (status != MN_OK)
-        return status;
-    if (line.n_arguments < 3 || strcmp(line.arguments[0], "import") != 0)
-        return mn_fail(
-            err, MN_ERR_USAGE,
-            "data: expected import omniglot ZIP... -o FILE, or import folder DIR -o FILE");
-    if (line.output == NULL)
-        return mn_fail(err, MN_ERR_USAGE, "data import: expected -o FILE");
-    uint32_t size = line.size != 0 ? line.size : DEFAULT_SIZE;
-    const mn_import_progress progress = {.call = isatty(STDERR_FILENO) ? show : NULL};
-    const mn_import_progress *shown = progress.call != NULL ? &progress : NULL;
-
-    if (strcmp(line.arguments[1], "omniglot") == 0) {
-        status = mn_import_omniglot(&line.arguments[2], line.n_arguments - 2, line.splits, size,
-                                    line.output, shown, err);
-    } else if (strcmp(line.arguments[1], "folder") == 0 && line.n_arguments == 3) {
-        const mn_import_folder_options options = {.folder = line.arguments[2],
-                                                  .image_size = size,
-                                                  .channels = line.colour ? 3 : 1,
-                                                  .dark_is_ink = line.ink,
-                                                  .val_share = VAL_SHARE,
-                                                  .test_share = TEST_SHARE,
-                                                  .seed = 1};
-        status = mn_import_folder(&options, line.output, shown, err);
-    } else {
-        return mn_fail(err, MN_ERR_USAGE,
-                       "data import %s: expected omniglot ZIP..., or folder and one folder",
-                       line.arguments[1]);
+    static const struct {
+        const char *words[2];
+        mn_status (*call)(int argc, char **argv, mn_error *err);
+    } commands[] = {{{"import", "omniglot"}, import_omniglot},
+                    {{"import", "folder"}, import_folder},
+                    {{"show", NULL}, show}};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        int n = commands[i].words[1] != NULL ? 2 : 1, same = 0;
+        while (same < n && same + 1 < argc && strcmp(argv[same + 1], commands[i].words[same]) == 0)
+            same++;
+        if (same < n)
+            continue;
+        argv[n] = argv[0]; /* the command's name, as getopt wants it */
+        return commands[i].call(argc - n, argv + n, err);
     }
-    if (shown != NULL)
-        (void)fputs("\r\033[K", stderr);
-    if (status == MN_OK)
-        (void)printf("%s\n", line.output);
-    return status;
+    return mn_fail(err, MN_ERR_USAGE,
+                   "data: expected import omniglot ZIP... -o FILE, import folder DIR -o FILE, or "
+                   "show FILE; see mnemo data --help");
 }
 
-static void show(void *user, uint32_t n_done, uint32_t n_all)
+static mn_status import_omniglot(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_import_report report = {0};
+    const mn_import_progress progress = {.call = show_progress};
+    mn_status status =
+        mn_command_line_read(&line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_OUTPUT, err);
+    if (status == MN_OK && (line.n_arguments == 0 || line.output == NULL))
+        status = mn_fail(err, MN_ERR_USAGE, "data import omniglot: expected ZIP... -o FILE");
+    if (status != MN_OK)
+        return status;
+    status = mn_import_omniglot(line.arguments, line.n_arguments, line.splits,
+                                line.size != 0 ? line.size : DEFAULT_SIZE, line.output,
+                                isatty(STDERR_FILENO) ? &progress : NULL, &report, err);
+    return finish(status, line.output, &report, err);
+}
+
+static mn_status import_folder(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_import_report report = {0};
+    const mn_import_progress progress = {.call = show_progress};
+    mn_status status = mn_command_line_read(
+        &line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_FOLDER | MN_TAKES_OUTPUT, err);
+    if (status == MN_OK && (line.n_arguments != 1 || line.output == NULL))
+        status = mn_fail(err, MN_ERR_USAGE, "data import folder: expected one folder and -o FILE");
+    if (status == MN_OK && line.shares != NULL && line.splits != NULL)
+        status = mn_fail(err, MN_ERR_USAGE, "data import folder: either --shares or --splits");
+    if (status != MN_OK)
+        return status;
+    mn_import_folder_options options = {
+        .folder = line.arguments[0],
+        .image_size = line.size != 0 ? line.size : DEFAULT_SIZE,
+        .channels = line.colour ? 3 : 1,
+        .dark_is_ink = line.ink,
+        .turned = line.rotations,
+        .skip_damaged = line.skip_damaged,
+        .least = line.min_images,
+        .splits = line.splits != NULL   ? MN_SPLITS_LISTS
+                  : line.shares != NULL ? MN_SPLITS_SHARES
+                                        : MN_SPLITS_FOUND,
+        .shares = {0.64, 0.16, 0.20}, /* as mini-ImageNet: 64, 16 and 20 of 100 classes */
+        .seed = line.seed,
+        .lists = line.splits,
+    };
+    if (line.shares != NULL)
+        status = read_shares(line.shares, options.shares, err);
+    if (status != MN_OK)
+        return status;
+    status = mn_import_folder(&options, line.output, isatty(STDERR_FILENO) ? &progress : NULL,
+                              &report, err);
+    return finish(status, line.output, &report, err);
+}
+
+static mn_status read_shares(const char *text, double shares[MN_N_SPLITS], mn_error *err)
+{
+    char *end = NULL;
+    const char *at = text;
+    for (int i = 0; i < MN_N_SPLITS; i++) {
+        shares[i] = strtod(at, &end);
+        if (end == at || *end != (i + 1 < MN_N_SPLITS ? ',' : '\0'))
+            return mn_fail(err, MN_ERR_USAGE,
+                           "--shares %s: expected three numbers for train, val and test, as in "
+                           "0.6,0.2,0.2",
+                           text);
+        at = end + 1;
+    }
+    return MN_OK;
+}
+
+/* A last word, about what was left too, and above all if that is why nothing came of it. */
+static mn_status finish(mn_status status, const char *output, const mn_import_report *report,
+                        mn_error *err)
+{
+    if (isatty(STDERR_FILENO))
+        (void)fputs("\r\033[K", stderr);
+    if (status != MN_OK) {
+        mn_import_report_print_left(report, stderr);
+        return status;
+    }
+    mn_image_pack *pack = NULL;
+    status = mn_image_pack_open(output, &pack, err);
+    if (status != MN_OK)
+        return status;
+    mn_import_report_print(report, stdout);
+    mn_pack_table_print_splits(mn_image_pack_index(pack), stdout);
+    (void)printf("%s\n", output);
+    mn_image_pack_destroy(&pack);
+    return MN_OK;
+}
+
+static mn_status show(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_image_pack *pack = NULL;
+    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_ALL, err);
+    if (status == MN_OK && line.n_arguments != 1)
+        status = mn_fail(err, MN_ERR_USAGE, "data show: expected one packed file");
+    if (status == MN_OK)
+        status = mn_image_pack_open(line.arguments[0], &pack, err);
+    if (status != MN_OK)
+        return status;
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    const mn_digest digest = mn_image_pack_digest(pack);
+    char hex[65];
+    mn_digest_hex(&digest, hex);
+    (void)printf("%s\n%" PRIu32 " images of %" PRIu32 "x%" PRIu32 " pixels, %s, in %" PRIu32
+                 " classes and %" PRIu32 " groups\nsha256=%s\n",
+                 mn_image_pack_path(pack), index->n_images, index->height, index->width,
+                 index->channels == 1 ? "grey" : "colour", index->n_classes, index->n_groups, hex);
+    mn_pack_table_print_splits(index, stdout);
+    uint32_t most = line.all ? UINT32_MAX : FIRST_CLASSES;
+    (void)printf("classes%s:\n", index->n_classes > most ? ", the first of them (--all)" : "");
+    mn_pack_table_print_classes(index, most, stdout);
+    if (index->n_classes > most)
+        (void)printf("... and %" PRIu32 " more\n", index->n_classes - most);
+    mn_image_pack_destroy(&pack);
+    return MN_OK;
+}
+
+static void show_progress(void *user, uint32_t n_done, uint32_t n_all)
 {
     (void)user;
     (void)fprintf(stderr, "\r%" PRIu32 "/%" PRIu32 " pictures\033[K", n_done, n_all);

@@ -2,9 +2,9 @@
 
 #include "common/file.h"
 #include "worker/data/image_pack.h"
+#include "worker/data/import/folder_list.h"
 #include "worker/data/import/import_list.h"
 #include "worker/data/import/picture.h"
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zip.h>
 
 #define MAX_ARCHIVES 16u
@@ -23,25 +24,41 @@ struct source {
     zip_t *zips[MAX_ARCHIVES]; /* owned */
     size_t n_zips;             /* 0: a folder */
     const char *folder;
+    mn_import_report *report;
+};
+
+/* What a picture becomes. */
+struct shape {
+    uint32_t side, channels;
+    bool dark_is_ink;
 };
 
 static mn_status open_archive(const char *path, zip_t **out, mn_error *err);
 static mn_status list_archive(struct source *source, uint32_t which, mn_import_list *list,
                               mn_error *err);
-static mn_status list_folder(const char *folder, mn_import_list *list, mn_error *err);
+static mn_status split_folder_classes(const mn_import_folder_options *options, bool found,
+                                      mn_import_list *list, mn_import_report *report,
+                                      mn_error *err);
+static mn_status split_by_lists(mn_import_list *list, const char *lists, bool plain, bool turned,
+                                mn_error *err);
+static mn_status count_unlisted(const mn_import_list *list, mn_import_report *report,
+                                mn_error *err);
+static mn_status leave_damaged(const struct source *source, mn_import_list *list, mn_error *err);
 static mn_status check_size(uint32_t image_size, uint32_t channels, mn_error *err);
 static mn_status write_pack(const struct source *source, const mn_import_list *list,
-                            uint32_t image_size, uint32_t channels, bool dark_is_ink,
-                            const char *output, const mn_import_progress *progress, mn_error *err);
+                            const struct shape *shape, const char *output,
+                            const mn_import_progress *progress, mn_error *err);
 
 mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char *split_folder,
                              uint32_t image_size, const char *output,
-                             const mn_import_progress *progress, mn_error *err)
+                             const mn_import_progress *progress, mn_import_report *report,
+                             mn_error *err)
 {
+    mn_import_report unseen = {0};
     if (n_zips == 0 || n_zips > MAX_ARCHIVES)
         return mn_fail(err, MN_ERR_USAGE, "%zu archives given; 1 to %u are read", n_zips,
                        MAX_ARCHIVES);
-    struct source source = {.paths = zips};
+    struct source source = {.paths = zips, .report = report != NULL ? report : &unseen};
     mn_import_list list = {0};
     mn_status status = check_size(image_size, 1, err);
     for (uint32_t i = 0; i < n_zips && status == MN_OK; i++) {
@@ -51,9 +68,9 @@ mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char 
             status = list_archive(&source, i, &list, err);
     }
     if (status == MN_OK)
-        status = mn_import_list_arrange(&list, zips[0], err);
+        status = mn_import_list_arrange(&list, zips[0], "give each archive once", err);
     if (status == MN_OK)
-        status = split_folder != NULL ? mn_import_list_split_read(&list, split_folder, err)
+        status = split_folder != NULL ? split_by_lists(&list, split_folder, false, true, err)
                                       : mn_import_list_split_by_part(&list, err);
     for (int split = 0; split < MN_N_SPLITS && status == MN_OK; split++)
         if (list.n_entries[split] == 0)
@@ -61,8 +78,9 @@ mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char 
                 err, MN_ERR_USAGE,
                 "without lists of splits images_background.zip (two alphabets or more, for train "
                 "and val) and images_evaluation.zip (test) are both needed");
+    const struct shape shape = {.side = image_size, .channels = 1, .dark_is_ink = true};
     if (status == MN_OK)
-        status = write_pack(&source, &list, image_size, 1, true, output, progress, err);
+        status = write_pack(&source, &list, &shape, output, progress, err);
     for (size_t i = 0; i < source.n_zips; i++)
         zip_discard(source.zips[i]);
     mn_import_list_fini(&list);
@@ -70,23 +88,121 @@ mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char 
 }
 
 mn_status mn_import_folder(const mn_import_folder_options *options, const char *output,
-                           const mn_import_progress *progress, mn_error *err)
+                           const mn_import_progress *progress, mn_import_report *report,
+                           mn_error *err)
 {
-    struct source source = {.folder = options->folder};
+    struct source source = {.folder = options->folder, .report = report};
     mn_import_list list = {0};
+    bool found = false;
+    *report = (mn_import_report){0};
     mn_status status = check_size(options->image_size, options->channels, err);
     if (status == MN_OK)
-        status = list_folder(options->folder, &list, err);
+        status = mn_folder_list(options->folder, options->splits == MN_SPLITS_FOUND, &list, report,
+                                &found, err);
+    if (status == MN_OK && options->skip_damaged)
+        status = leave_damaged(&source, &list, err);
+    if (status == MN_OK && options->least > 1)
+        mn_import_list_leave_small(&list, options->least, report);
     if (status == MN_OK)
-        status = mn_import_list_arrange(&list, options->folder, err);
+        status = mn_import_list_arrange(
+            &list, options->folder,
+            "a test needs classes that training has not seen: move its pictures together, or give "
+            "--shares (as 0.6,0.2,0.2) to put each class together and share the classes out",
+            err);
     if (status == MN_OK)
-        status = mn_import_list_split_shuffled(&list, options->val_share, options->test_share,
-                                               options->seed, err);
+        status = split_folder_classes(options, found, &list, report, err);
+    const struct shape shape = {.side = options->image_size,
+                                .channels = options->channels,
+                                .dark_is_ink = options->dark_is_ink};
     if (status == MN_OK)
-        status = write_pack(&source, &list, options->image_size, options->channels,
-                            options->dark_is_ink, output, progress, err);
+        status = write_pack(&source, &list, &shape, output, progress, err);
     mn_import_list_fini(&list);
     return status;
+}
+
+static mn_status split_folder_classes(const mn_import_folder_options *options, bool found,
+                                      mn_import_list *list, mn_import_report *report, mn_error *err)
+{
+    mn_status status = MN_OK;
+    if (found) {
+        (void)snprintf(report->splits, sizeof report->splits,
+                       "by the folders train, val and test at the top of %.100s", options->folder);
+        return mn_import_list_split_as_parts(list, options->turned, err);
+    }
+    if (options->splits == MN_SPLITS_LISTS) {
+        (void)snprintf(report->splits, sizeof report->splits, "by the lists of %.140s",
+                       options->lists);
+        status = split_by_lists(list, options->lists, true, options->turned, err);
+        return status == MN_OK ? count_unlisted(list, report, err) : status;
+    }
+    (void)snprintf(report->splits, sizeof report->splits,
+                   "by shares of the classes, %g train, %g val, %g test (seed %" PRIu64
+                   "); see --shares, --splits",
+                   options->shares[MN_TRAIN], options->shares[MN_VAL], options->shares[MN_TEST],
+                   options->seed);
+    return mn_import_list_split_shared(list, options->shares, options->seed, options->turned, err);
+}
+
+/* `lists` is a folder or paths with commas between; a list's split is its name's beginning. A
+ * folder of Omniglot's has all three. */
+static mn_status split_by_lists(mn_import_list *list, const char *lists, bool plain, bool turned,
+                                mn_error *err)
+{
+    static const char *const names[MN_N_SPLITS] = {"train", "val", "test"};
+    char *paths[MN_N_SPLITS] = {NULL, NULL, NULL}, *copy = strdup(lists), *rest = copy;
+    struct stat info;
+    mn_status status = copy == NULL ? mn_fail(err, MN_ERR_NOMEM, "lists of splits") : MN_OK;
+    bool is_folder = (stat(lists, &info) == 0 && S_ISDIR(info.st_mode)) || !plain;
+    unsigned n_found = 0;
+    for (unsigned i = 0; is_folder && i < MN_N_SPLITS && status == MN_OK; i++) {
+        if (asprintf(&paths[i], "%s/%s.txt", lists, names[i]) < 0) {
+            paths[i] = NULL;
+            status = mn_fail(err, MN_ERR_NOMEM, "lists of splits");
+        } else if (plain && access(paths[i], F_OK) != 0) {
+            free(paths[i]);
+            paths[i] = NULL;
+        }
+        n_found += paths[i] != NULL;
+    }
+    for (char *path; !is_folder && status == MN_OK && (path = strsep(&rest, ",")) != NULL;) {
+        const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+        unsigned split = 0;
+        while (split < MN_N_SPLITS && strncmp(base, names[split], strlen(names[split])) != 0)
+            split++;
+        if (split == MN_N_SPLITS || paths[split] != NULL)
+            status = mn_fail(err, MN_ERR_USAGE,
+                             "--splits %s: expected a folder with train.txt, val.txt or test.txt, "
+                             "or paths of such files with commas between, each split once",
+                             lists);
+        else if ((paths[split] = strdup(path)) == NULL)
+            status = mn_fail(err, MN_ERR_NOMEM, "lists of splits");
+        else
+            n_found++;
+    }
+    if (status == MN_OK && n_found == 0)
+        status = mn_fail(err, MN_ERR_NO_INPUT,
+                         "the folder %s has neither train.txt nor val.txt nor test.txt", lists);
+    if (status == MN_OK)
+        status = mn_import_list_split_read(list, (const char *const *)paths, plain, turned, err);
+    for (unsigned i = 0; i < MN_N_SPLITS; i++)
+        free(paths[i]);
+    free(copy);
+    return status;
+}
+
+static mn_status count_unlisted(const mn_import_list *list, mn_import_report *report, mn_error *err)
+{
+    unsigned char *listed = calloc((size_t)list->n_classes + 1, 1);
+    if (listed == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "splits of %" PRIu32 " classes", list->n_classes);
+    for (int split = 0; split < MN_N_SPLITS; split++)
+        for (uint32_t i = 0; i < list->n_entries[split]; i++)
+            listed[list->entries[split][i].class_number] = 1;
+    for (uint32_t i = 0; i < list->n_classes; i++)
+        if (!listed[i])
+            mn_import_left_count(&report->unlisted, list->classes[i].name);
+    free(listed);
+    return MN_OK;
 }
 
 static mn_status check_size(uint32_t image_size, uint32_t channels, mn_error *err)
@@ -122,37 +238,50 @@ static mn_status open_archive(const char *path, zip_t **out, mn_error *err)
     return status;
 }
 
-static bool is_png_name(const char *name)
+/* Take one entry's name apart. Folders, other files and what systems add are passed over. */
+static mn_status list_entry(const struct source *source, uint32_t which, uint64_t entry,
+                            const char *name, mn_import_list *list, mn_error *err)
 {
-    size_t n = strlen(name);
-    return n > 4 && strcasecmp(name + n - 4, ".png") == 0;
-}
-
-/* Take one entry's name apart. Folders, other files and what macOS adds are passed over. */
-static mn_status list_entry(const char *archive, uint32_t which, uint64_t entry, const char *name,
-                            mn_import_list *list, mn_error *err)
-{
-    if (!is_png_name(name) || strncmp(name, "__MACOSX/", 9) == 0)
+    const char *archive = source->paths[which];
+    size_t length = strlen(name);
+    if (length == 0 || name[length - 1] == '/')
         return MN_OK;
     char shown[200], *where = NULL, *copy = strdup(name), *rest = copy;
     mn_import_printable(name, shown);
-    mn_status status = MN_OK;
     if (copy == NULL || asprintf(&where, "%s: entry %s", archive, shown) < 0) {
         free(copy);
         return mn_fail(err, MN_ERR_NOMEM, "listing %s", archive);
     }
+    for (char *at = copy; strchr(name, '/') == NULL && *at != '\0'; at++)
+        *at = *at == '\\' ? '/' : *at; /* some programs for Windows write these */
+
     const char *parts[4];
     unsigned n_parts = 0;
-    for (char *part; (part = strsep(&rest, "/")) != NULL; n_parts++)
+    bool system = false, inner = length > 4 && strcasecmp(name + length - 4, ".zip") == 0;
+    for (char *part; (part = strsep(&rest, "/")) != NULL;) {
+        bool up = strcmp(part, ".") == 0 || strcmp(part, "..") == 0;
+        system = system || (!up && mn_folder_is_system(part));
+        if (n_parts == 0 && part[0] != '\0' && !up && strncmp(part, "images_", 7) != 0)
+            continue; /* a folder above, as after re-zipping */
         if (n_parts < 4)
             parts[n_parts] = part;
-    if (n_parts != 4 || strncmp(parts[0], "images_", 7) != 0)
+        n_parts++;
+    }
+    mn_status status = MN_OK;
+    if (system)
+        mn_import_report_leave(source->report, MN_LEFT_SYSTEM, "", where);
+    else if (inner)
+        mn_import_report_leave(source->report, "archives in an archive",
+                               "unpack it, and give the archives themselves", where);
+    else if (mn_picture_format_of_name(name, NULL) != MN_PICTURE_PNG)
+        mn_import_report_leave(source->report, "entries that are no PNG pictures", "", where);
+    else if (n_parts != 4 || strncmp(parts[0], "images_", 7) != 0)
         status = mn_fail(err, MN_ERR_DATA,
                          "%s is not of the form images_.../Alphabet/characterNN/NAME.png", where);
     else
         status = mn_import_list_add(list, parts[1], parts[2], parts[3],
                                     strncmp(parts[0], "images_evaluation", 17) == 0, which, entry,
-                                    where, err);
+                                    NULL, where, err);
     free(where);
     free(copy);
     return status;
@@ -171,7 +300,7 @@ static mn_status list_archive(struct source *source, uint32_t which, mn_import_l
         status = name == NULL
                      ? mn_fail(err, MN_ERR_DATA, "%s: entry %" PRIi64 " has no name: %s",
                                source->paths[which], (int64_t)i, zip_strerror(source->zips[which]))
-                     : list_entry(source->paths[which], which, (uint64_t)i, name, list, err);
+                     : list_entry(source, which, (uint64_t)i, name, list, err);
     }
     return status;
 }
@@ -219,117 +348,108 @@ static mn_status read_entry(zip_t *zip, uint64_t entry, const char *where, char 
     return MN_OK;
 }
 
-/* Folders ------------------------------------------------------------------------- */
-
-/* A folder on the way down; names[0 .. depth-1] are the folders above its content. An item's source
- * is its depth: 1 is class/file, 2 is group/class/file. */
-struct place {
-    const char *path;
-    const char *names[2];
-    uint32_t depth;
-};
-
-static mn_status list_place(const struct place *place, mn_import_list *list, mn_error *err);
-
-static mn_status list_child(const struct place *place, const char *name, mn_import_list *list,
-                            mn_error *err)
-{
-    static const char expected[] = "expected class/NAME.png or group/class/NAME.png";
-    struct stat info;
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s", place->path, name) < 0)
-        return mn_fail(err, MN_ERR_NOMEM, "listing %s", place->path);
-    mn_status status = MN_OK;
-    if (stat(path, &info) != 0) {
-        status = mn_fail_errno(err, "cannot look at %s", path);
-    } else if (S_ISDIR(info.st_mode)) {
-        struct place below = *place;
-        below.path = path;
-        if (below.depth < 2) {
-            below.names[below.depth++] = name;
-            status = list_place(&below, list, err);
-        } else {
-            status = mn_fail(err, MN_ERR_DATA, "%s is a folder too deep; %s", path, expected);
-        }
-    } else if (S_ISREG(info.st_mode) && is_png_name(name)) {
-        if (place->depth == 0)
-            status = mn_fail(err, MN_ERR_DATA, "%s is in no class; %s", path, expected);
-        else
-            status = mn_import_list_add(list, place->depth == 2 ? place->names[0] : "all",
-                                        place->names[place->depth - 1], name, 0, place->depth, 0,
-                                        path, err);
-    }
-    free(path);
-    return status;
-}
-
-/* Calls itself through list_child, two levels deep at most. */
-static mn_status list_place(const struct place *place, mn_import_list *list, mn_error *err)
-{
-    struct dirent **names = NULL;
-    int n = scandir(place->path, &names, NULL, NULL);
-    if (n < 0)
-        return mn_fail_errno(err, "cannot read the folder %s", place->path);
-    mn_status status = MN_OK;
-    for (int i = 0; i < n; i++) {
-        if (status == MN_OK && names[i]->d_name[0] != '.')
-            status = list_child(place, names[i]->d_name, list, err);
-        free(names[i]);
-    }
-    free(names);
-    return status;
-}
-
-static mn_status list_folder(const char *folder, mn_import_list *list, mn_error *err)
-{
-    const struct place top = {.path = folder};
-    return list_place(&top, list, err);
-}
-
 /* Both ---------------------------------------------------------------------------- */
 
 static mn_status read_item(const struct source *source, const mn_import_item *item, char **where,
                            char **bytes, size_t *n, mn_error *err)
 {
-    if (source->n_zips > 0) {
-        const char *name = zip_get_name(source->zips[item->source], item->entry, 0);
-        char shown[200];
-        mn_import_printable(name != NULL ? name : item->name, shown);
-        if (asprintf(where, "%s: entry %s", source->paths[item->source], shown) < 0) {
-            *where = NULL;
-            return mn_fail(err, MN_ERR_NOMEM, "reading %s", shown);
-        }
-        return read_entry(source->zips[item->source], item->entry, *where, bytes, n, err);
-    }
-    const char *below = item->source == 1 ? strchr(item->name, '/') + 1 : item->name;
-    if (asprintf(where, "%s/%s", source->folder, below) < 0) {
+    const char *name =
+        source->n_zips == 0 ? NULL : zip_get_name(source->zips[item->source], item->entry, 0);
+    char shown[200];
+    mn_import_printable(name != NULL ? name : item->name, shown);
+    int length = source->n_zips == 0
+                     ? asprintf(where, "%s", item->path)
+                     : asprintf(where, "%s: entry %s", source->paths[item->source], shown);
+    if (length < 0) {
         *where = NULL;
-        return mn_fail(err, MN_ERR_NOMEM, "reading %s", below);
+        return mn_fail(err, MN_ERR_NOMEM, "reading %s", shown);
     }
+    if (source->n_zips > 0)
+        return read_entry(source->zips[item->source], item->entry, *where, bytes, n, err);
     return mn_file_read(*where, MN_PICTURE_MAX_BYTES, bytes, n, err);
 }
 
-static mn_status write_pack(const struct source *source, const mn_import_list *list,
-                            uint32_t image_size, uint32_t channels, bool dark_is_ink,
-                            const char *output, const mn_import_progress *progress, mn_error *err)
+/* `format`, if not NULL, is told too. */
+static mn_status read_picture(const struct source *source, const mn_import_item *item,
+                              const struct shape *shape, uint8_t *pixels, mn_picture_format *format,
+                              mn_error *err)
 {
-    mn_pack_index index = mn_import_list_index(list, image_size, channels);
+    char *bytes = NULL, *where = NULL;
+    size_t n = 0;
+    mn_status status = read_item(source, item, &where, &bytes, &n, err);
+    if (status == MN_OK)
+        status = mn_picture_read(bytes, n, shape->side, shape->channels, shape->dark_is_ink, where,
+                                 pixels, err);
+    if (status == MN_OK && format != NULL)
+        *format = mn_picture_format_of(bytes, n, NULL);
+    free(bytes);
+    free(where);
+    return status;
+}
+
+/* A pass of its own, since the file begins with the number of its images. */
+static mn_status leave_damaged(const struct source *source, mn_import_list *list, mn_error *err)
+{
+    const struct shape smallest = {.side = 1, .channels = 1};
+    for (uint32_t i = 0; i < list->n_items; i++) {
+        uint8_t pixel;
+        mn_error why = {0};
+        mn_status status = read_picture(source, &list->items[i], &smallest, &pixel, NULL, &why);
+        if (status != MN_OK && status != MN_ERR_DATA)
+            return mn_fail(err, status, "%s", why.message);
+        list->items[i].left = status == MN_ERR_DATA;
+        if (list->items[i].left)
+            mn_import_report_leave(source->report, "damaged pictures", "", why.message);
+    }
+    mn_import_list_sweep(list);
+    return MN_OK;
+}
+
+static void look_at(const struct source *source, const mn_import_item *item,
+                    mn_picture_format format, const uint8_t *pixels, size_t n)
+{
+    source->report->n_png += format == MN_PICTURE_PNG;
+    source->report->n_jpeg += format == MN_PICTURE_JPEG;
+    if (n > 1 && memcmp(pixels, pixels + 1, n - 1) == 0)
+        mn_import_left_count(&source->report->blank, item->path != NULL ? item->path : item->name);
+}
+
+/* A damaged picture ends the import, but the rest is looked at first, so that all are told. */
+static mn_status tell_damaged(const struct source *source, const mn_import_list *list,
+                              uint32_t first, const struct shape *shape, uint8_t *pixels,
+                              const mn_error *why, mn_error *err)
+{
+    uint32_t n_more = 0;
+    for (uint32_t i = first + 1; i < list->n_items; i++)
+        n_more += read_picture(source, &list->items[i], shape, pixels, NULL, NULL) == MN_ERR_DATA;
+    return mn_fail(err, MN_ERR_DATA,
+                   "%s; %" PRIu32 " more are damaged; mend them, or leave them out with "
+                   "--skip-damaged",
+                   why->message, n_more);
+}
+
+static mn_status write_pack(const struct source *source, const mn_import_list *list,
+                            const struct shape *shape, const char *output,
+                            const mn_import_progress *progress, mn_error *err)
+{
+    mn_pack_index index = mn_import_list_index(list, shape->side, shape->channels);
     mn_pack_writer *writer = NULL;
-    uint8_t *pixels = malloc((size_t)image_size * image_size * channels);
-    mn_status status = pixels == NULL ? mn_fail(err, MN_ERR_NOMEM,
-                                                "an image of %" PRIu32 " pixels a side", image_size)
+    size_t n_bytes = (size_t)shape->side * shape->side * shape->channels;
+    uint8_t *pixels = malloc(n_bytes);
+    mn_status status = pixels == NULL ? mn_fail(err, MN_ERR_NOMEM, "an image of %zu bytes", n_bytes)
                                       : mn_pack_writer_new(output, &index, &writer, err);
     for (uint32_t i = 0; i < list->n_items && status == MN_OK; i++) {
-        char *bytes = NULL, *where = NULL;
-        size_t n = 0;
-        status = read_item(source, &list->items[i], &where, &bytes, &n, err);
+        mn_picture_format format = MN_PICTURE_OTHER;
+        mn_error why = {0};
+        status = read_picture(source, &list->items[i], shape, pixels, &format, &why);
+        if (status != MN_OK)
+            (void)mn_fail(err, status, "%s", why.message);
+        if (status == MN_ERR_DATA && source->n_zips == 0)
+            status = tell_damaged(source, list, i, shape, pixels, &why, err);
         if (status == MN_OK)
-            status =
-                mn_picture_read(bytes, n, image_size, channels, dark_is_ink, where, pixels, err);
+            look_at(source, &list->items[i], format, pixels, n_bytes);
         if (status == MN_OK)
             status = mn_pack_writer_add(writer, pixels, err);
-        free(bytes);
-        free(where);
         if (progress != NULL && status == MN_OK && (i % 256 == 255 || i + 1 == list->n_items))
             progress->call(progress->user, i + 1, list->n_items);
     }

@@ -5,6 +5,8 @@
 #pragma once
 
 #include "common/error.h"
+#include "common/experiment.h"
+#include "worker/data/import/import_report.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,27 +18,47 @@ typedef struct mn_import_progress {
 } mn_import_progress;
 
 /* Omniglot from its official archives images_background*.zip and images_evaluation.zip, in any
- * order, with entries images_.../Alphabet/characterNN/NAME.png. Groups are alphabets; a pixel is
- * round(255 * share of ink).
+ * order, with entries images_.../Alphabet/characterNN/NAME.png, also below another folder as after
+ * re-zipping, and with back-slashes. Groups are alphabets; a pixel is round(255 * share of ink).
  *   split_folder  has train.txt, val.txt and test.txt (see import_list.h). NULL: evaluation is
  *                 test; the last sixth of the background alphabets in the order of their names
  *                 (5 of 30) is val, the rest train, all of them with rotations
  *   image_size    pixels a side, 1 .. 4096
- *   progress      may be NULL */
+ *   progress      may be NULL
+ *   report        may be NULL */
 mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char *split_folder,
                              uint32_t image_size, const char *output,
-                             const mn_import_progress *progress, mn_error *err);
+                             const mn_import_progress *progress, mn_import_report *report,
+                             mn_error *err);
+
+/* How the classes of a folder come into splits. */
+typedef enum mn_import_splits {
+    MN_SPLITS_FOUND,  /* by folders train, val and test at the top if they are there, else shares */
+    MN_SPLITS_SHARES, /* by shares, whatever the folders at the top are called */
+    MN_SPLITS_LISTS,  /* by lists of classes */
+} mn_import_splits;
 
 typedef struct mn_import_folder_options {
-    const char *folder;  /* of class/NAME.png, put in a group "all", or group/class/NAME.png */
+    const char *folder;  /* of class/PICTURE, put in a group "all", or group/class/PICTURE; groups
+                            may be in groups */
     uint32_t image_size; /* pixels a side, 1 .. 4096 */
     uint32_t channels;   /* 1: grey, 3: colour */
     bool dark_is_ink;    /* dark becomes 255, light 0; for drawings on paper */
-    double val_share;    /* of the classes, 0 .. 1; the rest is train */
-    double test_share;
-    uint64_t seed; /* shuffles the classes into splits: same seed and classes, same splits */
+    bool turned;         /* quarter turns are classes of their own: for characters */
+    bool skip_damaged;   /* leave pictures out that cannot be decoded, instead of failing */
+    uint32_t least;      /* leave classes out that have fewer pictures; 0 or 1: none */
+    mn_import_splits splits;
+    double shares[MN_N_SPLITS]; /* of the classes; used unless splits are found or listed */
+    uint64_t seed;              /* which classes go where: same seed and names, same splits */
+    const char *lists; /* a folder with train.txt, val.txt or test.txt, or up to three such paths
+                          with a comma between; see import_list.h */
 } mn_import_folder_options;
 
-/* A tree of PNG files. Names that begin with "." and files that do not end in .png are left out. */
+/* A tree of PNG and JPEG files. A folder that holds pictures is a class, the folders above it its
+ * group. Folders train, val (valid, validation) and test at the top are splits if nothing else or
+ * two of them are there; with shares or lists, a class that is in several of them is one class.
+ *   report  what was taken and left, also where the import failed half-way
+ * MN_ERR_DATA: no picture, a damaged one (all are counted), or a class in two splits. */
 mn_status mn_import_folder(const mn_import_folder_options *options, const char *output,
-                           const mn_import_progress *progress, mn_error *err);
+                           const mn_import_progress *progress, mn_import_report *report,
+                           mn_error *err);

@@ -1,48 +1,101 @@
 #include "worker/data/import/picture.h"
 
-#include <png.h>
+#include "worker/data/import/picture_decode.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+/* How a format is known: by bytes at its beginning, and by the ends of names. */
+static const struct kind {
+    const char *name;
+    mn_picture_format format;
+    const char *ends; /* of file names, a blank between */
+    unsigned at, n;   /* where the bytes are; 0 bytes: none tell */
+    const char *bytes;
+} kinds[] = {
+    {"PNG", MN_PICTURE_PNG, ".png", 0, 8, "\x89PNG\r\n\x1a\n"},
+    {"JPEG", MN_PICTURE_JPEG, ".jpg .jpeg .jpe .jfif", 0, 3, "\xff\xd8\xff"},
+    {"GIF", MN_PICTURE_OTHER, ".gif", 0, 4, "GIF8"},
+    {"WebP", MN_PICTURE_OTHER, ".webp", 8, 4, "WEBP"},
+    {"BMP", MN_PICTURE_OTHER, ".bmp .dib", 0, 2, "BM"},
+    {"TIFF", MN_PICTURE_OTHER, ".tif .tiff", 0, 4, "II*\0"},
+    {"TIFF", MN_PICTURE_OTHER, "", 0, 4, "MM\0*"},
+    {"AVIF", MN_PICTURE_OTHER, ".avif", 4, 8, "ftypavif"},
+    {"HEIC", MN_PICTURE_OTHER, ".heic .heif", 4, 7, "ftyphei"},
+    {"JPEG 2000", MN_PICTURE_OTHER, ".jp2 .j2k", 4, 4, "jP  "},
+    {"SVG", MN_PICTURE_OTHER, ".svg", 0, 4, "<svg"},
+    {"PBM, PGM or PPM", MN_PICTURE_OTHER, ".pbm .pgm .ppm .pnm", 0, 0, ""},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 static uint32_t overlap(uint32_t pixel, uint32_t pixel_width, uint32_t box, uint32_t box_width);
 
-mn_status mn_picture_read(const void *png, size_t n, uint32_t side, uint32_t channels,
+mn_picture_format mn_picture_format_of(const void *bytes, size_t n, const char **name)
+{
+    const struct kind *found = NULL;
+    for (int i = 0; i < N_KINDS && found == NULL; i++)
+        if (kinds[i].n > 0 && kinds[i].at + kinds[i].n <= n &&
+            memcmp((const char *)bytes + kinds[i].at, kinds[i].bytes, kinds[i].n) == 0)
+            found = &kinds[i];
+    if (name != NULL)
+        *name = found != NULL ? found->name : NULL;
+    return found != NULL ? found->format : MN_PICTURE_OTHER;
+}
+
+mn_picture_format mn_picture_format_of_name(const char *file, const char **name)
+{
+    const struct kind *found = NULL;
+    const char *dot = strrchr(file, '.');
+    size_t n = dot != NULL && dot > file ? strlen(dot) : 0;
+    for (int i = 0; i < N_KINDS && n > 1 && found == NULL; i++)
+        for (const char *end = kinds[i].ends; *end != '\0' && found == NULL;) {
+            size_t length = strcspn(end, " ");
+            if (length == n && strncasecmp(dot, end, n) == 0)
+                found = &kinds[i];
+            end += length;
+            end += *end == ' ';
+        }
+    if (name != NULL)
+        *name = found != NULL ? found->name : NULL;
+    return found != NULL ? found->format : MN_PICTURE_OTHER;
+}
+
+mn_status mn_picture_read(const void *bytes, size_t n, uint32_t side, uint32_t channels,
                           bool dark_is_ink, const char *where, uint8_t *out, mn_error *err)
 {
-    uint8_t *pixels = NULL;
+    mn_pixels pixels = {0};
     mn_status status = MN_OK;
-    png_image image = {.version = PNG_IMAGE_VERSION};
-    if (!png_image_begin_read_from_memory(&image, png, n)) {
-        status = mn_fail(err, MN_ERR_DATA, "%s is not a good PNG: %s", where, image.message);
-        goto done;
+    const char *name = NULL;
+    switch (mn_picture_format_of(bytes, n, &name)) {
+    case MN_PICTURE_PNG:
+        status = mn_png_decode(bytes, n, channels, where, &pixels, err);
+        break;
+    case MN_PICTURE_JPEG:
+        status = mn_jpeg_decode(bytes, n, channels, where, &pixels, err);
+        break;
+    case MN_PICTURE_OTHER:
+        return mn_fail(err, MN_ERR_DATA, "%s is %s%s, whatever its name says; expected PNG or JPEG",
+                       where, name != NULL ? "a picture of another format, " : "no picture",
+                       name != NULL ? name : "");
     }
-    if (image.width > MN_PICTURE_MAX_SIDE || image.height > MN_PICTURE_MAX_SIDE) {
-        status =
-            mn_fail(err, MN_ERR_DATA, "%s is a PNG of %ux%u pixels; at most %ux%u are read", where,
-                    image.width, image.height, MN_PICTURE_MAX_SIDE, MN_PICTURE_MAX_SIDE);
-        goto done;
-    }
-    image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-    size_t n_pixels = PNG_IMAGE_SIZE(image);
-    pixels = malloc(n_pixels);
-    if (pixels == NULL) {
-        status = mn_fail(err, MN_ERR_NOMEM, "reading %s", where);
-        goto done;
-    }
-    static const png_color white = {255, 255, 255};
-    if (!png_image_finish_read(&image, &white, pixels, 0, NULL)) {
-        status = mn_fail(err, MN_ERR_DATA, "%s is a damaged PNG: %s", where, image.message);
-        goto done;
-    }
+    if (status != MN_OK)
+        return status;
+    size_t n_bytes = (size_t)pixels.height * pixels.width * channels;
     if (dark_is_ink)
-        for (size_t i = 0; i < n_pixels; i++)
-            pixels[i] = (uint8_t)(255 - pixels[i]);
-    mn_picture_scale(pixels, image.height, image.width, channels, side, out);
+        for (size_t i = 0; i < n_bytes; i++)
+            pixels.bytes[i] = (uint8_t)(255 - pixels.bytes[i]);
+    mn_picture_scale(pixels.bytes, pixels.height, pixels.width, channels, side, out);
+    free(pixels.bytes);
+    return MN_OK;
+}
 
-done:
-    png_image_free(&image);
-    free(pixels);
-    return status;
+mn_status mn_pixels_check(uint32_t width, uint32_t height, const char *format, const char *where,
+                          mn_error *err)
+{
+    if (width > MN_PICTURE_MAX_SIDE || height > MN_PICTURE_MAX_SIDE)
+        return mn_fail(err, MN_ERR_DATA, "%s is a %s of %ux%u pixels; at most %ux%u are read",
+                       where, format, width, height, MN_PICTURE_MAX_SIDE, MN_PICTURE_MAX_SIDE);
+    return MN_OK;
 }
 
 /* In units of which a pixel is `side` wide and a box `width` wide, all overlaps are whole numbers,

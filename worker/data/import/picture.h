@@ -1,4 +1,7 @@
-/* picture.h: a PNG of any size as a small square of ink: 0 paper .. 255 ink. */
+/* picture.h: a PNG or JPEG of any size as a small square of light or ink. What a file is, its bytes
+ * say, not its name. Values are taken as they stand in the file, as by other tools that train on
+ * pictures: gAMA, sRGB and colour profiles move no pixel, 16 bits become the nearest 8, and the
+ * orientation that a camera noted is not looked at. */
 #pragma once
 
 #include "common/error.h"
@@ -6,18 +9,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MN_PICTURE_MAX_SIDE 4096u /* pixels of a PNG; larger ones are refused unread */
-#define MN_PICTURE_MAX_BYTES ((size_t)64 << 20) /* of a PNG file */
+#define MN_PICTURE_MAX_SIDE 4096u /* pixels of a picture; larger ones are refused unread */
+#define MN_PICTURE_MAX_BYTES ((size_t)64 << 20) /* of its file */
 
-/* Decode the n bytes of a PNG and shrink it (or stretch it, if it is smaller) to side x side x
+typedef enum mn_picture_format {
+    MN_PICTURE_PNG,
+    MN_PICTURE_JPEG,
+    MN_PICTURE_OTHER, /* one that is not read, or no picture */
+} mn_picture_format;
+
+/* By the first bytes. *name, if not NULL, is what to call it: "PNG", "JPEG", "GIF", "WebP", ...;
+ * NULL where the bytes are nothing known. */
+mn_picture_format mn_picture_format_of(const void *bytes, size_t n, const char **name);
+
+/* What a name's end promises; *name as above. */
+mn_picture_format mn_picture_format_of_name(const char *file, const char **name);
+
+/* Decode the n bytes of a picture and shrink it (or stretch it, if it is smaller) to side x side x
  * channels bytes. Each result is the mean over its box of the picture, pixels at the box's edge
  * counted by the part of them that lies in it, rounded to the nearest. Transparent is white. The
- * proportions of a picture that is not square are lost.
+ * proportions of a picture that is not square are lost. Grey of a colour is its luma,
+ * 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), as most tools have it.
  *   channels     1: grey, 3: red, green, blue
  *   dark_is_ink  turn light into 0 and dark into 255
  *   where        names the picture in messages
- * MN_ERR_DATA: no PNG, damaged, or larger than the limit. */
-mn_status mn_picture_read(const void *png, size_t n, uint32_t side, uint32_t channels,
+ * MN_ERR_DATA: no PNG or JPEG, damaged, or larger than the limit. */
+mn_status mn_picture_read(const void *bytes, size_t n, uint32_t side, uint32_t channels,
                           bool dark_is_ink, const char *where, uint8_t *out, mn_error *err);
 
 /* The shrinking alone: from [height, width, channels], sides up to MN_PICTURE_MAX_SIDE. */

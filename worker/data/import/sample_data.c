@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <zip.h>
 
+#include <jpeglib.h> /* after stdio.h, which it uses */
+
 #include <cmocka.h>
 
 int sample_enter_folder(void **state)
@@ -87,6 +89,37 @@ void *sample_png(uint32_t side, uint32_t period, size_t *n)
     assert_non_null(bytes);
     assert_true(png_image_write_to_memory(&image, bytes, &size, 0, pixels, 0, NULL));
     free(pixels);
+    *n = size;
+    return bytes;
+}
+
+void *sample_jpeg(uint32_t side, uint32_t period, bool progressive, size_t *n)
+{
+    struct jpeg_compress_struct jpeg = {0};
+    struct jpeg_error_mgr errors;
+    unsigned char *bytes = NULL;
+    unsigned long size = 0;
+    uint8_t *row = malloc(side);
+    assert_non_null(row);
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    jpeg_mem_dest(&jpeg, &bytes, &size);
+    jpeg.image_width = jpeg.image_height = side;
+    jpeg.input_components = 1;
+    jpeg.in_color_space = JCS_GRAYSCALE;
+    jpeg_set_defaults(&jpeg);
+    jpeg_set_quality(&jpeg, 100, TRUE);
+    if (progressive)
+        jpeg_simple_progression(&jpeg);
+    jpeg_start_compress(&jpeg, TRUE);
+    for (uint32_t y = 0; y < side; y++) {
+        for (uint32_t x = 0; x < side; x++)
+            row[x] = (x + y * side) % period == 0 ? 0 : 255;
+        (void)jpeg_write_scanlines(&jpeg, &row, 1);
+    }
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    free(row);
     *n = size;
     return bytes;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/data/image_pack.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ void sample_write_pack(const char *path);
 /* A grey PNG of `side` pixels that is white but for ink (black) where (x + y * side) % period == 0.
  * Free it. */
 void *sample_png(uint32_t side, uint32_t period, size_t *n);
+
+/* The same as a JPEG of the best quality; progressive: in several scans. Free it. */
+void *sample_jpeg(uint32_t side, uint32_t period, bool progressive, size_t *n);
 
 /* Write a zip of the given entries, NULL-named last. */
 typedef struct sample_entry {
