@@ -12,9 +12,18 @@
 typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
 typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
 typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4 } mn_input_kind;
-typedef enum mn_memory_kind { MN_MEMORY_NONE } mn_memory_kind;
+typedef enum mn_memory_kind {
+    MN_MEMORY_NONE,
+    MN_MEMORY_CLASS_MEANS, /* of the support set's features */
+    MN_MEMORY_SUPPORT,     /* the support set: features and labels */
+} mn_memory_kind;
 typedef enum mn_reasoning_kind { MN_REASONING_NONE } mn_reasoning_kind;
-typedef enum mn_output_kind { MN_OUTPUT_LINEAR } mn_output_kind;
+typedef enum mn_output_kind {
+    MN_OUTPUT_LINEAR,
+    MN_OUTPUT_DISTANCE, /* to class means */
+    MN_OUTPUT_MATCH,    /* with support items */
+} mn_output_kind;
+typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
@@ -66,6 +75,8 @@ typedef struct mn_experiment {
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
         double batch_norm_eps;
+        mn_statistics batch_norm_statistics; /* of tests; training takes the batch's */
+        double batch_norm_momentum;          /* running: share of the new */
         mn_weight_init init;
     } model;
     struct {

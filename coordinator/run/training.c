@@ -12,6 +12,12 @@
 enum { N_STATES = 2 }; /* vectors of an optimiser that a checkpoint holds: m, v */
 enum { BLOCK = 2048 }; /* parameters */
 
+/* A tensor that is a running statistic. */
+struct statistic {
+    size_t begin, n; /* columns of theta */
+    size_t renewed;  /* where its new values begin */
+};
+
 struct mn_training {
     const mn_experiment *experiment;
     const mn_learner *learner;
@@ -19,8 +25,11 @@ struct mn_training {
     mn_tensor *tensors; /* [mn_learner_tensors] */
     size_t size;
     size_t train_columns, test_columns;
-    const mn_score_list *scores; /* of training; the learner's */
-    double *means_of_scores;     /* [scores->n], of the last outer step; owned */
+    const mn_score_list *scores;  /* of training; the learner's */
+    struct statistic *statistics; /* [n_statistics], by their places; owned */
+    size_t n_statistics;
+    float *renewed;          /* [of all statistics]: after the outer step at hand; owned */
+    double *means_of_scores; /* [scores->n], of the last outer step; owned */
     uint64_t step;
     uint64_t skipped_steps; /* the last so many had no task that counts */
     float *theta;           /* [size] */
@@ -39,6 +48,9 @@ struct mn_training {
     double best_score;
 };
 
+static mn_status find_statistics(mn_training *training, mn_error *err);
+static void take_statistics(mn_training *training, size_t at, size_t n);
+static void put_statistics(mn_training *training);
 static bool tells_of_each_task(const mn_result *result, const void *payload);
 static float *copy_out(const mn_training *training, const float *inside);
 static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
@@ -70,6 +82,8 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
         training->means == NULL || training->row == NULL || training->means_of_scores == NULL)
         status = mn_fail(err, MN_ERR_NOMEM, "state of training of %zu parameters", training->size);
     if (status == MN_OK)
+        status = find_statistics(training, err);
+    if (status == MN_OK)
         status = mn_optimiser_new(experiment, training->size, &training->optimiser, err);
     if (status != MN_OK) {
         mn_training_destroy(&training);
@@ -92,6 +106,8 @@ void mn_training_destroy(mn_training **training)
     free((*training)->best);
     free((*training)->means);
     free((*training)->means_of_scores);
+    free((*training)->statistics);
+    free((*training)->renewed);
     free((*training)->row);
     free((*training)->unpacked);
     free(*training);
@@ -357,6 +373,7 @@ void mn_training_advance_outer(mn_training *training, size_t arrived)
     while (training->taken > 0 && training->stepped < end) {
         size_t at = training->stepped, n = end - at < BLOCK ? end - at : BLOCK;
         mn_exact_mean(n, high + at, low + at, training->taken, training->means + at);
+        take_statistics(training, at, n);
         mn_optimiser_take(training->optimiser, n, training->means, training->theta);
         training->stepped += n;
     }
@@ -369,6 +386,8 @@ void mn_training_end_outer(mn_training *training, mn_step_record *record)
     mn_training_advance_outer(training, training->size);
     if (taken > 0)
         mn_optimiser_end(training->optimiser, training->means, training->theta, &step);
+    if (taken > 0)
+        put_statistics(training);
     training->stepping = false;
     training->step++;
     training->skipped_steps = taken > 0 ? 0 : training->skipped_steps + 1;
@@ -379,6 +398,55 @@ void mn_training_end_outer(mn_training *training, mn_step_record *record)
     record->lr = step.lr;
     record->grad_norm = step.grad_norm;
     record->skipped = (uint32_t)training->skipped;
+}
+
+/* Running statistics are no matter of the optimiser's: it is told of a gradient of zero for them,
+ * and they are set when it has done. */
+
+static mn_status find_statistics(mn_training *training, mn_error *err)
+{
+    const size_t n = mn_learner_tensors(training->learner);
+    size_t at = 0, total = 0;
+    training->statistics = calloc(n + 1, sizeof *training->statistics);
+    if (training->statistics == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "list of statistics");
+    for (size_t i = 0; i < n; i++) {
+        const size_t count = (size_t)mn_tensor_count(mn_learner_tensor(training->learner, i));
+        if (mn_learner_is_statistic(training->learner, i)) {
+            training->statistics[training->n_statistics++] =
+                (struct statistic){.begin = at, .n = count, .renewed = total};
+            total += count;
+        }
+        at += count;
+    }
+    training->renewed = calloc(total + 1, sizeof *training->renewed);
+    return training->renewed != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "list of statistics");
+}
+
+/* The means of columns [at, at + n) have been made, and the optimiser has not seen them. */
+static void take_statistics(mn_training *training, size_t at, size_t n)
+{
+    const float share = (float)training->experiment->model.batch_norm_momentum;
+    for (size_t i = 0; i < training->n_statistics; i++) {
+        const struct statistic *statistic = &training->statistics[i];
+        for (size_t k = 0; k < statistic->n; k++) {
+            const size_t column = statistic->begin + k;
+            if (column < at || column >= at + n)
+                continue;
+            training->renewed[statistic->renewed + k] =
+                training->theta[column] - share * training->means[column];
+            training->means[column] = 0;
+        }
+    }
+}
+
+static void put_statistics(mn_training *training)
+{
+    for (size_t i = 0; i < training->n_statistics; i++) {
+        const struct statistic *statistic = &training->statistics[i];
+        memcpy(training->theta + statistic->begin, training->renewed + statistic->renewed,
+               statistic->n * sizeof *training->theta);
+    }
 }
 
 mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *best, mn_error *err)

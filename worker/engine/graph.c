@@ -232,16 +232,21 @@ mn_node mn_graph_conv(mn_graph *graph, mn_node x, mn_node w, uint32_t stride)
     return mn_node_append(graph, node);
 }
 
+mn_node mn_graph_batch_stats(mn_graph *graph, mn_node x, double eps)
+{
+    mn_graph_node stats = mn_node_blank(MN_OP_BN_STATS, mn_matrix(2, mn_node_extent(graph, x).c));
+    stats.in[0] = x;
+    stats.eps = eps;
+    return mn_node_append(graph, stats);
+}
+
 mn_node mn_graph_batch_norm(mn_graph *graph, mn_node x, mn_node gamma, mn_node beta, double eps,
                             bool relu)
 {
-    mn_extent extent = mn_node_extent(graph, x);
-    mn_graph_node stats = mn_node_blank(MN_OP_BN_STATS, mn_matrix(2, extent.c));
-    stats.in[0] = x;
-    stats.eps = eps;
-    mn_graph_node node = mn_node_blank(MN_OP_BN, extent);
+    mn_node stats = mn_graph_batch_stats(graph, x, eps);
+    mn_graph_node node = mn_node_blank(MN_OP_BN, mn_node_extent(graph, x));
     node.in[0] = x;
-    node.in[1] = mn_node_append(graph, stats);
+    node.in[1] = stats;
     node.in[2] = gamma;
     node.in[3] = beta;
     node.relu = relu;

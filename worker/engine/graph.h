@@ -193,6 +193,8 @@ mn_node mn_graph_batched_product(mn_graph *graph, mn_node a, mn_node b, uint32_t
 mn_node mn_graph_bias(mn_graph *graph, mn_node x, mn_node b);
 /* 3x3, padding 1; w [9 * c_in, c_out] as [3, 3, c_in, c_out]. */
 mn_node mn_graph_conv(mn_graph *graph, mn_node x, mn_node w, uint32_t stride);
+/* [2, c]: mean and 1/sqrt(biased variance + eps) over all rows of x. No derivative goes through. */
+mn_node mn_graph_batch_stats(mn_graph *graph, mn_node x, double eps);
 /* Batch statistics over all rows of x; with relu, max(0, .) of it. */
 mn_node mn_graph_batch_norm(mn_graph *graph, mn_node x, mn_node gamma, mn_node beta, double eps,
                             bool relu);

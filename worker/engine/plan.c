@@ -356,6 +356,8 @@ static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node
     for (uint32_t p = 0; p < n_order; p++) {
         const mn_graph_node *node = &graph->nodes[order[p]];
         struct draft *draft = &drafts[order[p]];
+        if (is_view(node->op)) /* its array may have taken over another's bytes by now */
+            draft->storage = drafts[node->in[0]].storage;
         if (draft->place.where != NOWHERE || is_view(node->op))
             continue;
         for (int k = 0; k <= MN_MAX_INPUTS; k++) {

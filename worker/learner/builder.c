@@ -84,6 +84,42 @@ mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, u
                     mn_parameters_add_table(builder->declared, name, rows, c, init, scale));
 }
 
+mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, double start,
+                             mn_node now)
+{
+    mn_node node = mn_builder_vector(builder, name, c, MN_START_VALUE);
+    uint32_t i = mn_parameters_find(builder->parameters, name);
+    if (builder->declared != NULL && i != UINT32_MAX) {
+        builder->declared->at[i].scale = start;
+        builder->declared->at[i].is_statistic = true;
+    }
+    if (now != MN_NONE && builder->n_statistics < MN_MAX_STATISTICS) {
+        builder->statistics[builder->n_statistics].tensor = i;
+        builder->statistics[builder->n_statistics++].now = now;
+    } else if (now != MN_NONE) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG, "model: more than %d running statistics",
+                              MN_MAX_STATISTICS);
+    }
+    return node;
+}
+
+void mn_builder_tell_statistics(mn_builder *builder, mn_node *gradients)
+{
+    mn_graph *graph = builder->graph;
+    for (uint32_t i = 0; i < builder->n_statistics; i++) {
+        const uint32_t tensor = builder->statistics[i].tensor;
+        uint32_t n = 0; /* how many sets tell of this tensor */
+        for (uint32_t k = 0; k < builder->n_statistics; k++)
+            n += builder->statistics[k].tensor == tensor;
+        mn_node off =
+            mn_graph_subtract(graph, builder->tensors[tensor], builder->statistics[i].now);
+        gradients[tensor] = mn_graph_scale_add(
+            graph, 1.0 / n, off,
+            gradients[tensor] == MN_NONE ? mn_graph_zero(graph, mn_graph_extent(graph, off))
+                                         : gradients[tensor]);
+    }
+}
+
 mn_node mn_builder_linear(mn_builder *builder, const char *name, mn_node x, uint32_t out)
 {
     char weight[64], bias[64];

@@ -18,6 +18,7 @@ typedef struct mn_flow {
 } mn_flow;
 
 #define MN_MEMORY_NODES 16
+#define MN_MAX_STATISTICS 64
 
 typedef struct mn_builder {
     mn_graph *graph;
@@ -27,6 +28,12 @@ typedef struct mn_builder {
     const mn_parameters *parameters;    /* the list */
     mn_node tensors[MN_MAX_PARAMETERS]; /* the node of tensor i */
     mn_flow flow;
+    bool training;         /* the graph is for training tasks: statistics are those at hand */
+    uint32_t n_statistics; /* tensors that are statistics, and what they should be; of each set */
+    struct {
+        uint32_t tensor;
+        mn_node now;
+    } statistics[MN_MAX_STATISTICS];
     mn_node memory[2][MN_MEMORY_NODES]; /* what the memory part keeps between its calls; MN_NONE at
                                            first */
     mn_status status; /* the first failure; what is built after it has no meaning */
@@ -44,6 +51,13 @@ mn_node mn_builder_kernel(mn_builder *builder, const char *name, uint32_t c_in, 
 mn_node mn_builder_vector(mn_builder *builder, const char *name, uint32_t c, mn_init init);
 mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, uint32_t c,
                          mn_init init, double scale);
+
+/* A vector that is a running statistic, beginning with `start`; `now` is what it is in this set. */
+mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, double start,
+                             mn_node now);
+/* What the outer step is told of the statistics: running - now, the mean of the sets that were
+ * built, in gradients[tensor]. */
+void mn_builder_tell_statistics(mn_builder *builder, mn_node *gradients);
 
 /* x W + b with tensors <name>.weight and <name>.bias. */
 mn_node mn_builder_linear(mn_builder *builder, const char *name, mn_node x, uint32_t out);

@@ -135,6 +135,11 @@ const mn_tensor *mn_learner_tensor(const mn_learner *learner, size_t i)
     return &learner->network.parameters.at[i].tensor;
 }
 
+bool mn_learner_is_statistic(const mn_learner *learner, size_t i)
+{
+    return learner->network.parameters.at[i].is_statistic;
+}
+
 void mn_learner_export(const mn_learner *learner, const float *inside, float *outside)
 {
     mn_parameters_export(&learner->network.parameters, inside, outside);

@@ -33,6 +33,9 @@ void mn_learner_init_theta(const mn_learner *learner, uint64_t seed, float *thet
 /* The tensors of theta, in order, e.g. conv1.weight [64,1,3,3]; data is NULL. */
 size_t mn_learner_tensors(const mn_learner *learner);
 const mn_tensor *mn_learner_tensor(const mn_learner *learner, size_t i);
+/* Is tensor i a running statistic? Its column of a row then holds what it lacks to the statistic of
+ * the task, and the outer step is running -= model.batch_norm_momentum * mean of that. */
+bool mn_learner_is_statistic(const mn_learner *learner, size_t i);
 /* A vector of mn_learner_size floats (theta, a gradient, an optimiser's moment) from the engine's
  * layout to the tensors of PyTorch one after the other, and back. */
 void mn_learner_export(const mn_learner *learner, const float *inside, float *outside);

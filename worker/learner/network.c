@@ -8,12 +8,16 @@ static const mn_part *const inputs[] = {
 };
 static const mn_part *const memories[] = {
     [MN_MEMORY_NONE] = &mn_no_memory_part,
+    [MN_MEMORY_CLASS_MEANS] = &mn_class_means_part,
+    [MN_MEMORY_SUPPORT] = &mn_support_memory_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
 };
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part,
+    [MN_OUTPUT_DISTANCE] = &mn_distance_part,
+    [MN_OUTPUT_MATCH] = &mn_match_part,
 };
 
 static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);

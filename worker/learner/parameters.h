@@ -33,7 +33,9 @@ typedef struct mn_parameter {
     mn_tensor tensor; /* float32, outside shape, no data */
     mn_layout layout;
     mn_init init;
-    double scale; /* of the init, where it takes one */
+    double scale;      /* of the init, where it takes one */
+    bool is_statistic; /* of what runs through the network, not learned: its "gradient" is what it
+                          lacks to the statistic at hand, and the outer step goes a share of that */
     mn_extent inside;
     uint32_t image_pixels; /* LINEAR over an image: h*w, else 1 */
     size_t offset, count;  /* elements */

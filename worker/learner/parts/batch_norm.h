@@ -3,8 +3,11 @@
 
 #include "worker/learner/builder.h"
 
-/* y = gamma (x - mean) / sqrt(var + eps) + beta over the rows of x, with tensors bn<layer>.weight
- * and .bias; with relu, max(0, .) of it. Mean and variance are those of the set at hand, in tests
- * too (transductive). */
+/* y = gamma (x - mean) / sqrt(var + eps) + beta over the rows of x, with tensors bn<layer>.weight and
+ * .bias; with relu, max(0, .) of it. By model.batch_norm_statistics mean and (biased) variance are
+ *   batch     those of the set at hand, in tests too (transductive: items are judged together)
+ *   running   in training those of the set at hand; in tests their running means, tensors
+ *             bn<layer>.running_mean and .running_var (inductive: each item is judged alone). After
+ *             a meta-step running += model.batch_norm_momentum (mean over tasks and sets - running) */
 mn_node mn_batch_norm_build(mn_builder *builder, mn_role role, uint32_t layer, mn_node x,
                             bool relu);

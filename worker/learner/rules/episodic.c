@@ -33,6 +33,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     mn_graph graph;
     mn_network_begin(network, order->fields, &graph, builder);
     builder->err = err;
+    builder->training = order->differentiate;
     for (uint32_t i = 0; i < list->n; i++)
         builder->tensors[i] =
             mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
@@ -43,6 +44,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
         .node = y, .slot = MN_SLOT_OUTPUT, .count = mn_extent_count(mn_graph_extent(&graph, y))};
     if (order->differentiate) {
         mn_graph_gradient(&graph, loss, list->n, builder->tensors, gradients);
+        mn_builder_tell_statistics(builder, gradients);
         for (uint32_t i = 0; i < list->n; i++)
             outputs[n++] = (mn_plan_output){.node = gradients[i],
                                             .slot = MN_SLOT_GRADIENT,

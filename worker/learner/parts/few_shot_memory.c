@@ -1,0 +1,135 @@
+/* Memories that the support set writes and the query set reads.
+ *   class-means  the mean of each class's features (prototypes; Snell et al. 2017, eq. 1), and with
+ *                output distance the logits -|u - mean|^2, of which the |u|^2 that all classes share
+ *                is left out
+ *   support      every support item: its features the key, its label the value; with output match
+ *                (matching networks, Vinyals et al. 2016, eq. 1 and 2) the answer is the labels'
+ *                mean by softmax(s cos(u, key)), s a learned temperature, tensor match.log_scale */
+#include "worker/learner/parts/part.h"
+
+enum { MEANS = 0, KEYS = 0, VALUES = 1 };
+
+#define TINY 1e-12 /* keeps roots and logarithms finite */
+#define FIRST_SCALE 10.0
+
+/* Features as a row an item, whatever their extent. */
+static mn_node flat(mn_builder *builder, mn_node u)
+{
+    const mn_extent extent = mn_builder_extent(builder, u);
+    return mn_graph_reshape(builder->graph, u,
+                            (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
+}
+
+static void write_means(mn_builder *builder, mn_role role)
+{
+    mn_graph *graph = builder->graph;
+    if (role != MN_SUPPORT || builder->memory[MN_SUPPORT][MEANS] != MN_NONE)
+        return;
+    mn_node y = mn_builder_need(builder, "model.memory class-means", MN_SUPPORT, "y");
+    mn_node u = flat(builder, builder->flow.u[MN_SUPPORT]);
+    mn_node counts = mn_graph_column_sums(graph, y);
+    mn_node shares = mn_graph_reshape(graph, mn_graph_reciprocal(graph, counts),
+                                      (mn_extent){mn_builder_extent(builder, y).c, 1, 1, 1});
+    builder->memory[MN_SUPPORT][MEANS] =
+        mn_graph_row_scale(graph, shares, mn_graph_product(graph, y, u, true, false));
+}
+
+/* As attention: the means by softmax of their products with the question. */
+static mn_node read_means(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
+{
+    mn_graph *graph = builder->graph;
+    mn_node means = builder->memory[MN_SUPPORT][MEANS];
+    (void)role;
+    (void)hop;
+    mn_node p = mn_graph_softmax(
+        graph, mn_graph_product(graph, flat(builder, u), means, false, true), MN_NONE);
+    return mn_graph_product(graph, p, means, false, false);
+}
+
+const mn_part mn_class_means_part = {.name = "memory class-means",
+                                     .write = write_means,
+                                     .written_by_support = true,
+                                     .read = read_means};
+
+static mn_node distance(mn_builder *builder, mn_role role)
+{
+    mn_graph *graph = builder->graph;
+    mn_node means = builder->memory[MN_SUPPORT][MEANS];
+    if (means == MN_NONE) {
+        (void)mn_builder_fail(
+            builder, MN_ERR_CONFIG,
+            "model.output distance measures to class means: it needs model.memory "
+            "class-means");
+        return builder->flow.o[role];
+    }
+    mn_node o = flat(builder, builder->flow.o[role]);
+    mn_node products = mn_graph_scale(graph, 2, mn_graph_product(graph, o, means, false, true));
+    const uint32_t way = mn_builder_extent(builder, means).n;
+    mn_node squares =
+        mn_graph_reshape(graph, mn_graph_row_dot(graph, means, means), (mn_extent){1, 1, 1, way});
+    return mn_graph_bias(graph, products, mn_graph_scale(graph, -1, squares));
+}
+
+const mn_part mn_distance_part = {.name = "output distance", .build = distance};
+
+/* Rows of length 1. */
+static mn_node unit(mn_builder *builder, mn_node a)
+{
+    mn_graph *graph = builder->graph;
+    mn_node square = mn_graph_row_dot(graph, a, a);
+    mn_node tiny = mn_graph_constant(graph, TINY, mn_builder_extent(builder, square));
+    mn_node length = mn_graph_root(graph, mn_graph_add(graph, square, tiny));
+    return mn_graph_row_scale(graph, mn_graph_reciprocal(graph, length), a);
+}
+
+static void write_support(mn_builder *builder, mn_role role)
+{
+    mn_node *memory = builder->memory[MN_SUPPORT];
+    if (role != MN_SUPPORT || memory[KEYS] != MN_NONE)
+        return;
+    memory[VALUES] = mn_builder_need(builder, "model.memory support", MN_SUPPORT, "y");
+    memory[KEYS] = unit(builder, flat(builder, builder->flow.u[MN_SUPPORT]));
+}
+
+static mn_node attention(mn_builder *builder, mn_node u)
+{
+    mn_graph *graph = builder->graph;
+    mn_node log_scale = mn_builder_table(builder, "match.log_scale", 1, 1, MN_START_VALUE,
+                                         2.302585092994046); /* log FIRST_SCALE */
+    mn_node cosines = mn_graph_product(graph, unit(builder, flat(builder, u)),
+                                       builder->memory[MN_SUPPORT][KEYS], false, true);
+    mn_node scale = mn_graph_repeat_rows(graph, mn_graph_exp(graph, log_scale),
+                                         mn_builder_extent(builder, cosines).n);
+    return mn_graph_softmax(graph, mn_graph_row_scale(graph, scale, cosines), MN_NONE);
+}
+
+static mn_node read_support(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
+{
+    (void)role;
+    (void)hop;
+    return mn_graph_product(builder->graph, attention(builder, u),
+                            builder->memory[MN_SUPPORT][KEYS], false, false);
+}
+
+const mn_part mn_support_memory_part = {.name = "memory support",
+                                        .write = write_support,
+                                        .written_by_support = true,
+                                        .read = read_support};
+
+/* The logarithm of the probabilities, whose softmax they are. */
+static mn_node match(mn_builder *builder, mn_role role)
+{
+    mn_graph *graph = builder->graph;
+    if (builder->memory[MN_SUPPORT][VALUES] == MN_NONE) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "model.output match compares with support items: it needs "
+                              "model.memory support");
+        return builder->flow.o[role];
+    }
+    mn_node p = mn_graph_product(graph, attention(builder, builder->flow.o[role]),
+                                 builder->memory[MN_SUPPORT][VALUES], false, false);
+    mn_node tiny = mn_graph_constant(graph, TINY, mn_builder_extent(builder, p));
+    return mn_graph_log(graph, mn_graph_add(graph, p, tiny));
+}
+
+const mn_part mn_match_part = {.name = "output match", .build = match};
