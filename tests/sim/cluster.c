@@ -9,6 +9,7 @@
 
 #define ROUND_BOUND_US (4 * 3600 * MN_SIM_S)
 #define STOP_BOUND_US (600 * MN_SIM_S)
+#define INSTANT_BOUND 1000000u /* events */
 
 static bool set_up(mn_sim_cluster *sim);
 static void tear_down(mn_sim_cluster *sim);
@@ -206,10 +207,15 @@ static void draw_weather(mn_sim_cluster *sim)
     weather->wrong_size = often[mn_sim_random(sim) % 4];
     weather->damaged = often[mn_sim_random(sim) % 4];
     weather->forgets = often[mn_sim_random(sim) % 4];
+    weather->no_dial = often[mn_sim_random(sim) % 5];
+    weather->no_build = often[mn_sim_random(sim) % 4];
 }
 
 static void step(mn_sim_cluster *sim, const mn_sim_event *event)
 {
+    sim->at_once = event->at_us == sim->now_us ? sim->at_once + 1 : 0;
+    if (sim->at_once > INSTANT_BOUND)
+        mn_sim_fail(sim, "time stands still: event of kind %d again and again", (int)event->kind);
     sim->now_us = event->at_us;
     sim->report.events++;
     mn_message message = mn_sim_message(&event->note);
@@ -260,7 +266,7 @@ static void step(mn_sim_cluster *sim, const mn_sim_event *event)
     case MN_SIM_START:
     case MN_SIM_BUILT:
     case MN_SIM_COMPUTED:
-    case MN_SIM_BEAT:
+    case MN_SIM_TICK:
     case MN_SIM_FAULT:
         mn_sim_worker_event(sim, event);
         break;

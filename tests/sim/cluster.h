@@ -1,15 +1,18 @@
-/* cluster.h: a whole cluster in one process and in virtual time: the real leader and rank cores,
- * simulated workers, networks and clocks, and faults drawn from a seed. After every event it is
- * checked that
+/* cluster.h: a whole cluster in one process and in virtual time: the real cores of leader, ranks and
+ * workers, with simulated threads, networks and clocks, and faults drawn from a seed. After every
+ * event it is checked that
  *   - each task of a round is counted once, at one rank, with the right theta, and the sums are the
- * fault-free ones;
+ *     fault-free ones;
  *   - rounds come in the order of the plan, and all ranks enter the same allreduces in the same
- * order;
+ *     order;
  *   - leases and theta go only to those who joined and have not left, theta first;
+ *   - a worker's core and its pool have the same leases and thetas in hand, and it speaks only
+ *     while it is connected;
  *   - every round ends, and after a stop every rank ends, within a bound of virtual time.
  * Equal options give equal runs, event by event. */
 #pragma once
 
+#include "worker/worker_core.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,6 +34,7 @@ typedef struct mn_sim_report {
     bool complete;                             /* the program of rounds ran to its end */
     uint64_t expired, refused, lost, accepted; /* from the ranks' counters */
     uint64_t kept;                             /* leases whose sum came with another's */
+    uint64_t states[MN_N_WORKER_STATES];       /* how often workers came into each */
     uint64_t sum; /* of all rounds: equal for equal steps, batch and tests */
 } mn_sim_report;
 

@@ -6,41 +6,51 @@
 #include "coordinator/core/rank.h"
 #include "tests/sim/cluster.h"
 #include "tests/sim/event_queue.h"
+#include "worker/worker_core.h"
 
-#define MN_SIM_HAND 8u /* leases a worker may have waiting */
 #define MN_SIM_SILENCE_MS 2000u
+#define MN_SIM_HEARTBEAT_MS 500u
+#define MN_SIM_THETA 4u /* floats */
 #define MN_SIM_COLUMNS 8u
 #define MN_SIM_EPOCHS 1024u
 #define MN_SIM_S UINT64_C(1000000)
 
 /* How often what goes wrong, drawn once for a run. */
 typedef struct mn_sim_weather {
-    double fault_every_s; /* of one worker; 0: never */
-    double straggle, twice, wrong_epoch, wrong_size, damaged,
-        forgets; /* chance at each lease or result */
+    double fault_every_s;                                              /* of one worker; 0: never */
+    double straggle, twice, wrong_epoch, wrong_size, damaged, forgets; /* at each lease or result */
+    double no_dial, no_build;                                          /* at each dial or WELCOME */
     uint64_t task_us, delay_us;
 } mn_sim_weather;
 
 /* What a pool has done of a round and not yet returned. */
 typedef struct mn_sim_keeping {
-    uint64_t round, sum;
+    uint64_t round, version, sum;
     uint32_t n_tasks, n;
     mn_sim_part parts[MN_MAX_KEPT]; /* [n] */
 } mn_sim_keeping;
 
+/* A process: the core, and what its shell would have. */
 typedef struct mn_sim_worker {
+    mn_worker_core core;
     uint32_t rank, threads;
     uint64_t uuid;
     uint64_t life; /* number of the process; 0: there is none */
     uint64_t peer; /* number of its connection at the rank */
     uint64_t link; /* what is sent on an older link is lost */
-    bool welcome, joined, leaving;
+    bool connected;
     bool careful; /* never meets a fault: one such keeps the cluster going */
-    uint64_t mute_until_us, hung_until_us, heard_us;
+    uint64_t mute_until_us, hung_until_us;
     uint64_t up_us, down_us; /* when the newest message of each direction arrives: none overtakes */
-    uint64_t theta[2];       /* versions it has */
-    mn_lease hand[MN_SIM_HAND];
+    uint64_t wake_us;        /* of the timer that is set; MN_NEVER: none */
+    uint64_t building;       /* number of the build under way; 0: none */
+    bool built;              /* there is a pool: */
+    uint64_t theta[2];       /* [n_theta] versions: the older, the newer */
+    uint32_t n_theta;
+    mn_lease hand[MN_WORKER_MAX_LEASES]; /* [n_hand]; the first is being computed */
     uint32_t n_hand;
+    uint64_t computing; /* number of that work; 0: none */
+    uint64_t busy_us;   /* until then the threads are */
     mn_sim_keeping keeping;
 } mn_sim_worker;
 
@@ -70,14 +80,15 @@ typedef struct mn_sim_cluster {
     mn_sim_options options;
     mn_sim_weather weather;
     uint64_t random;
-    uint64_t now_us;
+    uint64_t now_us, at_once; /* events at this time */
     mn_sim_queue queue;
     mn_leader *leader;
     mn_sim_rank *ranks;
     mn_sim_worker *workers;
     mn_sim_peer *peers; /* by number; 0 is unused */
-    uint64_t n_peers, peer_capacity, n_links, n_lives;
+    uint64_t n_peers, peer_capacity, n_links, n_lives, n_works;
     mn_actions todo;
+    mn_worker_actions worker_todo;
 
     /* the round in hand, as the plan has it */
     mn_round round;
@@ -118,7 +129,6 @@ void mn_sim_local_done(mn_sim_cluster *sim, uint32_t rank, const mn_event *event
 mn_message mn_sim_message(const mn_sim_note *note);
 
 /* ---- workers.c */
-void mn_sim_worker_start(mn_sim_cluster *sim, uint32_t worker);
 void mn_sim_worker_event(mn_sim_cluster *sim, const mn_sim_event *event);
 /* A rank sends; after a while it arrives, or not. */
 void mn_sim_send_down(mn_sim_cluster *sim, uint32_t rank, uint64_t peer, const mn_sim_note *note);

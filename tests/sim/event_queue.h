@@ -20,7 +20,7 @@ typedef enum mn_sim_kind {
     MN_SIM_START,       /* a worker process starts */
     MN_SIM_BUILT,       /* a worker has built the experiment */
     MN_SIM_COMPUTED,    /* a worker ended its lease */
-    MN_SIM_BEAT,        /* a worker's heartbeat timer */
+    MN_SIM_TICK,        /* a worker's timer; note.version: for when it was set */
     MN_SIM_FAULT,       /* something happens to a worker */
 } mn_sim_kind;
 
@@ -35,7 +35,8 @@ typedef struct mn_sim_note {
     mn_message_kind kind;
     uint32_t threads, n_tasks, n_columns;
     bool damaged;
-    bool keeps; /* a result of nothing: its sum will come with another's */
+    bool resumes; /* FINISHED */
+    bool keeps;   /* a result of nothing: its sum will come with another's */
     uint32_t n_kept;
     mn_sim_part kept[MN_MAX_KEPT]; /* [n_kept] in the sum of this result too */
     uint64_t payload;              /* of a result: the sum of what its tasks give */
@@ -53,6 +54,7 @@ typedef struct mn_sim_event {
     uint32_t rank, worker;
     uint64_t peer; /* number of the connection at the rank */
     uint64_t link; /* number of the link that carries it; or life of the worker */
+    uint64_t work; /* BUILT, COMPUTED: which */
     mn_sim_note note;
 } mn_sim_event;
 

@@ -79,6 +79,20 @@ mn_message mn_sim_message(const mn_sim_note *note)
     case MN_MSG_RETURNED:
         message.range = note->range;
         break;
+    case MN_MSG_WELCOME:
+        message.welcome = (mn_welcome){
+            .run_id = 1, .heartbeat_ms = MN_SIM_HEARTBEAT_MS, .silence_ms = MN_SIM_SILENCE_MS};
+        break;
+    case MN_MSG_THETA:
+        message.theta.version = note->version;
+        message.theta.n = MN_SIM_THETA;
+        break;
+    case MN_MSG_LEASE:
+        message.lease = note->lease;
+        break;
+    case MN_MSG_FINISHED:
+        message.reject.resumes = note->resumes;
+        break;
     default:
         break;
     }
@@ -159,6 +173,7 @@ static void send(mn_sim_cluster *sim, uint32_t rank, const mn_action *action)
         peer->joined = peer->has_theta = false;
     } else if (note.kind == MN_MSG_REJECT || note.kind == MN_MSG_FINISHED) {
         peer->known = peer->joined = false;
+        note.resumes = mn_action_message(action).reject.resumes;
     }
     if (!local)
         mn_sim_send_down(sim, rank, action->peer, &note);
@@ -284,7 +299,7 @@ void mn_sim_keep_or_bring(mn_sim_keeping *keeping, bool more, mn_sim_note *note)
     if (lease->round.kind != MN_ROUND_TRAIN)
         return;
     if (keeping->round != lease->round.id)
-        *keeping = (mn_sim_keeping){.round = lease->round.id};
+        *keeping = (mn_sim_keeping){.round = lease->round.id, .version = lease->round.step};
     if (more && keeping->n < MN_MAX_KEPT) {
         keeping->parts[keeping->n++] =
             (mn_sim_part){.epoch = lease->epoch, .begin = lease->begin, .n = lease->n};
@@ -297,7 +312,7 @@ void mn_sim_keep_or_bring(mn_sim_keeping *keeping, bool more, mn_sim_note *note)
     memcpy(note->kept, keeping->parts, sizeof note->kept);
     note->payload += keeping->sum;
     note->n_tasks += keeping->n_tasks;
-    *keeping = (mn_sim_keeping){.round = lease->round.id};
+    *keeping = (mn_sim_keeping){.round = lease->round.id, .version = lease->round.step};
 }
 
 /* Rank 0 lives with the leader; the others are some way off. Messages of one direction keep their
