@@ -16,8 +16,12 @@ typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
     MN_MEMORY_CLASS_MEANS, /* of the support set's features */
     MN_MEMORY_SUPPORT,     /* the support set: features and labels */
+    MN_MEMORY_TABLE,       /* learned slots */
 } mn_memory_kind;
-typedef enum mn_reasoning_kind { MN_REASONING_NONE } mn_reasoning_kind;
+typedef enum mn_reasoning_kind {
+    MN_REASONING_NONE,
+    MN_REASONING_CONCAT_LINEAR,
+} mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
     MN_OUTPUT_DISTANCE, /* to class means */
@@ -67,6 +71,8 @@ typedef struct mn_experiment {
         mn_memory_kind memory;
         mn_reasoning_kind reasoning;
         mn_output_kind output;
+        uint32_t slots, slot_size; /* table */
+        uint32_t units;            /* concat-linear */
         mn_uint_list hidden; /* mlp: widths of the hidden layers */
         uint32_t filters;    /* conv4 */
         uint32_t blocks;

@@ -19,10 +19,12 @@ typedef struct mn_part {
     mn_node (*read)(mn_builder *builder, mn_role role, uint32_t hop, mn_node u);
 } mn_part;
 
-extern const mn_part mn_mlp_part, mn_conv4_part; /* input */
+/* input */
+extern const mn_part mn_mlp_part, mn_conv4_part;
 /* memory */
-extern const mn_part mn_no_memory_part, mn_class_means_part, mn_support_memory_part;
-extern const mn_part mn_no_reasoning_part; /* reasoning */
+extern const mn_part mn_no_memory_part, mn_class_means_part, mn_support_memory_part, mn_table_part;
+/* reasoning */
+extern const mn_part mn_no_reasoning_part, mn_concat_linear_part;
 /* output */
 extern const mn_part mn_linear_output_part, mn_distance_part, mn_match_part;
 
