@@ -56,7 +56,7 @@ static void start_follows_the_named_rule(void **state)
                  {MN_INIT_HE, sqrt(2.0 / 200.0), 1.0},
                  {MN_INIT_TRUNCATED_NORMAL, 0.01 * 0.8796, 0.02}}; /* sd of a normal cut at 2 sd */
     for (size_t r = 0; r < 3; r++) {
-        mn_parameters_start(&list, rules[r].how, 0.0, 5, theta);
+        mn_parameters_start(&list, rules[r].how, 5, theta);
         double sum = 0.0, squares = 0.0;
         for (size_t i = 0; i < list.at[w].count; i++) {
             assert_true(fabs((double)theta[i]) <= rules[r].bound);
@@ -71,9 +71,9 @@ static void start_follows_the_named_rule(void **state)
         assert_true(theta[list.at[one].offset + i] == 1);
         assert_true(theta[list.at[zero].offset + i] == 0);
     }
-    mn_parameters_start(&list, MN_INIT_TRUNCATED_NORMAL, 0.0, 5, again);
+    mn_parameters_start(&list, MN_INIT_TRUNCATED_NORMAL, 5, again);
     assert_memory_equal(theta, again, list.size * sizeof *theta);
-    mn_parameters_start(&list, MN_INIT_TRUNCATED_NORMAL, 0.0, 6, again);
+    mn_parameters_start(&list, MN_INIT_TRUNCATED_NORMAL, 6, again);
     assert_memory_not_equal(theta, again, list.size * sizeof *theta);
     free(theta);
     free(again);
