@@ -39,9 +39,8 @@ static int open_experiment(mn_task_kind kind)
     }
     if (mn_task_set_open(&experiment, NULL, &tasks, NULL) != MN_OK)
         return -1;
-    const mn_task_shape train = mn_task_set_shape(tasks, MN_TRAIN);
-    const mn_task_shape test = mn_task_set_shape(tasks, MN_TEST);
-    if (mn_learner_new(&experiment, &train, &test, &learner, NULL) != MN_OK)
+    if (mn_learner_new(&experiment, mn_task_set_fields(tasks, MN_TRAIN),
+                       mn_task_set_fields(tasks, MN_TEST), &learner, NULL) != MN_OK)
         return -1;
     theta = calloc(mn_learner_size(learner), sizeof *theta);
     mn_learner_init_theta(learner, 5, theta);
@@ -98,7 +97,6 @@ static void a_dump_has_images_channels_first_and_labels_as_numbers(void **state)
     (void)state;
     mn_tensor_file *file = NULL;
     mn_task *task = NULL;
-    const mn_task_shape shape = mn_task_set_shape(tasks, MN_TRAIN);
     assert_int_equal(mn_adapted_task_dump(&which, in_folder("t.safetensors"), NULL), MN_OK);
     assert_int_equal(mn_tensor_file_read(path, &file, NULL), MN_OK);
     const mn_tensor *x = tensor(file, "support.x", MN_F32, 4);
@@ -107,11 +105,11 @@ static void a_dump_has_images_channels_first_and_labels_as_numbers(void **state)
     assert_int_equal(x->shape[2], 8);
     const mn_tensor *y = tensor(file, "query.y", MN_I64, 1);
     assert_int_equal(y->shape[0], 12);
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(mn_task_set_fields(tasks, MN_TRAIN), &task, NULL), MN_OK);
     mn_task_set_draw(tasks, MN_TRAIN, 11, task);
-    assert_memory_equal(x->data, task->support_x, 6 * 64 * sizeof(float)); /* one channel */
+    assert_memory_equal(x->data, task->at[MN_SUPPORT_X], 6 * 64 * sizeof(float)); /* one channel */
     for (uint32_t i = 0; i < 12; i++)
-        assert_true(task->query_y[i * 3 + (uint32_t)((const int64_t *)y->data)[i]] == 1);
+        assert_true(task->at[MN_QUERY_Y][i * 3 + (uint32_t)((const int64_t *)y->data)[i]] == 1);
     mn_task_destroy(&task);
 
     const mn_tensor *weight = tensor(file, "meta_gradient.conv1.weight", MN_F32, 4);
@@ -153,8 +151,7 @@ static void the_curve_drawn_is_the_task_and_the_learners_answers(void **state)
     mn_status status = mn_adapted_task_draw(&which, in_folder("sine.png"), &err);
     assert_true(status == MN_OK || status == MN_ERR_UNAVAILABLE); /* without gnuplot */
     mn_task *task = NULL;
-    const mn_task_shape shape = mn_task_set_shape(tasks, MN_TEST);
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(mn_task_set_fields(tasks, MN_TEST), &task, NULL), MN_OK);
     mn_task_set_draw(tasks, MN_TEST, 11, task);
     FILE *data = fopen(in_folder("sine.dat"), "r");
     char line[256];
@@ -171,11 +168,11 @@ static void the_curve_drawn_is_the_task_and_the_learners_answers(void **state)
             moved = moved || fabs(after - before) > 1e-3;
         if (n != 2)
             continue;
-        assert_true(fabs(x - (double)task->support_x[n_support]) < 1e-6);
-        assert_true(fabs(truth - (double)task->support_y[n_support]) < 1e-6);
+        assert_true(fabs(x - (double)task->at[MN_SUPPORT_X][n_support]) < 1e-6);
+        assert_true(fabs(truth - (double)task->at[MN_SUPPORT_Y][n_support]) < 1e-6);
         n_support++;
     }
-    assert_int_equal(n_support, shape.n_support);
+    assert_int_equal(n_support, task->fields.at[MN_SUPPORT_X].n);
     assert_true(moved);
     (void)fclose(data);
     mn_task_destroy(&task);

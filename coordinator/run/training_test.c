@@ -48,10 +48,10 @@ static int set_up(void **state)
     experiment.evaluate.keep_best = true;
     if (mn_task_set_open(&experiment, NULL, &tasks, NULL) != MN_OK)
         return -1;
-    const mn_task_shape shape = mn_task_set_shape(tasks, MN_TRAIN);
-    if (mn_learner_new(&experiment, &shape, &shape, &learner, NULL) != MN_OK ||
+    const mn_fields *fields = mn_task_set_fields(tasks, MN_TRAIN);
+    if (mn_learner_new(&experiment, fields, fields, &learner, NULL) != MN_OK ||
         mn_workspace_new(learner, &workspace, NULL) != MN_OK ||
-        mn_task_new(&shape, &task, NULL) != MN_OK)
+        mn_task_new(fields, &task, NULL) != MN_OK)
         return -1;
     columns = mn_learner_train_columns(learner);
     rows = calloc(BATCH * columns, sizeof *rows);

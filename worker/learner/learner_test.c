@@ -29,12 +29,12 @@ static struct bed *bed_new(const char *const *assignments)
         if (mn_experiment_set(&bed->experiment, *assignments, &err) != MN_OK)
             fail_msg("%s", err.message);
     assert_int_equal(mn_task_set_open(&bed->experiment, NULL, &bed->set, &err), MN_OK);
-    mn_task_shape train = mn_task_set_shape(bed->set, MN_TRAIN);
-    mn_task_shape test = mn_task_set_shape(bed->set, MN_TEST);
-    assert_int_equal(mn_learner_new(&bed->experiment, &train, &test, &bed->learner, &err), MN_OK);
+    const mn_fields *train = mn_task_set_fields(bed->set, MN_TRAIN);
+    const mn_fields *test = mn_task_set_fields(bed->set, MN_TEST);
+    assert_int_equal(mn_learner_new(&bed->experiment, train, test, &bed->learner, &err), MN_OK);
     assert_int_equal(mn_workspace_new(bed->learner, &bed->workspace, &err), MN_OK);
-    assert_int_equal(mn_task_new(&train, &bed->train_task, &err), MN_OK);
-    assert_int_equal(mn_task_new(&test, &bed->test_task, &err), MN_OK);
+    assert_int_equal(mn_task_new(train, &bed->train_task, &err), MN_OK);
+    assert_int_equal(mn_task_new(test, &bed->test_task, &err), MN_OK);
     bed->theta = calloc(mn_learner_size(bed->learner), sizeof *bed->theta);
     bed->row = calloc(mn_learner_train_columns(bed->learner), sizeof *bed->row);
     bed->test_row = calloc(mn_learner_test_columns(bed->learner), sizeof *bed->test_row);

@@ -28,7 +28,7 @@ struct mn_learner {
     int unused;
 };
 struct mn_task_set {
-    uint32_t test_query;
+    mn_fields train, test;
 };
 struct mn_workspace {
     const mn_learner *learner;
@@ -101,7 +101,7 @@ static void fill_row(const float *theta, const mn_task *task, size_t n, float *r
     }
     for (uint64_t end_ns = now_ns() + 100000; atomic_load(&slow) && now_ns() < end_ns;)
         ;
-    uint64_t index = (uint64_t)task->support_x[0];
+    uint64_t index = (uint64_t)task->at[MN_SUPPORT_X][0];
     for (size_t i = 0; i < n; i++)
         row[i] = value_at(theta[i % SIZE], index, i);
 }
@@ -116,51 +116,26 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
 void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
 {
     assert_non_null(workspace->learner);
-    assert_int_equal(task->shape.n_query, 7);
+    assert_int_equal(task->fields.at[MN_QUERY_X].n, 7);
     fill_row(theta, task, TEST_COLUMNS, row);
 }
 
-mn_task_shape mn_task_set_shape(const mn_task_set *set, mn_split split)
+const mn_fields *mn_task_set_fields(const mn_task_set *set, mn_split split)
 {
-    return (mn_task_shape){.n_support = 1,
-                           .n_query = split == MN_TRAIN ? 1 : set->test_query,
-                           .height = 1,
-                           .width = 1,
-                           .channels = 1,
-                           .y_size = 1,
-                           .target = MN_TARGET_VALUES};
-}
-
-mn_status mn_task_new(const mn_task_shape *shape, mn_task **out, mn_error *err)
-{
-    (void)err;
-    *out = calloc(1, sizeof **out);
-    assert_non_null(*out);
-    (*out)->shape = *shape;
-    (*out)->support_x = calloc(1, sizeof(float));
-    assert_non_null((*out)->support_x);
-    return MN_OK;
-}
-
-void mn_task_destroy(mn_task **task)
-{
-    if (*task != NULL)
-        free((*task)->support_x);
-    free(*task);
-    *task = NULL;
+    return split == MN_TRAIN ? &set->train : &set->test;
 }
 
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
 {
     (void)set;
     (void)split;
-    task->support_x[0] = (float)index;
+    task->at[MN_SUPPORT_X][0] = (float)index;
 }
 
 /* ---- helpers */
 
 static const mn_learner learner;
-static const mn_task_set tasks = {.test_query = 7};
+static mn_task_set tasks;
 
 static mn_pool *new_pool(uint32_t n_threads)
 {
@@ -238,6 +213,11 @@ static int set_up(void **state)
     atomic_store(&by_owner, 0);
     atomic_store(&by_other, 0);
     owner = pthread_self();
+    const uint32_t number[3] = {1, 1, 1};
+    assert_int_equal(mn_fields_few_shot(&tasks.train, 1, 1, number, MN_TARGET_VALUES, 1, NULL),
+                     MN_OK);
+    assert_int_equal(mn_fields_few_shot(&tasks.test, 1, 7, number, MN_TARGET_VALUES, 1, NULL),
+                     MN_OK);
     return sem_init(&began, 0, 0) != 0 || sem_init(&gate, 0, 0) != 0;
 }
 

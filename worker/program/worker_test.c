@@ -197,9 +197,8 @@ static void lease_and_check_the_results(uint64_t epoch)
 
     mn_workspace *workspace = NULL;
     mn_task *task = NULL;
-    mn_task_shape shape = mn_task_set_shape(known.set, MN_TRAIN);
     assert_int_equal(mn_workspace_new(known.learner, &workspace, NULL), MN_OK);
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(mn_task_set_fields(known.set, MN_TRAIN), &task, NULL), MN_OK);
     for (uint32_t i = 0; i < 3 + 1 + 4; i++) {
         mn_task_set_draw(known.set, MN_TRAIN, 80 + i, task);
         mn_learner_train(workspace, known.theta, task, row);
@@ -410,11 +409,9 @@ static int learn_the_experiment(void **state)
         status = mn_experiment_print(e, false, &known.text, &err);
     if (status == MN_OK)
         status = mn_task_set_open(e, NULL, &known.set, &err);
-    if (status == MN_OK) {
-        mn_task_shape train = mn_task_set_shape(known.set, MN_TRAIN);
-        mn_task_shape test = mn_task_set_shape(known.set, MN_TEST);
-        status = mn_learner_new(e, &train, &test, &known.learner, &err);
-    }
+    if (status == MN_OK)
+        status = mn_learner_new(e, mn_task_set_fields(known.set, MN_TRAIN),
+                                mn_task_set_fields(known.set, MN_TEST), &known.learner, &err);
     if (status != MN_OK) {
         print_error("%s\n", err.message);
         return -1;

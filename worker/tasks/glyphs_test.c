@@ -106,23 +106,21 @@ static uint32_t nearest(const float *query, const float *support)
 static void nearest_pixels_do_better_than_chance_and_far_from_well(void **state)
 {
     (void)state;
-    const mn_task_shape shape = {.n_support = WAY,
-                                 .n_query = WAY,
-                                 .height = SIDE,
-                                 .width = SIDE,
-                                 .channels = 1,
-                                 .y_size = WAY,
-                                 .target = MN_TARGET_CLASSES};
+    const uint32_t image[3] = {SIDE, SIDE, 1};
     enum { TASKS = 1000 };
+    mn_fields fields;
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    assert_int_equal(mn_fields_few_shot(&fields, WAY, WAY, image, MN_TARGET_CLASSES, WAY, NULL),
+                     MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
     uint32_t right = 0;
     for (uint64_t index = 0; index < TASKS; index++) {
         mn_random random = hand(index);
-        mn_glyphs_draw(1, MN_TEST, WAY, &random, task);
+        mn_glyphs_draw(1, MN_TEST, &random, task);
         for (uint32_t label = 0; label < WAY; label++) {
-            assert_true(task->support_y[label * WAY + label] == 1.0f);
-            right += nearest(task->query_x + label * PIXELS, task->support_x) == label;
+            assert_true(task->at[MN_SUPPORT_Y][label * WAY + label] == 1.0f);
+            right +=
+                nearest(task->at[MN_QUERY_X] + label * PIXELS, task->at[MN_SUPPORT_X]) == label;
             for (uint32_t other = 0; other < label; other++)
                 assert_int_not_equal(task->classes[label], task->classes[other]);
         }

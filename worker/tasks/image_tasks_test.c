@@ -12,7 +12,23 @@ enum { WAY = 5, SHOT = 2, QUERY = 3, PIXELS = SAMPLE_SIDE * SAMPLE_SIDE };
 
 static mn_image_pack *pack;
 static mn_experiment experiment;
-static mn_task_shape shapes[MN_N_SPLITS];
+static mn_fields fields[MN_N_SPLITS];
+
+static void ask_for(mn_split split, uint32_t way, uint32_t n_support, uint32_t n_query)
+{
+    const uint32_t image[3] = {SAMPLE_SIDE, SAMPLE_SIDE, 1};
+    assert_int_equal(
+        mn_fields_few_shot(&fields[split], n_support, n_query, image, MN_TARGET_CLASSES, way, NULL),
+        MN_OK);
+}
+
+/* Of all splits, with one item of each class in either set. */
+static void ask_for_one_each(uint32_t way)
+{
+    experiment.tasks.way = way;
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++)
+        ask_for(split, way, way, way);
+}
 
 static int set_up(void **state)
 {
@@ -23,14 +39,8 @@ static int set_up(void **state)
     experiment.tasks.way = WAY;
     experiment.tasks.rotations = true;
     experiment.tasks.sampling = MN_SAMPLE_RANDOM;
-    for (int i = 0; i < MN_N_SPLITS; i++)
-        shapes[i] = (mn_task_shape){.n_support = WAY * SHOT,
-                                    .n_query = WAY * QUERY,
-                                    .height = SAMPLE_SIDE,
-                                    .width = SAMPLE_SIDE,
-                                    .channels = 1,
-                                    .y_size = WAY,
-                                    .target = MN_TARGET_CLASSES};
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++)
+        ask_for(split, WAY, WAY * SHOT, WAY * QUERY);
     return mn_image_pack_open("p.mnd", &pack, NULL) == MN_OK ? 0 : -1;
 }
 
@@ -44,7 +54,7 @@ static mn_image_tasks *make(void)
 {
     mn_image_tasks *tasks = NULL;
     mn_error err;
-    assert_int_equal(mn_image_tasks_new(pack, &experiment, shapes, &tasks, &err), MN_OK);
+    assert_int_equal(mn_image_tasks_new(pack, &experiment, fields, &tasks, &err), MN_OK);
     return tasks;
 }
 
@@ -60,7 +70,7 @@ static void a_task_has_distinct_classes_and_distinct_images_of_each_in_class_ord
     (void)state;
     mn_image_tasks *tasks = make();
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &task, NULL), MN_OK);
     assert_int_equal(mn_image_tasks_classes(tasks, MN_TRAIN), 14);
     bool seen[14] = {false};
     for (uint64_t index = 0; index < 200; index++) {
@@ -75,8 +85,10 @@ static void a_task_has_distinct_classes_and_distinct_images_of_each_in_class_ord
                 assert_int_not_equal(number, task->classes[other]);
             for (uint32_t i = 0; i < SHOT + QUERY; i++) {
                 uint32_t item = i < SHOT ? label * SHOT + i : label * QUERY + i - SHOT;
-                const float *x = (i < SHOT ? task->support_x : task->query_x) + item * PIXELS;
-                const float *y = (i < SHOT ? task->support_y : task->query_y) + item * WAY;
+                const float *x =
+                    (i < SHOT ? task->at[MN_SUPPORT_X] : task->at[MN_QUERY_X]) + item * PIXELS;
+                const float *y =
+                    (i < SHOT ? task->at[MN_SUPPORT_Y] : task->at[MN_QUERY_Y]) + item * WAY;
                 assert_int_equal(read_pixel(x, turns, 0), number / 2);
                 assert_int_equal(read_pixel(x, turns, 2), 200);
                 uint32_t place = read_pixel(x, turns, 1);
@@ -101,12 +113,12 @@ static void without_rotations_only_upright_classes_count(void **state)
     mn_image_tasks *tasks = make();
     assert_int_equal(mn_image_tasks_classes(tasks, MN_TRAIN), 7);
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &task, NULL), MN_OK);
     for (uint64_t index = 0; index < 50; index++) {
         mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
         mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
         for (uint32_t label = 0; label < WAY; label++)
-            assert_int_equal(read_pixel(task->support_x + label * SHOT * PIXELS, 0, 0),
+            assert_int_equal(read_pixel(task->at[MN_SUPPORT_X] + label * SHOT * PIXELS, 0, 0),
                              task->classes[label]);
     }
     mn_task_destroy(&task);
@@ -117,12 +129,10 @@ static void within_a_group_means_all_classes_are_of_one_group_that_has_enough(vo
 {
     (void)state;
     experiment.tasks.sampling = MN_SAMPLE_GROUP; /* with way 4, train has group a: 4 and b: 10 */
-    experiment.tasks.way = 4;
-    for (int i = 0; i < MN_N_SPLITS; i++)
-        shapes[i].n_support = 4, shapes[i].n_query = 4, shapes[i].y_size = 4;
+    ask_for_one_each(4);
     mn_image_tasks *tasks = make();
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &task, NULL), MN_OK);
     int of_a = 0;
     for (uint64_t index = 0; index < 400; index++) {
         mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
@@ -136,11 +146,9 @@ static void within_a_group_means_all_classes_are_of_one_group_that_has_enough(vo
     mn_task_destroy(&task);
     mn_image_tasks_destroy(&tasks);
 
-    experiment.tasks.way = 5; /* now group a has too few */
-    for (int i = 0; i < MN_N_SPLITS; i++)
-        shapes[i].n_support = 5, shapes[i].n_query = 5, shapes[i].y_size = 5;
+    ask_for_one_each(5); /* now group a has too few */
     tasks = make();
-    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &task, NULL), MN_OK);
     for (uint64_t index = 0; index < 100; index++) {
         mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
         mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
@@ -158,8 +166,8 @@ static void only_training_images_are_warped_and_the_classes_stay(void **state)
     experiment.tasks.warp = 0.2;
     mn_image_tasks *warped = make();
     mn_task *a = NULL, *b = NULL;
-    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &a, NULL), MN_OK);
-    assert_int_equal(mn_task_new(&shapes[MN_TRAIN], &b, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &a, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &b, NULL), MN_OK);
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
         mn_random random = mn_random_stream(1, MN_RANDOM_SELF_TEST, split), same = random;
         mn_image_tasks_draw(plain, split, &random, a);
@@ -167,8 +175,8 @@ static void only_training_images_are_warped_and_the_classes_stay(void **state)
         assert_memory_equal(a->classes, b->classes, WAY * sizeof *a->classes);
         int different = 0;
         for (int i = 0; i < WAY * QUERY; i++)
-            different += memcmp(a->query_x + i * PIXELS, b->query_x + i * PIXELS,
-                                PIXELS * sizeof *a->query_x) != 0;
+            different += memcmp(a->at[MN_QUERY_X] + i * PIXELS, b->at[MN_QUERY_X] + i * PIXELS,
+                                PIXELS * sizeof *a->at[MN_QUERY_X]) != 0;
         assert_int_equal(different, split == MN_TRAIN ? WAY * QUERY : 0);
     }
     mn_task_destroy(&a);
@@ -181,7 +189,7 @@ static void assert_refused(const char *because)
 {
     mn_image_tasks *tasks = NULL;
     mn_error err;
-    assert_int_equal(mn_image_tasks_new(pack, &experiment, shapes, &tasks, &err), MN_ERR_CONFIG);
+    assert_int_equal(mn_image_tasks_new(pack, &experiment, fields, &tasks, &err), MN_ERR_CONFIG);
     assert_null(tasks);
     if (strstr(err.message, because) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", err.message, because);
@@ -190,28 +198,25 @@ static void assert_refused(const char *because)
 static void too_few_classes_or_images_are_told_with_the_numbers(void **state)
 {
     (void)state;
-    experiment.tasks.way = 6;
-    for (int i = 0; i < MN_N_SPLITS; i++)
-        shapes[i].n_support = 6, shapes[i].n_query = 6;
-    assert_refused("split val has 5 classes, but tasks.way is 6");
-    experiment.tasks.way = 15;
-    assert_refused("split train has 14 classes, but tasks.way is 15");
-    experiment.tasks.way = 5;
-    shapes[MN_TEST].n_support = 5 * 4;
-    shapes[MN_TEST].n_query = 5 * 3;
+    ask_for_one_each(6);
+    assert_refused("split val has 5 classes, but its tasks have 6; lower tasks.way");
+    ask_for_one_each(15);
+    assert_refused("split train has 14 classes, but its tasks have 15; lower tasks.way");
+    ask_for_one_each(5);
+    ask_for(MN_TEST, 6, 6, 6); /* evaluate.way */
+    assert_refused("split test has 5 classes, but its tasks have 6; lower tasks.way "
+                   "(evaluate.way)");
+    ask_for(MN_TEST, 5, 5 * 4, 5 * 3);
     assert_refused("class c/c7 of split test has 6 images, but shot + query is 7");
-    shapes[MN_TEST].n_support = 5 * 2000;
+    ask_for(MN_TEST, 5, 5 * 2000, 5 * 3);
     assert_refused("at most 1024");
-    shapes[MN_TEST] = shapes[MN_TRAIN];
+    ask_for_one_each(5);
     experiment.tasks.sampling = MN_SAMPLE_GROUP;
     experiment.tasks.rotations = false;
-    experiment.tasks.way = 5;
     mn_image_tasks *tasks = make(); /* group b has 5 */
     mn_image_tasks_destroy(&tasks);
-    experiment.tasks.way = 7;
-    for (int i = 0; i < MN_N_SPLITS; i++)
-        shapes[i].n_support = 7, shapes[i].n_query = 7;
-    assert_refused("the largest group of split train has 5 classes");
+    ask_for_one_each(7);
+    assert_refused("the largest group of split train has 5 classes, but its tasks have 7");
 }
 
 static void turns_are_counter_clockwise(void **state)

@@ -14,14 +14,12 @@ static const mn_sinusoid finn = {{0.1, 5.0}, {0.0, 3.14159265358979}, {-5.0, 5.0
 
 static mn_task *draw(uint32_t n_query, uint64_t index)
 {
-    const mn_task_shape shape = {.n_support = SUPPORT,
-                                 .n_query = n_query,
-                                 .height = 1,
-                                 .width = 1,
-                                 .channels = 1,
-                                 .y_size = 1};
+    const uint32_t number[3] = {1, 1, 1};
+    mn_fields fields;
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    assert_int_equal(
+        mn_fields_few_shot(&fields, SUPPORT, n_query, number, MN_TARGET_VALUES, 1, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
     mn_random random = mn_random_stream(5, MN_RANDOM_TASK_TRAIN, index);
     mn_sinusoid_draw(&finn, &random, task);
     return task;
@@ -50,13 +48,13 @@ static void all_points_of_a_task_lie_on_one_sinusoid_of_the_asked_ranges(void **
         mn_task *task = draw(QUERY, index);
         double ss = 0, sc = 0, cc = 0, sy = 0, cy = 0; /* least squares of the support */
         for (int i = 0; i < SUPPORT; i++) {
-            double x = (double)task->support_x[i], s = sin(x), c = cos(x);
+            double x = (double)task->at[MN_SUPPORT_X][i], s = sin(x), c = cos(x);
             assert_true(x >= -5 && x <= 5);
             ss += s * s;
             sc += s * c;
             cc += c * c;
-            sy += s * (double)task->support_y[i];
-            cy += c * (double)task->support_y[i];
+            sy += s * (double)task->at[MN_SUPPORT_Y][i];
+            cy += c * (double)task->at[MN_SUPPORT_Y][i];
         }
         double det = ss * cc - sc * sc;
         double a = (sy * cc - cy * sc) / det, b = (ss * cy - sc * sy) / det;
@@ -64,7 +62,7 @@ static void all_points_of_a_task_lie_on_one_sinusoid_of_the_asked_ranges(void **
         assert_true(amplitude > 0.1 - 1e-4 && amplitude < 5.0 + 1e-4);
         assert_true(phase > -1e-4 && phase < 3.1416 + 1e-4);
         for (int i = 0; i < QUERY; i++) {
-            double x = (double)task->query_x[i], y = (double)task->query_y[i];
+            double x = (double)task->at[MN_QUERY_X][i], y = (double)task->at[MN_QUERY_Y][i];
             assert_true(fabs(a * sin(x) + b * cos(x) - y) < 1e-4);
         }
         mn_task_destroy(&task);
@@ -75,10 +73,11 @@ static void more_query_points_leave_the_support_as_it_was(void **state)
 {
     (void)state;
     mn_task *few = draw(1, 3), *many = draw(50, 3), *other = draw(1, 4);
-    assert_memory_equal(few->support_x, many->support_x, SUPPORT * sizeof(float));
-    assert_memory_equal(few->support_y, many->support_y, SUPPORT * sizeof(float));
-    assert_true(few->query_x[0] == many->query_x[0]);
-    assert_memory_not_equal(few->support_x, other->support_x, SUPPORT * sizeof(float));
+    assert_memory_equal(few->at[MN_SUPPORT_X], many->at[MN_SUPPORT_X], SUPPORT * sizeof(float));
+    assert_memory_equal(few->at[MN_SUPPORT_Y], many->at[MN_SUPPORT_Y], SUPPORT * sizeof(float));
+    assert_true(few->at[MN_QUERY_X][0] == many->at[MN_QUERY_X][0]);
+    assert_memory_not_equal(few->at[MN_SUPPORT_X], other->at[MN_SUPPORT_X],
+                            SUPPORT * sizeof(float));
     assert_int_equal(few->n_classes, 0);
     mn_task_destroy(&few);
     mn_task_destroy(&many);

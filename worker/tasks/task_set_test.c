@@ -39,27 +39,18 @@ static mn_task_set *open_set(const mn_experiment *e)
 
 static mn_task *draw(const mn_task_set *set, mn_split split, uint64_t index)
 {
-    mn_task_shape shape = mn_task_set_shape(set, split);
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    assert_int_equal(mn_task_new(mn_task_set_fields(set, split), &task, NULL), MN_OK);
     mn_task_set_draw(set, split, index, task);
     return task;
 }
 
-static size_t floats_of_x(const mn_task_shape *shape, uint32_t items)
-{
-    return (size_t)items * shape->height * shape->width * shape->channels;
-}
-
 static bool same(const mn_task *a, const mn_task *b)
 {
-    const mn_task_shape *s = &a->shape;
-    size_t x = floats_of_x(s, s->n_support) * sizeof(float),
-           q = floats_of_x(s, s->n_query) * sizeof(float);
-    return memcmp(a->support_x, b->support_x, x) == 0 && memcmp(a->query_x, b->query_x, q) == 0 &&
-           memcmp(a->support_y, b->support_y, s->n_support * s->y_size * sizeof(float)) == 0 &&
-           memcmp(a->query_y, b->query_y, s->n_query * s->y_size * sizeof(float)) == 0 &&
-           memcmp(a->classes, b->classes, sizeof a->classes) == 0;
+    bool equal = mn_fields_equal(&a->fields, &b->fields);
+    for (uint32_t i = 0; equal && i < a->fields.n; i++)
+        equal = memcmp(a->at[i], b->at[i], mn_field_count(&a->fields.at[i]) * sizeof(float)) == 0;
+    return equal && memcmp(a->classes, b->classes, sizeof a->classes) == 0;
 }
 
 static void a_task_is_a_function_of_seed_split_and_index(void **state)
@@ -127,73 +118,39 @@ static void threads_that_share_a_set_draw_the_same_tasks(void **state)
     }
 }
 
-static void shapes_follow_the_experiment_and_evaluate_has_its_own_counts(void **state)
+static void fields_follow_the_experiment_and_evaluate_has_its_own_counts(void **state)
 {
     (void)state;
     mn_experiment e = experiment_of(MN_TASKS_GLYPHS);
     e.evaluate.query = 15;
     mn_task_set *set = open_set(&e);
-    mn_task_shape train = mn_task_set_shape(set, MN_TRAIN), test = mn_task_set_shape(set, MN_TEST);
-    assert_int_equal(train.n_support, 5);
-    assert_int_equal(train.n_query, 10);
-    assert_int_equal(train.height, 28);
-    assert_int_equal(train.channels, 1);
-    assert_int_equal(train.y_size, 5);
-    assert_int_equal(train.target, MN_TARGET_CLASSES);
-    assert_int_equal(test.n_support, 5);
-    assert_int_equal(test.n_query, 75);
+    const mn_fields *train = mn_task_set_fields(set, MN_TRAIN);
+    const mn_fields *test = mn_task_set_fields(set, MN_TEST);
+    assert_true(mn_fields_are_few_shot(train));
+    assert_int_equal(train->at[MN_SUPPORT_X].n, 5);
+    assert_int_equal(train->at[MN_QUERY_X].n, 10);
+    assert_int_equal(train->at[MN_SUPPORT_X].height, 28);
+    assert_int_equal(train->at[MN_SUPPORT_X].channels, 1);
+    assert_int_equal(train->y_size, 5);
+    assert_int_equal(train->target, MN_TARGET_CLASSES);
+    assert_int_equal(test->at[MN_SUPPORT_X].n, 5);
+    assert_int_equal(test->at[MN_QUERY_X].n, 75);
     assert_string_equal(mn_task_set_data_name(set), "");
     mn_task_set_destroy(&set);
 
     e = experiment_of(MN_TASKS_SINUSOID);
     e.evaluate.shot = 7;
     set = open_set(&e);
-    train = mn_task_set_shape(set, MN_TRAIN);
-    test = mn_task_set_shape(set, MN_VAL);
-    assert_int_equal(train.n_support, 1); /* points, not points a class */
-    assert_int_equal(train.n_query, 2);
-    assert_int_equal(train.y_size, 1);
-    assert_int_equal(train.target, MN_TARGET_VALUES);
-    assert_int_equal(test.n_support, 7);
+    train = mn_task_set_fields(set, MN_TRAIN);
+    test = mn_task_set_fields(set, MN_VAL);
+    assert_int_equal(train->at[MN_SUPPORT_X].n, 1); /* points, not points a class */
+    assert_int_equal(train->at[MN_QUERY_X].n, 2);
+    assert_int_equal(train->y_size, 1);
+    assert_int_equal(train->target, MN_TARGET_VALUES);
+    assert_int_equal(test->at[MN_SUPPORT_X].n, 7);
     mn_digest nothing = mn_digest_of("", 0), digest = mn_task_set_data_digest(set);
     assert_memory_equal(&nothing, &digest, sizeof digest);
     mn_task_set_destroy(&set);
-}
-
-static void the_arrays_of_a_task_are_aligned_and_its_own(void **state)
-{
-    (void)state;
-    const mn_task_shape shape = {
-        .n_support = 3, .n_query = 5, .height = 7, .width = 7, .channels = 1, .y_size = 3};
-    mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
-    float *arrays[] = {task->support_x, task->support_y, task->query_x, task->query_y};
-    const size_t sizes[] = {3 * 49, 9, 5 * 49, 15};
-    for (int i = 0; i < 4; i++) {
-        assert_int_equal((uintptr_t)arrays[i] % 64, 0);
-        for (size_t j = 0; j < sizes[i]; j++) {
-            assert_true(arrays[i][j] == 0.0f);
-            arrays[i][j] = (float)(i + 1);
-        }
-    }
-    for (int i = 0; i < 4; i++)
-        assert_true(arrays[i][0] == (float)(i + 1) && arrays[i][sizes[i] - 1] == (float)(i + 1));
-    mn_task_destroy(&task);
-    assert_null(task);
-}
-
-static void a_task_that_does_not_fit_in_memory_is_refused(void **state)
-{
-    (void)state;
-    const mn_task_shape shape = {.n_support = UINT32_MAX,
-                                 .n_query = UINT32_MAX,
-                                 .height = UINT32_MAX,
-                                 .width = UINT32_MAX,
-                                 .channels = UINT32_MAX,
-                                 .y_size = UINT32_MAX};
-    mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_ERR_RANGE);
-    assert_null(task);
 }
 
 static void assert_refused(const mn_experiment *e, const mn_digest *expected, mn_status status,
@@ -205,6 +162,32 @@ static void assert_refused(const mn_experiment *e, const mn_digest *expected, mn
     assert_null(set);
     if (strstr(err.message, because) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", err.message, because);
+}
+
+static void validation_and_test_tasks_may_have_other_classes_than_training_tasks(void **state)
+{
+    (void)state;
+    mn_experiment e = experiment_of(MN_TASKS_GLYPHS);
+    e.evaluate.way = 20;
+    mn_task_set *set = open_set(&e);
+    const mn_fields *train = mn_task_set_fields(set, MN_TRAIN);
+    assert_int_equal(train->y_size, 5);
+    assert_int_equal(train->at[MN_SUPPORT_X].n, 5);
+    for (mn_split split = MN_VAL; split <= MN_TEST; split++) {
+        const mn_fields *fields = mn_task_set_fields(set, split);
+        assert_int_equal(fields->y_size, 20);
+        assert_int_equal(fields->at[MN_SUPPORT_Y].channels, 20);
+        assert_int_equal(fields->at[MN_SUPPORT_X].n, 20);
+        assert_int_equal(fields->at[MN_QUERY_X].n, 40);
+        mn_task *task = draw(set, split, 3);
+        assert_int_equal(task->n_classes, 20);
+        for (uint32_t i = 0; i < 40 * 20; i++) /* two items of each class */
+            assert_true(task->at[MN_QUERY_Y][i] == (i % 20 == i / 20 / 2 ? 1.0f : 0.0f));
+        mn_task_destroy(&task);
+    }
+    mn_task_set_destroy(&set);
+    e.evaluate.way = 65;
+    assert_refused(&e, NULL, MN_ERR_CONFIG, "evaluate.way is 65");
 }
 
 static void other_data_than_the_coordinators_is_refused_with_both_digests(void **state)
@@ -259,9 +242,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_task_is_a_function_of_seed_split_and_index),
         TEST(threads_that_share_a_set_draw_the_same_tasks),
-        TEST(shapes_follow_the_experiment_and_evaluate_has_its_own_counts),
-        TEST(the_arrays_of_a_task_are_aligned_and_its_own),
-        TEST(a_task_that_does_not_fit_in_memory_is_refused),
+        TEST(fields_follow_the_experiment_and_evaluate_has_its_own_counts),
+        TEST(validation_and_test_tasks_may_have_other_classes_than_training_tasks),
         TEST(other_data_than_the_coordinators_is_refused_with_both_digests),
         TEST(an_experiment_that_does_not_fit_its_data_is_refused),
     };

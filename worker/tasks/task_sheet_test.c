@@ -12,22 +12,18 @@
 
 static mn_task *make(uint32_t side, uint32_t channels)
 {
-    const mn_task_shape shape = {.n_support = 2,
-                                 .n_query = 4,
-                                 .height = side,
-                                 .width = side,
-                                 .channels = channels,
-                                 .y_size = 2,
-                                 .target = MN_TARGET_CLASSES};
+    const uint32_t image[3] = {side, side, channels};
+    mn_fields fields;
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
+    assert_int_equal(mn_fields_few_shot(&fields, 2, 4, image, MN_TARGET_CLASSES, 2, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
     task->n_classes = 2;
     task->classes[0] = 40;
     task->classes[1] = 7;
     for (uint32_t i = 0; i < 2; i++)
-        task->support_y[2 * i + i] = 1.0f;
+        task->at[MN_SUPPORT_Y][2 * i + i] = 1.0f;
     for (uint32_t i = 0; i < 4; i++)
-        task->query_y[2 * i + i / 2] = 1.0f;
+        task->at[MN_QUERY_Y][2 * i + i / 2] = 1.0f;
     return task;
 }
 
@@ -61,9 +57,9 @@ static void each_pixel_of_ink_is_nine_dark_pixels_on_the_sheet(void **state)
     mn_error err;
     assert_int_equal(mn_task_sheet_png(task, "blank.png", &err), MN_OK);
     uint32_t blank = count_black("blank.png");
-    task->support_x[5] = 1.0f;
-    task->query_x[3 * 28 * 28 + 100] = 1.0f;
-    task->query_x[100] = 2.0f; /* what is out of range is shown as its bound */
+    task->at[MN_SUPPORT_X][5] = 1.0f;
+    task->at[MN_QUERY_X][3 * 28 * 28 + 100] = 1.0f;
+    task->at[MN_QUERY_X][100] = 2.0f; /* what is out of range is shown as its bound */
     assert_int_equal(mn_task_sheet_png(task, "ink.png", &err), MN_OK);
     assert_int_equal(count_black("ink.png"), blank + 3 * 9);
     mn_task_destroy(&task);
@@ -74,7 +70,7 @@ static void a_class_has_a_row_and_an_item_a_column(void **state)
     (void)state;
     mn_task *task = make(28, 1);
     for (uint32_t i = 0; i < 28 * 28; i++)
-        task->query_x[3 * 28 * 28 + i] = 1.0f; /* the second query of the second class */
+        task->at[MN_QUERY_X][3 * 28 * 28 + i] = 1.0f; /* the second query of the second class */
     mn_error err;
     assert_int_equal(mn_task_sheet_png(task, "sheet.png", &err), MN_OK);
     uint8_t *pixels = NULL;
@@ -128,7 +124,7 @@ static void images_are_printed_as_characters(void **state)
     (void)state;
     mn_task *task = make(4, 1);
     for (uint32_t i = 0; i < 4; i++)
-        task->support_x[4 * i + i] = 1.0f; /* a stroke from top left to bottom right */
+        task->at[MN_SUPPORT_X][4 * i + i] = 1.0f; /* a stroke from top left to bottom right */
     char *text = print(task);
     assert_non_null(strstr(text, "4 x 4 x 1"));
     assert_non_null(strstr(text, "0=40 1=7"));
@@ -141,13 +137,14 @@ static void images_are_printed_as_characters(void **state)
 static void points_are_printed_as_a_table(void **state)
 {
     (void)state;
-    const mn_task_shape shape = {
-        .n_support = 1, .n_query = 2, .height = 1, .width = 1, .channels = 1, .y_size = 1};
+    const uint32_t number[3] = {1, 1, 1};
+    mn_fields fields;
     mn_task *task = NULL;
-    assert_int_equal(mn_task_new(&shape, &task, NULL), MN_OK);
-    task->support_x[0] = -1.5f;
-    task->support_y[0] = 2.25f;
-    task->query_y[1] = -4.0f;
+    assert_int_equal(mn_fields_few_shot(&fields, 1, 2, number, MN_TARGET_VALUES, 1, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
+    task->at[MN_SUPPORT_X][0] = -1.5f;
+    task->at[MN_SUPPORT_Y][0] = 2.25f;
+    task->at[MN_QUERY_Y][1] = -4.0f;
     char *text = print(task);
     assert_non_null(strstr(text, "      0   -1.5000     2.2500\n"));
     assert_non_null(strstr(text, "      1    0.0000    -4.0000\n"));

@@ -152,13 +152,13 @@ static void nearest_pixels_are_right_as_often_as_is_known(void **state)
     mn_error err = {0};
     if (mn_task_set_open(&experiment, NULL, &set, &err) != MN_OK)
         fail_msg("%s", err.message);
-    mn_task_shape shape = mn_task_set_shape(set, MN_TEST);
-    assert_int_equal(mn_task_new(&shape, &task, &err), MN_OK);
+    assert_int_equal(mn_task_new(mn_task_set_fields(set, MN_TEST), &task, &err), MN_OK);
     uint32_t right = 0;
     for (uint64_t index = 0; index < 1000; index++) {
         mn_task_set_draw(set, MN_TEST, index, task);
         for (uint32_t label = 0; label < 5; label++)
-            right += nearest(task->query_x + label * PIXELS, task->support_x, 5) == label;
+            right +=
+                nearest(task->at[MN_QUERY_X] + label * PIXELS, task->at[MN_SUPPORT_X], 5) == label;
     }
     print_message("nearest neighbour: %.1f %% of 5000 (chance: 20 %%)\n", right / 50.0);
     assert_in_range(right, 2350, 2630);
