@@ -690,7 +690,7 @@ static void the_next_round_waits_for_the_reduce_and_a_stop_too(void **state)
 {
     (void)state;
     mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = 1}};
-    mn_message stop = {.kind = MN_MSG_STOP, .reject = {"signal"}};
+    mn_message stop = {.kind = MN_MSG_STOP, .reject = {.reason = "signal"}};
     assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 2}), MN_OK);
     open_round(1, 2);
     mn_lease lease = lease_to(MN_LOCAL_POOL, 0);
