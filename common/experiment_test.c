@@ -330,15 +330,9 @@ static bool goes_on_with(const char *assignment)
 
 static void a_run_goes_on_with_other_values_of_all_that_does_not_decide_theta(void **state)
 {
-    static const char *const deciding[] = {"seed=2",
-                                           "tasks.way=6",
-                                           "tasks.phase=0,1",
-                                           "model.hidden=40,41",
-                                           "model.init=he",
-                                           "meta.order=1",
-                                           "outer.batch=33",
-                                           "outer.lr=0.002",
-                                           "outer.nonfinite=abort"};
+    static const char *const deciding[] = {
+        "seed=2",       "tasks.phase=0,1", "model.hidden=40,41", "model.init=he",
+        "meta.order=1", "outer.batch=33",  "outer.lr=0.002",     "outer.nonfinite=abort"};
     static const char *const other[] = {
         "name=b",         "tasks.data=b.mnd", "outer.steps=7",         "evaluate.tasks=7",
         "pool.threads=7", "run.keep=7",       "pool.activation_mib=7", "outer.max_skipped_steps=7"};
@@ -347,6 +341,12 @@ static void a_run_goes_on_with_other_values_of_all_that_does_not_decide_theta(vo
         assert_false(goes_on_with(deciding[i]));
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         assert_true(goes_on_with(other[i]));
+
+    /* What nothing reads decides nothing. */
+    assert_true(goes_on_with("tasks.way=6"));
+    mn_experiment five = parsed("tasks: {kind: glyphs}"),
+                  six = parsed("tasks: {kind: glyphs, way: 6}");
+    assert_int_equal(mn_experiment_may_resume(&five, &six, NULL), MN_ERR_CONFIG);
 
     mn_experiment e = parsed("outer: {schedule: cosine, steps: 7}");
     mn_experiment longer = parsed("outer: {schedule: cosine, steps: 8}");
@@ -376,6 +376,39 @@ static void a_run_goes_on_unless_its_answer_would_change(void **state)
     assert_non_null(strstr(err.message, "outer.schedule was constant"));
 }
 
+static void a_key_that_nothing_reads_is_an_error_that_names_its_readers(void **state)
+{
+    static const char text[] = "tasks: {kind: sinusoid}\nmodel: {input: mlp, filters: 8}\n";
+    char path[] = "/tmp/mnemo-experiment-XXXXXX";
+    mn_experiment e;
+    mn_error err = {.message = ""};
+    char wanted[512];
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    assert_int_equal(close(fd), 0);
+    mn_experiment_init(&e);
+    mn_status status = mn_experiment_read(&e, path, &err);
+    assert_int_equal(mn_experiment_reread(&e, path, NULL),
+                     MN_OK); /* as an older version wrote it */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(status, MN_ERR_CONFIG);
+    (void)snprintf(wanted, sizeof wanted,
+                   "%s:2: model.filters is read by nothing here, where model.input is mlp: it "
+                   "belongs to model.input=conv4; leave it out, or choose what reads it",
+                   path);
+    assert_string_equal(err.message, wanted);
+
+    e = fresh();
+    assert_int_equal(mn_experiment_set(&e, "model.filters=8", &err), MN_OK);
+    assert_int_equal(mn_experiment_check(&e, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "model.filters is read by nothing here"));
+    assert_int_equal(mn_experiment_set(&e, "model.input=conv4", &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "tasks.kind=glyphs", &err), MN_OK);
+    assert_int_equal(mn_experiment_check(&e, &err), MN_OK);
+}
+
 static void help_lists_every_key_and_what_follows_the_kind(void **state)
 {
     mn_experiment e = fresh();
@@ -387,7 +420,8 @@ static void help_lists_every_key_and_what_follows_the_kind(void **state)
     mn_experiment_help(out);
     assert_int_equal(fclose(out), 0);
     assert_non_null(strstr(help, "meta.inner_lr "));
-    assert_non_null(strstr(help, "  images, glyphs: model.input conv4; meta.inner_lr 0.4"));
+    assert_non_null(strstr(help, "  tasks.kind=images|glyphs: model.input conv4\n"));
+    assert_non_null(strstr(help, "  tasks.kind=images|glyphs: meta.inner_lr 0.4\n"));
 
     char section[32] = "";
     char *text = print(&e, false);
@@ -552,6 +586,7 @@ int main(void)
         cmocka_unit_test(four_blocks_of_pooling_leave_one_pixel_of_28),
         cmocka_unit_test(a_run_goes_on_with_other_values_of_all_that_does_not_decide_theta),
         cmocka_unit_test(a_run_goes_on_unless_its_answer_would_change),
+        cmocka_unit_test(a_key_that_nothing_reads_is_an_error_that_names_its_readers),
         cmocka_unit_test(help_lists_every_key_and_what_follows_the_kind),
         cmocka_unit_test(the_sinusoid_of_the_manual_is_that_of_the_paper),
         cmocka_unit_test(the_experiments_with_images_use_the_net_of_the_paper),

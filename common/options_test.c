@@ -28,16 +28,17 @@ static const char *const colours[] = {"red", "green", "dark-blue", NULL};
 
 static const mn_option rows[] = {
     {"seed", MN_OPTION_U64, AT(seed), "1", 0, MN_OPTION_WHOLE, "", "where chance begins", true,
-     NULL},
-    {"a.flag", MN_OPTION_BOOL, AT(flag), "true", 0, 0, "", "yes or no", true, NULL},
-    {"a.count", MN_OPTION_U32, AT(count), "3", 1, 10, "things", "how many", true, NULL},
-    {"a.offset", MN_OPTION_I32, AT(offset), "-1", -1, 5, "", "where", true, NULL},
-    {"b.rate", MN_OPTION_REAL, AT(rate), "0.1", -1, 100, "", "how fast", true, NULL},
-    {"b.pair", MN_OPTION_PAIR, AT(pair), "0, 1", 0, 1, "", "from to", true, NULL},
-    {"b.list", MN_OPTION_LIST, AT(list), "4, 5", 0, 9, "", "some", true, NULL},
-    {"c.colour", MN_OPTION_CHOICE, AT(colour), "green", 0, 0, "", "which", false, colours},
-    {"c.text", MN_OPTION_TEXT, AT(text), "", 0, 0, "", "words", false, NULL},
-    {"c.name", MN_OPTION_NAME, AT(name), "me", 1, 0, "", "who", false, NULL},
+     NULL, NULL},
+    {"a.flag", MN_OPTION_BOOL, AT(flag), "true", 0, 0, "", "yes or no", true, NULL, NULL},
+    {"a.count", MN_OPTION_U32, AT(count), "3", 1, 10, "things", "how many", true, NULL, NULL},
+    {"a.offset", MN_OPTION_I32, AT(offset), "-1", -1, 5, "", "where", true, NULL, NULL},
+    {"b.rate", MN_OPTION_REAL, AT(rate), "0.1", -1, 100, "", "how fast", true, NULL, NULL},
+    {"b.pair", MN_OPTION_PAIR, AT(pair), "0, 1", 0, 1, "", "from to", true, NULL, NULL},
+    {"b.list", MN_OPTION_LIST, AT(list), "4, 5", 0, 9, "", "some", true, NULL, NULL},
+    {"c.colour", MN_OPTION_CHOICE, AT(colour), "green", 0, 0, "", "which", false, colours, NULL},
+    {"c.text", MN_OPTION_TEXT, AT(text), "", 0, 0, "", "words", false, NULL, NULL},
+    {"c.name", MN_OPTION_NAME, AT(name), "me", 1, 0, "", "who", false, NULL,
+     "c.colour=red|green,a.flag=true or c.colour=dark-blue"},
 };
 static const mn_option_table table = {rows, sizeof rows / sizeof *rows};
 
@@ -198,11 +199,40 @@ static void a_list_for_a_single_value_is_refused(void **state)
     assert_int_equal(s.count, 3);
 }
 
+static void an_option_is_read_where_its_readers_say_so(void **state)
+{
+    static const struct {
+        const char *colour, *flag;
+        bool read;
+    } cases[] = {{"red", "true", true},        {"green", "true", true},
+                 {"red", "false", false},      {"green", "false", false},
+                 {"dark-blue", "false", true}, {"dark-blue", "true", true}};
+    const mn_option *option = mn_options_find(&table, "c.name");
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settings s = fresh();
+        bool given[MN_MAX_OPTIONS] = {false};
+        mn_error err = {.message = ""};
+        assert_int_equal(
+            mn_option_set(mn_options_find(&table, "c.colour"), cases[i].colour, &s, &err), MN_OK);
+        assert_int_equal(mn_option_set(mn_options_find(&table, "a.flag"), cases[i].flag, &s, &err),
+                         MN_OK);
+        assert_int_equal(mn_option_is_read(&table, option, &s), cases[i].read);
+        assert_int_equal(mn_options_check_read(&table, given, &s, &err), MN_OK);
+        given[option - rows] = true;
+        assert_int_equal(mn_options_check_read(&table, given, &s, &err),
+                         cases[i].read ? MN_OK : MN_ERR_CONFIG);
+        if (!cases[i].read)
+            assert_non_null(
+                strstr(err.message, "c.name is read by nothing here, where c.colour is"));
+    }
+}
+
 /* A thousand doubles over all exponents, by a fixed linear congruential generator. */
 static void every_double_in_print_reads_back_to_itself(void **state)
 {
     static const mn_option any = {
-        "any", MN_OPTION_REAL, 0, sizeof(double), "0", -1e308, 1e308, "", "", false, NULL};
+        "any", MN_OPTION_REAL, 0, sizeof(double), "0", -1e308, 1e308, "", "", false, NULL, NULL};
     uint64_t bits = 1;
     (void)state;
     for (int i = 0; i < 1000; i++) {
@@ -270,6 +300,7 @@ int main(void)
         cmocka_unit_test(words_that_are_not_allowed_are_refused),
         cmocka_unit_test(an_unknown_key_is_told_its_nearest_neighbour),
         cmocka_unit_test(a_list_for_a_single_value_is_refused),
+        cmocka_unit_test(an_option_is_read_where_its_readers_say_so),
         cmocka_unit_test(every_double_in_print_reads_back_to_itself),
         cmocka_unit_test(options_are_printed_in_sections),
         cmocka_unit_test(comments_and_help_tell_meaning_unit_range_and_default),

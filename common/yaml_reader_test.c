@@ -17,11 +17,11 @@ struct settings {
 #define AT(field) offsetof(struct settings, field), sizeof(((struct settings *)0)->field)
 
 static const mn_option rows[] = {
-    {"seed", MN_OPTION_U32, AT(seed), "1", 0, 100, "", "", true, NULL},
-    {"outer.batch", MN_OPTION_U32, AT(batch), "2", 1, 100, "", "", true, NULL},
-    {"outer.lr", MN_OPTION_REAL, AT(lr), "0.5", 0, 100, "", "", true, NULL},
-    {"model.hidden", MN_OPTION_LIST, AT(hidden), "40", 1, 100, "", "", true, NULL},
-    {"model.text", MN_OPTION_TEXT, AT(text), "", 0, 0, "", "", true, NULL},
+    {"seed", MN_OPTION_U32, AT(seed), "1", 0, 100, "", "", true, NULL, NULL},
+    {"outer.batch", MN_OPTION_U32, AT(batch), "2", 1, 100, "", "", true, NULL, NULL},
+    {"outer.lr", MN_OPTION_REAL, AT(lr), "0.5", 0, 100, "", "", true, NULL, NULL},
+    {"model.hidden", MN_OPTION_LIST, AT(hidden), "40", 1, 100, "", "", true, NULL, NULL},
+    {"model.text", MN_OPTION_TEXT, AT(text), "", 0, 0, "", "", true, NULL, NULL},
 };
 static const mn_option_table table = {rows, sizeof rows / sizeof *rows};
 

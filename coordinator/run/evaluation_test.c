@@ -42,11 +42,29 @@ static char *printed(const mn_evaluation *evaluation)
     return text;
 }
 
+/* Rows of scores, taken, skipped get weights of 1. */
+static void from_plain_rows(const mn_score_list *list, mn_split split, uint32_t n_tasks,
+                            const double *from, mn_evaluation *out)
+{
+    const size_t n = list->n, columns = 2 * n + 2;
+    double *rows_with_weights = calloc(n_tasks * columns, sizeof *rows_with_weights);
+    assert_non_null(rows_with_weights);
+    for (uint32_t task = 0; task < n_tasks; task++) {
+        double *row = rows_with_weights + task * columns;
+        memcpy(row, from + task * (n + 2), n * sizeof *row);
+        for (size_t i = 0; i < n; i++)
+            row[n + i] = 1;
+        memcpy(row + 2 * n, from + task * (n + 2) + n, 2 * sizeof *row);
+    }
+    assert_int_equal(mn_evaluation_from_rows(list, split, n_tasks, rows_with_weights, out, NULL),
+                     MN_OK);
+    free(rows_with_weights);
+}
+
 static mn_evaluation evaluate(uint32_t n_tasks, const double *from)
 {
     mn_evaluation evaluation;
-    assert_int_equal(mn_evaluation_from_rows(&scores, MN_TEST, n_tasks, from, &evaluation, NULL),
-                     MN_OK);
+    from_plain_rows(&scores, MN_TEST, n_tasks, from, &evaluation);
     return evaluation;
 }
 
@@ -158,7 +176,7 @@ static void points_may_be_words_and_a_name_may_be_missing_at_one(void **state)
         two[(size_t)task * (sets.n + 2) + sets.n] = 1;
     }
     mn_evaluation evaluation;
-    assert_int_equal(mn_evaluation_from_rows(&sets, MN_TEST, 2, two, &evaluation, NULL), MN_OK);
+    from_plain_rows(&sets, MN_TEST, 2, two, &evaluation);
     text = printed(&evaluation);
     assert_non_null(strstr(text,
                            "   set               loss               error             margin\n"
@@ -178,6 +196,23 @@ static void points_may_be_words_and_a_name_may_be_missing_at_one(void **state)
     mn_score_list_fini(&sets);
 }
 
+/* Right answers out of so many: 3 of 4, 5 of 8, and none that were asked. */
+static void a_weighted_score_is_a_mean_over_items(void **state)
+{
+    (void)state;
+    mn_score one[] = {{.name = "accuracy", .is_share = true}};
+    const mn_score_list list = {.n = 1, .at = one};
+    const double three[] = {3, 4, 1, 0, 5, 8, 1, 0, 0, 0, 1, 0};
+    mn_evaluation evaluation;
+    assert_int_equal(mn_evaluation_from_rows(&list, MN_TEST, 3, three, &evaluation, NULL), MN_OK);
+    assert_int_equal(evaluation.n_counted, 3);
+    assert_true(fabs(evaluation.estimates[0].mean - 8.0 / 12) < 1e-15);
+    /* residuals 3 - 4r = 1/3 and 5 - 8r = -1/3; two tasks of 6 items each in the mean */
+    assert_true(fabs(evaluation.estimates[0].half_width - 1.96 * sqrt(2.0 / 9) / sqrt(2) / 6) <
+                1e-15);
+    mn_evaluation_fini(&evaluation);
+}
+
 static void scores_without_points_make_one_row(void **state)
 {
     (void)state;
@@ -186,7 +221,7 @@ static void scores_without_points_make_one_row(void **state)
     const double row[] = {0.5, 1, 0, 0.5, 1, 0};
     char *text = NULL;
     mn_evaluation evaluation;
-    assert_int_equal(mn_evaluation_from_rows(&list, MN_VAL, 2, row, &evaluation, NULL), MN_OK);
+    from_plain_rows(&list, MN_VAL, 2, row, &evaluation);
     text = printed(&evaluation);
     assert_non_null(strstr(text, "over 2 tasks\n               loss\n     0.5000 +- 0.0000\n"));
     free(text);
@@ -206,6 +241,7 @@ int main(void)
         cmocka_unit_test(thetas_are_compared_by_the_judged_score),
         cmocka_unit_test(the_table_says_how_it_was_made_and_what_was_skipped),
         cmocka_unit_test(points_may_be_words_and_a_name_may_be_missing_at_one),
+        cmocka_unit_test(a_weighted_score_is_a_mean_over_items),
         cmocka_unit_test(scores_without_points_make_one_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -365,14 +365,14 @@ static void a_packed_sum_is_unpacked_or_refused(void **state)
 static void validate(mn_training *training, float loss, bool expect_best)
 {
     const mn_round round = {.id = 2, .kind = MN_ROUND_TEST, .split = MN_VAL, .n_tasks = TESTS};
-    const mn_result result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 1, .n_columns = 3};
+    const mn_result result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 1, .n_columns = 4};
     mn_evaluation evaluation;
     bool best = false;
     double mean = 0;
-    assert_int_equal(mn_learner_test_columns(learner), 3);
+    assert_int_equal(mn_learner_test_columns(learner), 4); /* loss, its weight, taken, skipped */
     mn_training_open(training, &round);
     for (uint32_t i = TESTS; i-- > 0;) { /* the last task first */
-        const float row[3] = {loss + (float)i, 1, 0};
+        const float row[4] = {loss + (float)i, 1, 1, 0};
         mean += (double)row[0] / TESTS;
         mn_training_add(training, i, &result, row);
     }

@@ -12,7 +12,7 @@
  * Equal options give equal runs, event by event. */
 #pragma once
 
-#include "worker/worker_core.h"
+#include "worker/program/worker_core.h"
 #include <stdbool.h>
 #include <stdint.h>
 

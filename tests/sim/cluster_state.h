@@ -6,7 +6,7 @@
 #include "coordinator/core/rank.h"
 #include "tests/sim/cluster.h"
 #include "tests/sim/event_queue.h"
-#include "worker/worker_core.h"
+#include "worker/program/worker_core.h"
 
 #define MN_SIM_SILENCE_MS 2000u
 #define MN_SIM_HEARTBEAT_MS 500u

@@ -118,14 +118,16 @@ static void a_row_has_the_scores_that_the_learner_lists(void **state)
     assert_string_equal(scores->at[2].axis, "inner_steps");
     assert_string_equal(scores->at[2].point, "5");
     assert_string_equal(scores->at[2].unit, "squared error");
-    assert_int_equal(mn_learner_test_columns(bed->learner), 3 + 2);
+    assert_int_equal(mn_learner_test_columns(bed->learner), 3 + 3 + 2); /* with their weights */
     assert_int_equal(mn_learner_train_scores(bed->learner)->n, 2);
     assert_string_equal(mn_learner_train_scores(bed->learner)->at[1].name, "support_loss");
     mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
     mn_explanation explanation = {0};
     mn_learner_explain(bed->workspace, bed->theta, bed->test_task, false, &explanation);
     assert_true(bed->test_row[0] == (float)explanation.query_loss_before); /* 0 steps */
-    assert_true(bed->test_row[3] == 1.0f);
+    for (int i = 3; i < 7; i++)                                            /* weights, taken */
+        assert_true(bed->test_row[i] == 1.0f);
+    assert_true(bed->test_row[7] == 0.0f);
     assert_true(bed->test_row[1] != bed->test_row[0]);
     assert_true(explanation.support_loss_after < explanation.support_loss);
     bed_destroy(bed);

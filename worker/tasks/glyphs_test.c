@@ -1,5 +1,6 @@
 #include "worker/tasks/glyphs.h"
 
+#include "common/digest.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

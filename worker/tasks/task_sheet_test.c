@@ -1,6 +1,7 @@
 #include "worker/tasks/task_sheet.h"
 
 #include "worker/data/import/sample_data.h"
+#include "worker/tasks/task_print.h"
 #include <png.h>
 #include <setjmp.h>
 #include <stdarg.h>
