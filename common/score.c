@@ -23,32 +23,6 @@ void mn_score_list_fini(mn_score_list *list)
     *list = (mn_score_list){0};
 }
 
-mn_status mn_score_list_copy(const mn_score_list *list, mn_score_list *out, mn_error *err)
-{
-    mn_score_list copy = {.judged = list->judged};
-    mn_status status = MN_OK;
-    for (uint32_t i = 0; i < list->n && status == MN_OK; i++)
-        status = mn_score_list_add(&copy, &list->at[i], err);
-    if (status != MN_OK)
-        mn_score_list_fini(&copy);
-    *out = copy;
-    return status;
-}
-
-bool mn_score_list_equal(const mn_score_list *a, const mn_score_list *b)
-{
-    if (a->n != b->n || a->judged != b->judged)
-        return false;
-    for (uint32_t i = 0; i < a->n; i++) {
-        const mn_score *one = &a->at[i], *other = &b->at[i];
-        if (strcmp(one->name, other->name) != 0 || !mn_score_is_beside(one, other) ||
-            strcmp(one->unit, other->unit) != 0 || one->is_share != other->is_share ||
-            one->higher_is_better != other->higher_is_better)
-            return false;
-    }
-    return true;
-}
-
 uint32_t mn_score_list_shown(const mn_score_list *list, uint32_t shown[2])
 {
     assert(list->n > 0 && list->judged < list->n);

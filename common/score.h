@@ -22,16 +22,13 @@ typedef struct mn_score_list {
     uint32_t n;
     mn_score *at;    /* [n]; owned */
     uint32_t judged; /* < n: by this one thetas are compared */
+    char remark[80]; /* what must be said with every score; "": nothing */
 } mn_score_list;
 
 /* MN_ERR_NOMEM; MN_ERR_RANGE: more than MN_MAX_SCORES. The list is as before then. */
 mn_status mn_score_list_add(mn_score_list *list, const mn_score *score, mn_error *err);
 /* Takes an empty list too, and leaves one. */
 void mn_score_list_fini(mn_score_list *list);
-
-/* A list of its own, to be freed by _fini. MN_ERR_NOMEM: *out is empty. */
-mn_status mn_score_list_copy(const mn_score_list *list, mn_score_list *out, mn_error *err);
-bool mn_score_list_equal(const mn_score_list *a, const mn_score_list *b);
 
 /* For a line or a picture with room for few: the first of the list, and the judged one if that is
  * another. The list is not empty. Returns how many. */

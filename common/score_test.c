@@ -12,38 +12,6 @@ static const mn_score loss = {.name = "loss", .axis = "set", .point = "qa7", .un
 static const mn_score accuracy = {
     .name = "accuracy", .axis = "set", .point = "qa7", .is_share = true, .higher_is_better = true};
 
-static void a_copy_is_equal_until_anything_differs(void **state)
-{
-    (void)state;
-    mn_score_list list = {0}, copy = {0};
-    for (int i = 0; i < 60; i++)
-        assert_int_equal(mn_score_list_add(&list, i % 2 == 0 ? &loss : &accuracy, NULL), MN_OK);
-    list.judged = 59;
-    assert_int_equal(mn_score_list_copy(&list, &copy, NULL), MN_OK);
-    assert_int_equal(copy.n, 60);
-    assert_true(mn_score_list_equal(&list, &copy));
-
-    mn_score *last = &copy.at[59];
-    copy.judged = 57;
-    assert_false(mn_score_list_equal(&list, &copy));
-    copy.judged = 59;
-    for (int field = 0; field < 6; field++) {
-        *last = accuracy;
-        char *const texts[] = {last->name, last->axis, last->point, last->unit};
-        if (field < 4)
-            (void)strcpy(texts[field], "x");
-        last->is_share = field != 4;
-        last->higher_is_better = field != 5;
-        assert_false(mn_score_list_equal(&list, &copy));
-    }
-    copy.n--;
-    assert_false(mn_score_list_equal(&list, &copy));
-    mn_score_list_fini(&copy);
-    assert_int_equal(copy.n, 0);
-    mn_score_list_fini(&copy);
-    mn_score_list_fini(&list);
-}
-
 static void no_list_grows_without_end(void **state)
 {
     (void)state;
@@ -90,7 +58,6 @@ static void a_key_has_the_point_if_there_is_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_copy_is_equal_until_anything_differs),
         cmocka_unit_test(no_list_grows_without_end),
         cmocka_unit_test(the_first_and_the_judged_are_shown_once_each),
         cmocka_unit_test(a_key_has_the_point_if_there_is_one),

@@ -96,6 +96,8 @@ void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out)
         }
         (void)fputc('\n', out);
     }
+    if (scores->remark[0] != '\0')
+        (void)fprintf(out, "  %s\n", scores->remark);
 }
 
 mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_error *err)
@@ -130,6 +132,8 @@ mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_er
     (void)json_object_set_new(root, "skipped", json_integer(evaluation->n_skipped));
     (void)json_object_set_new(root, "interval", json_string("1.96 sd / sqrt(n), sd with n-1"));
     (void)json_object_set_new(root, "units", units);
+    if (scores->remark[0] != '\0')
+        (void)json_object_set_new(root, "remark", json_string(scores->remark));
     (void)json_object_set_new(root, "scores", table);
     char *made = json_dumps(root, JSON_INDENT(2));
     json_decref(root);

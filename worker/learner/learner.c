@@ -100,6 +100,12 @@ static mn_status list_scores(mn_learner *learner, mn_error *err)
     if (status == MN_OK)
         status = mn_scores_list_test(&learner->test_fields, has_steps, &learner->test_steps,
                                      mn_rule_steps(learner->test), &learner->test_scores, err);
+    const mn_experiment *e = &learner->experiment;
+    if (e->model.input == MN_INPUT_CONV4 || (e->model.input == MN_INPUT_MLP && e->model.batch_norm))
+        (void)snprintf(learner->test_scores.remark, sizeof learner->test_scores.remark, "%s",
+                       e->model.batch_norm_statistics == MN_STATISTICS_RUNNING
+                           ? "batch norm by running statistics (inductive)"
+                           : "batch norm by the statistics of the batch at hand (transductive)");
     return status;
 }
 
