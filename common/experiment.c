@@ -29,17 +29,20 @@ static const mn_option rows[] = {
         "the one number that all randomness comes from", THETA),
 
     KEY(CHOICE, tasks.kind,            "sinusoid",     0,     0,       "",
-        "what a task is made of", THETA_FROM("sinusoid", "images", "glyphs")),
+        "what a task is made of", THETA_FROM("sinusoid", "images", "glyphs", "stories", "generated-stories")),
     KEY(NAME,   tasks.data,            "",             0,     0,       "",
-        "images: name of the packed file, found on run.data_path", OTHER,
-        BY("tasks.kind=images")),
+        "images: name of the packed file; stories: folder of the sets, or a file qaN_..._train.txt; "
+        "found on run.data_path", OTHER,
+        BY("tasks.kind=images|stories")),
     KEY(U32,    tasks.way,             "5",            1,     64,      "classes",
         "images, glyphs: classes of a task", THETA,
         BY("tasks.kind=images|glyphs")),
-    KEY(U32,    tasks.shot,            "1",            1,     1000,    "items",
-        "support items a class; sinusoid: support points", THETA),
+    KEY(U32,    tasks.shot,            "1",            0,     1000,    "items",
+        "support items a class; sinusoid: support points; stories: support questions, of the set "
+        "of the others", THETA),
     KEY(U32,    tasks.query,           "1",            1,     1000,    "items",
-        "query items a class; sinusoid: query points", THETA),
+        "query items a class; sinusoid: query points", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    tasks.image_size,      "28",           4,     256,     "pixels",
         "images, glyphs: height and width", THETA,
         BY("tasks.kind=images|glyphs")),
@@ -63,15 +66,37 @@ static const mn_option rows[] = {
     KEY(PAIR,   tasks.x_range,         "-5, 5",        -1e6,  1e6,     "",
         "sinusoid: x is drawn from here", THETA,
         BY("tasks.kind=sinusoid")),
+    KEY(TEXT,   tasks.stories,         "all",          1,     0,       "",
+        "stories: numbers of the sets, as in \"1-3,7\", or all", THETA,
+        BY("tasks.kind=stories")),
+    KEY(U32,    tasks.bundle,          "32",           1,     1024,    "questions",
+        "stories: computed side by side as one task", THETA,
+        BY("tasks.kind=stories|generated-stories")),
+    KEY(U32,    tasks.sentences,       "50",           1,     1024,    "sentences",
+        "stories: the memory holds the most recent so many", THETA,
+        BY("tasks.kind=stories|generated-stories")),
+    KEY(REAL,   tasks.noise,           "0.1",          0,     1,       "",
+        "stories: at most this share of empty memories is put among those of training", THETA,
+        BY("tasks.kind=stories")),
+    KEY(REAL,   tasks.held_out,        "0.1",          0.0001, 0.9,    "",
+        "stories: the last of each set's training questions, kept for validation", THETA,
+        BY("tasks.kind=stories")),
+    KEY(U64,    tasks.linear_start,    "0",            0,     1e9,     "meta-steps",
+        "stories: train at first without softmax in the attention (linear start)", THETA,
+        BY("tasks.kind=stories|generated-stories")),
+    KEY(CHOICE, tasks.world,           "rooms",        0,     0,       "",
+        "generated-stories: people in rooms with things, or two agents on a 10 x 10 grid",
+        THETA_FROM("rooms", "grid"),
+        BY("tasks.kind=generated-stories")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
-        "the input module, x -> u", THETA_FROM("mlp", "conv4")),
+        "the input module, x -> u", THETA_FROM("mlp", "conv4", "sentences")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
-        "the memory module, m = M(u)", THETA_FROM("none", "class-means", "support", "table")),
+        "the memory module, m = M(u)", THETA_FROM("none", "class-means", "support", "table", "story")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
-        "the reasoning module, o = R(u, m)", THETA_FROM("none", "concat-linear")),
+        "the reasoning module, o = R(u, m)", THETA_FROM("none", "concat-linear", "hops")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
-        "the output module, y = O(o)", THETA_FROM("linear", "distance", "match")),
+        "the output module, y = O(o)", THETA_FROM("linear", "distance", "match", "words")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
         "table: slots of the memory", THETA,
         BY("model.memory=table")),
@@ -81,6 +106,30 @@ static const mn_option rows[] = {
     KEY(U32,    model.units,           "40",           1,     4096,    "units",
         "concat-linear: width of its layer", THETA,
         BY("model.reasoning=concat-linear")),
+    KEY(U32,    model.embedding,       "50",           1,     4096,    "numbers",
+        "sentences: numbers of a word's vector", THETA,
+        BY("model.input=sentences")),
+    KEY(CHOICE, model.encoding,        "position",     0,     0,       "",
+        "sentences: a sentence is the sum of its words, or weighted by their positions",
+        THETA_FROM("bag", "position"),
+        BY("model.input=sentences")),
+    KEY(CHOICE, model.control,         "none",         0,     0,       "",
+        "sentences: for comparison, look at the question alone, or at the story alone",
+        THETA_FROM("none", "question", "story"),
+        BY("model.input=sentences")),
+    KEY(U32,    model.hops,            "3",            1,     16,      "hops",
+        "hops: how often the memory is asked", THETA,
+        BY("model.reasoning=hops")),
+    KEY(CHOICE, model.tying,           "adjacent",     0,     0,       "",
+        "story: a hop reads from what the next one matches with, or all hops share two tables",
+        THETA_FROM("adjacent", "layer-wise"),
+        BY("model.memory=story")),
+    KEY(BOOL,   model.linear_attention, "false",       0,     0,       "",
+        "story: never a softmax in the attention", THETA,
+        BY("model.memory=story")),
+    KEY(BOOL,   model.empty_slots,     "true",         0,     0,       "",
+        "story: attention may fall on empty slots, which give nothing", THETA,
+        BY("model.memory=story")),
     KEY(LIST,   model.hidden,          "40, 40",       1,     4096,    "units",
         "mlp: widths of the hidden layers", THETA,
         BY("model.input=mlp")),
@@ -182,9 +231,11 @@ static const mn_option rows[] = {
         "as tasks.way, for validation and test; 0: the same", OTHER,
         BY("tasks.kind=images|glyphs")),
     KEY(U32,    evaluate.shot,         "0",            0,     1000,    "items",
-        "as tasks.shot, for validation and test; 0: the same", OTHER),
+        "as tasks.shot, for validation and test; 0: the same", OTHER,
+        BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
-        "as tasks.query, for validation and test; 0: the same", OTHER),
+        "as tasks.query, for validation and test; 0: the same", OTHER,
+        BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    evaluate.every,        "0",            0,     1e9,     "meta-steps",
         "how often to validate; 0: never", OTHER),
     KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
@@ -239,11 +290,21 @@ static const struct suit {
     {"tasks.kind=images|glyphs", "model.input", "conv4"},
     {"tasks.kind=images|glyphs", "meta.inner_lr", "0.4"},
     {"tasks.kind=images|glyphs", "evaluate.inner_steps", "0, 1, 3"},
+    {"tasks.kind=stories|generated-stories", "tasks.shot", "0"},
+    {"tasks.kind=stories|generated-stories", "model.input", "sentences"},
+    {"tasks.kind=stories|generated-stories", "model.memory", "story"},
+    {"tasks.kind=stories|generated-stories", "model.reasoning", "hops"},
+    {"tasks.kind=stories|generated-stories", "model.output", "words"},
+    {"tasks.kind=stories|generated-stories", "meta.kind", "episodic"},
+    {"tasks.kind=stories|generated-stories", "outer.batch", "2"},
+    {"tasks.kind=stories", "tasks.data", "en"},
+    {"tasks.kind=stories", "evaluate.tasks", "32768"},
+    {"tasks.kind=generated-stories", "tasks.sentences", "12"},
 };
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
-static rule check_images, check_sinusoid, check_model, check_outer, check_evaluate, check_pool,
-    check_environment;
+static rule check_stories, check_images, check_sinusoid, check_model, check_outer, check_evaluate,
+    check_pool, check_environment;
 
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
                        bool strict, bool *named, mn_error *err);
@@ -308,8 +369,8 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_images,   check_sinusoid, check_model,      check_outer,
-                                  check_evaluate, check_pool,     check_environment};
+    static rule *const rules[] = {check_stories, check_images,   check_sinusoid, check_model,
+                                  check_outer,   check_evaluate, check_pool,     check_environment};
     mn_status status = mn_options_check_read(&table, experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
         status = rules[i](experiment, err);
@@ -365,9 +426,38 @@ mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment
     return MN_OK;
 }
 
+static bool has_stories(const mn_experiment *e)
+{
+    return e->tasks.kind == MN_TASKS_STORIES || e->tasks.kind == MN_TASKS_GENERATED_STORIES;
+}
+
+static mn_status check_stories(const mn_experiment *e, mn_error *err)
+{
+    if (!has_stories(e))
+        return e->tasks.shot > 0 ? MN_OK
+                                 : mn_fail(err, MN_ERR_CONFIG,
+                                           "tasks.shot is 0, but only stories may do without a "
+                                           "support set: expected at least 1");
+    if (e->tasks.kind == MN_TASKS_STORIES && e->tasks.data[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind stories needs tasks.data, the name of a folder with "
+                       "qaN_..._train.txt and qaN_..._test.txt, as in \"en\"");
+    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.world == MN_WORLD_GRID &&
+        e->tasks.sentences < 5)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.sentences is %u, but tasks.world grid needs 4 sentences to say where "
+                       "the agents begin: expected at least 5",
+                       (unsigned)e->tasks.sentences);
+    if (e->meta.kind != MN_META_EPISODIC && e->tasks.shot == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "this meta.kind adapts to support questions, but tasks.shot is 0: set it, "
+                       "as in 8, or meta.kind episodic");
+    return MN_OK;
+}
+
 static mn_status check_images(const mn_experiment *e, mn_error *err)
 {
-    if (e->tasks.kind == MN_TASKS_SINUSOID)
+    if (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_GLYPHS)
         return MN_OK;
     if (e->tasks.kind == MN_TASKS_IMAGES && e->tasks.data[0] == '\0')
         return mn_fail(err, MN_ERR_CONFIG,
@@ -413,12 +503,21 @@ static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
 
 static mn_status check_model(const mn_experiment *e, mn_error *err)
 {
-    if (e->model.input == MN_INPUT_MLP) {
+    if (e->model.input == MN_INPUT_MLP && !has_stories(e)) {
         if (e->model.hidden.n == 0)
             return mn_fail(err, MN_ERR_CONFIG,
                            "model.hidden is empty, but model.input mlp needs at least one layer");
         return MN_OK;
     }
+    if (has_stories(e) != (e->model.input == MN_INPUT_SENTENCES))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.input sentences reads stories, and nothing else does: it goes with "
+                       "tasks.kind stories or generated-stories, and only with these");
+    if (e->model.input == MN_INPUT_SENTENCES)
+        return e->model.output == MN_OUTPUT_WORDS || e->model.output == MN_OUTPUT_LINEAR
+                   ? MN_OK
+                   : mn_fail(err, MN_ERR_CONFIG,
+                             "model.input sentences goes with model.output words or linear");
     if (e->tasks.kind == MN_TASKS_SINUSOID)
         return mn_fail(
             err, MN_ERR_CONFIG,
@@ -491,7 +590,7 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
     const char *data = getenv("MNEMO_DATA");
     mn_experiment scratch = *e;
     mn_error why;
-    if (data == NULL || e->tasks.kind != MN_TASKS_IMAGES ||
+    if (data == NULL || (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_STORIES) ||
         strcmp(e->run.data_path, option->fallback) != 0 ||
         mn_option_set(option, data, &scratch, &why) == MN_OK)
         return MN_OK;

@@ -9,25 +9,38 @@
 #include <stdint.h>
 #include <stdio.h>
 
-typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
+typedef enum mn_task_kind {
+    MN_TASKS_SINUSOID,
+    MN_TASKS_IMAGES,
+    MN_TASKS_GLYPHS,
+    MN_TASKS_STORIES,
+    MN_TASKS_GENERATED_STORIES,
+} mn_task_kind;
+typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID } mn_world;
 typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
-typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4 } mn_input_kind;
+typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4, MN_INPUT_SENTENCES } mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
     MN_MEMORY_CLASS_MEANS, /* of the support set's features */
     MN_MEMORY_SUPPORT,     /* the support set: features and labels */
     MN_MEMORY_TABLE,       /* learned slots */
+    MN_MEMORY_STORY,       /* a story's sentences */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
     MN_REASONING_CONCAT_LINEAR,
+    MN_REASONING_HOPS,
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
     MN_OUTPUT_DISTANCE, /* to class means */
     MN_OUTPUT_MATCH,    /* with support items */
+    MN_OUTPUT_WORDS,
 } mn_output_kind;
 typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
+typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
+typedef enum mn_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_encoding;
+typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
@@ -65,6 +78,13 @@ typedef struct mn_experiment {
         double amplitude[2];  /* sinusoid: low and high */
         double phase[2];      /* radians */
         double x_range[2];
+        char stories[64];      /* stories: which sets, "all" or "1-3,7" */
+        uint32_t bundle;       /* stories, generated-stories: questions of a task */
+        uint32_t sentences;    /* the most recent so many are the memory */
+        double noise;          /* stories: empty memories among those of training, share at most */
+        double held_out;       /* stories: share of training questions for validation */
+        uint64_t linear_start; /* meta-steps without softmax in the attention */
+        mn_world world;        /* generated-stories */
     } tasks;
     struct {
         mn_input_kind input;
@@ -73,8 +93,15 @@ typedef struct mn_experiment {
         mn_output_kind output;
         uint32_t slots, slot_size; /* table */
         uint32_t units;            /* concat-linear */
-        mn_uint_list hidden; /* mlp: widths of the hidden layers */
-        uint32_t filters;    /* conv4 */
+        uint32_t embedding;        /* sentences: numbers of a word's vector */
+        mn_encoding encoding;      /* sentences */
+        mn_control control;        /* sentences: what alone may be looked at */
+        uint32_t hops;             /* hops */
+        mn_tying tying;            /* story */
+        bool linear_attention;     /* story: never a softmax */
+        bool empty_slots;          /* story: attention may fall on them */
+        mn_uint_list hidden;       /* mlp: widths of the hidden layers */
+        uint32_t filters;          /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;

@@ -153,3 +153,28 @@ static uint32_t position_in(const uint32_t *sorted, uint32_t n, uint32_t value)
     }
     return low;
 }
+
+/* A Feistel network over the smallest even number of bits that holds n, walked until it is below n:
+ * a one-to-one map of 0 .. n-1 (Black and Rogaway 2002). */
+uint32_t mn_random_place(mn_random random, uint32_t n, uint32_t at)
+{
+    enum { ROUNDS = 6 };
+    uint32_t keys[ROUNDS], half = 1;
+    while (half < 16 && (uint64_t)1 << (2 * half) < n)
+        half++;
+    const uint32_t mask = ((uint32_t)1 << half) - 1;
+    for (int i = 0; i < ROUNDS; i++)
+        keys[i] = mn_random_u32(&random);
+    do {
+        uint32_t left = at >> half, right = at & mask;
+        for (int i = 0; i < ROUNDS; i++) {
+            uint32_t mixed = (right + keys[i]) * 0x85ebca6bu;
+            mixed = (mixed ^ mixed >> 15) * 0xc2b2ae35u;
+            const uint32_t next = left ^ ((mixed ^ mixed >> 16) & mask);
+            left = right;
+            right = next;
+        }
+        at = left << half | right;
+    } while (at >= n);
+    return at;
+}

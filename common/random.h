@@ -17,6 +17,7 @@ typedef enum mn_purpose {
     MN_RANDOM_SELF_TEST = 6,
     MN_RANDOM_SPLIT = 7,  /* which classes of an imported folder are for validation and test */
     MN_RANDOM_JITTER = 8, /* pauses of a worker between dials; no answer depends on it */
+    MN_RANDOM_ORDER = 9,  /* in which the items of a data set are shown; index: the epoch */
 } mn_purpose;
 
 typedef struct mn_random {
@@ -49,3 +50,7 @@ void mn_random_choose(mn_random *random, uint32_t n, uint32_t k, uint32_t *chose
 
 /* Shuffle list[n] in place (Fisher-Yates). */
 void mn_random_shuffle(mn_random *random, uint32_t n, uint32_t *list);
+
+/* Place `at` of a random order of 0 .. n-1, n > 0, at < n: as `at` goes from 0 to n-1, each number
+ * comes once, and there is no list. The order is fixed by the stream as it is given. */
+uint32_t mn_random_place(mn_random random, uint32_t n, uint32_t at);

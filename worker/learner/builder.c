@@ -158,6 +158,17 @@ mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, con
     return mn_graph_input(builder->graph, MN_SLOT_TASK, 0, (mn_extent){1, 1, 1, 1});
 }
 
+void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
+                     mn_node node)
+{
+    if (role != MN_QUERY || builder->n_shown == MN_MAX_SHOWN)
+        return;
+    const uint32_t i = builder->n_shown++;
+    (void)snprintf(builder->shown[i].name, sizeof builder->shown[i].name, "%s", name);
+    builder->shown[i].hop = hop;
+    builder->shown[i].node = node;
+}
+
 mn_extent mn_builder_extent(const mn_builder *builder, mn_node node)
 {
     return mn_graph_extent(builder->graph, node);

@@ -19,6 +19,7 @@ typedef struct mn_flow {
 
 #define MN_MEMORY_NODES 16
 #define MN_MAX_STATISTICS 64
+#define MN_MAX_SHOWN 64
 
 typedef struct mn_builder {
     mn_graph *graph;
@@ -36,6 +37,12 @@ typedef struct mn_builder {
     } statistics[MN_MAX_STATISTICS];
     mn_node memory[2][MN_MEMORY_NODES]; /* what the memory part keeps between its calls; MN_NONE at
                                            first */
+    uint32_t n_shown;                   /* nodes of the query set for people to look at */
+    struct {
+        char name[24]; /* "attention" */
+        uint32_t hop;  /* from 1; 0: there are no hops */
+        mn_node node;
+    } shown[MN_MAX_SHOWN];
     mn_status status; /* the first failure; what is built after it has no meaning */
     mn_error *err;
 } mn_builder;
@@ -67,5 +74,9 @@ mn_node mn_builder_activation(mn_builder *builder, mn_node x, mn_activation acti
  * which names the part that asked for it. */
 mn_node mn_builder_field(const mn_builder *builder, mn_role role, const char *name);
 mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, const char *name);
+
+/* Let a node of the query set be shown under a name, where people ask for it (mn_learner_show). */
+void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
+                     mn_node node);
 
 mn_extent mn_builder_extent(const mn_builder *builder, mn_node node);

@@ -5,21 +5,25 @@
 static const mn_part *const inputs[] = {
     [MN_INPUT_MLP] = &mn_mlp_part,
     [MN_INPUT_CONV4] = &mn_conv4_part,
+    [MN_INPUT_SENTENCES] = &mn_sentences_part,
 };
 static const mn_part *const memories[] = {
     [MN_MEMORY_NONE] = &mn_no_memory_part,
     [MN_MEMORY_CLASS_MEANS] = &mn_class_means_part,
     [MN_MEMORY_SUPPORT] = &mn_support_memory_part,
     [MN_MEMORY_TABLE] = &mn_table_part,
+    [MN_MEMORY_STORY] = &mn_story_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
     [MN_REASONING_CONCAT_LINEAR] = &mn_concat_linear_part,
+    [MN_REASONING_HOPS] = &mn_hops_part,
 };
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part,
     [MN_OUTPUT_DISTANCE] = &mn_distance_part,
     [MN_OUTPUT_MATCH] = &mn_match_part,
+    [MN_OUTPUT_WORDS] = &mn_words_part,
 };
 
 static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);

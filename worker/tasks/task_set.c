@@ -9,6 +9,8 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_SINUSOID] = &mn_sinusoid_kind,
     [MN_TASKS_IMAGES] = &mn_image_kind,
     [MN_TASKS_GLYPHS] = &mn_glyph_kind,
+    [MN_TASKS_STORIES] = &mn_stories_kind,
+    [MN_TASKS_GENERATED_STORIES] = &mn_generated_stories_kind,
 };
 
 struct mn_task_set {
@@ -83,4 +85,9 @@ void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out
         set->kind->describe(set->parts.state, task, out);
     else
         mn_task_print(task, out);
+}
+
+const mn_words *mn_task_set_words(const mn_task_set *set)
+{
+    return set->kind->words == NULL ? NULL : set->kind->words(set->parts.state);
 }

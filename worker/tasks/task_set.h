@@ -6,6 +6,7 @@
 #include "common/digest.h"
 #include "common/error.h"
 #include "common/experiment.h"
+#include "worker/data/words.h"
 #include "worker/tasks/task.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -39,3 +40,6 @@ void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn
 
 /* Print a task for people: what its kind knows of it, or else its fields. */
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out);
+
+/* The words that the ids of stories mean; NULL: there are none. Lent for the set's life. */
+const mn_words *mn_task_set_words(const mn_task_set *set);

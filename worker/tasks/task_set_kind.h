@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/random.h"
+#include "worker/data/words.h"
 #include "worker/tasks/task_set.h"
 
 /* What is known of an open task set; its kind fills it in. */
@@ -23,9 +24,11 @@ typedef struct mn_task_set_kind {
     void (*draw)(const void *state, mn_split split, uint64_t index, mn_random *random,
                  mn_task *task);
     void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
+    const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
 } mn_task_set_kind;
 
-extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind;
+extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_stories_kind,
+    mn_generated_stories_kind;
 
 /* Fields of few-shot tasks of images of side x side pixels: evaluate.* instead of tasks.* for
  * validation and test, where it is set. MN_ERR_CONFIG: such tasks are none, or too large. */

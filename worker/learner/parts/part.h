@@ -20,13 +20,14 @@ typedef struct mn_part {
 } mn_part;
 
 /* input */
-extern const mn_part mn_mlp_part, mn_conv4_part;
+extern const mn_part mn_mlp_part, mn_conv4_part, mn_sentences_part;
 /* memory */
-extern const mn_part mn_no_memory_part, mn_class_means_part, mn_support_memory_part, mn_table_part;
+extern const mn_part mn_no_memory_part, mn_class_means_part, mn_support_memory_part, mn_table_part,
+    mn_story_part;
 /* reasoning */
-extern const mn_part mn_no_reasoning_part, mn_concat_linear_part;
+extern const mn_part mn_no_reasoning_part, mn_concat_linear_part, mn_hops_part;
 /* output */
-extern const mn_part mn_linear_output_part, mn_distance_part, mn_match_part;
+extern const mn_part mn_linear_output_part, mn_distance_part, mn_match_part, mn_words_part;
 
 /* The memory of the experiment's network, for reasoning parts that ask it. */
 const mn_part *mn_memory_of(const mn_experiment *experiment);

@@ -1,0 +1,215 @@
+/* End-to-end memory networks (Sukhbaatar et al. 2015): questions about stories.
+ *   sentences   u = sum_j l_j .* B[q_j], the question's words; bag: l = 1; position: by their place
+ *   story       m_i = sum_j l_j .* A[x_ij] + T_A[age_i], c_i likewise with C and T_C;
+ *               p = softmax(m u), o = sum_i p_i c_i
+ *   hops        u' = u + o, model.hops times; layer-wise: H u + o
+ *   words       softmax over all words
+ * Adjacent tying: A of hop k + 1 is C of hop k, B is A of hop 1, and the answer's weights are the C
+ * of the last hop: tensors embed0 .. embedK, with the ages' temporal0 .. temporalK. Layer-wise: all
+ * hops share embed_a, embed_c, temporal_a and temporal_c, and B, H and the answer's weights are
+ * embed_b, hop and answer. All begin normal with standard deviation 0.1. Word 0 contributes nothing.
+ * Empty slots score 0 and give nothing, but stay in the softmax, unless model.empty_slots is false:
+ * so in the authors' code, and better by three points of mean error on bAbI. */
+#include "worker/learner/parts/part.h"
+
+#include <stdio.h>
+
+#define START 0.1 /* standard deviation */
+
+static mn_node table(mn_builder *builder, const char *name, uint32_t number, uint32_t rows)
+{
+    char full[40];
+    const uint32_t d = builder->experiment->model.embedding;
+    if (number == UINT32_MAX)
+        (void)snprintf(full, sizeof full, "%s.weight", name);
+    else
+        (void)snprintf(full, sizeof full, "%s%u.weight", name, (unsigned)number);
+    return mn_builder_table(builder, full, rows, d, MN_START_NORMAL, START);
+}
+
+static bool is_adjacent(const mn_builder *builder)
+{
+    return builder->experiment->model.tying == MN_TYING_ADJACENT;
+}
+
+/* [n, 1, 1, 1]: 1 - middle .. n - middle of places counted from 1. */
+static mn_node places(mn_graph *graph, uint32_t n)
+{
+    mn_node column = MN_NONE;
+    for (uint32_t i = 0; i < n; i++)
+        column = mn_graph_place_rows(
+            graph, mn_graph_constant(graph, i + 1 - (n + 1) / 2.0, (mn_extent){1, 1, 1, 1}), i, n,
+            column);
+    return column;
+}
+
+/* l_jk = 1 + 4 (j - (J + 1) / 2) (k - (d + 1) / 2) / (J d), [J, d], as in the authors' code: twice
+ * the paper's formula. J is the longest there may be, not the sentence's own length. */
+static mn_node position_weights(mn_builder *builder, mn_role role, uint32_t length)
+{
+    mn_graph *graph = builder->graph;
+    const uint32_t d = builder->experiment->model.embedding;
+    const mn_field *story = mn_fields_find(builder->fields, role, "story");
+    const mn_field *question = mn_fields_find(builder->fields, role, "question");
+    uint32_t longest = length;
+    if (builder->experiment->model.encoding == MN_ENCODING_BAG)
+        return MN_NONE;
+    if (story != NULL && story->channels > longest)
+        longest = story->channels;
+    if (question != NULL && question->channels > longest)
+        longest = question->channels;
+    mn_node weights =
+        mn_graph_product(graph, places(graph, longest), places(graph, d), false, true);
+    weights = mn_graph_scale_add(graph, 4.0 / ((double)longest * d), weights,
+                                 mn_graph_constant(graph, 1, (mn_extent){longest, 1, 1, d}));
+    return mn_graph_rows(graph, weights, 0, length);
+}
+
+static mn_node question(mn_builder *builder, mn_role role)
+{
+    mn_node ids = mn_builder_need(builder, "model.input sentences", role, "question");
+    const mn_extent extent = mn_builder_extent(builder, ids);
+    const bool shared =
+        builder->experiment->model.memory == MN_MEMORY_STORY && is_adjacent(builder);
+    mn_node words = shared ? table(builder, "embed", 0, builder->fields->y_size)
+                           : table(builder, "embed_b", UINT32_MAX, builder->fields->y_size);
+    const mn_extent u = {extent.n, 1, 1, builder->experiment->model.embedding};
+    if (builder->experiment->model.control == MN_CONTROL_STORY)
+        return mn_graph_zero(builder->graph, u);
+    return mn_graph_embed(builder->graph, ids, words, position_weights(builder, role, extent.c), 0);
+}
+
+const mn_part mn_sentences_part = {.name = "input sentences", .build = question};
+
+/* A story's sentences [questions * slots, d] by one pair of tables. */
+static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, uint32_t number)
+{
+    mn_graph *graph = builder->graph;
+    char words[24], ages[24];
+    mn_node ids = mn_builder_need(builder, "model.memory story", role, "story");
+    mn_node age = mn_builder_field(builder, role, "age");
+    const mn_extent extent = mn_builder_extent(builder, ids);
+    const mn_extent rows = {extent.n * extent.h, 1, 1, extent.c};
+    (void)snprintf(words, sizeof words, "embed%s", kind);
+    (void)snprintf(ages, sizeof ages, "temporal%s", kind);
+    mn_node m = mn_graph_embed(graph, mn_graph_reshape(graph, ids, rows),
+                               table(builder, words, number, builder->fields->y_size),
+                               position_weights(builder, role, extent.c), 0);
+    if (age == MN_NONE)
+        return m;
+    mn_node told = mn_graph_reshape(graph, age, (mn_extent){rows.n, 1, 1, 1});
+    return mn_graph_add(
+        graph, m,
+        mn_graph_embed(graph, told, table(builder, ages, number, extent.h + 1), MN_NONE, 0));
+}
+
+/* What hop number `hop` matches with, and what it reads. */
+static mn_node keys(mn_builder *builder, mn_role role, uint32_t hop)
+{
+    return is_adjacent(builder) ? sentences(builder, role, "", hop)
+                                : sentences(builder, role, "_a", UINT32_MAX);
+}
+
+static mn_node values(mn_builder *builder, mn_role role, uint32_t hop)
+{
+    return is_adjacent(builder) ? sentences(builder, role, "", hop + 1)
+                                : sentences(builder, role, "_c", UINT32_MAX);
+}
+
+/* Declares; equal nodes are made once, so that reading makes nothing twice. */
+static void write(mn_builder *builder, mn_role role)
+{
+    for (uint32_t hop = 0; hop < builder->experiment->model.hops && builder->status == MN_OK;
+         hop++) {
+        (void)keys(builder, role, hop);
+        (void)values(builder, role, hop);
+    }
+}
+
+/* Of scores [questions, slots]: the softmax, or with a linear start a mixture of it and the scores,
+ * one of which each question's field `linear` leaves out. */
+static mn_node attention(mn_builder *builder, mn_role role, mn_node scores)
+{
+    mn_graph *graph = builder->graph;
+    mn_node linear = mn_builder_field(builder, role, "linear");
+    mn_node mask = MN_NONE;
+    if (builder->experiment->model.linear_attention)
+        return scores;
+    if (!builder->experiment->model.empty_slots)
+        mask = mn_builder_need(builder, "model.empty_slots false", role, "mask");
+    mn_node p = mn_graph_softmax(graph, scores, mask);
+    if (linear == MN_NONE)
+        return p;
+    return mn_graph_add(graph, p,
+                        mn_graph_row_scale(graph, linear, mn_graph_subtract(graph, scores, p)));
+}
+
+static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
+{
+    mn_graph *graph = builder->graph;
+    const uint32_t n = mn_builder_extent(builder, u).n;
+    mn_node scores = mn_graph_batched_product(graph, u, keys(builder, role, hop), n, false, true);
+    mn_node p = attention(builder, role, scores);
+    mn_node o = mn_graph_batched_product(graph, p, values(builder, role, hop), n, false, false);
+    mn_builder_show(builder, role, "attention", hop + 1, p);
+    mn_builder_show(builder, role, "read", hop + 1, o);
+    return o;
+}
+
+const mn_part mn_story_part = {.name = "memory story", .write = write, .read = read};
+
+static mn_node hops(mn_builder *builder, mn_role role)
+{
+    mn_graph *graph = builder->graph;
+    const mn_experiment *e = builder->experiment;
+    const mn_part *memory = mn_memory_of(e);
+    const bool maps = e->model.memory == MN_MEMORY_STORY && !is_adjacent(builder);
+    mn_node u = builder->flow.u[role];
+    for (uint32_t hop = 0; hop < e->model.hops && builder->status == MN_OK; hop++) {
+        const mn_extent extent = mn_builder_extent(builder, u);
+        mn_node kept = u;
+        if (memory->read == NULL) {
+            (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                                  "model.reasoning hops asks a memory, but model.memory is %s",
+                                  memory->name);
+            return u;
+        }
+        mn_builder_show(builder, role, "question", hop + 1, u);
+        if (maps)
+            kept = mn_graph_linear(graph, u,
+                                   mn_builder_weights(builder, "hop.weight", extent, extent.c));
+        if (e->model.control == MN_CONTROL_QUESTION) {
+            u = kept;
+            continue;
+        }
+        mn_node o = memory->read(builder, role, hop, u);
+        const mn_extent answer = mn_builder_extent(builder, o);
+        if (answer.n != extent.n || answer.c != extent.c || extent.h * extent.w != 1) {
+            (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                                  "model.reasoning hops adds what the memory gives (%u numbers) to "
+                                  "what it was asked with (%u x %u x %u): these must be as many",
+                                  answer.c, extent.h, extent.w, extent.c);
+            return u;
+        }
+        u = mn_graph_add(graph, kept, o);
+    }
+    return u;
+}
+
+const mn_part mn_hops_part = {.name = "reasoning hops", .build = hops};
+
+static mn_node words(mn_builder *builder, mn_role role)
+{
+    const mn_experiment *e = builder->experiment;
+    const bool tied = e->model.memory == MN_MEMORY_STORY && is_adjacent(builder) &&
+                      e->model.reasoning == MN_REASONING_HOPS;
+    mn_node o = builder->flow.o[role];
+    const mn_extent extent = mn_builder_extent(builder, o);
+    mn_node weights =
+        tied ? table(builder, "embed", e->model.hops, builder->fields->y_size)
+             : mn_builder_table(builder, "answer.weight", builder->fields->y_size,
+                                extent.h * extent.w * extent.c, MN_START_NORMAL, START);
+    return mn_graph_product(builder->graph, o, weights, false, true);
+}
+
+const mn_part mn_words_part = {.name = "output words", .build = words};
