@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct split {
     uint32_t *by_group; /* owned */
     uint32_t *starts;   /* owned */
     uint32_t n_groups;
+    mn_error refusal; /* status MN_OK: tasks can be drawn */
 };
 
 struct mn_image_tasks {
@@ -60,10 +62,13 @@ mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *exp
         struct split *split = &tasks->splits[which];
         uint32_t per_class = (shapes[which].n_support + shapes[which].n_query) / tasks->way;
         status = fill_split(split, pack, which, experiment->tasks.rotations, err);
+        mn_status fits = MN_OK;
         if (status == MN_OK)
-            status = check_split(split, pack, which, experiment, per_class, err);
-        if (status == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
-            status = group_split(split, pack, which, experiment, err);
+            fits = check_split(split, pack, which, experiment, per_class, &split->refusal);
+        if (status == MN_OK && fits == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
+            fits = group_split(split, pack, which, experiment, &split->refusal);
+        if (fits == MN_ERR_NOMEM)
+            status = mn_fail(err, fits, "tables of image tasks");
     }
     if (status != MN_OK) {
         mn_image_tasks_destroy(&tasks);
@@ -86,6 +91,12 @@ void mn_image_tasks_destroy(mn_image_tasks **tasks)
     *tasks = NULL;
 }
 
+mn_status mn_image_tasks_check(const mn_image_tasks *tasks, mn_split split, mn_error *err)
+{
+    const mn_error *refusal = &tasks->splits[split].refusal;
+    return refusal->status == MN_OK ? MN_OK : mn_fail(err, refusal->status, "%s", refusal->message);
+}
+
 uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split)
 {
     return tasks->splits[split].n;
@@ -98,6 +109,7 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
     const mn_task_shape *shape = &task->shape;
     uint32_t way = tasks->way, shot = shape->n_support / way, query = shape->n_query / way;
     size_t size = (size_t)shape->height * shape->width * shape->channels;
+    assert(split->refusal.status == MN_OK);
 
     if (tasks->sampling == MN_SAMPLE_GROUP) {
         uint32_t group = mn_random_below(random, split->n_groups);
@@ -197,7 +209,8 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
     if (split->n < experiment->tasks.way)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s: split %s has %" PRIu32 " classes%s, but tasks.way is %" PRIu32
-                       "; lower tasks.way or import with other splits",
+                       "; lower tasks.way, or import again with more classes or other splits "
+                       "(--shares, --splits)",
                        mn_image_pack_path(pack), split_names[which], split->n,
                        experiment->tasks.rotations ? "" : " (rotations not counted)",
                        experiment->tasks.way);
@@ -206,17 +219,31 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
                        "%" PRIu32 " support and query images of each class are asked for (split "
                        "%s); at most %u are possible",
                        per_class, split_names[which], MAX_PER_CLASS);
+    char small[200] = "";
+    uint32_t n_small = 0, named = 0;
     for (uint32_t i = 0; i < split->n; i++) {
         const mn_pack_class *class = &index->classes[split->choices[i].class_number];
-        if (class->n_images < per_class)
-            return mn_fail(err, MN_ERR_CONFIG,
-                           "%s: class %s/%s of split %s has %" PRIu32 " images, but shot + query "
-                           "is %" PRIu32
-                           " (tasks.* or evaluate.*); lower them or leave the class out",
-                           mn_image_pack_path(pack), index->groups[class->group], class->name,
-                           split_names[which], class->n_images, per_class);
+        size_t used = strlen(small);
+        if (class->n_images >= per_class || split->choices[i].quarter_turns != 0)
+            continue;
+        if (n_small++ == named && used + 60 < sizeof small) {
+            (void)snprintf(small + used, sizeof small - used, "%s%.24s/%.24s %" PRIu32,
+                           named > 0 ? ", " : "", index->groups[class->group], class->name,
+                           class->n_images);
+            named++;
+        }
     }
-    return MN_OK;
+    if (n_small == 0)
+        return MN_OK;
+    char more[32] = "";
+    if (n_small > named)
+        (void)snprintf(more, sizeof more, " and %" PRIu32 " more", n_small - named);
+    return mn_fail(
+        err, MN_ERR_CONFIG,
+        "%s: %" PRIu32 " classes of split %s have fewer images than shot + query, %" PRIu32
+        " (tasks.* or evaluate.*): %s%s; lower these, or import again without such "
+        "classes (--min-images %" PRIu32 ")",
+        mn_image_pack_path(pack), n_small, split_names[which], per_class, small, more, per_class);
 }
 
 /* Counting sort of the classes by group, without the groups that have too few. */

@@ -177,14 +177,23 @@ static void only_training_images_are_warped_and_the_classes_stay(void **state)
     mn_image_tasks_destroy(&warped);
 }
 
-static void assert_refused(const char *because)
+static void assert_refused(mn_split split, const char *because)
 {
-    mn_image_tasks *tasks = NULL;
+    mn_image_tasks *tasks = make();
     mn_error err;
-    assert_int_equal(mn_image_tasks_new(pack, &experiment, shapes, &tasks, &err), MN_ERR_CONFIG);
-    assert_null(tasks);
+    assert_int_equal(mn_image_tasks_check(tasks, split, &err), MN_ERR_CONFIG);
     if (strstr(err.message, because) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", err.message, because);
+    mn_image_tasks_destroy(&tasks);
+}
+
+static void assert_fits(mn_split split)
+{
+    mn_image_tasks *tasks = make();
+    mn_error err = {0};
+    if (mn_image_tasks_check(tasks, split, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    mn_image_tasks_destroy(&tasks);
 }
 
 static void too_few_classes_or_images_are_told_with_the_numbers(void **state)
@@ -193,25 +202,31 @@ static void too_few_classes_or_images_are_told_with_the_numbers(void **state)
     experiment.tasks.way = 6;
     for (int i = 0; i < MN_N_SPLITS; i++)
         shapes[i].n_support = 6, shapes[i].n_query = 6;
-    assert_refused("split val has 5 classes, but tasks.way is 6");
+    assert_fits(MN_TRAIN); /* who asks for no validation needs no classes for it */
+    assert_refused(MN_VAL, "split val has 5 classes, but tasks.way is 6");
     experiment.tasks.way = 15;
-    assert_refused("split train has 14 classes, but tasks.way is 15");
+    assert_refused(MN_TRAIN, "split train has 14 classes, but tasks.way is 15");
     experiment.tasks.way = 5;
     shapes[MN_TEST].n_support = 5 * 4;
     shapes[MN_TEST].n_query = 5 * 3;
-    assert_refused("class c/c7 of split test has 6 images, but shot + query is 7");
+    assert_refused(MN_TEST, "5 classes of split test have fewer images than shot + query, 7 "
+                            "(tasks.* or evaluate.*): c/c7 6, c/c8 6, c/c9 6, c/c10 6, c/c11 6; "
+                            "lower these, or import again without such classes (--min-images 7)");
+    assert_fits(MN_VAL);
     shapes[MN_TEST].n_support = 5 * 2000;
-    assert_refused("at most 1024");
+    assert_refused(MN_TEST, "at most 1024");
     shapes[MN_TEST] = shapes[MN_TRAIN];
+    shapes[MN_TRAIN].n_support = 5 * 7; /* a class is named once, however often it is turned */
+    assert_refused(MN_TRAIN, "7 classes of split train have fewer images");
+    shapes[MN_TRAIN] = shapes[MN_TEST];
     experiment.tasks.sampling = MN_SAMPLE_GROUP;
     experiment.tasks.rotations = false;
     experiment.tasks.way = 5;
-    mn_image_tasks *tasks = make(); /* group b has 5 */
-    mn_image_tasks_destroy(&tasks);
+    assert_fits(MN_TRAIN); /* group b has 5 */
     experiment.tasks.way = 7;
     for (int i = 0; i < MN_N_SPLITS; i++)
         shapes[i].n_support = 7, shapes[i].n_query = 7;
-    assert_refused("the largest group of split train has 5 classes");
+    assert_refused(MN_TRAIN, "the largest group of split train has 5 classes");
 }
 
 static void turns_are_counter_clockwise(void **state)

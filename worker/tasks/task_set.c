@@ -93,6 +93,11 @@ const char *mn_task_set_data_name(const mn_task_set *set)
     return set->data_name;
 }
 
+mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err)
+{
+    return set->images != NULL ? mn_image_tasks_check(set->images, split, err) : MN_OK;
+}
+
 uint32_t mn_task_set_classes(const mn_task_set *set, mn_split split)
 {
     switch (set->kind) {

@@ -48,6 +48,10 @@ mn_digest mn_task_set_data_digest(const mn_task_set *set);
 /* "omniglot.mnd" or "" */
 const char *mn_task_set_data_name(const mn_task_set *set);
 
+/* May tasks of this split be drawn? Data may lack classes for one, as for validation, which is no
+ * error while nobody asks for it. MN_ERR_CONFIG: what is missing and what to do. */
+mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err);
+
 /* Number of classes in a split (0 for tasks without classes; UINT32_MAX: unlimited). */
 uint32_t mn_task_set_classes(const mn_task_set *set, mn_split split);
 
@@ -55,5 +59,5 @@ uint32_t mn_task_set_classes(const mn_task_set *set, mn_split split);
 mn_status mn_task_new(const mn_task_shape *shape, mn_task **out, mn_error *err);
 void mn_task_destroy(mn_task **task);
 
-/* Draw task `index` of `split` into task, which was made for that split's shape. */
+/* Draw task `index` of `split`, which was checked, into task, which was made for its shape. */
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task);
