@@ -44,7 +44,7 @@ static const mn_option rows[] = {
         "images, glyphs: height and width", THETA,
         BY("tasks.kind=images|glyphs")),
     KEY(BOOL,   tasks.rotations,       "true",         0,     0,       "",
-        "images: turned by 90, 180 and 270 degrees as new classes", THETA,
+        "images: quarter turns that the packed file lists (characters) are classes too", THETA,
         BY("tasks.kind=images")),
     KEY(REAL,   tasks.warp,            "0",            0,     0.5,     "",
         "images: each training image is turned, sheared, scaled and shifted by up to about this",

@@ -29,6 +29,7 @@ struct split {
     uint32_t *by_group; /* owned */
     uint32_t *starts;   /* owned */
     uint32_t n_groups;
+    mn_error refusal; /* status MN_OK: tasks can be drawn */
 };
 
 struct mn_image_tasks {
@@ -64,10 +65,13 @@ mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *exp
         uint32_t per_class =
             (fields[which].at[MN_SUPPORT_X].n + fields[which].at[MN_QUERY_X].n) / way;
         status = fill_split(split, pack, which, experiment->tasks.rotations, err);
+        mn_status fits = MN_OK;
         if (status == MN_OK)
-            status = check_split(split, pack, which, experiment, way, per_class, err);
-        if (status == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
-            status = group_split(split, pack, which, way, err);
+            fits = check_split(split, pack, which, experiment, way, per_class, &split->refusal);
+        if (status == MN_OK && fits == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
+            fits = group_split(split, pack, which, way, &split->refusal);
+        if (fits == MN_ERR_NOMEM)
+            status = mn_fail(err, fits, "tables of image tasks");
     }
     if (status != MN_OK) {
         mn_image_tasks_destroy(&tasks);
@@ -90,6 +94,12 @@ void mn_image_tasks_destroy(mn_image_tasks **tasks)
     *tasks = NULL;
 }
 
+mn_status mn_image_tasks_check(const mn_image_tasks *tasks, mn_split split, mn_error *err)
+{
+    const mn_error *refusal = &tasks->splits[split].refusal;
+    return refusal->status == MN_OK ? MN_OK : mn_fail(err, refusal->status, "%s", refusal->message);
+}
+
 uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split)
 {
     return tasks->splits[split].n;
@@ -103,6 +113,7 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
     uint32_t way = task->fields.y_size, shot = x_field->n / way;
     uint32_t query = task->fields.at[MN_QUERY_X].n / way;
     size_t size = mn_field_item(x_field);
+    assert(split->refusal.status == MN_OK);
 
     if (tasks->sampling == MN_SAMPLE_GROUP) {
         uint32_t group = mn_random_below(random, split->n_groups);
@@ -196,7 +207,8 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
     if (split->n < way)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s: split %s has %" PRIu32 " classes%s, but its tasks have %" PRIu32
-                       "; lower tasks.way (evaluate.way) or import with other splits",
+                       "; lower tasks.way (evaluate.way), or import again with more classes or "
+                       "other splits (--shares, --splits)",
                        mn_image_pack_path(pack), split_names[which], split->n,
                        experiment->tasks.rotations ? "" : " (rotations not counted)", way);
     if (per_class > MAX_PER_CLASS)
@@ -204,17 +216,31 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
                        "%" PRIu32 " support and query images of each class are asked for (split "
                        "%s); at most %u are possible",
                        per_class, split_names[which], MAX_PER_CLASS);
+    char small[200] = "";
+    uint32_t n_small = 0, named = 0;
     for (uint32_t i = 0; i < split->n; i++) {
         const mn_pack_class *class = &index->classes[split->choices[i].class_number];
-        if (class->n_images < per_class)
-            return mn_fail(err, MN_ERR_CONFIG,
-                           "%s: class %s/%s of split %s has %" PRIu32 " images, but shot + query "
-                           "is %" PRIu32
-                           " (tasks.* or evaluate.*); lower them or leave the class out",
-                           mn_image_pack_path(pack), index->groups[class->group], class->name,
-                           split_names[which], class->n_images, per_class);
+        size_t used = strlen(small);
+        if (class->n_images >= per_class || split->choices[i].quarter_turns != 0)
+            continue;
+        if (n_small++ == named && used + 60 < sizeof small) {
+            (void)snprintf(small + used, sizeof small - used, "%s%.24s/%.24s %" PRIu32,
+                           named > 0 ? ", " : "", index->groups[class->group], class->name,
+                           class->n_images);
+            named++;
+        }
     }
-    return MN_OK;
+    if (n_small == 0)
+        return MN_OK;
+    char more[32] = "";
+    if (n_small > named)
+        (void)snprintf(more, sizeof more, " and %" PRIu32 " more", n_small - named);
+    return mn_fail(
+        err, MN_ERR_CONFIG,
+        "%s: %" PRIu32 " classes of split %s have fewer images than shot + query, %" PRIu32
+        " (tasks.* or evaluate.*): %s%s; lower these, or import again without such "
+        "classes (--min-images %" PRIu32 ")",
+        mn_image_pack_path(pack), n_small, split_names[which], per_class, small, more, per_class);
 }
 
 /* Counting sort of the classes by group, without the groups that have too few. */
@@ -335,6 +361,12 @@ static void close_tasks(void *of)
     free(state);
 }
 
+static mn_status check(const void *of, mn_split split, mn_error *err)
+{
+    const struct state *state = of;
+    return mn_image_tasks_check(state->tables, split, err);
+}
+
 static void draw(const void *of, mn_split split, uint64_t index, mn_random *random, mn_task *task)
 {
     const struct state *state = of;
@@ -342,4 +374,5 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
     mn_image_tasks_draw(state->tables, split, random, task);
 }
 
-const mn_task_set_kind mn_image_kind = {.open = open_tasks, .close = close_tasks, .draw = draw};
+const mn_task_set_kind mn_image_kind = {
+    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw};

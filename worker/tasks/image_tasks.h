@@ -11,17 +11,22 @@
 typedef struct mn_image_tasks mn_image_tasks;
 
 /* Prepare the tables for drawing; the pack is lent until the end. `fields` are those of the task
- * set, few-shot ones. MN_ERR_CONFIG: a split has
- * too few classes, or a class too few images, for such tasks. */
+ * set, few-shot ones. A split that such tasks cannot be drawn from is no error until somebody wants
+ * one. */
 mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
                              const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
                              mn_error *err);
 void mn_image_tasks_destroy(mn_image_tasks **tasks);
 
-/* Number of classes of a split, rotations counted if tasks.rotations is on. */
+/* May tasks of this split be drawn? MN_ERR_CONFIG: it has too few classes, or classes too few
+ * images: which, and what to do. */
+mn_status mn_image_tasks_check(const mn_image_tasks *tasks, mn_split split, mn_error *err);
+
+/* Number of classes of a split, quarter turns that the file lists
+ * counted if tasks.rotations is on. */
 uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split);
 
-/* Draw a task from its stream. No allocation, no failure. */
+/* Draw a task of a split that was checked from its stream. No allocation, no failure. */
 void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split split, mn_random *random,
                          mn_task *task);
 

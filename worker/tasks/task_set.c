@@ -65,6 +65,11 @@ uint64_t mn_task_set_size(const mn_task_set *set, mn_split split)
     return set->parts.n_tasks[split];
 }
 
+mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err)
+{
+    return set->kind->check != NULL ? set->kind->check(set->parts.state, split, err) : MN_OK;
+}
+
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
 {
     static const mn_purpose purposes[MN_N_SPLITS] = {

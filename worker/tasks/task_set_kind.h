@@ -19,6 +19,8 @@ typedef struct mn_task_set_kind {
     mn_status (*open)(const mn_experiment *experiment, const mn_digest *expected,
                       mn_task_set_parts *parts, mn_error *err);
     void (*close)(void *state); /* NULL: there is nothing to free */
+    /* As mn_task_set_check. NULL: all splits have tasks. */
+    mn_status (*check)(const void *state, mn_split split, mn_error *err);
     /* random: the task's own stream. No allocation, no failure. */
     void (*draw)(const void *state, mn_split split, uint64_t index, mn_random *random,
                  mn_task *task);

@@ -223,7 +223,12 @@ static void an_experiment_that_does_not_fit_its_data_is_refused(void **state)
     assert_refused(&e, NULL, MN_ERR_CONFIG, "images of 4x4, but tasks.image_size is 28");
     e = experiment_of(MN_TASKS_IMAGES);
     e.evaluate.shot = 6;
-    assert_refused(&e, NULL, MN_ERR_CONFIG, "shot + query is 8");
+    mn_task_set *set = open_set(&e);
+    mn_error err = {0};
+    assert_int_equal(mn_task_set_check(set, MN_TRAIN, &err), MN_OK);
+    assert_int_equal(mn_task_set_check(set, MN_TEST, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "shot + query, 8"));
+    mn_task_set_destroy(&set);
     e = experiment_of(MN_TASKS_GLYPHS);
     e.tasks.way = 65;
     assert_refused(&e, NULL, MN_ERR_CONFIG, "tasks.way is 65");
