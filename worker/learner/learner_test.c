@@ -185,6 +185,49 @@ static void meta_sgd_has_a_rate_for_each_weight(void **state)
     bed_destroy(bed);
 }
 
+static void other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for_each(void **state)
+{
+    (void)state;
+    mn_experiment e;
+    mn_task_set *set = NULL;
+    mn_learner *learner = NULL;
+    mn_error err = {.message = ""};
+    mn_experiment_init(&e);
+    for (const char *const *assignment = glyphs; *assignment != NULL; assignment++)
+        assert_int_equal(mn_experiment_set(&e, *assignment, &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "evaluate.way=7", &err), MN_OK);
+    assert_int_equal(mn_task_set_open(&e, NULL, &set, &err), MN_OK);
+    assert_int_equal(mn_learner_new(&e, mn_task_set_fields(set, MN_TRAIN),
+                                    mn_task_set_fields(set, MN_TEST), &learner, &err),
+                     MN_ERR_CONFIG);
+    assert_null(learner);
+    assert_non_null(strstr(err.message, "tensor head.weight would be of another shape"));
+    assert_non_null(strstr(err.message, "evaluate.way must be tasks.way"));
+    mn_task_set_destroy(&set);
+}
+
+static void a_rule_without_steps_is_judged_once_and_has_no_support_loss(void **state)
+{
+    (void)state;
+    const char *episodic[] = {"tasks.kind=sinusoid", "meta.kind=episodic",
+                              "evaluate.inner_steps=[0,1,5]", NULL};
+    struct bed *bed = bed_new(episodic);
+    size_t size = mn_learner_size(bed->learner);
+    assert_int_equal(mn_learner_test_columns(bed->learner), 2 + 2);
+    assert_int_equal(mn_learner_test_steps(bed->learner).n, 1);
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    assert_true(bed->row[size + MN_METRIC_TAKEN] == 1.0f);
+    assert_true(bed->row[size + MN_METRIC_SUPPORT_LOSS] == 0.0f);
+    assert_true(bed->row[size + MN_METRIC_QUERY_LOSS] > 0.0f);
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    assert_true(bed->test_row[2] == 1.0f);
+    mn_explanation explanation = {0};
+    mn_learner_explain(bed->workspace, bed->theta, bed->test_task, false, &explanation);
+    assert_true(isnan(explanation.support_loss));
+    assert_true(bed->test_row[0] == (float)explanation.query_loss);
+    bed_destroy(bed);
+}
+
 static void numeric_class_is_stable_and_differs_between_models(void **state)
 {
     (void)state;
@@ -225,6 +268,8 @@ int main(void)
         cmocka_unit_test(a_row_has_the_scores_that_the_learner_lists),
         cmocka_unit_test(theta_leaves_in_pytorch_order_and_comes_back),
         cmocka_unit_test(meta_sgd_has_a_rate_for_each_weight),
+        cmocka_unit_test(other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for_each),
+        cmocka_unit_test(a_rule_without_steps_is_judged_once_and_has_no_support_loss),
         cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),
         cmocka_unit_test(work_is_counted_from_the_mathematics),
     };
