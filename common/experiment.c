@@ -267,7 +267,7 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
 
 void mn_experiment_help(FILE *out)
 {
-    mn_options_help(&table, out);
+    (void)mn_options_help(&table, NULL, out);
     (void)fputs("\nA file that gives tasks.kind and leaves out these keys gets\n", out);
     for (int images = 0; images < 2; images++) {
         const char *before = images ? "  images, glyphs: " : "  sinusoid:       ";
@@ -279,6 +279,11 @@ void mn_experiment_help(FILE *out)
         }
         (void)fputc('\n', out);
     }
+}
+
+mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err)
+{
+    return mn_options_help(&table, topic, out) > 0 ? MN_OK : mn_options_unknown(&table, topic, err);
 }
 
 mn_digest mn_experiment_digest(const mn_experiment *experiment)
