@@ -336,10 +336,15 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
 
 void mn_experiment_help(FILE *out)
 {
-    mn_options_help(&table, out);
+    (void)mn_options_help(&table, NULL, out);
     (void)fputs("\nA file that gives tasks.kind and leaves out these keys gets\n", out);
     for (size_t i = 0; i < sizeof suits / sizeof *suits; i++)
         (void)fprintf(out, "  %s: %s %s\n", suits[i].when, suits[i].key, suits[i].text);
+}
+
+mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err)
+{
+    return mn_options_help(&table, topic, out) > 0 ? MN_OK : mn_options_unknown(&table, topic, err);
 }
 
 /* outer.steps is compared only where both schedules need it: if just one does, the schedules

@@ -209,18 +209,20 @@ static void other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for
 static void a_rule_without_steps_is_judged_once_and_has_no_support_loss(void **state)
 {
     (void)state;
-    const char *episodic[] = {"tasks.kind=sinusoid", "meta.kind=episodic",
-                              "evaluate.inner_steps=[0,1,5]", NULL};
+    const char *episodic[] = {"tasks.kind=sinusoid", "meta.kind=episodic", NULL};
     struct bed *bed = bed_new(episodic);
     size_t size = mn_learner_size(bed->learner);
-    assert_int_equal(mn_learner_test_columns(bed->learner), 2 + 2);
-    assert_int_equal(mn_learner_test_steps(bed->learner).n, 1);
+    const mn_score_list *scores = mn_learner_train_scores(bed->learner);
+    assert_int_equal(mn_learner_test_columns(bed->learner), 1 + 1 + 2);
+    assert_int_equal(mn_learner_test_scores(bed->learner)->n, 1);
+    assert_string_equal(mn_learner_test_scores(bed->learner)->at[0].axis, "");
+    assert_int_equal(scores->n, 1);
+    assert_string_equal(scores->at[0].name, "loss");
     mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
-    assert_true(bed->row[size + MN_METRIC_TAKEN] == 1.0f);
-    assert_true(bed->row[size + MN_METRIC_SUPPORT_LOSS] == 0.0f);
-    assert_true(bed->row[size + MN_METRIC_QUERY_LOSS] > 0.0f);
+    assert_true(bed->row[size] > 0.0f);
+    assert_true(bed->row[size + 1] == 1.0f && bed->row[size + 2] == 0.0f);
     mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
-    assert_true(bed->test_row[2] == 1.0f);
+    assert_true(bed->test_row[1] == 1.0f && bed->test_row[2] == 1.0f);
     mn_explanation explanation = {0};
     mn_learner_explain(bed->workspace, bed->theta, bed->test_task, false, &explanation);
     assert_true(isnan(explanation.support_loss));
