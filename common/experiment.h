@@ -9,11 +9,20 @@
 #include <stdint.h>
 #include <stdio.h>
 
-typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
+typedef enum mn_task_kind {
+    MN_TASKS_SINUSOID,
+    MN_TASKS_IMAGES,
+    MN_TASKS_GLYPHS,
+    MN_TASKS_SEQUENCES, /* of images, one after the other */
+} mn_task_kind;
 typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
-typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4 } mn_input_kind;
-typedef enum mn_memory_kind { MN_MEMORY_NONE } mn_memory_kind;
-typedef enum mn_reasoning_kind { MN_REASONING_NONE } mn_reasoning_kind;
+typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4, MN_INPUT_IDENTITY } mn_input_kind;
+typedef enum mn_memory_kind { MN_MEMORY_NONE, MN_MEMORY_LRUA } mn_memory_kind;
+typedef enum mn_reasoning_kind {
+    MN_REASONING_NONE,
+    MN_REASONING_LSTM,
+    MN_REASONING_FEEDFORWARD, /* a layer at each step, in the place of the LSTM */
+} mn_reasoning_kind;
 typedef enum mn_output_kind { MN_OUTPUT_LINEAR } mn_output_kind;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
@@ -44,6 +53,8 @@ typedef struct mn_experiment {
         mn_task_kind kind;
         char data[256];       /* images: name of a packed file, found on the data path */
         uint32_t way;         /* classes */
+        uint32_t length;      /* sequences: items of one */
+        uint32_t bundle;      /* sequences: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
         uint32_t image_size;  /* images, glyphs: pixels a side */
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
@@ -63,6 +74,10 @@ typedef struct mn_experiment {
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;
+        uint32_t units;            /* lstm, feedforward */
+        uint32_t slots, slot_size; /* lrua */
+        uint32_t read_heads;
+        double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
         double batch_norm_eps;

@@ -5,12 +5,16 @@
 static const mn_part *const inputs[] = {
     [MN_INPUT_MLP] = &mn_mlp_part,
     [MN_INPUT_CONV4] = &mn_conv4_part,
+    [MN_INPUT_IDENTITY] = &mn_identity_part,
 };
 static const mn_part *const memories[] = {
     [MN_MEMORY_NONE] = &mn_no_memory_part,
+    [MN_MEMORY_LRUA] = &mn_lrua_memory_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
+    [MN_REASONING_LSTM] = &mn_lstm_part,
+    [MN_REASONING_FEEDFORWARD] = &mn_feedforward_part,
 };
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part,

@@ -19,10 +19,10 @@ typedef struct mn_part {
     mn_node (*read)(mn_builder *builder, mn_role role, uint32_t hop, mn_node u);
 } mn_part;
 
-extern const mn_part mn_mlp_part, mn_conv4_part; /* input */
-extern const mn_part mn_no_memory_part;          /* memory */
-extern const mn_part mn_no_reasoning_part;       /* reasoning */
-extern const mn_part mn_linear_output_part;      /* output */
+extern const mn_part mn_mlp_part, mn_conv4_part, mn_identity_part;            /* input */
+extern const mn_part mn_no_memory_part, mn_lrua_memory_part;                  /* memory */
+extern const mn_part mn_no_reasoning_part, mn_lstm_part, mn_feedforward_part; /* reasoning */
+extern const mn_part mn_linear_output_part;                                   /* output */
 
 /* The memory of the experiment's network, for reasoning parts that ask it. */
 const mn_part *mn_memory_of(const mn_experiment *experiment);
