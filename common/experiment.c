@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MAX_TASK_NUMBERS (64u << 20) /* float32 pixels of one task: 256 MiB */
+#define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
 #define N_ROWS (sizeof rows / sizeof *rows)
 
 /* clang-format off */
@@ -29,31 +30,40 @@ static const mn_option rows[] = {
         "the one number that all randomness comes from", THETA),
 
     KEY(CHOICE, tasks.kind,            "sinusoid",     0,     0,       "",
-        "what a task is made of", THETA_FROM("sinusoid", "images", "glyphs")),
+        "what a task is made of", THETA_FROM("sinusoid", "images", "glyphs", "sequences")),
     KEY(NAME,   tasks.data,            "",             0,     0,       "",
-        "images: name of the packed file, found on run.data_path", OTHER,
-        BY("tasks.kind=images")),
+        "images, sequences: name of the packed file, found on run.data_path; sequences without: glyphs",
+        OTHER,
+        BY("tasks.kind=images|sequences")),
     KEY(U32,    tasks.way,             "5",            1,     64,      "classes",
-        "images, glyphs: classes of a task", THETA,
-        BY("tasks.kind=images|glyphs")),
+        "images, glyphs: classes of a task; sequences: of a sequence", THETA,
+        BY("tasks.kind=images|glyphs|sequences")),
+    KEY(U32,    tasks.length,          "50",           2,     1000,    "items",
+        "sequences: images of a sequence, as many of each class", THETA,
+        BY("tasks.kind=sequences")),
+    KEY(U32,    tasks.bundle,          "16",           1,     1024,    "sequences",
+        "sequences: side by side in one task", THETA,
+        BY("tasks.kind=sequences")),
     KEY(U32,    tasks.shot,            "1",            1,     1000,    "items",
-        "support items a class; sinusoid: support points", THETA),
+        "support items a class; sinusoid: support points", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    tasks.query,           "1",            1,     1000,    "items",
-        "query items a class; sinusoid: query points", THETA),
+        "query items a class; sinusoid: query points", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    tasks.image_size,      "28",           4,     256,     "pixels",
-        "images, glyphs: height and width", THETA,
-        BY("tasks.kind=images|glyphs")),
+        "images, glyphs, sequences: height and width", THETA,
+        BY("tasks.kind=images|glyphs|sequences")),
     KEY(BOOL,   tasks.rotations,       "true",         0,     0,       "",
-        "images: quarter turns that the packed file lists (characters) are classes too", THETA,
-        BY("tasks.kind=images")),
+        "images, sequences: quarter turns that the packed file lists (characters) are classes too", THETA,
+        BY("tasks.kind=images|sequences")),
     KEY(REAL,   tasks.warp,            "0",            0,     0.5,     "",
-        "images: each training image is turned, sheared, scaled and shifted by up to about this",
+        "images, sequences: each training image of the file is turned, sheared, scaled and shifted by up to about this",
         THETA,
-        BY("tasks.kind=images")),
+        BY("tasks.kind=images|sequences")),
     KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
         "images: classes of a task from anywhere, or all from one group, as an alphabet",
         THETA_FROM("random", "group"),
-        BY("tasks.kind=images")),
+        BY("tasks.kind=images|sequences")),
     KEY(PAIR,   tasks.amplitude,       "0.1, 5",       -1e6,  1e6,     "",
         "sinusoid: amplitude is drawn from here", THETA,
         BY("tasks.kind=sinusoid")),
@@ -65,22 +75,24 @@ static const mn_option rows[] = {
         BY("tasks.kind=sinusoid")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
-        "the input module, x -> u", THETA_FROM("mlp", "conv4")),
+        "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
-        "the memory module, m = M(u)", THETA_FROM("none", "class-means", "support", "table")),
+        "the memory module, m = M(u)",
+        THETA_FROM("none", "class-means", "support", "table", "lrua")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
-        "the reasoning module, o = R(u, m)", THETA_FROM("none", "concat-linear")),
+        "the reasoning module, o = R(u, m)",
+        THETA_FROM("none", "concat-linear", "lstm", "feedforward")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
         "the output module, y = O(o)", THETA_FROM("linear", "distance", "match")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
-        "table: slots of the memory", THETA,
-        BY("model.memory=table")),
+        "table, lrua: slots of the memory", THETA,
+        BY("model.memory=table|lrua")),
     KEY(U32,    model.slot_size,       "20",           1,     4096,    "numbers",
-        "table: numbers of a slot", THETA,
-        BY("model.memory=table")),
+        "table, lrua: numbers of a slot", THETA,
+        BY("model.memory=table|lrua")),
     KEY(U32,    model.units,           "40",           1,     4096,    "units",
-        "concat-linear: width of its layer", THETA,
-        BY("model.reasoning=concat-linear")),
+        "concat-linear, lstm, feedforward: width of the layer, or of the controller", THETA,
+        BY("model.reasoning=concat-linear|lstm|feedforward")),
     KEY(LIST,   model.hidden,          "40, 40",       1,     4096,    "units",
         "mlp: widths of the hidden layers", THETA,
         BY("model.input=mlp")),
@@ -97,8 +109,14 @@ static const mn_option rows[] = {
         "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten"),
         BY("model.input=conv4")),
     KEY(CHOICE, model.activation,      "relu",         0,     0,       "",
-        "mlp, concat-linear: activation", THETA_FROM("relu", "tanh"),
-        BY("model.input=mlp or model.reasoning=concat-linear")),
+        "mlp, concat-linear, feedforward: activation", THETA_FROM("relu", "tanh"),
+        BY("model.input=mlp or model.reasoning=concat-linear|feedforward")),
+    KEY(U32,    model.read_heads,      "4",            1,     8,       "",
+        "lrua: slots that are read and written at a step", THETA,
+        BY("model.memory=lrua")),
+    KEY(REAL,   model.usage_decay,     "0.99",         0,     1,       "",
+        "lrua: what is left of the usage of a slot after a step", THETA,
+        BY("model.memory=lrua")),
     KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
         "mlp: batch norm after each hidden layer; conv4 always has it", THETA,
         BY("model.input=mlp")),
@@ -182,9 +200,11 @@ static const mn_option rows[] = {
         "as tasks.way, for validation and test; 0: the same", OTHER,
         BY("tasks.kind=images|glyphs")),
     KEY(U32,    evaluate.shot,         "0",            0,     1000,    "items",
-        "as tasks.shot, for validation and test; 0: the same", OTHER),
+        "as tasks.shot, for validation and test; 0: the same", OTHER,
+        BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
-        "as tasks.query, for validation and test; 0: the same", OTHER),
+        "as tasks.query, for validation and test; 0: the same", OTHER,
+        BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    evaluate.every,        "0",            0,     1e9,     "meta-steps",
         "how often to validate; 0: never", OTHER),
     KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
@@ -239,11 +259,20 @@ static const struct suit {
     {"tasks.kind=images|glyphs", "model.input", "conv4"},
     {"tasks.kind=images|glyphs", "meta.inner_lr", "0.4"},
     {"tasks.kind=images|glyphs", "evaluate.inner_steps", "0, 1, 3"},
+    {"model.memory=lrua", "model.slots", "128"},
+    {"model.memory=lrua", "model.slot_size", "40"},
+    {"model.reasoning=lstm|feedforward", "model.units", "200"},
+    {"tasks.kind=sequences", "tasks.image_size", "20"}, /* Santoro et al. 2016 */
+    {"tasks.kind=sequences", "model.input", "identity"},
+    {"tasks.kind=sequences", "model.memory", "lrua"},
+    {"tasks.kind=sequences", "model.reasoning", "lstm"},
+    {"tasks.kind=sequences", "meta.kind", "episodic"},
+    {"tasks.kind=sequences", "outer.batch", "2"},
 };
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
-static rule check_images, check_sinusoid, check_model, check_outer, check_evaluate, check_pool,
-    check_environment;
+static rule check_images, check_sequences, check_sinusoid, check_model, check_memory, check_outer,
+    check_evaluate, check_pool, check_environment;
 
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
                        bool strict, bool *named, mn_error *err);
@@ -308,8 +337,9 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_images,   check_sinusoid, check_model,      check_outer,
-                                  check_evaluate, check_pool,     check_environment};
+    static rule *const rules[] = {check_images,   check_sequences, check_sinusoid,
+                                  check_model,    check_memory,    check_outer,
+                                  check_evaluate, check_pool,      check_environment};
     mn_status status = mn_options_check_read(&table, experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
         status = rules[i](experiment, err);
@@ -372,7 +402,7 @@ mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment
 
 static mn_status check_images(const mn_experiment *e, mn_error *err)
 {
-    if (e->tasks.kind == MN_TASKS_SINUSOID)
+    if (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_GLYPHS)
         return MN_OK;
     if (e->tasks.kind == MN_TASKS_IMAGES && e->tasks.data[0] == '\0')
         return mn_fail(err, MN_ERR_CONFIG,
@@ -396,6 +426,34 @@ static mn_status check_images(const mn_experiment *e, mn_error *err)
             "a task of %llu pixels is too large (at most %u): lower tasks.way, tasks.shot, "
             "tasks.query, evaluate.shot, evaluate.query or tasks.image_size",
             (unsigned long long)numbers, MAX_TASK_NUMBERS);
+    return MN_OK;
+}
+
+static mn_status check_sequences(const mn_experiment *e, mn_error *err)
+{
+    const uint64_t numbers = (uint64_t)e->tasks.length * e->tasks.bundle * e->tasks.image_size *
+                             (uint64_t)e->tasks.image_size;
+    if (e->tasks.kind != MN_TASKS_SEQUENCES)
+        return MN_OK;
+    if (e->tasks.data[0] != '\0' && e->run.data_path[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind sequences needs run.data_path, the folders to look for %s in",
+                       e->tasks.data);
+    if (e->tasks.way < 2)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.way is %u, but telling classes apart needs at least 2",
+                       (unsigned)e->tasks.way);
+    if (e->tasks.length % e->tasks.way != 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.length %u is not a multiple of tasks.way %u: a sequence shows each "
+                       "class equally often, as in %u",
+                       (unsigned)e->tasks.length, (unsigned)e->tasks.way,
+                       (unsigned)(10 * e->tasks.way));
+    if (numbers > MAX_TASK_NUMBERS)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "a task of %llu pixels is too large (at most %u): lower tasks.length, "
+                       "tasks.bundle or tasks.image_size",
+                       (unsigned long long)numbers, MAX_TASK_NUMBERS);
     return MN_OK;
 }
 
@@ -424,6 +482,8 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
                            "model.hidden is empty, but model.input mlp needs at least one layer");
         return MN_OK;
     }
+    if (e->model.input != MN_INPUT_CONV4)
+        return MN_OK;
     if (e->tasks.kind == MN_TASKS_SINUSOID)
         return mn_fail(
             err, MN_ERR_CONFIG,
@@ -435,6 +495,28 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
                        "model.downsampling max-pool leaves nothing of tasks.image_size %u after "
                        "model.blocks %u: use fewer blocks, a larger image or stride",
                        (unsigned)e->tasks.image_size, (unsigned)e->model.blocks);
+    return MN_OK;
+}
+
+static mn_status check_memory(const mn_experiment *e, mn_error *err)
+{
+    if (e->model.memory != MN_MEMORY_LRUA)
+        return MN_OK;
+    if (e->model.reasoning == MN_REASONING_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory lrua is asked step by step, but model.reasoning none asks "
+                       "nothing: use model.reasoning lstm or feedforward");
+    if (e->model.read_heads > e->model.slots)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.read_heads %u write to as many slots at a step, but model.slots is "
+                       "%u",
+                       (unsigned)e->model.read_heads, (unsigned)e->model.slots);
+    if (e->model.read_heads * e->model.slot_size > MAX_KEYS)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "model.read_heads %u times model.slot_size %u is too large: expected at most "
+            "%u",
+            (unsigned)e->model.read_heads, (unsigned)e->model.slot_size, MAX_KEYS);
     return MN_OK;
 }
 
@@ -496,7 +578,7 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
     const char *data = getenv("MNEMO_DATA");
     mn_experiment scratch = *e;
     mn_error why;
-    if (data == NULL || e->tasks.kind != MN_TASKS_IMAGES ||
+    if (data == NULL || (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_SEQUENCES) ||
         strcmp(e->run.data_path, option->fallback) != 0 ||
         mn_option_set(option, data, &scratch, &why) == MN_OK)
         return MN_OK;

@@ -9,18 +9,26 @@
 #include <stdint.h>
 #include <stdio.h>
 
-typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
+typedef enum mn_task_kind {
+    MN_TASKS_SINUSOID,
+    MN_TASKS_IMAGES,
+    MN_TASKS_GLYPHS,
+    MN_TASKS_SEQUENCES, /* of images, one after the other */
+} mn_task_kind;
 typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
-typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4 } mn_input_kind;
+typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4, MN_INPUT_IDENTITY } mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
     MN_MEMORY_CLASS_MEANS, /* of the support set's features */
     MN_MEMORY_SUPPORT,     /* the support set: features and labels */
     MN_MEMORY_TABLE,       /* learned slots */
+    MN_MEMORY_LRUA,        /* slots written where least recently used */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
     MN_REASONING_CONCAT_LINEAR,
+    MN_REASONING_LSTM,
+    MN_REASONING_FEEDFORWARD, /* a layer at each step, in the place of the LSTM */
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
@@ -57,6 +65,8 @@ typedef struct mn_experiment {
         mn_task_kind kind;
         char data[256];       /* images: name of a packed file, found on the data path */
         uint32_t way;         /* classes */
+        uint32_t length;      /* sequences: items of one */
+        uint32_t bundle;      /* sequences: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
         uint32_t image_size;  /* images, glyphs: pixels a side */
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
@@ -71,13 +81,15 @@ typedef struct mn_experiment {
         mn_memory_kind memory;
         mn_reasoning_kind reasoning;
         mn_output_kind output;
-        uint32_t slots, slot_size; /* table */
-        uint32_t units;            /* concat-linear */
         mn_uint_list hidden; /* mlp: widths of the hidden layers */
         uint32_t filters;    /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;
+        uint32_t units;            /* concat-linear, lstm, feedforward */
+        uint32_t slots, slot_size; /* table, lrua */
+        uint32_t read_heads;
+        double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
         double batch_norm_eps;

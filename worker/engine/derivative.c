@@ -53,7 +53,8 @@ void mn_graph_pullback(mn_graph *graph, mn_node of, mn_node cotangent, uint32_t 
     uint32_t n_nodes = graph->n_nodes;
     mn_node *adjoint = malloc(n_nodes * sizeof *adjoint);
     bool *wanted = calloc(n_nodes, sizeof *wanted); /* does it depend on any wrt? */
-    if (adjoint == NULL || wanted == NULL || graph->failed) {
+    mn_stack *stacks = calloc(n_nodes, sizeof *stacks);
+    if (adjoint == NULL || wanted == NULL || stacks == NULL || graph->failed) {
         graph->failed = true;
         goto done;
     }
@@ -65,16 +66,20 @@ void mn_graph_pullback(mn_graph *graph, mn_node of, mn_node cotangent, uint32_t 
     for (uint32_t i = 0; i < n_nodes; i++)
         mark_wanted(&graph->nodes[i], &wanted[i], wanted);
 
-    mn_adjoints adjoints = {.graph = graph, .of = adjoint, .wanted = wanted};
+    mn_stacks_count(graph, n_nodes, stacks);
+    mn_adjoints adjoints = {.graph = graph, .of = adjoint, .wanted = wanted, .stacks = stacks};
     adjoint[of] = cotangent;
-    for (mn_node i = of; i >= 0 && !graph->failed; i--)
+    for (mn_node i = of; i >= 0 && !graph->failed; i--) {
+        mn_stack_finish(&adjoints, i);
         if (adjoint[i] != MN_NONE && wanted[i])
             pull_back(&adjoints, i);
+    }
     for (uint32_t i = 0; i < n; i++)
         gradients[i] = adjoint[wrt[i]];
 done:
     free(adjoint);
     free(wanted);
+    free(stacks);
 }
 
 /* Forwards: the tangent of a node from those of its inputs. */

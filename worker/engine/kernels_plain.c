@@ -476,6 +476,8 @@ static void masked_softmax(size_t rows, size_t c, const mn_real *z, const mn_rea
     }
 }
 
+#include "worker/engine/kernels_recurrent_plain.h" /* by the softmax above */
+
 const mn_kernels mn_kernels_plain = {
     .name = "plain",
     MN_LOOPS,
@@ -516,4 +518,8 @@ const mn_kernels mn_kernels_plain = {
     .softmax_tangent = softmax_tangent,
     .cross_entropy = cross_entropy,
     .squared_error = squared_error,
+    .lstm = lstm,
+    .lstm_backward = lstm_backward,
+    .lrua = lrua,
+    .lrua_backward = lrua_backward,
 };

@@ -7,6 +7,7 @@
 #include "worker/engine/kernels_loops.h"
 #include "worker/engine/kernels_map.h"
 #include "worker/engine/kernels_pool.h"
+#include "worker/engine/kernels_recurrent.h"
 #include "worker/engine/kernels_strip.h"
 #include "worker/engine/kernels_sums.h"
 #include "worker/engine/kernels_tables.h"
@@ -27,5 +28,6 @@
         .multiply = multiply, .relu = relu, .mask = mask, .tanh = tanh_forward,                    \
         .tanh_backward = tanh_backward, .tanh_curve = tanh_curve, .softmax = softmax,              \
         .softmax_tangent = softmax_tangent, .cross_entropy = cross_entropy,                        \
-        .squared_error = squared_error,                                                            \
+        .squared_error = squared_error, .lstm = lstm, .lstm_backward = lstm_backward,              \
+        .lrua = lrua, .lrua_backward = lrua_backward,                                              \
     }

@@ -5,16 +5,20 @@
 static const mn_part *const inputs[] = {
     [MN_INPUT_MLP] = &mn_mlp_part,
     [MN_INPUT_CONV4] = &mn_conv4_part,
+    [MN_INPUT_IDENTITY] = &mn_identity_part,
 };
 static const mn_part *const memories[] = {
     [MN_MEMORY_NONE] = &mn_no_memory_part,
     [MN_MEMORY_CLASS_MEANS] = &mn_class_means_part,
     [MN_MEMORY_SUPPORT] = &mn_support_memory_part,
     [MN_MEMORY_TABLE] = &mn_table_part,
+    [MN_MEMORY_LRUA] = &mn_lrua_memory_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
     [MN_REASONING_CONCAT_LINEAR] = &mn_concat_linear_part,
+    [MN_REASONING_LSTM] = &mn_lstm_part,
+    [MN_REASONING_FEEDFORWARD] = &mn_feedforward_part,
 };
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part,

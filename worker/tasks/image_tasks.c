@@ -52,6 +52,19 @@ mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *exp
                              const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
                              mn_error *err)
 {
+    uint32_t way[MN_N_SPLITS], per_class[MN_N_SPLITS];
+    for (mn_split which = MN_TRAIN; which < MN_N_SPLITS; which++) {
+        way[which] = fields[which].y_size;
+        per_class[which] =
+            (fields[which].at[MN_SUPPORT_X].n + fields[which].at[MN_QUERY_X].n) / way[which];
+    }
+    return mn_image_tasks_of(pack, experiment, way, per_class, out, err);
+}
+
+mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *experiment,
+                            const uint32_t way[MN_N_SPLITS], const uint32_t per_class[MN_N_SPLITS],
+                            mn_image_tasks **out, mn_error *err)
+{
     mn_image_tasks *tasks = calloc(1, sizeof *tasks);
     if (tasks == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
@@ -61,15 +74,13 @@ mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *exp
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
         struct split *split = &tasks->splits[which];
-        uint32_t way = fields[which].y_size;
-        uint32_t per_class =
-            (fields[which].at[MN_SUPPORT_X].n + fields[which].at[MN_QUERY_X].n) / way;
         status = fill_split(split, pack, which, experiment->tasks.rotations, err);
         mn_status fits = MN_OK;
         if (status == MN_OK)
-            fits = check_split(split, pack, which, experiment, way, per_class, &split->refusal);
+            fits = check_split(split, pack, which, experiment, way[which], per_class[which],
+                               &split->refusal);
         if (status == MN_OK && fits == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
-            fits = group_split(split, pack, which, way, &split->refusal);
+            fits = group_split(split, pack, which, way[which], &split->refusal);
         if (fits == MN_ERR_NOMEM)
             status = mn_fail(err, fits, "tables of image tasks");
     }
@@ -115,17 +126,7 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
     size_t size = mn_field_item(x_field);
     assert(split->refusal.status == MN_OK);
 
-    if (tasks->sampling == MN_SAMPLE_GROUP) {
-        uint32_t group = mn_random_below(random, split->n_groups);
-        const uint32_t *members = split->by_group + split->starts[group];
-        mn_random_choose(random, split->starts[group + 1] - split->starts[group], way,
-                         task->classes);
-        for (uint32_t label = 0; label < way; label++)
-            task->classes[label] = members[task->classes[label]];
-    } else {
-        mn_random_choose(random, split->n, way, task->classes);
-    }
-
+    mn_image_tasks_choose(tasks, which, random, way, task->classes);
     for (uint32_t label = 0; label < way; label++) {
         const struct choice *class = &split->choices[task->classes[label]];
         uint32_t images[MAX_PER_CLASS];
@@ -133,20 +134,45 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
         for (uint32_t i = 0; i < shot + query; i++) {
             float *x = i < shot ? task->at[MN_SUPPORT_X] + (label * shot + i) * size
                                 : task->at[MN_QUERY_X] + (label * query + i - shot) * size;
-            const uint8_t *pixels = class->pixels + images[i] * size;
-            if (which == MN_TRAIN && tasks->warp > 0) {
-                mn_warp warp = mn_warp_draw(random, tasks->warp);
-                mn_warp_copy(&warp, pixels, x_field->height, x_field->width, x_field->channels,
-                             class->quarter_turns, x);
-            } else {
-                mn_image_tasks_copy(pixels, x_field->height, x_field->width, x_field->channels,
-                                    class->quarter_turns, x);
-            }
+            mn_image_tasks_show(tasks, which, random, task->classes[label], images[i], x_field, x);
         }
     }
     task->n_classes = way;
     mn_few_shot_label(way, shot, task->at[MN_SUPPORT_Y]);
     mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
+}
+
+void mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split which, mn_random *random,
+                           uint32_t way, uint32_t *classes)
+{
+    const struct split *split = &tasks->splits[which];
+    if (tasks->sampling != MN_SAMPLE_GROUP) {
+        mn_random_choose(random, split->n, way, classes);
+        return;
+    }
+    uint32_t group = mn_random_below(random, split->n_groups);
+    const uint32_t *members = split->by_group + split->starts[group];
+    mn_random_choose(random, split->starts[group + 1] - split->starts[group], way, classes);
+    for (uint32_t label = 0; label < way; label++)
+        classes[label] = members[classes[label]];
+}
+
+uint32_t mn_image_tasks_images(const mn_image_tasks *tasks, mn_split which, uint32_t class_number)
+{
+    return tasks->splits[which].choices[class_number].n_images;
+}
+
+void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split which, mn_random *random,
+                         uint32_t class_number, uint32_t image, const mn_field *x, float *out)
+{
+    const struct choice *class = &tasks->splits[which].choices[class_number];
+    const uint8_t *pixels = class->pixels + image * mn_field_item(x);
+    if (which == MN_TRAIN && tasks->warp > 0) {
+        mn_warp warp = mn_warp_draw(random, tasks->warp);
+        mn_warp_copy(&warp, pixels, x->height, x->width, x->channels, class->quarter_turns, out);
+    } else {
+        mn_image_tasks_copy(pixels, x->height, x->width, x->channels, class->quarter_turns, out);
+    }
 }
 
 /* Pixel (y, x) of the result is read at start + y * down + x * right of the source. */
@@ -324,6 +350,23 @@ static mn_status check_data(const mn_image_pack *pack, const mn_experiment *expe
     return MN_OK;
 }
 
+mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *expected,
+                             mn_task_set_parts *parts, mn_image_pack **out, mn_error *err)
+{
+    char *path = NULL;
+    mn_status status = mn_data_path_find(experiment->tasks.data, experiment->run.data_path,
+                                         experiment->tasks.image_size, &path, err);
+    if (status != MN_OK)
+        return status;
+    (void)snprintf(parts->data_name, sizeof parts->data_name, "%s", experiment->tasks.data);
+    status = mn_image_pack_open(path, out, err);
+    free(path);
+    if (status != MN_OK)
+        return status;
+    parts->data_digest = mn_image_pack_digest(*out);
+    return check_data(*out, experiment, expected, err);
+}
+
 static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
                             mn_task_set_parts *parts, mn_error *err)
 {
@@ -331,18 +374,7 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
     parts->state = state;
     if (state == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    char *path = NULL;
-    mn_status status = mn_data_path_find(experiment->tasks.data, experiment->run.data_path,
-                                         experiment->tasks.image_size, &path, err);
-    if (status != MN_OK)
-        return status;
-    (void)snprintf(parts->data_name, sizeof parts->data_name, "%s", experiment->tasks.data);
-    status = mn_image_pack_open(path, &state->pack, err);
-    free(path);
-    if (status != MN_OK)
-        return status;
-    parts->data_digest = mn_image_pack_digest(state->pack);
-    status = check_data(state->pack, experiment, expected, err);
+    mn_status status = mn_open_image_pack(experiment, expected, parts, &state->pack, err);
     if (status == MN_OK)
         status = mn_few_shot_images(experiment, experiment->tasks.image_size,
                                     mn_image_pack_index(state->pack)->channels, parts->fields, err);

@@ -9,6 +9,7 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_SINUSOID] = &mn_sinusoid_kind,
     [MN_TASKS_IMAGES] = &mn_image_kind,
     [MN_TASKS_GLYPHS] = &mn_glyph_kind,
+    [MN_TASKS_SEQUENCES] = &mn_sequence_kind,
 };
 
 struct mn_task_set {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/random.h"
+#include "worker/data/image_pack.h"
 #include "worker/tasks/task_set.h"
 
 /* What is known of an open task set; its kind fills it in. */
@@ -27,12 +28,17 @@ typedef struct mn_task_set_kind {
     void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
 } mn_task_set_kind;
 
-extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind;
+extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind;
 
 /* Fields of few-shot tasks of images of side x side pixels: evaluate.* instead of tasks.* for
  * validation and test, where it is set. MN_ERR_CONFIG: such tasks are none, or too large. */
 mn_status mn_few_shot_images(const mn_experiment *experiment, uint32_t side, uint32_t channels,
                              mn_fields fields[MN_N_SPLITS], mn_error *err);
+
+/* Find, open and check the packed file that tasks.data names; name and digest go to parts. *out may
+ * be set on failure too: the caller destroys it. */
+mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *expected,
+                             mn_task_set_parts *parts, mn_image_pack **out, mn_error *err);
 
 /* One-hot labels, class-major: `each` items of each of `way` classes. */
 void mn_few_shot_label(uint32_t way, uint32_t each, float *y);

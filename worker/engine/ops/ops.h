@@ -25,7 +25,9 @@
             X(CONV_WEIGHTS, conv_weights) X(POOL_INDEX, pool_index) X(POOL_GATHER, pool_gather)    \
                 X(POOL_SCATTER, pool_scatter) X(PIXEL_MEAN, pixel_mean)                            \
                     X(PIXEL_SPREAD, pixel_spread)                                 /* memory.c */   \
-        X(EMBED, embed) X(EMBED_SCATTER, embed_scatter) X(LEAST_USED, least_used) /* losses.c */   \
+        X(EMBED, embed) X(EMBED_SCATTER, embed_scatter) X(LEAST_USED, least_used) /* recurrent.c */ \
+        X(LSTM, lstm) X(LSTM_BACKWARD, lstm_backward) X(LRUA, lrua)                                \
+            X(LRUA_BACKWARD, lrua_backward) /* losses.c */                                         \
         X(CROSS_ENTROPY, cross_entropy) X(SQUARED_ERROR, squared_error) X(MEAN, mean)
 
 #define MN_DECLARE_ROW(NAME, name) extern const mn_op_row mn_op_##name;
