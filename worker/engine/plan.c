@@ -2,6 +2,7 @@
 
 #include "worker/engine/fusion.h"
 #include "worker/engine/ops/op.h"
+#include "worker/engine/shelf.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -434,7 +435,7 @@ static size_t bytes_of(const mn_graph_node *node)
 struct array {
     mn_node node;
     bool kept;
-    size_t bytes, offset;
+    size_t bytes;
     uint32_t first, last; /* life */
 };
 
@@ -466,29 +467,26 @@ static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct dra
     }
     qsort(arrays, n, sizeof *arrays, larger_first);
 
-    for (uint32_t i = 0; i < n; i++) {
-        struct array *array = &arrays[i];
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (uint32_t j = 0; j < i; j++) {
-                const struct array *other = &arrays[j];
-                bool same_time = other->first <= array->last && array->first <= other->last;
-                bool same_place = other->kept == array->kept &&
-                                  other->offset < array->offset + array->bytes &&
-                                  array->offset < other->offset + other->bytes;
-                if (same_time && same_place) {
-                    array->offset = other->offset + other->bytes;
-                    moved = true;
-                }
-            }
-        }
-        size_t *total = array->kept ? &plan->kept_bytes : &plan->scratch_bytes;
-        if (array->offset + array->bytes > *total)
-            *total = array->offset + array->bytes;
+    mn_shelf *scratch = NULL, *kept = NULL;
+    mn_status status = mn_shelf_new(n, &scratch, err);
+    if (status == MN_OK)
+        status = mn_shelf_new(n, &kept, err);
+    for (uint32_t i = 0; i < n && status == MN_OK; i++) {
+        const struct array *array = &arrays[i];
         drafts[array->node].place =
-            (struct place){.where = array->kept ? KEPT : SCRATCH, .offset = array->offset};
+            (struct place){.where = array->kept ? KEPT : SCRATCH,
+                           .offset = mn_shelf_place(array->kept ? kept : scratch, array->bytes,
+                                                    array->first, array->last)};
     }
     free(arrays);
+    if (status == MN_OK) {
+        plan->scratch_bytes = mn_shelf_bytes(scratch);
+        plan->kept_bytes = mn_shelf_bytes(kept);
+    }
+    mn_shelf_destroy(&scratch);
+    mn_shelf_destroy(&kept);
+    if (status != MN_OK)
+        return status;
 
     for (uint32_t p = 0; p < n_order; p++) {
         struct draft *draft = &drafts[order[p]];

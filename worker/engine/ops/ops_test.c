@@ -4,6 +4,7 @@
 #include "worker/engine/ops/ops.h"
 
 #include "worker/engine/graph_bed.h"
+#include <time.h>
 
 enum { ROWS = 4, C = 3, N = ROWS * C, MOST = 64 };
 
@@ -1187,6 +1188,70 @@ static void random_graphs_agree_with_central_differences(void **state)
         check_random_graph(seed);
 }
 
+/* ---- a long recurrence */
+
+/* An LSTM of T steps: gates by columns, all states put one below the other, one product of them. */
+static mn_node unrolled(struct bed *bed, uint32_t steps, uint32_t items, uint32_t in, uint32_t h)
+{
+    GRAPH;
+    mn_node x = mn_graph_input(graph, MN_SLOT_X, 0, mn_matrix(steps * items, in));
+    mn_node wx = tensor(bed, mn_matrix(in, 4 * h)), wh = tensor(bed, mn_matrix(h, 4 * h)),
+            b = tensor(bed, mn_matrix(1, 4 * h)), out = tensor(bed, mn_matrix(h, 2));
+    mn_node from_x = mn_graph_bias(graph, mn_graph_linear(graph, x, wx), b);
+    mn_node state = mn_graph_zero(graph, mn_matrix(items, h)), cell = state;
+    mn_node all = mn_graph_zero(graph, mn_matrix(steps * items, h));
+    for (uint32_t t = 0; t < steps; t++) {
+        mn_node z = mn_graph_add(graph, mn_graph_rows(graph, from_x, t * items, items),
+                                 mn_graph_linear(graph, state, wh));
+        mn_node gates[4];
+        for (uint32_t g = 0; g < 4; g++)
+            gates[g] = mn_graph_columns(graph, z, g * h, h);
+        cell =
+            mn_graph_add(graph, mn_graph_multiply(graph, mn_graph_sigmoid(graph, gates[0]), cell),
+                         mn_graph_multiply(graph, mn_graph_sigmoid(graph, gates[1]),
+                                           mn_graph_tanh(graph, gates[2])));
+        state =
+            mn_graph_multiply(graph, mn_graph_sigmoid(graph, gates[3]), mn_graph_tanh(graph, cell));
+        all = mn_graph_place_rows(graph, state, t * items, steps * items, all);
+    }
+    mn_node y = mn_graph_linear(graph, all, out);
+    return mn_graph_squared_error(graph, y,
+                                  mn_graph_input(graph, MN_SLOT_Y, 0, mn_matrix(steps * items, 2)));
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void a_long_recurrence_is_compiled_and_needs_memory_for_its_states_alone(void **state)
+{
+    (void)state;
+    enum { STEPS = 200, ITEMS = 2, IN = 3, H = 4 };
+    struct bed *bed = bed_new(mn_matrix(1, 1), mn_matrix(1, 1), 140);
+    (void)snprintf(bed->name, sizeof bed->name, "recurrence of %d steps", STEPS);
+    EACH(i, (size_t)STEPS * ITEMS * IN)
+    bed->x_data[i] = draw();
+    EACH(i, (size_t)STEPS * ITEMS * 2)
+    bed->y_data[i] = draw();
+    const double start = seconds();
+    mn_node loss = unrolled(bed, STEPS, ITEMS, IN, H);
+    compile(bed, loss);
+    print_message("%u nodes in %.3f s: scratch %zu, kept %zu bytes\n", bed->graph.n_nodes,
+                  seconds() - start, mn_plan_scratch_bytes(bed->plan),
+                  mn_plan_kept_bytes(bed->plan));
+    assert_true(bed->graph.n_nodes > 3000);
+    check_against_central_differences(bed);
+
+    /* What a step keeps: a dozen arrays of H for each item forwards, as many of their tangents, and
+     * 4 H of z and its adjoint; not an array of all steps for each step. */
+    const size_t bytes = mn_plan_scratch_bytes(bed->plan) + mn_plan_kept_bytes(bed->plan);
+    assert_true(bytes < (size_t)STEPS * 64 * ITEMS * H * sizeof(double));
+    bed_destroy(bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1197,6 +1262,7 @@ int main(void)
         cmocka_unit_test(tangents_may_be_asked_for_twice),
         cmocka_unit_test(an_output_is_there_after_its_stage),
         cmocka_unit_test(random_graphs_agree_with_central_differences),
+        cmocka_unit_test(a_long_recurrence_is_compiled_and_needs_memory_for_its_states_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
