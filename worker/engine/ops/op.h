@@ -54,6 +54,10 @@ extern const mn_op_row *const mn_op_rows[MN_N_OPS];
 /* Give node `to` a share; MN_NONE: nothing. */
 void mn_give(mn_adjoints *adjoints, mn_node to, mn_node share);
 
+/* There is no rule for a derivative of node i that is asked for: compiling will fail. The first one
+ * counts. */
+void mn_rule_refuse(mn_graph *graph, mn_node i);
+
 /* For rules. Those of MN_NONE are MN_NONE. */
 mn_node mn_rule_scale(mn_graph *graph, double factor, mn_node a);
 mn_node mn_rule_add(mn_graph *graph, mn_node a, mn_node b);
