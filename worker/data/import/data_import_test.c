@@ -43,8 +43,10 @@ static void archives_in_any_order_make_the_same_file(void **state)
     const mn_import_progress progress = {count_calls, &done};
     mn_error err;
     sample_write_omniglot("o");
-    assert_int_equal(mn_import_omniglot(both, 2, NULL, 8, "1.mnd", &progress, NULL, &err), MN_OK);
-    assert_int_equal(mn_import_omniglot(turned, 2, NULL, 8, "2.mnd", NULL, NULL, &err), MN_OK);
+    assert_int_equal(
+        mn_import_omniglot(both, 2, NULL, MN_VAL_SIXTH, 8, "1.mnd", &progress, NULL, &err), MN_OK);
+    assert_int_equal(
+        mn_import_omniglot(turned, 2, NULL, MN_VAL_SIXTH, 8, "2.mnd", NULL, NULL, &err), MN_OK);
     assert_int_equal(done, 48);
     mn_image_pack *first = open_pack("1.mnd"), *second = open_pack("2.mnd");
     mn_digest a = mn_image_pack_digest(first), b = mn_image_pack_digest(second);
@@ -70,15 +72,19 @@ static void one_archive_without_lists_is_not_enough(void **state)
     (void)state;
     mn_error err;
     sample_write_omniglot("o");
-    assert_int_equal(mn_import_omniglot(both, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
     assert_non_null(strstr(err.message, "images_evaluation.zip"));
-    assert_int_equal(mn_import_omniglot(both, 2, NULL, 0, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
-    assert_int_equal(mn_import_omniglot(both, 2, NULL, 5000, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
-    assert_int_equal(mn_import_omniglot(both, 0, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 2, NULL, MN_VAL_SIXTH, 0, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 2, NULL, MN_VAL_SIXTH, 5000, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 0, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
     assert_no_output();
 }
 
@@ -90,14 +96,16 @@ static void a_missing_or_cut_archive_is_told_and_leaves_no_output(void **state)
     size_t n;
     mn_error err;
     sample_write_omniglot("o");
-    assert_int_equal(mn_import_omniglot(none, 2, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_NO_INPUT);
+    assert_int_equal(
+        mn_import_omniglot(none, 2, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_NO_INPUT);
     assert_non_null(strstr(err.message, "none.zip"));
     assert_int_equal(mn_file_read(both[1], 1 << 20, &bytes, &n, &err), MN_OK);
     for (size_t length = 0; length < n; length += 37) {
         sample_write("cut.zip", bytes, length);
-        assert_int_equal(mn_import_omniglot(cut, 2, NULL, 8, "out.mnd", NULL, NULL, &err),
-                         MN_ERR_DATA);
+        assert_int_equal(
+            mn_import_omniglot(cut, 2, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+            MN_ERR_DATA);
         assert_non_null(strstr(err.message, "cut.zip"));
         assert_no_output();
     }
@@ -128,8 +136,9 @@ static void damage_inside_an_archive_is_told_with_the_entry(void **state)
             sample_write("bad.zip", bytes, size);
             free(bytes);
         }
-        assert_int_equal(mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                         MN_ERR_DATA);
+        assert_int_equal(
+            mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+            MN_ERR_DATA);
         if (strstr(err.message, "bad.zip: entry images_background/A/c1/2.png") == NULL)
             fail_msg("%s", err.message);
         assert_no_output();
@@ -152,8 +161,9 @@ static void entries_with_tricky_names_are_refused(void **state)
         const sample_entry entries[] = {{names[i], png, n}, {NULL, NULL, 0}};
         mn_error err;
         sample_write_zip("tricky.zip", entries);
-        assert_int_equal(mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                         MN_ERR_DATA);
+        assert_int_equal(
+            mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+            MN_ERR_DATA);
         assert_non_null(strstr(err.message, "tricky.zip: entry "));
         assert_null(strchr(err.message, '\n'));
         assert_no_output();
@@ -174,8 +184,9 @@ static void a_decompression_bomb_is_refused(void **state)
                                     {NULL, NULL, 0}};
     mn_error err;
     sample_write_zip("bomb.zip", entries);
-    assert_int_equal(mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_DATA);
+    assert_int_equal(
+        mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_DATA);
     assert_non_null(strstr(err.message, "would be 80000000 bytes"));
     assert_no_output();
     free(zeros);
@@ -487,7 +498,8 @@ static void archives_that_were_packed_anew_are_read(void **state)
     mn_error err = {0};
     report = (mn_import_report){0};
     sample_write_zip("again.zip", entries);
-    if (mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, &report, &err) != MN_OK)
+    if (mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, &report, &err) !=
+        MN_OK)
         fail_msg("%s", err.message);
     mn_image_pack *pack = open_pack("out.mnd");
     assert_int_equal(mn_image_pack_index(pack)->n_classes, 3);

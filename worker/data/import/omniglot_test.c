@@ -45,7 +45,8 @@ static mn_image_pack *import_or_skip(void)
     const char *const zips[] = {archives[0], archives[1]};
     mn_image_pack *pack = NULL;
     mn_error err = {0};
-    if (mn_import_omniglot(zips, 2, lists, SIDE, "real.mnd", NULL, NULL, &err) != MN_OK ||
+    if (mn_import_omniglot(zips, 2, lists, MN_VAL_SIXTH, SIDE, "real.mnd", NULL, NULL, &err) !=
+            MN_OK ||
         mn_image_pack_open("real.mnd", &pack, &err) != MN_OK)
         fail_msg("%s", err.message);
     return pack;
