@@ -56,6 +56,7 @@ typedef struct mn_experiment {
     struct {
         mn_task_kind kind;
         char data[256];       /* images: name of a packed file, found on the data path */
+        char runs[256];       /* images: name of a packed file of test tasks; empty: drawn */
         uint32_t way;         /* classes */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
         uint32_t image_size;  /* images, glyphs: pixels a side */
@@ -73,8 +74,8 @@ typedef struct mn_experiment {
         mn_output_kind output;
         uint32_t slots, slot_size; /* table */
         uint32_t units;            /* concat-linear */
-        mn_uint_list hidden; /* mlp: widths of the hidden layers */
-        uint32_t filters;    /* conv4 */
+        mn_uint_list hidden;       /* mlp: widths of the hidden layers */
+        uint32_t filters;          /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;
