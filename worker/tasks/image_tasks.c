@@ -367,6 +367,8 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
         status = check_digest(parts, mn_image_pack_path(state->pack), experiment, expected, err);
     if (status == MN_OK)
         status = mn_image_tasks_new(state->pack, experiment, parts->fields, &state->tables, err);
+    if (status == MN_OK)
+        parts->lacks[MN_VAL] = mn_image_tasks_classes(state->tables, MN_VAL) == 0;
     return status;
 }
 

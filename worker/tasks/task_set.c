@@ -60,6 +60,11 @@ const char *mn_task_set_data_name(const mn_task_set *set)
     return set->parts.data_name;
 }
 
+bool mn_task_set_has(const mn_task_set *set, mn_split split)
+{
+    return !set->parts.lacks[split];
+}
+
 uint64_t mn_task_set_size(const mn_task_set *set, mn_split split)
 {
     return set->parts.n_tasks[split];

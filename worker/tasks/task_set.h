@@ -31,6 +31,9 @@ mn_digest mn_task_set_data_digest(const mn_task_set *set);
 /* "omniglot.mnd" or "" */
 const char *mn_task_set_data_name(const mn_task_set *set);
 
+/* Are there tasks of this split? Only of one that the experiment makes no use of there may be none. */
+bool mn_task_set_has(const mn_task_set *set, mn_split split);
+
 /* How many tasks, from index 0, show all that a split has once; 0: there is no end. */
 uint64_t mn_task_set_size(const mn_task_set *set, mn_split split);
 

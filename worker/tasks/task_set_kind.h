@@ -11,6 +11,7 @@ typedef struct mn_task_set_parts {
     mn_fields fields[MN_N_SPLITS];
     char data_name[256]; /* "": there are no data files */
     mn_digest data_digest;
+    bool lacks[MN_N_SPLITS];       /* there are no tasks of this split, and drawn ones are all 0 */
     uint64_t n_tasks[MN_N_SPLITS]; /* that show all of a split once, in order; 0: no end */
 } mn_task_set_parts;
 
