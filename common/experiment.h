@@ -64,6 +64,7 @@ typedef struct mn_experiment {
     struct {
         mn_task_kind kind;
         char data[256];       /* images: name of a packed file, found on the data path */
+        char runs[256];       /* images: name of a packed file of test tasks; empty: drawn */
         uint32_t way;         /* classes */
         uint32_t length;      /* sequences: items of one */
         uint32_t bundle;      /* sequences: side by side in a task */

@@ -65,9 +65,10 @@ static void print_answers(const struct view *view, FILE *out)
     uint32_t right = 0;
     for (uint32_t i = 0; i < n; i++, output += c, truth += c) {
         if (fields->target == MN_TARGET_CLASSES) {
-            right += best_class(output, c) == best_class(truth, c);
-            (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "\n", i,
-                          best_class(output, c), best_class(truth, c));
+            const uint32_t answer = best_class(output, c), is = best_class(truth, c);
+            right += answer == is;
+            (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "%s\n", i,
+                          answer, is, answer == is ? "" : "  <- wrong");
         } else {
             (void)fprintf(out, "query %" PRIu32 ": predicted %.4f, is %.4f\n", i, (double)output[0],
                           (double)truth[0]);
@@ -87,7 +88,7 @@ mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, m
         if (!mn_fields_are_few_shot(fields))
             status = mn_fail(err, MN_ERR_USAGE, "tasks of this kind have no picture");
         else if (x->height > 1)
-            status = mn_task_sheet_png(view.task, path, err);
+            status = mn_task_sheet_png(view.task, view.output, path, err);
         else if (x->channels == 1 && fields->y_size == 1 && fields->target == MN_TARGET_VALUES)
             status = draw_curve(which, &view, path, err);
         else
@@ -247,7 +248,9 @@ static mn_status look(const mn_adapted_task *which, struct view *view, mn_error 
     const mn_fields *fields = mn_task_set_fields(which->tasks, which->split);
     size_t size = mn_learner_size(which->learner);
     bool training = has_training_shape(which);
-    mn_status status = mn_task_new(fields, &view->task, err);
+    mn_status status = mn_task_set_check(which->tasks, which->split, err);
+    if (status == MN_OK)
+        status = mn_task_new(fields, &view->task, err);
     if (status == MN_OK)
         status = mn_workspace_new(which->learner, &view->workspace, err);
     if (status != MN_OK)

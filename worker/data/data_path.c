@@ -33,7 +33,8 @@ mn_status mn_data_path_find(const char *name, const char *folders, uint32_t imag
     if (name[0] == '\0' || strchr(name, '/') != NULL)
         return mn_fail(
             err, MN_ERR_CONFIG,
-            "tasks.data is \"%s\"; expected the name of a packed file without folders, which "
+            "\"%s\" is no name of data (tasks.data, tasks.runs); expected the name of a packed "
+            "file without folders, which "
             "are listed in run.data_path",
             name);
     struct places places;
@@ -174,7 +175,15 @@ static void write_command(const mn_data_archives *archives, const char *name, ui
     char side[32] = "";
     if (image_size != 28)
         (void)snprintf(side, sizeof side, " --size %" PRIu32, image_size);
-    if (strncmp(name, "omniglot", 8) != 0)
+    if (strncmp(name, "omniglot-runs", 13) == 0)
+        (void)snprintf(out, size, "mnemo data import omniglot-runs all_runs.zip%s", side);
+    else if (strncmp(name, "omniglot-", 9) == 0)
+        (void)snprintf(out, size, "mnemo data import omniglot %s --val-alphabets 0%s",
+                       strncmp(name, "omniglot-small1", 15) == 0   ? "images_background_small1.zip"
+                       : strncmp(name, "omniglot-small2", 15) == 0 ? "images_background_small2.zip"
+                                                                   : background,
+                       side);
+    else if (strncmp(name, "omniglot", 8) != 0)
         (void)snprintf(out, size, "mnemo data import folder FOLDER%s", side);
     else if (archives->zips[0] == NULL)
         (void)snprintf(out, size, "mnemo data import omniglot %s %s%s", background, evaluation,

@@ -1,7 +1,9 @@
 #include "worker/tasks/image_tasks.h"
 
 #include "worker/data/data_path.h"
+#include "worker/tasks/image_runs.h"
 #include "worker/tasks/image_warp.h"
+#include "worker/tasks/task_print.h"
 #include "worker/tasks/task_set_kind.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -74,6 +76,8 @@ mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *expe
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
         struct split *split = &tasks->splits[which];
+        if (which == MN_TEST && experiment->tasks.runs[0] != '\0')
+            continue; /* its tasks are given */
         status = fill_split(split, pack, which, experiment->tasks.rotations, err);
         mn_status fits = MN_OK;
         if (status == MN_OK)
@@ -234,9 +238,13 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s: split %s has %" PRIu32 " classes%s, but its tasks have %" PRIu32
                        "; lower tasks.way (evaluate.way), or import again with more classes or "
-                       "other splits (--shares, --splits)",
+                       "other splits (--shares, --splits)%s",
                        mn_image_pack_path(pack), split_names[which], split->n,
-                       experiment->tasks.rotations ? "" : " (rotations not counted)", way);
+                       experiment->tasks.rotations ? "" : " (rotations not counted)", way,
+                       split->n > 0       ? ""
+                       : which == MN_VAL  ? "; or set evaluate.every to 0"
+                       : which == MN_TEST ? "; or give its tasks by tasks.runs"
+                                          : "");
     if (per_class > MAX_PER_CLASS)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%" PRIu32 " support and query images of each class are asked for (split "
@@ -323,30 +331,55 @@ done:
 struct state {
     mn_image_pack *pack;    /* owned */
     mn_image_tasks *tables; /* owned */
+    mn_image_runs *runs;    /* owned; NULL: test tasks are drawn */
 };
 
-static mn_status check_data(const mn_image_pack *pack, const mn_experiment *experiment,
-                            const mn_digest *expected, mn_error *err)
+static mn_status check_size(const mn_image_pack *pack, const mn_experiment *experiment,
+                            mn_error *err)
 {
     const mn_pack_index *index = mn_image_pack_index(pack);
-    const char *path = mn_image_pack_path(pack);
     uint32_t side = experiment->tasks.image_size;
-    if (index->height != side || index->width != side)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "%s has images of %" PRIu32 "x%" PRIu32 ", but tasks.image_size is %" PRIu32
-                       "; change it or import the images again at that size",
-                       path, index->height, index->width, side);
-    mn_digest digest = mn_image_pack_digest(pack);
-    if (expected != NULL && memcmp(expected->bytes, digest.bytes, sizeof digest.bytes) != 0) {
-        char ours[65], theirs[65];
-        mn_digest_hex(&digest, ours);
-        mn_digest_hex(expected, theirs);
-        return mn_fail(
-            err, MN_ERR_DATA,
-            "%s has digest %.16s..., but the coordinator uses %s with digest %.16s...; copy "
-            "the coordinator's file to that place",
-            path, ours, experiment->tasks.data, theirs);
-    }
+    if (index->height == side && index->width == side)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "%s has images of %" PRIu32 "x%" PRIu32 ", but tasks.image_size is %" PRIu32
+                   "; change it or import the images again at that size",
+                   mn_image_pack_path(pack), index->height, index->width, side);
+}
+
+static mn_status check_digest(const mn_task_set_parts *parts, const char *path,
+                              const mn_experiment *experiment, const mn_digest *expected,
+                              mn_error *err)
+{
+    const mn_digest *digest = &parts->data_digest;
+    if (expected == NULL || memcmp(expected->bytes, digest->bytes, sizeof digest->bytes) == 0)
+        return MN_OK;
+    char ours[65], theirs[65];
+    mn_digest_hex(digest, ours);
+    mn_digest_hex(expected, theirs);
+    if (experiment->tasks.runs[0] != '\0')
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s and tasks.runs %s together have digest %.16s..., but the coordinator "
+                       "uses %s with digest %.16s...; copy the coordinator's files to these places",
+                       path, experiment->tasks.runs, ours, parts->data_name, theirs);
+    return mn_fail(err, MN_ERR_DATA,
+                   "%s has digest %.16s..., but the coordinator uses %s with digest %.16s...; copy "
+                   "the coordinator's file to that place",
+                   path, ours, experiment->tasks.data, theirs);
+}
+
+/* Name and digest of the data are then those of both files. */
+static mn_status open_runs(const mn_experiment *experiment, struct state *state,
+                           mn_task_set_parts *parts, mn_error *err)
+{
+    mn_status status = mn_image_runs_open(experiment, &parts->fields[MN_TEST], &state->runs, err);
+    if (status != MN_OK)
+        return status;
+    mn_digest digests[2] = {parts->data_digest, mn_image_runs_digest(state->runs)};
+    parts->data_digest = mn_digest_of(digests, sizeof digests);
+    parts->n_tasks[MN_TEST] = mn_image_runs_count(state->runs);
+    (void)snprintf(parts->data_name, sizeof parts->data_name, "%.120s and %.120s",
+                   experiment->tasks.data, experiment->tasks.runs);
     return MN_OK;
 }
 
@@ -364,7 +397,10 @@ mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *e
     if (status != MN_OK)
         return status;
     parts->data_digest = mn_image_pack_digest(*out);
-    return check_data(*out, experiment, expected, err);
+    status = check_size(*out, experiment, err);
+    if (status == MN_OK)
+        status = check_digest(parts, mn_image_pack_path(*out), experiment, expected, err);
+    return status;
 }
 
 static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
@@ -374,10 +410,16 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
     parts->state = state;
     if (state == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    mn_status status = mn_open_image_pack(experiment, expected, parts, &state->pack, err);
+    const bool with_runs = experiment->tasks.runs[0] != '\0';
+    mn_status status =
+        mn_open_image_pack(experiment, with_runs ? NULL : expected, parts, &state->pack, err);
     if (status == MN_OK)
         status = mn_few_shot_images(experiment, experiment->tasks.image_size,
                                     mn_image_pack_index(state->pack)->channels, parts->fields, err);
+    if (status == MN_OK && with_runs)
+        status = open_runs(experiment, state, parts, err);
+    if (status == MN_OK && with_runs)
+        status = check_digest(parts, mn_image_pack_path(state->pack), experiment, expected, err);
     if (status == MN_OK)
         status = mn_image_tasks_new(state->pack, experiment, parts->fields, &state->tables, err);
     return status;
@@ -389,6 +431,7 @@ static void close_tasks(void *of)
     if (state == NULL)
         return;
     mn_image_tasks_destroy(&state->tables);
+    mn_image_runs_destroy(&state->runs);
     mn_image_pack_destroy(&state->pack);
     free(state);
 }
@@ -396,15 +439,27 @@ static void close_tasks(void *of)
 static mn_status check(const void *of, mn_split split, mn_error *err)
 {
     const struct state *state = of;
+    if (split == MN_TEST && state->runs != NULL)
+        return MN_OK;
     return mn_image_tasks_check(state->tables, split, err);
 }
 
 static void draw(const void *of, mn_split split, uint64_t index, mn_random *random, mn_task *task)
 {
     const struct state *state = of;
-    (void)index;
-    mn_image_tasks_draw(state->tables, split, random, task);
+    if (split == MN_TEST && state->runs != NULL)
+        mn_image_runs_draw(state->runs, index, task);
+    else
+        mn_image_tasks_draw(state->tables, split, random, task);
+}
+
+static void describe(const void *of, const mn_task *task, FILE *out)
+{
+    const struct state *state = of;
+    if (state->runs != NULL && task->title[0] != '\0')
+        mn_image_runs_describe(state->runs, task, out);
+    mn_task_print(task, out);
 }
 
 const mn_task_set_kind mn_image_kind = {
-    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw};
+    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw, .describe = describe};

@@ -79,6 +79,7 @@ void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn
         [MN_TEST] = MN_RANDOM_TASK_TEST,
     };
     assert(mn_fields_equal(&task->fields, &set->parts.fields[split]));
+    task->title[0] = '\0';
     mn_random random = mn_random_stream(set->seed, purposes[split], index);
     set->kind->draw(set->parts.state, split, index, &random, task);
 }

@@ -40,8 +40,8 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
         return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
     mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s splits=%s to=%s", archives->zips[0],
            archives->lists != NULL ? "vinyals" : "background-evaluation", output);
-    status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists, image_size,
-                                output, NULL, NULL, err);
+    status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists,
+                                MN_VAL_SIXTH, image_size, output, NULL, NULL, err);
     free(output);
     return status;
 }

@@ -18,6 +18,7 @@ typedef struct example {
      * numbers. NULL: the operation is of the gradient, or its kernels have a plain test. */
     void (*naive)(const double *const *a, const double *x, double *out);
     unsigned stopped; /* bit i: no derivative goes to tensor i, whatever the differences say */
+    bool once;        /* it is differentiated backwards alone, and once */
 } example;
 
 static mn_node arg(struct bed *bed, uint32_t rows, uint32_t c)
@@ -654,6 +655,50 @@ NAIVE(mean)
 }
 BUILT_AND_NAIVE(mean);
 
+/* ---- sequences */
+
+BUILD(lstm)
+{
+    GRAPH;
+    mn_node zx = arg(bed, 2, 8), zr = arg(bed, 2, 8), before = arg(bed, 2, 2);
+    mn_node step = mn_graph_lstm(graph, zx, zr, before);
+    return mn_graph_multiply(graph, mn_graph_lstm_output(graph, step),
+                             mn_graph_lstm_cell(graph, step));
+}
+
+static double gate(double z)
+{
+    return 1 / (1 + exp(-z));
+}
+
+NAIVE(lstm)
+{
+    UNUSED;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < 2; j++) {
+            double z[4];
+            EACH(k, 4)
+            z[k] = a[0][i * 8 + k * 2 + j] + a[1][i * 8 + k * 2 + j];
+            double cell = gate(z[1]) * a[2][i * 2 + j] + gate(z[0]) * tanh(z[2]);
+            out[i * 2 + j] = gate(z[3]) * tanh(cell) * cell;
+        }
+}
+static const example example_lstm = {.build = build_lstm, .naive = naive_lstm, .once = true};
+static const example example_lstm_backward = {.build = build_lstm, .once = true};
+
+/* Two steps; tests/reference has every number of eight. */
+BUILD(lrua)
+{
+    GRAPH;
+    const mn_lrua shape = {.n = 2, .heads = 2, .slots = 4, .width = 3, .decay = 0.9};
+    mn_node state = mn_graph_lrua_start(graph, &shape);
+    state = mn_graph_lrua(graph, &shape, state, arg(bed, 2, 8));
+    state = mn_graph_lrua(graph, &shape, state, arg(bed, 2, 8));
+    return mn_graph_lrua_view(graph, &shape, state, MN_LRUA_READ);
+}
+static const example example_lrua = {.build = build_lrua, .once = true};
+static const example example_lrua_backward = {.build = build_lrua, .once = true};
+
 #define EXAMPLE(NAME, name) [MN_OP_##NAME] = &example_##name,
 static const example *const examples[MN_N_OPS] = {MN_OPS(EXAMPLE)};
 
@@ -722,6 +767,56 @@ static bool has(const mn_graph *graph, mn_op op)
     return false;
 }
 
+/* The gradient alone, and that its tangents are refused. */
+static void check_once(struct bed *bed, mn_node loss, mn_op op)
+{
+    GRAPH;
+    mn_node gradients[MAX_TENSORS], directions[MAX_TENSORS], products[MAX_TENSORS];
+    mn_plan_output outputs[MAX_TENSORS];
+    const uint32_t n = bed->n_tensors;
+    mn_plan *plan = NULL;
+    mn_error err = {.message = ""};
+    mn_graph_gradient(graph, loss, n, bed->tensors, gradients);
+    for (uint32_t i = 0; i < n; i++)
+        outputs[i] = (mn_plan_output){gradients[i], MN_SLOT_GRADIENT, bed->offsets[i],
+                                      mn_extent_count(bed->extents[i]), 0};
+    assert_true(has(graph, op));
+    assert_int_equal(mn_plan_new(graph, loss, n, outputs, &mn_kernels_plain, &plan, &err), MN_OK);
+    void *scratch = aligned_alloc(64, mn_plan_scratch_bytes(plan) + 64);
+    assert_non_null(scratch);
+    const double step = 1e-6;
+    double ignored[MAX_SIZE], losses[2];
+    for (size_t i = 0; i <= bed->size; i++) { /* the last time with none moved */
+        for (int up = 0; up < 2; up++) {
+            const double was = bed->theta[i % bed->size];
+            if (i < bed->size)
+                bed->theta[i] += up ? step : -step;
+            mn_bindings bindings = {
+                .in = {[MN_SLOT_THETA] = bed->theta,
+                       [MN_SLOT_X] = bed->x_data,
+                       [MN_SLOT_Y] = bed->y_data},
+                .out = {[MN_SLOT_GRADIENT] = i < bed->size ? ignored : bed->gradient}};
+            mn_plan_run(plan, 0, scratch, &bindings);
+            losses[up] = mn_plan_loss(plan, scratch);
+            bed->theta[i % bed->size] = was;
+        }
+        if (i < bed->size)
+            bed->product[i] = (losses[1] - losses[0]) / (2 * step);
+    }
+    for (size_t i = 0; i < bed->size; i++)
+        if (!(fabs(bed->gradient[i] - bed->product[i]) <= 1e-8))
+            fail_msg("%s: gradient[%zu] is %.12g, central difference %.12g", bed->name, i,
+                     bed->gradient[i], bed->product[i]);
+    free(scratch);
+    mn_plan_destroy(&plan);
+
+    for (uint32_t i = 0; i < n; i++)
+        directions[i] = mn_graph_input(graph, MN_SLOT_DIRECTION, bed->offsets[i], bed->extents[i]);
+    mn_graph_tangents(graph, n, bed->tensors, directions, n, gradients, products);
+    assert_int_equal(mn_graph_check(graph, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, graph->refused_op));
+}
+
 static void every_operation_has_the_right_value_gradient_and_product(void **state)
 {
     (void)state;
@@ -732,6 +827,15 @@ static void every_operation_has_the_right_value_gradient_and_product(void **stat
         mn_node y = e->build(bed);
         if (e->naive != NULL)
             assert_true(has(&bed->graph, op));
+        if (e->once) {
+            for (size_t i = 0; i < bed->size; i++)
+                bed->theta[i] = 0.7 * draw();
+            if (e->naive != NULL)
+                compare_value(bed, y, e);
+            check_once(bed, loss_of(bed, y), op);
+            bed_destroy(bed);
+            continue;
+        }
         compile(bed, loss_of(bed, y));
         if (!has(&bed->graph, op))
             fail_msg("%s is not in its example", bed->name);
