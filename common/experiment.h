@@ -11,21 +11,24 @@
 
 typedef enum mn_task_kind { MN_TASKS_SINUSOID, MN_TASKS_IMAGES, MN_TASKS_GLYPHS } mn_task_kind;
 typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
-typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4 } mn_input_kind;
+typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4, MN_INPUT_IDENTITY } mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
     MN_MEMORY_CLASS_MEANS, /* of the support set's features */
     MN_MEMORY_SUPPORT,     /* the support set: features and labels */
     MN_MEMORY_TABLE,       /* learned slots */
+    MN_MEMORY_MEAN,        /* of the support set's pairs of features and y, encoded */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
     MN_REASONING_CONCAT_LINEAR,
+    MN_REASONING_CONCAT_MLP,
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
     MN_OUTPUT_DISTANCE, /* to class means */
     MN_OUTPUT_MATCH,    /* with support items */
+    MN_OUTPUT_GAUSSIAN, /* means and deviations */
 } mn_output_kind;
 typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
@@ -74,6 +77,8 @@ typedef struct mn_experiment {
         mn_output_kind output;
         uint32_t slots, slot_size; /* table */
         uint32_t units;            /* concat-linear */
+        mn_uint_list encoder;      /* mean: widths of the layers */
+        mn_uint_list decoder;      /* concat-mlp: widths of the layers */
         mn_uint_list hidden;       /* mlp: widths of the hidden layers */
         uint32_t filters;          /* conv4 */
         uint32_t blocks;
