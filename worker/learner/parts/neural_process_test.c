@@ -202,6 +202,19 @@ static void the_support_set_may_have_any_size_and_order(void **state)
                      before) < 1e-12);
 }
 
+/* As `mnemo task --split train` does. */
+static void a_rule_that_differentiates_judges_as_well(void **state)
+{
+    struct bed *bed = *state;
+    mn_real output[N_QUERY * 2 * Y];
+    const double loss = mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data,
+                                         bed->gradient, bed->output)
+                            .query;
+    mn_rule_begin(bed->rule, bed->scratch, bed->theta, &bed->data);
+    assert_true(mn_rule_judge(bed->rule, bed->scratch, bed->theta, &bed->data, output) == loss);
+    assert_memory_equal(output, bed->output, sizeof output);
+}
+
 static void classes_are_refused_by_a_gaussian_output(void **state)
 {
     struct bed *bed = *state;
@@ -222,6 +235,7 @@ int main(void)
         TEST(answers_and_loss_are_those_of_the_formulas),
         TEST(the_gradient_agrees_with_central_differences),
         TEST(the_support_set_may_have_any_size_and_order),
+        TEST(a_rule_that_differentiates_judges_as_well),
         TEST(classes_are_refused_by_a_gaussian_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
