@@ -81,12 +81,12 @@ static const mn_option rows[] = {
         "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
-        THETA_FROM("none", "class-means", "support", "table", "lrua")),
+        THETA_FROM("none", "class-means", "support", "table", "lrua", "mean")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
         "the reasoning module, o = R(u, m)",
-        THETA_FROM("none", "concat-linear", "lstm", "feedforward")),
+        THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
-        "the output module, y = O(o)", THETA_FROM("linear", "distance", "match")),
+        "the output module, y = O(o)", THETA_FROM("linear", "distance", "match", "gaussian")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
         "table, lrua: slots of the memory", THETA,
         BY("model.memory=table|lrua")),
@@ -96,6 +96,12 @@ static const mn_option rows[] = {
     KEY(U32,    model.units,           "40",           1,     4096,    "units",
         "concat-linear, lstm, feedforward: width of the layer, or of the controller", THETA,
         BY("model.reasoning=concat-linear|lstm|feedforward")),
+    KEY(LIST,   model.encoder,         "128, 128, 128", 1,    4096,    "units",
+        "mean: widths of the layers that encode a support item, the last one linear", THETA,
+        BY("model.memory=mean")),
+    KEY(LIST,   model.decoder,         "128, 128",     1,     4096,    "units",
+        "concat-mlp: widths of the layers over features and memory", THETA,
+        BY("model.reasoning=concat-mlp")),
     KEY(LIST,   model.hidden,          "40, 40",       1,     4096,    "units",
         "mlp: widths of the hidden layers", THETA,
         BY("model.input=mlp")),
@@ -112,8 +118,8 @@ static const mn_option rows[] = {
         "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten"),
         BY("model.input=conv4")),
     KEY(CHOICE, model.activation,      "relu",         0,     0,       "",
-        "mlp, concat-linear, feedforward: activation", THETA_FROM("relu", "tanh"),
-        BY("model.input=mlp or model.reasoning=concat-linear|feedforward")),
+        "mlp, mean, concat-linear, concat-mlp, feedforward: activation", THETA_FROM("relu", "tanh"),
+        BY("model.input=mlp or model.memory=mean or model.reasoning=concat-linear|concat-mlp|feedforward")),
     KEY(U32,    model.read_heads,      "4",            1,     8,       "",
         "lrua: slots that are read and written at a step", THETA,
         BY("model.memory=lrua")),
@@ -479,6 +485,11 @@ static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
 
 static mn_status check_model(const mn_experiment *e, mn_error *err)
 {
+    if (e->model.memory == MN_MEMORY_MEAN && e->model.encoder.n == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.encoder is empty, but model.memory mean needs at least one layer");
+    if (e->model.input == MN_INPUT_IDENTITY)
+        return MN_OK;
     if (e->model.input == MN_INPUT_MLP) {
         if (e->model.hidden.n == 0)
             return mn_fail(err, MN_ERR_CONFIG,

@@ -23,17 +23,20 @@ typedef enum mn_memory_kind {
     MN_MEMORY_SUPPORT,     /* the support set: features and labels */
     MN_MEMORY_TABLE,       /* learned slots */
     MN_MEMORY_LRUA,        /* slots written where least recently used */
+    MN_MEMORY_MEAN,        /* of the support set's pairs of features and y, encoded */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
     MN_REASONING_CONCAT_LINEAR,
     MN_REASONING_LSTM,
     MN_REASONING_FEEDFORWARD, /* a layer at each step, in the place of the LSTM */
+    MN_REASONING_CONCAT_MLP,
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
     MN_OUTPUT_DISTANCE, /* to class means */
     MN_OUTPUT_MATCH,    /* with support items */
+    MN_OUTPUT_GAUSSIAN, /* means and deviations */
 } mn_output_kind;
 typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
@@ -82,8 +85,10 @@ typedef struct mn_experiment {
         mn_memory_kind memory;
         mn_reasoning_kind reasoning;
         mn_output_kind output;
-        mn_uint_list hidden; /* mlp: widths of the hidden layers */
-        uint32_t filters;    /* conv4 */
+        mn_uint_list encoder; /* mean: widths of the layers */
+        mn_uint_list decoder; /* concat-mlp: widths of the layers */
+        mn_uint_list hidden;  /* mlp: widths of the hidden layers */
+        uint32_t filters;     /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;

@@ -9,7 +9,8 @@
 
 struct state {
     size_t size;
-    mn_plan *plan; /* stage 0: TASK, THETA -> loss, OUTPUT and, if it is to be differentiated,
+    size_t unasked; /* bytes for a gradient that only a judgement makes, where the plan has one */
+    mn_plan *plan;  /* stage 0: TASK, THETA -> loss, OUTPUT and, if it is to be differentiated,
                       GRADIENT */
     double macs;
 };
@@ -30,6 +31,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
         return mn_fail(err, MN_ERR_NOMEM, "meta-learning module");
     }
     state->size = list->size;
+    state->unasked = order->differentiate ? (list->size * sizeof(mn_real) + 63) / 64 * 64 : 0;
     mn_graph graph;
     mn_network_begin(network, order->fields, &graph, builder);
     builder->err = err;
@@ -70,11 +72,11 @@ static void destroy(void *of)
     free(state);
 }
 
-/* One stage: nothing is kept from one to the next. */
+/* The gradient that nobody asked for lies first. One stage: nothing is kept from one to the next. */
 static size_t scratch_bytes(const void *of)
 {
     const struct state *state = of;
-    return mn_plan_scratch_bytes(state->plan) + mn_plan_kept_bytes(state->plan);
+    return state->unasked + mn_plan_scratch_bytes(state->plan) + mn_plan_kept_bytes(state->plan);
 }
 
 static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
@@ -87,12 +89,15 @@ static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
 static double run(const struct state *state, void *scratch, const mn_real *theta,
                   const mn_rule_data *data, mn_real *gradient, mn_real *output)
 {
+    char *own = (char *)scratch + state->unasked;
+    if (gradient == NULL && state->unasked > 0)
+        gradient = scratch;
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta, [MN_SLOT_TASK] = data->task},
                             .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output},
-                            .kept = (char *)scratch + mn_plan_scratch_bytes(state->plan),
+                            .kept = own + mn_plan_scratch_bytes(state->plan),
                             .profile = data->profile};
-    mn_plan_run(state->plan, 0, scratch, &bindings);
-    return mn_plan_loss(state->plan, scratch);
+    mn_plan_run(state->plan, 0, own, &bindings);
+    return mn_plan_loss(state->plan, own);
 }
 
 static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *theta,
