@@ -317,10 +317,9 @@ static mn_status open_learner(mn_session *session, mn_error *err)
 
 static mn_status make_learner(mn_session *session, mn_error *err)
 {
-    mn_status status = mn_learner_new(&session->experiment,
-                                      mn_task_set_fields(session->tasks, MN_TRAIN),
-                                      mn_task_set_fields(session->tasks, MN_TEST),
-                                      &session->learner, err);
+    mn_status status =
+        mn_learner_new(&session->experiment, mn_task_set_fields(session->tasks, MN_TRAIN),
+                       mn_task_set_fields(session->tasks, MN_TEST), &session->learner, err);
     if (status == MN_OK)
         status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     return status;

@@ -8,12 +8,9 @@ static const mn_part *const inputs[] = {
     [MN_INPUT_IDENTITY] = &mn_identity_part,
 };
 static const mn_part *const memories[] = {
-    [MN_MEMORY_NONE] = &mn_no_memory_part,
-    [MN_MEMORY_CLASS_MEANS] = &mn_class_means_part,
-    [MN_MEMORY_SUPPORT] = &mn_support_memory_part,
-    [MN_MEMORY_TABLE] = &mn_table_part,
-    [MN_MEMORY_LRUA] = &mn_lrua_memory_part,
-    [MN_MEMORY_MEAN] = &mn_mean_part,
+    [MN_MEMORY_NONE] = &mn_no_memory_part,         [MN_MEMORY_CLASS_MEANS] = &mn_class_means_part,
+    [MN_MEMORY_SUPPORT] = &mn_support_memory_part, [MN_MEMORY_TABLE] = &mn_table_part,
+    [MN_MEMORY_LRUA] = &mn_lrua_memory_part,       [MN_MEMORY_MEAN] = &mn_mean_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,

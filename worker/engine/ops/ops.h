@@ -6,9 +6,10 @@
 #define MN_OPS(X)                                                                                  \
     /* shapes.c */                                                                                 \
     X(INPUT, input)                                                                                \
-    X(ZERO, zero) X(CONSTANT, constant) X(VIEW, view) X(STOP, stop) X(PLACE, place)                \
-        X(COLUMNS, columns) X(PLACE_COLUMNS, place_columns) X(REPEAT, repeat)                      \
-            X(SUM_GROUPS, sum_groups) X(TILE, tile) X(SUM_TILES, sum_tiles) /* products.c */       \
+    X(ZERO, zero)                                                                                  \
+    X(CONSTANT, constant) X(VIEW, view) X(STOP, stop) X(PLACE, place) X(COLUMNS, columns)          \
+        X(PLACE_COLUMNS, place_columns) X(REPEAT, repeat) X(SUM_GROUPS, sum_groups) X(TILE, tile)  \
+            X(SUM_TILES, sum_tiles) /* products.c */                                               \
         X(GEMM, gemm) X(BATCHED_GEMM, batched_gemm) X(BIAS, bias)                                  \
             X(COLUMN_SUMS, column_sums) /* maps.c */                                               \
         X(ADD, add) X(SCALE, scale) X(SCALE_ADD, scale_add) X(MULTIPLY, multiply) X(RELU, relu)    \
@@ -24,8 +25,9 @@
         X(TRANSPOSE, transpose) X(CONV, conv) X(CONV_DATA, conv_data)                              \
             X(CONV_WEIGHTS, conv_weights) X(POOL_INDEX, pool_index) X(POOL_GATHER, pool_gather)    \
                 X(POOL_SCATTER, pool_scatter) X(PIXEL_MEAN, pixel_mean)                            \
-                    X(PIXEL_SPREAD, pixel_spread)                                 /* memory.c */   \
-        X(EMBED, embed) X(EMBED_SCATTER, embed_scatter) X(LEAST_USED, least_used) /* recurrent.c */ \
+                    X(PIXEL_SPREAD, pixel_spread) /* memory.c */                                   \
+        X(EMBED, embed) X(EMBED_SCATTER, embed_scatter)                                            \
+            X(LEAST_USED, least_used) /* recurrent.c */                                            \
         X(LSTM, lstm) X(LSTM_BACKWARD, lstm_backward) X(LRUA, lrua)                                \
             X(LRUA_BACKWARD, lrua_backward) /* losses.c */                                         \
         X(CROSS_ENTROPY, cross_entropy) X(SQUARED_ERROR, squared_error) X(MEAN, mean)

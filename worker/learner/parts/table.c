@@ -12,9 +12,8 @@ enum { SLOTS };
 static void write(mn_builder *builder, mn_role role)
 {
     const mn_experiment *e = builder->experiment;
-    builder->memory[role][SLOTS] =
-        mn_builder_table(builder, "memory.slots", e->model.slots, e->model.slot_size,
-                         MN_START_NORMAL, 0.1);
+    builder->memory[role][SLOTS] = mn_builder_table(builder, "memory.slots", e->model.slots,
+                                                    e->model.slot_size, MN_START_NORMAL, 0.1);
     if (mn_builder_field(builder, role, "id") == MN_NONE)
         (void)mn_builder_weights(builder, "memory.query",
                                  mn_builder_extent(builder, builder->flow.u[role]),
@@ -28,10 +27,10 @@ static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
     (void)hop;
     if (id != MN_NONE)
         return mn_graph_embed(graph, id, slots, MN_NONE, -1);
-    mn_node q = mn_graph_linear(graph, u,
-                                mn_builder_weights(builder, "memory.query",
-                                                   mn_builder_extent(builder, u),
-                                                   builder->experiment->model.slot_size));
+    mn_node q =
+        mn_graph_linear(graph, u,
+                        mn_builder_weights(builder, "memory.query", mn_builder_extent(builder, u),
+                                           builder->experiment->model.slot_size));
     mn_node p = mn_graph_softmax(graph, mn_graph_product(graph, q, slots, false, true), MN_NONE);
     return mn_graph_product(graph, p, slots, false, false);
 }
@@ -44,8 +43,8 @@ static mn_node concat_linear(mn_builder *builder, mn_role role)
     const mn_experiment *e = builder->experiment;
     const mn_part *memory = mn_memory_of(e);
     const mn_extent u = mn_builder_extent(builder, builder->flow.u[role]);
-    mn_node both[2] = {mn_graph_reshape(graph, builder->flow.u[role],
-                                        (mn_extent){u.n, 1, 1, u.h * u.w * u.c})};
+    mn_node both[2] = {
+        mn_graph_reshape(graph, builder->flow.u[role], (mn_extent){u.n, 1, 1, u.h * u.w * u.c})};
     mn_node o = both[0];
     if (memory->read != NULL) {
         both[1] = memory->read(builder, role, 0, both[0]);
