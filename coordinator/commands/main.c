@@ -29,9 +29,12 @@ static const struct {
      "      Show one task. --dump: its data, theta, adapted theta, losses and meta-gradient as\n"
      "      safetensors; theta is that of step 0 or of a checkpoint."},
     {"data", mn_data_command,
-     "import omniglot ZIP... -o FILE [--size PIXELS] [--splits FOLDER]\n"
+     "import omniglot ZIP... -o FILE [--size PIXELS] [--splits FOLDER|--val-alphabets N]\n"
+     "       data import omniglot-runs ZIP -o FILE [--size PIXELS]\n"
      "       data import folder DIR -o FILE [--size PIXELS] [--colour] [--ink]\n"
-     "      Pack images into one file that task sets read."},
+     "      Pack images into one file that task sets read. omniglot-runs: the official one-shot\n"
+     "      runs of all_runs.zip, for tasks.runs. --val-alphabets: so many of the background\n"
+     "      alphabets are for validation, and images_evaluation.zip may be left out."},
     {"keys", mn_keys_command,
      "new [-o FOLDER]\n"
      "       keys worker NAME [-o FOLDER]\n"
