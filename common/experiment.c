@@ -64,8 +64,8 @@ static const mn_option rows[] = {
         THETA,
         BY("tasks.kind=images|sequences")),
     KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
-        "images: classes of a task from anywhere, or all from one group, as an alphabet",
-        THETA_FROM("random", "group"),
+        "images, sequences: classes of a task from anywhere, or all from one group, as an alphabet, or "
+        "from one group in one turn", THETA_FROM("random", "group", "turned-group"),
         BY("tasks.kind=images|sequences")),
     KEY(PAIR,   tasks.amplitude,       "0.1, 5",       -1e6,  1e6,     "",
         "sinusoid: amplitude is drawn from here", THETA,

@@ -15,7 +15,11 @@ typedef enum mn_task_kind {
     MN_TASKS_GLYPHS,
     MN_TASKS_SEQUENCES, /* of images, one after the other */
 } mn_task_kind;
-typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
+typedef enum mn_sampling {
+    MN_SAMPLE_RANDOM,
+    MN_SAMPLE_GROUP,
+    MN_SAMPLE_TURNED_GROUP, /* each quarter turn of a group is a group of its own */
+} mn_sampling;
 typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4, MN_INPUT_IDENTITY } mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,

@@ -279,6 +279,8 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "tasks.x_range is [5, -5]: expected the lower number first");
     assert_contradiction("model.hidden=",
                          "model.hidden is empty, but model.input mlp needs at least one layer");
+    assert_contradiction("model.input=identity model.memory=mean model.encoder=",
+                         "model.encoder is empty, but model.memory mean needs at least one layer");
     assert_contradiction("model.input=conv4",
                          "model.input conv4 reads images, but tasks.kind is sinusoid: use "
                          "model.input mlp, or tasks.kind images or glyphs");

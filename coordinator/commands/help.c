@@ -33,6 +33,7 @@ static const struct entry {
      "  --set KEY=VALUE     another value than the file has\n"},
     {"data",
      "import omniglot ZIP... -o FILE [OPTION]...\n"
+     "import omniglot-runs ZIP -o FILE [--size PIXELS]\n"
      "import folder DIR -o FILE [OPTION]...\n"
      "show FILE [--all]",
      "Pack images into one file that task sets read, or tell what is in one. A folder holds PNG\n"
@@ -43,6 +44,10 @@ static const struct entry {
      "  --splits LISTS      a folder with train.txt, val.txt or test.txt, or such files with "
      "commas\n"
      "                      between: names of classes, one a line\n"
+     "omniglot only:\n"
+     "  --val-alphabets N   so many of the background alphabets are for validation; the "
+     "evaluation\n"
+     "                      archive may be left out (omniglot-runs: all_runs.zip, for tasks.runs)\n"
      "folder only:\n"
      "  --shares A,B,C      shares of the classes for train, val and test (default: "
      "0.64,0.16,0.2)\n"

@@ -55,6 +55,36 @@ bool mn_data_path_archives(const char *name, const char *folders, uint32_t image
     return found;
 }
 
+const mn_data_recipe *mn_data_recipe_of(const char *name, uint32_t image_size)
+{
+    static const mn_data_recipe recipes[] = {
+        {"omniglot-runs", "all_runs.zip", true},
+        {"omniglot-background", "images_background.zip", false},
+        {"omniglot-small1-", "images_background_small1.zip", false},
+        {"omniglot-small2-", "images_background_small2.zip", false},
+    };
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
+        char expected[64];
+        (void)snprintf(expected, sizeof expected, "%s%" PRIu32 ".mnd", recipes[i].stem, image_size);
+        if (strcmp(name, expected) == 0)
+            return &recipes[i];
+    }
+    return NULL;
+}
+
+bool mn_data_path_archive(const mn_data_recipe *recipe, const char *folders, char **zip,
+                          char **cache)
+{
+    struct places places;
+    *zip = *cache = NULL;
+    bool found = make_places(&places, folders, NULL) == MN_OK &&
+                 find_file(&places, places.n_sources, recipe->zip, zip);
+    if (found && places.n > places.n_sources)
+        *cache = strdup(places.folders[places.n - 1]);
+    drop_places(&places);
+    return found;
+}
+
 void mn_data_archives_fini(mn_data_archives *archives)
 {
     free(archives->zips[0]);
@@ -175,14 +205,11 @@ static void write_command(const mn_data_archives *archives, const char *name, ui
     char side[32] = "";
     if (image_size != 28)
         (void)snprintf(side, sizeof side, " --size %" PRIu32, image_size);
-    if (strncmp(name, "omniglot-runs", 13) == 0)
-        (void)snprintf(out, size, "mnemo data import omniglot-runs all_runs.zip%s", side);
-    else if (strncmp(name, "omniglot-", 9) == 0)
-        (void)snprintf(out, size, "mnemo data import omniglot %s --val-alphabets 0%s",
-                       strncmp(name, "omniglot-small1", 15) == 0   ? "images_background_small1.zip"
-                       : strncmp(name, "omniglot-small2", 15) == 0 ? "images_background_small2.zip"
-                                                                   : background,
-                       side);
+    const mn_data_recipe *recipe = mn_data_recipe_of(name, image_size);
+    if (recipe != NULL)
+        (void)snprintf(out, size, "mnemo data import omniglot%s %s%s%s",
+                       recipe->is_runs ? "-runs" : "", recipe->zip,
+                       recipe->is_runs ? "" : " --val-alphabets 0", side);
     else if (strncmp(name, "omniglot", 8) != 0)
         (void)snprintf(out, size, "mnemo data import folder FOLDER%s", side);
     else if (archives->zips[0] == NULL)
@@ -207,16 +234,18 @@ static mn_status tell_missing(const struct places *places, const char *name, uin
     write_command(&archives, name, image_size, command, sizeof command);
     const char *where = archives.cache != NULL ? archives.cache : "FOLDER";
     mn_status status =
-        found
-            ? mn_fail(err, MN_ERR_NO_INPUT,
-                      "no file %s, but its archives are there: pack them once with `%s -o "
-                      "%s/%s`; looked in %s",
-                      name, command, where, name, looked)
-            : mn_fail(err, MN_ERR_NO_INPUT,
-                      "no file %s; make it with `%s -o %s`, or add its folder%s to "
-                      "run.data_path or MNEMO_DATA; looked in %s",
-                      name, command, name,
-                      is_omniglot(name, image_size) ? " or that of the two archives" : "", looked);
+        found ? mn_fail(err, MN_ERR_NO_INPUT,
+                        "no file %s, but its archives are there: pack them once with `%s -o "
+                        "%s/%s`; looked in %s",
+                        name, command, where, name, looked)
+              : mn_fail(err, MN_ERR_NO_INPUT,
+                        "no file %s; make it with `%s -o %s`, or add its folder%s to "
+                        "run.data_path or MNEMO_DATA; looked in %s",
+                        name, command, name,
+                        is_omniglot(name, image_size) ? " or that of the two archives"
+                        : mn_data_recipe_of(name, image_size) != NULL ? " or that of the archive"
+                                                                      : "",
+                        looked);
     mn_data_archives_fini(&archives);
     return status;
 }

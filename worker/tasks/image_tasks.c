@@ -48,7 +48,7 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
                              const mn_experiment *experiment, uint32_t way, uint32_t per_class,
                              mn_error *err);
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             uint32_t way, mn_error *err);
+                             mn_sampling sampling, uint32_t way, mn_error *err);
 
 mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
                              const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
@@ -83,8 +83,8 @@ mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *expe
         if (status == MN_OK)
             fits = check_split(split, pack, which, experiment, way[which], per_class[which],
                                &split->refusal);
-        if (status == MN_OK && fits == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
-            fits = group_split(split, pack, which, way[which], &split->refusal);
+        if (status == MN_OK && fits == MN_OK && tasks->sampling != MN_SAMPLE_RANDOM)
+            fits = group_split(split, pack, which, tasks->sampling, way[which], &split->refusal);
         if (fits == MN_ERR_NOMEM)
             status = mn_fail(err, fits, "tables of image tasks");
     }
@@ -150,7 +150,7 @@ void mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split which, mn_rando
                            uint32_t way, uint32_t *classes)
 {
     const struct split *split = &tasks->splits[which];
-    if (tasks->sampling != MN_SAMPLE_GROUP) {
+    if (tasks->sampling == MN_SAMPLE_RANDOM) {
         mn_random_choose(random, split->n, way, classes);
         return;
     }
@@ -277,15 +277,24 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
         mn_image_pack_path(pack), n_small, split_names[which], per_class, small, more, per_class);
 }
 
+/* The number of a class's group; there may be four for each group of the file. */
+static uint32_t group_of(const mn_pack_index *index, const struct choice *choice,
+                         mn_sampling sampling)
+{
+    const uint32_t group = index->classes[choice->class_number].group;
+    return sampling == MN_SAMPLE_TURNED_GROUP ? 4 * group + choice->quarter_turns : group;
+}
+
 /* Counting sort of the classes by group, without the groups that have too few. */
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             uint32_t way, mn_error *err)
+                             mn_sampling sampling, uint32_t way, mn_error *err)
 {
     const mn_pack_index *index = mn_image_pack_index(pack);
-    uint32_t *counts = calloc((size_t)index->n_groups + 1, sizeof *counts);
-    uint32_t *next = calloc((size_t)index->n_groups + 1, sizeof *next);
+    const size_t n_groups = (size_t)index->n_groups * 4;
+    uint32_t *counts = calloc(n_groups + 1, sizeof *counts);
+    uint32_t *next = calloc(n_groups + 1, sizeof *next);
     split->by_group = calloc((size_t)split->n + 1, sizeof *split->by_group);
-    split->starts = calloc((size_t)index->n_groups + 1, sizeof *split->starts);
+    split->starts = calloc(n_groups + 1, sizeof *split->starts);
     mn_status status = MN_OK;
     if (counts == NULL || next == NULL || split->by_group == NULL || split->starts == NULL) {
         status = mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
@@ -294,7 +303,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
 
     uint32_t most = 0;
     for (uint32_t i = 0; i < split->n; i++) {
-        uint32_t group = index->classes[split->choices[i].class_number].group;
+        uint32_t group = group_of(index, &split->choices[i], sampling);
         counts[group]++;
         most = counts[group] > most ? counts[group] : most;
     }
@@ -308,7 +317,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
     }
 
     uint32_t begin = 0;
-    for (uint32_t group = 0; group < index->n_groups; group++) {
+    for (size_t group = 0; group < n_groups; group++) {
         if (counts[group] < way)
             continue;
         next[group] = begin;
@@ -316,7 +325,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
         split->starts[++split->n_groups] = begin;
     }
     for (uint32_t i = 0; i < split->n; i++) {
-        uint32_t group = index->classes[split->choices[i].class_number].group;
+        uint32_t group = group_of(index, &split->choices[i], sampling);
         if (counts[group] >= way)
             split->by_group[next[group]++] = i;
     }

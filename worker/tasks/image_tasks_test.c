@@ -159,6 +159,29 @@ static void within_a_group_means_all_classes_are_of_one_group_that_has_enough(vo
     mn_image_tasks_destroy(&tasks);
 }
 
+static void a_group_in_each_turn_is_a_group_of_its_own(void **state)
+{
+    (void)state;
+    experiment.tasks.sampling = MN_SAMPLE_TURNED_GROUP;
+    ask_for_one_each(2); /* train: groups a (2 classes) and b (5), each turned 0 and 1 times */
+    mn_image_tasks *tasks = make();
+    mn_task *task = NULL;
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &task, NULL), MN_OK);
+    int of[2][2] = {{0}};
+    for (uint64_t index = 0; index < 400; index++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
+        mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
+        const uint32_t b = task->classes[0] / 2 >= 2, turns = task->classes[0] % 2;
+        of[b][turns]++;
+        assert_int_equal(task->classes[1] / 2 >= 2, b);
+        assert_int_equal(task->classes[1] % 2, turns);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_in_range(of[i / 2][i % 2], 60, 140);
+    mn_task_destroy(&task);
+    mn_image_tasks_destroy(&tasks);
+}
+
 static void only_training_images_are_warped_and_the_classes_stay(void **state)
 {
     (void)state;
@@ -262,6 +285,7 @@ int main(void)
         TEST(a_task_has_distinct_classes_and_distinct_images_of_each_in_class_order),
         TEST(without_rotations_only_upright_classes_count),
         TEST(within_a_group_means_all_classes_are_of_one_group_that_has_enough),
+        TEST(a_group_in_each_turn_is_a_group_of_its_own),
         TEST(only_training_images_are_warped_and_the_classes_stay),
         TEST(too_few_classes_or_images_are_told_with_the_numbers),
         TEST(turns_are_counter_clockwise),

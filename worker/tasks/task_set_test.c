@@ -368,7 +368,7 @@ static void runs_that_do_not_fit_are_refused_with_the_remedy(void **state)
         const char *expected;
     } odd[] = {
         {"none.mnd", 3, 1, 1, 0, "no file none.mnd"},
-        {"omniglot-runs28.mnd", 3, 1, 1, 0, "mnemo data import omniglot-runs all_runs.zip"},
+        {"omniglot-runs4.mnd", 3, 1, 1, 0, "mnemo data import omniglot-runs all_runs.zip"},
         {"runs.mnd", 0, 1, 1, 0, "set evaluate.way: 3"},
         {"runs.mnd", 3, 2, 1, 0, "set evaluate.shot: 1 and evaluate.query: 1"},
         {"runs.mnd", 3, 1, 0, 0, "set evaluate.shot: 1 and evaluate.query: 1"},
