@@ -4,6 +4,7 @@
 #pragma once
 
 #include "worker/engine/kernels.h"
+#include "worker/engine/kernels_gemm.h"
 #include "worker/engine/kernels_map.h"
 
 INLINE vec logistic(vec x)
@@ -68,12 +69,47 @@ static void lstm_backward(size_t n, size_t c, const float *out, const float *bef
 
 INLINE float sum_of_lanes(vec v)
 {
-    float lane[LANES];
-    store(lane, v);
-    for (size_t half = LANES / 2; half > 0; half /= 2)
-        for (size_t l = 0; l < half; l++)
-            lane[l] += lane[l + half];
-    return lane[0];
+    vec4 quarter[LANES / 4];
+    memcpy(quarter, &v, sizeof quarter);
+    UNROLL
+    for (size_t half = LANES / 8; half > 0; half /= 2) {
+        UNROLL
+        for (size_t q = 0; q < half; q++)
+            quarter[q] += quarter[q + half];
+    }
+    const vec4 pair = quarter[0] + __builtin_shufflevector(quarter[0], quarter[0], 2, 3, 0, 1);
+    return pair[0] + pair[1];
+}
+
+/* Rows are short, so sums of single precision do. */
+static void soften(size_t c, float *z)
+{
+    vec top = splat(-INFINITY), total = splat(0);
+    for (size_t j = 0; j < c; j += LANES) {
+        const lanes some = first_lanes(smaller_size(LANES, c - j));
+        top = larger(top, load_lanes(z + j, some)); /* of other lanes: 0, which does no harm */
+    }
+    float largest = top[0];
+    for (size_t l = 1; l < LANES; l++)
+        largest = top[l] > largest ? top[l] : largest;
+    for (size_t j = 0; j < c; j += LANES) {
+        const lanes some = first_lanes(smaller_size(LANES, c - j));
+        store_lanes(z + j, exponential(load_lanes(z + j, some) - splat(largest)), some);
+        total += load_lanes(z + j, some);
+    }
+    scale(c, 1 / sum_of_lanes(total), z, z);
+}
+
+/* dp -> the adjoint of what p is the softmax of. */
+static void soften_backward(size_t c, const float *p, float *dp)
+{
+    float mean;
+    row_dot(1, c, p, dp, &mean);
+    for (size_t j = 0; j < c; j += LANES) {
+        const lanes some = first_lanes(smaller_size(LANES, c - j));
+        store_lanes(dp + j, load_lanes(p + j, some) * (load_lanes(dp + j, some) - splat(mean)),
+                    some);
+    }
 }
 
 INLINE vec square_root(vec x)
@@ -187,6 +223,7 @@ INLINE void write_and_compare(const size_t heads, const mn_lrua *m, const lrua_v
         for (size_t r = 0; r < heads; r++)
             number += splat(now->keys[r * width + d]) * ww[r];
         store_part(to, number, whole, some);
+        __builtin_prefetch(to + slots * width, 1, 2); /* the next sequence's, which is far away */
         square += number * number;
         UNROLL
         for (size_t r = 0; r < heads; r++)
@@ -240,7 +277,8 @@ INLINE void lrua_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
     for (size_t s = 0; s < slots; s += LANES)
         write_and_compare(heads, m, was, now, lengths, s, slots - s >= LANES,
                           first_lanes(smaller_size(LANES, slots - s)));
-    softmax(heads, slots, now->read_weights, now->read_weights);
+    for (size_t r = 0; r < heads; r++)
+        soften(slots, now->read_weights + r * slots);
     scale(slots, (float)m->decay, was->usage, now->usage);
     for (size_t r = 0; r < heads; r++) {
         add(slots, now->usage, now->read_weights + r * slots, now->usage);
@@ -287,6 +325,7 @@ INLINE void compare_again(const size_t heads, const mn_lrua *m, const lrua_view 
     const float *from = now->memory + s;
     for (size_t j = 0; j < width; j++, from += slots) {
         vec number = load_part(from, whole, some);
+        __builtin_prefetch(from + slots * width, 0, 2); /* the next sequence's, which is far away */
         square += number * number;
         UNROLL
         for (size_t r = 0; r < heads; r++) {
@@ -339,13 +378,16 @@ INLINE void differentiate_slots(const size_t heads, const mn_lrua *m, const lrua
         vec g = load_part(in, whole, some) + stretch * number;
         UNROLL
         for (size_t r = 0; r < heads; r++)
-            g += dlike[r] * splat(now->keys[r * width + j]) +
-                 wr[r] * splat(given->read[r * width + j]);
+            g += dlike[r] * splat(now->keys[r * width + j]);
+        UNROLL
+        for (size_t r = 0; r < heads; r++)
+            g += wr[r] * splat(given->read[r * width + j]);
         store_part(to, g * keep, whole, some);
         UNROLL
         for (size_t r = 0; r < heads; r++) {
             dww[r] += splat(now->keys[r * width + j]) * g;
-            dkeys[j * heads + r] += ww[r] * g + dlike[r] * number;
+            vec sum = dkeys[j * heads + r] + ww[r] * g;
+            dkeys[j * heads + r] = sum + dlike[r] * number;
         }
     }
     UNROLL
@@ -367,7 +409,8 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
     for (size_t s = 0; s < slots; s += LANES)
         compare_again(heads, m, now, given, d, lengths, s, slots - s >= LANES,
                       first_lanes(smaller_size(LANES, slots - s)));
-    softmax_tangent(heads, slots, now->read_weights, d->read_weights, d->read_weights);
+    for (size_t r = 0; r < heads; r++)
+        soften_backward(slots, now->read_weights + r * slots, d->read_weights + r * slots);
     for (size_t s = 0; s < slots; s += LANES)
         differentiate_slots(heads, m, now, given, d, lengths, dkeys, dlengths, s,
                             slots - s >= LANES, first_lanes(smaller_size(LANES, slots - s)));

@@ -8,8 +8,9 @@
     X(INPUT, input)                                                                                \
     X(ZERO, zero)                                                                                  \
     X(CONSTANT, constant)                                                                          \
-    X(VIEW, view) X(STOP, stop) X(PLACE, place) X(COLUMNS, columns)                                \
-        X(PLACE_COLUMNS, place_columns) X(REPEAT, repeat) X(SUM_GROUPS, sum_groups) X(TILE, tile)  \
+    X(VIEW, view)                                                                                  \
+    X(STOP, stop) X(PLACE, place) X(COLUMNS, columns) X(PLACE_COLUMNS, place_columns)              \
+        X(REPEAT, repeat) X(SUM_GROUPS, sum_groups) X(TILE, tile)                                  \
             X(SUM_TILES, sum_tiles) /* products.c */                                               \
         X(GEMM, gemm) X(BATCHED_GEMM, batched_gemm) X(BIAS, bias)                                  \
             X(COLUMN_SUMS, column_sums) /* maps.c */                                               \
