@@ -18,6 +18,13 @@ struct places {
     unsigned n_sources; /* the first so many may hold archives: all but the cache */
 };
 
+static const mn_data_recipe recipes[] = {
+    {"omniglot-runs", "all_runs.zip", true},
+    {"omniglot-background", "images_background.zip", false},
+    {"omniglot-small1-", "images_background_small1.zip", false},
+    {"omniglot-small2-", "images_background_small2.zip", false},
+};
+
 static mn_status make_places(struct places *places, const char *folders, mn_error *err);
 static void drop_places(struct places *places);
 static bool find_file(const struct places *places, unsigned n, const char *name, char **path);
@@ -57,12 +64,6 @@ bool mn_data_path_archives(const char *name, const char *folders, uint32_t image
 
 const mn_data_recipe *mn_data_recipe_of(const char *name, uint32_t image_size)
 {
-    static const mn_data_recipe recipes[] = {
-        {"omniglot-runs", "all_runs.zip", true},
-        {"omniglot-background", "images_background.zip", false},
-        {"omniglot-small1-", "images_background_small1.zip", false},
-        {"omniglot-small2-", "images_background_small2.zip", false},
-    };
     for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
         char expected[64];
         (void)snprintf(expected, sizeof expected, "%s%" PRIu32 ".mnd", recipes[i].stem, image_size);
@@ -205,7 +206,10 @@ static void write_command(const mn_data_archives *archives, const char *name, ui
     char side[32] = "";
     if (image_size != 28)
         (void)snprintf(side, sizeof side, " --size %" PRIu32, image_size);
-    const mn_data_recipe *recipe = mn_data_recipe_of(name, image_size);
+    const mn_data_recipe *recipe = NULL; /* by the beginning, should the size be another */
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes && recipe == NULL; i++)
+        if (strncmp(name, recipes[i].stem, strlen(recipes[i].stem)) == 0)
+            recipe = &recipes[i];
     if (recipe != NULL)
         (void)snprintf(out, size, "mnemo data import omniglot%s %s%s%s",
                        recipe->is_runs ? "-runs" : "", recipe->zip,
