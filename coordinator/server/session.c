@@ -357,7 +357,8 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
                             strlen(checkpoint->experiment), err);
     if (status != MN_OK)
         return status;
-    if (old.evaluate.shot != session->experiment.evaluate.shot ||
+    if (old.evaluate.way != session->experiment.evaluate.way ||
+        old.evaluate.shot != session->experiment.evaluate.shot ||
         old.evaluate.query != session->experiment.evaluate.query ||
         memcmp(&old.evaluate.inner_steps, &session->experiment.evaluate.inner_steps,
                sizeof old.evaluate.inner_steps) != 0) { /* the self-test covers test tasks too */
