@@ -1,8 +1,9 @@
-# What `cmake --install build/release --prefix DIR` puts where. Man pages are made from --help, so they cannot lie.
+# What `cmake --install build/release --prefix DIR` puts where. Man pages are made from what the programs say, so they cannot lie.
 find_program(HELP2MAN help2man)
 mark_as_advanced(HELP2MAN)
 
-function(mn_install_program name summary)
+# `help` is the option or word that makes the program tell all.
+function(mn_install_program name help summary)
     install(TARGETS ${name} RUNTIME)
     if(NOT HELP2MAN OR MNEMO_SANITIZE OR CMAKE_CROSSCOMPILING)
         return()
@@ -10,15 +11,15 @@ function(mn_install_program name summary)
     set(page ${PROJECT_BINARY_DIR}/man/${name}.1)
     file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/man)
     add_custom_command(OUTPUT ${page}
-        COMMAND ${HELP2MAN} --no-info --section=1 --name=${summary} --source=Mnemo --manual=Mnemo
+        COMMAND ${HELP2MAN} --no-info --section=1 --help-option=${help} --name=${summary} --source=Mnemo --manual=Mnemo
                 --output=${page} $<TARGET_FILE:${name}>
         DEPENDS ${name} VERBATIM COMMENT "Man page of ${name}")
     add_custom_target(${name}-man ALL DEPENDS ${page})
     install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endfunction()
 
-mn_install_program(mnemo "meta-train memory networks on whatever machines there are")
-mn_install_program(mnemo-worker "join a running meta-training and compute its tasks")
+mn_install_program(mnemo "help all" "meta-train memory networks on whatever machines there are")
+mn_install_program(mnemo-worker "--help" "join a running meta-training and compute its tasks")
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/experiments DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo
         FILES_MATCHING PATTERN "*.yaml")

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define MAX_TASK_NUMBERS (64u << 20) /* float32 pixels of one task: 256 MiB */
+#define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
 #define N_ROWS (sizeof rows / sizeof *rows)
 
 /* clang-format off */
@@ -29,34 +30,45 @@ static const mn_option rows[] = {
         "the one number that all randomness comes from", THETA),
 
     KEY(CHOICE, tasks.kind,            "sinusoid",     0,     0,       "",
-        "what a task is made of", THETA_FROM("sinusoid", "images", "glyphs", "stories", "generated-stories")),
+        "what a task is made of",
+        THETA_FROM("sinusoid", "images", "glyphs", "sequences", "stories", "generated-stories")),
     KEY(NAME,   tasks.data,            "",             0,     0,       "",
-        "images: name of the packed file; stories: folder of the sets, or a file qaN_..._train.txt; "
-        "found on run.data_path", OTHER,
-        BY("tasks.kind=images|stories")),
+        "images, sequences: name of the packed file; sequences without: glyphs; stories: folder of "
+        "the sets, or a file qaN_..._train.txt; found on run.data_path", OTHER,
+        BY("tasks.kind=images|sequences|stories")),
+    KEY(NAME,   tasks.runs,            "",             0,     0,       "",
+        "images: test tasks are the runs of this packed file, as Omniglot's official ones", OTHER,
+        BY("tasks.kind=images")),
     KEY(U32,    tasks.way,             "5",            1,     64,      "classes",
-        "images, glyphs: classes of a task", THETA,
-        BY("tasks.kind=images|glyphs")),
+        "images, glyphs: classes of a task; sequences: of a sequence", THETA,
+        BY("tasks.kind=images|glyphs|sequences")),
+    KEY(U32,    tasks.length,          "50",           2,     1000,    "items",
+        "sequences: images of a sequence, as many of each class", THETA,
+        BY("tasks.kind=sequences")),
+    KEY(U32,    tasks.bundle,          "16",           1,     1024,    "sequences or questions",
+        "sequences, stories: side by side in one task", THETA,
+        BY("tasks.kind=sequences|stories|generated-stories")),
     KEY(U32,    tasks.shot,            "1",            0,     1000,    "items",
         "support items a class; sinusoid: support points; stories: support questions, of the set "
-        "of the others", THETA),
+        "of the others", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs|stories|generated-stories")),
     KEY(U32,    tasks.query,           "1",            1,     1000,    "items",
         "query items a class; sinusoid: query points", THETA,
         BY("tasks.kind=sinusoid|images|glyphs")),
     KEY(U32,    tasks.image_size,      "28",           4,     256,     "pixels",
-        "images, glyphs: height and width", THETA,
-        BY("tasks.kind=images|glyphs")),
+        "images, glyphs, sequences: height and width", THETA,
+        BY("tasks.kind=images|glyphs|sequences")),
     KEY(BOOL,   tasks.rotations,       "true",         0,     0,       "",
-        "images: turned by 90, 180 and 270 degrees as new classes", THETA,
-        BY("tasks.kind=images")),
+        "images, sequences: quarter turns that the packed file lists (characters) are classes too", THETA,
+        BY("tasks.kind=images|sequences")),
     KEY(REAL,   tasks.warp,            "0",            0,     0.5,     "",
-        "images: each training image is turned, sheared, scaled and shifted by up to about this",
+        "images, sequences: each training image of the file is turned, sheared, scaled and shifted by up to about this",
         THETA,
-        BY("tasks.kind=images")),
+        BY("tasks.kind=images|sequences")),
     KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
-        "images: classes of a task from anywhere, or all from one group, as an alphabet",
-        THETA_FROM("random", "group"),
-        BY("tasks.kind=images")),
+        "images, sequences: classes of a task from anywhere, or all from one group, as an alphabet, or "
+        "from one group in one turn", THETA_FROM("random", "group", "turned-group"),
+        BY("tasks.kind=images|sequences")),
     KEY(PAIR,   tasks.amplitude,       "0.1, 5",       -1e6,  1e6,     "",
         "sinusoid: amplitude is drawn from here", THETA,
         BY("tasks.kind=sinusoid")),
@@ -69,9 +81,6 @@ static const mn_option rows[] = {
     KEY(TEXT,   tasks.stories,         "all",          1,     0,       "",
         "stories: numbers of the sets, as in \"1-3,7\", or all", THETA,
         BY("tasks.kind=stories")),
-    KEY(U32,    tasks.bundle,          "32",           1,     1024,    "questions",
-        "stories: computed side by side as one task", THETA,
-        BY("tasks.kind=stories|generated-stories")),
     KEY(U32,    tasks.sentences,       "50",           1,     1024,    "sentences",
         "stories: the memory holds the most recent so many", THETA,
         BY("tasks.kind=stories|generated-stories")),
@@ -90,22 +99,31 @@ static const mn_option rows[] = {
         BY("tasks.kind=generated-stories")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
-        "the input module, x -> u", THETA_FROM("mlp", "conv4", "sentences")),
+        "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
-        "the memory module, m = M(u)", THETA_FROM("none", "class-means", "support", "table", "story")),
+        "the memory module, m = M(u)",
+        THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
-        "the reasoning module, o = R(u, m)", THETA_FROM("none", "concat-linear", "hops")),
+        "the reasoning module, o = R(u, m)",
+        THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
-        "the output module, y = O(o)", THETA_FROM("linear", "distance", "match", "words")),
+        "the output module, y = O(o)",
+        THETA_FROM("linear", "distance", "match", "gaussian", "words")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
-        "table: slots of the memory", THETA,
-        BY("model.memory=table")),
+        "table, lrua: slots of the memory", THETA,
+        BY("model.memory=table|lrua")),
     KEY(U32,    model.slot_size,       "20",           1,     4096,    "numbers",
-        "table: numbers of a slot", THETA,
-        BY("model.memory=table")),
+        "table, lrua: numbers of a slot", THETA,
+        BY("model.memory=table|lrua")),
     KEY(U32,    model.units,           "40",           1,     4096,    "units",
-        "concat-linear: width of its layer", THETA,
-        BY("model.reasoning=concat-linear")),
+        "concat-linear, lstm, feedforward: width of the layer, or of the controller", THETA,
+        BY("model.reasoning=concat-linear|lstm|feedforward")),
+    KEY(LIST,   model.encoder,         "128, 128, 128", 1,    4096,    "units",
+        "mean: widths of the layers that encode a support item, the last one linear", THETA,
+        BY("model.memory=mean")),
+    KEY(LIST,   model.decoder,         "128, 128",     1,     4096,    "units",
+        "concat-mlp: widths of the layers over features and memory", THETA,
+        BY("model.reasoning=concat-mlp")),
     KEY(U32,    model.embedding,       "50",           1,     4096,    "numbers",
         "sentences: numbers of a word's vector", THETA,
         BY("model.input=sentences")),
@@ -146,8 +164,14 @@ static const mn_option rows[] = {
         "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten"),
         BY("model.input=conv4")),
     KEY(CHOICE, model.activation,      "relu",         0,     0,       "",
-        "mlp, concat-linear: activation", THETA_FROM("relu", "tanh"),
-        BY("model.input=mlp or model.reasoning=concat-linear")),
+        "mlp, mean, concat-linear, concat-mlp, feedforward: activation", THETA_FROM("relu", "tanh"),
+        BY("model.input=mlp or model.memory=mean or model.reasoning=concat-linear|concat-mlp|feedforward")),
+    KEY(U32,    model.read_heads,      "4",            1,     8,       "",
+        "lrua: slots that are read and written at a step", THETA,
+        BY("model.memory=lrua")),
+    KEY(REAL,   model.usage_decay,     "0.99",         0,     1,       "",
+        "lrua: what is left of the usage of a slot after a step", THETA,
+        BY("model.memory=lrua")),
     KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
         "mlp: batch norm after each hidden layer; conv4 always has it", THETA,
         BY("model.input=mlp")),
@@ -291,6 +315,7 @@ static const struct suit {
     {"tasks.kind=images|glyphs", "meta.inner_lr", "0.4"},
     {"tasks.kind=images|glyphs", "evaluate.inner_steps", "0, 1, 3"},
     {"tasks.kind=stories|generated-stories", "tasks.shot", "0"},
+    {"tasks.kind=stories|generated-stories", "tasks.bundle", "32"},
     {"tasks.kind=stories|generated-stories", "model.input", "sentences"},
     {"tasks.kind=stories|generated-stories", "model.memory", "story"},
     {"tasks.kind=stories|generated-stories", "model.reasoning", "hops"},
@@ -300,11 +325,20 @@ static const struct suit {
     {"tasks.kind=stories", "tasks.data", "en"},
     {"tasks.kind=stories", "evaluate.tasks", "32768"},
     {"tasks.kind=generated-stories", "tasks.sentences", "12"},
+    {"model.memory=lrua", "model.slots", "128"},
+    {"model.memory=lrua", "model.slot_size", "40"},
+    {"model.reasoning=lstm|feedforward", "model.units", "200"},
+    {"tasks.kind=sequences", "tasks.image_size", "20"}, /* Santoro et al. 2016 */
+    {"tasks.kind=sequences", "model.input", "identity"},
+    {"tasks.kind=sequences", "model.memory", "lrua"},
+    {"tasks.kind=sequences", "model.reasoning", "lstm"},
+    {"tasks.kind=sequences", "meta.kind", "episodic"},
+    {"tasks.kind=sequences", "outer.batch", "2"},
 };
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
-static rule check_stories, check_images, check_sinusoid, check_model, check_outer, check_evaluate,
-    check_pool, check_environment;
+static rule check_stories, check_images, check_sequences, check_sinusoid, check_model, check_memory,
+    check_outer, check_evaluate, check_pool, check_environment;
 
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
                        bool strict, bool *named, mn_error *err);
@@ -369,8 +403,9 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_stories, check_images,   check_sinusoid, check_model,
-                                  check_outer,   check_evaluate, check_pool,     check_environment};
+    static rule *const rules[] = {check_stories, check_images,     check_sequences, check_sinusoid,
+                                  check_model,   check_memory,     check_outer,     check_evaluate,
+                                  check_pool,    check_environment};
     mn_status status = mn_options_check_read(&table, experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
         status = rules[i](experiment, err);
@@ -397,10 +432,15 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
 
 void mn_experiment_help(FILE *out)
 {
-    mn_options_help(&table, out);
+    (void)mn_options_help(&table, NULL, out);
     (void)fputs("\nA file that gives tasks.kind and leaves out these keys gets\n", out);
     for (size_t i = 0; i < sizeof suits / sizeof *suits; i++)
         (void)fprintf(out, "  %s: %s %s\n", suits[i].when, suits[i].key, suits[i].text);
+}
+
+mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err)
+{
+    return mn_options_help(&table, topic, out) > 0 ? MN_OK : mn_options_unknown(&table, topic, err);
 }
 
 /* outer.steps is compared only where both schedules need it: if just one does, the schedules
@@ -484,6 +524,34 @@ static mn_status check_images(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_sequences(const mn_experiment *e, mn_error *err)
+{
+    const uint64_t numbers = (uint64_t)e->tasks.length * e->tasks.bundle * e->tasks.image_size *
+                             (uint64_t)e->tasks.image_size;
+    if (e->tasks.kind != MN_TASKS_SEQUENCES)
+        return MN_OK;
+    if (e->tasks.data[0] != '\0' && e->run.data_path[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind sequences needs run.data_path, the folders to look for %s in",
+                       e->tasks.data);
+    if (e->tasks.way < 2)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.way is %u, but telling classes apart needs at least 2",
+                       (unsigned)e->tasks.way);
+    if (e->tasks.length % e->tasks.way != 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.length %u is not a multiple of tasks.way %u: a sequence shows each "
+                       "class equally often, as in %u",
+                       (unsigned)e->tasks.length, (unsigned)e->tasks.way,
+                       (unsigned)(10 * e->tasks.way));
+    if (numbers > MAX_TASK_NUMBERS)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "a task of %llu pixels is too large (at most %u): lower tasks.length, "
+                       "tasks.bundle or tasks.image_size",
+                       (unsigned long long)numbers, MAX_TASK_NUMBERS);
+    return MN_OK;
+}
+
 static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
 {
     const struct {
@@ -503,12 +571,9 @@ static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
 
 static mn_status check_model(const mn_experiment *e, mn_error *err)
 {
-    if (e->model.input == MN_INPUT_MLP && !has_stories(e)) {
-        if (e->model.hidden.n == 0)
-            return mn_fail(err, MN_ERR_CONFIG,
-                           "model.hidden is empty, but model.input mlp needs at least one layer");
-        return MN_OK;
-    }
+    if (e->model.memory == MN_MEMORY_MEAN && e->model.encoder.n == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.encoder is empty, but model.memory mean needs at least one layer");
     if (has_stories(e) != (e->model.input == MN_INPUT_SENTENCES))
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.input sentences reads stories, and nothing else does: it goes with "
@@ -518,6 +583,16 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
                    ? MN_OK
                    : mn_fail(err, MN_ERR_CONFIG,
                              "model.input sentences goes with model.output words or linear");
+    if (e->model.input == MN_INPUT_IDENTITY)
+        return MN_OK;
+    if (e->model.input == MN_INPUT_MLP) {
+        if (e->model.hidden.n == 0)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "model.hidden is empty, but model.input mlp needs at least one layer");
+        return MN_OK;
+    }
+    if (e->model.input != MN_INPUT_CONV4)
+        return MN_OK;
     if (e->tasks.kind == MN_TASKS_SINUSOID)
         return mn_fail(
             err, MN_ERR_CONFIG,
@@ -529,6 +604,28 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
                        "model.downsampling max-pool leaves nothing of tasks.image_size %u after "
                        "model.blocks %u: use fewer blocks, a larger image or stride",
                        (unsigned)e->tasks.image_size, (unsigned)e->model.blocks);
+    return MN_OK;
+}
+
+static mn_status check_memory(const mn_experiment *e, mn_error *err)
+{
+    if (e->model.memory != MN_MEMORY_LRUA)
+        return MN_OK;
+    if (e->model.reasoning == MN_REASONING_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory lrua is asked step by step, but model.reasoning none asks "
+                       "nothing: use model.reasoning lstm or feedforward");
+    if (e->model.read_heads > e->model.slots)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.read_heads %u write to as many slots at a step, but model.slots is "
+                       "%u",
+                       (unsigned)e->model.read_heads, (unsigned)e->model.slots);
+    if (e->model.read_heads * e->model.slot_size > MAX_KEYS)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "model.read_heads %u times model.slot_size %u is too large: expected at most "
+            "%u",
+            (unsigned)e->model.read_heads, (unsigned)e->model.slot_size, MAX_KEYS);
     return MN_OK;
 }
 
@@ -590,7 +687,9 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
     const char *data = getenv("MNEMO_DATA");
     mn_experiment scratch = *e;
     mn_error why;
-    if (data == NULL || (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_STORIES) ||
+    if (data == NULL ||
+        (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_SEQUENCES &&
+         e->tasks.kind != MN_TASKS_STORIES) ||
         strcmp(e->run.data_path, option->fallback) != 0 ||
         mn_option_set(option, data, &scratch, &why) == MN_OK)
         return MN_OK;

@@ -13,33 +13,49 @@ typedef enum mn_task_kind {
     MN_TASKS_SINUSOID,
     MN_TASKS_IMAGES,
     MN_TASKS_GLYPHS,
+    MN_TASKS_SEQUENCES, /* of images, one after the other */
     MN_TASKS_STORIES,
     MN_TASKS_GENERATED_STORIES,
 } mn_task_kind;
 typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID } mn_world;
-typedef enum mn_sampling { MN_SAMPLE_RANDOM, MN_SAMPLE_GROUP } mn_sampling;
-typedef enum mn_input_kind { MN_INPUT_MLP, MN_INPUT_CONV4, MN_INPUT_SENTENCES } mn_input_kind;
+typedef enum mn_sampling {
+    MN_SAMPLE_RANDOM,
+    MN_SAMPLE_GROUP,
+    MN_SAMPLE_TURNED_GROUP, /* each quarter turn of a group is a group of its own */
+} mn_sampling;
+typedef enum mn_input_kind {
+    MN_INPUT_MLP,
+    MN_INPUT_CONV4,
+    MN_INPUT_IDENTITY,
+    MN_INPUT_SENTENCES,
+} mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
     MN_MEMORY_CLASS_MEANS, /* of the support set's features */
     MN_MEMORY_SUPPORT,     /* the support set: features and labels */
     MN_MEMORY_TABLE,       /* learned slots */
+    MN_MEMORY_LRUA,        /* slots written where least recently used */
+    MN_MEMORY_MEAN,        /* of the support set's pairs of features and y, encoded */
     MN_MEMORY_STORY,       /* a story's sentences */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
     MN_REASONING_CONCAT_LINEAR,
+    MN_REASONING_LSTM,
+    MN_REASONING_FEEDFORWARD, /* a layer at each step, in the place of the LSTM */
+    MN_REASONING_CONCAT_MLP,
     MN_REASONING_HOPS,
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
     MN_OUTPUT_DISTANCE, /* to class means */
     MN_OUTPUT_MATCH,    /* with support items */
+    MN_OUTPUT_GAUSSIAN, /* means and deviations */
     MN_OUTPUT_WORDS,
 } mn_output_kind;
 typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
 typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
-typedef enum mn_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_encoding;
+typedef enum mn_word_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_word_encoding;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
@@ -69,7 +85,10 @@ typedef struct mn_experiment {
     struct {
         mn_task_kind kind;
         char data[256];       /* images: name of a packed file, found on the data path */
+        char runs[256];       /* images: name of a packed file of test tasks; empty: drawn */
         uint32_t way;         /* classes */
+        uint32_t length;      /* sequences: items of one */
+        uint32_t bundle;      /* sequences, stories: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
         uint32_t image_size;  /* images, glyphs: pixels a side */
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
@@ -79,7 +98,6 @@ typedef struct mn_experiment {
         double phase[2];      /* radians */
         double x_range[2];
         char stories[64];      /* stories: which sets, "all" or "1-3,7" */
-        uint32_t bundle;       /* stories, generated-stories: questions of a task */
         uint32_t sentences;    /* the most recent so many are the memory */
         double noise;          /* stories: empty memories among those of training, share at most */
         double held_out;       /* stories: share of training questions for validation */
@@ -91,20 +109,24 @@ typedef struct mn_experiment {
         mn_memory_kind memory;
         mn_reasoning_kind reasoning;
         mn_output_kind output;
-        uint32_t slots, slot_size; /* table */
-        uint32_t units;            /* concat-linear */
-        uint32_t embedding;        /* sentences: numbers of a word's vector */
-        mn_encoding encoding;      /* sentences */
-        mn_control control;        /* sentences: what alone may be looked at */
-        uint32_t hops;             /* hops */
-        mn_tying tying;            /* story */
-        bool linear_attention;     /* story: never a softmax */
-        bool empty_slots;          /* story: attention may fall on them */
-        mn_uint_list hidden;       /* mlp: widths of the hidden layers */
-        uint32_t filters;          /* conv4 */
+        uint32_t embedding;    /* sentences: numbers of a word's vector */
+        mn_word_encoding encoding;  /* sentences */
+        mn_control control;    /* sentences: what alone may be looked at */
+        uint32_t hops;         /* hops */
+        mn_tying tying;        /* story */
+        bool linear_attention; /* story: never a softmax */
+        bool empty_slots;      /* story: attention may fall on them */
+        mn_uint_list encoder;  /* mean: widths of the layers */
+        mn_uint_list decoder;  /* concat-mlp: widths of the layers */
+        mn_uint_list hidden;   /* mlp: widths of the hidden layers */
+        uint32_t filters;      /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;
+        uint32_t units;            /* concat-linear, lstm, feedforward */
+        uint32_t slots, slot_size; /* table, lrua */
+        uint32_t read_heads;
+        double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
         double batch_norm_eps;
@@ -196,8 +218,12 @@ mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err);
 mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, char **text,
                               mn_error *err);
 
-/* Print the options table for --help. */
+/* Print the whole options table, and what follows tasks.kind. */
 void mn_experiment_help(FILE *out);
+
+/* Print what there is to say of a key ("tasks.shot") or a section ("outer"). MN_ERR_CONFIG:
+ * neither; names the nearest key. */
+mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err);
 
 /* May a run begun as `old` go on as `now`? MN_ERR_CONFIG names the first key that must not
  * differ. */

@@ -279,6 +279,8 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "tasks.x_range is [5, -5]: expected the lower number first");
     assert_contradiction("model.hidden=",
                          "model.hidden is empty, but model.input mlp needs at least one layer");
+    assert_contradiction("model.input=identity model.memory=mean model.encoder=",
+                         "model.encoder is empty, but model.memory mean needs at least one layer");
     assert_contradiction("model.input=conv4",
                          "model.input conv4 reads images, but tasks.kind is sinusoid: use "
                          "model.input mlp, or tasks.kind images or glyphs");
@@ -407,6 +409,37 @@ static void a_key_that_nothing_reads_is_an_error_that_names_its_readers(void **s
     assert_int_equal(mn_experiment_set(&e, "model.input=conv4", &err), MN_OK);
     assert_int_equal(mn_experiment_set(&e, "tasks.kind=glyphs", &err), MN_OK);
     assert_int_equal(mn_experiment_check(&e, &err), MN_OK);
+}
+
+static char *help_on(const char *topic, mn_status expected, mn_error *err)
+{
+    char *help = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&help, &n);
+    assert_non_null(out);
+    assert_int_equal(mn_experiment_help_on(topic, out, err), expected);
+    assert_int_equal(fclose(out), 0);
+    return help;
+}
+
+static void help_on_a_key_or_a_section_tells_only_that(void **state)
+{
+    (void)state;
+    mn_error err = {0};
+    char *one = help_on("tasks.shot", MN_OK, &err), *section = help_on("outer", MN_OK, &err);
+    assert_string_equal(one, "  tasks.shot  support items a class; sinusoid: support points\n"
+                             "                1 .. 1000 items; default 1\n"
+                             "                read where tasks.kind=sinusoid|images|glyphs\n");
+    assert_non_null(strstr(section, "outer.lr_factor "));
+    assert_null(strstr(section, "tasks."));
+    char *none = help_on("taks.shot", MN_ERR_CONFIG, &err);
+    assert_string_equal(none, "");
+    assert_non_null(strstr(err.message, "did you mean \"tasks.shot\""));
+    free(none);
+    free(help_on("", MN_ERR_CONFIG, &err));
+    free(help_on("out", MN_ERR_CONFIG, &err));
+    free(one);
+    free(section);
 }
 
 static void help_lists_every_key_and_what_follows_the_kind(void **state)
@@ -588,6 +621,7 @@ int main(void)
         cmocka_unit_test(a_run_goes_on_unless_its_answer_would_change),
         cmocka_unit_test(a_key_that_nothing_reads_is_an_error_that_names_its_readers),
         cmocka_unit_test(help_lists_every_key_and_what_follows_the_kind),
+        cmocka_unit_test(help_on_a_key_or_a_section_tells_only_that),
         cmocka_unit_test(the_sinusoid_of_the_manual_is_that_of_the_paper),
         cmocka_unit_test(the_experiments_with_images_use_the_net_of_the_paper),
         cmocka_unit_test(damaged_text_is_read_or_refused_with_a_message),

@@ -78,7 +78,8 @@ mn_status mn_options_unknown(const mn_option_table *table, const char *key, mn_e
     if (nearest != NULL && mn_text_is_near(least, leaf))
         return mn_fail(err, MN_ERR_CONFIG, "unknown key %s; did you mean \"%s\"?",
                        quoted(key, shown), nearest->key);
-    return mn_fail(err, MN_ERR_CONFIG, "unknown key %s; --help lists all keys", quoted(key, shown));
+    return mn_fail(err, MN_ERR_CONFIG, "unknown key %s; `mnemo help options` lists all keys",
+                   quoted(key, shown));
 }
 
 /* One condition "key=a|b" of `n` bytes. */
@@ -296,20 +297,34 @@ void mn_options_print(const mn_option_table *table, const void *settings, bool w
     }
 }
 
-void mn_options_help(const mn_option_table *table, FILE *out)
+static bool is_about(const mn_option *option, const char *topic)
+{
+    size_t n = mn_option_section(option->key);
+    return topic == NULL || strcmp(option->key, topic) == 0 ||
+           (n > 0 && strlen(topic) == n && memcmp(option->key, topic, n) == 0);
+}
+
+size_t mn_options_help(const mn_option_table *table, const char *topic, FILE *out)
 {
     int widest = 0;
+    size_t n_told = 0;
     for (size_t i = 0; i < table->n; i++)
-        if ((int)strlen(table->rows[i].key) > widest)
+        if (is_about(&table->rows[i], topic) && (int)strlen(table->rows[i].key) > widest)
             widest = (int)strlen(table->rows[i].key);
     for (size_t i = 0; i < table->n; i++) {
         const mn_option *option = &table->rows[i];
         char wanted[WIDE];
         const char *fallback = option->fallback[0] != '\0' ? option->fallback : "empty";
+        if (!is_about(option, topic))
+            continue;
         (void)fprintf(out, "  %-*s  %s\n", widest, option->key, option->help);
         (void)fprintf(out, "  %-*s    %s%s%s; default %s\n", widest, "", expected(option, wanted),
                       option->unit[0] != '\0' ? " " : "", option->unit, fallback);
+        if (option->readers != NULL)
+            (void)fprintf(out, "  %-*s    read where %s\n", widest, "", option->readers);
+        n_told++;
     }
+    return n_told;
 }
 
 static mn_status set_bool(const mn_option *option, const char *text, bool *out, mn_error *err)

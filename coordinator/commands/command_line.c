@@ -30,7 +30,8 @@ enum {
     MIN_IMAGES,
     ROTATIONS,
     SKIP_DAMAGED,
-    ALL
+    ALL,
+    VAL_ALPHABETS
 };
 
 static const struct option table[] = {
@@ -59,6 +60,7 @@ static const struct option table[] = {
     {"rotations", no_argument, NULL, ROTATIONS},
     {"skip-damaged", no_argument, NULL, SKIP_DAMAGED},
     {"all", no_argument, NULL, ALL},
+    {"val-alphabets", required_argument, NULL, VAL_ALPHABETS},
     {NULL, 0, NULL, 0},
 };
 
@@ -71,7 +73,7 @@ static mn_status whole(const char *name, const char *value, uint64_t max, uint64
 mn_status mn_command_line_read(mn_command_line *line, int argc, char **argv, unsigned takes,
                                mn_error *err)
 {
-    *line = (mn_command_line){.seed = 1};
+    *line = (mn_command_line){.seed = 1, .val_alphabets = UINT32_MAX};
     optind = 0; /* start anew, whoever called getopt before */
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":o:", table, NULL)) != -1;) {
@@ -140,6 +142,8 @@ static unsigned needs(int option)
         return MN_TAKES_FOLDER;
     case ALL:
         return MN_TAKES_ALL;
+    case VAL_ALPHABETS:
+        return MN_TAKES_ALPHABETS;
     default:
         return 0;
     }
@@ -158,6 +162,10 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
         return MN_OK;
     case INDEX:
         return whole(name, value, UINT64_MAX, &line->index, err);
+    case VAL_ALPHABETS:
+        status = whole(name, value, 1000000, &number, err);
+        line->val_alphabets = status == MN_OK ? (uint32_t)number : UINT32_MAX;
+        return status;
     case SEED:
         return whole(name, value, UINT64_MAX, &line->seed, err);
     case MIN_IMAGES:

@@ -11,17 +11,18 @@
 
 /* Which options a command takes beside --set. */
 enum {
-    MN_TAKES_RUN_DIR = 1 << 0,   /* --run-dir DIR */
-    MN_TAKES_CHECK = 1 << 1,     /* --check */
-    MN_TAKES_VERBOSITY = 1 << 2, /* --quiet, --verbose */
-    MN_TAKES_TASK = 1 << 3,      /* --split S, --index N, --png FILE, --dump FILE */
-    MN_TAKES_BENCH = 1 << 4,     /* --threads N, --seconds S, --json, --profile */
-    MN_TAKES_IMPORT = 1 << 5,    /* --size N, --splits LISTS */
-    MN_TAKES_OUTPUT = 1 << 6,    /* -o FILE */
-    MN_TAKES_THETA = 1 << 7,     /* --theta CHECKPOINT */
-    MN_TAKES_FOLDER = 1 << 8,    /* --shares A,B,C, --seed N, --min-images N, --colour, --ink,
+    MN_TAKES_RUN_DIR = 1 << 0,    /* --run-dir DIR */
+    MN_TAKES_CHECK = 1 << 1,      /* --check */
+    MN_TAKES_VERBOSITY = 1 << 2,  /* --quiet, --verbose */
+    MN_TAKES_TASK = 1 << 3,       /* --split S, --index N, --png FILE, --dump FILE */
+    MN_TAKES_BENCH = 1 << 4,      /* --threads N, --seconds S, --json, --profile */
+    MN_TAKES_IMPORT = 1 << 5,     /* --size N, --splits LISTS */
+    MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
+    MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT */
+    MN_TAKES_FOLDER = 1 << 8,     /* --shares A,B,C, --seed N, --min-images N, --colour, --ink,
                                     --rotations, --skip-damaged */
-    MN_TAKES_ALL = 1 << 9,       /* --all */
+    MN_TAKES_ALL = 1 << 9,        /* --all */
+    MN_TAKES_ALPHABETS = 1 << 10, /* --val-alphabets N */
 };
 
 /* All text is lent by argv. */
@@ -35,6 +36,7 @@ typedef struct mn_command_line {
     const char *split, *png, *dump, *theta, *output, *splits, *shares;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
+    uint32_t val_alphabets;             /* UINT32_MAX: not given */
     double seconds;                     /* 0: not given */
 } mn_command_line;
 

@@ -81,6 +81,20 @@ static void options_of_other_commands_and_unknown_ones_are_named(void **state)
                      MN_ERR_USAGE);
 }
 
+static void none_of_the_alphabets_is_a_number_too(void **state)
+{
+    (void)state;
+    assert_int_equal(read_words(MN_TAKES_ALPHABETS, WORDS("import")), MN_OK);
+    assert_int_equal(line.val_alphabets, UINT32_MAX);
+    assert_int_equal(read_words(MN_TAKES_ALPHABETS, WORDS("import", "--val-alphabets", "0")),
+                     MN_OK);
+    assert_int_equal(line.val_alphabets, 0);
+    assert_int_equal(read_words(MN_TAKES_ALPHABETS, WORDS("import", "--val-alphabets=-1")),
+                     MN_ERR_USAGE);
+    assert_int_equal(read_words(MN_TAKES_IMPORT, WORDS("import", "--val-alphabets", "0")),
+                     MN_ERR_USAGE);
+}
+
 static void too_many_words_are_refused(void **state)
 {
     (void)state;
@@ -102,6 +116,7 @@ int main(void)
         cmocka_unit_test(numbers_are_read_whole),
         cmocka_unit_test(senseless_values_are_refused_with_what_was_expected),
         cmocka_unit_test(options_of_other_commands_and_unknown_ones_are_named),
+        cmocka_unit_test(none_of_the_alphabets_is_a_number_too),
         cmocka_unit_test(too_many_words_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #define FIRST_CLASSES 10u /* shown without --all */
 
 static mn_status import_omniglot(int argc, char **argv, mn_error *err);
+static mn_status import_runs(int argc, char **argv, mn_error *err);
 static mn_status import_folder(int argc, char **argv, mn_error *err);
 static mn_status show(int argc, char **argv, mn_error *err);
 static mn_status read_shares(const char *text, double shares[MN_N_SPLITS], mn_error *err);
@@ -27,6 +28,7 @@ mn_status mn_data_command(int argc, char **argv, mn_error *err)
         const char *words[2];
         mn_status (*call)(int argc, char **argv, mn_error *err);
     } commands[] = {{{"import", "omniglot"}, import_omniglot},
+                    {{"import", "omniglot-runs"}, import_runs},
                     {{"import", "folder"}, import_folder},
                     {{"show", NULL}, show}};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -39,7 +41,8 @@ mn_status mn_data_command(int argc, char **argv, mn_error *err)
         return commands[i].call(argc - n, argv + n, err);
     }
     return mn_fail(err, MN_ERR_USAGE,
-                   "data: expected import omniglot ZIP... -o FILE, import folder DIR -o FILE, or "
+                   "data: expected import omniglot ZIP... -o FILE, import omniglot-runs ZIP "
+                   "-o FILE, import folder DIR -o FILE, or "
                    "show FILE; see mnemo data --help");
 }
 
@@ -48,15 +51,41 @@ static mn_status import_omniglot(int argc, char **argv, mn_error *err)
     mn_command_line line;
     mn_import_report report = {0};
     const mn_import_progress progress = {.call = show_progress};
-    mn_status status =
-        mn_command_line_read(&line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_OUTPUT, err);
+    mn_status status = mn_command_line_read(
+        &line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_OUTPUT | MN_TAKES_ALPHABETS, err);
+    if (status == MN_OK && line.splits != NULL && line.val_alphabets != UINT32_MAX)
+        status =
+            mn_fail(err, MN_ERR_USAGE, "data import omniglot: either --splits or --val-alphabets");
     if (status == MN_OK && (line.n_arguments == 0 || line.output == NULL))
         status = mn_fail(err, MN_ERR_USAGE, "data import omniglot: expected ZIP... -o FILE");
     if (status != MN_OK)
         return status;
-    status = mn_import_omniglot(line.arguments, line.n_arguments, line.splits,
-                                line.size != 0 ? line.size : DEFAULT_SIZE, line.output,
-                                isatty(STDERR_FILENO) ? &progress : NULL, &report, err);
+    status =
+        mn_import_omniglot(line.arguments, line.n_arguments, line.splits,
+                           line.val_alphabets != UINT32_MAX ? line.val_alphabets : MN_VAL_SIXTH,
+                           line.size != 0 ? line.size : DEFAULT_SIZE, line.output,
+                           isatty(STDERR_FILENO) ? &progress : NULL, &report, err);
+    return finish(status, line.output, &report, err);
+}
+
+static mn_status import_runs(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_import_report report = {0};
+    const mn_import_progress progress = {.call = show_progress};
+    mn_status status =
+        mn_command_line_read(&line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_OUTPUT, err);
+    if (status == MN_OK && (line.n_arguments != 1 || line.output == NULL))
+        status =
+            mn_fail(err, MN_ERR_USAGE, "data import omniglot-runs: expected all_runs.zip -o FILE");
+    if (status == MN_OK && line.splits != NULL)
+        status = mn_fail(err, MN_ERR_USAGE,
+                         "data import omniglot-runs: no --splits, as all runs are for the test");
+    if (status != MN_OK)
+        return status;
+    status = mn_import_omniglot_runs(line.arguments[0], line.size != 0 ? line.size : DEFAULT_SIZE,
+                                     line.output, isatty(STDERR_FILENO) ? &progress : NULL, &report,
+                                     err);
     return finish(status, line.output, &report, err);
 }
 

@@ -33,6 +33,8 @@ static mn_status evaluate(const mn_command_line *line, mn_session *session, mn_e
     if (status == MN_OK)
         status = mn_session_open(session, err);
     if (status == MN_OK)
+        status = mn_session_check_splits(session, true, err);
+    if (status == MN_OK)
         status = mn_session_resume(session, line->arguments[0], true, err);
     if (status == MN_OK && session->threads == 0) /* a run of remote workers; here there are none */
         session->threads = mn_session_threads(-1, session->job.n_here);

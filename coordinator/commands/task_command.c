@@ -30,6 +30,8 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err)
         status = find_split(line.split, &split, err);
     if (status == MN_OK)
         status = open_workshop(&line, &shop, err);
+    if (status == MN_OK)
+        status = mn_task_set_check(shop.session.tasks, split, err);
     const mn_adapted_task task = {.experiment = &shop.session.experiment,
                                   .tasks = shop.session.tasks,
                                   .learner = shop.session.learner,

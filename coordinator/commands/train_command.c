@@ -55,6 +55,8 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
     if (status == MN_OK)
         status = mn_session_open(session, err);
     if (status == MN_OK)
+        status = mn_session_check_splits(session, false, err);
+    if (status == MN_OK)
         status = open_run(line, session, run, err);
     const char *folder = *run != NULL ? mn_run_folder(*run) : NULL;
     if (status == MN_OK)

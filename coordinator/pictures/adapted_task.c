@@ -15,6 +15,7 @@ static const char *const split_names[MN_N_SPLITS] = {"train", "val", "test"};
 
 /* A task drawn, and all that the learner says of it. */
 struct view {
+    uint32_t columns; /* numbers of an answer */
     mn_task *task;
     mn_workspace *workspace;
     float *adapted, *meta_gradient, *output;
@@ -24,6 +25,7 @@ struct view {
 static mn_status look(const mn_adapted_task *which, struct view *view, mn_error *err);
 static void close_view(struct view *view);
 static void print_answers(const struct view *view, FILE *out);
+static bool has_deviations(const struct view *view);
 static bool has_training_shape(const mn_adapted_task *which);
 static mn_status draw_curve(const mn_adapted_task *which, struct view *view, const char *path,
                             mn_error *err);
@@ -63,11 +65,15 @@ static void print_answers(const struct view *view, FILE *out)
     const uint32_t n = mn_fields_find(fields, MN_QUERY, "y")->n, c = fields->y_size;
     const float *output = view->output, *truth = mn_task_find(view->task, MN_QUERY, "y");
     uint32_t right = 0;
-    for (uint32_t i = 0; i < n; i++, output += c, truth += c) {
+    for (uint32_t i = 0; i < n; i++, output += view->columns, truth += c) {
         if (fields->target == MN_TARGET_CLASSES) {
-            right += best_class(output, c) == best_class(truth, c);
-            (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "\n", i,
-                          best_class(output, c), best_class(truth, c));
+            const uint32_t answer = best_class(output, c), is = best_class(truth, c);
+            right += answer == is;
+            (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "%s\n", i,
+                          answer, is, answer == is ? "" : "  <- wrong");
+        } else if (has_deviations(view)) {
+            (void)fprintf(out, "query %" PRIu32 ": predicted %.4f, deviation %.4f, is %.4f\n", i,
+                          (double)output[0], (double)output[c], (double)truth[0]);
         } else {
             (void)fprintf(out, "query %" PRIu32 ": predicted %.4f, is %.4f\n", i, (double)output[0],
                           (double)truth[0]);
@@ -75,6 +81,11 @@ static void print_answers(const struct view *view, FILE *out)
     }
     if (fields->target == MN_TARGET_CLASSES)
         (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right\n", right, n);
+}
+
+static bool has_deviations(const struct view *view)
+{
+    return view->columns > view->task->fields.y_size;
 }
 
 mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, mn_error *err)
@@ -87,7 +98,7 @@ mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, m
         if (!mn_fields_are_few_shot(fields))
             status = mn_fail(err, MN_ERR_USAGE, "tasks of this kind have no picture");
         else if (x->height > 1)
-            status = mn_task_sheet_png(view.task, path, err);
+            status = mn_task_sheet_png(view.task, view.output, path, err);
         else if (x->channels == 1 && fields->y_size == 1 && fields->target == MN_TARGET_VALUES)
             status = draw_curve(which, &view, path, err);
         else
@@ -180,7 +191,7 @@ static void fill_dump(struct dump *dump, const mn_adapted_task *which, const str
     const mn_task *task = view->task;
     const mn_fields *fields = &task->fields;
     const mn_field *y = mn_fields_find(fields, MN_QUERY, "y");
-    const uint64_t size[] = {y->n, fields->y_size};
+    const uint64_t size[] = {y->n, view->columns};
     bool classes = fields->target == MN_TARGET_CLASSES;
     for (uint32_t i = 0; i < fields->n; i++)
         add_field(dump, fields, &fields->at[i], task->at[i]);
@@ -191,7 +202,7 @@ static void fill_dump(struct dump *dump, const mn_adapted_task *which, const str
     float *output =
         add_tensor(dump, classes ? "query_logits" : "query_output", "", MN_F32, 2, size);
     if (output != NULL)
-        memcpy(output, view->output, mn_field_count(y) * sizeof *output);
+        memcpy(output, view->output, (size_t)y->n * view->columns * sizeof *output);
     if (!isnan(view->told.support_loss)) {
         add_number(dump, "support_loss", view->told.support_loss);
         add_number(dump, "support_loss_after", view->told.support_loss_after);
@@ -247,15 +258,18 @@ static mn_status look(const mn_adapted_task *which, struct view *view, mn_error 
     const mn_fields *fields = mn_task_set_fields(which->tasks, which->split);
     size_t size = mn_learner_size(which->learner);
     bool training = has_training_shape(which);
-    mn_status status = mn_task_new(fields, &view->task, err);
+    mn_status status = mn_task_set_check(which->tasks, which->split, err);
+    if (status == MN_OK)
+        status = mn_task_new(fields, &view->task, err);
     if (status == MN_OK)
         status = mn_workspace_new(which->learner, &view->workspace, err);
     if (status != MN_OK)
         return status;
     view->adapted = calloc(size, sizeof *view->adapted);
     view->meta_gradient = calloc(size, sizeof *view->meta_gradient);
-    view->output =
-        calloc(mn_field_count(mn_fields_find(fields, MN_QUERY, "y")), sizeof *view->output);
+    view->columns = mn_learner_columns(which->learner, fields);
+    view->output = calloc((size_t)mn_fields_find(fields, MN_QUERY, "y")->n * view->columns,
+                          sizeof *view->output);
     if (view->adapted == NULL || view->meta_gradient == NULL || view->output == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "view of a task");
     mn_task_set_draw(which->tasks, which->split, which->index, view->task);
@@ -309,9 +323,9 @@ static mn_status draw_curve(const mn_adapted_task *which, struct view *view, con
         support[n_support + i] = (double)view->task->at[MN_SUPPORT_Y][i];
     }
     (void)snprintf(title, sizeof title,
-                   "%s, %s task %" PRIu64
-                   ": squared error on the query points %.3g, after adaptation %.3g",
+                   "%s, %s task %" PRIu64 ": %s on the query points %.3g, after adaptation %.3g",
                    which->experiment->name, split_names[which->split], which->index,
+                   has_deviations(view) ? "nats a point" : "squared error",
                    view->told.query_loss_before, view->told.query_loss);
     fit_sine(view, &a, &b);
     const double *range = which->experiment->tasks.x_range;
@@ -354,7 +368,7 @@ static mn_status predict(const mn_adapted_task *which, const mn_learner *learner
                 (float)x[begin + i < CURVE_POINTS ? begin + i : CURVE_POINTS - 1];
         mn_learner_explain(workspace, which->theta, task, has_training_shape(which), &told);
         for (uint32_t i = 0; i < n_query && begin + i < CURVE_POINTS; i++)
-            y[begin + i] = (double)view->output[i];
+            y[begin + i] = (double)view->output[(size_t)i * view->columns];
     }
     mn_workspace_destroy(&workspace);
     return status;

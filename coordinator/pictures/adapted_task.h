@@ -31,7 +31,7 @@ mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, m
  *   support.x, query.x          [n, channel, y, x]; tasks of vectors: [n, channel]
  *   support.y, query.y          [n] int64 labels; tasks of values: [n, y] float32
  *   theta.<name>, adapted.<name>, meta_gradient.<name>   (the latter for tasks of the training
- * shape) query_logits (classes) or query_output (values)      [n, y], after adaptation
+ * shape) query_logits (classes) or query_output (values; with deviations 2 y) [n, y], after adaptation
  *   support_loss, query_loss    float64 scalars: before the first inner step; after the last
  *   support_loss_after, query_loss_before                the same the other way round */
 mn_status mn_adapted_task_dump(const mn_adapted_task *which, const char *path, mn_error *err);

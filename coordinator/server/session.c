@@ -79,6 +79,25 @@ static void end_with_data(mn_session *session)
         session->experiment.evaluate.tasks = (uint32_t)n_test;
 }
 
+mn_status mn_session_check_splits(const mn_session *session, bool test_only, mn_error *err)
+{
+    const mn_experiment *experiment = &session->experiment;
+    mn_error why = {0};
+    char wanted[80] = "";
+    mn_status status = test_only ? MN_OK : mn_task_set_check(session->tasks, MN_TRAIN, &why);
+    if (status == MN_OK && !test_only && experiment->evaluate.every > 0) {
+        status = mn_task_set_check(session->tasks, MN_VAL, &why);
+        (void)snprintf(wanted, sizeof wanted,
+                       "evaluate.every is %" PRIu32 " (0: no validation), but ",
+                       experiment->evaluate.every);
+    }
+    if (status == MN_OK) {
+        status = mn_task_set_check(session->tasks, MN_TEST, &why);
+        (void)snprintf(wanted, sizeof wanted, "a run ends with a test, but ");
+    }
+    return status == MN_OK ? MN_OK : mn_fail(err, status, "%s%s", wanted, why.message);
+}
+
 mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
                                 mn_error *err)
 {
@@ -298,10 +317,9 @@ static mn_status open_learner(mn_session *session, mn_error *err)
 
 static mn_status make_learner(mn_session *session, mn_error *err)
 {
-    mn_status status = mn_learner_new(&session->experiment,
-                                      mn_task_set_fields(session->tasks, MN_TRAIN),
-                                      mn_task_set_fields(session->tasks, MN_TEST),
-                                      &session->learner, err);
+    mn_status status =
+        mn_learner_new(&session->experiment, mn_task_set_fields(session->tasks, MN_TRAIN),
+                       mn_task_set_fields(session->tasks, MN_TEST), &session->learner, err);
     if (status == MN_OK)
         status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     return status;
@@ -339,7 +357,8 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
                             strlen(checkpoint->experiment), err);
     if (status != MN_OK)
         return status;
-    if (old.evaluate.shot != session->experiment.evaluate.shot ||
+    if (old.evaluate.way != session->experiment.evaluate.way ||
+        old.evaluate.shot != session->experiment.evaluate.shot ||
         old.evaluate.query != session->experiment.evaluate.query ||
         memcmp(&old.evaluate.inner_steps, &session->experiment.evaluate.inner_steps,
                sizeof old.evaluate.inner_steps) != 0) { /* the self-test covers test tasks too */

@@ -45,6 +45,10 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
 /* Data, learner, theta_0. session->experiment is set on rank 0 and shared from there. */
 mn_status mn_session_open(mn_session *session, mn_error *err);
 
+/* Do the data have a split for each kind of round that is to come? MN_ERR_CONFIG: which is wanted,
+ * by what, and what it lacks. The same on all ranks. */
+mn_status mn_session_check_splits(const mn_session *session, bool test_only, mn_error *err);
+
 /* The experiment and all of the above in one process, without MPI. */
 mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
                                 mn_error *err);

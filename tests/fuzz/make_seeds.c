@@ -5,12 +5,16 @@
 #include "common/packed_sum.h"
 #include "proto/message.h"
 #include "worker/data/image_pack.h"
+#include <png.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <jpeglib.h> /* after stdio.h, which it uses */
+
 typedef mn_status maker(const char *folder, mn_error *err);
-static maker make_messages, make_experiments, make_image_packs, make_packed_sums;
+static maker make_messages, make_experiments, make_image_packs, make_packed_sums, make_pictures;
 
 static const struct {
     const char *target;
@@ -18,7 +22,8 @@ static const struct {
 } targets[] = {{"fuzz_message", make_messages},
                {"fuzz_experiment", make_experiments},
                {"fuzz_image_pack", make_image_packs},
-               {"fuzz_packed_sum", make_packed_sums}};
+               {"fuzz_packed_sum", make_packed_sums},
+               {"fuzz_picture", make_pictures}};
 
 static void join(char path[4096], const char *folder, const char *name)
 {
@@ -149,4 +154,75 @@ static mn_status make_packed_sums(const char *folder, mn_error *err)
     mn_exact_add(N, row, sum);
     join(path, folder, "0");
     return mn_file_write(path, bytes, 1 + mn_packed_sum_write(N, sum, bytes + 1), err);
+}
+
+enum { SIDE = 12 };
+
+static mn_status make_pngs(const char *folder, const uint8_t *pixels, mn_error *err)
+{
+    static const png_uint_32 formats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_RGB, PNG_FORMAT_RGBA,
+                                          PNG_FORMAT_LINEAR_Y};
+    mn_status status = MN_OK;
+    for (size_t i = 0; status == MN_OK && i < sizeof formats / sizeof *formats; i++) {
+        png_image image = {
+            .version = PNG_IMAGE_VERSION, .width = SIDE, .height = SIDE, .format = formats[i]};
+        char path[4096], name[16];
+        uint8_t bytes[8192];
+        png_alloc_size_t n = sizeof bytes;
+        (void)snprintf(name, sizeof name, "%zu.png", i);
+        join(path, folder, name);
+        if (!png_image_write_to_memory(&image, bytes, &n, 0, pixels, 0, NULL))
+            status = mn_fail(err, MN_ERR_INTERNAL, "%s", image.message);
+        else
+            status = mn_file_write(path, bytes, n, err);
+    }
+    return status;
+}
+
+static mn_status make_jpegs(const char *folder, const uint8_t *pixels, mn_error *err)
+{
+    static const struct {
+        J_COLOR_SPACE space;
+        int n_components;
+        bool progressive;
+    } kinds[] = {
+        {JCS_GRAYSCALE, 1, false}, {JCS_RGB, 3, false}, {JCS_RGB, 3, true}, {JCS_CMYK, 4, false}};
+    mn_status status = MN_OK;
+    for (size_t i = 0; status == MN_OK && i < sizeof kinds / sizeof *kinds; i++) {
+        struct jpeg_compress_struct jpeg = {0};
+        struct jpeg_error_mgr errors;
+        unsigned char *bytes = NULL;
+        unsigned long n = 0;
+        char path[4096], name[16];
+        jpeg.err = jpeg_std_error(&errors);
+        jpeg_create_compress(&jpeg);
+        jpeg_mem_dest(&jpeg, &bytes, &n);
+        jpeg.image_width = jpeg.image_height = SIDE;
+        jpeg.input_components = kinds[i].n_components;
+        jpeg.in_color_space = kinds[i].space;
+        jpeg_set_defaults(&jpeg);
+        if (kinds[i].progressive)
+            jpeg_simple_progression(&jpeg);
+        jpeg_start_compress(&jpeg, TRUE);
+        for (int y = 0; y < SIDE; y++) {
+            JSAMPROW row = (uint8_t *)(uintptr_t)(pixels + y * SIDE); /* it only reads */
+            (void)jpeg_write_scanlines(&jpeg, &row, 1);
+        }
+        jpeg_finish_compress(&jpeg);
+        jpeg_destroy_compress(&jpeg);
+        (void)snprintf(name, sizeof name, "%zu.jpg", i);
+        join(path, folder, name);
+        status = mn_file_write(path, bytes, n, err);
+        free(bytes);
+    }
+    return status;
+}
+
+static mn_status make_pictures(const char *folder, mn_error *err)
+{
+    uint8_t pixels[SIDE * SIDE * 8];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 37 % 251);
+    mn_status status = make_pngs(folder, pixels, err);
+    return status == MN_OK ? make_jpegs(folder, pixels, err) : status;
 }

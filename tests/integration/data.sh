@@ -91,4 +91,29 @@ expect_code 0 own-run mnemo train "$work/own.yaml" --run-dir "$work/run-own" --s
     --set outer.steps=3
 [ -n "$(theta_of own-run)" ] || die "mnemo train printed no theta"
 ok "imported and trained on"
+grep -qE '^taken: 48 pictures \(48 PNG, 0 JPEG\)$' "$work/own.out" || die "no account: $(cat "$work/own.out")"
+expect_code 0 show mnemo data show "$work/packed/own.mnd"
+expect_words show '48 images of 20x20 pixels, grey, in 12 classes' '... and 2 more'
+ok "what was taken is told, and what is in the file"
+
+section "splits of one's own"
+mkdir -p "$work/parts/train" "$work/parts/test"
+cp -r "$work"/own/[a-h] "$work/parts/train"
+cp -r "$work"/own/[i-l] "$work/parts/test"
+touch "$work/parts/test/i/photo.webp" "$work/parts/test/i/._1.png"
+expect_code 0 parts mnemo data import folder "$work/parts" --size 20 -o "$work/packed/parts.mnd"
+expect_words parts 'by the folders train, val and test' 'WebP' 'hidden and system files'
+grep -qE '^train +8 .*' "$work/parts.out" && grep -qE '^test +4 .*' "$work/parts.out" ||
+    die "not 8 and 4 classes: $(cat "$work/parts.out")"
+sed 's/own.mnd/parts.mnd/' "$work/own.yaml" >"$work/parts.yaml"
+expect_code 0 parts-run mnemo train "$work/parts.yaml" --run-dir "$work/run-parts" --set "run.data_path=$work/packed" \
+    --set outer.steps=3 --set evaluate.every=0
+expect_code 78 no-val mnemo train "$work/parts.yaml" --run-dir "$work/run-no-val" --set "run.data_path=$work/packed" \
+    --set outer.steps=3 --set evaluate.every=2
+expect_words no-val 'evaluate.every is 2' 'split val has 0 classes' '--shares'
+ok "folders train and test are splits; without val one trains, unless validation is asked for"
+cp -r "$work/own/a" "$work/parts/test"
+expect_code 65 leak mnemo data import folder "$work/parts" -o "$work/leak.mnd"
+expect_words leak 'class all/a is there twice' '--shares'
+ok "a class in two splits is refused"
 finish

@@ -186,6 +186,65 @@ run:
 YAML
 }
 
+# One of each family of learners beside those two, small.
+family() { # FILE STEPS SEED BATCH, the rest of the experiment on standard input
+    {
+        echo "seed: $3"
+        cat
+        cat <<YAML
+outer:
+  steps: $2
+  batch: $4
+  lr: 0.002
+evaluate:
+  tasks: 10
+run:
+  checkpoint_every: 5
+  keep: 3
+  pictures: false
+YAML
+    } >"$1"
+}
+
+memory() { # FILE STEPS: a table of slots, which an inner loop alone moves
+    family "$1" "$2" 13 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5}
+model: {input: mlp, hidden: [24], memory: table, slots: 6, slot_size: 8, reasoning: concat-linear, units: 16}
+meta: {kind: maml, adapts: memory, inner_steps: 2, inner_lr: 0.1}
+YAML
+}
+
+prototypes() { # FILE STEPS: class means, batch norm by running statistics
+    family "$1" "$2" 14 8 <<YAML
+tasks: {kind: glyphs, way: 4, shot: 1, query: 2, image_size: 16}
+model: {input: conv4, filters: 8, blocks: 2, memory: class-means, output: distance, batch_norm_statistics: running}
+meta: {kind: episodic}
+YAML
+}
+
+sequences() { # FILE STEPS: an LSTM with least-recently-used access
+    family "$1" "$2" 15 6 <<YAML
+tasks: {kind: sequences, way: 3, length: 6, bundle: 4, image_size: 8}
+model: {input: identity, memory: lrua, slots: 10, slot_size: 6, read_heads: 2, reasoning: lstm, units: 12}
+meta: {kind: episodic}
+YAML
+}
+
+process() { # FILE STEPS: a conditional neural process
+    family "$1" "$2" 16 8 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5}
+model: {input: identity, memory: mean, encoder: [16, 16], reasoning: concat-mlp, decoder: [16], output: gaussian}
+meta: {kind: episodic}
+YAML
+}
+
+stories() { # FILE STEPS: an end-to-end memory network on stories that are made up
+    family "$1" "$2" 17 8 <<YAML
+tasks: {kind: generated-stories, bundle: 8, sentences: 6, linear_start: 20}
+model: {embedding: 12, hops: 2}
+YAML
+}
+
 glyphs() { # FILE STEPS
     cat >"$1" <<YAML
 seed: 12

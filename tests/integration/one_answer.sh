@@ -1,7 +1,7 @@
 #!/bin/bash
 # One experiment, one answer: the same bytes of theta from one thread, from many ranks, from a pool of workers that are
 # killed and hung all the time, and from a run that was stopped and resumed elsewhere.
-#   one_answer.sh            sinusoids and glyphs
+#   one_answer.sh            sinusoids and glyphs, and on fewer shapes of a cluster one of each other family of learners
 #   one_answer.sh omniglot   experiments/omniglot-5w1s-maml.yaml as users run it, but for 60 meta-steps
 source "$(dirname "$0")/lib.sh"
 
@@ -92,7 +92,22 @@ stopped_and_resumed() {
 }
 
 kinds=(sinusoid glyphs)
-[ $# -eq 0 ] || kinds=("$@")
+families=(memory prototypes sequences process stories)
+if [ $# -gt 0 ]; then
+    kinds=("$@")
+    families=()
+fi
+for kind in "${families[@]}"; do
+    section "$kind, $steps meta-steps"
+    file=$work/$kind.yaml
+    "$kind" "$file" "$steps"
+    expect_code 0 "$kind-1" mnemo train "$file" --run-dir "$work/$kind-1" --set pool.threads=1
+    reference=$(theta_of "$kind-1")
+    [ -n "$reference" ] || die "mnemo train printed no theta"
+    ok "1 process, 1 thread: theta ${reference:0:16}..."
+    train "$kind-3" 2 "2 ranks of 2 threads" --set pool.threads=2
+    pool_of_five "$kind-5" "3 ranks without threads, 5 workers"
+done
 for kind in "${kinds[@]}"; do
     section "$kind, $steps meta-steps"
     file=$work/$kind.yaml

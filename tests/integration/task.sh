@@ -44,6 +44,15 @@ agrees "conv, max-pool, flatten" "$work/glyphs.yaml" --set model.downsampling=ma
     --set model.blocks=2 -- --inner-lr 0.4 --inner-steps 1 --downsampling max-pool --readout flatten
 agrees "conv, anil" "$work/glyphs.yaml" --set meta.kind=anil -- --inner-lr 0.4 --inner-steps 1 --kind anil
 
+cp "$source_folder/experiments/sinusoid-cnp.yaml" "$work"
+for activation in relu tanh; do
+    expect_code 0 dump mnemo task "$work/sinusoid-cnp.yaml" --split train --index 3 --dump "$work/cnp.safetensors" \
+        --set model.activation=$activation
+    expect_code 0 check "$python" "$source_folder/tests/reference/check_cnp.py" "$work/cnp.safetensors" \
+        --activation $activation
+    ok "neural process, $activation: $(tail -n 1 "$work/check.out")"
+done
+
 section "of a trained run"
 expect_code 0 run mnemo train "$work/glyphs.yaml" --run-dir "$work/run"
 checkpoint=$(find "$work/run/checkpoints" -name '*.safetensors' | sort | tail -n 1)

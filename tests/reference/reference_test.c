@@ -26,7 +26,7 @@ struct reference {
     json_t *root;
     mn_network network;
     mn_experiment experiment;
-    uint32_t n_support, n_query;
+    mn_fields fields;
     mn_real *theta, *rates; /* [size], inside layout */
     const char *tensor_names[MN_MAX_PARAMETERS];
 };
@@ -94,7 +94,7 @@ static uint32_t rows_of(json_t *tensor)
 }
 
 static struct reference *open_reference(const char *file, const mn_experiment *experiment,
-                                        const mn_task_shape *shape)
+                                        const uint32_t x[3], mn_target target, uint32_t y_size)
 {
     json_t *root = load(file); /* before anything is owned: it may leave for good */
     struct reference *reference = calloc(1, sizeof *reference);
@@ -102,16 +102,19 @@ static struct reference *open_reference(const char *file, const mn_experiment *e
     reference->root = root;
     reference->experiment = *experiment;
     mn_error err;
-    assert_int_equal(mn_network_init(&reference->network, experiment, shape, &err), MN_OK);
+    json_t *task = json_array_get(get(reference->root, "tasks"), 0);
+    assert_int_equal(mn_fields_few_shot(&reference->fields, rows_of(get(task, "support_x")),
+                                        rows_of(get(task, "query_x")), x, target, y_size, &err),
+                     MN_OK);
+    assert_int_equal(
+        mn_network_init(&reference->network, &reference->experiment, &reference->fields, &err),
+        MN_OK);
     json_t *order = get(reference->root, "parameter_order");
     assert_int_equal(json_array_size(order), reference->network.parameters.n);
     for (size_t i = 0; i < json_array_size(order); i++)
         reference->tensor_names[i] = json_string_value(json_array_get(order, i));
     reference->theta = vector_of(reference, get(reference->root, "parameters"));
     reference->rates = vector_of(reference, get(reference->root, "metasgd_alpha"));
-    json_t *task = json_array_get(get(reference->root, "tasks"), 0);
-    reference->n_support = rows_of(get(task, "support_x"));
-    reference->n_query = rows_of(get(task, "query_x"));
     return reference;
 }
 
@@ -141,7 +144,7 @@ static void expect_vector(const struct reference *reference, const char *what, c
     mn_real *expected = vector_of(reference, tensors);
     const mn_parameters *list = &reference->network.parameters;
     for (uint32_t i = 0; i < list->n; i++) {
-        if (adapted_only && i < reference->network.first_output)
+        if (adapted_only && i < reference->network.first[MN_MODULE_OUTPUT])
             continue;
         char name[128];
         (void)snprintf(name, sizeof name, "%s %s", what, list->at[i].tensor.name);
@@ -162,9 +165,9 @@ static void expect_number(const char *what, double got, double expected)
 static mn_real *targets(const struct reference *reference, json_t *tensor)
 {
     mn_real *raw = numbers(tensor);
-    if (reference->network.target == MN_TARGET_VALUES)
+    if (reference->fields.target == MN_TARGET_VALUES)
         return raw;
-    size_t n = json_array_size(data_of(tensor)), ways = reference->network.y_size;
+    size_t n = json_array_size(data_of(tensor)), ways = reference->fields.y_size;
     mn_real *rows = calloc(n * ways, sizeof *rows);
     assert_non_null(rows);
     for (size_t i = 0; i < n; i++)
@@ -173,67 +176,116 @@ static mn_real *targets(const struct reference *reference, json_t *tensor)
     return rows;
 }
 
+/* The arrays of a task in one block, as its fields say. */
+static mn_real *block_of(const mn_fields *fields, mn_real *const arrays[MN_N_FEW_SHOT])
+{
+    mn_real *block = calloc(fields->size, sizeof *block);
+    assert_non_null(block);
+    for (uint32_t i = 0; i < fields->n; i++)
+        memcpy(block + fields->at[i].offset, arrays[i],
+               mn_field_count(&fields->at[i]) * sizeof *block);
+    return block;
+}
+
+/* A network and a rule compiled for it, as experiment.meta has it. */
+struct bench {
+    mn_experiment experiment;
+    mn_network network;
+    mn_fields fields;
+    mn_rule *rule;
+    void *scratch;
+    mn_real *theta, *gradient, *output;
+    size_t n_output;
+};
+
+static struct bench *bench_new(const struct reference *reference, const mn_fields *fields,
+                               mn_meta_kind kind, uint32_t order, uint32_t steps, double inner_lr)
+{
+    struct bench *bench = calloc(1, sizeof *bench);
+    assert_non_null(bench);
+    mn_error err;
+    bench->experiment = reference->experiment;
+    bench->experiment.meta.kind = kind;
+    bench->experiment.meta.order = order;
+    bench->experiment.meta.inner_steps = steps;
+    bench->experiment.meta.inner_lr = inner_lr;
+    bench->fields = *fields;
+    assert_int_equal(mn_network_init(&bench->network, &bench->experiment, &bench->fields, &err),
+                     MN_OK);
+    assert_int_equal(mn_rule_declare(&bench->network, &err), MN_OK);
+    mn_rule_order rule_order = {.network = &bench->network,
+                                .fields = &bench->fields,
+                                .kernels = mn_kernels_choose(),
+                                .differentiate = true};
+    assert_int_equal(mn_rule_new(&rule_order, &bench->rule, &err), MN_OK);
+    const size_t size = reference->network.parameters.size, n = bench->network.parameters.size;
+    assert_int_equal(n, kind == MN_META_META_SGD ? 2 * size : size);
+    bench->n_output = mn_field_count(&bench->fields.at[MN_QUERY_Y]);
+    bench->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bench->rule));
+    bench->theta = calloc(n, sizeof *bench->theta);
+    bench->gradient = calloc(n, sizeof *bench->gradient);
+    bench->output = calloc(bench->n_output, sizeof *bench->output);
+    assert_non_null(bench->scratch);
+    assert_non_null(bench->theta);
+    assert_non_null(bench->gradient);
+    assert_non_null(bench->output);
+    /* NaNs: nothing may be read before it is written */
+    memset(bench->scratch, 0xff, mn_rule_scratch_bytes(bench->rule));
+    memcpy(bench->theta, reference->theta, size * sizeof *bench->theta);
+    if (n > size)
+        memcpy(bench->theta + size, reference->rates, size * sizeof *bench->theta);
+    return bench;
+}
+
+static void bench_destroy(struct bench *bench)
+{
+    mn_rule_destroy(&bench->rule);
+    free(bench->scratch);
+    free(bench->theta);
+    free(bench->gradient);
+    free(bench->output);
+    free(bench);
+}
+
 /* The meta-gradient of no inner step, judged on the support set. */
-static void check_support_gradient(const struct reference *reference, const mn_meta_data *task,
+static void check_support_gradient(const struct reference *reference, mn_real *const arrays[],
                                    json_t *expected)
 {
-    mn_meta_rule rule = {.kind = MN_META_MAML, .order = 2, .steps = 0};
-    mn_meta *meta = NULL;
-    mn_error err;
-    assert_int_equal(mn_meta_new(&reference->network, &rule, reference->n_support,
-                                 reference->n_support, true, mn_kernels_choose(), &meta, &err),
+    const mn_field *x = &reference->fields.at[MN_SUPPORT_X];
+    const uint32_t item[3] = {x->height, x->width, x->channels};
+    mn_real *const twice[] = {arrays[MN_SUPPORT_X], arrays[MN_SUPPORT_Y], arrays[MN_SUPPORT_X],
+                              arrays[MN_SUPPORT_Y]};
+    mn_fields fields;
+    assert_int_equal(mn_fields_few_shot(&fields, x->n, x->n, item, reference->fields.target,
+                                        reference->fields.y_size, NULL),
                      MN_OK);
-    void *scratch = aligned_alloc(64, mn_meta_scratch_bytes(meta));
-    mn_real *gradient = calloc(reference->network.parameters.size, sizeof *gradient);
-    mn_real *output =
-        calloc((size_t)reference->n_support * reference->network.y_size, sizeof *output);
-    assert_non_null(scratch);
-    assert_non_null(gradient);
-    assert_non_null(output);
-    mn_meta_data data = {.support_x = task->support_x,
-                         .support_y = task->support_y,
-                         .query_x = task->support_x,
-                         .query_y = task->support_y};
-    (void)mn_meta_gradient(meta, scratch, reference->theta, &data, gradient, output);
-    expect_vector(reference, "support gradient", gradient, expected, false);
-    free(output);
-    free(gradient);
-    free(scratch);
-    mn_meta_destroy(&meta);
+    struct bench *bench = bench_new(reference, &fields, MN_META_MAML, 2, 0, 0.0);
+    mn_real *block = block_of(&fields, twice);
+    const mn_rule_data data = {.task = block};
+    (void)mn_rule_gradient(bench->rule, bench->scratch, bench->theta, &data, bench->gradient,
+                           bench->output);
+    expect_vector(reference, "support gradient", bench->gradient, expected, false);
+    free(block);
+    bench_destroy(bench);
 }
 
 static void check_rule(const struct reference *reference, mn_meta_kind kind, uint32_t order,
                        const char *name, uint32_t steps, json_t *task, json_t *expected)
 {
-    mn_meta_rule rule = {.kind = kind,
-                         .order = order,
-                         .steps = steps,
-                         .inner_lr = json_number_value(get(reference->root, "inner_lr"))};
-    mn_meta *meta = NULL;
-    mn_error err;
-    assert_int_equal(mn_meta_new(&reference->network, &rule, reference->n_support,
-                                 reference->n_query, true, mn_kernels_choose(), &meta, &err),
-                     MN_OK);
-    size_t size = reference->network.parameters.size;
-    size_t n_output = (size_t)reference->n_query * reference->network.y_size;
-    void *scratch = aligned_alloc(64, mn_meta_scratch_bytes(meta));
-    mn_real *theta = calloc(2 * size, sizeof *theta), *gradient = calloc(2 * size, sizeof *theta);
-    mn_real *output = calloc(n_output, sizeof *output);
-    assert_non_null(scratch);
-    assert_non_null(theta);
-    assert_non_null(gradient);
-    assert_non_null(output);
-    memset(scratch, 0xff,
-           mn_meta_scratch_bytes(meta)); /* NaNs: nothing may be read before it is written */
-    memcpy(theta, reference->theta, size * sizeof *theta);
-    memcpy(theta + size, reference->rates, size * sizeof *theta);
-    mn_meta_data data = {.support_x = numbers(get(task, "support_x")),
-                         .support_y = targets(reference, get(task, "support_y")),
-                         .query_x = numbers(get(task, "query_x")),
-                         .query_y = targets(reference, get(task, "query_y"))};
+    struct bench *bench = bench_new(reference, &reference->fields, kind, order, steps,
+                                    json_number_value(get(reference->root, "inner_lr")));
+    const mn_rule *rule = bench->rule;
+    const size_t size = reference->network.parameters.size;
+    mn_real *const arrays[MN_N_FEW_SHOT] = {
+        numbers(get(task, "support_x")), targets(reference, get(task, "support_y")),
+        numbers(get(task, "query_x")), targets(reference, get(task, "query_y"))};
+    mn_real *block = block_of(&reference->fields, arrays), *theta = bench->theta;
+    mn_real *gradient = bench->gradient, *output = bench->output;
+    const mn_rule_data data = {.task = block};
+    void *scratch = bench->scratch;
     print_message("  %s, %u inner steps\n", name, steps);
 
-    mn_meta_losses losses = mn_meta_gradient(meta, scratch, theta, &data, gradient, output);
+    mn_rule_losses losses = mn_rule_gradient(rule, scratch, theta, &data, gradient, output);
     if (kind == MN_META_REPTILE) { /* the file has phi - theta */
         for (size_t i = 0; i < size; i++)
             gradient[i] = -gradient[i];
@@ -248,35 +300,30 @@ static void check_rule(const struct reference *reference, mn_meta_kind kind, uin
                       json_number_value(json_array_get(support_losses, 0)));
         expect_number("query loss", losses.query, json_number_value(get(expected, "query_loss")));
         mn_real *expected_output = numbers(get(expected, "query_output"));
-        expect_near("query output", n_output, output, expected_output);
+        expect_near("query output", bench->n_output, output, expected_output);
         free(expected_output);
 
-        mn_meta_begin(meta, scratch, theta, &data);
-        expect_number("query loss before", mn_meta_judge(meta, scratch, theta, &data, output),
+        mn_rule_begin(rule, scratch, theta, &data);
+        expect_number("query loss before", mn_rule_judge(rule, scratch, theta, &data, output),
                       json_number_value(get(expected, "query_loss_before")));
         if (json_object_get(expected, "support_grad_before") != NULL)
-            check_support_gradient(reference, &data, get(expected, "support_grad_before"));
+            check_support_gradient(reference, arrays, get(expected, "support_grad_before"));
         for (uint32_t k = 0; k < steps; k++) {
-            double loss = mn_meta_step(meta, scratch, theta, &data);
+            double loss = mn_rule_step(rule, scratch, theta, &data);
             expect_number("support loss on the way", loss,
                           json_number_value(json_array_get(support_losses, k)));
         }
-        expect_number("support loss after", mn_meta_support(meta, scratch, &data),
+        expect_number("support loss after", mn_rule_support(rule, scratch, theta, &data),
                       json_number_value(json_array_get(support_losses, steps)));
-        mn_meta_adapted(meta, scratch, theta, gradient);
+        mn_rule_adapted(rule, scratch, theta, gradient);
         expect_vector(reference, "adapted", gradient, get(expected, "adapted"),
                       kind == MN_META_ANIL);
     }
 
-    free((void *)(uintptr_t)data.support_x);
-    free((void *)(uintptr_t)data.support_y);
-    free((void *)(uintptr_t)data.query_x);
-    free((void *)(uintptr_t)data.query_y);
-    free(output);
-    free(gradient);
-    free(theta);
-    free(scratch);
-    mn_meta_destroy(&meta);
+    for (int i = 0; i < MN_N_FEW_SHOT; i++)
+        free(arrays[i]);
+    free(block);
+    bench_destroy(bench);
 }
 
 static void check_all(struct reference *reference)
@@ -310,8 +357,8 @@ static void mlp_agrees_with_pytorch(void **state)
     (void)state;
     mn_experiment experiment = {
         .model = {.input = MN_INPUT_MLP, .hidden = {.n = 2, .at = {8, 8}}, .activation = MN_TANH}};
-    mn_task_shape shape = {5, 5, 1, 1, 1, 1, MN_TARGET_VALUES};
-    check_all(open_reference("mlp_tanh.json", &experiment, &shape));
+    const uint32_t number[3] = {1, 1, 1};
+    check_all(open_reference("mlp_tanh.json", &experiment, number, MN_TARGET_VALUES, 1));
 }
 
 static void strided_convolutions_agree_with_pytorch(void **state)
@@ -324,8 +371,8 @@ static void strided_convolutions_agree_with_pytorch(void **state)
                                           .readout = MN_READOUT_MEAN,
                                           .batch_norm = true,
                                           .batch_norm_eps = 1e-5}};
-    mn_task_shape shape = {3, 6, 8, 8, 1, 3, MN_TARGET_CLASSES};
-    check_all(open_reference("conv_stride_mean.json", &experiment, &shape));
+    const uint32_t image[3] = {8, 8, 1};
+    check_all(open_reference("conv_stride_mean.json", &experiment, image, MN_TARGET_CLASSES, 3));
 }
 
 static void max_pooled_convolutions_agree_with_pytorch(void **state)
@@ -338,8 +385,9 @@ static void max_pooled_convolutions_agree_with_pytorch(void **state)
                                           .readout = MN_READOUT_FLATTEN,
                                           .batch_norm = true,
                                           .batch_norm_eps = 1e-5}};
-    mn_task_shape shape = {3, 6, 8, 8, 1, 3, MN_TARGET_CLASSES};
-    check_all(open_reference("conv_maxpool_flatten.json", &experiment, &shape));
+    const uint32_t image[3] = {8, 8, 1};
+    check_all(
+        open_reference("conv_maxpool_flatten.json", &experiment, image, MN_TARGET_CLASSES, 3));
 }
 
 int main(void)

@@ -88,7 +88,7 @@ static mn_status read_wanted(const char *wanted, uint64_t *bits, mn_error *err)
         return MN_OK;
     *bits = 0;
     do {
-        unsigned first, last;
+        unsigned first = 0, last;
         int used = 0;
         bool ok = *at >= '0' && *at <= '9' && sscanf(at, "%3u%n", &first, &used) == 1;
         at += used;

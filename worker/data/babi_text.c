@@ -3,6 +3,7 @@
 #include "common/file.h"
 #include "common/text.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -18,6 +18,13 @@ struct places {
     unsigned n_sources; /* the first so many may hold archives: all but the cache */
 };
 
+static const mn_data_recipe recipes[] = {
+    {"omniglot-runs", "all_runs.zip", true},
+    {"omniglot-background", "images_background.zip", false},
+    {"omniglot-small1-", "images_background_small1.zip", false},
+    {"omniglot-small2-", "images_background_small2.zip", false},
+};
+
 static mn_status make_places(struct places *places, const char *folders, mn_error *err);
 static void drop_places(struct places *places);
 static bool find_file(const struct places *places, unsigned n, const char *name, char **path);
@@ -33,7 +40,8 @@ mn_status mn_data_path_find(const char *name, const char *folders, uint32_t imag
     if (name[0] == '\0' || strchr(name, '/') != NULL)
         return mn_fail(
             err, MN_ERR_CONFIG,
-            "tasks.data is \"%s\"; expected the name of a packed file without folders, which "
+            "\"%s\" is no name of data (tasks.data, tasks.runs); expected the name of a packed "
+            "file without folders, which "
             "are listed in run.data_path",
             name);
     struct places places;
@@ -50,6 +58,30 @@ bool mn_data_path_archives(const char *name, const char *folders, uint32_t image
     struct places places;
     bool found = make_places(&places, folders, NULL) == MN_OK &&
                  find_archives(&places, name, image_size, out);
+    drop_places(&places);
+    return found;
+}
+
+const mn_data_recipe *mn_data_recipe_of(const char *name, uint32_t image_size)
+{
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
+        char expected[64];
+        (void)snprintf(expected, sizeof expected, "%s%" PRIu32 ".mnd", recipes[i].stem, image_size);
+        if (strcmp(name, expected) == 0)
+            return &recipes[i];
+    }
+    return NULL;
+}
+
+bool mn_data_path_archive(const mn_data_recipe *recipe, const char *folders, char **zip,
+                          char **cache)
+{
+    struct places places;
+    *zip = *cache = NULL;
+    bool found = make_places(&places, folders, NULL) == MN_OK &&
+                 find_file(&places, places.n_sources, recipe->zip, zip);
+    if (found && places.n > places.n_sources)
+        *cache = strdup(places.folders[places.n - 1]);
     drop_places(&places);
     return found;
 }
@@ -174,7 +206,15 @@ static void write_command(const mn_data_archives *archives, const char *name, ui
     char side[32] = "";
     if (image_size != 28)
         (void)snprintf(side, sizeof side, " --size %" PRIu32, image_size);
-    if (strncmp(name, "omniglot", 8) != 0)
+    const mn_data_recipe *recipe = NULL; /* by the beginning, should the size be another */
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes && recipe == NULL; i++)
+        if (strncmp(name, recipes[i].stem, strlen(recipes[i].stem)) == 0)
+            recipe = &recipes[i];
+    if (recipe != NULL)
+        (void)snprintf(out, size, "mnemo data import omniglot%s %s%s%s",
+                       recipe->is_runs ? "-runs" : "", recipe->zip,
+                       recipe->is_runs ? "" : " --val-alphabets 0", side);
+    else if (strncmp(name, "omniglot", 8) != 0)
         (void)snprintf(out, size, "mnemo data import folder FOLDER%s", side);
     else if (archives->zips[0] == NULL)
         (void)snprintf(out, size, "mnemo data import omniglot %s %s%s", background, evaluation,
@@ -198,16 +238,18 @@ static mn_status tell_missing(const struct places *places, const char *name, uin
     write_command(&archives, name, image_size, command, sizeof command);
     const char *where = archives.cache != NULL ? archives.cache : "FOLDER";
     mn_status status =
-        found
-            ? mn_fail(err, MN_ERR_NO_INPUT,
-                      "no file %s, but its archives are there: pack them once with `%s -o "
-                      "%s/%s`; looked in %s",
-                      name, command, where, name, looked)
-            : mn_fail(err, MN_ERR_NO_INPUT,
-                      "no file %s; make it with `%s -o %s`, or add its folder%s to "
-                      "run.data_path or MNEMO_DATA; looked in %s",
-                      name, command, name,
-                      is_omniglot(name, image_size) ? " or that of the two archives" : "", looked);
+        found ? mn_fail(err, MN_ERR_NO_INPUT,
+                        "no file %s, but its archives are there: pack them once with `%s -o "
+                        "%s/%s`; looked in %s",
+                        name, command, where, name, looked)
+              : mn_fail(err, MN_ERR_NO_INPUT,
+                        "no file %s; make it with `%s -o %s`, or add its folder%s to "
+                        "run.data_path or MNEMO_DATA; looked in %s",
+                        name, command, name,
+                        is_omniglot(name, image_size) ? " or that of the two archives"
+                        : mn_data_recipe_of(name, image_size) != NULL ? " or that of the archive"
+                                                                      : "",
+                        looked);
     mn_data_archives_fini(&archives);
     return status;
 }

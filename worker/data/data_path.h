@@ -13,6 +13,23 @@
 mn_status mn_data_path_find(const char *name, const char *folders, uint32_t image_size, char **path,
                             mn_error *err);
 
+/* Packed files of one archive of Omniglot each, by name: omniglot-runs28.mnd, of all_runs.zip;
+ * omniglot-background28.mnd, omniglot-small1-28.mnd and -small2-28.mnd, of the background alphabets,
+ * none of them for validation. The number is the image size. */
+typedef struct mn_data_recipe {
+    const char *stem; /* of the packed file's name, before the size; static */
+    const char *zip;
+    bool is_runs;
+} mn_data_recipe;
+
+/* NULL: there is none for this name and size. */
+const mn_data_recipe *mn_data_recipe_of(const char *name, uint32_t image_size);
+
+/* Is the recipe's archive in one of the folders above without the cache? *zip and *cache are the
+ * caller's (free); *cache is NULL if there is none. False: both are NULL. */
+bool mn_data_path_archive(const mn_data_recipe *recipe, const char *folders, char **zip,
+                          char **cache);
+
 /* The archives of Omniglot, and what becomes of them. All owned. */
 typedef struct mn_data_archives {
     char *zips[2]; /* images_background.zip, images_evaluation.zip */

@@ -63,6 +63,15 @@ static void what_is_missing_is_told_with_all_places_and_the_way_to_make_it(void 
         if (strstr(err.message, expected[i]) == NULL)
             fail_msg("\"%s\" lacks \"%s\"", err.message, expected[i]);
     assert_non_null(strstr(err.message, getenv("MNEMO_CACHE")));
+    static const char *const of_one[][2] = {
+        {"omniglot-runs105.mnd", "`mnemo data import omniglot-runs all_runs.zip --size 105 -o "},
+        {"omniglot-small2-105.mnd", "`mnemo data import omniglot images_background_small2.zip "
+                                    "--val-alphabets 0 --size 105 -o "}};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mn_data_path_find(of_one[i][0], "a", 105, &path, &err), MN_ERR_NO_INPUT);
+        if (strstr(err.message, of_one[i][1]) == NULL)
+            fail_msg("%s", err.message);
+    }
     assert_int_equal(mn_data_path_find("cats.mnd", "a:b", 28, &path, &err), MN_ERR_NO_INPUT);
     assert_non_null(strstr(err.message, "mnemo data import folder"));
     assert_null(path);

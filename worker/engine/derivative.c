@@ -5,15 +5,6 @@
 #include "worker/engine/ops/op.h"
 #include <stdlib.h>
 
-/* There is no rule: compiling will fail. The first one counts. */
-static void refuse(mn_graph *graph, mn_node i)
-{
-    if (graph->refused_op != NULL)
-        return;
-    graph->refused_op = mn_op_rows[graph->nodes[i].op]->name;
-    graph->refused_part = graph->nodes[i].part;
-}
-
 /* Backwards: the adjoints of a node's inputs from its own. */
 
 static void pull_back(mn_adjoints *adjoints, mn_node i)
@@ -21,10 +12,11 @@ static void pull_back(mn_adjoints *adjoints, mn_node i)
     const mn_op_row *row = mn_op_rows[adjoints->graph->nodes[i].op];
     if (row->is_constant)
         return;
+    adjoints->graph->part = adjoints->graph->nodes[i].part; /* what comes of it is its part's too */
     if (row->pull_back != NULL)
         row->pull_back(adjoints, i);
     else
-        refuse(adjoints->graph, i);
+        mn_rule_refuse(adjoints->graph, i);
 }
 
 /* Does it depend on anything that is wanted, by a way that a derivative takes? */
@@ -51,9 +43,11 @@ void mn_graph_pullback(mn_graph *graph, mn_node of, mn_node cotangent, uint32_t 
     for (uint32_t i = 0; i < n; i++)
         gradients[i] = MN_NONE;
     uint32_t n_nodes = graph->n_nodes;
+    const char *part = graph->part;
     mn_node *adjoint = malloc(n_nodes * sizeof *adjoint);
     bool *wanted = calloc(n_nodes, sizeof *wanted); /* does it depend on any wrt? */
-    if (adjoint == NULL || wanted == NULL || graph->failed) {
+    mn_stack *stacks = calloc(n_nodes, sizeof *stacks);
+    if (adjoint == NULL || wanted == NULL || stacks == NULL || graph->failed) {
         graph->failed = true;
         goto done;
     }
@@ -65,16 +59,21 @@ void mn_graph_pullback(mn_graph *graph, mn_node of, mn_node cotangent, uint32_t 
     for (uint32_t i = 0; i < n_nodes; i++)
         mark_wanted(&graph->nodes[i], &wanted[i], wanted);
 
-    mn_adjoints adjoints = {.graph = graph, .of = adjoint, .wanted = wanted};
+    mn_stacks_count(graph, n_nodes, stacks);
+    mn_adjoints adjoints = {.graph = graph, .of = adjoint, .wanted = wanted, .stacks = stacks};
     adjoint[of] = cotangent;
-    for (mn_node i = of; i >= 0 && !graph->failed; i--)
+    for (mn_node i = of; i >= 0 && !graph->failed; i--) {
+        mn_stack_finish(&adjoints, i);
         if (adjoint[i] != MN_NONE && wanted[i])
             pull_back(&adjoints, i);
+    }
     for (uint32_t i = 0; i < n; i++)
         gradients[i] = adjoint[wrt[i]];
+    graph->part = part;
 done:
     free(adjoint);
     free(wanted);
+    free(stacks);
 }
 
 /* Forwards: the tangent of a node from those of its inputs. */
@@ -91,10 +90,30 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
     }
     if (!any || row->is_constant)
         return MN_NONE;
+    graph->part = node.part;
     if (row->push_forward != NULL)
         return row->push_forward(graph, i, t, tplus);
-    refuse(graph, i);
+    mn_rule_refuse(graph, i);
     return MN_NONE;
+}
+
+/* What `of` is made of. */
+static void mark_needed(const mn_graph *graph, uint32_t n_of, const mn_node *of, uint32_t n_nodes,
+                        bool *needed)
+{
+    for (uint32_t i = 0; i < n_of; i++)
+        if (of[i] != MN_NONE)
+            needed[of[i]] = true;
+    for (uint32_t i = n_nodes; i-- > 0;) {
+        const mn_graph_node *node = &graph->nodes[i];
+        if (!needed[i])
+            continue;
+        for (int k = 0; k < MN_MAX_INPUTS; k++)
+            if (node->in[k] != MN_NONE)
+                needed[node->in[k]] = true;
+        if (node->plus != MN_NONE)
+            needed[node->plus] = true;
+    }
 }
 
 void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt,
@@ -103,21 +122,26 @@ void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt,
 {
     for (uint32_t i = 0; i < n_of; i++)
         tangents[i] = MN_NONE;
-    uint32_t n_nodes = graph->n_nodes; /* the tangents themselves come behind */
+    const uint32_t n_nodes = graph->n_nodes; /* the tangents themselves come behind */
+    const char *part = graph->part;
     mn_node *tangent = malloc(n_nodes * sizeof *tangent);
-    if (tangent == NULL || graph->failed) {
+    bool *needed = calloc(n_nodes, sizeof *needed);
+    if (tangent == NULL || needed == NULL || graph->failed) {
         graph->failed = true;
-        free(tangent);
-        return;
+        goto done;
     }
+    mark_needed(graph, n_of, of, n_nodes, needed);
     for (uint32_t i = 0; i < n_nodes; i++)
         tangent[i] = MN_NONE;
     for (uint32_t i = 0; i < n_wrt; i++)
         tangent[wrt[i]] = directions[i];
     for (uint32_t i = 0; i < n_nodes && !graph->failed; i++)
-        if (tangent[i] == MN_NONE)
+        if (needed[i] && tangent[i] == MN_NONE)
             tangent[i] = push_forward(graph, (mn_node)i, tangent);
     for (uint32_t i = 0; i < n_of; i++)
         tangents[i] = of[i] == MN_NONE ? MN_NONE : tangent[of[i]];
+    graph->part = part;
+done:
     free(tangent);
+    free(needed);
 }

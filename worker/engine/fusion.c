@@ -84,8 +84,10 @@ static void fuse(mn_graph_node *nodes, mn_node i, const uint32_t *readers)
     switch ((int)node.op) {
     case MN_OP_BIAS:
         inner = open_product(nodes, node.in[0], readers);
-        if (inner == NULL || inner->in[MN_GEMM_BIAS] != MN_NONE)
-            return;
+        if (inner == NULL || inner->in[MN_GEMM_BIAS] != MN_NONE ||
+            mn_extent_count(inner->extent) / inner->extent.n !=
+                mn_extent_count(nodes[node.in[1]].extent))
+            return; /* a product that is an image has rows of whole images */
         nodes[i] = *inner;
         nodes[i].in[MN_GEMM_BIAS] = node.in[1];
         break;

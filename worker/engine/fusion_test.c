@@ -192,6 +192,25 @@ static void a_step_along_a_product_or_column_sums_is_taken_in_by_them(void **sta
     }
 }
 
+/* A product may have the extent of images, as the adjoint of one has; a bias is for their rows. */
+static void the_bias_of_an_images_pixels_is_not_taken_in(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_graph_init(&graph);
+    mn_node x = input(&graph, MN_SLOT_X, 0, (mn_extent){N, 2, 1, C});
+    mn_node w = input(&graph, MN_SLOT_THETA, 0, (mn_extent){2 * C, 1, 1, C}), adjoint;
+    mn_node y = input(&graph, MN_SLOT_Y, 0, items);
+    mn_node loss = mn_graph_squared_error(&graph, mn_graph_linear(&graph, x, w), y);
+    mn_graph_gradient(&graph, loss, 1, &x, &adjoint);
+    mn_node biased = mn_graph_bias(&graph, adjoint, input(&graph, MN_SLOT_THETA, 32, vector));
+    mn_plan_output output = wanted(biased);
+    mn_graph result = fused(&graph, 1, &output);
+    assert_int_equal(result.nodes[adjoint].op, MN_OP_GEMM);
+    assert_int_equal(result.nodes[biased].op, MN_OP_BIAS);
+    mn_graph_fini(&result);
+}
+
 /* What has taken in a step takes in nothing behind it. */
 static void nothing_follows_a_step_into_a_product(void **state)
 {
@@ -221,6 +240,7 @@ int main(void)
         cmocka_unit_test(nothing_follows_a_relu_into_a_product),
         cmocka_unit_test(products_and_masks_of_the_tangents_are_taken_in),
         cmocka_unit_test(a_step_along_a_product_or_column_sums_is_taken_in_by_them),
+        cmocka_unit_test(the_bias_of_an_images_pixels_is_not_taken_in),
         cmocka_unit_test(nothing_follows_a_step_into_a_product),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,15 @@ mn_node mn_graph_stop(mn_graph *graph, mn_node a)
 
 /* Products. */
 
+/* Rows and columns: products read their shape off the extents. */
+static mn_node as_matrix(mn_graph *graph, mn_node a)
+{
+    const mn_extent extent = mn_node_extent(graph, a);
+    if (extent.h == 1 && extent.w == 1)
+        return a;
+    return mn_rule_view(graph, a, 0, mn_matrix(extent.n * extent.h * extent.w, extent.c));
+}
+
 mn_node mn_graph_linear(mn_graph *graph, mn_node x, mn_node w)
 {
     mn_extent from = mn_node_extent(graph, x), weights = mn_node_extent(graph, w);
@@ -182,20 +191,21 @@ mn_node mn_graph_linear(mn_graph *graph, mn_node x, mn_node w)
 
 mn_node mn_graph_product(mn_graph *graph, mn_node a, mn_node b, bool trans_a, bool trans_b)
 {
+    a = as_matrix(graph, a);
+    b = as_matrix(graph, b);
     const mn_extent left = mn_node_extent(graph, a), right = mn_node_extent(graph, b);
-    const uint32_t m = trans_a ? left.c : mn_node_rows(graph, a);
-    const uint32_t n = trans_b ? mn_node_rows(graph, b) : right.c;
-    assert(graph->failed || (trans_a ? mn_node_rows(graph, a) : left.c) ==
-                                (trans_b ? right.c : mn_node_rows(graph, b)));
+    const uint32_t m = trans_a ? left.c : left.n, n = trans_b ? right.n : right.c;
+    assert(graph->failed || (trans_a ? left.n : left.c) == (trans_b ? right.c : right.n));
     return mn_node_gemm(graph, trans_a, trans_b, a, b, MN_NONE, mn_matrix(m, n));
 }
 
 mn_node mn_graph_batched_product(mn_graph *graph, mn_node a, mn_node b, uint32_t batches,
                                  bool trans_a, bool trans_b)
 {
+    a = as_matrix(graph, a);
+    b = as_matrix(graph, b);
     const mn_extent left = mn_node_extent(graph, a), right = mn_node_extent(graph, b);
-    const uint32_t rows_a = mn_node_rows(graph, a) / batches;
-    const uint32_t rows_b = mn_node_rows(graph, b) / batches;
+    const uint32_t rows_a = left.n / batches, rows_b = right.n / batches;
     const uint32_t m = trans_a ? left.c : rows_a, n = trans_b ? rows_b : right.c;
     assert(graph->failed || (trans_a ? rows_a : left.c) == (trans_b ? right.c : rows_b));
     mn_graph_node node = mn_node_blank(MN_OP_BATCHED_GEMM, mn_matrix(batches * m, n));

@@ -101,6 +101,11 @@ typedef enum mn_op {
     MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights; plus */
     MN_OP_LEAST_USED,
 
+    MN_OP_LSTM,          /* in: zx, zr, the cell before; both may be MN_NONE */
+    MN_OP_LSTM_BACKWARD, /* in: the step, the cell before, the step's adjoint */
+    MN_OP_LRUA,          /* in: the state before, what is asked */
+    MN_OP_LRUA_BACKWARD, /* in: the state before, the state, its adjoint */
+
     MN_OP_CROSS_ENTROPY, /* one double; in[2]: weights, or MN_NONE */
     MN_OP_SQUARED_ERROR, /* one double */
     MN_OP_MEAN,          /* one double */
@@ -127,6 +132,7 @@ typedef struct mn_graph_node {
     mn_conv conv;
     mn_extent image; /* POOL_*, PIXEL_*: of the larger side */
     long padding;
+    mn_lrua lrua;     /* LRUA* */
     const char *part; /* static; who asked for it: for messages */
 } mn_graph_node;
 
@@ -237,6 +243,33 @@ mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weig
 /* usage [n, slots] -> [n * k, slots]: one-hot rows of the k least used slots, the least first (of
  * equals the first). Which ones is constant. */
 mn_node mn_graph_least_used(mn_graph *graph, mn_node usage, uint32_t k);
+
+/* ---- sequences, a step at a time (kernels.h has the formulas); differentiable once, backwards */
+/* z = zx + zr [n, 4c], gates i, f, g, o; zr and the cell before [n, c] may be MN_NONE: zero. */
+mn_node mn_graph_lstm(mn_graph *graph, mn_node zx, mn_node zr, mn_node before);
+mn_node mn_graph_lstm_output(mn_graph *graph, mn_node step); /* h [n, c] */
+mn_node mn_graph_lstm_cell(mn_graph *graph, mn_node step);   /* [n, c] */
+
+/* A memory with least-recently-used access. What is read of a state carries a derivative, and the
+ * state that is handed on; the other views are for looking. */
+typedef enum mn_lrua_part {
+    MN_LRUA_MEMORY,        /* [n * width, slots] */
+    MN_LRUA_READ_WEIGHTS,  /* [n * heads, slots] */
+    MN_LRUA_USAGE,         /* [n, slots] */
+    MN_LRUA_READ,          /* [n, heads * width] */
+    MN_LRUA_WRITE_WEIGHTS, /* [n * heads, slots] */
+    MN_LRUA_KEYS,          /* [n, heads * width + heads], with the gates */
+    MN_LRUA_LEAST,         /* [n, heads] */
+    MN_LRUA_N_PARTS,       /* the whole */
+} mn_lrua_part;
+mn_extent mn_graph_lrua_extent(const mn_lrua *shape, mn_lrua_part part);
+/* A state to begin with: all slots 1e-6, and the first read from and used; or as given. */
+mn_node mn_graph_lrua_start(mn_graph *graph, const mn_lrua *shape);
+mn_node mn_graph_lrua_begin(mn_graph *graph, const mn_lrua *shape, mn_node memory,
+                            mn_node read_weights, mn_node usage);
+/* The state after a step; asked [n, heads * width + heads]. */
+mn_node mn_graph_lrua(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_node asked);
+mn_node mn_graph_lrua_view(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_lrua_part part);
 
 /* ---- losses: one number */
 /* Mean over items, nats: target [n, c] is one-hot or a distribution. With weights [n, 1]: the sum

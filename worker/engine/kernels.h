@@ -48,6 +48,20 @@ typedef struct mn_embedding {
     long padding;
 } mn_embedding;
 
+/* A memory with least-recently-used access (Santoro et al. 2016), of n sequences side by side. Its
+ * state, and the adjoint of that, is these arrays one after the other:
+ *   memory [n, width, slots]; read weights [n, heads, slots]; usage [n, slots]; what was read
+ *   [n, heads, width]; write weights [n, heads, slots]; keys [n, heads, width] and gates [n, heads],
+ *   those of a sequence together; the least used slots [n, heads], as numbers. */
+typedef struct mn_lrua {
+    uint32_t n, heads, slots, width;
+    double decay; /* of usage */
+} mn_lrua;
+
+#define MN_LRUA_MAX_HEADS 8
+#define MN_LRUA_MAX_KEYS 512 /* heads * width */
+#define MN_LRUA_EPS 1e-6     /* added to the product of two lengths */
+
 typedef struct mn_kernels {
     const char *name; /* "avx512", "avx2", "portable" or "plain" */
 
@@ -171,6 +185,29 @@ typedef struct mn_kernels {
     /* usage [rows, c] -> [rows * k, c]: one-hot rows of the k least used, the least first; of
      * equals the first. */
     void (*least_used)(size_t rows, size_t c, size_t k, const mn_real *usage, mn_real *out);
+
+    /* A step of an LSTM (Hochreiter, Schmidhuber 1997), gates i, f, g, o in columns of c each of
+     * z = zx + zr [n, 4c]; zr and the cell before [n, c] may be NULL (zero):
+     *   cell = sigmoid(f) before + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(cell)
+     * out is h [n, c], cell [n, c], the gates [n, 4c]; the adjoint is given of h and cell, and the
+     * result is dz [n, 4c], dbefore [n, c]. */
+    void (*lstm)(size_t n, size_t c, const mn_real *zx, const mn_real *zr, const mn_real *before,
+                 mn_real *out);
+    void (*lstm_backward)(size_t n, size_t c, const mn_real *out, const mn_real *before,
+                          const mn_real *adjoint, mn_real *dz);
+    /* A step of a memory: asked [n, heads * width + heads] are keys and gates before tanh and
+     * sigmoid. For each sequence, with the memory M as rows of slots:
+     *   k = tanh, a = sigmoid of what is asked;  lu = the slots of least usage before, one a head
+     *   ww = a wr_before + (1 - a) onehot(lu)
+     *   M = M_before with slot lu[0] cleared, + ww' k
+     *   wr = softmax over slots of <k, M> / (|k| |M| + MN_LRUA_EPS);  r = wr M
+     *   usage = decay usage_before + sum over heads of wr and ww
+     * Backwards, the adjoint of memory, read weights and r of the state after gives that of memory
+     * and read weights before, and of what was asked, in the place of the keys; the rest of the
+     * result is zero. No derivative goes through usage or the choice of slots. */
+    void (*lrua)(const mn_lrua *shape, const mn_real *before, const mn_real *asked, mn_real *after);
+    void (*lrua_backward)(const mn_lrua *shape, const mn_real *before, const mn_real *after,
+                          const mn_real *adjoint, mn_real *out);
 
     /* Rows of logits z [rows, c]: p = softmax(z), by the maximum of the row first. */
     void (*softmax)(size_t rows, size_t c, const mn_real *z, mn_real *p);

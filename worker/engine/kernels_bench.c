@@ -237,6 +237,105 @@ static void bench_pool(uint32_t n, uint32_t size, size_t c)
     report_bytes("max_pool_scatter", shape, 4.0 * (double)x_size + 5.0 * (double)y_size, t);
 }
 
+static void report_call(const char *name, const char *shape, double seconds)
+{
+    printf("%-22s %-28s %9.0f ns\n", name, shape, seconds * 1e9);
+}
+
+/* What memories are made of: tables read by number, gates, slots. */
+static void bench_memory(size_t n, size_t length, size_t rows, size_t c)
+{
+    const mn_embedding e = {n, length, rows, c, 0};
+    float *ids = pool, *table = ids + n * length, *out = table + rows * c;
+    float *weights = out + n * length * c;
+    double t;
+    char shape[64];
+    if (!is_wanted("memory"))
+        return;
+    for (size_t i = 0; i < n * length; i++)
+        ids[i] = (float)(i * 2654435761U % rows);
+    (void)snprintf(shape, sizeof shape, "%zu x %zu of %zu x %zu", n, length, rows, c);
+    TIME(t, k->embed(&e, ids, table, NULL, out));
+    report_call("embed", shape, t);
+    TIME(t, k->embed(&e, ids, table, weights, out));
+    report_call("embed weighted", shape, t);
+    TIME(t, k->embed_scatter(&e, ids, out, NULL, true, table));
+    report_call("embed_scatter", shape, t);
+    TIME(t, k->embed_scatter(&e, ids, out, weights, true, table));
+    report_call("embed_scatter weighted", shape, t);
+    for (size_t i = 0; i < POOL_FLOATS / 64; i++) /* what was added there may be large */
+        pool[i] = (float)(i * 2654435761U % 1024) / 512 - 1;
+
+    (void)snprintf(shape, sizeof shape, "%zu rows of %zu", n * length, c);
+    n *= length;
+    float *a = pool, *b = a + n * c;
+    out = b + n * c;
+    TIME(t, k->row_scale(n, c, b, a, out));
+    report_call("row_scale", shape, t);
+    TIME(t, k->column_scale(n, c, a, b, out));
+    report_call("column_scale", shape, t);
+    TIME(t, k->row_dot(n, c, a, b, out));
+    report_call("row_dot", shape, t);
+    TIME(t, k->sum_groups(n / length, length, c, a, out));
+    report_call("sum_groups", shape, t);
+    TIME(t, k->sum_tiles(n / length * c, length, a, out));
+    report_call("sum_tiles", shape, t);
+    TIME(t, k->repeat_rows(n / length, length, c, a, out));
+    report_call("repeat_rows", shape, t);
+    TIME(t, k->take_columns(n, c, c / 4, c / 4, a, out));
+    report_call("take_columns, a 4th", shape, t);
+    TIME(t, k->put_columns(n, c, c / 4, c / 4, a, false, out));
+    report_call("put_columns, a 4th", shape, t);
+    TIME(t, k->put_columns(n, c, c / 4, c / 4, b, true, out));
+    report_call("put_columns added", shape, t);
+    TIME(t, k->least_used(n, c, 4, a, out));
+    report_call("least_used 4", shape, t);
+    TIME(t, k->softmax(n, c, a, out));
+    report_call("softmax", shape, t);
+    TIME(t, k->masked_softmax(n, c, a, b, out));
+    report_call("masked_softmax", shape, t);
+    TIME(t, k->softmax_tangent(n, c, a, b, out));
+    report_call("softmax_tangent", shape, t);
+    TIME(t, k->add(n * c, a, b, out));
+    report_call("add", shape, t);
+    TIME(t, k->sigmoid(n * c, a, out));
+    report_call("sigmoid", shape, t);
+    TIME(t, k->softplus(n * c, a, out));
+    report_call("softplus", shape, t);
+    TIME(t, k->logarithm(n * c, b, out));
+    report_call("logarithm", shape, t);
+    TIME(t, k->reciprocal(n * c, b, out));
+    report_call("reciprocal", shape, t);
+    TIME(t, k->root(n * c, b, out));
+    report_call("root", shape, t);
+}
+
+static void multiply_blocks(mn_product product, size_t batches, float *c)
+{
+    for (size_t i = 0; i < batches; i++) {
+        k->gemm(&product, c);
+        product.a += product.m * product.k;
+        product.b += product.n * product.k;
+        c += product.m * product.n;
+    }
+}
+
+static void bench_batched(bool trans_a, bool trans_b, size_t batches, size_t m, size_t n,
+                          size_t depth)
+{
+    float *a = pool, *b = a + batches * m * depth, *c = b + batches * n * depth;
+    double flops = 2.0 * (double)(batches * m * n * depth), t;
+    char shape[64];
+    if (!is_wanted("batched"))
+        return;
+    (void)snprintf(shape, sizeof shape, "%c%c %zu of %zux%zux%zu", trans_a ? 'T' : 'N',
+                   trans_b ? 'T' : 'N', batches, m, n, depth);
+    const mn_product product = {
+        .trans_a = trans_a, .trans_b = trans_b, .m = m, .n = n, .k = depth, .a = a, .b = b};
+    TIME(t, multiply_blocks(product, batches, c));
+    report("batched gemm", shape, flops, t);
+}
+
 static double openblas_peak(void)
 {
     double best = 0;
@@ -304,6 +403,17 @@ int main(int argc, char **argv)
     bench_elements(4096 * 5);
     bench_elements(4096 * 160);
     bench_pool(5, 28, 64);
+    bench_memory(32, 6, 200, 20);
+    bench_memory(32, 10, 50, 64);
+    static const size_t batched[][3] = {
+        {1, 50, 20}, {4, 128, 40}, {1, 128, 40}, {2, 20, 20}, {4, 50, 64}};
+    for (size_t i = 0; i < sizeof batched / sizeof *batched; i++)
+        for (int way = 0; way < 4; way++)
+            bench_batched(way & 1, way & 2, 32, batched[i][0], batched[i][1], batched[i][2]);
+    for (size_t i = 0; i < sizeof batched / sizeof *batched; i++) /* of a reading's adjoint */
+        bench_batched(false, false, 32, batched[i][0], batched[i][2], batched[i][1]);
+    bench_batched(true, false, 32, 20, 50, 1);
+    bench_batched(true, false, 32, 40, 128, 4);
     free(pool);
     return EXIT_SUCCESS;
 }

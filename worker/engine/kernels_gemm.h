@@ -154,11 +154,25 @@ static void multiply_by_dots(size_t m, size_t n, size_t k, const float *a, const
             const float *a_i = a + i * k, *b_j = b + j * k;
             size_t columns = smaller_size(4, n - j);
             float *to = c + i * n + j;
-            if (rows == DOT_ROWS)
+            switch (rows) { /* the same sums, each in its own chain */
+            case 1:
+                dots(1, columns, k, a_i, b_j, to, n, accumulate);
+                break;
+            case 2:
+                dots(2, columns, k, a_i, b_j, to, n, accumulate);
+                break;
+#if defined(__AVX512F__)
+            case 3:
+                dots(3, columns, k, a_i, b_j, to, n, accumulate);
+                break;
+            case 4:
+                dots(4, columns, k, a_i, b_j, to, n, accumulate);
+                break;
+#endif
+            default:
                 dots(DOT_ROWS, columns, k, a_i, b_j, to, n, accumulate);
-            else
-                for (size_t p = 0; p < rows; p++)
-                    dots(1, columns, k, a_i + p * k, b_j, to + p * n, n, accumulate);
+                break;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
-/* kernels_loops.h: kernels whose plain loops a compiler makes vectors of: rows that are scaled,
- * repeated, gathered and scattered. One text for the reference (mn_real may be double) and for each
- * instruction set. Sums go in the order of the rows. */
+/* kernels_loops.h: kernels whose plain loops a compiler makes vectors of, or that seldom matter:
+ * rows that are repeated and taken apart, functions of one number, choices. One text for the
+ * reference (mn_real may be double) and for each instruction set. */
 #pragma once
 
 #include "worker/engine/kernels.h"
@@ -38,36 +38,11 @@ static void softplus(size_t n, const mn_real *x, mn_real *y)
         y[i] = (mn_real)((x[i] > 0 ? (double)x[i] : 0.0) + log1p(exp(-fabs((double)x[i]))));
 }
 
-static void row_scale(size_t rows, size_t c, const mn_real *s, const mn_real *a, mn_real *out)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < c; j++)
-            out[i * c + j] = s[i] * a[i * c + j];
-}
-
-static void column_scale(size_t rows, size_t c, const mn_real *x, const mn_real *v, mn_real *out)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < c; j++)
-            out[i * c + j] = x[i * c + j] * v[j];
-}
-
 static void repeat_rows(size_t rows, size_t times, size_t c, const mn_real *a, mn_real *out)
 {
     for (size_t i = 0; i < rows; i++, a += c)
         for (size_t k = 0; k < times; k++, out += c)
             memcpy(out, a, c * sizeof *out);
-}
-
-static void sum_groups(size_t rows, size_t times, size_t c, const mn_real *a, mn_real *out)
-{
-    for (size_t i = 0; i < rows; i++, out += c) {
-        memcpy(out, a, c * sizeof *out);
-        a += c;
-        for (size_t k = 1; k < times; k++, a += c)
-            for (size_t j = 0; j < c; j++)
-                out[j] += a[j];
-    }
 }
 
 static void tile_rows(size_t n, size_t times, const mn_real *a, mn_real *out)
@@ -92,19 +67,6 @@ static void take_columns(size_t rows, size_t wide, size_t first, size_t c, const
         memcpy(out + i * c, a + i * wide + first, c * sizeof *out);
 }
 
-static void put_columns(size_t rows, size_t wide, size_t first, size_t c, const mn_real *a,
-                        bool accumulate, mn_real *out)
-{
-    for (size_t i = 0; i < rows; i++) {
-        mn_real *to = out + i * wide + first;
-        if (!accumulate)
-            memcpy(to, a + i * c, c * sizeof *out);
-        else
-            for (size_t j = 0; j < c; j++)
-                to[j] += a[i * c + j];
-    }
-}
-
 /* The row of a table that a number names; NULL for padding and for what names none, NaN too. */
 static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long padding,
                                 const mn_real *table)
@@ -112,66 +74,6 @@ static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long paddin
     if (!(id >= 0 && id < (mn_real)n_rows) || (long)id == padding)
         return NULL;
     return table + (size_t)id * c;
-}
-
-static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, mn_real *out)
-{
-    const size_t c = e->c;
-    for (size_t i = 0; i < e->n; i++, ids += e->length, out += c) {
-        memset(out, 0, c * sizeof *out);
-        for (size_t k = 0; k < e->length; k++) {
-            const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
-            if (row == NULL)
-                continue;
-            if (weights == NULL)
-                for (size_t j = 0; j < c; j++)
-                    out[j] += row[j];
-            else
-                for (size_t j = 0; j < c; j++)
-                    out[j] += weights[k * c + j] * row[j];
-        }
-    }
-}
-
-static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_real *dy,
-                          const mn_real *weights, bool accumulate, mn_real *table)
-{
-    const size_t c = e->c;
-    if (!accumulate)
-        memset(table, 0, e->rows * c * sizeof *table);
-    for (size_t i = 0; i < e->n; i++, ids += e->length, dy += c)
-        for (size_t k = 0; k < e->length; k++) {
-            const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
-            mn_real *to = row == NULL ? NULL : table + (row - table);
-            if (to == NULL)
-                continue;
-            if (weights == NULL)
-                for (size_t j = 0; j < c; j++)
-                    to[j] += dy[j];
-            else
-                for (size_t j = 0; j < c; j++)
-                    to[j] += weights[k * c + j] * dy[j];
-        }
-}
-
-/* One-hot rows of the k least of each row, the least first; of equals the first. */
-static void least_used(size_t rows, size_t c, size_t k, const mn_real *usage, mn_real *out)
-{
-    memset(out, 0, rows * k * c * sizeof *out);
-    for (size_t i = 0; i < rows; i++, usage += c, out += k * c)
-        for (size_t rank = 0; rank < k; rank++) {
-            size_t best = c;
-            for (size_t j = 0; j < c; j++) {
-                bool taken = false;
-                for (size_t before = 0; before < rank; before++)
-                    taken = taken || out[before * c + j] > 0;
-                if (!taken && (best == c || usage[j] < usage[best]))
-                    best = j;
-            }
-            if (best < c)
-                out[rank * c + best] = 1;
-        }
 }
 
 /* Sum over rows of weight * -sum target log softmax(z), nats. */
@@ -205,8 +107,6 @@ static double mean_of(size_t n, const mn_real *x)
 
 #define MN_LOOPS                                                                                   \
     .fill = fill, .reciprocal = reciprocal, .root = root, .logarithm = logarithm,                  \
-    .softplus = softplus, .row_scale = row_scale, .column_scale = column_scale,                    \
-    .repeat_rows = repeat_rows, .sum_groups = sum_groups, .tile_rows = tile_rows,                  \
-    .sum_tiles = sum_tiles, .take_columns = take_columns, .put_columns = put_columns,              \
-    .embed = embed, .embed_scatter = embed_scatter, .least_used = least_used,                      \
+    .softplus = softplus, .repeat_rows = repeat_rows, .tile_rows = tile_rows,                      \
+    .sum_tiles = sum_tiles, .take_columns = take_columns,                                          \
     .weighted_cross_entropy = weighted_cross_entropy, .mean = mean_of

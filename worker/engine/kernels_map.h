@@ -2,6 +2,7 @@
  * softmax, pooling. */
 #pragma once
 
+#include "worker/engine/kernels_loops.h"
 #include "worker/engine/kernels_vector.h"
 #include <math.h>
 #include <stdbool.h>
@@ -46,6 +47,7 @@ enum operation {
     SCALE,
     SCALE_ADD,
     MULTIPLY,
+    MULTIPLY_ADD,
     RELU,
     MASK,
     TANH,
@@ -66,6 +68,8 @@ INLINE vec apply(const enum operation operation, vec factor, vec a, vec b, vec c
         return factor * a + b;
     case MULTIPLY:
         return a * b;
+    case MULTIPLY_ADD:
+        return a * b + c;
     case RELU:
         return larger(splat(0), a); /* in this order NaN stays NaN */
     case MASK:
@@ -174,6 +178,154 @@ static void row_dot(size_t rows, size_t c, const float *a, const float *b, float
     }
 }
 
+static void row_scale(size_t rows, size_t c, const float *s, const float *a, float *out)
+{
+    for (size_t i = 0; i < rows; i++)
+        map(SCALE, c, s[i], a + i * c, a, a, out + i * c);
+}
+
+static void column_scale(size_t rows, size_t c, const float *x, const float *v, float *out)
+{
+    for (size_t i = 0; i < rows; i++)
+        map(MULTIPLY, c, 0, x + i * c, v, v, out + i * c);
+}
+
+INLINE void sum_group(size_t times, size_t c, const float *a, bool whole, lanes some, float *out)
+{
+    vec sum = load_part(a, whole, some);
+    for (size_t k = 1; k < times; k++)
+        sum += load_part(a + k * c, whole, some);
+    store_part(out, sum, whole, some);
+}
+
+static void sum_groups(size_t rows, size_t times, size_t c, const float *a, float *out)
+{
+    for (size_t i = 0; i < rows; i++, a += times * c, out += c) {
+        size_t j = 0;
+        for (; j + LANES <= c; j += LANES)
+            sum_group(times, c, a + j, true, first_lanes(0), out + j);
+        if (j < c)
+            sum_group(times, c, a + j, false, first_lanes(c - j), out + j);
+    }
+}
+
+static void put_columns(size_t rows, size_t wide, size_t first, size_t c, const float *a,
+                        bool accumulate, float *out)
+{
+    out += first;
+    for (size_t i = 0; i < rows; i++, a += c, out += wide) {
+        if (accumulate)
+            map(ADD, c, 0, a, out, a, out);
+        else
+            memcpy(out, a, c * sizeof *out);
+    }
+}
+
+/* Up to four vectors of one item from column j on; `whole`, or a part of one. */
+INLINE void embed_lanes(const mn_embedding *e, const float *ids, const float *table,
+                        const float *weights, size_t j, const size_t vectors, const bool whole,
+                        lanes some, float *out)
+{
+    vec sum[4];
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        sum[v] = splat(0);
+    for (size_t k = 0; k < e->length; k++) {
+        const float *row = row_named(ids[k], e->rows, e->c, e->padding, table);
+        if (row == NULL)
+            continue;
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            const size_t at = j + v * LANES;
+            vec entry = load_part(row + at, whole, some);
+            sum[v] +=
+                weights == NULL ? entry : load_part(weights + k * e->c + at, whole, some) * entry;
+        }
+    }
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        store_part(out + j + v * LANES, sum[v], whole, some);
+}
+
+static void embed(const mn_embedding *e, const float *ids, const float *table, const float *weights,
+                  float *out)
+{
+    const lanes none = first_lanes(0);
+    for (size_t i = 0; i < e->n; i++, ids += e->length, out += e->c) {
+        size_t j = 0, c = e->c;
+        for (; j + 4 * (size_t)LANES <= c; j += 4 * (size_t)LANES)
+            embed_lanes(e, ids, table, weights, j, 4, true, none, out);
+        for (; j + LANES <= c; j += LANES)
+            embed_lanes(e, ids, table, weights, j, 1, true, none, out);
+        if (j < c)
+            embed_lanes(e, ids, table, weights, j, 1, false, first_lanes(c - j), out);
+    }
+}
+
+static void embed_scatter(const mn_embedding *e, const float *ids, const float *dy,
+                          const float *weights, bool accumulate, float *table)
+{
+    const size_t c = e->c;
+    if (!accumulate)
+        memset(table, 0, e->rows * c * sizeof *table);
+    for (size_t i = 0; i < e->n; i++, ids += e->length, dy += c)
+        for (size_t k = 0; k < e->length; k++) {
+            const float *row = row_named(ids[k], e->rows, c, e->padding, table);
+            if (row == NULL)
+                continue;
+            float *to = table + (row - table);
+            if (weights == NULL)
+                map(ADD, c, 0, dy, to, dy, to);
+            else
+                map(MULTIPLY_ADD, c, 0, weights + k * c, dy, to, to);
+        }
+}
+
+/* The least number of a row that comes after entry `last` (c: none) in the order of numbers and, of
+ * equals, of entries; infinite if there is none. */
+INLINE float least_after(size_t c, const float *x, size_t last)
+{
+    const vec none = splat(INFINITY), before = splat(last == c ? -INFINITY : x[last]);
+    const int32_t entry = last == c ? -1 : (int32_t)last;
+    vec best = none;
+    ivec index;
+    UNROLL
+    for (int32_t l = 0; l < LANES; l++)
+        index[l] = l - entry;
+    for (size_t j = 0; j < c; j += LANES, index += LANES) {
+        lanes some = first_lanes(smaller_size(LANES, c - j));
+        vec y = load_lanes(x + j, some);
+        ivec left = (y > before) | ((y == before) & (index > 0));
+        left &= index < (int32_t)c - entry;
+        y = choose(left, y, none);
+        best = choose((ivec)(y < best), y, best);
+    }
+    float least = INFINITY;
+    for (size_t l = 0; l < LANES; l++)
+        least = best[l] < least ? best[l] : least;
+    return least;
+}
+
+static void least_used(size_t rows, size_t c, size_t k, const float *usage, float *out)
+{
+    memset(out, 0, rows * k * c * sizeof *out);
+    for (size_t i = 0; i < rows; i++, usage += c) {
+        size_t last = c;
+        for (size_t rank = 0; rank < k; rank++, out += c) {
+            const float least = least_after(c, usage, last);
+            size_t j = last < c && usage[last] == least ? last + 1 : 0;
+            while (j < c && !(usage[j] == least))
+                j++;
+            if (j == c) { /* there are no more: rows of zeros */
+                out += (k - rank) * c;
+                break;
+            }
+            out[j] = 1;
+            last = j;
+        }
+    }
+}
+
 static void bias_add(size_t rows, size_t c, const float *x, const float *b, float *y)
 {
     for (size_t i = 0; i < rows; i++)
@@ -247,8 +399,9 @@ static void masked_softmax(size_t rows, size_t c, const float *z, const float *a
             p[j] = among[j] != 0 ? p[j] : 0;
             sum += (double)p[j];
         }
-        if (sum > 0 || sum != sum)
-            map(SCALE, c, (float)(1 / sum), p, p, p, p);
+        const float factor = (float)(1 / sum);
+        for (size_t j = 0; j < c; j++)
+            p[j] = among[j] != 0 ? factor * p[j] : 0; /* beside NaN too */
     }
 }
 

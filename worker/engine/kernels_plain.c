@@ -476,12 +476,125 @@ static void masked_softmax(size_t rows, size_t c, const mn_real *z, const mn_rea
     }
 }
 
+static void row_scale(size_t rows, size_t c, const mn_real *s, const mn_real *a, mn_real *out)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < c; j++)
+            out[i * c + j] = s[i] * a[i * c + j];
+}
+
+static void column_scale(size_t rows, size_t c, const mn_real *x, const mn_real *v, mn_real *out)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < c; j++)
+            out[i * c + j] = x[i * c + j] * v[j];
+}
+
+static void sum_groups(size_t rows, size_t times, size_t c, const mn_real *a, mn_real *out)
+{
+    for (size_t i = 0; i < rows; i++, out += c) {
+        memcpy(out, a, c * sizeof *out);
+        a += c;
+        for (size_t k = 1; k < times; k++, a += c)
+            for (size_t j = 0; j < c; j++)
+                out[j] += a[j];
+    }
+}
+
+static void put_columns(size_t rows, size_t wide, size_t first, size_t c, const mn_real *a,
+                        bool accumulate, mn_real *out)
+{
+    for (size_t i = 0; i < rows; i++) {
+        mn_real *to = out + i * wide + first;
+        if (!accumulate)
+            memcpy(to, a + i * c, c * sizeof *out);
+        else
+            for (size_t j = 0; j < c; j++)
+                to[j] += a[i * c + j];
+    }
+}
+
+static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *table,
+                  const mn_real *weights, mn_real *out)
+{
+    const size_t c = e->c;
+    for (size_t i = 0; i < e->n; i++, ids += e->length, out += c) {
+        memset(out, 0, c * sizeof *out);
+        for (size_t k = 0; k < e->length; k++) {
+            const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
+            if (row == NULL)
+                continue;
+            if (weights == NULL)
+                for (size_t j = 0; j < c; j++)
+                    out[j] += row[j];
+            else
+                for (size_t j = 0; j < c; j++)
+                    out[j] += weights[k * c + j] * row[j];
+        }
+    }
+}
+
+static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_real *dy,
+                          const mn_real *weights, bool accumulate, mn_real *table)
+{
+    const size_t c = e->c;
+    if (!accumulate)
+        memset(table, 0, e->rows * c * sizeof *table);
+    for (size_t i = 0; i < e->n; i++, ids += e->length, dy += c)
+        for (size_t k = 0; k < e->length; k++) {
+            const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
+            mn_real *to = row == NULL ? NULL : table + (row - table);
+            if (to == NULL)
+                continue;
+            if (weights == NULL)
+                for (size_t j = 0; j < c; j++)
+                    to[j] += dy[j];
+            else
+                for (size_t j = 0; j < c; j++)
+                    to[j] += weights[k * c + j] * dy[j];
+        }
+}
+
+/* One-hot rows of the k least of each row, the least first; of equals the first. NaN is no usage. */
+static void least_used(size_t rows, size_t c, size_t k, const mn_real *usage, mn_real *out)
+{
+    memset(out, 0, rows * k * c * sizeof *out);
+    for (size_t i = 0; i < rows; i++, usage += c) {
+        size_t last = c; /* the one before; c: none */
+        for (size_t rank = 0; rank < k; rank++, out += c) {
+            size_t best = c;
+            for (size_t j = 0; j < c; j++) {
+                bool left = last == c
+                                ? usage[j] == usage[j]
+                                : usage[j] > usage[last] || (usage[j] == usage[last] && j > last);
+                if (left && (best == c || usage[j] < usage[best]))
+                    best = j;
+            }
+            if (best == c) { /* there are no more: rows of zeros */
+                out += (k - rank) * c;
+                break;
+            }
+            out[best] = 1;
+            last = best;
+        }
+    }
+}
+
+#include "worker/engine/kernels_recurrent_plain.h" /* by the softmax above */
+
 const mn_kernels mn_kernels_plain = {
     .name = "plain",
     MN_LOOPS,
     .sigmoid = sigmoid,
     .exponential = exponential,
     .row_dot = row_dot,
+    .row_scale = row_scale,
+    .column_scale = column_scale,
+    .sum_groups = sum_groups,
+    .put_columns = put_columns,
+    .embed = embed,
+    .embed_scatter = embed_scatter,
+    .least_used = least_used,
     .masked_softmax = masked_softmax,
     .gemm = gemm,
     .conv_forward = conv_forward,
@@ -516,4 +629,8 @@ const mn_kernels mn_kernels_plain = {
     .softmax_tangent = softmax_tangent,
     .cross_entropy = cross_entropy,
     .squared_error = squared_error,
+    .lstm = lstm,
+    .lstm_backward = lstm_backward,
+    .lrua = lrua,
+    .lrua_backward = lrua_backward,
 };

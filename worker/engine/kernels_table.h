@@ -7,6 +7,7 @@
 #include "worker/engine/kernels_loops.h"
 #include "worker/engine/kernels_map.h"
 #include "worker/engine/kernels_pool.h"
+#include "worker/engine/kernels_recurrent.h"
 #include "worker/engine/kernels_strip.h"
 #include "worker/engine/kernels_sums.h"
 #include "worker/engine/kernels_tables.h"
@@ -14,11 +15,14 @@
 #define MN_TABLE(its_name)                                                                         \
     {                                                                                              \
         .name = its_name, MN_LOOPS, .sigmoid = sigmoid_forward,                                    \
-        .exponential = exponential_forward, .row_dot = row_dot, .masked_softmax = masked_softmax,  \
-        .gemm = gemm, .conv_forward = conv_forward, .conv_backward_data = conv_backward_data,      \
-        .conv_backward_weights = conv_backward_weights, .transpose = transpose,                    \
-        .bn_stats = bn_stats, .bn_forward = bn_forward, .bn_backward_sums = bn_backward_sums,      \
-        .bn_backward = bn_backward, .bn_tangent_sums = bn_tangent_sums, .bn_tangent = bn_tangent,  \
+        .exponential = exponential_forward, .row_dot = row_dot, .row_scale = row_scale,            \
+        .column_scale = column_scale, .sum_groups = sum_groups, .put_columns = put_columns,        \
+        .embed = embed, .embed_scatter = embed_scatter, .least_used = least_used,                  \
+        .masked_softmax = masked_softmax, .gemm = gemm, .conv_forward = conv_forward,              \
+        .conv_backward_data = conv_backward_data, .conv_backward_weights = conv_backward_weights,  \
+        .transpose = transpose, .bn_stats = bn_stats, .bn_forward = bn_forward,                    \
+        .bn_backward_sums = bn_backward_sums, .bn_backward = bn_backward,                          \
+        .bn_tangent_sums = bn_tangent_sums, .bn_tangent = bn_tangent,                              \
         .bn_backward_tangent_sums = bn_backward_tangent_sums,                                      \
         .bn_backward_tangent = bn_backward_tangent, .max_pool_index = max_pool_index,              \
         .max_pool_gather = max_pool_gather, .max_pool_scatter = max_pool_scatter,                  \
@@ -27,5 +31,6 @@
         .multiply = multiply, .relu = relu, .mask = mask, .tanh = tanh_forward,                    \
         .tanh_backward = tanh_backward, .tanh_curve = tanh_curve, .softmax = softmax,              \
         .softmax_tangent = softmax_tangent, .cross_entropy = cross_entropy,                        \
-        .squared_error = squared_error,                                                            \
+        .squared_error = squared_error, .lstm = lstm, .lstm_backward = lstm_backward,              \
+        .lrua = lrua, .lrua_backward = lrua_backward,                                              \
     }

@@ -409,6 +409,248 @@ static void softmax_and_losses_are_those_of_the_reference(void **state)
         }
 }
 
+/* Numbers for tables of n rows: all rows, none, fractions of none, far too large, NaN. */
+static float random_id(size_t n)
+{
+    static const float odd[] = {-1, -0.5F, NAN, INFINITY, -INFINITY, 3e9F, -3e9F, 1e30F, -0.0F};
+    const size_t draw = (size_t)((random_float() + 1) * 500);
+    if (draw % 5 == 0)
+        return odd[draw / 5 % (sizeof odd / sizeof *odd)];
+    return draw % 5 == 1 ? (float)n : (float)(draw / 5 % n);
+}
+
+static void compare_embeddings(const mn_kernels *table, size_t c, long padding, bool weighted)
+{
+    const mn_embedding e = {.n = 5, .length = 1 + c % 4, .rows = 1 + c % 7, .c = c, padding};
+    const size_t n = e.n * c, size = e.rows * c;
+    float *ids = new_array(e.n * e.length);
+    const float *rows = new_array(size), *dy = new_array(n);
+    const float *weights = weighted ? new_array(e.length * c) : NULL;
+    float *got = new_array(n), *wanted = new_array(n);
+    for (size_t i = 0; i < e.n * e.length; i++)
+        ids[i] = random_id(e.rows);
+    plain->embed(&e, ids, rows, weights, wanted);
+    table->embed(&e, ids, rows, weights, got);
+    assert_close(table->name, "embed", n, got, wanted, 1e-6);
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        float *got_rows = copy_array(rows, size), *wanted_rows = copy_array(rows, size);
+        plain->embed_scatter(&e, ids, dy, weights, accumulate, wanted_rows);
+        table->embed_scatter(&e, ids, dy, weights, accumulate, got_rows);
+        assert_close(table->name, "embed_scatter", size, got_rows, wanted_rows, 1e-6);
+    }
+    free_arrays();
+}
+
+static void tables_are_read_and_written_by_name_as_by_the_reference(void **state)
+{
+    (void)state;
+    for (size_t c = 1; c <= 70; c++)
+        for (long padding = -1; padding < 2; padding++)
+            for (int weighted = 0; weighted < 2; weighted++)
+                FOR_EACH_TABLE(table)
+    compare_embeddings(table, c, padding, weighted);
+}
+
+static void what_names_no_row_contributes_nothing(void **state)
+{
+    (void)state;
+    static const float ids[] = {-1, 2, NAN, INFINITY, -INFINITY, 3e9F, 1e30F, -3e9F, 0};
+    enum { LENGTH = sizeof ids / sizeof *ids };
+    for (const mn_kernels *const *each = mn_kernels_all(); *each != NULL; each++) {
+        const mn_embedding e = {.n = 1, .length = LENGTH, .rows = 2, .c = 3, .padding = 0};
+        float table[6] = {1, 2, 3, 4, 5, 6}, out[3] = {7, 7, 7};
+        (*each)->embed(&e, ids, table, NULL, out);
+        assert_true(out[0] == 0 && out[1] == 0 && out[2] == 0);
+        out[0] = 1;
+        (*each)->embed_scatter(&e, ids, out, NULL, true, table);
+        for (int i = 0; i < 6; i++)
+            assert_true(table[i] == (float)(i + 1));
+    }
+}
+
+static void compare_rows(const mn_kernels *table, size_t rows, size_t times, size_t c)
+{
+    const size_t n = rows * c, all = n * times, wide = c + 3 + rows % 2, first = rows % 4;
+    float *a = new_array(n), *s = new_array(rows), *v = new_array(c), *many = new_array(all);
+    float *got = new_array(all), *wanted = new_array(all);
+    plain->row_scale(rows, c, s, a, wanted);
+    memcpy(got, a, n * sizeof *got);
+    table->row_scale(rows, c, s, got, got);
+    assert_close(table->name, "row_scale in place", n, got, wanted, 0);
+    plain->column_scale(rows, c, a, v, wanted);
+    memcpy(got, a, n * sizeof *got);
+    table->column_scale(rows, c, got, v, got);
+    assert_close(table->name, "column_scale in place", n, got, wanted, 0);
+    plain->row_dot(rows, c, a, many, wanted);
+    table->row_dot(rows, c, a, many, got);
+    assert_within(table->name, "row_dot", rows, got, wanted, 1e-6 * (1 + sqrt((double)c)));
+    plain->repeat_rows(rows, times, c, a, wanted);
+    table->repeat_rows(rows, times, c, a, got);
+    assert_close(table->name, "repeat_rows", all, got, wanted, 0);
+    plain->tile_rows(n, times, a, wanted);
+    table->tile_rows(n, times, a, got);
+    assert_close(table->name, "tile_rows", all, got, wanted, 0);
+    plain->sum_groups(rows, times, c, many, wanted);
+    table->sum_groups(rows, times, c, many, got);
+    assert_close(table->name, "sum_groups", n, got, wanted, 0); /* in the order of the rows */
+    plain->sum_tiles(n, times, many, wanted);
+    table->sum_tiles(n, times, many, got);
+    assert_close(table->name, "sum_tiles", n, got, wanted, 0);
+
+    float *of_wide = new_array(rows * wide), *got_wide = copy_array(of_wide, rows * wide);
+    plain->take_columns(rows, wide, first, c, of_wide, wanted);
+    table->take_columns(rows, wide, first, c, of_wide, got);
+    assert_close(table->name, "take_columns", n, got, wanted, 0);
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        plain->put_columns(rows, wide, first, c, a, accumulate, of_wide);
+        table->put_columns(rows, wide, first, c, a, accumulate, got_wide);
+        assert_close(table->name, "put_columns", rows * wide, got_wide, of_wide, 0);
+    }
+    free_arrays();
+}
+
+static void kernels_of_rows_and_columns_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    for (size_t c = 1; c <= 40; c++)
+        for (size_t rows = 1; rows <= 5; rows++)
+            FOR_EACH_TABLE(table)
+    compare_rows(table, rows, 1 + (c + rows) % 4, c);
+}
+
+static void compare_functions(const mn_kernels *table, size_t n)
+{
+    float *x = new_array(n), *positive = new_array(n), *got = new_array(n), *wanted = new_array(n);
+    for (size_t i = 0; i < n; i++) {
+        x[i] *= i % 3 == 0 ? 100 : 8;
+        positive[i] = 1e-3F + 20 * fabsf(positive[i]);
+    }
+#define COMPARE(kernel, in, tolerance)                                                             \
+    plain->kernel(n, in, wanted);                                                                  \
+    memcpy(got, in, n * sizeof *got);                                                              \
+    table->kernel(n, got, got);                                                                    \
+    for (size_t i = 0; i < n; i++)                                                                 \
+    assert_within(table->name, #kernel, 1, got + i, wanted + i,                                    \
+                  tolerance * fabs((double)wanted[i]) + 1e-37)
+    COMPARE(sigmoid, x, 5e-7);
+    COMPARE(softplus, x, 2e-7);
+    COMPARE(logarithm, positive, 2e-7);
+    COMPARE(reciprocal, positive, 2e-7);
+    COMPARE(root, positive, 2e-7);
+    for (size_t i = 0; i < n; i++)
+        x[i] = fminf(fmaxf(x[i], -80), 80);
+    COMPARE(exponential, x, 3e-7);
+#undef COMPARE
+    table->fill(n, 0.3F, got);
+    for (size_t i = 0; i < n; i++)
+        assert_true(got[i] == 0.3F);
+    const double mean = plain->mean(n, x);
+    assert_true(fabs(table->mean(n, x) - mean) <= 1e-6 * fabs(mean) + 1e-9);
+    free_arrays();
+}
+
+static void functions_of_one_number_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 40; n++)
+        FOR_EACH_TABLE(table)
+    compare_functions(table, n);
+}
+
+/* A mask of random zeros; every third row keeps nothing. What is masked may be anything. */
+static void compare_masked_softmax(const mn_kernels *table, size_t rows, size_t c)
+{
+    const size_t n = rows * c;
+    float *z = new_array(n), *mask = new_array(n), *target = new_array(n);
+    float *got = new_array(n), *wanted = new_array(n), *weights = new_array(rows);
+    static const float odd[] = {NAN, INFINITY, -INFINITY, 1e30F};
+    for (size_t i = 0; i < n; i++) {
+        z[i] = 60 * z[i] + 200;
+        target[i] = fabsf(target[i]);
+        mask[i] = i / c % 3 == 2 || mask[i] < 0 ? 0 : mask[i];
+        if (mask[i] == 0)
+            z[i] = odd[i % 4];
+    }
+    plain->masked_softmax(rows, c, z, mask, wanted);
+    table->masked_softmax(rows, c, z, mask, got);
+    assert_close(table->name, "masked_softmax", n, got, wanted, 5e-7);
+    for (size_t i = 0; i < n; i++)
+        assert_true(mask[i] != 0 || got[i] == 0);
+    for (size_t i = 0; i < rows; i++)
+        weights[i] = i % 3 == 2 ? 0 : fabsf(weights[i]);
+    for (size_t i = 0; i < n; i++)
+        if (i / c % 3 != 2 && !(fabsf(z[i]) < 1e3F))
+            z[i] = 1;
+    const double loss = plain->weighted_cross_entropy(rows, c, z, target, weights);
+    assert_true(isfinite(loss));
+    assert_true(fabs(table->weighted_cross_entropy(rows, c, z, target, weights) - loss) <=
+                1e-6 * fabs(loss));
+    free_arrays();
+}
+
+static void masked_softmax_and_weighted_losses_are_those_of_the_reference(void **state)
+{
+    (void)state;
+    for (size_t c = 1; c <= 40; c++)
+        for (size_t rows = 1; rows <= 7; rows += 3)
+            FOR_EACH_TABLE(table)
+    compare_masked_softmax(table, rows, c);
+}
+
+/* Usages of few values, so that many are equal; some rows have fewer numbers than slots to give. */
+static void the_least_used_slots_are_the_first_of_equals(void **state)
+{
+    (void)state;
+    for (size_t c = 1; c <= 40; c++)
+        for (const mn_kernels *const *each = mn_kernels_all(); *each != NULL; each++) {
+            enum { N_ROWS = 3 };
+            const size_t k = 1 + c % 5;
+            float *usage = new_array(N_ROWS * c), *out = new_array(N_ROWS * k * c);
+            for (size_t i = 0; i < N_ROWS * c; i++)
+                usage[i] = floorf(2 * usage[i]);
+            usage[c / 2] = NAN;
+            usage[c + c / 2] = INFINITY;
+            usage[2 * c + c / 2] = -0.0F;
+            (*each)->least_used(N_ROWS, c, k, usage, out);
+            for (size_t row = 0; row < N_ROWS; row++)
+                for (size_t j = 0; j < c; j++) {
+                    const float *u = usage + row * c;
+                    size_t before = 0; /* those that come before slot j */
+                    for (size_t other = 0; other < c; other++)
+                        before += u[other] < u[j] || (u[other] == u[j] && other < j);
+                    for (size_t rank = 0; rank < k; rank++)
+                        if (out[(row * k + rank) * c + j] !=
+                            (rank == before && !isnan(u[j]) ? 1.0F : 0.0F))
+                            fail_msg("%s: row %zu of %zu, slot %zu, rank %zu", (*each)->name, row,
+                                     c, j, rank);
+                }
+            free_arrays();
+        }
+}
+
+/* By dots, how many rows there are must not matter to any of them. */
+static void a_row_of_a_product_does_not_depend_on_how_many_there_are(void **state)
+{
+    (void)state;
+    for (const mn_kernels *const *each = mn_kernels_all(); *each != NULL; each++)
+        for (size_t m = 2; m <= 9; m++) {
+            const size_t n = 11, k = 75;
+            mn_product p = {.trans_b = true, .m = m, .n = n, .k = k};
+            const float *a = new_array(m * k);
+            float *all = new_array(m * n), *one = new_array(n);
+            p.a = a;
+            p.b = new_array(n * k);
+            (*each)->gemm(&p, all);
+            p.m = 1;
+            for (size_t i = 0; i < m; i++) {
+                p.a = a + i * k;
+                (*each)->gemm(&p, one);
+                assert_memory_equal(one, all + i * n, n * sizeof *one);
+            }
+            free_arrays();
+        }
+}
+
 /* In units of the last place of the true value. */
 static double ulps(float got, double wanted)
 {
@@ -462,6 +704,21 @@ static void what_is_not_a_number_is_not_hidden(void **state)
         assert_true(isnan(y[1]) && y[2] == 1 && y[3] == -1);
         (*each)->softmax(1, 2, x, y);
         assert_true(isnan(y[0]) || isnan(y[1]));
+        float masked[5] = {1, 1, 0, 0, 1};
+        (*each)->masked_softmax(1, 5, x, masked, y);
+        assert_true(isnan(y[0]) && isnan(y[1]) && isnan(y[4]) && y[2] == 0 && y[3] == 0);
+        (*each)->sigmoid(5, x, y);
+        assert_true(isnan(y[1]) && y[2] == 1 && y[3] == 0);
+        (*each)->exponential(5, x, y);
+        assert_true(isnan(y[1]) && isinf(y[2]) && y[3] == 0);
+        (*each)->softplus(5, x, y);
+        assert_true(isnan(y[1]) && isinf(y[2]) && y[3] == 0);
+        (*each)->logarithm(5, x, y);
+        assert_true(y[0] == 0 && isnan(y[1]) && isinf(y[2]) && isnan(y[4]));
+        (*each)->root(5, x, y);
+        assert_true(y[0] == 1 && isnan(y[1]) && isnan(y[4]));
+        (*each)->reciprocal(5, x, y);
+        assert_true(isnan(y[1]) && y[2] == 0 && y[4] == -1);
         float stats[2] = {0, 1}, gamma = 1, beta = 0;
         (*each)->bn_forward(5, 1, true, x, stats, &gamma, &beta, y);
         assert_true(isnan(y[1]) && y[3] == 0);
@@ -495,6 +752,13 @@ int main(void)
         TEST(sums_over_rows_and_pixels_are_those_of_the_reference),
         TEST(element_kernels_are_those_of_the_reference_in_place_too),
         TEST(softmax_and_losses_are_those_of_the_reference),
+        TEST(tables_are_read_and_written_by_name_as_by_the_reference),
+        TEST(what_names_no_row_contributes_nothing),
+        TEST(kernels_of_rows_and_columns_are_those_of_the_reference),
+        TEST(functions_of_one_number_are_those_of_the_reference),
+        TEST(masked_softmax_and_weighted_losses_are_those_of_the_reference),
+        TEST(the_least_used_slots_are_the_first_of_equals),
+        TEST(a_row_of_a_product_does_not_depend_on_how_many_there_are),
         TEST(exp_and_tanh_are_good_to_two_units_of_the_last_place),
         TEST(what_is_not_a_number_is_not_hidden),
         TEST(a_table_can_be_asked_for_by_name),

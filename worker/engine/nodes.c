@@ -23,7 +23,8 @@ static bool same(const mn_graph_node *a, const mn_graph_node *b)
            a->relu_after == b->relu_after && a->relu == b->relu && a->times == b->times &&
            a->base_factor == b->base_factor && a->factor == b->factor && a->eps == b->eps &&
            memcmp(&a->conv, &b->conv, sizeof a->conv) == 0 &&
-           memcmp(&a->image, &b->image, sizeof a->image) == 0 && a->padding == b->padding;
+           memcmp(&a->image, &b->image, sizeof a->image) == 0 && a->padding == b->padding &&
+           memcmp(&a->lrua, &b->lrua, sizeof a->lrua) == 0;
 }
 
 static uint32_t hash_of(const mn_graph_node *node)

@@ -2,6 +2,7 @@
 
 #include "worker/engine/fusion.h"
 #include "worker/engine/ops/op.h"
+#include "worker/engine/shelf.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -60,7 +61,8 @@ struct draft {
     bool kept;         /* its bytes are read in stage 1, and made in stage 0 */
     uint32_t position; /* in the schedule */
     uint32_t last_use; /* position of its last reader */
-    mn_node storage; /* whose bytes it lives in: its own number, or an input's that it takes over */
+    mn_node storage;   /* whose bytes it lives in: its own number, or that of what it views or takes
+                          over; always of what has bytes of its own */
     size_t view_offset; /* bytes within */
     struct place place;
 };
@@ -268,6 +270,9 @@ static void mark_needed(const mn_graph *graph, mn_node loss, size_t n_outputs,
                 need(node->plus, stage, drafts);
         }
     }
+    for (size_t i = 0; i < n_outputs; i++)
+        if (outputs[i].node != MN_NONE && drafts[outputs[i].node].stage < outputs[i].stage)
+            drafts[outputs[i].node].again = true;
 }
 
 /* What is marked to be made again for a reader that is marked, or of stage 1. */
@@ -331,7 +336,7 @@ static void find_lives(const mn_graph *graph, const uint32_t begin[3], const mn_
         drafts[loss].last_use = UINT32_MAX; /* read after the run */
 }
 
-/* A result that nothing else reads is computed where it goes. */
+/* A result that nothing else reads is computed where it goes, if that is there in its stage. */
 static void place_outputs(const mn_graph *graph, size_t n_outputs, const mn_plan_output *outputs,
                           struct draft *drafts)
 {
@@ -341,11 +346,43 @@ static void place_outputs(const mn_graph *graph, size_t n_outputs, const mn_plan
             continue;
         struct draft *draft = &drafts[node];
         bool computed = graph->nodes[node].op != MN_OP_INPUT && !is_view(graph->nodes[node].op);
-        if (computed && draft->place.where == NOWHERE && draft->last_use == draft->position)
+        bool later = draft->stage < outputs[i].stage;
+        if (computed && !later && draft->place.where == NOWHERE &&
+            draft->last_use == draft->position) {
             draft->place = (struct place){SLOT_OUT, outputs[i].slot, outputs[i].offset};
-        else /* copied at the end of its stage */
-            drafts[draft->storage].last_use = draft->last_use = UINT32_MAX;
+            continue;
+        }
+        drafts[draft->storage].last_use = draft->last_use = UINT32_MAX; /* copied after its stage */
+        if (later) {
+            drafts[draft->storage].kept = true;
+            if (draft->place.where == SLOT_OUT)
+                draft->place = (struct place){.where = NOWHERE};
+        }
     }
+}
+
+/* Is `in` all of an array in a block? */
+static bool is_whole(const mn_graph *graph, mn_node in, size_t count, const struct draft *drafts)
+{
+    const mn_node storage = drafts[in].storage;
+    return drafts[storage].place.where == NOWHERE &&
+           mn_extent_count(graph->nodes[in].extent) == count &&
+           mn_extent_count(graph->nodes[storage].extent) == count;
+}
+
+/* Does the node read the bytes of input k (MN_MAX_INPUTS: its plus) by another way than element by
+ * element? Then they must stay while the result is written. */
+static bool reads_elsewhere(const mn_graph *graph, const mn_graph_node *node, int k,
+                            const struct draft *drafts)
+{
+    const mn_node storage = drafts[k < MN_MAX_INPUTS ? node->in[k] : node->plus].storage;
+    const size_t count = mn_extent_count(node->extent);
+    for (int j = 0; j < MN_MAX_INPUTS; j++)
+        if (j != k && node->in[j] != MN_NONE && drafts[node->in[j]].storage == storage &&
+            ((mn_op_rows[node->op]->overwrites >> j & 1) == 0 ||
+             !is_whole(graph, node->in[j], count, drafts)))
+            return true;
+    return false;
 }
 
 /* An element-wise result takes over the bytes of an input that dies with it; a sum those of its
@@ -366,9 +403,9 @@ static void share_storage(const mn_graph *graph, uint32_t n_order, const mn_node
                 (k < MN_MAX_INPUTS && (mn_op_rows[node->op]->overwrites >> k & 1) == 0))
                 continue;
             mn_node storage = drafts[in].storage;
-            if (drafts[in].place.where == NOWHERE && drafts[storage].last_use == p &&
-                drafts[in].view_offset == 0 &&
-                mn_extent_count(graph->nodes[storage].extent) == mn_extent_count(node->extent)) {
+            if (drafts[storage].last_use == p &&
+                is_whole(graph, in, mn_extent_count(node->extent), drafts) &&
+                !reads_elsewhere(graph, node, k, drafts)) {
                 draft->storage = storage;
                 drafts[storage].last_use = draft->last_use;
                 drafts[storage].kept = drafts[storage].kept || draft->kept;
@@ -398,7 +435,7 @@ static size_t bytes_of(const mn_graph_node *node)
 struct array {
     mn_node node;
     bool kept;
-    size_t bytes, offset;
+    size_t bytes;
     uint32_t first, last; /* life */
 };
 
@@ -430,35 +467,34 @@ static mn_status lay_out(const mn_graph *graph, const mn_node *order, struct dra
     }
     qsort(arrays, n, sizeof *arrays, larger_first);
 
-    for (uint32_t i = 0; i < n; i++) {
-        struct array *array = &arrays[i];
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (uint32_t j = 0; j < i; j++) {
-                const struct array *other = &arrays[j];
-                bool same_time = other->first <= array->last && array->first <= other->last;
-                bool same_place = other->kept == array->kept &&
-                                  other->offset < array->offset + array->bytes &&
-                                  array->offset < other->offset + other->bytes;
-                if (same_time && same_place) {
-                    array->offset = other->offset + other->bytes;
-                    moved = true;
-                }
-            }
-        }
-        size_t *total = array->kept ? &plan->kept_bytes : &plan->scratch_bytes;
-        if (array->offset + array->bytes > *total)
-            *total = array->offset + array->bytes;
+    mn_shelf *scratch = NULL, *kept = NULL;
+    mn_status status = mn_shelf_new(n, &scratch, err);
+    if (status == MN_OK)
+        status = mn_shelf_new(n, &kept, err);
+    for (uint32_t i = 0; i < n && status == MN_OK; i++) {
+        const struct array *array = &arrays[i];
         drafts[array->node].place =
-            (struct place){.where = array->kept ? KEPT : SCRATCH, .offset = array->offset};
+            (struct place){.where = array->kept ? KEPT : SCRATCH,
+                           .offset = mn_shelf_place(array->kept ? kept : scratch, array->bytes,
+                                                    array->first, array->last)};
     }
     free(arrays);
+    if (status == MN_OK) {
+        plan->scratch_bytes = mn_shelf_bytes(scratch);
+        plan->kept_bytes = mn_shelf_bytes(kept);
+    }
+    mn_shelf_destroy(&scratch);
+    mn_shelf_destroy(&kept);
+    if (status != MN_OK)
+        return status;
 
     for (uint32_t p = 0; p < n_order; p++) {
         struct draft *draft = &drafts[order[p]];
         if (draft->place.where == NOWHERE) {
             draft->place = drafts[draft->storage].place;
-            draft->place.offset += draft->view_offset;
+            draft->place.offset += draft->place.where == SLOT_IN || draft->place.where == SLOT_OUT
+                                       ? draft->view_offset / sizeof(mn_real)
+                                       : draft->view_offset;
         }
     }
     return MN_OK;

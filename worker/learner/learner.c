@@ -24,14 +24,14 @@ struct mn_learner {
 struct mn_workspace {
     const mn_learner *learner;
     void *scratch;       /* 64-byte aligned; owned */
-    float *output;       /* [query items, y_size] of the larger extent; owned */
+    float *output;       /* [query items, columns] of the larger extent; owned */
     float *judged;       /* the same, of the judgement that counts; owned */
     mn_profile *profile; /* NULL: none */
 };
 
 static mn_status compile(mn_learner *learner, mn_error *err);
 static mn_status list_scores(mn_learner *learner, mn_error *err);
-static size_t output_count(const mn_fields *fields);
+static size_t output_count(const mn_learner *learner, const mn_fields *fields);
 static void finish_row(float *row, size_t columns);
 
 mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train,
@@ -95,11 +95,13 @@ static mn_status compile(mn_learner *learner, mn_error *err)
 static mn_status list_scores(mn_learner *learner, mn_error *err)
 {
     const bool has_steps = mn_rule_has_steps(learner->test);
-    mn_status status =
-        mn_scores_list_train(&learner->train_fields, has_steps, &learner->train_scores, err);
+    mn_status status = mn_scores_list_train(&learner->train_fields,
+                                            mn_learner_columns(learner, &learner->train_fields),
+                                            has_steps, &learner->train_scores, err);
     if (status == MN_OK)
-        status = mn_scores_list_test(&learner->test_fields, has_steps, &learner->test_steps,
-                                     mn_rule_steps(learner->test), &learner->test_scores, err);
+        status = mn_scores_list_test(
+            &learner->test_fields, mn_learner_columns(learner, &learner->test_fields), has_steps,
+            &learner->test_steps, mn_rule_steps(learner->test), &learner->test_scores, err);
     const mn_experiment *e = &learner->experiment;
     if (e->model.input == MN_INPUT_CONV4 || (e->model.input == MN_INPUT_MLP && e->model.batch_norm))
         (void)snprintf(learner->test_scores.remark, sizeof learner->test_scores.remark, "%s",
@@ -177,7 +179,8 @@ static size_t scratch_bytes(const mn_learner *learner)
 
 static size_t output_floats(const mn_learner *learner)
 {
-    size_t train = output_count(&learner->train_fields), test = output_count(&learner->test_fields);
+    size_t train = output_count(learner, &learner->train_fields),
+           test = output_count(learner, &learner->test_fields);
     return train > test ? train : test;
 }
 
@@ -236,6 +239,11 @@ void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
     workspace->profile = profile;
 }
 
+uint32_t mn_learner_columns(const mn_learner *learner, const mn_fields *fields)
+{
+    return mn_network_columns(&learner->network, fields);
+}
+
 size_t mn_learner_train_columns(const mn_learner *learner)
 {
     return learner->size + learner->train_scores.n + 2;
@@ -267,6 +275,9 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
     *score++ = (float)losses.query;
     if (task->fields.target == MN_TARGET_CLASSES)
         *score++ = (float)mn_scores_accuracy(task, workspace->output);
+    else if (mn_learner_columns(learner, &task->fields) > task->fields.y_size)
+        *score++ = (float)mn_scores_squared_error(task, mn_learner_columns(learner, &task->fields),
+                                                  workspace->output);
     if (mn_rule_has_steps(learner->train))
         *score = (float)losses.support_before;
     finish_row(row, mn_learner_train_columns(learner));
@@ -285,7 +296,8 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
             (void)mn_rule_step(rule, workspace->scratch, theta, &data);
         const ptrdiff_t first = value - row;
         double loss = mn_rule_judge(rule, workspace->scratch, theta, &data, workspace->output);
-        mn_scores_put(task, loss, workspace->output, &value, &weight);
+        mn_scores_put(task, mn_learner_columns(learner, &task->fields), loss, workspace->output,
+                      &value, &weight);
         if (first <= judged && judged < value - row)
             memcpy(workspace->judged, workspace->output,
                    output_floats(learner) * sizeof *workspace->judged);
@@ -312,7 +324,7 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
     out->query_loss = mn_rule_judge(rule, scratch, theta, &data, workspace->output);
     if (out->query_output != NULL)
         memcpy(out->query_output, workspace->output,
-               output_count(&task->fields) * sizeof *out->query_output);
+               output_count(learner, &task->fields) * sizeof *out->query_output);
     out->support_loss_after = mn_rule_support(rule, scratch, theta, &data);
     if (out->adapted != NULL)
         mn_rule_adapted(rule, scratch, theta, out->adapted);
@@ -388,10 +400,10 @@ const char *mn_learner_kernels(const mn_learner *learner)
     return learner->kernels->name;
 }
 
-static size_t output_count(const mn_fields *fields)
+static size_t output_count(const mn_learner *learner, const mn_fields *fields)
 {
     const mn_field *y = mn_fields_find(fields, MN_QUERY, "y");
-    return y == NULL ? 0 : mn_field_count(y);
+    return y == NULL ? 0 : (size_t)y->n * mn_network_columns(&learner->network, fields);
 }
 
 /* Taken, or skipped and all else blank. */

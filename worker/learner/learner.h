@@ -54,6 +54,9 @@ mn_status mn_learner_profile(const mn_learner *learner, mn_profile **out, mn_err
  * more. */
 void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile);
 
+/* Numbers of an answer to tasks of these fields: y_size, or all means and then all deviations. */
+uint32_t mn_learner_columns(const mn_learner *learner, const mn_fields *fields);
+
 /* What a task gives, as floats that mn_exact_accepts:
  *   training:    the meta-gradient [mn_learner_size], the train scores, taken, skipped
  *   evaluation:  the test scores, their weights (scores.h), taken, skipped
@@ -71,7 +74,7 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
 void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task *task, float *row);
 
 /* Everything about one task, for people: any pointer may be NULL. Shapes: adapted, meta_gradient
- * [mn_learner_size]; query_output [n_query, y_size]; the losses are after adaptation by
+ * [mn_learner_size]; query_output [n_query, mn_learner_columns]; the losses are after adaptation by
  * meta.inner_steps (support_loss before it). `task` has the training shape if `training`, else the
  * test shape. */
 typedef struct mn_explanation {

@@ -144,6 +144,52 @@ static void a_row_has_the_scores_that_the_learner_lists(void **state)
     bed_destroy(bed);
 }
 
+static void a_gaussian_answer_is_scored_in_nats_and_by_its_means(void **state)
+{
+    (void)state;
+    const char *process[] = {"tasks.kind=sinusoid",
+                             "tasks.shot=10",
+                             "tasks.query=10",
+                             "evaluate.query=50",
+                             "model.input=identity",
+                             "model.memory=mean",
+                             "model.reasoning=concat-mlp",
+                             "model.output=gaussian",
+                             "meta.kind=episodic",
+                             NULL};
+    struct bed *bed = bed_new(process);
+    const mn_score_list *scores = mn_learner_test_scores(bed->learner);
+    assert_int_equal(mn_learner_columns(bed->learner, &bed->test_task->fields), 2);
+    assert_int_equal(scores->n, 2);
+    assert_int_equal(scores->judged, 0);
+    assert_string_equal(scores->at[0].unit, "nats");
+    assert_string_equal(scores->at[1].name, "squared_error");
+    assert_false(scores->at[1].higher_is_better);
+    float output[2 * 50];
+    mn_explanation explanation = {.query_output = output};
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    mn_learner_explain(bed->workspace, bed->theta, bed->test_task, false, &explanation);
+    const float *y = mn_task_find(bed->test_task, MN_QUERY, "y");
+    double squares = 0, nats = 0;
+    for (int i = 0; i < 50; i++) {
+        const double off = (double)output[2 * i] - (double)y[i], wide = (double)output[2 * i + 1];
+        squares += off * off / 50;
+        nats += (0.5 * off * off / (wide * wide) + log(wide) + 0.5 * log(2 * acos(-1.0))) / 50;
+    }
+    assert_true(fabs((double)bed->test_row[0] - nats) < 1e-5 * nats);
+    assert_true(fabs((double)bed->test_row[1] - squares) < 1e-5 * squares);
+
+    const size_t size = mn_learner_size(bed->learner);
+    const mn_score_list *train = mn_learner_train_scores(bed->learner);
+    assert_int_equal(train->n, 2);
+    assert_int_equal(train->judged, 0);
+    assert_string_equal(train->at[1].name, "squared_error");
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    assert_true(bed->row[size] > 0 && bed->row[size + 1] > 0);
+    assert_true(bed->row[size + 2] == 1.0f && bed->row[size + 3] == 0.0f); /* taken, skipped */
+    bed_destroy(bed);
+}
+
 static void theta_leaves_in_pytorch_order_and_comes_back(void **state)
 {
     (void)state;
@@ -185,6 +231,51 @@ static void meta_sgd_has_a_rate_for_each_weight(void **state)
     bed_destroy(bed);
 }
 
+static void other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for_each(void **state)
+{
+    (void)state;
+    mn_experiment e;
+    mn_task_set *set = NULL;
+    mn_learner *learner = NULL;
+    mn_error err = {.message = ""};
+    mn_experiment_init(&e);
+    for (const char *const *assignment = glyphs; *assignment != NULL; assignment++)
+        assert_int_equal(mn_experiment_set(&e, *assignment, &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "evaluate.way=7", &err), MN_OK);
+    assert_int_equal(mn_task_set_open(&e, NULL, &set, &err), MN_OK);
+    assert_int_equal(mn_learner_new(&e, mn_task_set_fields(set, MN_TRAIN),
+                                    mn_task_set_fields(set, MN_TEST), &learner, &err),
+                     MN_ERR_CONFIG);
+    assert_null(learner);
+    assert_non_null(strstr(err.message, "tensor head.weight would be of another shape"));
+    assert_non_null(strstr(err.message, "evaluate.way must be tasks.way"));
+    mn_task_set_destroy(&set);
+}
+
+static void a_rule_without_steps_is_judged_once_and_has_no_support_loss(void **state)
+{
+    (void)state;
+    const char *episodic[] = {"tasks.kind=sinusoid", "meta.kind=episodic", NULL};
+    struct bed *bed = bed_new(episodic);
+    size_t size = mn_learner_size(bed->learner);
+    const mn_score_list *scores = mn_learner_train_scores(bed->learner);
+    assert_int_equal(mn_learner_test_columns(bed->learner), 1 + 1 + 2);
+    assert_int_equal(mn_learner_test_scores(bed->learner)->n, 1);
+    assert_string_equal(mn_learner_test_scores(bed->learner)->at[0].axis, "");
+    assert_int_equal(scores->n, 1);
+    assert_string_equal(scores->at[0].name, "loss");
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    assert_true(bed->row[size] > 0.0f);
+    assert_true(bed->row[size + 1] == 1.0f && bed->row[size + 2] == 0.0f);
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    assert_true(bed->test_row[1] == 1.0f && bed->test_row[2] == 1.0f);
+    mn_explanation explanation = {0};
+    mn_learner_explain(bed->workspace, bed->theta, bed->test_task, false, &explanation);
+    assert_true(isnan(explanation.support_loss));
+    assert_true(bed->test_row[0] == (float)explanation.query_loss);
+    bed_destroy(bed);
+}
+
 static void numeric_class_is_stable_and_differs_between_models(void **state)
 {
     (void)state;
@@ -223,8 +314,11 @@ int main(void)
         cmocka_unit_test(a_row_is_a_pure_function_of_theta_and_task),
         cmocka_unit_test(a_task_that_diverges_is_skipped_and_said),
         cmocka_unit_test(a_row_has_the_scores_that_the_learner_lists),
+        cmocka_unit_test(a_gaussian_answer_is_scored_in_nats_and_by_its_means),
         cmocka_unit_test(theta_leaves_in_pytorch_order_and_comes_back),
         cmocka_unit_test(meta_sgd_has_a_rate_for_each_weight),
+        cmocka_unit_test(other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for_each),
+        cmocka_unit_test(a_rule_without_steps_is_judged_once_and_has_no_support_loss),
         cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),
         cmocka_unit_test(work_is_counted_from_the_mathematics),
     };

@@ -5,6 +5,7 @@
 static const mn_part *const inputs[] = {
     [MN_INPUT_MLP] = &mn_mlp_part,
     [MN_INPUT_CONV4] = &mn_conv4_part,
+    [MN_INPUT_IDENTITY] = &mn_identity_part,
     [MN_INPUT_SENTENCES] = &mn_sentences_part,
 };
 static const mn_part *const memories[] = {
@@ -12,17 +13,21 @@ static const mn_part *const memories[] = {
     [MN_MEMORY_CLASS_MEANS] = &mn_class_means_part,
     [MN_MEMORY_SUPPORT] = &mn_support_memory_part,
     [MN_MEMORY_TABLE] = &mn_table_part,
+    [MN_MEMORY_LRUA] = &mn_lrua_memory_part,
+    [MN_MEMORY_MEAN] = &mn_mean_part,
     [MN_MEMORY_STORY] = &mn_story_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
     [MN_REASONING_CONCAT_LINEAR] = &mn_concat_linear_part,
+    [MN_REASONING_LSTM] = &mn_lstm_part,
+    [MN_REASONING_FEEDFORWARD] = &mn_feedforward_part,
+    [MN_REASONING_CONCAT_MLP] = &mn_concat_mlp_part,
     [MN_REASONING_HOPS] = &mn_hops_part,
 };
 static const mn_part *const outputs[] = {
-    [MN_OUTPUT_LINEAR] = &mn_linear_output_part,
-    [MN_OUTPUT_DISTANCE] = &mn_distance_part,
-    [MN_OUTPUT_MATCH] = &mn_match_part,
+    [MN_OUTPUT_LINEAR] = &mn_linear_output_part, [MN_OUTPUT_DISTANCE] = &mn_distance_part,
+    [MN_OUTPUT_MATCH] = &mn_match_part,          [MN_OUTPUT_GAUSSIAN] = &mn_gaussian_part,
     [MN_OUTPUT_WORDS] = &mn_words_part,
 };
 
@@ -149,7 +154,11 @@ void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role r
 
 mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role role)
 {
-    (void)network;
+    const mn_part *output = network->parts[MN_MODULE_OUTPUT];
+    if (output->loss != NULL) {
+        mn_graph_part(builder->graph, output->name);
+        return output->loss(builder, role);
+    }
     mn_node y = builder->flow.y[role], target = mn_builder_field(builder, role, "y");
     mn_node weights = mn_builder_field(builder, role, "weight");
     if (weights != MN_NONE && builder->fields->target == MN_TARGET_CLASSES)
@@ -157,6 +166,12 @@ mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role 
     return builder->fields->target == MN_TARGET_CLASSES
                ? mn_graph_cross_entropy(builder->graph, y, target)
                : mn_graph_squared_error(builder->graph, y, target);
+}
+
+uint32_t mn_network_columns(const mn_network *network, const mn_fields *fields)
+{
+    const uint32_t columns = network->parts[MN_MODULE_OUTPUT]->columns;
+    return columns == 0 ? fields->y_size : columns * fields->y_size;
 }
 
 double mn_network_macs(const mn_network *network, const mn_fields *fields, mn_role role,

@@ -40,8 +40,13 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role);
 void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role role);
 
-/* Mean squared error, or mean cross-entropy of the softmax of y (nats), over the items of a set. */
+/* Mean squared error, or mean cross-entropy of the softmax of y (nats), over the items of a set; or
+ * what the output part has for a loss. */
 mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role role);
+
+/* Numbers of an answer, a row of flow.y: y_size, or with an output of means and deviations twice as
+ * many. */
+uint32_t mn_network_columns(const mn_network *network, const mn_fields *fields);
 
 /* Multiply-adds of one forward pass over a set: of all parts that it needs, and the output module's
  * share. */

@@ -7,36 +7,45 @@ static bool has_classes(const mn_fields *fields)
     return fields->target == MN_TARGET_CLASSES;
 }
 
-static mn_score loss_of(const mn_fields *fields)
+static bool has_deviations(const mn_fields *fields, uint32_t columns)
+{
+    return !has_classes(fields) && columns > fields->y_size;
+}
+
+static mn_score loss_of(const mn_fields *fields, uint32_t columns)
 {
     mn_score loss = {.name = "loss", .unit = "squared error"};
-    if (has_classes(fields))
+    if (has_classes(fields) || has_deviations(fields, columns))
         (void)snprintf(loss.unit, sizeof loss.unit, "nats");
     return loss;
 }
 
 static const mn_score share = {.name = "accuracy", .is_share = true, .higher_is_better = true};
+static const mn_score squared_error = {.name = "squared_error"};
 
-mn_status mn_scores_list_train(const mn_fields *fields, bool has_steps, mn_score_list *out,
-                               mn_error *err)
+mn_status mn_scores_list_train(const mn_fields *fields, uint32_t columns, bool has_steps,
+                               mn_score_list *out, mn_error *err)
 {
-    const mn_score loss = loss_of(fields);
+    const mn_score loss = loss_of(fields, columns);
     mn_score support = loss;
     (void)snprintf(support.name, sizeof support.name, "support_loss");
     mn_status status = mn_score_list_add(out, &loss, err);
     if (status == MN_OK && has_classes(fields))
         status = mn_score_list_add(out, &share, err);
+    if (status == MN_OK && has_deviations(fields, columns))
+        status = mn_score_list_add(out, &squared_error, err);
     if (status == MN_OK && has_steps)
         status = mn_score_list_add(out, &support, err);
     out->judged = has_classes(fields) ? 1 : 0;
     return status;
 }
 
-mn_status mn_scores_list_test(const mn_fields *fields, bool has_steps, const mn_uint_list *steps,
-                              uint32_t judged_steps, mn_score_list *out, mn_error *err)
+mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool has_steps,
+                              const mn_uint_list *steps, uint32_t judged_steps, mn_score_list *out,
+                              mn_error *err)
 {
-    const bool classes = has_classes(fields);
-    mn_score loss = loss_of(fields), right = share;
+    const bool classes = has_classes(fields), deviations = has_deviations(fields, columns);
+    mn_score loss = loss_of(fields, columns), right = classes ? share : squared_error;
     if (has_steps) {
         (void)snprintf(loss.axis, sizeof loss.axis, "inner_steps");
         (void)snprintf(right.axis, sizeof right.axis, "inner_steps");
@@ -50,10 +59,10 @@ mn_status mn_scores_list_test(const mn_fields *fields, bool has_steps, const mn_
         if (steps->at[i] == judged_steps)
             chosen = i;
         status = mn_score_list_add(out, &loss, err);
-        if (status == MN_OK && classes)
+        if (status == MN_OK && (classes || deviations))
             status = mn_score_list_add(out, &right, err);
     }
-    out->judged = classes ? 2 * chosen + 1 : chosen;
+    out->judged = classes ? 2 * chosen + 1 : deviations ? 2 * chosen : chosen;
     for (uint32_t i = 0; i < fields->points.n && classes && status == MN_OK; i++) {
         (void)snprintf(right.axis, sizeof right.axis, "%s", fields->points.axis);
         (void)snprintf(right.point, sizeof right.point, "%s", fields->points.names[i]);
@@ -95,19 +104,35 @@ double mn_scores_accuracy(const mn_task *task, const float *output)
     return n == 0 ? 0.0 : (double)right / n;
 }
 
+double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output)
+{
+    const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
+    const uint32_t c = task->fields.y_size;
+    const float *y = task->block + field->offset;
+    double sum = 0;
+    for (uint32_t i = 0; i < field->n; i++, y += c, output += columns)
+        for (uint32_t k = 0; k < c; k++) {
+            const double off = (double)output[k] - (double)y[k];
+            sum += off * off;
+        }
+    return field->n == 0 ? 0.0 : sum / ((double)field->n * c);
+}
+
 static void put(double of_value, double of_weight, float **value, float **weight)
 {
     *(*value)++ = (float)of_value;
     *(*weight)++ = (float)of_weight;
 }
 
-void mn_scores_put(const mn_task *task, double loss, const float *output, float **value,
-                   float **weight)
+void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
+                   float **value, float **weight)
 {
     const float *weights = mn_task_find(task, MN_QUERY, "weight");
     const bool by_item = weights != NULL || task->fields.points.n > 0;
     if (!has_classes(&task->fields)) {
         put(loss, 1, value, weight);
+        if (has_deviations(&task->fields, columns))
+            put(mn_scores_squared_error(task, columns, output), 1, value, weight);
         return;
     }
     uint32_t right, n;

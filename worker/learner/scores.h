@@ -10,20 +10,28 @@
 #include "common/score.h"
 #include "worker/tasks/task.h"
 
-/* loss, accuracy (classes), support_loss (rules with steps): means over a task. */
-mn_status mn_scores_list_train(const mn_fields *fields, bool has_steps, mn_score_list *out,
-                               mn_error *err);
-/* loss and accuracy after each of `steps` (`has_steps`; else once), judged after `judged_steps` or
+/* `columns` is how many numbers an answer has: y_size, or where values are answered by means and
+ * deviations (model.output gaussian), 2 y_size. Then the loss is in nats, and beside it stands the
+ * squared error of the means. */
+
+/* loss, accuracy (classes), squared_error (means and deviations), support_loss (rules with steps):
+ * means over a task. */
+mn_status mn_scores_list_train(const mn_fields *fields, uint32_t columns, bool has_steps,
+                               mn_score_list *out, mn_error *err);
+/* loss and accuracy or squared error after each of `steps` (`has_steps`; else once), judged after `judged_steps` or
  * else the last; then accuracy or loss at each point. */
-mn_status mn_scores_list_test(const mn_fields *fields, bool has_steps, const mn_uint_list *steps,
-                              uint32_t judged_steps, mn_score_list *out, mn_error *err);
+mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool has_steps,
+                              const mn_uint_list *steps, uint32_t judged_steps, mn_score_list *out,
+                              mn_error *err);
 
 /* Share of the query items whose largest output is at their class. output [items, y_size]. */
 double mn_scores_accuracy(const mn_task *task, const float *output);
+/* Mean over the query's y of (mean - y)^2. output [items, columns], the means first. */
+double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output);
 
-/* Append loss, and accuracy if there are classes, of one judgement: *value++, *weight++ for each.
+/* Append loss, and accuracy or squared error if it is listed, of one judgement: *value++, *weight++ for each.
  * `loss` is as the network's. */
-void mn_scores_put(const mn_task *task, double loss, const float *output, float **value,
-                   float **weight);
+void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
+                   float **value, float **weight);
 /* The same for each point. */
 void mn_scores_put_points(const mn_task *task, const float *output, float **value, float **weight);

@@ -160,13 +160,16 @@ mn_status mn_pool_submit(mn_pool *pool, const mn_lease *lease, mn_error *err)
         return mn_fail(err, MN_ERR_PROTOCOL,
                        "a %s round over tasks of split %d, which have other extents",
                        training ? "training" : "test", (int)lease->round.split);
+    mn_status status = mn_task_set_check(pool->set, lease->round.split, err);
+    if (status != MN_OK)
+        return status;
     if (lease->n == 0 || (training && lease->n > MN_EXACT_MAX_TERMS))
         return mn_fail(err, MN_ERR_PROTOCOL, "lease of %u tasks; expected 1 to %u", lease->n,
                        MN_EXACT_MAX_TERMS);
 
     size_t columns = training ? pool->train_columns : pool->test_columns;
     (void)pthread_mutex_lock(&pool->lock);
-    mn_status status = mn_jobs_add(&pool->jobs, lease, columns, pool->n_threads, now_ns(), err);
+    status = mn_jobs_add(&pool->jobs, lease, columns, pool->n_threads, now_ns(), err);
     bool lent = pool->lent;
     (void)pthread_mutex_unlock(&pool->lock);
     if (status == MN_OK) /* not before, for who wakes up wants the lock */

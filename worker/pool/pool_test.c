@@ -125,6 +125,14 @@ const mn_fields *mn_task_set_fields(const mn_task_set *set, mn_split split)
     return split == MN_TRAIN ? &set->train : &set->test;
 }
 
+static mn_split refused_split = MN_N_SPLITS; /* none */
+
+mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err)
+{
+    (void)set;
+    return split == refused_split ? mn_fail(err, MN_ERR_CONFIG, "it has 0 classes") : MN_OK;
+}
+
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
 {
     (void)set;
@@ -468,6 +476,11 @@ static void leases_that_cannot_be_computed_are_refused(void **state)
     lease = lease_of(1, 1, MN_ROUND_TEST, 1);
     lease.round.split = MN_TRAIN;
     assert_int_equal(mn_pool_submit(pool, &lease, &err), MN_ERR_PROTOCOL);
+    refused_split = MN_TEST; /* of which the data have too little */
+    lease = lease_of(1, 1, MN_ROUND_TEST, 1);
+    lease.round.split = MN_TEST;
+    assert_int_equal(mn_pool_submit(pool, &lease, &err), MN_ERR_CONFIG);
+    refused_split = MN_N_SPLITS;
     assert_int_equal(submit(pool, 1, 1, MN_ROUND_TRAIN, 0), MN_ERR_PROTOCOL);
     assert_int_equal(submit(pool, 1, 1, MN_ROUND_TRAIN, MN_EXACT_MAX_TERMS + 1), MN_ERR_PROTOCOL);
 

@@ -1,7 +1,9 @@
 #include "worker/tasks/image_tasks.h"
 
 #include "worker/data/data_path.h"
+#include "worker/tasks/image_runs.h"
 #include "worker/tasks/image_warp.h"
+#include "worker/tasks/task_print.h"
 #include "worker/tasks/task_set_kind.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -29,6 +31,7 @@ struct split {
     uint32_t *by_group; /* owned */
     uint32_t *starts;   /* owned */
     uint32_t n_groups;
+    mn_error refusal; /* status MN_OK: tasks can be drawn */
 };
 
 struct mn_image_tasks {
@@ -45,11 +48,24 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
                              const mn_experiment *experiment, uint32_t way, uint32_t per_class,
                              mn_error *err);
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             uint32_t way, mn_error *err);
+                             mn_sampling sampling, uint32_t way, mn_error *err);
 
 mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
                              const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
                              mn_error *err)
+{
+    uint32_t way[MN_N_SPLITS], per_class[MN_N_SPLITS];
+    for (mn_split which = MN_TRAIN; which < MN_N_SPLITS; which++) {
+        way[which] = fields[which].y_size;
+        per_class[which] =
+            (fields[which].at[MN_SUPPORT_X].n + fields[which].at[MN_QUERY_X].n) / way[which];
+    }
+    return mn_image_tasks_of(pack, experiment, way, per_class, out, err);
+}
+
+mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *experiment,
+                            const uint32_t way[MN_N_SPLITS], const uint32_t per_class[MN_N_SPLITS],
+                            mn_image_tasks **out, mn_error *err)
 {
     mn_image_tasks *tasks = calloc(1, sizeof *tasks);
     if (tasks == NULL)
@@ -60,14 +76,17 @@ mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *exp
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
         struct split *split = &tasks->splits[which];
-        uint32_t way = fields[which].y_size;
-        uint32_t per_class =
-            (fields[which].at[MN_SUPPORT_X].n + fields[which].at[MN_QUERY_X].n) / way;
+        if (which == MN_TEST && experiment->tasks.runs[0] != '\0')
+            continue; /* its tasks are given */
         status = fill_split(split, pack, which, experiment->tasks.rotations, err);
+        mn_status fits = MN_OK;
         if (status == MN_OK)
-            status = check_split(split, pack, which, experiment, way, per_class, err);
-        if (status == MN_OK && tasks->sampling == MN_SAMPLE_GROUP)
-            status = group_split(split, pack, which, way, err);
+            fits = check_split(split, pack, which, experiment, way[which], per_class[which],
+                               &split->refusal);
+        if (status == MN_OK && fits == MN_OK && tasks->sampling != MN_SAMPLE_RANDOM)
+            fits = group_split(split, pack, which, tasks->sampling, way[which], &split->refusal);
+        if (fits == MN_ERR_NOMEM)
+            status = mn_fail(err, fits, "tables of image tasks");
     }
     if (status != MN_OK) {
         mn_image_tasks_destroy(&tasks);
@@ -90,6 +109,12 @@ void mn_image_tasks_destroy(mn_image_tasks **tasks)
     *tasks = NULL;
 }
 
+mn_status mn_image_tasks_check(const mn_image_tasks *tasks, mn_split split, mn_error *err)
+{
+    const mn_error *refusal = &tasks->splits[split].refusal;
+    return refusal->status == MN_OK ? MN_OK : mn_fail(err, refusal->status, "%s", refusal->message);
+}
+
 uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split)
 {
     return tasks->splits[split].n;
@@ -103,18 +128,9 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
     uint32_t way = task->fields.y_size, shot = x_field->n / way;
     uint32_t query = task->fields.at[MN_QUERY_X].n / way;
     size_t size = mn_field_item(x_field);
+    assert(split->refusal.status == MN_OK);
 
-    if (tasks->sampling == MN_SAMPLE_GROUP) {
-        uint32_t group = mn_random_below(random, split->n_groups);
-        const uint32_t *members = split->by_group + split->starts[group];
-        mn_random_choose(random, split->starts[group + 1] - split->starts[group], way,
-                         task->classes);
-        for (uint32_t label = 0; label < way; label++)
-            task->classes[label] = members[task->classes[label]];
-    } else {
-        mn_random_choose(random, split->n, way, task->classes);
-    }
-
+    mn_image_tasks_choose(tasks, which, random, way, task->classes);
     for (uint32_t label = 0; label < way; label++) {
         const struct choice *class = &split->choices[task->classes[label]];
         uint32_t images[MAX_PER_CLASS];
@@ -122,20 +138,45 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
         for (uint32_t i = 0; i < shot + query; i++) {
             float *x = i < shot ? task->at[MN_SUPPORT_X] + (label * shot + i) * size
                                 : task->at[MN_QUERY_X] + (label * query + i - shot) * size;
-            const uint8_t *pixels = class->pixels + images[i] * size;
-            if (which == MN_TRAIN && tasks->warp > 0) {
-                mn_warp warp = mn_warp_draw(random, tasks->warp);
-                mn_warp_copy(&warp, pixels, x_field->height, x_field->width, x_field->channels,
-                             class->quarter_turns, x);
-            } else {
-                mn_image_tasks_copy(pixels, x_field->height, x_field->width, x_field->channels,
-                                    class->quarter_turns, x);
-            }
+            mn_image_tasks_show(tasks, which, random, task->classes[label], images[i], x_field, x);
         }
     }
     task->n_classes = way;
     mn_few_shot_label(way, shot, task->at[MN_SUPPORT_Y]);
     mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
+}
+
+void mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split which, mn_random *random,
+                           uint32_t way, uint32_t *classes)
+{
+    const struct split *split = &tasks->splits[which];
+    if (tasks->sampling == MN_SAMPLE_RANDOM) {
+        mn_random_choose(random, split->n, way, classes);
+        return;
+    }
+    uint32_t group = mn_random_below(random, split->n_groups);
+    const uint32_t *members = split->by_group + split->starts[group];
+    mn_random_choose(random, split->starts[group + 1] - split->starts[group], way, classes);
+    for (uint32_t label = 0; label < way; label++)
+        classes[label] = members[classes[label]];
+}
+
+uint32_t mn_image_tasks_images(const mn_image_tasks *tasks, mn_split which, uint32_t class_number)
+{
+    return tasks->splits[which].choices[class_number].n_images;
+}
+
+void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split which, mn_random *random,
+                         uint32_t class_number, uint32_t image, const mn_field *x, float *out)
+{
+    const struct choice *class = &tasks->splits[which].choices[class_number];
+    const uint8_t *pixels = class->pixels + image * mn_field_item(x);
+    if (which == MN_TRAIN && tasks->warp > 0) {
+        mn_warp warp = mn_warp_draw(random, tasks->warp);
+        mn_warp_copy(&warp, pixels, x->height, x->width, x->channels, class->quarter_turns, out);
+    } else {
+        mn_image_tasks_copy(pixels, x->height, x->width, x->channels, class->quarter_turns, out);
+    }
 }
 
 /* Pixel (y, x) of the result is read at start + y * down + x * right of the source. */
@@ -196,36 +237,64 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
     if (split->n < way)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s: split %s has %" PRIu32 " classes%s, but its tasks have %" PRIu32
-                       "; lower tasks.way (evaluate.way) or import with other splits",
+                       "; lower tasks.way (evaluate.way), or import again with more classes or "
+                       "other splits (--shares, --splits)%s",
                        mn_image_pack_path(pack), split_names[which], split->n,
-                       experiment->tasks.rotations ? "" : " (rotations not counted)", way);
+                       experiment->tasks.rotations ? "" : " (rotations not counted)", way,
+                       split->n > 0       ? ""
+                       : which == MN_VAL  ? "; or set evaluate.every to 0"
+                       : which == MN_TEST ? "; or give its tasks by tasks.runs"
+                                          : "");
     if (per_class > MAX_PER_CLASS)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%" PRIu32 " support and query images of each class are asked for (split "
                        "%s); at most %u are possible",
                        per_class, split_names[which], MAX_PER_CLASS);
+    char small[200] = "";
+    uint32_t n_small = 0, named = 0;
     for (uint32_t i = 0; i < split->n; i++) {
         const mn_pack_class *class = &index->classes[split->choices[i].class_number];
-        if (class->n_images < per_class)
-            return mn_fail(err, MN_ERR_CONFIG,
-                           "%s: class %s/%s of split %s has %" PRIu32 " images, but shot + query "
-                           "is %" PRIu32
-                           " (tasks.* or evaluate.*); lower them or leave the class out",
-                           mn_image_pack_path(pack), index->groups[class->group], class->name,
-                           split_names[which], class->n_images, per_class);
+        size_t used = strlen(small);
+        if (class->n_images >= per_class || split->choices[i].quarter_turns != 0)
+            continue;
+        if (n_small++ == named && used + 60 < sizeof small) {
+            (void)snprintf(small + used, sizeof small - used, "%s%.24s/%.24s %" PRIu32,
+                           named > 0 ? ", " : "", index->groups[class->group], class->name,
+                           class->n_images);
+            named++;
+        }
     }
-    return MN_OK;
+    if (n_small == 0)
+        return MN_OK;
+    char more[32] = "";
+    if (n_small > named)
+        (void)snprintf(more, sizeof more, " and %" PRIu32 " more", n_small - named);
+    return mn_fail(
+        err, MN_ERR_CONFIG,
+        "%s: %" PRIu32 " classes of split %s have fewer images than shot + query, %" PRIu32
+        " (tasks.* or evaluate.*): %s%s; lower these, or import again without such "
+        "classes (--min-images %" PRIu32 ")",
+        mn_image_pack_path(pack), n_small, split_names[which], per_class, small, more, per_class);
+}
+
+/* The number of a class's group; there may be four for each group of the file. */
+static uint32_t group_of(const mn_pack_index *index, const struct choice *choice,
+                         mn_sampling sampling)
+{
+    const uint32_t group = index->classes[choice->class_number].group;
+    return sampling == MN_SAMPLE_TURNED_GROUP ? 4 * group + choice->quarter_turns : group;
 }
 
 /* Counting sort of the classes by group, without the groups that have too few. */
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             uint32_t way, mn_error *err)
+                             mn_sampling sampling, uint32_t way, mn_error *err)
 {
     const mn_pack_index *index = mn_image_pack_index(pack);
-    uint32_t *counts = calloc((size_t)index->n_groups + 1, sizeof *counts);
-    uint32_t *next = calloc((size_t)index->n_groups + 1, sizeof *next);
+    const size_t n_groups = (size_t)index->n_groups * 4;
+    uint32_t *counts = calloc(n_groups + 1, sizeof *counts);
+    uint32_t *next = calloc(n_groups + 1, sizeof *next);
     split->by_group = calloc((size_t)split->n + 1, sizeof *split->by_group);
-    split->starts = calloc((size_t)index->n_groups + 1, sizeof *split->starts);
+    split->starts = calloc(n_groups + 1, sizeof *split->starts);
     mn_status status = MN_OK;
     if (counts == NULL || next == NULL || split->by_group == NULL || split->starts == NULL) {
         status = mn_fail(err, MN_ERR_NOMEM, "tables of image tasks");
@@ -234,7 +303,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
 
     uint32_t most = 0;
     for (uint32_t i = 0; i < split->n; i++) {
-        uint32_t group = index->classes[split->choices[i].class_number].group;
+        uint32_t group = group_of(index, &split->choices[i], sampling);
         counts[group]++;
         most = counts[group] > most ? counts[group] : most;
     }
@@ -248,7 +317,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
     }
 
     uint32_t begin = 0;
-    for (uint32_t group = 0; group < index->n_groups; group++) {
+    for (size_t group = 0; group < n_groups; group++) {
         if (counts[group] < way)
             continue;
         next[group] = begin;
@@ -256,7 +325,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
         split->starts[++split->n_groups] = begin;
     }
     for (uint32_t i = 0; i < split->n; i++) {
-        uint32_t group = index->classes[split->choices[i].class_number].group;
+        uint32_t group = group_of(index, &split->choices[i], sampling);
         if (counts[group] >= way)
             split->by_group[next[group]++] = i;
     }
@@ -271,31 +340,76 @@ done:
 struct state {
     mn_image_pack *pack;    /* owned */
     mn_image_tasks *tables; /* owned */
+    mn_image_runs *runs;    /* owned; NULL: test tasks are drawn */
 };
 
-static mn_status check_data(const mn_image_pack *pack, const mn_experiment *experiment,
-                            const mn_digest *expected, mn_error *err)
+static mn_status check_size(const mn_image_pack *pack, const mn_experiment *experiment,
+                            mn_error *err)
 {
     const mn_pack_index *index = mn_image_pack_index(pack);
-    const char *path = mn_image_pack_path(pack);
     uint32_t side = experiment->tasks.image_size;
-    if (index->height != side || index->width != side)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "%s has images of %" PRIu32 "x%" PRIu32 ", but tasks.image_size is %" PRIu32
-                       "; change it or import the images again at that size",
-                       path, index->height, index->width, side);
-    mn_digest digest = mn_image_pack_digest(pack);
-    if (expected != NULL && memcmp(expected->bytes, digest.bytes, sizeof digest.bytes) != 0) {
-        char ours[65], theirs[65];
-        mn_digest_hex(&digest, ours);
-        mn_digest_hex(expected, theirs);
-        return mn_fail(
-            err, MN_ERR_DATA,
-            "%s has digest %.16s..., but the coordinator uses %s with digest %.16s...; copy "
-            "the coordinator's file to that place",
-            path, ours, experiment->tasks.data, theirs);
-    }
+    if (index->height == side && index->width == side)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "%s has images of %" PRIu32 "x%" PRIu32 ", but tasks.image_size is %" PRIu32
+                   "; change it or import the images again at that size",
+                   mn_image_pack_path(pack), index->height, index->width, side);
+}
+
+static mn_status check_digest(const mn_task_set_parts *parts, const char *path,
+                              const mn_experiment *experiment, const mn_digest *expected,
+                              mn_error *err)
+{
+    const mn_digest *digest = &parts->data_digest;
+    if (expected == NULL || memcmp(expected->bytes, digest->bytes, sizeof digest->bytes) == 0)
+        return MN_OK;
+    char ours[65], theirs[65];
+    mn_digest_hex(digest, ours);
+    mn_digest_hex(expected, theirs);
+    if (experiment->tasks.runs[0] != '\0')
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s and tasks.runs %s together have digest %.16s..., but the coordinator "
+                       "uses %s with digest %.16s...; copy the coordinator's files to these places",
+                       path, experiment->tasks.runs, ours, parts->data_name, theirs);
+    return mn_fail(err, MN_ERR_DATA,
+                   "%s has digest %.16s..., but the coordinator uses %s with digest %.16s...; copy "
+                   "the coordinator's file to that place",
+                   path, ours, experiment->tasks.data, theirs);
+}
+
+/* Name and digest of the data are then those of both files. */
+static mn_status open_runs(const mn_experiment *experiment, struct state *state,
+                           mn_task_set_parts *parts, mn_error *err)
+{
+    mn_status status = mn_image_runs_open(experiment, &parts->fields[MN_TEST], &state->runs, err);
+    if (status != MN_OK)
+        return status;
+    mn_digest digests[2] = {parts->data_digest, mn_image_runs_digest(state->runs)};
+    parts->data_digest = mn_digest_of(digests, sizeof digests);
+    parts->n_tasks[MN_TEST] = mn_image_runs_count(state->runs);
+    (void)snprintf(parts->data_name, sizeof parts->data_name, "%.120s and %.120s",
+                   experiment->tasks.data, experiment->tasks.runs);
     return MN_OK;
+}
+
+mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *expected,
+                             mn_task_set_parts *parts, mn_image_pack **out, mn_error *err)
+{
+    char *path = NULL;
+    mn_status status = mn_data_path_find(experiment->tasks.data, experiment->run.data_path,
+                                         experiment->tasks.image_size, &path, err);
+    if (status != MN_OK)
+        return status;
+    (void)snprintf(parts->data_name, sizeof parts->data_name, "%s", experiment->tasks.data);
+    status = mn_image_pack_open(path, out, err);
+    free(path);
+    if (status != MN_OK)
+        return status;
+    parts->data_digest = mn_image_pack_digest(*out);
+    status = check_size(*out, experiment, err);
+    if (status == MN_OK)
+        status = check_digest(parts, mn_image_pack_path(*out), experiment, expected, err);
+    return status;
 }
 
 static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
@@ -305,21 +419,16 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
     parts->state = state;
     if (state == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    char *path = NULL;
-    mn_status status = mn_data_path_find(experiment->tasks.data, experiment->run.data_path,
-                                         experiment->tasks.image_size, &path, err);
-    if (status != MN_OK)
-        return status;
-    (void)snprintf(parts->data_name, sizeof parts->data_name, "%s", experiment->tasks.data);
-    status = mn_image_pack_open(path, &state->pack, err);
-    free(path);
-    if (status != MN_OK)
-        return status;
-    parts->data_digest = mn_image_pack_digest(state->pack);
-    status = check_data(state->pack, experiment, expected, err);
+    const bool with_runs = experiment->tasks.runs[0] != '\0';
+    mn_status status =
+        mn_open_image_pack(experiment, with_runs ? NULL : expected, parts, &state->pack, err);
     if (status == MN_OK)
         status = mn_few_shot_images(experiment, experiment->tasks.image_size,
                                     mn_image_pack_index(state->pack)->channels, parts->fields, err);
+    if (status == MN_OK && with_runs)
+        status = open_runs(experiment, state, parts, err);
+    if (status == MN_OK && with_runs)
+        status = check_digest(parts, mn_image_pack_path(state->pack), experiment, expected, err);
     if (status == MN_OK)
         status = mn_image_tasks_new(state->pack, experiment, parts->fields, &state->tables, err);
     return status;
@@ -331,15 +440,35 @@ static void close_tasks(void *of)
     if (state == NULL)
         return;
     mn_image_tasks_destroy(&state->tables);
+    mn_image_runs_destroy(&state->runs);
     mn_image_pack_destroy(&state->pack);
     free(state);
+}
+
+static mn_status check(const void *of, mn_split split, mn_error *err)
+{
+    const struct state *state = of;
+    if (split == MN_TEST && state->runs != NULL)
+        return MN_OK;
+    return mn_image_tasks_check(state->tables, split, err);
 }
 
 static void draw(const void *of, mn_split split, uint64_t index, mn_random *random, mn_task *task)
 {
     const struct state *state = of;
-    (void)index;
-    mn_image_tasks_draw(state->tables, split, random, task);
+    if (split == MN_TEST && state->runs != NULL)
+        mn_image_runs_draw(state->runs, index, task);
+    else
+        mn_image_tasks_draw(state->tables, split, random, task);
 }
 
-const mn_task_set_kind mn_image_kind = {.open = open_tasks, .close = close_tasks, .draw = draw};
+static void describe(const void *of, const mn_task *task, FILE *out)
+{
+    const struct state *state = of;
+    if (state->runs != NULL && task->title[0] != '\0')
+        mn_image_runs_describe(state->runs, task, out);
+    mn_task_print(task, out);
+}
+
+const mn_task_set_kind mn_image_kind = {
+    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw, .describe = describe};

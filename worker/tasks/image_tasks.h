@@ -11,19 +11,36 @@
 typedef struct mn_image_tasks mn_image_tasks;
 
 /* Prepare the tables for drawing; the pack is lent until the end. `fields` are those of the task
- * set, few-shot ones. MN_ERR_CONFIG: a split has
- * too few classes, or a class too few images, for such tasks. */
+ * set, few-shot ones. A split that such tasks cannot be drawn from is no error until somebody wants
+ * one. */
 mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
                              const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
                              mn_error *err);
+/* The same for tasks of other fields: so many classes of a split, and images of each. */
+mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *experiment,
+                            const uint32_t way[MN_N_SPLITS], const uint32_t per_class[MN_N_SPLITS],
+                            mn_image_tasks **out, mn_error *err);
 void mn_image_tasks_destroy(mn_image_tasks **tasks);
 
-/* Number of classes of a split, rotations counted if tasks.rotations is on. */
+/* May tasks of this split be drawn? MN_ERR_CONFIG: it has too few classes, or classes too few
+ * images: which, and what to do. */
+mn_status mn_image_tasks_check(const mn_image_tasks *tasks, mn_split split, mn_error *err);
+
+/* Number of classes of a split, quarter turns that the file lists
+ * counted if tasks.rotations is on. */
 uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split);
 
-/* Draw a task from its stream. No allocation, no failure. */
+/* Draw a task of a split that was checked from its stream. No allocation, no failure. */
 void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split split, mn_random *random,
                          mn_task *task);
+
+/* What a draw is made of: classes of a split, in random order; how many images one of them has; and
+ * one of these as an item of field x, warped if it is a training image. */
+void mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split split, mn_random *random,
+                           uint32_t way, uint32_t *classes);
+uint32_t mn_image_tasks_images(const mn_image_tasks *tasks, mn_split split, uint32_t class_number);
+void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split split, mn_random *random,
+                         uint32_t class_number, uint32_t image, const mn_field *x, float *out);
 
 /* Copy an image as numbers of 0 to 1, turned counter-clockwise. Only a square can be turned. */
 void mn_image_tasks_copy(const uint8_t *pixels, uint32_t height, uint32_t width, uint32_t channels,

@@ -159,6 +159,29 @@ static void within_a_group_means_all_classes_are_of_one_group_that_has_enough(vo
     mn_image_tasks_destroy(&tasks);
 }
 
+static void a_group_in_each_turn_is_a_group_of_its_own(void **state)
+{
+    (void)state;
+    experiment.tasks.sampling = MN_SAMPLE_TURNED_GROUP;
+    ask_for_one_each(2); /* train: groups a (2 classes) and b (5), each turned 0 and 1 times */
+    mn_image_tasks *tasks = make();
+    mn_task *task = NULL;
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &task, NULL), MN_OK);
+    int of[2][2] = {{0}};
+    for (uint64_t index = 0; index < 400; index++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
+        mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
+        const uint32_t b = task->classes[0] / 2 >= 2, turns = task->classes[0] % 2;
+        of[b][turns]++;
+        assert_int_equal(task->classes[1] / 2 >= 2, b);
+        assert_int_equal(task->classes[1] % 2, turns);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_in_range(of[i / 2][i % 2], 60, 140);
+    mn_task_destroy(&task);
+    mn_image_tasks_destroy(&tasks);
+}
+
 static void only_training_images_are_warped_and_the_classes_stay(void **state)
 {
     (void)state;
@@ -185,38 +208,54 @@ static void only_training_images_are_warped_and_the_classes_stay(void **state)
     mn_image_tasks_destroy(&warped);
 }
 
-static void assert_refused(const char *because)
+static void assert_refused(mn_split split, const char *because)
 {
-    mn_image_tasks *tasks = NULL;
+    mn_image_tasks *tasks = make();
     mn_error err;
-    assert_int_equal(mn_image_tasks_new(pack, &experiment, fields, &tasks, &err), MN_ERR_CONFIG);
-    assert_null(tasks);
+    assert_int_equal(mn_image_tasks_check(tasks, split, &err), MN_ERR_CONFIG);
     if (strstr(err.message, because) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", err.message, because);
+    mn_image_tasks_destroy(&tasks);
+}
+
+static void assert_fits(mn_split split)
+{
+    mn_image_tasks *tasks = make();
+    mn_error err = {0};
+    if (mn_image_tasks_check(tasks, split, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    mn_image_tasks_destroy(&tasks);
 }
 
 static void too_few_classes_or_images_are_told_with_the_numbers(void **state)
 {
     (void)state;
     ask_for_one_each(6);
-    assert_refused("split val has 5 classes, but its tasks have 6; lower tasks.way");
+    assert_fits(MN_TRAIN); /* who asks for no validation needs no classes for it */
+    assert_refused(MN_VAL, "split val has 5 classes, but its tasks have 6; lower tasks.way");
     ask_for_one_each(15);
-    assert_refused("split train has 14 classes, but its tasks have 15; lower tasks.way");
+    assert_refused(MN_TRAIN, "split train has 14 classes, but its tasks have 15");
     ask_for_one_each(5);
     ask_for(MN_TEST, 6, 6, 6); /* evaluate.way */
-    assert_refused("split test has 5 classes, but its tasks have 6; lower tasks.way "
-                   "(evaluate.way)");
+    assert_refused(MN_TEST, "split test has 5 classes, but its tasks have 6; lower tasks.way "
+                            "(evaluate.way)");
     ask_for(MN_TEST, 5, 5 * 4, 5 * 3);
-    assert_refused("class c/c7 of split test has 6 images, but shot + query is 7");
+    assert_refused(MN_TEST, "5 classes of split test have fewer images than shot + query, 7 "
+                            "(tasks.* or evaluate.*): c/c7 6, c/c8 6, c/c9 6, c/c10 6, c/c11 6; "
+                            "lower these, or import again without such classes (--min-images 7)");
+    assert_fits(MN_VAL);
     ask_for(MN_TEST, 5, 5 * 2000, 5 * 3);
-    assert_refused("at most 1024");
+    assert_refused(MN_TEST, "at most 1024");
+    ask_for_one_each(5);
+    ask_for(MN_TRAIN, 5, 5 * 7, 5 * 3); /* a class is named once, however often it is turned */
+    assert_refused(MN_TRAIN, "7 classes of split train have fewer images");
     ask_for_one_each(5);
     experiment.tasks.sampling = MN_SAMPLE_GROUP;
     experiment.tasks.rotations = false;
-    mn_image_tasks *tasks = make(); /* group b has 5 */
-    mn_image_tasks_destroy(&tasks);
+    assert_fits(MN_TRAIN); /* group b has 5 */
     ask_for_one_each(7);
-    assert_refused("the largest group of split train has 5 classes, but its tasks have 7");
+    assert_refused(MN_TRAIN,
+                   "the largest group of split train has 5 classes, but its tasks have 7");
 }
 
 static void turns_are_counter_clockwise(void **state)
@@ -246,6 +285,7 @@ int main(void)
         TEST(a_task_has_distinct_classes_and_distinct_images_of_each_in_class_order),
         TEST(without_rotations_only_upright_classes_count),
         TEST(within_a_group_means_all_classes_are_of_one_group_that_has_enough),
+        TEST(a_group_in_each_turn_is_a_group_of_its_own),
         TEST(only_training_images_are_warped_and_the_classes_stay),
         TEST(too_few_classes_or_images_are_told_with_the_numbers),
         TEST(turns_are_counter_clockwise),

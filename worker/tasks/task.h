@@ -88,6 +88,7 @@ typedef struct mn_task {
     uint32_t n_classes;           /* classes drawn; 0: there are none */
     uint32_t classes[MN_MAX_WAY]; /* which: number of the class within the split; label i is
                                      classes[i] */
+    char title[64];               /* what its kind calls it, as "run01"; "": nothing */
 } mn_task;
 
 /* Memory for a task of these fields, zero; owned by the caller. */

@@ -9,6 +9,7 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_SINUSOID] = &mn_sinusoid_kind,
     [MN_TASKS_IMAGES] = &mn_image_kind,
     [MN_TASKS_GLYPHS] = &mn_glyph_kind,
+    [MN_TASKS_SEQUENCES] = &mn_sequence_kind,
     [MN_TASKS_STORIES] = &mn_stories_kind,
     [MN_TASKS_GENERATED_STORIES] = &mn_generated_stories_kind,
 };
@@ -67,6 +68,11 @@ uint64_t mn_task_set_size(const mn_task_set *set, mn_split split)
     return set->parts.n_tasks[split];
 }
 
+mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err)
+{
+    return set->kind->check != NULL ? set->kind->check(set->parts.state, split, err) : MN_OK;
+}
+
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
 {
     static const mn_purpose purposes[MN_N_SPLITS] = {
@@ -75,6 +81,7 @@ void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn
         [MN_TEST] = MN_RANDOM_TASK_TEST,
     };
     assert(mn_fields_equal(&task->fields, &set->parts.fields[split]));
+    task->title[0] = '\0';
     mn_random random = mn_random_stream(set->seed, purposes[split], index);
     set->kind->draw(set->parts.state, split, index, &random, task);
 }

@@ -35,7 +35,11 @@ const char *mn_task_set_data_name(const mn_task_set *set);
 /* How many tasks, from index 0, show all that a split has once; 0: there is no end. */
 uint64_t mn_task_set_size(const mn_task_set *set, mn_split split);
 
-/* Draw task `index` of `split` into task, which was made for that split's fields. */
+/* May tasks of this split be drawn? Data may lack classes for one, as for validation, which is no
+ * error while nobody asks for it. MN_ERR_CONFIG: what is missing and what to do. */
+mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err);
+
+/* Draw task `index` of `split`, which was checked, into task, which was made for its fields. */
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task);
 
 /* Print a task for people: what its kind knows of it, or else its fields. */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/random.h"
+#include "worker/data/image_pack.h"
 #include "worker/data/words.h"
 #include "worker/tasks/task_set.h"
 
@@ -20,6 +21,8 @@ typedef struct mn_task_set_kind {
     mn_status (*open)(const mn_experiment *experiment, const mn_digest *expected,
                       mn_task_set_parts *parts, mn_error *err);
     void (*close)(void *state); /* NULL: there is nothing to free */
+    /* As mn_task_set_check. NULL: all splits have tasks. */
+    mn_status (*check)(const void *state, mn_split split, mn_error *err);
     /* random: the task's own stream. No allocation, no failure. */
     void (*draw)(const void *state, mn_split split, uint64_t index, mn_random *random,
                  mn_task *task);
@@ -27,13 +30,18 @@ typedef struct mn_task_set_kind {
     const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
 } mn_task_set_kind;
 
-extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_stories_kind,
-    mn_generated_stories_kind;
+extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
+    mn_stories_kind, mn_generated_stories_kind;
 
 /* Fields of few-shot tasks of images of side x side pixels: evaluate.* instead of tasks.* for
  * validation and test, where it is set. MN_ERR_CONFIG: such tasks are none, or too large. */
 mn_status mn_few_shot_images(const mn_experiment *experiment, uint32_t side, uint32_t channels,
                              mn_fields fields[MN_N_SPLITS], mn_error *err);
+
+/* Find, open and check the packed file that tasks.data names; name and digest go to parts. *out may
+ * be set on failure too: the caller destroys it. */
+mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *expected,
+                             mn_task_set_parts *parts, mn_image_pack **out, mn_error *err);
 
 /* One-hot labels, class-major: `each` items of each of `way` classes. */
 void mn_few_shot_label(uint32_t way, uint32_t each, float *y);

@@ -1,5 +1,6 @@
 #include "worker/tasks/task_set.h"
 
+#include "worker/data/import/data_import.h"
 #include "worker/data/import/sample_data.h"
 #include <pthread.h>
 #include <setjmp.h>
@@ -223,7 +224,12 @@ static void an_experiment_that_does_not_fit_its_data_is_refused(void **state)
     assert_refused(&e, NULL, MN_ERR_CONFIG, "images of 4x4, but tasks.image_size is 28");
     e = experiment_of(MN_TASKS_IMAGES);
     e.evaluate.shot = 6;
-    assert_refused(&e, NULL, MN_ERR_CONFIG, "shot + query is 8");
+    mn_task_set *set = open_set(&e);
+    mn_error err = {0};
+    assert_int_equal(mn_task_set_check(set, MN_TRAIN, &err), MN_OK);
+    assert_int_equal(mn_task_set_check(set, MN_TEST, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "shot + query, 8"));
+    mn_task_set_destroy(&set);
     e = experiment_of(MN_TASKS_GLYPHS);
     e.tasks.way = 65;
     assert_refused(&e, NULL, MN_ERR_CONFIG, "tasks.way is 65");
@@ -233,6 +239,180 @@ static void an_experiment_that_does_not_fit_its_data_is_refused(void **state)
     e = experiment_of(MN_TASKS_GLYPHS);
     e.tasks.image_size = 5000;
     assert_refused(&e, NULL, MN_ERR_CONFIG, "tasks.image_size is 5000");
+}
+
+/* A file of 2 runs of 3 classes of 2 images, which are all of one value: 10 * class + place. */
+static void write_runs(const char *path, uint32_t classes_of_first, uint32_t n_train)
+{
+    static const char *const groups[] = {"first", "second"}, *const names[] = {"a=1", "b=2", "c=3"};
+    mn_pack_class classes[6];
+    mn_pack_entry entries[6];
+    for (uint32_t c = 0; c < 6; c++) {
+        classes[c] = (mn_pack_class){.name = names[c % 3],
+                                     .group = c >= classes_of_first,
+                                     .first_image = 2 * c,
+                                     .n_images = 2};
+        entries[c] = (mn_pack_entry){5 - c, 0}; /* in any order */
+    }
+    const mn_pack_index index = {.height = SAMPLE_SIDE,
+                                 .width = SAMPLE_SIDE,
+                                 .channels = 1,
+                                 .n_images = 12,
+                                 .n_classes = 6,
+                                 .n_groups = 2,
+                                 .n_entries = {n_train, 0, 6},
+                                 .classes = classes,
+                                 .groups = groups,
+                                 .entries = {entries, entries, entries}};
+    mn_pack_writer *writer = NULL;
+    mn_error err;
+    assert_int_equal(mn_pack_writer_new(path, &index, &writer, &err), MN_OK);
+    for (uint32_t i = 0; i < 12; i++) {
+        uint8_t pixels[SAMPLE_SIDE * SAMPLE_SIDE];
+        memset(pixels, (int)(10 * (i / 2) + i % 2), sizeof pixels);
+        assert_int_equal(mn_pack_writer_add(writer, pixels, &err), MN_OK);
+    }
+    assert_int_equal(mn_pack_writer_finish(&writer, &err), MN_OK);
+}
+
+static mn_experiment experiment_of_runs(void)
+{
+    mn_experiment e = experiment_of(MN_TASKS_IMAGES);
+    (void)strcpy(e.tasks.runs, "runs.mnd");
+    e.evaluate.way = 3;
+    e.evaluate.shot = e.evaluate.query = 1;
+    return e;
+}
+
+static void test_tasks_are_the_runs_and_all_else_is_drawn(void **state)
+{
+    (void)state;
+    sample_write_pack("p.mnd");
+    write_runs("runs.mnd", 3, 0);
+    mn_experiment e = experiment_of_runs(), drawn = e;
+    drawn.tasks.runs[0] = '\0';
+    mn_task_set *set = open_set(&e), *other = open_set(&drawn);
+    assert_int_equal(mn_task_set_size(set, MN_TEST), 2);
+    assert_int_equal(mn_task_set_size(set, MN_TRAIN), 0);
+    assert_string_equal(mn_task_set_data_name(set), "p.mnd and runs.mnd");
+    for (uint64_t index = 0; index < 5; index++) {
+        mn_task *task = draw(set, MN_TEST, index);
+        const uint32_t run = index % 2;
+        uint32_t seen = 0;
+        assert_string_equal(task->title, run == 0 ? "first" : "second");
+        for (uint32_t label = 0; label < 3; label++) {
+            const uint32_t class = task->classes[label];
+            assert_int_equal(class / 3, run);
+            seen |= 1u << class % 3;
+            const float *x = task->at[MN_SUPPORT_X] + label * SAMPLE_SIDE * SAMPLE_SIDE;
+            assert_true(x[3] == (float)(10 * class) / 255.0f);
+            x = task->at[MN_QUERY_X] + label * SAMPLE_SIDE * SAMPLE_SIDE;
+            assert_true(x[3] == (float)(10 * class + 1) / 255.0f);
+            for (uint32_t c = 0; c < 3; c++)
+                assert_true(task->at[MN_QUERY_Y][3 * label + c] == (float)(c == label));
+        }
+        assert_int_equal(seen, 7);
+        mn_task_set_draw(set, MN_VAL, 0, task); /* of the same fields */
+        assert_string_equal(task->title, "");
+        mn_task_destroy(&task);
+    }
+    for (mn_split split = MN_TRAIN; split <= MN_VAL; split++) {
+        mn_task *a = draw(set, split, 4), *b = draw(other, split, 4);
+        assert_true(same(a, b));
+        mn_task_destroy(&a);
+        mn_task_destroy(&b);
+    }
+    char *text = NULL;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    mn_task *task = draw(set, MN_TEST, 1);
+    mn_task_set_describe(set, task, out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "second of ./runs.mnd"));
+    assert_non_null(strstr(text, "=3\n"));
+    free(text);
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+    mn_task_set_destroy(&other);
+}
+
+static void the_digest_is_of_data_and_runs(void **state)
+{
+    (void)state;
+    sample_write_pack("p.mnd");
+    write_runs("runs.mnd", 3, 0);
+    mn_experiment e = experiment_of_runs(), drawn = e;
+    drawn.tasks.runs[0] = '\0';
+    mn_task_set *set = open_set(&e), *other = open_set(&drawn);
+    mn_digest both = mn_task_set_data_digest(set), one = mn_task_set_data_digest(other);
+    assert_memory_not_equal(both.bytes, one.bytes, sizeof one.bytes);
+    mn_task_set_destroy(&set);
+    mn_task_set_destroy(&other);
+    mn_error err;
+    assert_int_equal(mn_task_set_open(&e, &both, &set, &err), MN_OK);
+    mn_task_set_destroy(&set);
+    assert_int_equal(mn_task_set_open(&e, &one, &set, &err), MN_ERR_DATA);
+    assert_non_null(strstr(err.message, "tasks.runs runs.mnd together have digest"));
+}
+
+static void runs_that_do_not_fit_are_refused_with_the_remedy(void **state)
+{
+    (void)state;
+    sample_write_pack("p.mnd");
+    write_runs("runs.mnd", 3, 0);
+    write_runs("uneven.mnd", 2, 0);
+    write_runs("trains.mnd", 3, 2);
+    const struct {
+        const char *runs;
+        uint32_t way, shot, query, every;
+        const char *expected;
+    } odd[] = {
+        {"none.mnd", 3, 1, 1, 0, "no file none.mnd"},
+        {"omniglot-runs4.mnd", 3, 1, 1, 0, "mnemo data import omniglot-runs all_runs.zip"},
+        {"runs.mnd", 0, 1, 1, 0, "set evaluate.way: 3"},
+        {"runs.mnd", 3, 2, 1, 0, "set evaluate.shot: 1 and evaluate.query: 1"},
+        {"runs.mnd", 3, 1, 0, 0, "set evaluate.shot: 1 and evaluate.query: 1"},
+        {"uneven.mnd", 3, 1, 1, 0, "groups have 2 and 4 classes"},
+        {"trains.mnd", 3, 1, 1, 0, "none for training or validation"},
+        {"p.mnd", 3, 1, 1, 0, "none for training or validation"},
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        mn_experiment e = experiment_of_runs();
+        mn_task_set *set = NULL;
+        mn_error err = {0};
+        (void)strcpy(e.tasks.runs, odd[i].runs);
+        e.evaluate.way = odd[i].way;
+        e.evaluate.shot = odd[i].shot;
+        e.evaluate.query = odd[i].query;
+        assert_int_not_equal(mn_task_set_open(&e, NULL, &set, &err), MN_OK);
+        if (strstr(err.message, odd[i].expected) == NULL)
+            fail_msg("%zu: %s", i, err.message);
+    }
+}
+
+static void validation_classes_may_lack_if_nothing_is_validated(void **state)
+{
+    (void)state;
+    sample_write_omniglot("o");
+    write_runs("runs.mnd", 3, 0);
+    static const char *const zip[] = {"o/images_background.zip"};
+    mn_error err = {0};
+    mn_task_set *set = NULL;
+    assert_int_equal(mn_import_omniglot(zip, 1, NULL, 0, SAMPLE_SIDE, "p.mnd", NULL, NULL, &err),
+                     MN_OK);
+    mn_experiment e = experiment_of_runs();
+    set = open_set(&e);
+    assert_int_equal(mn_task_set_check(set, MN_TRAIN, NULL), MN_OK);
+    assert_int_equal(mn_task_set_check(set, MN_VAL, NULL), MN_ERR_CONFIG);
+    assert_int_equal(mn_task_set_check(set, MN_TEST, NULL), MN_OK); /* given by the runs */
+    mn_task_set_destroy(&set);
+    e.tasks.runs[0] = '\0';
+    set = open_set(&e);
+    assert_int_equal(mn_task_set_check(set, MN_TEST, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "or give its tasks by tasks.runs"));
+    assert_int_equal(mn_task_set_check(set, MN_VAL, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "or set evaluate.every to 0"));
+    mn_task_set_destroy(&set);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sample_enter_folder, sample_leave_folder)
@@ -246,6 +426,10 @@ int main(void)
         TEST(validation_and_test_tasks_may_have_other_classes_than_training_tasks),
         TEST(other_data_than_the_coordinators_is_refused_with_both_digests),
         TEST(an_experiment_that_does_not_fit_its_data_is_refused),
+        TEST(test_tasks_are_the_runs_and_all_else_is_drawn),
+        TEST(the_digest_is_of_data_and_runs),
+        TEST(runs_that_do_not_fit_are_refused_with_the_remedy),
+        TEST(validation_classes_may_lack_if_nothing_is_validated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

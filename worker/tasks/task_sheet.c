@@ -14,7 +14,8 @@
 #define TEXT_ZOOM 2u
 #define LETTER 6u /* dots a letter takes, its space included */
 #define LABEL_LETTERS 3u
-#define HEADING (MARGIN + 11u * TEXT_ZOOM)
+#define LINE (11u * TEXT_ZOOM)
+#define FRAME 3u /* around a wrong answer */
 #define MAX_SHEET_BYTES ((size_t)256 << 20)
 
 /* A sheet in the making: grey or colour, white at first. */
@@ -28,11 +29,12 @@ struct layout {
     uint32_t cell;                     /* side of an image and the gap after it, in pixels */
     uint32_t row;                      /* height of a row */
     uint32_t n_columns[2];             /* of support, of query: the most items of a class */
-    uint32_t left[2];                  /* where they begin */
+    uint32_t left[2], top;             /* where they begin */
     uint32_t n_classes, width, height; /* of the sheet */
 };
 
-/* Letters of 5 x 7 dots, a row per byte, bit 4 at the left: as many as the headings need. */
+/* Letters of 5 x 7 dots, a row per byte, bit 4 at the left: as many as the headings need; of a title
+ * others are left blank. */
 static const struct letter {
     char code;
     uint8_t rows[7];
@@ -42,24 +44,26 @@ static const struct letter {
     {'4', {2, 6, 10, 18, 31, 2, 2}},     {'5', {31, 16, 30, 1, 1, 17, 14}},
     {'6', {6, 8, 16, 30, 17, 17, 14}},   {'7', {31, 1, 2, 4, 8, 8, 8}},
     {'8', {14, 17, 17, 14, 17, 17, 14}}, {'9', {14, 17, 17, 15, 1, 2, 12}},
-    {'e', {0, 0, 14, 17, 31, 16, 14}},   {'o', {0, 0, 14, 17, 17, 17, 14}},
-    {'p', {0, 0, 30, 17, 30, 16, 16}},   {'q', {0, 0, 15, 17, 15, 1, 1}},
-    {'r', {0, 0, 22, 25, 16, 16, 16}},   {'s', {0, 0, 15, 16, 14, 1, 30}},
-    {'t', {8, 8, 28, 8, 8, 9, 6}},       {'u', {0, 0, 17, 17, 17, 19, 13}},
-    {'y', {0, 0, 17, 17, 15, 1, 14}},
+    {'e', {0, 0, 14, 17, 31, 16, 14}},   {'n', {0, 0, 22, 25, 17, 17, 17}},
+    {'o', {0, 0, 14, 17, 17, 17, 14}},   {'p', {0, 0, 30, 17, 30, 16, 16}},
+    {'q', {0, 0, 15, 17, 15, 1, 1}},     {'r', {0, 0, 22, 25, 16, 16, 16}},
+    {'s', {0, 0, 15, 16, 14, 1, 30}},    {'t', {8, 8, 28, 8, 8, 9, 6}},
+    {'u', {0, 0, 17, 17, 17, 19, 13}},   {'y', {0, 0, 17, 17, 15, 1, 14}},
 };
 
 static bool is_of_images(const mn_task *task);
 static uint32_t label_of(const float *y, uint32_t n);
 static struct layout lay_out(const mn_task *task);
 static void put_items(struct sheet *sheet, const struct layout *layout, const mn_task *task,
-                      int part);
+                      int part, const float *answers);
 static void put_image(struct sheet *sheet, uint32_t left, uint32_t top, const mn_field *shape,
                       const float *x);
+static void put_frame(struct sheet *sheet, uint32_t left, uint32_t top, const mn_field *shape);
 static void put_text(struct sheet *sheet, uint32_t left, uint32_t top, const char *text);
 static mn_status write_png(const struct sheet *sheet, const char *path, mn_error *err);
 
-mn_status mn_task_sheet_png(const mn_task *task, const char *path, mn_error *err)
+mn_status mn_task_sheet_png(const mn_task *task, const float *answers, const char *path,
+                            mn_error *err)
 {
     if (!is_of_images(task))
         return mn_fail(err, MN_ERR_USAGE,
@@ -78,16 +82,17 @@ mn_status mn_task_sheet_png(const mn_task *task, const char *path, mn_error *err
         return mn_fail(err, MN_ERR_NOMEM, "a sheet of %zu bytes", n);
     memset(sheet.pixels, 255, n);
 
-    put_text(&sheet, layout.left[0], MARGIN, "support");
-    put_text(&sheet, layout.left[1], MARGIN, "query");
+    put_text(&sheet, layout.left[0], MARGIN, task->title);
+    put_text(&sheet, layout.left[0], layout.top - LINE, "support");
+    put_text(&sheet, layout.left[1], layout.top - LINE, "query");
     for (uint32_t i = 0; i < layout.n_classes; i++) {
         char label[12];
         (void)snprintf(label, sizeof label, "%" PRIu32, i);
-        uint32_t top = HEADING + i * layout.row + (layout.row - GAP) / 2 - 7 * TEXT_ZOOM / 2;
+        uint32_t top = layout.top + i * layout.row + (layout.row - GAP) / 2 - 7 * TEXT_ZOOM / 2;
         put_text(&sheet, MARGIN, top, label);
     }
-    put_items(&sheet, &layout, task, 0);
-    put_items(&sheet, &layout, task, 1);
+    put_items(&sheet, &layout, task, 0, NULL);
+    put_items(&sheet, &layout, task, 1, answers);
     mn_status status = write_png(&sheet, path, err);
     free(sheet.pixels);
     return status;
@@ -140,12 +145,13 @@ static struct layout lay_out(const mn_task *task)
     layout.left[0] = MARGIN + LABEL_LETTERS * LETTER * TEXT_ZOOM;
     layout.left[1] = layout.left[0] + wide[0] + WIDE_GAP;
     layout.width = layout.left[1] + wide[1] + MARGIN;
-    layout.height = HEADING + layout.n_classes * layout.row + MARGIN;
+    layout.top = MARGIN + (task->title[0] != '\0' ? 2 : 1) * LINE;
+    layout.height = layout.top + layout.n_classes * layout.row + MARGIN;
     return layout;
 }
 
 static void put_items(struct sheet *sheet, const struct layout *layout, const mn_task *task,
-                      int part)
+                      int part, const float *answers)
 {
     const mn_field *shape = &task->fields.at[part == 0 ? MN_SUPPORT_X : MN_QUERY_X];
     const float *x = task->at[part == 0 ? MN_SUPPORT_X : MN_QUERY_X];
@@ -155,9 +161,13 @@ static void put_items(struct sheet *sheet, const struct layout *layout, const mn
     for (uint32_t label = 0; label < layout->n_classes; label++) {
         uint32_t column = 0;
         for (uint32_t i = 0; i < n; i++)
-            if (label_of(y + (size_t)i * way, way) == label)
-                put_image(sheet, layout->left[part] + column++ * layout->cell,
-                          HEADING + label * layout->row, shape, x + i * size);
+            if (label_of(y + (size_t)i * way, way) == label) {
+                const uint32_t left = layout->left[part] + column++ * layout->cell;
+                const uint32_t top = layout->top + label * layout->row;
+                put_image(sheet, left, top, shape, x + i * size);
+                if (answers != NULL && label_of(answers + (size_t)i * way, way) != label)
+                    put_frame(sheet, left, top, shape);
+            }
     }
 }
 
@@ -195,6 +205,18 @@ static void put_image(struct sheet *sheet, uint32_t left, uint32_t top, const mn
             }
             put_dot(sheet, left + u * ZOOM, top + v * ZOOM, ZOOM, colour);
         }
+}
+
+/* Outside the image, where the gap is. */
+static void put_frame(struct sheet *sheet, uint32_t left, uint32_t top, const mn_field *shape)
+{
+    static const uint8_t dark[3] = {60, 60, 60};
+    const uint32_t width = shape->width * ZOOM + 2 * FRAME,
+                   height = shape->height * ZOOM + 2 * FRAME;
+    for (uint32_t v = 0; v < height; v++)
+        for (uint32_t u = 0; u < width; u++)
+            if (v < FRAME || v >= height - FRAME || u < FRAME || u >= width - FRAME)
+                put_dot(sheet, left - FRAME + u, top - FRAME + v, 1, dark);
 }
 
 static void put_text(struct sheet *sheet, uint32_t left, uint32_t top, const char *text)

@@ -115,14 +115,17 @@ static void a_task_that_does_not_fit_in_memory_is_refused_by_the_fields_name(voi
     (void)state;
     mn_fields fields;
     mn_fields_init(&fields, MN_TARGET_VALUES, 1);
-    /* The products wrap to 0, to 1, and to something small. */
+    /* In 64 bits the products are large, 0, 0 and 4. */
     const uint32_t most[3] = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
-    const uint32_t half[3] = {1u << 31, 2, 1u << 31}, tenth[3] = {1u << 16, 1u << 16, 1u << 16};
+    const uint32_t half[3] = {1u << 31, 2, 1u << 31};
+    const uint32_t square[3] = {1u << 16, 1u << 16, 1u << 16};
+    const uint32_t four[3] = {49477, 34724, 27905};
     assert_refused(&fields, UINT32_MAX, most,
                    "field query.x of 4294967295 items of 4294967295 x 4294967295 x 4294967295 is "
                    "empty, or makes a task larger than 268435456 numbers");
     assert_refused(&fields, 2, half, "query.x of 2 items of 2147483648 x 2 x 2147483648");
-    assert_refused(&fields, 1u << 16, tenth, "query.x of 65536 items of 65536 x 65536 x 65536");
+    assert_refused(&fields, 1u << 16, square, "query.x of 65536 items of 65536 x 65536 x 65536");
+    assert_refused(&fields, 384773, four, "query.x of 384773 items of 49477 x 34724 x 27905");
     assert_refused(&fields, UINT32_MAX, number, "query.x of 4294967295 items");
     assert_refused(&fields, (1u << 28) + 1, number, "query.x of 268435457 items");
 

@@ -2,9 +2,11 @@
 
 #include "common/file.h"
 #include "worker/data/image_pack.h"
+#include "worker/data/import/archive.h"
 #include "worker/data/import/folder_list.h"
 #include "worker/data/import/import_list.h"
 #include "worker/data/import/picture.h"
+#include "worker/data/import/runs_list.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -33,7 +35,6 @@ struct shape {
     bool dark_is_ink;
 };
 
-static mn_status open_archive(const char *path, zip_t **out, mn_error *err);
 static mn_status list_archive(struct source *source, uint32_t which, mn_import_list *list,
                               mn_error *err);
 static mn_status split_folder_classes(const mn_import_folder_options *options, bool found,
@@ -50,7 +51,7 @@ static mn_status write_pack(const struct source *source, const mn_import_list *l
                             const mn_import_progress *progress, mn_error *err);
 
 mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char *split_folder,
-                             uint32_t image_size, const char *output,
+                             uint32_t n_val, uint32_t image_size, const char *output,
                              const mn_import_progress *progress, mn_import_report *report,
                              mn_error *err)
 {
@@ -62,7 +63,7 @@ mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char 
     mn_import_list list = {0};
     mn_status status = check_size(image_size, 1, err);
     for (uint32_t i = 0; i < n_zips && status == MN_OK; i++) {
-        status = open_archive(zips[i], &source.zips[i], err);
+        status = mn_archive_open(zips[i], &source.zips[i], err);
         source.n_zips += status == MN_OK;
         if (status == MN_OK)
             status = list_archive(&source, i, &list, err);
@@ -71,13 +72,42 @@ mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char 
         status = mn_import_list_arrange(&list, zips[0], "give each archive once", err);
     if (status == MN_OK)
         status = split_folder != NULL ? split_by_lists(&list, split_folder, false, true, err)
-                                      : mn_import_list_split_by_part(&list, err);
-    for (int split = 0; split < MN_N_SPLITS && status == MN_OK; split++)
+                                      : mn_import_list_split_by_part(&list, n_val, err);
+    const bool own = split_folder == NULL && n_val != MN_VAL_SIXTH;
+    for (int split = 0; split < MN_N_SPLITS && status == MN_OK && !own; split++)
         if (list.n_entries[split] == 0)
             status = mn_fail(
                 err, MN_ERR_USAGE,
                 "without lists of splits images_background.zip (two alphabets or more, for train "
-                "and val) and images_evaluation.zip (test) are both needed");
+                "and val) and images_evaluation.zip (test) are both needed; for the official runs "
+                "say how many alphabets are for validation, as in --val-alphabets 0, and leave "
+                "images_evaluation.zip out");
+    const struct shape shape = {.side = image_size, .channels = 1, .dark_is_ink = true};
+    if (status == MN_OK)
+        status = write_pack(&source, &list, &shape, output, progress, err);
+    for (size_t i = 0; i < source.n_zips; i++)
+        zip_discard(source.zips[i]);
+    mn_import_list_fini(&list);
+    return status;
+}
+
+mn_status mn_import_omniglot_runs(const char *zip, uint32_t image_size, const char *output,
+                                  const mn_import_progress *progress, mn_import_report *report,
+                                  mn_error *err)
+{
+    mn_import_report unseen = {0};
+    struct source source = {.paths = &zip, .report = report != NULL ? report : &unseen};
+    mn_import_list list = {0};
+    mn_status status = check_size(image_size, 1, err);
+    if (status == MN_OK)
+        status = mn_archive_open(zip, &source.zips[0], err);
+    source.n_zips = status == MN_OK;
+    if (status == MN_OK)
+        status = mn_runs_list(source.zips[0], zip, &list, source.report, err);
+    if (status == MN_OK)
+        status = mn_import_list_arrange(&list, zip, "each run is to be there once", err);
+    if (status == MN_OK)
+        status = mn_import_list_split_whole(&list, MN_TEST, err);
     const struct shape shape = {.side = image_size, .channels = 1, .dark_is_ink = true};
     if (status == MN_OK)
         status = write_pack(&source, &list, &shape, output, progress, err);
@@ -217,27 +247,6 @@ static mn_status check_size(uint32_t image_size, uint32_t channels, mn_error *er
 
 /* Archives ------------------------------------------------------------------------ */
 
-static mn_status open_archive(const char *path, zip_t **out, mn_error *err)
-{
-    int code = 0;
-    zip_t *zip = zip_open(path, ZIP_RDONLY, &code);
-    if (zip != NULL) {
-        *out = zip;
-        return MN_OK;
-    }
-    if (code == ZIP_ER_NOENT)
-        return mn_fail(err, MN_ERR_NO_INPUT, "there is no archive %s", path);
-    if (code == ZIP_ER_OPEN)
-        return mn_fail_errno(err, "cannot open the archive %s", path);
-    zip_error_t error;
-    zip_error_init_with_code(&error, code);
-    mn_status status =
-        mn_fail(err, MN_ERR_DATA, "%s is no good zip archive (%s); download it again", path,
-                zip_error_strerror(&error));
-    zip_error_fini(&error);
-    return status;
-}
-
 /* Take one entry's name apart. Folders, other files and what systems add are passed over. */
 static mn_status list_entry(const struct source *source, uint32_t which, uint64_t entry,
                             const char *name, mn_import_list *list, mn_error *err)
@@ -305,49 +314,6 @@ static mn_status list_archive(struct source *source, uint32_t which, mn_import_l
     return status;
 }
 
-/* An entry's bytes, at most MN_PICTURE_MAX_BYTES whatever it claims; its checksum is checked by
- * reading on to its end. *bytes is the caller's. */
-static mn_status read_entry(zip_t *zip, uint64_t entry, const char *where, char **bytes, size_t *n,
-                            mn_error *err)
-{
-    zip_stat_t info;
-    if (zip_stat_index(zip, entry, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
-        return mn_fail(err, MN_ERR_DATA, "%s has no size: %s", where, zip_strerror(zip));
-    if (info.size > MN_PICTURE_MAX_BYTES)
-        return mn_fail(err, MN_ERR_DATA, "%s would be %" PRIu64 " bytes; at most %zu are read",
-                       where, (uint64_t)info.size, MN_PICTURE_MAX_BYTES);
-    zip_file_t *file = zip_fopen_index(zip, entry, 0);
-    if (file == NULL)
-        return mn_fail(err, MN_ERR_DATA, "%s cannot be read: %s; download the archive again", where,
-                       zip_strerror(zip));
-    mn_status status = MN_OK;
-    size_t size = (size_t)info.size, have = 0;
-    char *buffer = malloc(size + 1);
-    if (buffer == NULL)
-        status = mn_fail(err, MN_ERR_NOMEM, "%s: %zu bytes", where, size);
-    while (status == MN_OK) { /* the byte too many finds the end */
-        zip_int64_t got = zip_fread(file, buffer + have, size + 1 - have);
-        if (got < 0)
-            status = mn_fail(err, MN_ERR_DATA, "%s is damaged: %s; download the archive again",
-                             where, zip_file_strerror(file));
-        if (got <= 0)
-            break;
-        have += (size_t)got;
-        if (have > size)
-            status = mn_fail(err, MN_ERR_DATA, "%s is longer than it says", where);
-    }
-    if (status == MN_OK && have < size)
-        status = mn_fail(err, MN_ERR_DATA, "%s is cut short; download the archive again", where);
-    (void)zip_fclose(file);
-    if (status != MN_OK) {
-        free(buffer);
-        return status;
-    }
-    *bytes = buffer;
-    *n = size;
-    return MN_OK;
-}
-
 /* Both ---------------------------------------------------------------------------- */
 
 static mn_status read_item(const struct source *source, const mn_import_item *item, char **where,
@@ -365,7 +331,7 @@ static mn_status read_item(const struct source *source, const mn_import_item *it
         return mn_fail(err, MN_ERR_NOMEM, "reading %s", shown);
     }
     if (source->n_zips > 0)
-        return read_entry(source->zips[item->source], item->entry, *where, bytes, n, err);
+        return mn_archive_read(source->zips[item->source], item->entry, *where, bytes, n, err);
     return mn_file_read(*where, MN_PICTURE_MAX_BYTES, bytes, n, err);
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 #include "common/experiment.h"
+#include "worker/data/import/import_list.h"
 #include "worker/data/import/import_report.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,15 +22,24 @@ typedef struct mn_import_progress {
  * order, with entries images_.../Alphabet/characterNN/NAME.png, also below another folder as after
  * re-zipping, and with back-slashes. Groups are alphabets; a pixel is round(255 * share of ink).
  *   split_folder  has train.txt, val.txt and test.txt (see import_list.h). NULL: evaluation is
- *                 test; the last sixth of the background alphabets in the order of their names
- *                 (5 of 30) is val, the rest train, all of them with rotations
+ *                 test; the last n_val background alphabets in the order of their names are val,
+ *                 the rest train, all of them with rotations
+ *   n_val         0 and more; MN_VAL_SIXTH: a sixth of them (5 of 30). With a number of one's own
+ *                 images_evaluation.zip may be left out, and no split has its alphabets
  *   image_size    pixels a side, 1 .. 4096
  *   progress      may be NULL
  *   report        may be NULL */
 mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char *split_folder,
-                             uint32_t image_size, const char *output,
+                             uint32_t n_val, uint32_t image_size, const char *output,
                              const mn_import_progress *progress, mn_import_report *report,
                              mn_error *err);
+
+/* The official one-shot runs of Omniglot from all_runs.zip (see runs_list.h): a packed file with a
+ * group for each run, and in it a class for each pair of a training and a test drawing, in this
+ * order; all of it is split test. Ink and size as above. */
+mn_status mn_import_omniglot_runs(const char *zip, uint32_t image_size, const char *output,
+                                  const mn_import_progress *progress, mn_import_report *report,
+                                  mn_error *err);
 
 /* How the classes of a folder come into splits. */
 typedef enum mn_import_splits {

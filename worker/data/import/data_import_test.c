@@ -43,8 +43,10 @@ static void archives_in_any_order_make_the_same_file(void **state)
     const mn_import_progress progress = {count_calls, &done};
     mn_error err;
     sample_write_omniglot("o");
-    assert_int_equal(mn_import_omniglot(both, 2, NULL, 8, "1.mnd", &progress, NULL, &err), MN_OK);
-    assert_int_equal(mn_import_omniglot(turned, 2, NULL, 8, "2.mnd", NULL, NULL, &err), MN_OK);
+    assert_int_equal(
+        mn_import_omniglot(both, 2, NULL, MN_VAL_SIXTH, 8, "1.mnd", &progress, NULL, &err), MN_OK);
+    assert_int_equal(
+        mn_import_omniglot(turned, 2, NULL, MN_VAL_SIXTH, 8, "2.mnd", NULL, NULL, &err), MN_OK);
     assert_int_equal(done, 48);
     mn_image_pack *first = open_pack("1.mnd"), *second = open_pack("2.mnd");
     mn_digest a = mn_image_pack_digest(first), b = mn_image_pack_digest(second);
@@ -70,15 +72,19 @@ static void one_archive_without_lists_is_not_enough(void **state)
     (void)state;
     mn_error err;
     sample_write_omniglot("o");
-    assert_int_equal(mn_import_omniglot(both, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
     assert_non_null(strstr(err.message, "images_evaluation.zip"));
-    assert_int_equal(mn_import_omniglot(both, 2, NULL, 0, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
-    assert_int_equal(mn_import_omniglot(both, 2, NULL, 5000, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
-    assert_int_equal(mn_import_omniglot(both, 0, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 2, NULL, MN_VAL_SIXTH, 0, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 2, NULL, MN_VAL_SIXTH, 5000, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
+    assert_int_equal(
+        mn_import_omniglot(both, 0, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_USAGE);
     assert_no_output();
 }
 
@@ -90,14 +96,16 @@ static void a_missing_or_cut_archive_is_told_and_leaves_no_output(void **state)
     size_t n;
     mn_error err;
     sample_write_omniglot("o");
-    assert_int_equal(mn_import_omniglot(none, 2, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_NO_INPUT);
+    assert_int_equal(
+        mn_import_omniglot(none, 2, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_NO_INPUT);
     assert_non_null(strstr(err.message, "none.zip"));
     assert_int_equal(mn_file_read(both[1], 1 << 20, &bytes, &n, &err), MN_OK);
     for (size_t length = 0; length < n; length += 37) {
         sample_write("cut.zip", bytes, length);
-        assert_int_equal(mn_import_omniglot(cut, 2, NULL, 8, "out.mnd", NULL, NULL, &err),
-                         MN_ERR_DATA);
+        assert_int_equal(
+            mn_import_omniglot(cut, 2, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+            MN_ERR_DATA);
         assert_non_null(strstr(err.message, "cut.zip"));
         assert_no_output();
     }
@@ -128,8 +136,9 @@ static void damage_inside_an_archive_is_told_with_the_entry(void **state)
             sample_write("bad.zip", bytes, size);
             free(bytes);
         }
-        assert_int_equal(mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                         MN_ERR_DATA);
+        assert_int_equal(
+            mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+            MN_ERR_DATA);
         if (strstr(err.message, "bad.zip: entry images_background/A/c1/2.png") == NULL)
             fail_msg("%s", err.message);
         assert_no_output();
@@ -152,8 +161,9 @@ static void entries_with_tricky_names_are_refused(void **state)
         const sample_entry entries[] = {{names[i], png, n}, {NULL, NULL, 0}};
         mn_error err;
         sample_write_zip("tricky.zip", entries);
-        assert_int_equal(mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                         MN_ERR_DATA);
+        assert_int_equal(
+            mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+            MN_ERR_DATA);
         assert_non_null(strstr(err.message, "tricky.zip: entry "));
         assert_null(strchr(err.message, '\n'));
         assert_no_output();
@@ -174,12 +184,150 @@ static void a_decompression_bomb_is_refused(void **state)
                                     {NULL, NULL, 0}};
     mn_error err;
     sample_write_zip("bomb.zip", entries);
-    assert_int_equal(mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, NULL, &err),
-                     MN_ERR_DATA);
+    assert_int_equal(
+        mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, NULL, &err),
+        MN_ERR_DATA);
     assert_non_null(strstr(err.message, "would be 80000000 bytes"));
     assert_no_output();
     free(zeros);
     free(png);
+}
+
+/* The picture of 8 x 8 pixels of this period. */
+static void assert_period(const mn_image_pack *pack, uint32_t image, uint32_t period)
+{
+    const uint8_t *pixels = mn_image_pack_pixels(pack, image);
+    for (uint32_t i = 0; i < 64; i++)
+        assert_int_equal(pixels[i], i % period == 0 ? 255 : 0);
+}
+
+static void a_run_is_a_group_and_a_pair_of_drawings_a_class(void **state)
+{
+    (void)state;
+    static const char *const below[] = {"", "omniglot/all runs/"};
+    for (int i = 0; i < 2; i++) {
+        mn_image_pack *pack = NULL;
+        mn_error err = {0};
+        sample_write_runs("runs.zip", below[i], NULL);
+        if (mn_import_omniglot_runs("runs.zip", 8, "runs.mnd", NULL, NULL, &err) != MN_OK ||
+            mn_image_pack_open("runs.mnd", &pack, &err) != MN_OK)
+            fail_msg("%s", err.message);
+        const mn_pack_index *index = mn_image_pack_index(pack);
+        assert_int_equal(index->n_groups, 2);
+        assert_string_equal(index->groups[1], "run02");
+        assert_int_equal(index->n_classes, 6);
+        assert_int_equal(index->n_images, 12);
+        assert_int_equal(index->n_entries[MN_TRAIN] + index->n_entries[MN_VAL], 0);
+        assert_int_equal(index->n_entries[MN_TEST], 6);
+        static const char *const names[] = {"class01=item02", "class02=item03", "class03=item01"};
+        static const uint32_t items[] = {2, 3, 1};
+        for (uint32_t c = 0; c < 6; c++) {
+            const mn_pack_class *class = &index->classes[c];
+            assert_string_equal(class->name, names[c % 3]);
+            assert_int_equal(class->group, c / 3);
+            assert_int_equal(class->n_images, 2);
+            assert_period(pack, class->first_image, 2 + 6 * (c / 3) + c % 3);
+            assert_period(pack, class->first_image + 1, 2 + 6 * (c / 3) + 3 + items[c % 3] - 1);
+        }
+        mn_image_pack_destroy(&pack);
+    }
+}
+
+static void odd_archives_of_runs_are_told_with_file_and_line(void **state)
+{
+    (void)state;
+#define GOOD                                                                                       \
+    "run02/test/item01.png run02/training/class01.png\n"                                           \
+    "run02/test/item02.png run02/training/class02.png\n"
+    static const char *const odd[][2] = {
+        {"", "run02/class_labels.txt has 0 lines, that of the first run 3"},
+        {GOOD, "has 2 lines, that of the first run 3"},
+        {GOOD "run02/test/item03.png\n",
+         "run02/class_labels.txt, line 3: \"run02/test/item03.png\""},
+        {GOOD "run02/test/item03.png run02/training/class03.png x\n", "line 3"},
+        {GOOD "run02/training/class03.png run02/test/item03.png\n", "line 3"},
+        {GOOD "run01/test/item03.png run01/training/class03.png\n", "line 3"},
+        {GOOD "run02/test/../item03.png run02/training/class03.png\n", "line 3"},
+        {GOOD "run02/test/item04.png run02/training/class03.png\n", "has no run02/test/item04.png"},
+        {GOOD "run02/test/item03.png run02/training/class02.png\n",
+         "run02/training/class02.png is named twice"},
+        {GOOD "\n\r\nrun02/test/item03.png run02/training/.png\n", "line 5"},
+    };
+    mn_error err;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        sample_write_runs("odd.zip", "", odd[i][0]);
+        assert_int_equal(mn_import_omniglot_runs("odd.zip", 8, "out.mnd", NULL, NULL, &err),
+                         MN_ERR_DATA);
+        if (strstr(err.message, odd[i][1]) == NULL || strstr(err.message, "odd.zip") == NULL)
+            fail_msg("%zu: %s", i, err.message);
+        assert_no_output();
+    }
+    const sample_entry none[] = {{"images_evaluation/A/c/x.png", "", 0}, {NULL, NULL, 0}};
+    sample_write_zip("none.zip", none);
+    assert_int_equal(mn_import_omniglot_runs("none.zip", 8, "out.mnd", NULL, NULL, &err),
+                     MN_ERR_DATA);
+    assert_non_null(strstr(err.message, "all_runs.zip"));
+    assert_int_equal(mn_import_omniglot_runs("nothing.zip", 8, "out.mnd", NULL, NULL, &err),
+                     MN_ERR_NO_INPUT);
+    sample_write_runs("runs.zip", "", NULL);
+    assert_int_equal(mn_import_omniglot_runs("runs.zip", 0, "out.mnd", NULL, NULL, &err),
+                     MN_ERR_USAGE);
+    char *bytes = NULL;
+    size_t n;
+    assert_int_equal(mn_file_read("runs.zip", 1 << 20, &bytes, &n, &err), MN_OK);
+    for (size_t length = 0; length < n; length += 61) {
+        sample_write("cut.zip", bytes, length);
+        assert_int_equal(mn_import_omniglot_runs("cut.zip", 8, "out.mnd", NULL, NULL, &err),
+                         MN_ERR_DATA);
+        assert_non_null(strstr(err.message, "cut.zip"));
+        assert_no_output();
+    }
+    free(bytes);
+}
+
+static void a_picture_that_no_label_names_is_refused(void **state)
+{
+    (void)state;
+    size_t n;
+    uint8_t *png = sample_png(8, 3, &n);
+    static const char labels[] = "r/test/a.png r/training/b.png";
+    const sample_entry entries[] = {{"r/class_labels.txt", labels, sizeof labels - 1},
+                                    {"r/test/a.png", png, n},
+                                    {"r/training/b.png", png, n},
+                                    {"r/readme.txt", "", 0},
+                                    {"r/training/c.png", png, n},
+                                    {NULL, NULL, 0}};
+    mn_error err;
+    sample_write_zip("more.zip", entries);
+    assert_int_equal(mn_import_omniglot_runs("more.zip", 8, "out.mnd", NULL, NULL, &err),
+                     MN_ERR_DATA);
+    assert_non_null(strstr(err.message, "names the picture r/training/c.png"));
+    assert_no_output();
+    free(png);
+}
+
+static void background_alphabets_alone_are_split_as_asked(void **state)
+{
+    (void)state;
+    sample_write_omniglot("o");
+    mn_error err;
+    for (uint32_t n_val = 0; n_val < 3; n_val++) { /* of 3 alphabets of 3 characters */
+        mn_image_pack *pack = NULL;
+        assert_int_equal(mn_import_omniglot(both, 1, NULL, n_val, 8, "b.mnd", NULL, NULL, &err),
+                         MN_OK);
+        assert_int_equal(mn_image_pack_open("b.mnd", &pack, &err), MN_OK);
+        const mn_pack_index *index = mn_image_pack_index(pack);
+        assert_int_equal(index->n_entries[MN_TRAIN], (3 - n_val) * 3 * 4);
+        assert_int_equal(index->n_entries[MN_VAL], n_val * 3 * 4);
+        assert_int_equal(index->n_entries[MN_TEST], 0);
+        mn_image_pack_destroy(&pack);
+    }
+    assert_int_equal(mn_import_omniglot(both, 1, NULL, 3, 8, "out.mnd", NULL, NULL, &err),
+                     MN_ERR_USAGE);
+    assert_non_null(strstr(err.message, "--val-alphabets 3: there are 3 alphabets"));
+    assert_int_equal(mn_import_omniglot(both + 1, 1, NULL, 0, 8, "out.mnd", NULL, NULL, &err),
+                     MN_ERR_USAGE); /* evaluation alphabets alone: nothing to train on */
+    assert_no_output();
 }
 
 static void write_png_at(const char *path, uint32_t side, uint32_t period)
@@ -487,7 +635,8 @@ static void archives_that_were_packed_anew_are_read(void **state)
     mn_error err = {0};
     report = (mn_import_report){0};
     sample_write_zip("again.zip", entries);
-    if (mn_import_omniglot(archive, 1, NULL, 8, "out.mnd", NULL, &report, &err) != MN_OK)
+    if (mn_import_omniglot(archive, 1, NULL, MN_VAL_SIXTH, 8, "out.mnd", NULL, &report, &err) !=
+        MN_OK)
         fail_msg("%s", err.message);
     mn_image_pack *pack = open_pack("out.mnd");
     assert_int_equal(mn_image_pack_index(pack)->n_classes, 3);
@@ -508,6 +657,10 @@ int main(void)
         TEST(one_archive_without_lists_is_not_enough),
         TEST(a_missing_or_cut_archive_is_told_and_leaves_no_output),
         TEST(damage_inside_an_archive_is_told_with_the_entry),
+        TEST(a_run_is_a_group_and_a_pair_of_drawings_a_class),
+        TEST(odd_archives_of_runs_are_told_with_file_and_line),
+        TEST(a_picture_that_no_label_names_is_refused),
+        TEST(background_alphabets_alone_are_split_as_asked),
         TEST(entries_with_tricky_names_are_refused),
         TEST(a_decompression_bomb_is_refused),
         TEST(a_folder_of_classes_and_groups_is_imported),

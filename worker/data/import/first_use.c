@@ -7,25 +7,62 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err);
+static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const char *cache,
+                          const char *name, uint32_t image_size, mn_error *err);
 static mn_status pack(const mn_data_archives *archives, const char *name, uint32_t image_size,
                       mn_error *err);
 
 mn_status mn_first_use_pack(const mn_experiment *experiment, mn_error *err)
 {
-    const char *name = experiment->tasks.data, *folders = experiment->run.data_path;
-    uint32_t image_size = experiment->tasks.image_size;
-    char *path = NULL;
-    mn_data_archives archives;
     if (experiment->tasks.kind != MN_TASKS_IMAGES)
         return MN_OK;
+    mn_status status = pack_if_missing(experiment, experiment->tasks.data, err);
+    return status == MN_OK && experiment->tasks.runs[0] != '\0'
+               ? pack_if_missing(experiment, experiment->tasks.runs, err)
+               : status;
+}
+
+static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err)
+{
+    const char *folders = experiment->run.data_path;
+    uint32_t image_size = experiment->tasks.image_size;
+    const mn_data_recipe *recipe = mn_data_recipe_of(name, image_size);
+    char *path = NULL, *zip = NULL, *cache = NULL;
+    mn_data_archives archives;
+    mn_status status = MN_OK;
     if (mn_data_path_find(name, folders, image_size, &path, NULL) == MN_OK) {
         free(path);
         return MN_OK;
     }
+    if (recipe != NULL) {
+        if (mn_data_path_archive(recipe, folders, &zip, &cache) && cache != NULL)
+            status = pack_one(recipe, zip, cache, name, image_size, err);
+        free(zip);
+        free(cache);
+        return status;
+    }
     if (!mn_data_path_archives(name, folders, image_size, &archives))
         return MN_OK;
-    mn_status status = archives.cache != NULL ? pack(&archives, name, image_size, err) : MN_OK;
+    status = archives.cache != NULL ? pack(&archives, name, image_size, err) : MN_OK;
     mn_data_archives_fini(&archives);
+    return status;
+}
+
+static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const char *cache,
+                          const char *name, uint32_t image_size, mn_error *err)
+{
+    char *output = NULL;
+    mn_status status = mn_folder_make(cache, err);
+    if (status != MN_OK)
+        return status;
+    if (asprintf(&output, "%s/%s", cache, name) < 0)
+        return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
+    mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s to=%s", zip, output);
+    status = recipe->is_runs
+                 ? mn_import_omniglot_runs(zip, image_size, output, NULL, NULL, err)
+                 : mn_import_omniglot(&zip, 1, NULL, 0, image_size, output, NULL, NULL, err);
+    free(output);
     return status;
 }
 
@@ -40,8 +77,8 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
         return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
     mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s splits=%s to=%s", archives->zips[0],
            archives->lists != NULL ? "vinyals" : "background-evaluation", output);
-    status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists, image_size,
-                                output, NULL, NULL, err);
+    status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists,
+                                MN_VAL_SIXTH, image_size, output, NULL, NULL, err);
     free(output);
     return status;
 }

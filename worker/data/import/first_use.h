@@ -5,9 +5,9 @@
 #include "common/error.h"
 #include "common/experiment.h"
 
-/* Make sure that the experiment's packed file is there if it is there already or can be made: from
+/* Make sure that each of the experiment's packed files (tasks.data, tasks.runs) is there if it is there already or can be made: from
  * images_background.zip and images_evaluation.zip, with the lists in splits_vinyals beside them if
- * they are there (see data_path.h). Several processes may do so at once: each gives its whole file
+ * they are there, or from the one archive of a mn_data_recipe (see data_path.h). Several processes may do so at once: each gives its whole file
  * the name. MN_OK where there is nothing to do or to make it from: who opens the file says what is
  * missing. */
 mn_status mn_first_use_pack(const mn_experiment *experiment, mn_error *err);

@@ -68,6 +68,37 @@ static void archives_are_imported_once_into_the_cache(void **state)
     free(path);
 }
 
+static void runs_and_background_alphabets_are_made_of_an_archive_each(void **state)
+{
+    (void)state;
+    mn_experiment experiment = wants();
+    mn_error err = {0};
+    (void)strcpy(experiment.tasks.data, "omniglot-background8.mnd");
+    (void)strcpy(experiment.tasks.runs, "omniglot-runs8.mnd");
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_OK); /* who opens them will tell */
+    sample_write_omniglot("data/omniglot");
+    sample_write_runs("data/omniglot/all_runs.zip", "", NULL);
+    if (mn_first_use_pack(&experiment, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    const char *const names[] = {experiment.tasks.data, experiment.tasks.runs};
+    for (int i = 0; i < 2; i++) {
+        char *path = NULL;
+        mn_image_pack *pack = NULL;
+        assert_int_equal(mn_data_path_find(names[i], "data", 8, &path, &err), MN_OK);
+        assert_int_equal(mn_image_pack_open(path, &pack, &err), MN_OK);
+        const mn_pack_index *index = mn_image_pack_index(pack);
+        assert_int_equal(index->n_entries[MN_TRAIN], i == 0 ? 9 * 4 : 0);
+        assert_int_equal(index->n_entries[MN_TEST], i == 0 ? 0 : 6);
+        mn_image_pack_destroy(&pack);
+        free(path);
+    }
+    (void)strcpy(experiment.tasks.runs, "omniglot-runs28.mnd"); /* of another size: none of ours */
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_OK);
+    char *path = NULL;
+    assert_int_equal(mn_data_path_find("omniglot-runs28.mnd", "data", 8, &path, &err),
+                     MN_ERR_NO_INPUT);
+}
+
 static void lists_beside_the_archives_make_the_splits(void **state)
 {
     (void)state;
@@ -156,6 +187,7 @@ int main(void)
     mn_log_init(MN_LOG_WARN, "test");
     const struct CMUnitTest tests[] = {
         TEST(archives_are_imported_once_into_the_cache),
+        TEST(runs_and_background_alphabets_are_made_of_an_archive_each),
         TEST(lists_beside_the_archives_make_the_splits),
         TEST(processes_that_import_at_the_same_time_all_succeed),
         TEST(nothing_is_made_where_nothing_can_be),

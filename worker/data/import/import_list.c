@@ -125,23 +125,34 @@ mn_status mn_import_list_arrange(mn_import_list *list, const char *where, const 
     return status == MN_OK ? refuse_twins(list, where, advice, err) : status;
 }
 
-mn_status mn_import_list_split_by_part(mn_import_list *list, mn_error *err)
+mn_status mn_import_list_split_by_part(mn_import_list *list, uint32_t n_val, mn_error *err)
 {
-    uint32_t n_val = list->n_groups_of_part_0 / 6;
-    n_val = n_val > 0 ? n_val : 1;
-    uint32_t first_val = list->n_groups_of_part_0 > n_val ? list->n_groups_of_part_0 - n_val : 0;
+    const uint32_t n = list->n_groups_of_part_0;
+    if (n_val == MN_VAL_SIXTH)
+        n_val = n < 12 ? 1 : n / 6;
+    else if (n_val >= n)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "--val-alphabets %" PRIu32 ": there are %" PRIu32
+                       " alphabets of images_background*.zip, and one at least must be left to "
+                       "train on",
+                       n_val, n);
+    uint32_t first_val = n > n_val ? n - n_val : 0;
     mn_status status = make_rooms(list, err);
     if (status != MN_OK)
         return status;
     for (uint32_t i = 0; i < list->n_classes; i++) {
         uint32_t group = list->classes[i].group;
-        assign(list,
-               group >= list->n_groups_of_part_0 ? MN_TEST
-               : group >= first_val              ? MN_VAL
-                                                 : MN_TRAIN,
-               i, true);
+        assign(list, group >= n ? MN_TEST : group >= first_val ? MN_VAL : MN_TRAIN, i, true);
     }
     return MN_OK;
+}
+
+mn_status mn_import_list_split_whole(mn_import_list *list, mn_split split, mn_error *err)
+{
+    mn_status status = make_rooms(list, err);
+    for (uint32_t i = 0; i < list->n_classes && status == MN_OK; i++)
+        assign(list, split, i, false);
+    return status;
 }
 
 mn_status mn_import_list_split_as_parts(mn_import_list *list, bool turned, mn_error *err)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define MN_VAL_SIXTH UINT32_MAX
 #define MN_IMPORT_NESTED ':' /* between the names of a group in a group */
 
 typedef struct mn_import_item {
@@ -53,15 +54,17 @@ mn_status mn_import_list_arrange(mn_import_list *list, const char *where, const 
                                  mn_error *err);
 
 /* Splits, in one of four ways. `turned` lists each class with its four quarter turns, as is good
- * for characters; the first way always does. by_part   part 1 is test; of part 0 the last sixth of
- * the groups, at least one, is val as_parts  part 0 is train, 1 val, 2 test shared    shares of the
+ * for characters; the first way always does. by_part   part 1 is test; of part 0 the last n_val groups
+ * are val (MN_VAL_SIXTH: a sixth, at least one), MN_ERR_USAGE: none would be left to train on. as_parts  part 0 is train, 1 val, 2 test shared    shares of the
  * classes, rounded to the nearest number. Who goes where is decided by SHA-256 of seed and name, so
  * that a new class moves few others read      three files, NULL where there is none. Lines are
  * "group/class/rotDDD", DDD = 000, 090, 180, 270 degrees counter-clockwise (so turns PIL's
  * rotate(), for which the lists of Vinyals et al. 2016 were published with the code of prototypical
  * networks). With `plain` also "group/class", or "class" where one group only has it; and no class
  * may be in two splits */
-mn_status mn_import_list_split_by_part(mn_import_list *list, mn_error *err);
+mn_status mn_import_list_split_by_part(mn_import_list *list, uint32_t n_val, mn_error *err);
+/* All classes into one split, unturned. */
+mn_status mn_import_list_split_whole(mn_import_list *list, mn_split split, mn_error *err);
 mn_status mn_import_list_split_as_parts(mn_import_list *list, bool turned, mn_error *err);
 mn_status mn_import_list_split_shared(mn_import_list *list, const double shares[MN_N_SPLITS],
                                       uint64_t seed, bool turned, mn_error *err);

@@ -105,7 +105,7 @@ static void by_part_the_last_sixth_of_part_0_is_val_and_part_1_is_test(void **st
 {
     (void)state;
     mn_import_list list = many();
-    assert_int_equal(mn_import_list_split_by_part(&list, NULL), MN_OK);
+    assert_int_equal(mn_import_list_split_by_part(&list, MN_VAL_SIXTH, NULL), MN_OK);
     assert_int_equal(list.n_entries[MN_TRAIN], 10 * 2 * 4);
     assert_int_equal(list.n_entries[MN_VAL], 2 * 2 * 4);
     assert_int_equal(list.n_entries[MN_TEST], 2 * 4);

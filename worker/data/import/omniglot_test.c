@@ -29,8 +29,8 @@ static bool look_in(const char *candidate, const char *below)
     return access(archives[0], R_OK) == 0 && access(archives[1], R_OK) == 0;
 }
 
-/* Find the archives and import them to real.mnd, or skip the test. */
-static mn_image_pack *import_or_skip(void)
+/* Find the archives, or skip the test. */
+static void find_or_skip(void)
 {
     const char *data = getenv("MNEMO_DATA");
     bool found = (data != NULL && (look_in(data, "/omniglot") || look_in(data, ""))) ||
@@ -42,10 +42,17 @@ static mn_image_pack *import_or_skip(void)
             folder);
         skip();
     }
+}
+
+/* Import them to real.mnd, too. */
+static mn_image_pack *import_or_skip(void)
+{
+    find_or_skip();
     const char *const zips[] = {archives[0], archives[1]};
     mn_image_pack *pack = NULL;
     mn_error err = {0};
-    if (mn_import_omniglot(zips, 2, lists, SIDE, "real.mnd", NULL, NULL, &err) != MN_OK ||
+    if (mn_import_omniglot(zips, 2, lists, MN_VAL_SIXTH, SIDE, "real.mnd", NULL, NULL, &err) !=
+            MN_OK ||
         mn_image_pack_open("real.mnd", &pack, &err) != MN_OK)
         fail_msg("%s", err.message);
     return pack;
@@ -166,6 +173,106 @@ static void nearest_pixels_are_right_as_often_as_is_known(void **state)
     mn_task_set_destroy(&set);
 }
 
+/* oneshot20_runs.tsv was made from the labels by another program, and its rows are pictures of
+ * omniglot28.idx3-ubyte. */
+static void the_runs_are_those_of_an_independent_list(void **state)
+{
+    (void)state;
+    mn_image_pack *pack = NULL;
+    find_or_skip();
+    char zip[700], path[700], *idx = NULL, *rows = NULL;
+    size_t n, n_rows;
+    (void)snprintf(zip, sizeof zip, "%s/all_runs.zip", folder);
+    (void)snprintf(path, sizeof path, "%s/oneshot20_runs.tsv", folder);
+    if (access(zip, R_OK) != 0 || mn_file_read(path, 1 << 26, &rows, &n_rows, NULL) != MN_OK) {
+        print_message("skipped: no %s or %s\n", zip, path);
+        skip();
+    }
+    (void)snprintf(path, sizeof path, "%s/omniglot28.idx3-ubyte", folder);
+    assert_int_equal(mn_file_read(path, 1 << 26, &idx, &n, NULL), MN_OK);
+    mn_error err = {0};
+    if (mn_import_omniglot_runs(zip, SIDE, "runs.mnd", NULL, NULL, &err) != MN_OK ||
+        mn_image_pack_open("runs.mnd", &pack, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    assert_int_equal(index->n_groups, 20);
+    assert_int_equal(index->n_entries[MN_TEST], 400);
+
+    uint32_t compared = 0;
+    char *rest = rows;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        char role[20], item[40], partner[40], group[20], name[100];
+        unsigned run, image;
+        if (sscanf(line, "%u\t%19[^\t]\t%39[^.].png\t%u\t%*u\t%39[^.\n]", &run, role, item, &image,
+                   partner) != 5)
+            continue; /* the heading */
+        (void)snprintf(group, sizeof group, "run%02u", run);
+        const bool is_test = strcmp(role, "test") == 0;
+        const mn_pack_class *class = NULL;
+        if (is_test) {
+            (void)snprintf(name, sizeof name, "%s=%s", partner, item);
+            class = find_class(index, group, name);
+        } else {
+            for (uint32_t i = 0; i < index->n_classes; i++)
+                if (strcmp(index->groups[index->classes[i].group], group) == 0 &&
+                    strncmp(index->classes[i].name, item, strlen(item)) == 0)
+                    class = &index->classes[i];
+            assert_non_null(class);
+        }
+        assert_int_equal(class->n_images, 2);
+        assert_memory_equal(mn_image_pack_pixels(pack, class->first_image + is_test),
+                            idx + IDX_HEADER + (size_t)image * PIXELS, PIXELS);
+        compared++;
+    }
+    assert_int_equal(compared, 800);
+    free(idx);
+    free(rows);
+    mn_image_pack_destroy(&pack);
+}
+
+/* Known for these images: 76.25 % by cosine, pixel by pixel. */
+static void nearest_pixels_err_in_the_runs_as_often_as_is_known(void **state)
+{
+    (void)state;
+    find_or_skip();
+    char zip[700], small[700];
+    (void)snprintf(zip, sizeof zip, "%s/all_runs.zip", folder);
+    (void)snprintf(small, sizeof small, "%s/images_background_small1.zip", folder);
+    if (access(zip, R_OK) != 0 || access(small, R_OK) != 0) {
+        print_message("skipped: no %s or %s\n", zip, small);
+        skip();
+    }
+    const char *const zips[] = {small};
+    mn_experiment experiment;
+    mn_experiment_init(&experiment);
+    experiment.tasks.kind = MN_TASKS_IMAGES;
+    (void)strcpy(experiment.tasks.data, "real.mnd");
+    (void)strcpy(experiment.tasks.runs, "runs.mnd");
+    (void)strcpy(experiment.run.data_path, ".");
+    experiment.tasks.image_size = SIDE;
+    experiment.tasks.way = 20;
+    experiment.tasks.shot = experiment.tasks.query = 1;
+    mn_task_set *set = NULL;
+    mn_task *task = NULL;
+    mn_error err = {0};
+    if (mn_import_omniglot_runs(zip, SIDE, "runs.mnd", NULL, NULL, &err) != MN_OK ||
+        mn_import_omniglot(zips, 1, NULL, 0, SIDE, "real.mnd", NULL, NULL, &err) != MN_OK ||
+        mn_task_set_open(&experiment, NULL, &set, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(mn_task_set_size(set, MN_TEST), 20);
+    assert_int_equal(mn_task_new(mn_task_set_fields(set, MN_TEST), &task, &err), MN_OK);
+    uint32_t wrong = 0;
+    for (uint64_t run = 0; run < 20; run++) {
+        mn_task_set_draw(set, MN_TEST, run, task);
+        for (uint32_t label = 0; label < 20; label++)
+            wrong +=
+                nearest(task->at[MN_QUERY_X] + label * PIXELS, task->at[MN_SUPPORT_X], 20) != label;
+    }
+    assert_int_equal(wrong, 305); /* 76.25 % of 400 */
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sample_enter_folder, sample_leave_folder)
 
 int main(void)
@@ -174,6 +281,8 @@ int main(void)
         TEST(the_28_by_28_images_are_byte_equal_to_an_independent_reduction),
         TEST(the_splits_are_those_of_vinyals),
         TEST(nearest_pixels_are_right_as_often_as_is_known),
+        TEST(the_runs_are_those_of_an_independent_list),
+        TEST(nearest_pixels_err_in_the_runs_as_often_as_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

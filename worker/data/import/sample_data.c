@@ -169,6 +169,40 @@ void sample_write_omniglot(const char *folder)
     write_alphabets(path, "images_evaluation", evaluation, 1, 10);
 }
 
+void sample_write_runs(const char *path, const char *below, const char *labels)
+{
+    enum { PAIRS = 3, PICTURES = 2 * PAIRS, ENTRIES = 2 * (PICTURES + 2) };
+    static char names[ENTRIES][120], texts[2][400];
+    static const unsigned partner[PAIRS] = {3, 1, 2};
+    sample_entry entries[ENTRIES + 1] = {0};
+    unsigned n = 0;
+    for (unsigned run = 0; run < 2; run++) {
+        texts[run][0] = '\0';
+        for (unsigned i = 0; i < PAIRS; i++)
+            (void)snprintf(texts[run] + strlen(texts[run]), 100,
+                           "run%02u/test/item%02u.png run%02u/training/class%02u.png\n", run + 1,
+                           i + 1, run + 1, partner[i]);
+        if (run == 1 && labels != NULL)
+            (void)snprintf(texts[run], sizeof texts[run], "%s", labels);
+        (void)snprintf(names[n], sizeof names[n], "%srun%02u/", below, run + 1);
+        entries[n] = (sample_entry){.name = names[n], .bytes = ""};
+        n++;
+        (void)snprintf(names[n], sizeof names[n], "%srun%02u/class_labels.txt", below, run + 1);
+        entries[n] = (sample_entry){.name = names[n], .bytes = texts[run], .n = strlen(texts[run])};
+        n++;
+        for (unsigned i = 0; i < PICTURES; i++, n++) {
+            (void)snprintf(names[n], sizeof names[n], "%srun%02u/%s%02u.png", below, run + 1,
+                           i < PAIRS ? "training/class" : "test/item", i % PAIRS + 1);
+            entries[n].name = names[n];
+            entries[n].bytes = sample_png(8, 2 + PICTURES * run + i, &entries[n].n);
+        }
+    }
+    sample_write_zip(path, entries);
+    for (unsigned i = 0; i < n; i++)
+        if (strstr(names[i], ".png") != NULL)
+            free((void *)(uintptr_t)entries[i].bytes);
+}
+
 void sample_write(const char *path, const void *bytes, size_t n)
 {
     mn_error err;

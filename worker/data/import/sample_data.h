@@ -37,5 +37,11 @@ void sample_write_zip(const char *path, const sample_entry *entries);
  * folder, each alphabet with 3 characters of 4 drawings, of 8 x 8 pixels. */
 void sample_write_omniglot(const char *folder);
 
+/* An archive like all_runs.zip of 2 runs of 3 pairs, with pictures of 8 x 8 pixels: in each run test
+ * item 1 is class 3, 2 is 1, 3 is 2. The picture number i of a run r (classes, then items) has
+ * period 2 + 6 r + i. `below` goes before all names; where labels is not NULL, it is the text of
+ * run02/class_labels.txt. */
+void sample_write_runs(const char *path, const char *below, const char *labels);
+
 /* Write bytes to a file. */
 void sample_write(const char *path, const void *bytes, size_t n);

@@ -1,5 +1,5 @@
 /* Losses: one number, in double. A loss is what a gradient begins at, so that its adjoint is 1 and
- * is not read. */
+ * is not read. There is no rule for its tangent. */
 #include "worker/engine/ops/ops.h"
 
 #include <string.h>
@@ -10,11 +10,13 @@ static void pull_cross_entropy(mn_adjoints *adjoints, mn_node i)
     mn_graph *graph = adjoints->graph;
     const mn_graph_node node = graph->nodes[i];
     const mn_node z = node.in[0], target = node.in[1], weights = node.in[2];
+    if (adjoints->wanted[target] || (weights != MN_NONE && adjoints->wanted[weights]))
+        mn_rule_refuse(graph, i);
     mn_node p = mn_node_unary(graph, MN_OP_SOFTMAX, z);
     mn_node off = mn_graph_scale_add(graph, -1.0, target, p);
     mn_give(adjoints, z,
             weights != MN_NONE ? mn_graph_row_scale(graph, weights, off)
-                               : mn_rule_scale(graph, 1.0 / mn_node_extent(graph, z).n, off));
+                               : mn_rule_scale(graph, 1.0 / mn_node_rows(graph, z), off));
 }
 
 static void put(double value, mn_real *out)
@@ -31,29 +33,20 @@ static void run_cross_entropy(const mn_operation *operation, const mn_kernels *k
         out);
 }
 
-/* Of losses only the gradient's tangents are asked for. */
-static mn_node push_loss(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
-{
-    (void)graph;
-    (void)i;
-    (void)t;
-    (void)tplus;
-    return MN_NONE;
-}
-
 const mn_op_row mn_op_cross_entropy = {.name = "cross-entropy",
                                        .result = MN_RESULT_DOUBLE,
                                        .pull_back = pull_cross_entropy,
-                                       .push_forward = push_loss,
                                        .run = run_cross_entropy};
 
 static void pull_squared_error(mn_adjoints *adjoints, mn_node i) /* 2 (y - target) / elements */
 {
     mn_graph *graph = adjoints->graph;
     const mn_node y = graph->nodes[i].in[0], target = graph->nodes[i].in[1];
-    mn_give(adjoints, y,
-            mn_rule_scale(graph, 2.0 / (double)mn_extent_count(mn_node_extent(graph, y)),
-                          mn_graph_scale_add(graph, -1.0, target, y)));
+    const double factor = 2.0 / (double)mn_extent_count(mn_node_extent(graph, y));
+    const mn_node off = mn_graph_scale_add(graph, -1.0, target, y);
+    mn_give(adjoints, y, mn_rule_scale(graph, factor, off));
+    if (adjoints->wanted[target])
+        mn_give(adjoints, target, mn_rule_scale(graph, -factor, off));
 }
 
 static void run_squared_error(const mn_operation *operation, const mn_kernels *k,
@@ -65,7 +58,6 @@ static void run_squared_error(const mn_operation *operation, const mn_kernels *k
 const mn_op_row mn_op_squared_error = {.name = "squared error",
                                        .result = MN_RESULT_DOUBLE,
                                        .pull_back = pull_squared_error,
-                                       .push_forward = push_loss,
                                        .run = run_squared_error};
 
 static void pull_mean(mn_adjoints *adjoints, mn_node i)
@@ -82,8 +74,5 @@ static void run_mean(const mn_operation *operation, const mn_kernels *k, const m
     put(k->mean(operation->rows * operation->c, in[0]), out);
 }
 
-const mn_op_row mn_op_mean = {.name = "mean",
-                              .result = MN_RESULT_DOUBLE,
-                              .pull_back = pull_mean,
-                              .push_forward = push_loss,
-                              .run = run_mean};
+const mn_op_row mn_op_mean = {
+    .name = "mean", .result = MN_RESULT_DOUBLE, .pull_back = pull_mean, .run = run_mean};

@@ -7,12 +7,29 @@
 #include "worker/engine/nodes.h"
 #include "worker/engine/operation.h"
 
+/* The weights of a recurrent network are read at each step, and their adjoint is a sum over steps of
+ * a' dy. From so many products of one shape on, rows of all a and of all dy are put below each
+ * other, and one product makes the sum. */
+#define MN_STACK_FROM 8
+typedef struct mn_stack {
+    uint32_t n_products, left; /* that read this matrix; not yet met on the way back */
+    uint32_t rows;             /* of each a */
+    mn_node a, dy;             /* so far */
+} mn_stack;
+
+typedef struct mn_adjoints mn_adjoints;
+/* Which of the n nodes are read so. */
+void mn_stacks_count(const mn_graph *graph, uint32_t n, mn_stack *stacks);
+/* Before the adjoint of node i is read: its stack becomes a share of it. */
+void mn_stack_finish(mn_adjoints *adjoints, mn_node i);
+
 /* The adjoints of a graph's nodes in the making. */
-typedef struct mn_adjoints {
+struct mn_adjoints {
     mn_graph *graph;
     mn_node *of;        /* [n]: MN_NONE: zero so far */
     const bool *wanted; /* [n]: does it depend on anything that is asked for? */
-} mn_adjoints;
+    mn_stack *stacks;   /* [n], of matrices that many products read; NULL: there are none */
+};
 
 typedef enum mn_result_kind { MN_RESULT_NUMBERS, MN_RESULT_BYTES, MN_RESULT_DOUBLE } mn_result_kind;
 
@@ -36,6 +53,10 @@ extern const mn_op_row *const mn_op_rows[MN_N_OPS];
 
 /* Give node `to` a share; MN_NONE: nothing. */
 void mn_give(mn_adjoints *adjoints, mn_node to, mn_node share);
+
+/* There is no rule for a derivative of node i that is asked for: compiling will fail. The first one
+ * counts. */
+void mn_rule_refuse(mn_graph *graph, mn_node i);
 
 /* For rules. Those of MN_NONE are MN_NONE. */
 mn_node mn_rule_scale(mn_graph *graph, double factor, mn_node a);

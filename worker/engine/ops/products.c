@@ -1,6 +1,58 @@
 /* Matrix products, and what is added to their columns. */
 #include "worker/engine/ops/ops.h"
 
+/* Does node i count towards the stack of its in[1]? */
+static bool is_stacked(const mn_graph *graph, mn_node i, const mn_stack *stacks)
+{
+    const mn_graph_node *node = &graph->nodes[i];
+    const mn_stack *stack = &stacks[node->in[1]];
+    return node->op == MN_OP_GEMM && !node->trans_a && !node->trans_b &&
+           (stack->n_products == 0 || stack->rows == mn_node_rows(graph, node->in[0]));
+}
+
+void mn_stacks_count(const mn_graph *graph, uint32_t n, mn_stack *stacks)
+{
+    for (uint32_t i = 0; i < n; i++)
+        stacks[i].a = stacks[i].dy = MN_NONE;
+    for (uint32_t i = 0; i < n; i++)
+        if (graph->nodes[i].op == MN_OP_GEMM && is_stacked(graph, (mn_node)i, stacks)) {
+            mn_stack *stack = &stacks[graph->nodes[i].in[1]];
+            stack->rows = mn_node_rows(graph, graph->nodes[i].in[0]);
+            stack->left = ++stack->n_products;
+        }
+}
+
+/* Rows of a matrix, a view of whatever extent it has. */
+static mn_node as_matrix(mn_graph *graph, mn_node a, uint32_t rows)
+{
+    const mn_extent extent = mn_node_extent(graph, a);
+    const uint32_t c = (uint32_t)(mn_extent_count(extent) / rows);
+    return extent.c == c ? a : mn_graph_reshape(graph, a, mn_matrix(rows, c));
+}
+
+static void stack_product(mn_adjoints *adjoints, const mn_graph_node *node, mn_node dy)
+{
+    mn_stack *stack = &adjoints->stacks[node->in[1]];
+    const uint32_t all = stack->n_products * stack->rows, first = --stack->left * stack->rows;
+    mn_graph *graph = adjoints->graph;
+    stack->a = mn_graph_place_rows(graph, as_matrix(graph, node->in[0], stack->rows), first, all,
+                                   stack->a);
+    stack->dy =
+        mn_graph_place_rows(graph, as_matrix(graph, dy, stack->rows), first, all, stack->dy);
+}
+
+void mn_stack_finish(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    mn_stack *stack = adjoints->stacks == NULL ? NULL : &adjoints->stacks[i];
+    if (stack == NULL || stack->dy == MN_NONE)
+        return;
+    mn_give(
+        adjoints, i,
+        mn_node_gemm(graph, true, false, stack->a, stack->dy, MN_NONE, mn_node_extent(graph, i)));
+    stack->dy = MN_NONE;
+}
+
 /* y = op(a) op(b) + plus, where op transposes or not; blocks of rows for batches. */
 static void pull_product(mn_adjoints *adjoints, mn_node i)
 {
@@ -17,7 +69,10 @@ static void pull_product(mn_adjoints *adjoints, mn_node i)
         share.trans_b = node.trans_a ? true : !node.trans_b;
         mn_give(adjoints, a, mn_node_append(graph, share));
     }
-    if (adjoints->wanted[b]) { /* db = op(a)' dy, or its transpose, dy' op(a) */
+    if (adjoints->wanted[b] && adjoints->stacks != NULL && is_stacked(graph, i, adjoints->stacks) &&
+        adjoints->stacks[b].n_products >= MN_STACK_FROM) {
+        stack_product(adjoints, &node, dy);
+    } else if (adjoints->wanted[b]) { /* db = op(a)' dy, or its transpose, dy' op(a) */
         share.extent = mn_node_extent(graph, b);
         share.in[0] = node.trans_b ? dy : a;
         share.in[1] = node.trans_b ? a : dy;

@@ -6,6 +6,14 @@ void mn_give(mn_adjoints *adjoints, mn_node to, mn_node share)
     adjoints->of[to] = mn_rule_add(adjoints->graph, adjoints->of[to], share);
 }
 
+void mn_rule_refuse(mn_graph *graph, mn_node i)
+{
+    if (graph->refused_op != NULL || graph->failed)
+        return;
+    graph->refused_op = mn_op_rows[graph->nodes[i].op]->name;
+    graph->refused_part = graph->nodes[i].part;
+}
+
 mn_node mn_rule_scale(mn_graph *graph, double factor, mn_node a)
 {
     if (a == MN_NONE)

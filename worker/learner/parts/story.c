@@ -18,7 +18,7 @@
 
 static mn_node table(mn_builder *builder, const char *name, uint32_t number, uint32_t rows)
 {
-    char full[40];
+    char full[48];
     const uint32_t d = builder->experiment->model.embedding;
     if (number == UINT32_MAX)
         (void)snprintf(full, sizeof full, "%s.weight", name);

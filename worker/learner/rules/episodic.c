@@ -9,8 +9,9 @@
 
 struct state {
     size_t size;
-    mn_plan *plan; /* stage 0: TASK, THETA -> loss, OUTPUT and, if it is to be differentiated,
+    mn_plan *plan;  /* stage 0: TASK, THETA -> loss, OUTPUT and, if it is to be differentiated,
                       GRADIENT */
+    mn_plan *judge; /* the same without GRADIENT; NULL: plan has none */
     double macs;
 };
 
@@ -55,6 +56,8 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     mn_status status = builder->status;
     if (status == MN_OK)
         status = mn_plan_new(&graph, loss, n, outputs, order->kernels, &state->plan, err);
+    if (status == MN_OK && order->differentiate)
+        status = mn_plan_new(&graph, loss, 1, outputs, order->kernels, &state->judge, err);
     mn_graph_fini(&graph);
     free(outputs);
     free(gradients);
@@ -65,8 +68,10 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
 static void destroy(void *of)
 {
     struct state *state = of;
-    if (state != NULL)
+    if (state != NULL) {
         mn_plan_destroy(&state->plan);
+        mn_plan_destroy(&state->judge);
+    }
     free(state);
 }
 
@@ -74,7 +79,11 @@ static void destroy(void *of)
 static size_t scratch_bytes(const void *of)
 {
     const struct state *state = of;
-    return mn_plan_scratch_bytes(state->plan) + mn_plan_kept_bytes(state->plan);
+    const size_t bytes = mn_plan_scratch_bytes(state->plan) + mn_plan_kept_bytes(state->plan);
+    const size_t judge = state->judge == NULL ? 0
+                                              : mn_plan_scratch_bytes(state->judge) +
+                                                    mn_plan_kept_bytes(state->judge);
+    return bytes > judge ? bytes : judge;
 }
 
 static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
@@ -84,22 +93,23 @@ static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
     return mn_plan_profile(state->plan, stages, profile, err);
 }
 
-static double run(const struct state *state, void *scratch, const mn_real *theta,
+static double run(const mn_plan *plan, void *scratch, const mn_real *theta,
                   const mn_rule_data *data, mn_real *gradient, mn_real *output)
 {
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta, [MN_SLOT_TASK] = data->task},
                             .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output},
-                            .kept = (char *)scratch + mn_plan_scratch_bytes(state->plan),
+                            .kept = (char *)scratch + mn_plan_scratch_bytes(plan),
                             .profile = data->profile};
-    mn_plan_run(state->plan, 0, scratch, &bindings);
-    return mn_plan_loss(state->plan, scratch);
+    mn_plan_run(plan, 0, scratch, &bindings);
+    return mn_plan_loss(plan, scratch);
 }
 
 static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *theta,
                                const mn_rule_data *data, mn_real *gradient, mn_real *output)
 {
+    const struct state *state = of;
     return (mn_rule_losses){.support_before = (double)NAN,
-                            .query = run(of, scratch, theta, data, gradient, output)};
+                            .query = run(state->plan, scratch, theta, data, gradient, output)};
 }
 
 static void begin(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
@@ -113,7 +123,9 @@ static void begin(const void *of, void *scratch, const mn_real *theta, const mn_
 static double judge(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data,
                     mn_real *output)
 {
-    return run(of, scratch, theta, data, NULL, output);
+    const struct state *state = of;
+    return run(state->judge != NULL ? state->judge : state->plan, scratch, theta, data, NULL,
+               output);
 }
 
 static double macs(const void *of)

@@ -68,7 +68,7 @@ size_t mn_rule_scratch_bytes(const mn_rule *rule);
 /* Rows for the operations of all plans. */
 mn_status mn_rule_profile(const mn_rule *rule, mn_profile *profile, mn_error *err);
 
-/* Adapt, judge, differentiate. gradient [size of theta] and output [query items, y_size] are
+/* Adapt, judge, differentiate. gradient [size of theta] and output [query items, columns] are
  * written. */
 mn_rule_losses mn_rule_gradient(const mn_rule *rule, void *scratch, const mn_real *theta,
                                 const mn_rule_data *data, mn_real *gradient, mn_real *output);

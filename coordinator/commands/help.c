@@ -1,0 +1,232 @@
+#include "coordinator/commands/help.h"
+
+#include "common/experiment.h"
+#include <stdio.h>
+#include <string.h>
+
+static const struct entry {
+    const char *name;
+    const char *usage;   /* after the name, one form a line */
+    const char *what;    /* what it does */
+    const char *options; /* two columns */
+} commands[] = {
+    {"train", "EXPERIMENT.yaml [OPTION]...\n--run-dir DIR [OPTION]...",
+     "Meta-train, alone or under mpirun or srun; in a run folder that exists, go on where it\n"
+     "stopped. The last lines of the output are the test table and the fingerprint of theta.",
+     "  --run-dir DIR       the run's folder (default: runs/NAME-TIME)\n"
+     "  --theta CHECKPOINT  a new run begins with the theta of a checkpoint, not with random "
+     "numbers\n"
+     "  --set KEY=VALUE     another value than the file has; as often as you like\n"
+     "  --check             only print the effective configuration\n"
+     "  --quiet, --verbose  say less, or more\n"},
+    {"evaluate", "RUN [OPTION]...",
+     "Test the newest theta of a run on test tasks: mean and 95 % interval.",
+     "  --set KEY=VALUE     another value than the run has, as evaluate.tasks=2000\n"
+     "  --quiet, --verbose  say less, or more\n"},
+    {"task", "EXPERIMENT.yaml [OPTION]...", "Show one task.",
+     "  --split SPLIT       train, val or test (default: test)\n"
+     "  --index N           which task (default: 0)\n"
+     "  --png FILE          draw it\n"
+     "  --dump FILE         its data, theta, adapted theta, losses and meta-gradient as "
+     "safetensors\n"
+     "  --theta CHECKPOINT  theta of a checkpoint instead of that of step 0\n"
+     "  --set KEY=VALUE     another value than the file has\n"},
+    {"data",
+     "import omniglot ZIP... -o FILE [OPTION]...\n"
+     "import omniglot-runs ZIP -o FILE [--size PIXELS]\n"
+     "import folder DIR -o FILE [OPTION]...\n"
+     "show FILE [--all]",
+     "Pack images into one file that task sets read, or tell what is in one. A folder holds PNG\n"
+     "and JPEG files as class/PICTURE or group/class/PICTURE; folders train, val and test at its\n"
+     "top are splits by themselves.",
+     "  -o FILE             the packed file, as data/mine.mnd\n"
+     "  --size PIXELS       height and width of the packed images (default: 28)\n"
+     "  --splits LISTS      a folder with train.txt, val.txt or test.txt, or such files with "
+     "commas\n"
+     "                      between: names of classes, one a line\n"
+     "omniglot only:\n"
+     "  --val-alphabets N   so many of the background alphabets are for validation; the "
+     "evaluation\n"
+     "                      archive may be left out (omniglot-runs: all_runs.zip, for tasks.runs)\n"
+     "folder only:\n"
+     "  --shares A,B,C      shares of the classes for train, val and test (default: "
+     "0.64,0.16,0.2)\n"
+     "  --seed N            which classes go where (default: 1)\n"
+     "  --min-images N      leave out classes with fewer pictures\n"
+     "  --colour            red, green and blue instead of grey\n"
+     "  --ink               dark is ink: for drawings on light paper\n"
+     "  --rotations         quarter turns are classes of their own: for characters\n"
+     "  --skip-damaged      leave out pictures that cannot be read, instead of stopping\n"
+     "show:\n"
+     "  --all               all classes, not only the first\n"},
+    {"keys", "new [-o FOLDER]\nworker NAME [-o FOLDER]",
+     "Make a folder of keys (default: keys) for pool.keys, with one worker's; or one worker's\n"
+     "more. Workers whose public key stands in FOLDER/workers.allow may join, and give\n"
+     "mnemo-worker --secret NAME.secret. The file is read again when it changes; to take a key\n"
+     "away, delete its line: it keeps the worker from coming in again.",
+     "  -o FOLDER           where the keys are (default: keys)\n"},
+    {"bench", "EXPERIMENT.yaml [OPTION]...",
+     "Speed of whole meta-steps on this machine, without network or files, beside what its cores\n"
+     "give at most, one alone and N at once.",
+     "  --threads N         threads that compute (default: all cores)\n"
+     "  --seconds S         how long to measure\n"
+     "  --json              print numbers for programs\n"
+     "  --profile           where a task's time goes, by kind of operation and by single "
+     "operation\n"
+     "  --set KEY=VALUE     another value than the file has\n"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_usage(const struct entry *entry, const char *before);
+static void print_command(const struct entry *entry);
+static void print_overview(void);
+static void print_topics(void);
+static void print_codes(void);
+static void print_options(void);
+static void print_all(void);
+static const struct entry *find_command(const char *name);
+
+mn_status mn_help(const char *topic, mn_error *err)
+{
+    static const struct {
+        const char *name;
+        void (*print)(void);
+    } topics[] = {{"", print_overview},
+                  {"topics", print_topics},
+                  {"codes", print_codes},
+                  {"options", print_options},
+                  {"all", print_all}};
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+        if (strcmp(topic, topics[i].name) == 0) {
+            topics[i].print();
+            return MN_OK;
+        }
+    const struct entry *entry = find_command(topic);
+    if (entry != NULL)
+        print_command(entry);
+    if (entry != NULL && strcmp(topic, "evaluate") != 0) /* which is a section too */
+        return MN_OK;
+    if (entry != NULL)
+        (void)fputs("\nkeys of the section:\n", stdout);
+    mn_error why = {0};
+    return mn_experiment_help_on(topic, stdout, &why) == MN_OK
+               ? MN_OK
+               : mn_fail(err, MN_ERR_USAGE, "no help on that: %s; `mnemo help` lists the topics",
+                         why.message);
+}
+
+bool mn_help_is_asked(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static const struct entry *find_command(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print_usage(const struct entry *entry, const char *before)
+{
+    for (const char *form = entry->usage; *form != '\0';) {
+        int n = (int)strcspn(form, "\n");
+        (void)printf("%smnemo %s %.*s\n", before, entry->name, n, form);
+        form += n;
+        form += *form == '\n';
+    }
+}
+
+static void print_command(const struct entry *entry)
+{
+    print_usage(entry, "usage: ");
+    (void)printf("\n%s\n\noptions:\n%s", entry->what, entry->options);
+}
+
+static void print_overview(void)
+{
+    (void)printf("mnemo %s: meta-training of memory networks on as many machines as there are\n\n"
+                 "usage:\n",
+                 MN_VERSION);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        print_usage(&commands[i], "  ");
+    (void)fputs(
+        "  mnemo help [TOPIC]\n"
+        "  mnemo --help, mnemo --version\n\n"
+        "mnemo COMMAND --help tells the options of a command, mnemo help KEY the meaning of a\n"
+        "key of experiment files, as tasks.shot, mnemo help options all of them.\n\n"
+        "Workers join a run with: mnemo-worker RUN/endpoint\n\n"
+        "environment: MNEMO_DATA: folders of data files; MNEMO_CACHE: where packed files are\n"
+        "  made; MNEMO_KERNELS: which kernels to use.\n",
+        stdout);
+}
+
+static void print_topics(void)
+{
+    (void)fputs(
+        "mnemo help TOPIC, where TOPIC is\n"
+        "  a command   train, evaluate, task, data, keys, bench\n"
+        "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
+        "  a key       of experiment files, as tasks.shot\n"
+        "  options     all keys\n"
+        "  codes       exit codes and signals\n"
+        "  all         everything, as in the man page\n",
+        stdout);
+}
+
+static void print_codes(void)
+{
+    static const struct {
+        mn_status status;
+        const char *example;
+    } codes[] = {
+        {MN_ERR_USAGE, "an unknown option, a missing argument"},
+        {MN_ERR_DATA, "a truncated archive, no whole checkpoint"},
+        {MN_ERR_NO_INPUT, "no such experiment, run or data"},
+        {MN_ERR_UNAVAILABLE, "a port in use, a run that another job writes"},
+        {MN_ERR_INTERNAL,
+         "also ranks that do not agree, or a loss that is not finite with outer.nonfinite=abort"},
+        {MN_ERR_NOMEM, ""},
+        {MN_ERR_IO, "a full disk"},
+        {MN_STOPPED, "by a signal; for a scheduler to queue the job again"},
+        {MN_ERR_PROTOCOL, ""},
+        {MN_ERR_PERMISSION, "a folder that must not be written"},
+        {MN_ERR_CONFIG, "an unknown key, a value out of range, another numeric class"},
+        {MN_ERR_NUMERIC,
+         "all tasks of outer.max_skipped_steps meta-steps in a row, or of the test, were skipped;\n"
+         "      or one was, with outer.nonfinite=abort"},
+    };
+    (void)fputs(
+        "signals: TERM, INT, USR2: write a checkpoint and leave with exit code 75; USR1: write\n"
+        "  a checkpoint and go on.\n\n"
+        "exit codes:\n"
+        "   0  done\n",
+        stdout);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        (void)printf("  %2d  %s%s%s\n", mn_status_exit_code(codes[i].status),
+                     mn_status_text(codes[i].status), codes[i].example[0] != '\0' ? ": " : "",
+                     codes[i].example);
+}
+
+static void print_options(void)
+{
+    (void)fputs("keys of an experiment file, for --set too:\n", stdout);
+    mn_experiment_help(stdout);
+}
+
+static void print_all(void)
+{
+    print_overview();
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        (void)fputs("\n", stdout);
+        print_command(&commands[i]);
+    }
+    (void)fputs("\n", stdout);
+    print_codes();
+    (void)fputs("\n", stdout);
+    print_options();
+}

@@ -1,0 +1,232 @@
+/* memn2n_test.c: an end-to-end memory network against PyTorch in float64: what every hop is asked,
+ * attends to and reads, the answers, the loss and all gradients; adjacent and layer-wise tying, with
+ * softmax and without. Built twice, as reference_test.c. */
+#include "tests/reference/numbers.h"
+#include "worker/learner/network.h"
+
+#include <string.h>
+
+#define MAX_TENSORS 8
+#define MAX_NUMBERS 4096
+
+/* The file's names and ours, of either tying. */
+static const struct {
+    const char *theirs, *ours;
+} tensors[] = {
+    {"E0", "embed0.weight"}, {"E1", "embed1.weight"}, {"E2", "embed2.weight"},
+    {"A", "embed_a.weight"}, {"B", "embed_b.weight"}, {"C", "embed_c.weight"},
+    {"W", "answer.weight"},  {"H", "hop.weight"},
+};
+
+static const char *theirs_of(const char *ours)
+{
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        if (strcmp(tensors[i].ours, ours) == 0)
+            return tensors[i].theirs;
+    fail_msg("%s is not in the reference file", ours);
+    return NULL;
+}
+
+/* The file's H is [out, in]; ours is [in, out] inside. */
+static void turn(size_t side, mn_real *square)
+{
+    for (size_t i = 0; i < side; i++)
+        for (size_t j = 0; j < i; j++) {
+            const mn_real kept = square[i * side + j];
+            square[i * side + j] = square[j * side + i];
+            square[j * side + i] = kept;
+        }
+}
+
+static size_t longest(json_t *lists)
+{
+    size_t n = 0, i;
+    json_t *list;
+    json_array_foreach(lists, i, list) n = json_array_size(list) > n ? json_array_size(list) : n;
+    return n;
+}
+
+struct bed {
+    json_t *root;
+    mn_experiment experiment;
+    mn_fields fields;
+    mn_network network;
+    uint32_t stories, slots;
+    mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS];
+};
+
+static void add_field(struct bed *bed, const char *name, mn_field_type type, uint32_t height,
+                      uint32_t channels)
+{
+    const uint32_t item[3] = {height, 1, channels};
+    mn_error err;
+    assert_int_equal(mn_fields_add(&bed->fields, MN_QUERY, name, type, bed->stories, item, &err),
+                     MN_OK);
+}
+
+static mn_real *field(struct bed *bed, const char *name, size_t item)
+{
+    const mn_field *at = mn_fields_find(&bed->fields, MN_QUERY, name);
+    return bed->block + at->offset + item * mn_field_item(at);
+}
+
+static void open_bed(struct bed *bed, json_t *root, json_t *one)
+{
+    json_t *stories = get(root, "stories"), *questions = get(root, "questions");
+    const uint32_t words = (uint32_t)json_integer_value(get(root, "V"));
+    mn_error err;
+    memset(bed, 0, sizeof *bed);
+    bed->root = root;
+    bed->stories = (uint32_t)json_array_size(stories);
+    bed->slots = (uint32_t)longest(stories);
+    bed->experiment.model.input = MN_INPUT_SENTENCES;
+    bed->experiment.model.memory = MN_MEMORY_STORY;
+    bed->experiment.model.reasoning = MN_REASONING_HOPS;
+    bed->experiment.model.output = MN_OUTPUT_WORDS;
+    bed->experiment.model.embedding = (uint32_t)json_integer_value(get(root, "d"));
+    bed->experiment.model.hops = (uint32_t)json_integer_value(get(root, "hops"));
+    bed->experiment.model.encoding = MN_ENCODING_BAG;
+    bed->experiment.model.linear_attention = !json_boolean_value(get(one, "softmax"));
+    if (strcmp(json_string_value(get(one, "tying")), "adjacent") != 0)
+        bed->experiment.model.tying = MN_TYING_LAYER_WISE;
+
+    mn_fields_init(&bed->fields, MN_TARGET_CLASSES, words);
+    bed->fields.bundle = bed->stories;
+    add_field(bed, "story", MN_FIELD_IDS, bed->slots,
+              (uint32_t)longest(json_array_get(stories, 0)));
+    add_field(bed, "mask", MN_FIELD_MASK, 1, bed->slots);
+    add_field(bed, "question", MN_FIELD_IDS, 1, (uint32_t)longest(questions));
+    add_field(bed, "y", MN_FIELD_NUMBERS, 1, words);
+    assert_true(bed->fields.size <= MAX_NUMBERS);
+    for (uint32_t i = 0; i < bed->stories; i++) {
+        json_t *story = json_array_get(stories, i), *sentence;
+        size_t slot;
+        json_array_foreach(story, slot, sentence)
+        {
+            read_numbers(sentence, field(bed, "story", i) + slot * json_array_size(sentence));
+            field(bed, "mask", i)[slot] = 1;
+        }
+        read_numbers(json_array_get(questions, i), field(bed, "question", i));
+        field(bed, "y", i)[(size_t)number(get(root, "answers"), i)] = 1;
+    }
+    assert_int_equal(mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err), MN_OK);
+    assert_int_equal(bed->network.parameters.n, json_object_size(get(one, "parameters")));
+    for (uint32_t i = 0; i < bed->network.parameters.n; i++) {
+        const mn_parameter *parameter = &bed->network.parameters.at[i];
+        json_t *tensor = get(get(one, "parameters"), theirs_of(parameter->tensor.name));
+        assert_int_equal(count_of(tensor), parameter->count);
+        read_numbers(tensor, bed->theta + parameter->offset);
+        if (strcmp(parameter->tensor.name, "hop.weight") == 0)
+            turn(bed->experiment.model.embedding, bed->theta + parameter->offset);
+    }
+}
+
+/* What was shown of every hop, for every story: only the slots that the file's story has. */
+static void check_hops(struct bed *bed, json_t *one, const mn_builder *builder, const size_t *at)
+{
+    static const struct {
+        const char *shown, *theirs;
+    } names[] = {{"question", "u"}, {"attention", "p"}, {"read", "o"}};
+    json_t *attention = get(one, "attention");
+    uint32_t checked = 0;
+    for (uint32_t i = 0; i < builder->n_shown; i++)
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+            if (strcmp(builder->shown[i].name, names[k].shown) != 0)
+                continue;
+            const size_t width = mn_builder_extent(builder, builder->shown[i].node).c;
+            for (uint32_t story = 0; story < bed->stories; story++) {
+                json_t *hop = json_array_get(attention, story * bed->experiment.model.hops +
+                                                            builder->shown[i].hop - 1);
+                json_t *theirs = get(hop, names[k].theirs);
+                expect_near(names[k].shown, count_of(theirs), bed->output + at[i] + story * width,
+                            theirs);
+                checked++;
+            }
+        }
+    assert_int_equal(checked, 3 * bed->stories * bed->experiment.model.hops);
+}
+
+static void check_case(struct bed *bed, json_t *one)
+{
+    static mn_builder builder;
+    mn_plan_output outputs[MN_MAX_SHOWN + 1 + MAX_TENSORS];
+    mn_node gradients[MAX_TENSORS];
+    size_t at[MN_MAX_SHOWN + 1], size = 0;
+    const mn_parameters *list = &bed->network.parameters;
+    uint32_t n = 0;
+    mn_plan *plan = NULL;
+    mn_graph graph;
+    mn_error err;
+    mn_network_begin(&bed->network, &bed->fields, &graph, &builder);
+    builder.err = &err;
+    for (uint32_t i = 0; i < list->n; i++)
+        builder.tensors[i] =
+            mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
+    mn_network_answer(&bed->network, &builder, MN_QUERY);
+    const mn_node loss = mn_network_loss(&bed->network, &builder, MN_QUERY);
+    assert_int_equal(builder.status, MN_OK);
+    for (; n <= builder.n_shown; n++) {
+        const mn_node node = n < builder.n_shown ? builder.shown[n].node : builder.flow.y[MN_QUERY];
+        const size_t count = mn_extent_count(mn_builder_extent(&builder, node));
+        at[n] = size;
+        outputs[n] =
+            (mn_plan_output){.node = node, .slot = MN_SLOT_OUTPUT, .offset = size, .count = count};
+        size += count;
+    }
+    assert_true(size <= MAX_NUMBERS);
+    mn_graph_gradient(&graph, loss, list->n, builder.tensors, gradients);
+    for (uint32_t i = 0; i < list->n; i++)
+        outputs[n++] = (mn_plan_output){.node = gradients[i],
+                                        .slot = MN_SLOT_GRADIENT,
+                                        .offset = list->at[i].offset,
+                                        .count = list->at[i].count};
+    assert_int_equal(mn_plan_new(&graph, loss, n, outputs, mn_kernels_choose(), &plan, &err),
+                     MN_OK);
+
+    void *scratch = aligned_alloc(64, mn_plan_scratch_bytes(plan) + mn_plan_kept_bytes(plan));
+    assert_non_null(scratch);
+    memset(scratch, 0xff, mn_plan_scratch_bytes(plan)); /* NaNs: none may be read */
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_THETA] = bed->theta, [MN_SLOT_TASK] = bed->block},
+        .out = {[MN_SLOT_OUTPUT] = bed->output, [MN_SLOT_GRADIENT] = bed->gradient}};
+    mn_plan_run(plan, 0, scratch, &bindings);
+
+    check_hops(bed, one, &builder, at);
+    expect_near("logits", count_of(get(one, "logits")), bed->output + at[builder.n_shown],
+                get(one, "logits"));
+    const double expected = json_number_value(get(one, "loss"));
+    assert_true(fabs(mn_plan_loss(plan, scratch) - expected) <= RELATIVE * expected);
+    for (uint32_t i = 0; i < list->n; i++) {
+        const char *theirs = theirs_of(list->at[i].tensor.name);
+        if (strcmp(theirs, "H") == 0)
+            turn(bed->experiment.model.embedding, bed->gradient + list->at[i].offset);
+        expect_near(theirs, list->at[i].count, bed->gradient + list->at[i].offset,
+                    get(get(one, "grad"), theirs));
+    }
+    free(scratch);
+    mn_plan_destroy(&plan);
+    mn_graph_fini(&graph);
+}
+
+static void hops_agree_with_pytorch(void **unused)
+{
+    static struct bed bed;
+    json_t *root = load("memn2n.json"), *one;
+    size_t i;
+    (void)unused;
+    assert_true(json_array_size(get(root, "cases")) == 3);
+    json_array_foreach(get(root, "cases"), i, one)
+    {
+        print_message("  %s, softmax %s\n", json_string_value(get(one, "tying")),
+                      json_boolean_value(get(one, "softmax")) ? "yes" : "no");
+        open_bed(&bed, root, one);
+        check_case(&bed, one);
+    }
+    json_decref(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest all[] = {cmocka_unit_test(hops_agree_with_pytorch)};
+    return cmocka_run_group_tests(all, NULL, NULL);
+}

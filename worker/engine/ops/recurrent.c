@@ -1,0 +1,204 @@
+/* One step of an LSTM, and one of a memory with least-recently-used access: each a single operation
+ * with a backward pass of its own, because an unrolled sequence is made of little else. They are
+ * differentiated once, backwards; asked for more, the graph refuses. What a step leaves behind is
+ * one array, its state, of which views are taken. */
+#include "worker/engine/ops/ops.h"
+
+#include <assert.h>
+
+/* ---- LSTM: in: zx [n, 4c], zr or nothing, the cell before [n, c] or nothing. Result [6n, c]: h,
+ * the cell, and the gates, which are for the way back alone. */
+
+mn_node mn_graph_lstm(mn_graph *graph, mn_node zx, mn_node zr, mn_node before)
+{
+    const mn_extent z = mn_node_extent(graph, zx);
+    mn_graph_node node = mn_node_blank(MN_OP_LSTM, mn_matrix(6 * z.n, z.c / 4));
+    assert(graph->failed || z.c % 4 == 0);
+    node.in[0] = zx;
+    node.in[1] = zr;
+    node.in[2] = before;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_lstm_output(mn_graph *graph, mn_node step)
+{
+    return mn_graph_rows(graph, step, 0, mn_node_extent(graph, step).n / 6);
+}
+
+mn_node mn_graph_lstm_cell(mn_graph *graph, mn_node step)
+{
+    const uint32_t n = mn_node_extent(graph, step).n / 6;
+    return mn_graph_rows(graph, step, n, n);
+}
+
+static void pull_lstm(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    const mn_graph_node node = graph->nodes[i];
+    const mn_extent z = mn_node_extent(graph, node.in[0]);
+    const uint32_t c = z.c / 4;
+    mn_graph_node back = mn_node_blank(MN_OP_LSTM_BACKWARD, mn_matrix(5 * z.n, c));
+    back.in[0] = i;
+    back.in[1] = node.in[2];
+    back.in[2] = adjoints->of[i];
+    const mn_node d = mn_node_append(graph, back), dz = mn_rule_view(graph, d, 0, z);
+    for (int k = 0; k < 2; k++)
+        if (node.in[k] != MN_NONE && adjoints->wanted[node.in[k]])
+            mn_give(adjoints, node.in[k], dz);
+    if (node.in[2] != MN_NONE && adjoints->wanted[node.in[2]])
+        mn_give(adjoints, node.in[2],
+                mn_rule_view(graph, d, (size_t)4 * z.n * c, mn_matrix(z.n, c)));
+}
+
+static void run_lstm(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                     mn_real *out)
+{
+    k->lstm(operation->node.extent.n / 6, operation->node.extent.c, in[0], in[1], in[2], out);
+}
+
+const mn_op_row mn_op_lstm = {.name = "LSTM step", .pull_back = pull_lstm, .run = run_lstm};
+
+static void run_lstm_backward(const mn_operation *operation, const mn_kernels *k,
+                              const mn_real *const *in, mn_real *out)
+{
+    k->lstm_backward(operation->node.extent.n / 5, operation->node.extent.c, in[0], in[1], in[2],
+                     out);
+}
+
+const mn_op_row mn_op_lstm_backward = {.name = "LSTM step backward", .run = run_lstm_backward};
+
+/* ---- Least-recently-used access: in: the state before, what is asked [n, heads * (width + 1)].
+ * The adjoint of a state is laid out like it; that of the keys and gates, before their tanh and
+ * sigmoid, stands in it where the state has these. */
+
+static size_t offset_of(const mn_lrua *shape, mn_lrua_part part)
+{
+    size_t offset = 0;
+    for (mn_lrua_part before = 0; before < part; before++)
+        offset += mn_extent_count(mn_graph_lrua_extent(shape, before));
+    return offset;
+}
+
+mn_extent mn_graph_lrua_extent(const mn_lrua *shape, mn_lrua_part part)
+{
+    const uint32_t n = shape->n, heads = shape->heads, slots = shape->slots, width = shape->width;
+    switch (part) {
+    case MN_LRUA_MEMORY:
+        return mn_matrix(n * width, slots);
+    case MN_LRUA_READ_WEIGHTS:
+    case MN_LRUA_WRITE_WEIGHTS:
+        return mn_matrix(n * heads, slots);
+    case MN_LRUA_USAGE:
+        return mn_matrix(n, slots);
+    case MN_LRUA_READ:
+        return mn_matrix(n, heads * width);
+    case MN_LRUA_KEYS:
+        return mn_matrix(n, heads * (width + 1));
+    case MN_LRUA_LEAST:
+        return mn_matrix(n, heads);
+    case MN_LRUA_N_PARTS:
+        break;
+    }
+    return mn_matrix((uint32_t)offset_of(shape, MN_LRUA_N_PARTS), 1);
+}
+
+mn_node mn_graph_lrua_begin(mn_graph *graph, const mn_lrua *shape, mn_node memory,
+                            mn_node read_weights, mn_node usage)
+{
+    const struct {
+        mn_lrua_part part;
+        mn_node node;
+    } given[] = {
+        {MN_LRUA_MEMORY, memory}, {MN_LRUA_READ_WEIGHTS, read_weights}, {MN_LRUA_USAGE, usage}};
+    const mn_extent whole = mn_graph_lrua_extent(shape, MN_LRUA_N_PARTS);
+    mn_node state = MN_NONE;
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        const size_t count = mn_extent_count(mn_node_extent(graph, given[i].node));
+        mn_node column = mn_graph_reshape(graph, given[i].node, mn_matrix((uint32_t)count, 1));
+        state = mn_graph_place_rows(graph, column, (uint32_t)offset_of(shape, given[i].part),
+                                    whole.n, state);
+    }
+    return state;
+}
+
+/* Equal usages are chosen from in the order of the slots, so the first is it. */
+mn_node mn_graph_lrua_start(mn_graph *graph, const mn_lrua *shape)
+{
+    const mn_extent weights = mn_graph_lrua_extent(shape, MN_LRUA_READ_WEIGHTS);
+    const mn_extent usage = mn_graph_lrua_extent(shape, MN_LRUA_USAGE);
+    return mn_graph_lrua_begin(
+        graph, shape, mn_graph_constant(graph, 1e-6, mn_graph_lrua_extent(shape, MN_LRUA_MEMORY)),
+        mn_graph_least_used(graph, mn_graph_zero(graph, weights), 1),
+        mn_graph_least_used(graph, mn_graph_zero(graph, usage), 1));
+}
+
+mn_node mn_graph_lrua(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_node asked)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_LRUA, mn_graph_lrua_extent(shape, MN_LRUA_N_PARTS));
+    assert(graph->failed || mn_extent_count(mn_node_extent(graph, asked)) ==
+                                mn_extent_count(mn_graph_lrua_extent(shape, MN_LRUA_KEYS)));
+    node.in[0] = state;
+    node.in[1] = asked;
+    node.lrua = *shape;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_lrua_view(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_lrua_part part)
+{
+    const mn_extent extent = mn_graph_lrua_extent(shape, part);
+    if (part == MN_LRUA_READ)
+        return mn_rule_view(graph, state, offset_of(shape, part), extent);
+    mn_graph_node node = mn_node_blank(MN_OP_STOP, extent);
+    node.in[0] = state;
+    node.offset = offset_of(shape, part);
+    return mn_node_append(graph, node);
+}
+
+static void pull_lrua(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    const mn_graph_node node = graph->nodes[i];
+    mn_graph_node back = mn_node_blank(MN_OP_LRUA_BACKWARD, node.extent);
+    back.in[0] = node.in[0];
+    back.in[1] = i;
+    back.in[2] = adjoints->of[i];
+    back.lrua = node.lrua;
+    const mn_node d = mn_node_append(graph, back);
+    if (adjoints->wanted[node.in[1]])
+        mn_give(adjoints, node.in[1],
+                mn_rule_view(graph, d, offset_of(&node.lrua, MN_LRUA_KEYS),
+                             mn_node_extent(graph, node.in[1])));
+    if (adjoints->wanted[node.in[0]])
+        mn_give(adjoints, node.in[0], d);
+}
+
+/* Each slot: written to, compared, read, by each head. */
+static double lrua_macs(const mn_graph *graph, const mn_graph_node *node)
+{
+    const mn_lrua *m = &node->lrua;
+    (void)graph;
+    return 3.0 * m->n * m->heads * m->slots * m->width;
+}
+
+static void run_lrua(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                     mn_real *out)
+{
+    k->lrua(&operation->node.lrua, in[0], in[1], out);
+}
+
+const mn_op_row mn_op_lrua = {
+    .name = "LRUA step", .pull_back = pull_lrua, .macs = lrua_macs, .run = run_lrua};
+
+static double lrua_backward_macs(const mn_graph *graph, const mn_graph_node *node)
+{
+    return 2.0 * lrua_macs(graph, node);
+}
+
+static void run_lrua_backward(const mn_operation *operation, const mn_kernels *k,
+                              const mn_real *const *in, mn_real *out)
+{
+    k->lrua_backward(&operation->node.lrua, in[0], in[1], in[2], out);
+}
+
+const mn_op_row mn_op_lrua_backward = {
+    .name = "LRUA step backward", .macs = lrua_backward_macs, .run = run_lrua_backward};

@@ -1,0 +1,155 @@
+#include "worker/tasks/sequences.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void make_experiment(mn_experiment *experiment, const char *const *assignments)
+{
+    mn_error err;
+    mn_experiment_init(experiment);
+    static const char *const common[] = {"tasks.kind=sequences", "tasks.way=3",
+                                         "tasks.length=12",      "tasks.bundle=2",
+                                         "tasks.image_size=10",  NULL};
+    for (size_t i = 0; common[i] != NULL; i++)
+        assert_int_equal(mn_experiment_set(experiment, common[i], &err), MN_OK);
+    for (size_t i = 0; assignments != NULL && assignments[i] != NULL; i++)
+        assert_int_equal(mn_experiment_set(experiment, assignments[i], &err), MN_OK);
+}
+
+static mn_task_set *open_set(const char *const *assignments)
+{
+    mn_experiment experiment;
+    mn_task_set *set = NULL;
+    mn_error err;
+    make_experiment(&experiment, assignments);
+    assert_int_equal(mn_task_set_open(&experiment, NULL, &set, &err), MN_OK);
+    return set;
+}
+
+static mn_task *draw(const mn_task_set *set, mn_split split, uint64_t index)
+{
+    mn_task *task = NULL;
+    mn_error err;
+    assert_int_equal(mn_task_new(mn_task_set_fields(set, split), &task, &err), MN_OK);
+    mn_task_set_draw(set, split, index, task);
+    return task;
+}
+
+static uint32_t hot(const float *row, uint32_t n)
+{
+    uint32_t at = n;
+    for (uint32_t i = 0; i < n; i++) {
+        assert_true(row[i] == 0.0f || row[i] == 1.0f);
+        if (row[i] == 1.0f) {
+            assert_int_equal(at, n); /* at most one */
+            at = i;
+        }
+    }
+    return at;
+}
+
+static void a_task_is_a_pure_function_of_split_and_index(void **state)
+{
+    mn_task_set *set = open_set(NULL), *again = open_set(NULL);
+    mn_task *a = draw(set, MN_TRAIN, 7), *other = draw(set, MN_TRAIN, 8);
+    mn_task *b = draw(again, MN_TRAIN, 7), *test = draw(set, MN_TEST, 7);
+    const size_t bytes = a->fields.size * sizeof(float);
+    (void)state;
+    assert_memory_equal(a->block, b->block, bytes);
+    assert_memory_not_equal(a->block, other->block, bytes);
+    assert_memory_not_equal(a->block, test->block, bytes);
+    mn_task_destroy(&a);
+    mn_task_destroy(&b);
+    mn_task_destroy(&other);
+    mn_task_destroy(&test);
+    mn_task_set_destroy(&set);
+    mn_task_set_destroy(&again);
+}
+
+static void each_class_is_shown_equally_often_and_showings_are_counted(void **state)
+{
+    mn_task_set *set = open_set(NULL);
+    mn_task *task = draw(set, MN_TRAIN, 1);
+    const float *y = mn_task_find(task, MN_QUERY, "y");
+    const float *point = mn_task_find(task, MN_QUERY, "point");
+    (void)state;
+    assert_int_equal(task->fields.bundle, 2);
+    assert_string_equal(task->fields.points.axis, "showing");
+    assert_int_equal(task->fields.points.n, 4);
+    assert_string_equal(task->fields.points.names[3], "4");
+    for (uint32_t b = 0; b < 2; b++) {
+        uint32_t shown[3] = {0};
+        for (uint32_t t = 0; t < 12; t++) {
+            const uint32_t row = t * 2 + b, label = hot(y + (size_t)row * 3, 3);
+            assert_true(label < 3);
+            assert_int_equal(point[row], shown[label]);
+            shown[label]++;
+        }
+        for (uint32_t label = 0; label < 3; label++)
+            assert_int_equal(shown[label], 4);
+    }
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
+static void the_label_is_told_one_step_late(void **state)
+{
+    mn_task_set *set = open_set(NULL);
+    mn_task *task = draw(set, MN_TRAIN, 2);
+    const float *y = mn_task_find(task, MN_QUERY, "y");
+    const float *before = mn_task_find(task, MN_QUERY, "label_before");
+    (void)state;
+    for (uint32_t b = 0; b < 2; b++)
+        for (uint32_t t = 0; t < 12; t++) {
+            const size_t row = t * 2 + b;
+            if (t == 0)
+                assert_int_equal(hot(before + row * 3, 3), 3); /* nothing */
+            else
+                assert_int_equal(hot(before + row * 3, 3), hot(y + (row - 2) * 3, 3));
+        }
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
+static void sequences_of_a_bundle_and_showings_of_a_class_differ(void **state)
+{
+    mn_task_set *set = open_set(NULL);
+    mn_task *task = draw(set, MN_VAL, 3);
+    const float *x = mn_task_find(task, MN_QUERY, "x");
+    (void)state;
+    for (size_t a = 0; a < 24; a++)
+        for (size_t b = 0; b < a; b++)
+            assert_memory_not_equal(x + a * 100, x + b * 100, 100 * sizeof *x);
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
+static void a_length_that_shows_some_classes_more_often_is_refused(void **state)
+{
+    mn_experiment experiment;
+    mn_task_set *set = NULL;
+    mn_error err;
+    (void)state;
+    make_experiment(&experiment, (const char *const[]){"tasks.length=13", NULL});
+    assert_int_equal(mn_experiment_check(&experiment, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "tasks.length 13 is not a multiple of tasks.way 3"));
+    assert_int_equal(mn_task_set_open(&experiment, NULL, &set, &err), MN_ERR_CONFIG);
+    assert_null(set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_is_a_pure_function_of_split_and_index),
+        cmocka_unit_test(each_class_is_shown_equally_often_and_showings_are_counted),
+        cmocka_unit_test(the_label_is_told_one_step_late),
+        cmocka_unit_test(sequences_of_a_bundle_and_showings_of_a_class_differ),
+        cmocka_unit_test(a_length_that_shows_some_classes_more_often_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
