@@ -109,17 +109,17 @@ typedef struct mn_experiment {
         mn_memory_kind memory;
         mn_reasoning_kind reasoning;
         mn_output_kind output;
-        uint32_t embedding;    /* sentences: numbers of a word's vector */
-        mn_word_encoding encoding;  /* sentences */
-        mn_control control;    /* sentences: what alone may be looked at */
-        uint32_t hops;         /* hops */
-        mn_tying tying;        /* story */
-        bool linear_attention; /* story: never a softmax */
-        bool empty_slots;      /* story: attention may fall on them */
-        mn_uint_list encoder;  /* mean: widths of the layers */
-        mn_uint_list decoder;  /* concat-mlp: widths of the layers */
-        mn_uint_list hidden;   /* mlp: widths of the hidden layers */
-        uint32_t filters;      /* conv4 */
+        uint32_t embedding;        /* sentences: numbers of a word's vector */
+        mn_word_encoding encoding; /* sentences */
+        mn_control control;        /* sentences: what alone may be looked at */
+        uint32_t hops;             /* hops */
+        mn_tying tying;            /* story */
+        bool linear_attention;     /* story: never a softmax */
+        bool empty_slots;          /* story: attention may fall on them */
+        mn_uint_list encoder;      /* mean: widths of the layers */
+        mn_uint_list decoder;      /* concat-mlp: widths of the layers */
+        mn_uint_list hidden;       /* mlp: widths of the hidden layers */
+        uint32_t filters;          /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;
