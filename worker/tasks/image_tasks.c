@@ -269,12 +269,13 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
     char more[32] = "";
     if (n_small > named)
         (void)snprintf(more, sizeof more, " and %" PRIu32 " more", n_small - named);
-    return mn_fail(
-        err, MN_ERR_CONFIG,
-        "%s: %" PRIu32 " classes of split %s have fewer images than shot + query, %" PRIu32
-        " (tasks.* or evaluate.*): %s%s; lower these, or import again without such "
-        "classes (--min-images %" PRIu32 ")",
-        mn_image_pack_path(pack), n_small, split_names[which], per_class, small, more, per_class);
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "%s: %" PRIu32 " classes of split %s have fewer images than %s, %" PRIu32
+                   " (tasks.* or evaluate.*): %s%s; lower these, or import again without such "
+                   "classes (--min-images %" PRIu32 ")",
+                   mn_image_pack_path(pack), n_small, split_names[which],
+                   experiment->tasks.kind == MN_TASKS_SEQUENCES ? "length / way" : "shot + query",
+                   per_class, small, more, per_class);
 }
 
 /* The number of a class's group; there may be four for each group of the file. */

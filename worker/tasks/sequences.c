@@ -201,5 +201,11 @@ static void describe(const void *of, const mn_task *task, FILE *out)
     }
 }
 
+static mn_status check(const void *of, mn_split split, mn_error *err)
+{
+    const struct state *state = of;
+    return state->tables != NULL ? mn_image_tasks_check(state->tables, split, err) : MN_OK;
+}
+
 const mn_task_set_kind mn_sequence_kind = {
-    .open = open_tasks, .close = close_tasks, .draw = draw, .describe = describe};
+    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw, .describe = describe};

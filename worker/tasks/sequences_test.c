@@ -1,5 +1,6 @@
 #include "worker/tasks/sequences.h"
 
+#include "worker/data/import/sample_data.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -142,6 +143,58 @@ static void a_length_that_shows_some_classes_more_often_is_refused(void **state)
     assert_null(set);
 }
 
+/* The sample's images say in their first two pixels of what class and which they are; test classes
+ * are 7 to 11 and not turned. */
+static void a_file_gives_each_showing_another_image_of_one_class(void **state)
+{
+    (void)state;
+    sample_write_pack("p.mnd");
+    mn_task_set *set = open_set((const char *const[]){"tasks.data=p.mnd", "tasks.image_size=4",
+                                                      "tasks.length=18", "run.data_path=.", NULL});
+    mn_task *task = draw(set, MN_TEST, 5);
+    const float *x = mn_task_find(task, MN_QUERY, "x");
+    const float *y = mn_task_find(task, MN_QUERY, "y");
+    assert_string_equal(mn_task_set_data_name(set), "p.mnd");
+    for (size_t b = 0; b < 2; b++) {
+        long class_of[3] = {-1, -1, -1};
+        unsigned images[3] = {0};
+        for (size_t t = 0; t < 18; t++) {
+            const float *image = x + (t * 2 + b) * 16;
+            const uint32_t label = hot(y + (t * 2 + b) * 3, 3);
+            const long class = (long)(image[0] * 255.0f + 0.5f);
+            assert_in_range(class, 7, 11);
+            assert_true(class_of[label] == -1 || class_of[label] == class);
+            class_of[label] = class;
+            images[label] |= 1u << (unsigned)(image[1] * 255.0f + 0.5f);
+        }
+        assert_true(class_of[0] != class_of[1] && class_of[0] != class_of[2] &&
+                    class_of[1] != class_of[2]);
+        for (int label = 0; label < 3; label++)
+            assert_int_equal(images[label], 63); /* all six */
+    }
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
+static void a_class_with_too_few_images_and_another_files_digest_are_refused(void **state)
+{
+    static const char *const keys[] = {"tasks.data=p.mnd", "tasks.image_size=4", "run.data_path=.",
+                                       NULL};
+    mn_experiment experiment;
+    mn_task_set *set = NULL;
+    mn_error err;
+    (void)state;
+    sample_write_pack("p.mnd");
+    make_experiment(&experiment, keys);
+    const mn_digest other = mn_digest_of("x", 1);
+    assert_int_equal(mn_task_set_open(&experiment, &other, &set, &err), MN_ERR_DATA);
+    assert_int_equal(mn_experiment_set(&experiment, "tasks.length=21", &err), MN_OK);
+    assert_int_equal(mn_task_set_open(&experiment, NULL, &set, &err), MN_OK);
+    assert_int_equal(mn_task_set_check(set, MN_TRAIN, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "fewer images than length / way, 7"));
+    mn_task_set_destroy(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +202,11 @@ int main(void)
         cmocka_unit_test(each_class_is_shown_equally_often_and_showings_are_counted),
         cmocka_unit_test(the_label_is_told_one_step_late),
         cmocka_unit_test(sequences_of_a_bundle_and_showings_of_a_class_differ),
+        cmocka_unit_test_setup_teardown(a_file_gives_each_showing_another_image_of_one_class,
+                                        sample_enter_folder, sample_leave_folder),
+        cmocka_unit_test_setup_teardown(
+            a_class_with_too_few_images_and_another_files_digest_are_refused, sample_enter_folder,
+            sample_leave_folder),
         cmocka_unit_test(a_length_that_shows_some_classes_more_often_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
