@@ -288,7 +288,7 @@ INLINE float least_after(size_t c, const float *x, size_t last)
     const vec none = splat(INFINITY), before = splat(last == c ? -INFINITY : x[last]);
     const int32_t entry = last == c ? -1 : (int32_t)last;
     vec best = none;
-    ivec index;
+    ivec index = {0};
     UNROLL
     for (int32_t l = 0; l < LANES; l++)
         index[l] = l - entry;
