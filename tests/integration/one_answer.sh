@@ -91,6 +91,17 @@ stopped_and_resumed() {
     same resumed "2 ranks, stopped by SIGUSR2 after $made steps, resumed with 3 ranks"
 }
 
+# The answer that all others are held against, and the file of its experiment.
+refer_to() { # KIND
+    section "$1, $steps meta-steps"
+    file=$work/$1.yaml
+    "$1" "$file" "$steps"
+    expect_code 0 "$1-1" mnemo train "$file" --run-dir "$work/$1-1" --set pool.threads=1
+    reference=$(theta_of "$1-1")
+    [ -n "$reference" ] || die "mnemo train printed no theta"
+    ok "1 process, 1 thread: theta ${reference:0:16}..."
+}
+
 kinds=(sinusoid glyphs)
 families=(memory prototypes sequences process stories)
 if [ $# -gt 0 ]; then
@@ -98,24 +109,12 @@ if [ $# -gt 0 ]; then
     families=()
 fi
 for kind in "${families[@]}"; do
-    section "$kind, $steps meta-steps"
-    file=$work/$kind.yaml
-    "$kind" "$file" "$steps"
-    expect_code 0 "$kind-1" mnemo train "$file" --run-dir "$work/$kind-1" --set pool.threads=1
-    reference=$(theta_of "$kind-1")
-    [ -n "$reference" ] || die "mnemo train printed no theta"
-    ok "1 process, 1 thread: theta ${reference:0:16}..."
+    refer_to "$kind"
     train "$kind-3" 2 "2 ranks of 2 threads" --set pool.threads=2
     pool_of_five "$kind-5" "3 ranks without threads, 5 workers"
 done
 for kind in "${kinds[@]}"; do
-    section "$kind, $steps meta-steps"
-    file=$work/$kind.yaml
-    "$kind" "$file" "$steps"
-    expect_code 0 "$kind-1" mnemo train "$file" --run-dir "$work/$kind-1" --set pool.threads=1
-    reference=$(theta_of "$kind-1")
-    [ -n "$reference" ] || die "mnemo train printed no theta"
-    ok "1 process, 1 thread: theta ${reference:0:16}..."
+    refer_to "$kind"
     expect_code 0 "$kind-2" mnemo train "$file" --run-dir "$work/$kind-2" --set pool.threads=2
     same "$kind-2" "1 process, 2 threads"
     train "$kind-3" 2 "2 ranks of 1 thread" --set pool.threads=1

@@ -21,7 +21,7 @@
 #define FLOOR 2e-5
 #endif
 
-static json_t *get(json_t *object, const char *key)
+static inline json_t *get(json_t *object, const char *key)
 {
     json_t *value = json_object_get(object, key);
     if (value == NULL)
@@ -29,7 +29,7 @@ static json_t *get(json_t *object, const char *key)
     return value;
 }
 
-static json_t *load(const char *name)
+static inline json_t *load(const char *name)
 {
     const char *folder = getenv("MNEMO_REFERENCE");
     char path[4096];
@@ -43,19 +43,19 @@ static json_t *load(const char *name)
     return root;
 }
 
-static double number(json_t *tensor, size_t i)
+static inline double number(json_t *tensor, size_t i)
 {
     json_t *data = json_is_array(tensor) ? tensor : get(tensor, "data");
     assert_true(i < json_array_size(data));
     return json_number_value(json_array_get(data, i));
 }
 
-static size_t count_of(json_t *tensor)
+static inline size_t count_of(json_t *tensor)
 {
     return json_array_size(json_is_array(tensor) ? tensor : get(tensor, "data"));
 }
 
-static void expect_near(const char *what, size_t n, const mn_real *ours, json_t *theirs)
+static inline void expect_near(const char *what, size_t n, const mn_real *ours, json_t *theirs)
 {
     double largest = 0;
     assert_int_equal(count_of(theirs), n);
@@ -67,7 +67,7 @@ static void expect_near(const char *what, size_t n, const mn_real *ours, json_t 
                      number(theirs, i));
 }
 
-static void read_numbers(json_t *tensor, mn_real *out)
+static inline void read_numbers(json_t *tensor, mn_real *out)
 {
     for (size_t i = 0; i < count_of(tensor); i++)
         out[i] = (mn_real)number(tensor, i);

@@ -2,25 +2,10 @@
  * Built twice: with the engine in double every number must agree to 1e-9 of its tensor's largest
  * entry (with a floor of 1e-12, for gradients that are zero up to rounding), in float32 to 2e-4
  * (floor 2e-5). */
+#include "tests/reference/numbers.h"
 #include "worker/learner/rules/rule.h"
 
-#include <jansson.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#ifdef MN_DOUBLE
-#define RELATIVE 1e-9
-#define FLOOR 1e-12
-#else
-#define RELATIVE 2e-4
-#define FLOOR 2e-5
-#endif
 
 struct reference {
     json_t *root;
@@ -31,41 +16,11 @@ struct reference {
     const char *tensor_names[MN_MAX_PARAMETERS];
 };
 
-static json_t *get(json_t *object, const char *key)
-{
-    json_t *value = json_object_get(object, key);
-    if (value == NULL)
-        fail_msg("the reference file lacks \"%s\"", key);
-    return value;
-}
-
-static json_t *data_of(json_t *tensor)
-{
-    return json_is_array(tensor) ? tensor : get(tensor, "data");
-}
-
-static json_t *load(const char *name)
-{
-    const char *folder = getenv("MNEMO_REFERENCE");
-    char path[4096];
-    (void)snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : MN_REFERENCE_FOLDER, name);
-    json_error_t error;
-    json_t *root = json_load_file(path, 0, &error);
-    if (root == NULL) {
-        print_message("skipped: %s: %s (set MNEMO_REFERENCE)\n", path, error.text);
-        skip();
-    }
-    return root;
-}
-
 static mn_real *numbers(json_t *tensor)
 {
-    json_t *data = data_of(tensor);
-    size_t n = json_array_size(data);
-    mn_real *values = calloc(n + 1, sizeof *values);
+    mn_real *values = calloc(count_of(tensor) + 1, sizeof *values);
     assert_non_null(values);
-    for (size_t i = 0; i < n; i++)
-        values[i] = (mn_real)json_number_value(json_array_get(data, i));
+    read_numbers(tensor, values);
     return values;
 }
 
@@ -78,10 +33,9 @@ static mn_real *vector_of(const struct reference *reference, json_t *tensors)
     assert_non_null(outside);
     assert_non_null(inside);
     for (uint32_t i = 0; i < list->n; i++) {
-        json_t *data = data_of(get(tensors, reference->tensor_names[i]));
-        assert_int_equal(json_array_size(data), list->at[i].count);
-        for (size_t k = 0; k < list->at[i].count; k++)
-            outside[list->at[i].offset + k] = (mn_real)json_number_value(json_array_get(data, k));
+        json_t *tensor = get(tensors, reference->tensor_names[i]);
+        assert_int_equal(count_of(tensor), list->at[i].count);
+        read_numbers(tensor, outside + list->at[i].offset);
     }
     mn_parameters_import(list, outside, inside);
     free(outside);
@@ -126,7 +80,7 @@ static void close_reference(struct reference *reference)
     free(reference);
 }
 
-static void expect_near(const char *what, size_t n, const mn_real *got, const mn_real *expected)
+static void expect_close(const char *what, size_t n, const mn_real *got, const mn_real *expected)
 {
     double largest = 0.0;
     for (size_t i = 0; i < n; i++)
@@ -148,8 +102,8 @@ static void expect_vector(const struct reference *reference, const char *what, c
             continue;
         char name[128];
         (void)snprintf(name, sizeof name, "%s %s", what, list->at[i].tensor.name);
-        expect_near(name, list->at[i].count, got + list->at[i].offset,
-                    expected + list->at[i].offset);
+        expect_close(name, list->at[i].count, got + list->at[i].offset,
+                     expected + list->at[i].offset);
     }
     free(expected);
 }
@@ -157,7 +111,7 @@ static void expect_vector(const struct reference *reference, const char *what, c
 static void expect_number(const char *what, double got, double expected)
 {
     mn_real a = (mn_real)got, b = (mn_real)expected;
-    expect_near(what, 1, &a, &b);
+    expect_close(what, 1, &a, &b);
 }
 
 /* Labels become one-hot rows; images are stored as planes and become channels-last (one channel:
@@ -167,7 +121,7 @@ static mn_real *targets(const struct reference *reference, json_t *tensor)
     mn_real *raw = numbers(tensor);
     if (reference->fields.target == MN_TARGET_VALUES)
         return raw;
-    size_t n = json_array_size(data_of(tensor)), ways = reference->fields.y_size;
+    size_t n = count_of(tensor), ways = reference->fields.y_size;
     mn_real *rows = calloc(n * ways, sizeof *rows);
     assert_non_null(rows);
     for (size_t i = 0; i < n; i++)
@@ -300,7 +254,7 @@ static void check_rule(const struct reference *reference, mn_meta_kind kind, uin
                       json_number_value(json_array_get(support_losses, 0)));
         expect_number("query loss", losses.query, json_number_value(get(expected, "query_loss")));
         mn_real *expected_output = numbers(get(expected, "query_output"));
-        expect_near("query output", bench->n_output, output, expected_output);
+        expect_close("query output", bench->n_output, output, expected_output);
         free(expected_output);
 
         mn_rule_begin(rule, scratch, theta, &data);

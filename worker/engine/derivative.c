@@ -97,25 +97,6 @@ static mn_node push_forward(mn_graph *graph, mn_node i, const mn_node *tangent)
     return MN_NONE;
 }
 
-/* What `of` is made of. */
-static void mark_needed(const mn_graph *graph, uint32_t n_of, const mn_node *of, uint32_t n_nodes,
-                        bool *needed)
-{
-    for (uint32_t i = 0; i < n_of; i++)
-        if (of[i] != MN_NONE)
-            needed[of[i]] = true;
-    for (uint32_t i = n_nodes; i-- > 0;) {
-        const mn_graph_node *node = &graph->nodes[i];
-        if (!needed[i])
-            continue;
-        for (int k = 0; k < MN_MAX_INPUTS; k++)
-            if (node->in[k] != MN_NONE)
-                needed[node->in[k]] = true;
-        if (node->plus != MN_NONE)
-            needed[node->plus] = true;
-    }
-}
-
 void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt,
                        const mn_node *directions, uint32_t n_of, const mn_node *of,
                        mn_node *tangents)
@@ -130,7 +111,7 @@ void mn_graph_tangents(mn_graph *graph, uint32_t n_wrt, const mn_node *wrt,
         graph->failed = true;
         goto done;
     }
-    mark_needed(graph, n_of, of, n_nodes, needed);
+    mn_nodes_mark_needed(graph, n_of, of, n_nodes, needed);
     for (uint32_t i = 0; i < n_nodes; i++)
         tangent[i] = MN_NONE;
     for (uint32_t i = 0; i < n_wrt; i++)

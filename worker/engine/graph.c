@@ -44,16 +44,13 @@ mn_status mn_graph_check(const mn_graph *graph, mn_error *err)
         graph->refused_op, graph->refused_part == NULL ? "the network" : graph->refused_part);
 }
 
-double mn_graph_macs(const mn_graph *graph, mn_node of)
+void mn_nodes_mark_needed(const mn_graph *graph, uint32_t n_of, const mn_node *of, uint32_t n_nodes,
+                          bool *needed)
 {
-    double macs = 0.0;
-    bool *needed = calloc((size_t)graph->n_nodes + 1, sizeof *needed);
-    if (needed == NULL || graph->failed) {
-        free(needed);
-        return 0.0;
-    }
-    needed[of] = true;
-    for (mn_node i = of; i >= 0; i--) {
+    for (uint32_t i = 0; i < n_of; i++)
+        if (of[i] != MN_NONE)
+            needed[of[i]] = true;
+    for (uint32_t i = n_nodes; i-- > 0;) {
         const mn_graph_node *node = &graph->nodes[i];
         if (!needed[i])
             continue;
@@ -62,7 +59,21 @@ double mn_graph_macs(const mn_graph *graph, mn_node of)
                 needed[node->in[k]] = true;
         if (node->plus != MN_NONE)
             needed[node->plus] = true;
-        if (mn_op_rows[node->op]->macs != NULL)
+    }
+}
+
+double mn_graph_macs(const mn_graph *graph, mn_node of)
+{
+    double macs = 0.0;
+    bool *needed = calloc((size_t)graph->n_nodes + 1, sizeof *needed);
+    if (needed == NULL || graph->failed) {
+        free(needed);
+        return 0.0;
+    }
+    mn_nodes_mark_needed(graph, 1, &of, graph->n_nodes, needed);
+    for (mn_node i = of; i >= 0; i--) {
+        const mn_graph_node *node = &graph->nodes[i];
+        if (needed[i] && mn_op_rows[node->op]->macs != NULL)
             macs += mn_op_rows[node->op]->macs(graph, node);
     }
     free(needed);

@@ -19,6 +19,11 @@ mn_node mn_node_gemm(mn_graph *graph, bool trans_a, bool trans_b, mn_node a, mn_
 mn_node mn_node_on_image(mn_graph *graph, mn_op op, mn_node a, mn_node b, mn_extent image,
                          mn_extent extent);
 
+/* Mark what `of` is made of, itself included, among the first n_nodes; needed[n_nodes], false at
+ * first. MN_NONE in `of` is passed over. */
+void mn_nodes_mark_needed(const mn_graph *graph, uint32_t n_of, const mn_node *of, uint32_t n_nodes,
+                          bool *needed);
+
 /* Something harmless once the graph has failed. */
 mn_extent mn_node_extent(const mn_graph *graph, mn_node node);
 

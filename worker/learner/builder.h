@@ -37,7 +37,7 @@ typedef struct mn_builder {
     } statistics[MN_MAX_STATISTICS];
     mn_node memory[2][MN_MEMORY_NODES]; /* what the memory part keeps between its calls; MN_NONE at
                                            first */
-    uint32_t n_shown;                   /* nodes of the query set for people to look at */
+    uint32_t n_shown;                   /* nodes of the query set to look at */
     struct {
         char name[24]; /* "attention" */
         uint32_t hop;  /* from 1; 0: there are no hops */
@@ -75,7 +75,7 @@ mn_node mn_builder_activation(mn_builder *builder, mn_node x, mn_activation acti
 mn_node mn_builder_field(const mn_builder *builder, mn_role role, const char *name);
 mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, const char *name);
 
-/* Let a node of the query set be shown under a name, where people ask for it (mn_learner_show). */
+/* Let a node of the query set be found under a name (builder->shown), to be looked at. */
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node);
 

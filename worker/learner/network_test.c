@@ -231,22 +231,31 @@ static void tasks_that_would_give_other_tensors_are_refused_by_the_tensors_name(
     free(network);
 }
 
+/* A network that declares, with nothing in it; all are the caller's. */
+static mn_builder *begin_declaring(const mn_experiment *e, const mn_fields *fields,
+                                   mn_network **network, mn_graph *graph, mn_error *err)
+{
+    mn_builder *builder = malloc(sizeof *builder);
+    *network = calloc(1, sizeof **network);
+    assert_non_null(*network);
+    assert_non_null(builder);
+    (*network)->experiment = e;
+    mn_network_begin(*network, fields, graph, builder);
+    builder->declared = &(*network)->parameters;
+    builder->err = err;
+    return builder;
+}
+
 /* While declaring, as two parts would. */
 static void a_tensor_that_two_parts_name_is_one_if_they_want_one_shape(void **state)
 {
     (void)state;
-    mn_experiment e = mlp(false);
+    const mn_experiment e = mlp(false);
     const mn_fields fields = images(8, 3, 6);
-    mn_network *network = calloc(1, sizeof *network);
-    mn_builder *builder = malloc(sizeof *builder);
+    mn_network *network = NULL;
     mn_graph graph;
     mn_error err = {.message = ""};
-    assert_non_null(network);
-    assert_non_null(builder);
-    network->experiment = &e;
-    mn_network_begin(network, &fields, &graph, builder);
-    builder->declared = &network->parameters;
-    builder->err = &err;
+    mn_builder *builder = begin_declaring(&e, &fields, &network, &graph, &err);
 
     mn_node words = mn_builder_table(builder, "words", 20, 6, MN_START_NORMAL, 0.1);
     mn_node bias = mn_builder_vector(builder, "bias", 6, MN_START_ZERO);
@@ -272,18 +281,12 @@ static void a_tensor_that_two_parts_name_is_one_if_they_want_one_shape(void **st
 static void more_tensors_than_the_list_holds_are_refused(void **state)
 {
     (void)state;
-    mn_experiment e = mlp(false);
+    const mn_experiment e = mlp(false);
     const mn_fields fields = images(8, 3, 6);
-    mn_network *network = calloc(1, sizeof *network);
-    mn_builder *builder = malloc(sizeof *builder);
+    mn_network *network = NULL;
     mn_graph graph;
     mn_error err = {.message = ""};
-    assert_non_null(network);
-    assert_non_null(builder);
-    network->experiment = &e;
-    mn_network_begin(network, &fields, &graph, builder);
-    builder->declared = &network->parameters;
-    builder->err = &err;
+    mn_builder *builder = begin_declaring(&e, &fields, &network, &graph, &err);
     for (int i = 0; i <= MN_MAX_PARAMETERS; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "v%d", i);

@@ -50,6 +50,22 @@ static mn_status write_pack(const struct source *source, const mn_import_list *l
                             const struct shape *shape, const char *output,
                             const mn_import_progress *progress, mn_error *err);
 
+/* Drawings of Omniglot: dark ink on white. */
+static mn_status write_drawings(const struct source *source, const mn_import_list *list,
+                                uint32_t image_size, const char *output,
+                                const mn_import_progress *progress, mn_error *err)
+{
+    const struct shape shape = {.side = image_size, .channels = 1, .dark_is_ink = true};
+    return write_pack(source, list, &shape, output, progress, err);
+}
+
+static void close_zips(struct source *source, mn_import_list *list)
+{
+    for (size_t i = 0; i < source->n_zips; i++)
+        zip_discard(source->zips[i]);
+    mn_import_list_fini(list);
+}
+
 mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char *split_folder,
                              uint32_t n_val, uint32_t image_size, const char *output,
                              const mn_import_progress *progress, mn_import_report *report,
@@ -82,12 +98,9 @@ mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char 
                 "and val) and images_evaluation.zip (test) are both needed; for the official runs "
                 "say how many alphabets are for validation, as in --val-alphabets 0, and leave "
                 "images_evaluation.zip out");
-    const struct shape shape = {.side = image_size, .channels = 1, .dark_is_ink = true};
     if (status == MN_OK)
-        status = write_pack(&source, &list, &shape, output, progress, err);
-    for (size_t i = 0; i < source.n_zips; i++)
-        zip_discard(source.zips[i]);
-    mn_import_list_fini(&list);
+        status = write_drawings(&source, &list, image_size, output, progress, err);
+    close_zips(&source, &list);
     return status;
 }
 
@@ -108,12 +121,9 @@ mn_status mn_import_omniglot_runs(const char *zip, uint32_t image_size, const ch
         status = mn_import_list_arrange(&list, zip, "each run is to be there once", err);
     if (status == MN_OK)
         status = mn_import_list_split_whole(&list, MN_TEST, err);
-    const struct shape shape = {.side = image_size, .channels = 1, .dark_is_ink = true};
     if (status == MN_OK)
-        status = write_pack(&source, &list, &shape, output, progress, err);
-    for (size_t i = 0; i < source.n_zips; i++)
-        zip_discard(source.zips[i]);
-    mn_import_list_fini(&list);
+        status = write_drawings(&source, &list, image_size, output, progress, err);
+    close_zips(&source, &list);
     return status;
 }
 
