@@ -2,7 +2,7 @@
 
 #include "common/tensor_file.h"
 #include "coordinator/pictures/chart.h"
-#include "worker/tasks/task_sheet.h"
+#include "coordinator/pictures/task_sheet.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>

@@ -330,6 +330,14 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
         mn_rule_adapted(rule, scratch, theta, out->adapted);
 }
 
+mn_status mn_learner_show(const mn_learner *learner, const mn_fields *fields, mn_shown **out,
+                          mn_error *err)
+{
+    mn_status status = mn_network_fits(&learner->network, fields, err);
+    return status == MN_OK ? mn_shown_new(&learner->network, fields, learner->kernels, out, err)
+                           : status;
+}
+
 double mn_learner_train_macs(const mn_learner *learner)
 {
     return mn_rule_macs(learner->train);

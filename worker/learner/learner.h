@@ -10,6 +10,7 @@
 #include "common/score.h"
 #include "common/tensor_file.h"
 #include "worker/engine/profile.h"
+#include "worker/learner/shown.h"
 #include "worker/tasks/task_set.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -85,6 +86,12 @@ typedef struct mn_explanation {
 } mn_explanation;
 void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
                         bool training, mn_explanation *out);
+
+/* What the network lets be looked at of tasks of these fields, as attention (shown.h); the caller
+ * owns *out. Adapted theta is that of mn_learner_explain. MN_ERR_CONFIG: fields that would give
+ * other parameters. */
+mn_status mn_learner_show(const mn_learner *learner, const mn_fields *fields, mn_shown **out,
+                          mn_error *err);
 
 /* Multiply-adds of one training task, counted from the mathematics (forward 1 unit, gradient 3,
  * Hessian-vector product 6): inner steps x support x 9 + query x 3 for second-order MAML. */

@@ -1,4 +1,4 @@
-#include "worker/tasks/task_sheet.h"
+#include "coordinator/pictures/task_sheet.h"
 
 #include "worker/data/import/sample_data.h"
 #include "worker/tasks/task_print.h"
