@@ -40,6 +40,22 @@ void mn_words_destroy(mn_words **words)
     *words = NULL;
 }
 
+mn_status mn_words_copy(const mn_words *words, mn_words **out, mn_error *err)
+{
+    mn_words *copy = NULL;
+    uint32_t number;
+    mn_status status = mn_words_new(&copy, err);
+    for (uint32_t i = 1; i < words->n && status == MN_OK; i++)
+        status = mn_words_add(copy, words->texts[i], strlen(words->texts[i]), &number, err);
+    if (status != MN_OK) {
+        if (copy != NULL)
+            mn_words_destroy(&copy);
+        return status;
+    }
+    *out = copy;
+    return MN_OK;
+}
+
 uint32_t mn_words_count(const mn_words *words)
 {
     return words->n;

@@ -16,6 +16,9 @@ typedef struct mn_words mn_words;
 mn_status mn_words_new(mn_words **out, mn_error *err);
 void mn_words_destroy(mn_words **words);
 
+/* The same words with the same numbers, to be added to. */
+mn_status mn_words_copy(const mn_words *words, mn_words **out, mn_error *err);
+
 /* How many numbers there are, 0 included. */
 uint32_t mn_words_count(const mn_words *words);
 
