@@ -59,7 +59,7 @@ mn_status mn_bench_command(int argc, char **argv, mn_error *err)
     mn_command_line line;
     struct rig rig = {0};
     struct speed speed = {0};
-    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_BENCH, err);
+    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_BENCH | MN_TAKES_JSON, err);
     if (status == MN_OK && line.n_arguments != 1)
         status = mn_fail(err, MN_ERR_USAGE, "bench: expected one experiment file");
     if (status != MN_OK)

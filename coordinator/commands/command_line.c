@@ -31,7 +31,8 @@ enum {
     ROTATIONS,
     SKIP_DAMAGED,
     ALL,
-    VAL_ALPHABETS
+    VAL_ALPHABETS,
+    STORY
 };
 
 static const struct option table[] = {
@@ -61,6 +62,7 @@ static const struct option table[] = {
     {"skip-damaged", no_argument, NULL, SKIP_DAMAGED},
     {"all", no_argument, NULL, ALL},
     {"val-alphabets", required_argument, NULL, VAL_ALPHABETS},
+    {"story", required_argument, NULL, STORY},
     {NULL, 0, NULL, 0},
 };
 
@@ -117,14 +119,18 @@ static unsigned needs(int option)
         return MN_TAKES_VERBOSITY;
     case SPLIT:
     case INDEX:
-    case PNG:
     case DUMP:
         return MN_TAKES_TASK;
+    case PNG:
+        return MN_TAKES_PNG;
+    case JSON:
+        return MN_TAKES_JSON;
+    case STORY:
+        return MN_TAKES_STORY;
     case THETA:
         return MN_TAKES_THETA;
     case THREADS:
     case SECONDS:
-    case JSON:
     case PROFILE:
         return MN_TAKES_BENCH;
     case OUTPUT:
@@ -203,7 +209,8 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
             [RUN_DIR - SET] = &line->run_dir, [SPLIT - SET] = &line->split,
             [PNG - SET] = &line->png,         [DUMP - SET] = &line->dump,
             [THETA - SET] = &line->theta,     [OUTPUT - SET] = &line->output,
-            [SPLITS - SET] = &line->splits,   [SHARES - SET] = &line->shares};
+            [SPLITS - SET] = &line->splits,   [SHARES - SET] = &line->shares,
+            [STORY - SET] = &line->story};
         if (value == NULL)
             *flags[option - SET] = true;
         else

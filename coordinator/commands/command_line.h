@@ -14,8 +14,8 @@ enum {
     MN_TAKES_RUN_DIR = 1 << 0,    /* --run-dir DIR */
     MN_TAKES_CHECK = 1 << 1,      /* --check */
     MN_TAKES_VERBOSITY = 1 << 2,  /* --quiet, --verbose */
-    MN_TAKES_TASK = 1 << 3,       /* --split S, --index N, --png FILE, --dump FILE */
-    MN_TAKES_BENCH = 1 << 4,      /* --threads N, --seconds S, --json, --profile */
+    MN_TAKES_TASK = 1 << 3,       /* --split S, --index N, --dump FILE */
+    MN_TAKES_BENCH = 1 << 4,      /* --threads N, --seconds S, --profile */
     MN_TAKES_IMPORT = 1 << 5,     /* --size N, --splits LISTS */
     MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
     MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT */
@@ -23,6 +23,9 @@ enum {
                                     --rotations, --skip-damaged */
     MN_TAKES_ALL = 1 << 9,        /* --all */
     MN_TAKES_ALPHABETS = 1 << 10, /* --val-alphabets N */
+    MN_TAKES_PNG = 1 << 11,       /* --png FILE */
+    MN_TAKES_JSON = 1 << 12,      /* --json */
+    MN_TAKES_STORY = 1 << 13,     /* --story FILE */
 };
 
 /* All text is lent by argv. */
@@ -33,7 +36,7 @@ typedef struct mn_command_line {
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, profile, rotations, skip_damaged, all;
-    const char *split, *png, *dump, *theta, *output, *splits, *shares;
+    const char *split, *png, *dump, *theta, *output, *splits, *shares, *story;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
     uint32_t val_alphabets;             /* UINT32_MAX: not given */

@@ -40,7 +40,8 @@ static void options_and_arguments_may_come_in_any_order(void **state)
 static void numbers_are_read_whole(void **state)
 {
     (void)state;
-    assert_int_equal(read_words(MN_TAKES_BENCH | MN_TAKES_TASK | MN_TAKES_IMPORT | MN_TAKES_OUTPUT,
+    assert_int_equal(read_words(MN_TAKES_BENCH | MN_TAKES_JSON | MN_TAKES_TASK | MN_TAKES_IMPORT |
+                                    MN_TAKES_OUTPUT,
                                 WORDS("x", "--threads", "2", "--seconds", "0.5", "--index", "77",
                                       "--size", "14", "-o", "f", "--json", "--profile")),
                      MN_OK);

@@ -23,7 +23,8 @@ static const struct entry {
      "Test the newest theta of a run on test tasks: mean and 95 % interval.",
      "  --set KEY=VALUE     another value than the run has, as evaluate.tasks=2000\n"
      "  --quiet, --verbose  say less, or more\n"},
-    {"task", "EXPERIMENT.yaml [OPTION]...", "Show one task.",
+    {"task", "EXPERIMENT.yaml [OPTION]...\nRUN [OPTION]...",
+     "Show one task, with what the network answers: at step 0, or of a run with the newest theta.",
      "  --split SPLIT       train, val or test (default: test)\n"
      "  --index N           which task (default: 0)\n"
      "  --png FILE          draw it\n"
@@ -31,6 +32,18 @@ static const struct entry {
      "safetensors\n"
      "  --theta CHECKPOINT  theta of a checkpoint instead of that of step 0\n"
      "  --set KEY=VALUE     another value than the file has\n"},
+    {"ask", "RUN --story FILE [OPTION]... [QUESTION]...",
+     "Ask a run that learned from stories about a story of your own: the most probable answers, "
+     "and\nhow much each hop of the network went by each sentence. Without a question, those in "
+     "the "
+     "file\nare asked.",
+     "  --story FILE        a sentence a line, and questions on lines that end in '?', with a tab "
+     "and\n"
+     "                      the answer behind it if you like; lines may be numbered as in bAbI;\n"
+     "                      -: standard input\n"
+     "  --png FILE          draw it\n"
+     "  --json              print it for programs\n"
+     "  --set KEY=VALUE     another value than the run has, as run.data_path=FOLDER\n"},
     {"data",
      "import omniglot ZIP... -o FILE [OPTION]...\n"
      "import omniglot-runs ZIP -o FILE [--size PIXELS]\n"
@@ -169,7 +182,7 @@ static void print_topics(void)
 {
     (void)fputs(
         "mnemo help TOPIC, where TOPIC is\n"
-        "  a command   train, evaluate, task, data, keys, bench\n"
+        "  a command   train, evaluate, task, ask, data, keys, bench\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
         "  options     all keys\n"

@@ -11,6 +11,7 @@
 struct workshop {
     mn_session session;
     float *theta;
+    bool trained; /* it is not that of step 0 */
 };
 
 static mn_status open_workshop(const mn_command_line *line, struct workshop *shop, mn_error *err);
@@ -23,9 +24,11 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err)
     mn_command_line line;
     struct workshop shop = {0};
     mn_split split = MN_TEST;
-    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_TASK | MN_TAKES_THETA, err);
+    mn_status status =
+        mn_command_line_read(&line, argc, argv, MN_TAKES_TASK | MN_TAKES_PNG | MN_TAKES_THETA, err);
     if (status == MN_OK && line.n_arguments != 1)
-        status = mn_fail(err, MN_ERR_USAGE, "task: expected one experiment file");
+        status =
+            mn_fail(err, MN_ERR_USAGE, "task: expected one experiment file or folder of a run");
     if (status == MN_OK && line.split != NULL)
         status = find_split(line.split, &split, err);
     if (status == MN_OK)
@@ -36,6 +39,7 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err)
                                   .tasks = shop.session.tasks,
                                   .learner = shop.session.learner,
                                   .theta = shop.theta,
+                                  .trained = shop.trained,
                                   .split = split,
                                   .index = line.index};
     if (status == MN_OK)
@@ -48,17 +52,26 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err)
     return status;
 }
 
+/* An experiment with theta of step 0, or a run with its own. */
 static mn_status open_workshop(const mn_command_line *line, struct workshop *shop, mn_error *err)
 {
-    const mn_session_options options = {
-        .file = line->arguments[0], .sets = line->sets, .n_sets = line->n_sets};
-    mn_status status = mn_session_open_alone(&shop->session, &options, err);
+    mn_session *session = &shop->session;
+    mn_session_options options = {.sets = line->sets, .n_sets = line->n_sets};
+    const bool is_run = mn_run_begun(line->arguments[0]);
+    *(is_run ? &options.folder : &options.file) = line->arguments[0];
+    mn_status status = is_run ? mn_session_open_run(session, &options, err)
+                              : mn_session_open_alone(session, &options, err);
     if (status != MN_OK)
         return status;
-    shop->theta = calloc(mn_learner_size(shop->session.learner), sizeof *shop->theta);
+    const size_t size = mn_learner_size(session->learner);
+    shop->theta = calloc(size, sizeof *shop->theta);
     if (shop->theta == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "theta");
-    mn_learner_init_theta(shop->session.learner, shop->session.experiment.seed, shop->theta);
+    if (is_run)
+        memcpy(shop->theta, mn_training_final_theta(session->training), size * sizeof *shop->theta);
+    else
+        mn_learner_init_theta(session->learner, session->experiment.seed, shop->theta);
+    shop->trained = is_run || line->theta != NULL;
     return line->theta != NULL ? load_theta(line->theta, shop, err) : MN_OK;
 }
 

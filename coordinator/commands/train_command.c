@@ -185,6 +185,7 @@ static void draw(const mn_session *session, const mn_run *run)
                                   .tasks = session->tasks,
                                   .learner = session->learner,
                                   .theta = mn_training_final_theta(session->training),
+                                  .trained = mn_training_step(session->training) > 0,
                                   .split = MN_TEST,
                                   .index = 0};
     char png[PATH_MAX];

@@ -2,6 +2,8 @@
 
 #include "common/tensor_file.h"
 #include "coordinator/pictures/chart.h"
+#include "coordinator/pictures/sequence_sheet.h"
+#include "coordinator/pictures/story_sheet.h"
 #include "coordinator/pictures/task_sheet.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 
 #define CURVE_POINTS 240u
+#define QUESTIONS 3u /* of stories that are told in full */
 
 static const char *const split_names[MN_N_SPLITS] = {"train", "val", "test"};
 
@@ -18,6 +21,7 @@ struct view {
     uint32_t columns; /* numbers of an answer */
     mn_task *task;
     mn_workspace *workspace;
+    mn_shown *shown; /* NULL: not of stories */
     float *adapted, *meta_gradient, *output;
     mn_explanation told;
 };
@@ -25,6 +29,12 @@ struct view {
 static mn_status look(const mn_adapted_task *which, struct view *view, mn_error *err);
 static void close_view(struct view *view);
 static void print_answers(const struct view *view, FILE *out);
+static mn_status print_questions(const mn_adapted_task *which, const struct view *view, FILE *out,
+                                 mn_error *err);
+static mn_status draw_questions(const mn_adapted_task *which, const struct view *view,
+                                const char *path, mn_error *err);
+static mn_status draw_sequence(const mn_adapted_task *which, const struct view *view,
+                               const char *path, mn_error *err);
 static bool has_deviations(const struct view *view);
 static bool has_training_shape(const mn_adapted_task *which);
 static mn_status draw_curve(const mn_adapted_task *which, struct view *view, const char *path,
@@ -43,7 +53,10 @@ mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_erro
     if (status == MN_OK) {
         (void)fprintf(out, "%s task %" PRIu64 " of %s\n", split_names[which->split], which->index,
                       which->experiment->name);
-        mn_task_set_describe(which->tasks, view.task, out);
+        const mn_fields *fields = &view.task->fields;
+        const bool stories = which->trained && view.shown != NULL;
+        if (!stories)
+            mn_task_set_describe(which->tasks, view.task, out);
         if (isnan(view.told.support_loss))
             (void)fprintf(out, "query loss %.4f\n", view.told.query_loss);
         else
@@ -53,7 +66,12 @@ mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_erro
                 "them %.4f\n",
                 view.told.support_loss, which->experiment->meta.inner_steps,
                 view.told.support_loss_after, view.told.query_loss_before, view.told.query_loss);
-        print_answers(&view, out);
+        if (stories)
+            status = print_questions(which, &view, out, err);
+        else if (mn_sequence_sheet_fits(fields))
+            mn_sequence_sheet_print(view.task, view.output, out);
+        else
+            print_answers(&view, out);
     }
     close_view(&view);
     return status;
@@ -95,7 +113,11 @@ mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, m
     if (status == MN_OK) {
         const mn_fields *fields = &view.task->fields;
         const mn_field *x = &fields->at[MN_SUPPORT_X];
-        if (!mn_fields_are_few_shot(fields))
+        if (view.shown != NULL)
+            status = draw_questions(which, &view, path, err);
+        else if (mn_sequence_sheet_fits(fields))
+            status = draw_sequence(which, &view, path, err);
+        else if (!mn_fields_are_few_shot(fields))
             status = mn_fail(err, MN_ERR_USAGE, "tasks of this kind have no picture");
         else if (x->height > 1)
             status = mn_task_sheet_png(view.task, view.output, path, err);
@@ -105,6 +127,91 @@ mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, m
             status = mn_fail(err, MN_ERR_USAGE, "tasks of this shape have no picture");
     }
     close_view(&view);
+    return status;
+}
+
+/* ---- stories and sequences ---- */
+
+static void write_heading(const mn_adapted_task *which, char *text, size_t n)
+{
+    (void)snprintf(text, n, "%s, %s task %" PRIu64 "%s", which->experiment->name,
+                   split_names[which->split], which->index, which->trained ? "" : ", untrained");
+}
+
+static mn_status draw_sequence(const mn_adapted_task *which, const struct view *view,
+                               const char *path, mn_error *err)
+{
+    char heading[160];
+    write_heading(which, heading, sizeof heading);
+    return mn_sequence_sheet_png(view->task, view->output, heading, path, err);
+}
+
+static mn_status view_question(const mn_adapted_task *which, const struct view *view, uint32_t item,
+                               mn_story_view **out, mn_error *err)
+{
+    const mn_story_source source = {.task = view->task,
+                                    .item = item,
+                                    .words = mn_task_set_words(which->tasks),
+                                    .logits = view->output + (size_t)item * view->columns,
+                                    .shown = view->shown,
+                                    .judged = true};
+    return mn_story_view_new(&source, out, err);
+}
+
+/* Items that are no padding come first. */
+static uint32_t count_questions(const struct view *view)
+{
+    const uint32_t room = mn_fields_find(&view->task->fields, MN_QUERY, "y")->n;
+    const float *weight = mn_task_find(view->task, MN_QUERY, "weight");
+    uint32_t n = 0;
+    while (n < room && (weight == NULL || weight[n] != 0))
+        n++;
+    return n;
+}
+
+/* The first in full; of the others, those that are wrong. */
+static mn_status print_questions(const mn_adapted_task *which, const struct view *view, FILE *out,
+                                 mn_error *err)
+{
+    const mn_points *points = &view->task->fields.points;
+    const float *point = mn_task_find(view->task, MN_QUERY, "point");
+    const uint32_t n = count_questions(view);
+    uint32_t right = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        mn_story_view *one = NULL;
+        mn_status status = view_question(which, view, i, &one, err);
+        if (status != MN_OK)
+            return status;
+        right += one->right;
+        if (i < QUESTIONS) {
+            (void)fprintf(out, "\nquestion %" PRIu32 "%s%s: ", i, point != NULL ? ", of " : "",
+                          point != NULL ? points->names[(uint32_t)point[i] % MN_MAX_POINTS] : "");
+            mn_story_view_print(one, out);
+        } else if (!one->right) {
+            (void)fprintf(out, "\nquestion %" PRIu32 ": %s?  %s, %.0f %%; is %s  <- wrong", i,
+                          one->question, one->answers[0].word, 100 * one->answers[0].probability,
+                          one->is);
+        }
+        mn_story_view_destroy(&one);
+    }
+    (void)fprintf(out, "\n%" PRIu32 " of %" PRIu32 " right\n", right, n);
+    return MN_OK;
+}
+
+static mn_status draw_questions(const mn_adapted_task *which, const struct view *view,
+                                const char *path, mn_error *err)
+{
+    char heading[160];
+    mn_story_view *views[QUESTIONS] = {NULL};
+    const uint32_t all = count_questions(view), n = all < QUESTIONS ? all : QUESTIONS;
+    mn_status status = MN_OK;
+    write_heading(which, heading, sizeof heading);
+    for (uint32_t i = 0; i < n && status == MN_OK; i++)
+        status = view_question(which, view, i, &views[i], err);
+    if (status == MN_OK)
+        status = mn_story_sheet_png(n, views, heading, path, err);
+    for (uint32_t i = 0; i < n; i++)
+        mn_story_view_destroy(&views[i]);
     return status;
 }
 
@@ -277,11 +384,17 @@ static mn_status look(const mn_adapted_task *which, struct view *view, mn_error 
                                   .meta_gradient = training ? view->meta_gradient : NULL,
                                   .query_output = view->output};
     mn_learner_explain(view->workspace, which->theta, view->task, training, &view->told);
-    return MN_OK;
+    if (!mn_story_view_fits(fields))
+        return MN_OK;
+    status = mn_learner_show(which->learner, fields, &view->shown, err);
+    if (status == MN_OK)
+        mn_shown_look(view->shown, view->adapted, view->task->block);
+    return status;
 }
 
 static void close_view(struct view *view)
 {
+    mn_shown_destroy(&view->shown);
     mn_workspace_destroy(&view->workspace);
     mn_task_destroy(&view->task);
     free(view->adapted);

@@ -6,6 +6,7 @@
 #include "common/experiment.h"
 #include "worker/learner/learner.h"
 #include "worker/tasks/task_set.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -15,16 +16,20 @@ typedef struct mn_adapted_task {
     const mn_task_set *tasks;
     const mn_learner *learner;
     const float *theta; /* the engine's layout */
+    bool trained;       /* theta is a run's: what it answers is worth telling */
     mn_split split;
     uint64_t index;
 } mn_adapted_task;
 
-/* Print the task, and losses and predictions after adaptation. */
+/* Print the task, and losses and predictions after adaptation; of stories, if theta is trained, what
+ * the first questions' answers went by. */
 mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_error *err);
 
 /* A PNG: for a task of one x and one y, the curve with its support points and the predictions
  * before and after adaptation (by gnuplot, as chart.h says: path ends in ".png", and .gp and .dat
- * stand beside it); for images, a sheet of them. MN_ERR_USAGE: other tasks have no picture. */
+ * stand beside it); for images, a sheet of them; for sequences, their drawings in order; for
+ * stories, the first questions with what each hop attended to. MN_ERR_USAGE: other tasks have no
+ * picture. */
 mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, mn_error *err);
 
 /* One safetensors file in PyTorch's layouts:

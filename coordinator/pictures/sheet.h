@@ -8,7 +8,7 @@
 
 #define MN_SHEET_LETTER 12u /* pixels that a letter takes, the space after it included */
 #define MN_SHEET_LINE 22u   /* height of a line of text, the space below it included */
-#define MN_SHEET_TEXT 14u   /* of its letters alone */
+#define MN_SHEET_TEXT 14u   /* of its letters, less what hangs below the line */
 
 typedef struct mn_sheet {
     uint32_t width, height, channels; /* grey or colour */

@@ -15,6 +15,8 @@ static mn_status share_experiment(mn_session *session, mn_error *err);
 static mn_status open_tasks(mn_session *session, mn_error *err);
 static mn_status open_learner(mn_session *session, mn_error *err);
 static mn_status make_learner(mn_session *session, mn_error *err);
+static mn_status has_data_of(const mn_session *session, const mn_checkpoint *checkpoint,
+                             mn_error *err);
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err);
 static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
@@ -109,6 +111,37 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
     if (status == MN_OK)
         end_with_data(session);
     return status == MN_OK ? make_learner(session, err) : status;
+}
+
+mn_status mn_session_open_run(mn_session *session, const mn_session_options *options, mn_error *err)
+{
+    char path[PATH_MAX];
+    mn_checkpoint checkpoint = {0};
+    if (!mn_run_begun(options->folder))
+        return mn_fail(err, MN_ERR_NO_INPUT,
+                       "%s is no run: expected a folder that mnemo train has made, with an "
+                       "experiment.yaml and checkpoints in it, as runs/latest",
+                       options->folder);
+    mn_status status = mn_session_open_alone(session, options, err);
+    if (status == MN_OK)
+        status = mn_run_path(options->folder, "checkpoints", path, err);
+    if (status != MN_OK)
+        return status;
+    const mn_theta_layout layout = mn_training_layout(session->training);
+    session->data = mn_task_set_data_digest(session->tasks);
+    status = mn_checkpoint_read_newest(path, &session->experiment, &layout, &checkpoint, err);
+    if (status == MN_ERR_NO_INPUT)
+        status = mn_fail(err, status,
+                         "%s has no checkpoint yet: let it train to its first one "
+                         "(run.checkpoint_every), or go on: mnemo train --run-dir %s",
+                         options->folder, options->folder);
+    if (status == MN_OK)
+        status = has_data_of(session, &checkpoint, err);
+    if (status == MN_OK)
+        status = mn_training_restore(session->training, &checkpoint, err);
+    session->resumed = status == MN_OK;
+    mn_checkpoint_fini(&checkpoint);
+    return status;
 }
 
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err)
@@ -325,20 +358,30 @@ static mn_status make_learner(mn_session *session, mn_error *err)
     return status;
 }
 
+static mn_status has_data_of(const mn_session *session, const mn_checkpoint *checkpoint,
+                             mn_error *err)
+{
+    char then[65];
+    char now[65];
+    mn_digest_hex(&checkpoint->data, then);
+    mn_digest_hex(&session->data, now);
+    return strcmp(then, now) == 0
+               ? MN_OK
+               : mn_fail(err, MN_ERR_CONFIG,
+                         "the run was begun with data %.16s..., but %s now is %.16s...: put the "
+                         "old data back, or start a new run with --run-dir",
+                         then, mn_task_set_data_name(session->tasks), now);
+}
+
 /* Do data and arithmetic of today give what the run would have given had it not stopped? */
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err)
 {
     char then[65];
     char now[65];
-    mn_digest_hex(&checkpoint->data, then);
-    mn_digest_hex(&session->data, now);
-    if (strcmp(then, now) != 0)
-        return mn_fail(
-            err, MN_ERR_CONFIG,
-            "the run was begun with data %.16s..., but %s now is %.16s...: put the old data "
-            "back, or start a new run with --run-dir",
-            then, mn_task_set_data_name(session->tasks), now);
+    mn_status status = has_data_of(session, checkpoint, err);
+    if (status != MN_OK)
+        return status;
     if (checkpoint->step > session->experiment.outer.steps)
         return mn_fail(err, MN_ERR_CONFIG,
                        "the run has made %" PRIu64
@@ -352,9 +395,8 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
 
     mn_experiment old;
     mn_experiment_init(&old);
-    mn_status status =
-        mn_experiment_parse(&old, "experiment of the checkpoint", checkpoint->experiment,
-                            strlen(checkpoint->experiment), err);
+    status = mn_experiment_parse(&old, "experiment of the checkpoint", checkpoint->experiment,
+                                 strlen(checkpoint->experiment), err);
     if (status != MN_OK)
         return status;
     if (old.evaluate.way != session->experiment.evaluate.way ||

@@ -53,6 +53,12 @@ mn_status mn_session_check_splits(const mn_session *session, bool test_only, mn_
 mn_status mn_session_open_alone(mn_session *session, const mn_session_options *options,
                                 mn_error *err);
 
+/* A run as it stands, to be looked at in one process without MPI: all of the above, and theta and
+ * all else from the newest checkpoint of options->folder. MN_ERR_NO_INPUT: that is no run, or it has
+ * no checkpoint yet; MN_ERR_CONFIG: the data are not those it was begun with. */
+mn_status mn_session_open_run(mn_session *session, const mn_session_options *options,
+                              mn_error *err);
+
 /* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. `must`: it
  * is an error if there is none. */
 mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err);

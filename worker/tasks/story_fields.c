@@ -117,6 +117,13 @@ void mn_story_print_slot(const mn_task *task, mn_role role, uint32_t item, uint3
     print_words(item_of(task, role, "story", item) + (size_t)slot * length, length, words, out);
 }
 
+void mn_story_print_question(const mn_task *task, mn_role role, uint32_t item,
+                             const mn_words *words, FILE *out)
+{
+    print_words(item_of(task, role, "question", item), width_of(task, role, "question"), words,
+                out);
+}
+
 void mn_story_print(const mn_task *task, mn_role role, uint32_t item, const mn_words *words,
                     FILE *out)
 {
@@ -134,7 +141,6 @@ void mn_story_print(const mn_task *task, mn_role role, uint32_t item, const mn_w
     for (uint32_t i = 1; i < vocabulary; i++)
         answer = y[i] > y[answer] ? i : answer;
     (void)fputs("        ", out);
-    print_words(item_of(task, role, "question", item), width_of(task, role, "question"), words,
-                out);
+    mn_story_print_question(task, role, item, words, out);
     (void)fprintf(out, "?  %s\n", answer == 0 ? "<unknown>" : mn_words_text(words, answer));
 }

@@ -45,3 +45,6 @@ void mn_story_print(const mn_task *task, mn_role role, uint32_t item, const mn_w
 /* The words of a slot, as a sentence. */
 void mn_story_print_slot(const mn_task *task, mn_role role, uint32_t item, uint32_t slot,
                          const mn_words *words, FILE *out);
+/* The words of a question, without its mark. */
+void mn_story_print_question(const mn_task *task, mn_role role, uint32_t item,
+                             const mn_words *words, FILE *out);

@@ -1,0 +1,273 @@
+/* mnemo ask: questions about a story, typed in by hand, to a run that learned from stories. */
+#include "coordinator/commands/commands.h"
+
+#include "common/log.h"
+#include "coordinator/commands/command_line.h"
+#include "coordinator/pictures/story_sheet.h"
+#include "coordinator/server/session.h"
+#include "worker/data/story_text.h"
+#include "worker/tasks/story_fields.h"
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the command opens, to be closed again; all is owned. */
+struct talk {
+    const mn_command_line *line; /* lent */
+    mn_session session;
+    const mn_words *known; /* of training; lent by the session */
+    mn_words *words;       /* these, and then the new ones */
+    mn_story_text text;
+    mn_task *task;
+    mn_workspace *workspace;
+    mn_shown *shown;
+    float *adapted, *logits;
+    uint32_t first; /* question that is told */
+    uint32_t n_views;
+    mn_story_view **views; /* [n_views] */
+};
+
+static mn_status open_run(struct talk *talk, mn_error *err);
+static mn_status read_story(struct talk *talk, mn_error *err);
+static void warn(const struct talk *talk);
+static mn_status open_learner(struct talk *talk, mn_error *err);
+static mn_status answer(struct talk *talk, mn_error *err);
+static void print(const struct talk *talk);
+static mn_status print_json(const struct talk *talk, mn_error *err);
+static mn_status draw(const struct talk *talk, mn_error *err);
+static void close_talk(struct talk *talk);
+
+mn_status mn_ask_command(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    struct talk talk = {.line = &line};
+    mn_log_init(MN_LOG_INFO, "mnemo");
+    mn_status status =
+        mn_command_line_read(&line, argc, argv, MN_TAKES_STORY | MN_TAKES_PNG | MN_TAKES_JSON, err);
+    if (status == MN_OK && (line.n_arguments == 0 || line.story == NULL))
+        status = mn_fail(err, MN_ERR_USAGE,
+                         "ask: expected the folder of a run and --story FILE, then questions, as "
+                         "in: mnemo ask runs/latest --story story.txt \"where is mary?\"");
+    if (status == MN_OK)
+        status = open_run(&talk, err);
+    if (status == MN_OK)
+        status = read_story(&talk, err);
+    if (status == MN_OK) {
+        warn(&talk);
+        status = open_learner(&talk, err);
+    }
+    if (status == MN_OK)
+        status = answer(&talk, err);
+    if (status == MN_OK && line.json)
+        status = print_json(&talk, err);
+    else if (status == MN_OK)
+        print(&talk);
+    if (status == MN_OK && line.png != NULL)
+        status = draw(&talk, err);
+    close_talk(&talk);
+    return status;
+}
+
+static mn_status open_run(struct talk *talk, mn_error *err)
+{
+    const mn_command_line *line = talk->line;
+    const mn_session_options options = {
+        .sets = line->sets, .n_sets = line->n_sets, .folder = line->arguments[0]};
+    mn_status status = mn_session_open_run(&talk->session, &options, err);
+    if (status != MN_OK)
+        return status;
+    const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
+    talk->known = mn_task_set_words(talk->session.tasks);
+    if (talk->known == NULL || !mn_story_view_fits(fields))
+        return mn_fail(err, MN_ERR_USAGE,
+                       "%s has not learned from stories (tasks.kind in its experiment.yaml): "
+                       "expected a run of tasks.kind stories or generated-stories; mnemo task %s "
+                       "shows what this one does",
+                       options.folder, options.folder);
+    if (mn_fields_find(fields, MN_SUPPORT, "story") != NULL)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "%s adapts to %" PRIu32 " answered questions before it answers one "
+                       "(tasks.shot), and ask has none to give it: expected a run with tasks.shot "
+                       "0; mnemo task %s shows this one at work",
+                       options.folder, talk->session.experiment.tasks.shot, options.folder);
+    return MN_OK;
+}
+
+/* Reading ------------------------------------------------------------------------- */
+
+static mn_status read_story(struct talk *talk, mn_error *err)
+{
+    const mn_command_line *line = talk->line;
+    const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
+    const mn_story_limits limits = {.sentence = mn_fields_find(fields, MN_QUERY, "story")->channels,
+                                    .question =
+                                        mn_fields_find(fields, MN_QUERY, "question")->channels};
+    mn_status status = mn_words_copy(talk->known, &talk->words, err);
+    if (status == MN_OK)
+        status = mn_story_text_read(line->story, &limits, talk->words, &talk->text, err);
+    if (status == MN_OK && line->n_arguments > 1)
+        talk->first = talk->text.n_questions; /* those of the file are not asked */
+    for (size_t i = 1; i < line->n_arguments && status == MN_OK; i++)
+        status = mn_story_text_ask(&talk->text, line->arguments[i], &limits, talk->words, err);
+    if (status == MN_OK && talk->text.n_questions == 0)
+        status = mn_fail(err, MN_ERR_USAGE,
+                         "nothing is asked: give a question behind the options, as \"where is "
+                         "mary?\", or put one into %s, on a line that ends in '?'",
+                         talk->text.source);
+    return status;
+}
+
+/* What is not as it was meant: words that mean nothing here, sentences that find no room. */
+static void warn(const struct talk *talk)
+{
+    const mn_story_text *text = &talk->text;
+    const uint32_t slots = mn_story_slots(mn_task_set_fields(talk->session.tasks, MN_TEST));
+    for (uint32_t i = 0; i < text->n_new; i++) {
+        const char *word = mn_words_text(talk->words, text->new_words[i].number);
+        const char *near = mn_words_near(talk->known, word);
+        char where[4096] = "the question";
+        if (text->new_words[i].line > 0)
+            (void)snprintf(where, sizeof where, "%s:%" PRIu32, text->source,
+                           text->new_words[i].line);
+        mn_log(MN_LOG_WARN,
+               "%s: \"%s\" is no word that this run was trained on: the network reads nothing "
+               "there%s%s%s",
+               where, word, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+               near != NULL ? "\"?" : "");
+    }
+    uint32_t longest = 0;
+    for (uint32_t i = talk->first; i < text->n_questions; i++)
+        if (text->questions[i].n_so_far > longest)
+            longest = text->questions[i].n_so_far;
+    if (longest > slots)
+        mn_log(MN_LOG_WARN,
+               "%s: the network's memory holds %" PRIu32 " sentences, and a question comes after "
+               "%" PRIu32 ": the oldest are left out",
+               text->source, slots, longest);
+}
+
+/* Answering ----------------------------------------------------------------------- */
+
+static mn_status open_learner(struct talk *talk, mn_error *err)
+{
+    const mn_learner *learner = talk->session.learner;
+    const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
+    mn_status status = mn_task_new(fields, &talk->task, err);
+    if (status == MN_OK)
+        status = mn_workspace_new(learner, &talk->workspace, err);
+    if (status == MN_OK)
+        status = mn_learner_show(learner, fields, &talk->shown, err);
+    if (status != MN_OK)
+        return status;
+    talk->n_views = talk->text.n_questions - talk->first;
+    talk->views = calloc(talk->n_views, sizeof *talk->views);
+    talk->adapted = calloc(mn_learner_size(learner), sizeof *talk->adapted);
+    talk->logits = calloc((size_t)mn_fields_find(fields, MN_QUERY, "y")->n *
+                              mn_learner_columns(learner, fields),
+                          sizeof *talk->logits);
+    return talk->views != NULL && talk->adapted != NULL && talk->logits != NULL
+               ? MN_OK
+               : mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", talk->n_views);
+}
+
+static void put_question(const struct talk *talk, uint32_t item, const mn_story_question *question)
+{
+    const mn_story_text *text = &talk->text;
+    const uint32_t slots = mn_story_slots(&talk->task->fields);
+    const uint32_t n = question->n_so_far < slots ? question->n_so_far : slots;
+    const mn_babi_words *sentence =
+        text->sentences + question->first_sentence + (question->n_so_far - n);
+    for (uint32_t i = 0; i < n; i++)
+        mn_story_tell(talk->task, MN_QUERY, item, i, n - i, sentence[i].n,
+                      text->words + sentence[i].first);
+    mn_story_ask(talk->task, MN_QUERY, item, question->words.n, text->words + question->words.first,
+                 question->answer, 0, 1);
+}
+
+/* As many questions at a time as a task has. */
+static mn_status answer(struct talk *talk, mn_error *err)
+{
+    const uint32_t room = mn_fields_find(&talk->task->fields, MN_QUERY, "y")->n;
+    const uint32_t columns = mn_learner_columns(talk->session.learner, &talk->task->fields);
+    const float *theta = mn_training_final_theta(talk->session.training);
+    for (uint32_t begin = 0; begin < talk->n_views; begin += room) {
+        const uint32_t left = talk->n_views - begin, n = left < room ? left : room;
+        const mn_story_question *questions = talk->text.questions + talk->first + begin;
+        mn_explanation told = {.adapted = talk->adapted, .query_output = talk->logits};
+        mn_story_clear(talk->task, false);
+        for (uint32_t i = 0; i < n; i++)
+            put_question(talk, i, &questions[i]);
+        mn_learner_explain(talk->workspace, theta, talk->task, false, &told);
+        mn_shown_look(talk->shown, talk->adapted, talk->task->block);
+        for (uint32_t i = 0; i < n; i++) {
+            const mn_story_source source = {.task = talk->task,
+                                            .item = i,
+                                            .words = talk->words,
+                                            .logits = talk->logits + (size_t)i * columns,
+                                            .shown = talk->shown,
+                                            .judged = questions[i].answer != 0};
+            mn_status status = mn_story_view_new(&source, &talk->views[begin + i], err);
+            if (status != MN_OK)
+                return status;
+        }
+    }
+    return MN_OK;
+}
+
+/* Telling ------------------------------------------------------------------------- */
+
+static void print(const struct talk *talk)
+{
+    for (uint32_t i = 0; i < talk->n_views; i++) {
+        if (i > 0)
+            (void)fputc('\n', stdout);
+        mn_story_view_print(talk->views[i], stdout);
+    }
+}
+
+static mn_status print_json(const struct talk *talk, mn_error *err)
+{
+    json_t *root = json_object(), *questions = json_array(), *unknown = json_array();
+    for (uint32_t i = 0; i < talk->n_views; i++)
+        (void)json_array_append_new(questions, mn_story_view_json(talk->views[i]));
+    for (uint32_t i = 0; i < talk->text.n_new; i++)
+        (void)json_array_append_new(
+            unknown, json_string(mn_words_text(talk->words, talk->text.new_words[i].number)));
+    (void)json_object_set_new(root, "run", json_string(talk->line->arguments[0]));
+    (void)json_object_set_new(root, "meta_step",
+                              json_integer((json_int_t)mn_training_step(talk->session.training)));
+    (void)json_object_set_new(root, "questions", questions);
+    (void)json_object_set_new(root, "unknown_words", unknown);
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(root);
+    if (text == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "answers as JSON");
+    (void)printf("%s\n", text);
+    free(text);
+    return MN_OK;
+}
+
+static mn_status draw(const struct talk *talk, mn_error *err)
+{
+    char heading[160];
+    (void)snprintf(heading, sizeof heading, "%s, meta-step %" PRIu64, talk->session.experiment.name,
+                   mn_training_step(talk->session.training));
+    return mn_story_sheet_png(talk->n_views, talk->views, heading, talk->line->png, err);
+}
+
+static void close_talk(struct talk *talk)
+{
+    for (uint32_t i = 0; talk->views != NULL && i < talk->n_views; i++)
+        mn_story_view_destroy(&talk->views[i]);
+    free((void *)talk->views);
+    free(talk->adapted);
+    free(talk->logits);
+    mn_shown_destroy(&talk->shown);
+    mn_workspace_destroy(&talk->workspace);
+    mn_task_destroy(&talk->task);
+    mn_story_text_fini(&talk->text);
+    mn_words_destroy(&talk->words);
+    mn_session_end(&talk->session);
+}
