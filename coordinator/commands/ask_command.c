@@ -206,7 +206,8 @@ static mn_status answer(struct talk *talk, mn_error *err)
                                             .item = i,
                                             .words = talk->words,
                                             .logits = talk->logits + (size_t)i * columns,
-                                            .shown = talk->shown,
+                                            .n_shown = mn_shown_count(talk->shown),
+                                            .shown = mn_shown_arrays(talk->shown),
                                             .judged = questions[i].answer != 0};
             mn_status status = mn_story_view_new(&source, &talk->views[begin + i], err);
             if (status != MN_OK)

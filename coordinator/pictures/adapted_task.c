@@ -153,7 +153,8 @@ static mn_status view_question(const mn_adapted_task *which, const struct view *
                                     .item = item,
                                     .words = mn_task_set_words(which->tasks),
                                     .logits = view->output + (size_t)item * view->columns,
-                                    .shown = view->shown,
+                                    .n_shown = mn_shown_count(view->shown),
+                                    .shown = mn_shown_arrays(view->shown),
                                     .judged = true};
     return mn_story_view_new(&source, out, err);
 }

@@ -42,9 +42,8 @@ mn_status mn_story_view_new(const mn_story_source *source, mn_story_view **out, 
     mn_status status = view == NULL ? MN_ERR_NOMEM : tell(source, view);
     if (status == MN_OK && source->logits != NULL)
         status = answer(source, view);
-    for (size_t i = 0; source->shown != NULL && i < mn_shown_count(source->shown); i++)
-        if (status == MN_OK)
-            status = add_column(source, mn_shown_at(source->shown, i), view);
+    for (size_t i = 0; i < source->n_shown && status == MN_OK; i++)
+        status = add_column(source, &source->shown[i], view);
     if (status != MN_OK) {
         mn_story_view_destroy(&view);
         return mn_fail(err, status, "what is told of a story");
@@ -223,14 +222,15 @@ static void print_sentences(const mn_story_view *view, FILE *out)
     (void)fputs("  ", out);
     for (uint32_t i = 0; i < n; i++) {
         char heading[16];
-        (void)snprintf(heading, sizeof heading, "hop %" PRIu32, view->columns[i].hop);
+        (void)snprintf(heading, sizeof heading, "%s%" PRIu32,
+                       view->columns[i].hop < 10 ? "hop " : "", view->columns[i].hop);
         (void)fprintf(out, "%-*s", cell, view->columns[i].hop > 0 ? heading : "all");
         rest = fmax(rest, view->columns[i].weights[view->n_sentences]);
     }
     if (n == 0)
         (void)fputs("this network does not show what it went by\n", out);
     else if (n < view->n_columns)
-        (void)fprintf(out, "(%s; %" PRIu32 " hops in all)\n", name, view->n_columns);
+        (void)fprintf(out, "(%" PRIu32 " of %" PRIu32 ")\n", n, view->n_columns);
     else
         (void)fprintf(out, "(%s)\n", name);
     for (uint32_t sentence = 0; sentence <= view->n_sentences; sentence++) {

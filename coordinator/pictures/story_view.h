@@ -21,9 +21,10 @@ typedef struct mn_story_source {
     const mn_task *task; /* of stories (story_fields.h) */
     uint32_t item;       /* of its query set */
     const mn_words *words;
-    const float *logits;   /* [y_size], of this item; NULL: nothing is answered */
-    const mn_shown *shown; /* of this task; NULL: nothing is shown */
-    bool judged;           /* query.y is the right answer; else that is not known */
+    const float *logits; /* [y_size], of this item; NULL: nothing is answered */
+    size_t n_shown;      /* what is shown of this task, all items */
+    const mn_shown_array *shown;
+    bool judged; /* query.y is the right answer; else that is not known */
 } mn_story_source;
 
 typedef struct mn_story_answer {

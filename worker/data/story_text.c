@@ -39,9 +39,15 @@ mn_status mn_story_text_read(const char *path, const mn_story_limits *limits, mn
     char *bytes = NULL;
     size_t n = 0;
     memset(out, 0, sizeof *out);
+    mn_error why;
     mn_status status =
-        mn_file_read(is_stdin ? "/dev/stdin" : path, MN_STORY_MAX_BYTES, &bytes, &n, err);
-    if (status == MN_OK)
+        mn_file_read(is_stdin ? "/dev/stdin" : path, MN_STORY_MAX_BYTES, &bytes, &n, &why);
+    if (status != MN_OK)
+        (void)mn_fail(err, status,
+                      "%s; expected a story, a sentence a line, in a text file or for \"-\" on "
+                      "standard input",
+                      why.message);
+    else
         status = mn_story_text_parse(is_stdin ? "standard input" : path, bytes, n, limits, words,
                                      out, err);
     free(bytes);
@@ -162,7 +168,8 @@ static mn_status refuse(const struct reader *reader, span what, const char *expe
     return reader->line > 0
                ? mn_fail(reader->err, reader->refused, "%s:%" PRIu32 ": \"%s\": expected %s",
                          reader->text->source, reader->line, text, expected)
-               : mn_fail(reader->err, reader->refused, "\"%s\": expected %s", text, expected);
+               : mn_fail(reader->err, reader->refused, "question \"%s\": expected %s", text,
+                         expected);
 }
 
 /* Where, and what is wrong there. */

@@ -2,7 +2,6 @@
 
 #include "worker/engine/plan.h"
 #include "worker/learner/network.h"
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,8 +104,7 @@ size_t mn_shown_count(const mn_shown *shown)
     return shown->n;
 }
 
-const mn_shown_array *mn_shown_at(const mn_shown *shown, size_t i)
+const mn_shown_array *mn_shown_arrays(const mn_shown *shown)
 {
-    assert(i < shown->n);
-    return &shown->arrays[i];
+    return shown->arrays;
 }

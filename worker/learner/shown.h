@@ -31,4 +31,5 @@ void mn_shown_destroy(mn_shown **shown);
 void mn_shown_look(mn_shown *shown, const mn_real *theta, const mn_real *task);
 
 size_t mn_shown_count(const mn_shown *shown);
-const mn_shown_array *mn_shown_at(const mn_shown *shown, size_t i); /* in the order of building */
+/* [mn_shown_count], in the order of building; lent. */
+const mn_shown_array *mn_shown_arrays(const mn_shown *shown);

@@ -49,8 +49,9 @@ static void close_bed(struct bed *bed)
 static const mn_shown_array *find(const mn_shown *shown, const char *name, uint32_t hop)
 {
     for (size_t i = 0; i < mn_shown_count(shown); i++)
-        if (strcmp(mn_shown_at(shown, i)->name, name) == 0 && mn_shown_at(shown, i)->hop == hop)
-            return mn_shown_at(shown, i);
+        if (strcmp(mn_shown_arrays(shown)[i].name, name) == 0 &&
+            mn_shown_arrays(shown)[i].hop == hop)
+            return &mn_shown_arrays(shown)[i];
     fail_msg("%s of hop %u is not shown", name, hop);
     return NULL;
 }
