@@ -20,11 +20,10 @@ static mn_task_set *tasks;
 static mn_learner *learner;
 static float *theta;
 
+static int open_tasks(void);
+
 static int open_experiment(mn_task_kind kind)
 {
-    (void)snprintf(folder, sizeof folder, "/tmp/adapted_task_test.XXXXXX");
-    if (mkdtemp(folder) == NULL)
-        return -1;
     mn_experiment_init(&experiment);
     experiment.tasks.kind = kind;
     experiment.tasks.way = 3;
@@ -37,6 +36,22 @@ static int open_experiment(mn_task_kind kind)
         experiment.model.filters = 4;
         experiment.model.blocks = 2;
     }
+    return open_tasks();
+}
+
+static int open_yaml(const char *yaml)
+{
+    mn_experiment_init(&experiment);
+    return mn_experiment_parse(&experiment, "test", yaml, strlen(yaml), NULL) == MN_OK
+               ? open_tasks()
+               : -1;
+}
+
+static int open_tasks(void)
+{
+    (void)snprintf(folder, sizeof folder, "/tmp/adapted_task_test.XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
     if (mn_task_set_open(&experiment, NULL, &tasks, NULL) != MN_OK)
         return -1;
     if (mn_learner_new(&experiment, mn_task_set_fields(tasks, MN_TRAIN),
@@ -63,6 +78,20 @@ static int set_up_sinusoid(void **state)
 {
     (void)state;
     return open_experiment(MN_TASKS_SINUSOID);
+}
+
+static int set_up_stories(void **state)
+{
+    (void)state;
+    return open_yaml("tasks: {kind: generated-stories, bundle: 5, sentences: 6}\n"
+                     "model: {embedding: 8, hops: 2}\n");
+}
+
+static int set_up_sequences(void **state)
+{
+    (void)state;
+    return open_yaml("tasks: {kind: sequences, way: 3, length: 6, bundle: 2, image_size: 8}\n"
+                     "model: {slots: 8, slot_size: 4, units: 8, read_heads: 1}\n");
 }
 
 static int tear_down(void **state)
@@ -200,6 +229,64 @@ static void a_task_is_told_in_words(void **state)
     free(text);
 }
 
+static char *told(void)
+{
+    static char *text; /* for GCC, which cannot see that open_memstream() sets it */
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    assert_int_equal(mn_adapted_task_print(&which, out, NULL), MN_OK);
+    (void)fclose(out);
+    return text;
+}
+
+static void a_trained_network_tells_what_its_answers_about_stories_went_by(void **state)
+{
+    (void)state;
+    char *text = told();
+    assert_null(strstr(text, "hop 1")); /* at step 0 it is of no interest */
+    assert_non_null(strstr(text, " of 5 right"));
+    free(text);
+    which.trained = true;
+    text = told();
+    assert_non_null(strstr(text, "question 2, of "));
+    assert_null(strstr(text, "question 3, of ")); /* three are told in full */
+    assert_non_null(strstr(text, "hop 1      hop 2      (attention)"));
+    uint32_t right = 0, wrong = 0;
+    const char *at = text;
+    while ((at = strstr(at, "\n  right\n")) != NULL)
+        right += at++ != NULL;
+    at = text;
+    while ((at = strstr(at, "wrong")) != NULL)
+        wrong += at++ != NULL;
+    char summary[32];
+    (void)snprintf(summary, sizeof summary, "%u of 5 right", 5 - wrong);
+    assert_true(right + wrong >= 3 && right + wrong <= 5);
+    assert_non_null(strstr(text, summary));
+    free(text);
+}
+
+static void answers_to_sequences_are_told_by_showing(void **state)
+{
+    (void)state;
+    char *text = told();
+    assert_non_null(strstr(text, "answers to the first sequence at each showing"));
+    assert_non_null(strstr(text, " of 12 right"));
+    free(text);
+}
+
+static void stories_and_sequences_have_pictures(void **state)
+{
+    (void)state;
+    char head[9] = "";
+    assert_int_equal(mn_adapted_task_draw(&which, in_folder("task.png"), NULL), MN_OK);
+    FILE *file = fopen(in_folder("task.png"), "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(head, 1, 8, file), 8);
+    assert_memory_equal(head, "\x89PNG\r\n\x1a\n", 8);
+    (void)fclose(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +298,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_picture_of_a_curve_must_be_named_as_one, set_up_sinusoid,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_task_is_told_in_words, set_up_glyphs, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_trained_network_tells_what_its_answers_about_stories_went_by, set_up_stories,
+            tear_down),
+        cmocka_unit_test_setup_teardown(answers_to_sequences_are_told_by_showing, set_up_sequences,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(stories_and_sequences_have_pictures, set_up_stories,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(stories_and_sequences_have_pictures, set_up_sequences,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
