@@ -24,13 +24,15 @@ struct talk {
     mn_workspace *workspace;
     mn_shown *shown;
     float *adapted, *logits;
-    uint32_t first; /* question that is told */
-    uint32_t n_views;
-    mn_story_view **views; /* [n_views] */
+    uint32_t n_support, n_asked;
+    const mn_story_question **support; /* [n_support], answered, for a run that adapts to some */
+    const mn_story_question **asked;   /* [n_asked] */
+    mn_story_view **views;             /* [n_asked] */
 };
 
 static mn_status open_run(struct talk *talk, mn_error *err);
 static mn_status read_story(struct talk *talk, mn_error *err);
+static mn_status sort_questions(struct talk *talk, mn_error *err);
 static void warn(const struct talk *talk);
 static mn_status open_learner(struct talk *talk, mn_error *err);
 static mn_status answer(struct talk *talk, mn_error *err);
@@ -54,6 +56,8 @@ mn_status mn_ask_command(int argc, char **argv, mn_error *err)
         status = open_run(&talk, err);
     if (status == MN_OK)
         status = read_story(&talk, err);
+    if (status == MN_OK)
+        status = sort_questions(&talk, err);
     if (status == MN_OK) {
         warn(&talk);
         status = open_learner(&talk, err);
@@ -86,12 +90,6 @@ static mn_status open_run(struct talk *talk, mn_error *err)
                        "expected a run of tasks.kind stories or generated-stories; mnemo task %s "
                        "shows what this one does",
                        options.folder, options.folder);
-    if (mn_fields_find(fields, MN_SUPPORT, "story") != NULL)
-        return mn_fail(err, MN_ERR_USAGE,
-                       "%s adapts to %" PRIu32 " answered questions before it answers one "
-                       "(tasks.shot), and ask has none to give it: expected a run with tasks.shot "
-                       "0; mnemo task %s shows this one at work",
-                       options.folder, talk->session.experiment.tasks.shot, options.folder);
     return MN_OK;
 }
 
@@ -107,16 +105,43 @@ static mn_status read_story(struct talk *talk, mn_error *err)
     mn_status status = mn_words_copy(talk->known, &talk->words, err);
     if (status == MN_OK)
         status = mn_story_text_read(line->story, &limits, talk->words, &talk->text, err);
-    if (status == MN_OK && line->n_arguments > 1)
-        talk->first = talk->text.n_questions; /* those of the file are not asked */
     for (size_t i = 1; i < line->n_arguments && status == MN_OK; i++)
         status = mn_story_text_ask(&talk->text, line->arguments[i], &limits, talk->words, err);
-    if (status == MN_OK && talk->text.n_questions == 0)
-        status = mn_fail(err, MN_ERR_USAGE,
-                         "nothing is asked: give a question behind the options, as \"where is "
-                         "mary?\", or put one into %s, on a line that ends in '?'",
-                         talk->text.source);
     return status;
+}
+
+/* A run that adapts is given the first answered questions of the file and asked the open ones; any
+ * other is asked all. Questions of the command line are asked instead of those of the file. */
+static mn_status sort_questions(struct talk *talk, mn_error *err)
+{
+    const mn_story_text *text = &talk->text;
+    const mn_field *support =
+        mn_fields_find(mn_task_set_fields(talk->session.tasks, MN_TEST), MN_SUPPORT, "question");
+    const uint32_t room = support == NULL ? 0 : support->n;
+    const bool typed = talk->line->n_arguments > 1;
+    talk->support = calloc(text->n_questions + 1, sizeof *talk->support);
+    talk->asked = calloc(text->n_questions + 1, sizeof *talk->asked);
+    if (talk->support == NULL || talk->asked == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", text->n_questions);
+    for (uint32_t i = 0; i < text->n_questions; i++) {
+        const mn_story_question *question = &text->questions[i];
+        if (question->answer != 0 && room > 0 && talk->n_support < room)
+            talk->support[talk->n_support++] = question;
+        else if (typed == (question->line == 0))
+            talk->asked[talk->n_asked++] = question;
+    }
+    if (room > 0 && talk->n_support == 0)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "%s adapts to answered questions before it answers one, up to %" PRIu32
+                       " of them (tasks.shot): expected some in %s, each on a line as \"where is "
+                       "mary?\" with a tab and the answer behind it",
+                       talk->line->arguments[0], room, text->source);
+    if (talk->n_asked == 0)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "nothing is asked: give a question behind the options, as \"where is "
+                       "mary?\", or put one into %s, on a line that ends in '?'",
+                       text->source);
+    return MN_OK;
 }
 
 /* What is not as it was meant: words that mean nothing here, sentences that find no room. */
@@ -138,9 +163,9 @@ static void warn(const struct talk *talk)
                near != NULL ? "\"?" : "");
     }
     uint32_t longest = 0;
-    for (uint32_t i = talk->first; i < text->n_questions; i++)
-        if (text->questions[i].n_so_far > longest)
-            longest = text->questions[i].n_so_far;
+    for (uint32_t i = 0; i < talk->n_asked; i++)
+        if (talk->asked[i]->n_so_far > longest)
+            longest = talk->asked[i]->n_so_far;
     if (longest > slots)
         mn_log(MN_LOG_WARN,
                "%s: the network's memory holds %" PRIu32 " sentences, and a question comes after "
@@ -161,18 +186,18 @@ static mn_status open_learner(struct talk *talk, mn_error *err)
         status = mn_learner_show(learner, fields, &talk->shown, err);
     if (status != MN_OK)
         return status;
-    talk->n_views = talk->text.n_questions - talk->first;
-    talk->views = calloc(talk->n_views, sizeof *talk->views);
+    talk->views = calloc(talk->n_asked, sizeof *talk->views);
     talk->adapted = calloc(mn_learner_size(learner), sizeof *talk->adapted);
     talk->logits = calloc((size_t)mn_fields_find(fields, MN_QUERY, "y")->n *
                               mn_learner_columns(learner, fields),
                           sizeof *talk->logits);
     return talk->views != NULL && talk->adapted != NULL && talk->logits != NULL
                ? MN_OK
-               : mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", talk->n_views);
+               : mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", talk->n_asked);
 }
 
-static void put_question(const struct talk *talk, uint32_t item, const mn_story_question *question)
+static void put_question(const struct talk *talk, mn_role role, uint32_t item,
+                         const mn_story_question *question, double weight)
 {
     const mn_story_text *text = &talk->text;
     const uint32_t slots = mn_story_slots(&talk->task->fields);
@@ -180,10 +205,10 @@ static void put_question(const struct talk *talk, uint32_t item, const mn_story_
     const mn_babi_words *sentence =
         text->sentences + question->first_sentence + (question->n_so_far - n);
     for (uint32_t i = 0; i < n; i++)
-        mn_story_tell(talk->task, MN_QUERY, item, i, n - i, sentence[i].n,
+        mn_story_tell(talk->task, role, item, i, n - i, sentence[i].n,
                       text->words + sentence[i].first);
-    mn_story_ask(talk->task, MN_QUERY, item, question->words.n, text->words + question->words.first,
-                 question->answer, 0, 1);
+    mn_story_ask(talk->task, role, item, question->words.n, text->words + question->words.first,
+                 question->answer, 0, weight);
 }
 
 /* As many questions at a time as a task has. */
@@ -192,13 +217,15 @@ static mn_status answer(struct talk *talk, mn_error *err)
     const uint32_t room = mn_fields_find(&talk->task->fields, MN_QUERY, "y")->n;
     const uint32_t columns = mn_learner_columns(talk->session.learner, &talk->task->fields);
     const float *theta = mn_training_final_theta(talk->session.training);
-    for (uint32_t begin = 0; begin < talk->n_views; begin += room) {
-        const uint32_t left = talk->n_views - begin, n = left < room ? left : room;
-        const mn_story_question *questions = talk->text.questions + talk->first + begin;
+    for (uint32_t begin = 0; begin < talk->n_asked; begin += room) {
+        const uint32_t left = talk->n_asked - begin, n = left < room ? left : room;
+        const mn_story_question *const *questions = talk->asked + begin;
         mn_explanation told = {.adapted = talk->adapted, .query_output = talk->logits};
         mn_story_clear(talk->task, false);
         for (uint32_t i = 0; i < n; i++)
-            put_question(talk, i, &questions[i]);
+            put_question(talk, MN_QUERY, i, questions[i], 1);
+        for (uint32_t i = 0; i < talk->n_support; i++)
+            put_question(talk, MN_SUPPORT, i, talk->support[i], 1.0 / talk->n_support);
         mn_learner_explain(talk->workspace, theta, talk->task, false, &told);
         mn_shown_look(talk->shown, talk->adapted, talk->task->block);
         for (uint32_t i = 0; i < n; i++) {
@@ -208,7 +235,7 @@ static mn_status answer(struct talk *talk, mn_error *err)
                                             .logits = talk->logits + (size_t)i * columns,
                                             .n_shown = mn_shown_count(talk->shown),
                                             .shown = mn_shown_arrays(talk->shown),
-                                            .judged = questions[i].answer != 0};
+                                            .judged = questions[i]->answer != 0};
             mn_status status = mn_story_view_new(&source, &talk->views[begin + i], err);
             if (status != MN_OK)
                 return status;
@@ -221,7 +248,10 @@ static mn_status answer(struct talk *talk, mn_error *err)
 
 static void print(const struct talk *talk)
 {
-    for (uint32_t i = 0; i < talk->n_views; i++) {
+    if (talk->n_support > 0)
+        (void)printf("adapted to %" PRIu32 " answered question%s of %s\n\n", talk->n_support,
+                     talk->n_support == 1 ? "" : "s", talk->text.source);
+    for (uint32_t i = 0; i < talk->n_asked; i++) {
         if (i > 0)
             (void)fputc('\n', stdout);
         mn_story_view_print(talk->views[i], stdout);
@@ -231,7 +261,7 @@ static void print(const struct talk *talk)
 static mn_status print_json(const struct talk *talk, mn_error *err)
 {
     json_t *root = json_object(), *questions = json_array(), *unknown = json_array();
-    for (uint32_t i = 0; i < talk->n_views; i++)
+    for (uint32_t i = 0; i < talk->n_asked; i++)
         (void)json_array_append_new(questions, mn_story_view_json(talk->views[i]));
     for (uint32_t i = 0; i < talk->text.n_new; i++)
         (void)json_array_append_new(
@@ -239,6 +269,7 @@ static mn_status print_json(const struct talk *talk, mn_error *err)
     (void)json_object_set_new(root, "run", json_string(talk->line->arguments[0]));
     (void)json_object_set_new(root, "meta_step",
                               json_integer((json_int_t)mn_training_step(talk->session.training)));
+    (void)json_object_set_new(root, "adapted_to", json_integer((json_int_t)talk->n_support));
     (void)json_object_set_new(root, "questions", questions);
     (void)json_object_set_new(root, "unknown_words", unknown);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -255,14 +286,16 @@ static mn_status draw(const struct talk *talk, mn_error *err)
     char heading[160];
     (void)snprintf(heading, sizeof heading, "%s, meta-step %" PRIu64, talk->session.experiment.name,
                    mn_training_step(talk->session.training));
-    return mn_story_sheet_png(talk->n_views, talk->views, heading, talk->line->png, err);
+    return mn_story_sheet_png(talk->n_asked, talk->views, heading, talk->line->png, err);
 }
 
 static void close_talk(struct talk *talk)
 {
-    for (uint32_t i = 0; talk->views != NULL && i < talk->n_views; i++)
+    for (uint32_t i = 0; talk->views != NULL && i < talk->n_asked; i++)
         mn_story_view_destroy(&talk->views[i]);
     free((void *)talk->views);
+    free((void *)talk->support);
+    free((void *)talk->asked);
     free(talk->adapted);
     free(talk->logits);
     mn_shown_destroy(&talk->shown);
