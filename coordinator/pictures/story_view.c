@@ -192,12 +192,8 @@ static mn_status add_column(const mn_story_source *source, const mn_shown_array 
 
 /* Text ---------------------------------------------------------------------------- */
 
-static void print_bar(double share, int width, FILE *out)
-{
-    const int n = share > 0 ? (int)lround(fmin(share, 1) * width) : 0;
-    for (int i = 0; i < n; i++)
-        (void)fputc('#', out);
-}
+static const char bar[] = "########################";
+_Static_assert(sizeof bar - 1 == ANSWER_BAR, "a full bar");
 
 /* A number with its bar, or "." for next to nothing. */
 static void print_weight(double weight, bool with_bar, FILE *out)
@@ -209,7 +205,7 @@ static void print_weight(double weight, bool with_bar, FILE *out)
         (void)fprintf(out, "%3.0f %% ", fmax(-99, fmin(999, percent)));
     const int n = weight > 0 ? (int)lround(fmin(weight, 1) * BAR) : 0;
     if (with_bar)
-        (void)fprintf(out, "%-*.*s ", BAR, n, "####");
+        (void)fprintf(out, "%-*.*s ", BAR, n, bar);
 }
 
 static void print_sentences(const mn_story_view *view, FILE *out)
@@ -253,9 +249,9 @@ void mn_story_view_print(const mn_story_view *view, FILE *out)
     (void)fprintf(out, "%s?\n", view->question);
     for (uint32_t i = 0; i < view->n_answers; i++) {
         const mn_story_answer *given = &view->answers[i];
-        (void)fprintf(out, "  %-20s %6.2f %%  ", given->word, 100 * given->probability);
-        print_bar(given->probability, ANSWER_BAR, out);
-        (void)fputc('\n', out);
+        const double share = given->probability > 0 ? given->probability : 0; /* not for NaN */
+        (void)fprintf(out, "  %-20s %6.2f %%%s%.*s\n", given->word, 100 * given->probability,
+                      share >= 0.5 / ANSWER_BAR ? "  " : "", (int)lround(share * ANSWER_BAR), bar);
     }
     if (view->is != NULL)
         (void)fprintf(out, "  %s%s\n", view->right ? "right" : "wrong: it is ",
