@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_WARNINGS 20u /* about words */
+
 /* What the command opens, to be closed again; all is owned. */
 struct talk {
     const mn_command_line *line; /* lent */
@@ -149,7 +151,7 @@ static void warn(const struct talk *talk)
 {
     const mn_story_text *text = &talk->text;
     const uint32_t slots = mn_story_slots(mn_task_set_fields(talk->session.tasks, MN_TEST));
-    for (uint32_t i = 0; i < text->n_new; i++) {
+    for (uint32_t i = 0; i < text->n_new && i < MOST_WARNINGS; i++) {
         const char *word = mn_words_text(talk->words, text->new_words[i].number);
         const char *near = mn_words_near(talk->known, word);
         char where[4096] = "the question";
@@ -162,6 +164,9 @@ static void warn(const struct talk *talk)
                where, word, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
                near != NULL ? "\"?" : "");
     }
+    if (text->n_new > MOST_WARNINGS)
+        mn_log(MN_LOG_WARN, "%s: so it is with %" PRIu32 " words more", text->source,
+               text->n_new - MOST_WARNINGS);
     uint32_t longest = 0;
     for (uint32_t i = 0; i < talk->n_asked; i++)
         if (talk->asked[i]->n_so_far > longest)
@@ -248,6 +253,7 @@ static mn_status answer(struct talk *talk, mn_error *err)
 
 static void print(const struct talk *talk)
 {
+    uint32_t judged = 0, right = 0;
     if (talk->n_support > 0)
         (void)printf("adapted to %" PRIu32 " answered question%s of %s\n\n", talk->n_support,
                      talk->n_support == 1 ? "" : "s", talk->text.source);
@@ -255,7 +261,11 @@ static void print(const struct talk *talk)
         if (i > 0)
             (void)fputc('\n', stdout);
         mn_story_view_print(talk->views[i], stdout);
+        judged += talk->views[i]->is != NULL;
+        right += talk->views[i]->right;
     }
+    if (judged > 1)
+        (void)printf("\n%" PRIu32 " of %" PRIu32 " right\n", right, judged);
 }
 
 static mn_status print_json(const struct talk *talk, mn_error *err)
