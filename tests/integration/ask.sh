@@ -140,6 +140,36 @@ grep -q 'where is mary?' "$work/adapted.out" && die "what it adapts to is asked 
 ok "it is given the answered questions, and asked the others"
 refused 64 "nothing to adapt to" "answered.questions up.to.2" "$work/adapting" --story "$work/long.txt" "where is mary?"
 
+section "stories from files"
+mkdir "$work/rooms"
+awk -v folder="$work/rooms" 'BEGIN {
+    srand(3)
+    split("mary john sandra daniel", people, " ")
+    split("kitchen garden office hallway", rooms, " ")
+    for (test = 0; test < 2; test++)
+        for (story = 0; story < (test ? 50 : 200); story++) {
+            who = int(4 * rand()) + 1
+            other = who % 4 + 1
+            room = int(4 * rand()) + 1
+            printf "1 %s went to the %s.\n2 %s went to the %s.\n3 Where is %s?\t%s\t1\n", people[who], rooms[room],
+                people[other], rooms[int(4 * rand()) + 1], people[who], rooms[room] \
+                >(folder "/qa1_rooms_" (test ? "test" : "train") ".txt")
+        }
+}'
+cat >"$work/rooms.yaml" <<YAML
+tasks: {kind: stories, data: rooms, bundle: 8, sentences: 6}
+model: {embedding: 12, hops: 2}
+outer: {steps: 20, batch: 8, lr: 0.01}
+run: {pictures: false, data_path: "$work"}
+YAML
+expect_code 0 rooms mnemo train "$work/rooms.yaml" --run-dir "$work/rooms-run"
+expect_code 0 all mnemo ask "$work/rooms-run" --story "$work/rooms/qa1_rooms_test.txt"
+tested=$("$python" -c 'import json, sys; print(round(50 * json.load(open(sys.argv[1]))["scores"][0]["accuracy"]))' \
+    "$work/rooms-run/test.json")
+[ "$(tail -n 1 "$work/all.out")" = "$tested of 50 right" ] ||
+    die "asked: $(tail -n 1 "$work/all.out"), but the test of the run says $tested"
+ok "asked all 50 questions of the test file, as many are right as the test of the run says: $tested"
+
 section "tasks of a run"
 expect_code 0 shown mnemo task "$run" --png "$work/stories.png"
 expect_words shown 'question 0, of ' 'hop 2' ' of 8 right'
