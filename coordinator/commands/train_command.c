@@ -189,18 +189,22 @@ static void draw(const mn_session *session, const mn_run *run)
                                   .split = MN_TEST,
                                   .index = 0};
     char png[PATH_MAX];
+    const char *const folder = mn_run_folder(run);
     mn_status status = MN_OK;
     if (mn_training_step(session->training) > 0)
-        status = mn_chart_curve(mn_run_folder(run), session->experiment.name,
+        status = mn_chart_curve(folder, session->experiment.name,
                                 mn_training_scores(session->training), &err);
-    if (status == MN_OK)
-        status = mn_run_path(mn_run_folder(run), "task.png", png, &err);
+    if (status != MN_OK)
+        mn_log(MN_LOG_WARN, "%s", err.message);
+    const bool has_curve = status == MN_OK && mn_training_step(session->training) > 0;
+    status = mn_run_path(folder, "task.png", png, &err);
     if (status == MN_OK)
         status = mn_adapted_task_draw(&task, png, &err);
     if (status != MN_OK)
         mn_log(MN_LOG_WARN, "%s", err.message);
     else
-        mn_log(MN_LOG_INFO, "pictures: %s/curve.png, curve.svg and task.png", mn_run_folder(run));
+        mn_log(MN_LOG_INFO, "pictures: %s/%stask.png", folder,
+               has_curve ? "curve.png, curve.svg and " : "");
 }
 
 static mn_status print_configuration(const mn_command_line *line, mn_error *err)
