@@ -1,6 +1,7 @@
 /* sequence_sheet.h: a sequence of drawings that are named one after the other (sequences.h), and
  * where the names were right: as text and as a picture. `answers` [items of query.y, classes] are a
- * learner's; the sequence is the first of the task's bundle. */
+ * learner's; the sequence is the first of the task's bundle. A label of query.y is a number, one-hot; or a string, with
+ * a one for each of its letters, whose letters must all be right. */
 #pragma once
 
 #include "common/error.h"

@@ -76,7 +76,7 @@ static void each_answer_stands_at_its_label_and_showing(void **state)
     (void)state;
     char *text = printed();
     assert_non_null(strstr(text, "      0  0   0 \n      1  1   1 \n      2  2   2 \n"));
-    assert_non_null(strstr(text, "        100 100\n12 of 12 right\n"));
+    assert_non_null(strstr(text, "       100 100 \n12 of 12 right\n"));
     free(text);
     uint32_t row = 0; /* of the first sequence, the second showing of something */
     while (mn_task_find(task, MN_QUERY, "point")[row] != 1)
@@ -85,7 +85,7 @@ static void each_answer_stands_at_its_label_and_showing(void **state)
     text = printed();
     const char *table = strchr(text, '\n');
     assert_int_equal(count(table, 'x'), 1);
-    assert_non_null(strstr(text, "        100  83\n11 of 12 right\n"));
+    assert_non_null(strstr(text, "       100  83 \n11 of 12 right\n"));
     free(text);
     spoil(row);
     spoil(row);
@@ -124,6 +124,47 @@ static void a_wrong_answer_is_framed(void **state)
     assert_int_equal(red_pixels("none.png"), 0);
 }
 
+/* Labels 0, 1, 2 as strings of two letters out of three: "ab", "bc", "ca". */
+static void labels_may_be_strings_of_letters(void **state)
+{
+    (void)state;
+    const uint32_t bundle = 1, rows = 4, image[3] = {10, 10, 1}, label[3] = {1, 1, 6},
+                   number[3] = {1, 1, 1};
+    mn_fields fields;
+    mn_task *strings = NULL;
+    mn_fields_init(&fields, MN_TARGET_CLASSES, 6);
+    fields.bundle = bundle;
+    fields.points = task->fields.points;
+    mn_error err;
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "x", MN_FIELD_NUMBERS, rows, image, &err),
+                     MN_OK);
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "y", MN_FIELD_NUMBERS, rows, label, &err),
+                     MN_OK);
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "point", MN_FIELD_IDS, rows, number, &err),
+                     MN_OK);
+    assert_int_equal(mn_task_new(&fields, &strings, &err), MN_OK);
+    static const char names[4][3] = {"ca", "ab", "ca", "ab"};
+    float said[4 * 6] = {0};
+    for (uint32_t row = 0; row < rows; row++)
+        for (uint32_t k = 0; k < 2; k++)
+            mn_task_find(strings, MN_QUERY,
+                         "y")[row * 6 + k * 3 + (uint32_t)(names[row][k] - 'a')] =
+                said[row * 6 + k * 3 + (uint32_t)(names[row][k] - 'a')] = 1;
+    mn_task_find(strings, MN_QUERY, "point")[2] = mn_task_find(strings, MN_QUERY, "point")[3] = 1;
+    said[3 * 6 + 3] = 2; /* "aa" instead of "ab" */
+    assert_true(mn_sequence_sheet_fits(&fields));
+    static char *text;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    mn_sequence_sheet_print(strings, said, out);
+    (void)fclose(out);
+    assert_non_null(strstr(text, "     ab ab  aax\n     ca ca  ca \n"));
+    assert_non_null(strstr(text, "100  50 \n3 of 4 right\n"));
+    free(text);
+    mn_task_destroy(&strings);
+}
+
 static void other_tasks_do_not_fit(void **state)
 {
     (void)state;
@@ -143,6 +184,7 @@ int main(void)
         cmocka_unit_test(each_answer_stands_at_its_label_and_showing),
         cmocka_unit_test_setup_teardown(a_wrong_answer_is_framed, sample_enter_folder,
                                         sample_leave_folder),
+        cmocka_unit_test(labels_may_be_strings_of_letters),
         cmocka_unit_test(other_tasks_do_not_fit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -101,7 +101,7 @@ static void put_story(struct pen *pen, const mn_story_view *view)
 {
     const uint32_t n = columns_of(view), text_left = MARGIN + n * (CELL_WIDTH + GAP) + GAP;
     for (uint32_t i = 0; i < n; i++) {
-        char heading[16] = "all";
+        char heading[16] = "";
         if (view->columns[i].hop > 0)
             (void)snprintf(heading, sizeof heading, "hop %" PRIu32, view->columns[i].hop);
         put_line(pen, MARGIN + i * (CELL_WIDTH + GAP), mn_sheet_dark, heading);

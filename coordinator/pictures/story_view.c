@@ -220,7 +220,7 @@ static void print_sentences(const mn_story_view *view, FILE *out)
         char heading[16];
         (void)snprintf(heading, sizeof heading, "%s%" PRIu32,
                        view->columns[i].hop < 10 ? "hop " : "", view->columns[i].hop);
-        (void)fprintf(out, "%-*s", cell, view->columns[i].hop > 0 ? heading : "all");
+        (void)fprintf(out, "%-*s", cell, view->columns[i].hop > 0 ? heading : "");
         rest = fmax(rest, view->columns[i].weights[view->n_sentences]);
     }
     if (n == 0)
