@@ -114,6 +114,7 @@ static void every_choice_has_its_name(void **state)
                                         "meta.kind=reptile",
                                         "outer.optimiser=sgd",
                                         "outer.optimiser=adam",
+                                        "outer.optimiser=adagrad",
                                         "outer.optimiser=adamw",
                                         "outer.schedule=constant",
                                         "outer.schedule=cosine",
