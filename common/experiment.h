@@ -36,7 +36,8 @@ typedef enum mn_memory_kind {
     MN_MEMORY_TABLE,       /* learned slots */
     MN_MEMORY_LRUA,        /* slots written where least recently used */
     MN_MEMORY_MEAN,        /* of the support set's pairs of features and y, encoded */
-    MN_MEMORY_STORY,       /* a story's sentences */
+    MN_MEMORY_STORY,       /* a story's sentences, by tables of its own */
+    MN_MEMORY_SENTENCES,   /* a story's sentences, by the question's table */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -45,6 +46,7 @@ typedef enum mn_reasoning_kind {
     MN_REASONING_FEEDFORWARD, /* a layer at each step, in the place of the LSTM */
     MN_REASONING_CONCAT_MLP,
     MN_REASONING_HOPS,
+    MN_REASONING_QUERY_REDUCTION,
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
@@ -55,12 +57,22 @@ typedef enum mn_output_kind {
 } mn_output_kind;
 typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
 typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
-typedef enum mn_word_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_word_encoding;
+typedef enum mn_word_encoding {
+    MN_ENCODING_BAG,
+    MN_ENCODING_POSITION,         /* as the authors of memory networks programmed it */
+    MN_ENCODING_POSITION_PRINTED, /* as they printed it */
+} mn_word_encoding;
+typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
-typedef enum mn_weight_init { MN_INIT_GLOROT, MN_INIT_HE, MN_INIT_TRUNCATED_NORMAL } mn_weight_init;
+typedef enum mn_weight_init {
+    MN_INIT_GLOROT,
+    MN_INIT_HE,
+    MN_INIT_TRUNCATED_NORMAL,
+    MN_INIT_LECUN,
+} mn_weight_init;
 typedef enum mn_meta_kind {
     MN_META_MAML,     /* order 2; with meta.order 1 it is FOMAML */
     MN_META_ANIL,     /* only the output layer adapts */
@@ -74,7 +86,13 @@ typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_BODY,   /* all but the output's */
                          MN_ADAPTS_MEMORY, /* the memory's alone */
 } mn_adapts;
-typedef enum mn_optimiser_kind { MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW } mn_optimiser_kind;
+typedef enum mn_optimiser_kind {
+    MN_OPT_SGD,
+    MN_OPT_ADAM,
+    MN_OPT_ADAMW,
+    MN_OPT_ADAGRAD,
+} mn_optimiser_kind;
+typedef enum mn_decays { MN_DECAYS_ALL, MN_DECAYS_WEIGHTS } mn_decays;
 typedef enum mn_schedule { MN_LR_CONSTANT, MN_LR_COSINE, MN_LR_STEP } mn_schedule;
 typedef enum mn_nonfinite { MN_NONFINITE_SKIP, MN_NONFINITE_ABORT } mn_nonfinite;
 typedef enum mn_split { MN_TRAIN, MN_VAL, MN_TEST, MN_N_SPLITS } mn_split;
@@ -113,13 +131,16 @@ typedef struct mn_experiment {
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
         uint32_t hops;             /* hops */
-        mn_tying tying;            /* story */
-        bool linear_attention;     /* story: never a softmax */
-        bool empty_slots;          /* story: attention may fall on them */
-        mn_uint_list encoder;      /* mean: widths of the layers */
-        mn_uint_list decoder;      /* concat-mlp: widths of the layers */
-        mn_uint_list hidden;       /* mlp: widths of the hidden layers */
-        uint32_t filters;          /* conv4 */
+        uint32_t layers;           /* query-reduction, as what follows */
+        mn_gates gates;
+        bool reset_gates, bidirectional;
+        mn_tying tying;        /* story */
+        bool linear_attention; /* story: never a softmax */
+        bool empty_slots;      /* story: attention may fall on them */
+        mn_uint_list encoder;  /* mean: widths of the layers */
+        mn_uint_list decoder;  /* concat-mlp: widths of the layers */
+        mn_uint_list hidden;   /* mlp: widths of the hidden layers */
+        uint32_t filters;      /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;
@@ -149,7 +170,9 @@ typedef struct mn_experiment {
         double momentum;     /* sgd */
         double beta1, beta2; /* adam, adamw */
         double eps;
-        double weight_decay; /* adamw: decoupled; sgd and adam: added to the gradient */
+        double accumulator;  /* adagrad: what sums of squares begin with */
+        double weight_decay; /* adamw: decoupled; others: added to the gradient */
+        mn_decays decays;    /* what weight_decay is of */
         double clip_norm;    /* 0: off; global 2-norm of the meta-gradient */
         double clip_value;   /* 0: off; each element */
         mn_schedule schedule;

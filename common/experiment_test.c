@@ -114,6 +114,7 @@ static void every_choice_has_its_name(void **state)
                                         "meta.kind=reptile",
                                         "outer.optimiser=sgd",
                                         "outer.optimiser=adam",
+                                        "outer.optimiser=adagrad",
                                         "outer.optimiser=adamw",
                                         "outer.schedule=constant",
                                         "outer.schedule=cosine",
@@ -152,6 +153,20 @@ static void naming_the_kind_of_tasks_alone_gives_a_good_run(void **state)
     }
     assert_int_equal(parsed("tasks: {kind: sinusoid, shot: 3}").tasks.shot, 3);
     assert_int_equal(parsed("seed: 2").tasks.shot, 1);
+}
+
+static void naming_query_reduction_alone_gives_what_it_reads(void **state)
+{
+    mn_experiment e =
+        parsed("tasks: {kind: generated-stories}\nmodel: {reasoning: query-reduction}");
+    (void)state;
+    assert_int_equal(mn_experiment_check(&e, NULL), MN_OK);
+    assert_int_equal(e.model.memory, MN_MEMORY_SENTENCES);
+    assert_int_equal(e.model.encoding, MN_ENCODING_POSITION_PRINTED);
+    assert_int_equal(e.model.init, MN_INIT_LECUN);
+    e = parsed(
+        "tasks: {kind: generated-stories}\nmodel: {reasoning: query-reduction, encoding: bag}");
+    assert_int_equal(e.model.encoding, MN_ENCODING_BAG);
 }
 
 static void a_file_error_changes_nothing(void **state)
@@ -612,6 +627,7 @@ int main(void)
         cmocka_unit_test(defaults_are_valid_and_those_of_the_manual),
         cmocka_unit_test(every_choice_has_its_name),
         cmocka_unit_test(naming_the_kind_of_tasks_alone_gives_a_good_run),
+        cmocka_unit_test(naming_query_reduction_alone_gives_what_it_reads),
         cmocka_unit_test(a_file_error_changes_nothing),
         cmocka_unit_test(a_later_word_overrides_an_earlier_one),
         cmocka_unit_test(a_nameless_file_gives_its_own_name),

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { M, V, MAX_VECTORS };
+enum { M, V };
 enum { BLOCK = 2048 }; /* elements that stay in the first-level cache for all passes of a step */
 enum { LANES = MN_OPTIMISER_PIECE };
 
@@ -14,12 +14,17 @@ struct squares {
     double lanes[LANES];
 };
 
+struct range {
+    size_t begin, end;
+};
+
 struct mn_optimiser {
     mn_optimiser_kind kind;
     double momentum, beta1, beta2, eps, weight_decay, clip_norm, clip_value;
     size_t n;
-    size_t n_vectors;
-    float *vectors[MAX_VECTORS]; /* [n] each; owned */
+    float *vectors[MN_OPTIMISER_VECTORS]; /* [n] each, or NULL; owned */
+    struct range *spared;                 /* [n_spared], without weight decay; owned */
+    size_t n_spared;
     uint64_t taken;
 
     double lr; /* of the step at hand, as what follows */
@@ -32,9 +37,12 @@ static void update(const mn_optimiser *optimiser, size_t begin, size_t n, float 
 static void clip_values(size_t n, float limit, float *gradient);
 static void add_squares(size_t n, const float *x, struct squares *squares);
 static double norm_of(const struct squares *squares);
+static void decay(const mn_optimiser *optimiser, size_t begin, size_t end, float *gradient,
+                  float *theta);
 static void scale(size_t n, float factor, float *x);
 static void add_scaled(size_t n, float factor, const float *x, float *y);
 static void momentum(size_t n, float momentum, const float *gradient, float *m);
+static void adagrad(size_t n, float rate, float eps, const float *gradient, float *v, float *theta);
 static void adam(const mn_optimiser *optimiser, size_t begin, size_t n, const float *gradient,
                  float *theta);
 static double power(double base, uint64_t exponent);
@@ -43,11 +51,16 @@ mn_status mn_optimiser_new(const mn_experiment *experiment, size_t n, mn_optimis
                            mn_error *err)
 {
     assert(n > 0);
+    const mn_optimiser_kind kind = experiment->outer.optimiser;
+    const bool has[MN_OPTIMISER_VECTORS] = {
+        [M] = kind == MN_OPT_SGD ? experiment->outer.momentum != 0 : kind != MN_OPT_ADAGRAD,
+        [V] = kind != MN_OPT_SGD,
+    };
     mn_optimiser *optimiser = calloc(1, sizeof *optimiser);
     if (optimiser == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "optimiser of %zu parameters", n);
     *optimiser = (mn_optimiser){
-        .kind = experiment->outer.optimiser,
+        .kind = kind,
         .momentum = experiment->outer.momentum,
         .beta1 = experiment->outer.beta1,
         .beta2 = experiment->outer.beta2,
@@ -56,18 +69,31 @@ mn_status mn_optimiser_new(const mn_experiment *experiment, size_t n, mn_optimis
         .clip_norm = experiment->outer.clip_norm,
         .clip_value = experiment->outer.clip_value,
         .n = n,
-        .n_vectors = experiment->outer.optimiser != MN_OPT_SGD ? 2
-                     : experiment->outer.momentum != 0         ? 1
-                                                               : 0,
     };
-    for (size_t i = 0; i < optimiser->n_vectors; i++) {
+    for (size_t i = 0; i < MN_OPTIMISER_VECTORS; i++) {
+        if (!has[i])
+            continue;
         optimiser->vectors[i] = calloc(n, sizeof(float));
         if (optimiser->vectors[i] == NULL) {
             mn_optimiser_destroy(&optimiser);
             return mn_fail(err, MN_ERR_NOMEM, "optimiser of %zu parameters", n);
         }
     }
+    for (size_t k = 0; kind == MN_OPT_ADAGRAD && k < n; k++)
+        optimiser->vectors[V][k] = (float)experiment->outer.accumulator;
     *out = optimiser;
+    return MN_OK;
+}
+
+mn_status mn_optimiser_spare(mn_optimiser *optimiser, size_t begin, size_t n, mn_error *err)
+{
+    assert(begin + n <= optimiser->n && optimiser->taken == 0);
+    struct range *more =
+        realloc(optimiser->spared, (optimiser->n_spared + 1) * sizeof *optimiser->spared);
+    if (more == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "list of parameters without weight decay");
+    optimiser->spared = more;
+    more[optimiser->n_spared++] = (struct range){.begin = begin, .end = begin + n};
     return MN_OK;
 }
 
@@ -75,8 +101,9 @@ void mn_optimiser_destroy(mn_optimiser **optimiser)
 {
     if (*optimiser == NULL)
         return;
-    for (size_t i = 0; i < MAX_VECTORS; i++)
+    for (size_t i = 0; i < MN_OPTIMISER_VECTORS; i++)
         free((*optimiser)->vectors[i]);
+    free((*optimiser)->spared);
     free(*optimiser);
     *optimiser = NULL;
 }
@@ -143,22 +170,16 @@ void mn_optimiser_end(mn_optimiser *optimiser, float *gradient, float *theta, mn
     }
 }
 
-size_t mn_optimiser_vectors(const mn_optimiser *optimiser)
+const char *mn_optimiser_vector_name(size_t i)
 {
-    return optimiser->n_vectors;
-}
-
-const char *mn_optimiser_vector_name(const mn_optimiser *optimiser, size_t i)
-{
-    static const char *const names[MAX_VECTORS] = {[M] = "m", [V] = "v"};
-    assert(i < optimiser->n_vectors);
-    (void)optimiser;
+    static const char *const names[MN_OPTIMISER_VECTORS] = {[M] = "m", [V] = "v"};
+    assert(i < MN_OPTIMISER_VECTORS);
     return names[i];
 }
 
 float *mn_optimiser_vector(mn_optimiser *optimiser, size_t i)
 {
-    assert(i < optimiser->n_vectors);
+    assert(i < MN_OPTIMISER_VECTORS);
     return optimiser->vectors[i];
 }
 
@@ -178,18 +199,42 @@ static void update(const mn_optimiser *optimiser, size_t begin, size_t n, float 
 {
     float *g = gradient + begin, *t = theta + begin;
     float *m = optimiser->vectors[M];
-    if (optimiser->kind == MN_OPT_ADAMW)
-        scale(n, (float)(1 - optimiser->lr * optimiser->weight_decay), t);
-    else if (optimiser->weight_decay != 0)
-        add_scaled(n, (float)optimiser->weight_decay, t, g);
+    size_t at = begin;
+    for (size_t i = 0; i < optimiser->n_spared && optimiser->spared[i].begin < begin + n; i++) {
+        if (optimiser->spared[i].end <= at)
+            continue;
+        if (optimiser->spared[i].begin > at)
+            decay(optimiser, at, optimiser->spared[i].begin, gradient, theta);
+        at = optimiser->spared[i].end;
+    }
+    if (at < begin + n)
+        decay(optimiser, at, begin + n, gradient, theta);
 
-    if (optimiser->kind != MN_OPT_SGD) {
+    switch (optimiser->kind) {
+    case MN_OPT_ADAM:
+    case MN_OPT_ADAMW:
         adam(optimiser, begin, n, g, t);
         return;
+    case MN_OPT_ADAGRAD:
+        adagrad(n, (float)optimiser->lr, (float)optimiser->eps, g, optimiser->vectors[V] + begin,
+                t);
+        return;
+    case MN_OPT_SGD:
+        break;
     }
     if (m != NULL)
         momentum(n, (float)optimiser->momentum, g, m + begin);
     add_scaled(n, -(float)optimiser->lr, m != NULL ? m + begin : g, t);
+}
+
+/* Of parameters [begin, end). */
+static void decay(const mn_optimiser *optimiser, size_t begin, size_t end, float *gradient,
+                  float *theta)
+{
+    if (optimiser->kind == MN_OPT_ADAMW)
+        scale(end - begin, (float)(1 - optimiser->lr * optimiser->weight_decay), theta + begin);
+    else if (optimiser->weight_decay != 0)
+        add_scaled(end - begin, (float)optimiser->weight_decay, theta + begin, gradient + begin);
 }
 
 MN_VECTOR_CLONES
@@ -242,6 +287,16 @@ static void momentum(size_t n, float momentum, const float *restrict gradient, f
 {
     for (size_t i = 0; i < n; i++)
         m[i] = momentum * m[i] + gradient[i];
+}
+
+MN_VECTOR_CLONES
+static void adagrad(size_t n, float rate, float eps, const float *restrict gradient,
+                    float *restrict v, float *restrict theta)
+{
+    for (size_t i = 0; i < n; i++) {
+        v[i] += gradient[i] * gradient[i];
+        theta[i] -= rate * (gradient[i] / (sqrtf(v[i]) + eps));
+    }
 }
 
 MN_VECTOR_CLONES

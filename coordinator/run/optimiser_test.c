@@ -46,16 +46,25 @@ static void take_steps(mn_optimiser *optimiser, const mn_experiment *experiment,
     }
 }
 
-static void expect_after_three_steps(const mn_experiment *experiment, const double expected[N])
+/* Parameter `spared` has no weight decay; N: all have. */
+static void expect_with_spared(const mn_experiment *experiment, size_t spared,
+                               const double expected[N])
 {
     mn_optimiser *optimiser = NULL;
     float theta[N];
     memcpy(theta, start, sizeof theta);
     assert_int_equal(mn_optimiser_new(experiment, N, &optimiser, NULL), MN_OK);
+    if (spared < N)
+        assert_int_equal(mn_optimiser_spare(optimiser, spared, 1, NULL), MN_OK);
     take_steps(optimiser, experiment, 0, STEPS, theta);
     for (int i = 0; i < N; i++)
         assert_true(fabs((double)theta[i] - expected[i]) < 3e-7 * fabs(expected[i]));
     mn_optimiser_destroy(&optimiser);
+}
+
+static void expect_after_three_steps(const mn_experiment *experiment, const double expected[N])
+{
+    expect_with_spared(experiment, N, expected);
 }
 
 /* The numbers below are of PyTorch 1.13, three steps each from p with the gradients above, by
@@ -80,6 +89,27 @@ static void adam_is_that_of_pytorch(void **state)
     expect_after_three_steps(&experiment, (double[N]){0.495750278, -1.23171616, 1.97596753});
     experiment.outer.optimiser = MN_OPT_ADAMW; /* AdamW([p], 0.01, weight_decay=0.1) */
     expect_after_three_steps(&experiment, (double[N]){0.497634977, -1.23915732, 1.9710921});
+}
+
+static void adagrad_is_that_of_pytorch(void **state)
+{
+    (void)state;
+    mn_experiment experiment = plain(MN_OPT_ADAGRAD, 0.1); /* Adagrad([p], 0.1, eps=1e-8) */
+    expect_after_three_steps(&experiment, (double[N]){0.484975666, -1.22808683, 1.82001424});
+    /* ... initial_accumulator_value=0.1, weight_decay=0.1) */
+    experiment.outer.accumulator = 0.1;
+    experiment.outer.weight_decay = 0.1;
+    expect_after_three_steps(&experiment, (double[N]){0.508061409, -1.18156528, 1.82994032});
+}
+
+static void what_is_spared_does_not_decay(void **state)
+{
+    (void)state;
+    /* p[1] in a group of its own, with weight_decay=0 */
+    mn_experiment experiment = plain(MN_OPT_ADAGRAD, 0.1);
+    experiment.outer.accumulator = 0.1;
+    experiment.outer.weight_decay = 0.1;
+    expect_with_spared(&experiment, 1, (double[N]){0.508061409, -1.25210333, 1.82994032});
 }
 
 static void gradients_are_clipped_by_value_and_then_by_norm(void **state)
@@ -110,10 +140,9 @@ static void the_norm_reported_is_the_one_before_clipping(void **state)
     mn_optimiser_destroy(&optimiser);
 }
 
-static void an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits(void **state)
+static void go_on_from_a_checkpoint(mn_optimiser_kind kind)
 {
-    (void)state;
-    mn_experiment experiment = plain(MN_OPT_ADAMW, 0.01);
+    mn_experiment experiment = plain(kind, 0.01);
     experiment.outer.weight_decay = 0.1;
     mn_optimiser *whole = NULL;
     mn_optimiser *resumed = NULL;
@@ -124,11 +153,12 @@ static void an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits(voi
     take_steps(whole, &experiment, 0, 2, theta);
 
     assert_int_equal(mn_optimiser_new(&experiment, N, &resumed, NULL), MN_OK);
-    assert_int_equal(mn_optimiser_vectors(resumed), 2);
-    assert_string_equal(mn_optimiser_vector_name(resumed, 0), "m");
-    assert_string_equal(mn_optimiser_vector_name(resumed, 1), "v");
-    for (size_t i = 0; i < mn_optimiser_vectors(resumed); i++)
-        memcpy(mn_optimiser_vector(resumed, i), mn_optimiser_vector(whole, i), sizeof theta);
+    assert_string_equal(mn_optimiser_vector_name(0), "m");
+    assert_string_equal(mn_optimiser_vector_name(1), "v");
+    assert_true((mn_optimiser_vector(resumed, 0) == NULL) == (kind == MN_OPT_ADAGRAD));
+    for (size_t i = 0; i < MN_OPTIMISER_VECTORS; i++)
+        if (mn_optimiser_vector(resumed, i) != NULL)
+            memcpy(mn_optimiser_vector(resumed, i), mn_optimiser_vector(whole, i), sizeof theta);
     mn_optimiser_set_taken(resumed, mn_optimiser_taken(whole));
     memcpy(theta_resumed, theta, sizeof theta);
 
@@ -137,6 +167,13 @@ static void an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits(voi
     assert_memory_equal(theta, theta_resumed, sizeof theta);
     mn_optimiser_destroy(&whole);
     mn_optimiser_destroy(&resumed);
+}
+
+static void an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits(void **state)
+{
+    (void)state;
+    go_on_from_a_checkpoint(MN_OPT_ADAMW);
+    go_on_from_a_checkpoint(MN_OPT_ADAGRAD);
 }
 
 static void learning_rates_follow_their_schedule(void **state)
@@ -169,9 +206,10 @@ static void a_step_in_pieces_is_the_whole_step(void **state)
     (void)state;
     enum { LONG = 5003 };
     static const size_t cuts[][4] = {{16, 5003}, {2048, 2064, 4992, 5003}, {4096, 4112, 5003}};
-    static const mn_optimiser_kind kinds[] = {MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW};
+    static const mn_optimiser_kind kinds[] = {MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW,
+                                              MN_OPT_ADAGRAD};
     static float whole[LONG], pieces[LONG], gradient[LONG];
-    for (int setting = 0; setting < 3 * 4; setting++) {
+    for (int setting = 0; setting < 4 * 4; setting++) {
         mn_experiment experiment = plain(kinds[setting / 4], 0.1);
         experiment.outer.weight_decay = 0.01;
         experiment.outer.clip_norm = setting & 1 ? 0.5 : 0;
@@ -182,6 +220,9 @@ static void a_step_in_pieces_is_the_whole_step(void **state)
             float *const thetas[2] = {whole, pieces};
             for (int i = 0; i < 2; i++) {
                 assert_int_equal(mn_optimiser_new(&experiment, LONG, &optimisers[i], NULL), MN_OK);
+                for (size_t s = 0; s < 2; s++) /* within a block, and over the end of one */
+                    assert_int_equal(mn_optimiser_spare(optimisers[i], 40 + 2000 * s, 30, NULL),
+                                     MN_OK);
                 for (size_t k = 0; k < LONG; k++) {
                     thetas[i][k] = (float)k * 1e-3f;
                     gradient[k] = sinf((float)k) * 0.1f;
@@ -209,6 +250,8 @@ int main(void)
         cmocka_unit_test(a_step_in_pieces_is_the_whole_step),
         cmocka_unit_test(sgd_is_that_of_pytorch),
         cmocka_unit_test(adam_is_that_of_pytorch),
+        cmocka_unit_test(adagrad_is_that_of_pytorch),
+        cmocka_unit_test(what_is_spared_does_not_decay),
         cmocka_unit_test(gradients_are_clipped_by_value_and_then_by_norm),
         cmocka_unit_test(the_norm_reported_is_the_one_before_clipping),
         cmocka_unit_test(an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits),

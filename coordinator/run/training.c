@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_STATES = 2 }; /* vectors of an optimiser that a checkpoint holds: m, v */
 enum { BLOCK = 2048 }; /* parameters */
 
 /* A tensor that is a running statistic. */
@@ -49,6 +48,7 @@ struct mn_training {
 };
 
 static mn_status find_statistics(mn_training *training, mn_error *err);
+static mn_status spare_vectors(mn_training *training, mn_error *err);
 static void take_statistics(mn_training *training, size_t at, size_t n);
 static void put_statistics(mn_training *training);
 static bool tells_of_each_task(const mn_result *result, const void *payload);
@@ -85,6 +85,8 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
         status = find_statistics(training, err);
     if (status == MN_OK)
         status = mn_optimiser_new(experiment, training->size, &training->optimiser, err);
+    if (status == MN_OK && experiment->outer.decays == MN_DECAYS_WEIGHTS)
+        status = spare_vectors(training, err);
     if (status != MN_OK) {
         mn_training_destroy(&training);
         return status;
@@ -123,15 +125,17 @@ mn_theta_layout mn_training_layout(const mn_training *training)
 
 mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkpoint, mn_error *err)
 {
-    const float *const states[N_STATES] = {checkpoint->m, checkpoint->v};
+    const float *const states[MN_OPTIMISER_VECTORS] = {checkpoint->m, checkpoint->v};
     assert(checkpoint->n == training->size && checkpoint->theta != NULL);
-    for (size_t i = 0; i < N_STATES && i < mn_optimiser_vectors(training->optimiser); i++) {
+    for (size_t i = 0; i < MN_OPTIMISER_VECTORS; i++) {
+        float *vector = mn_optimiser_vector(training->optimiser, i);
+        if (vector == NULL)
+            continue;
         if (states[i] == NULL)
             return mn_fail(err, MN_ERR_DATA,
                            "the checkpoint of step %" PRIu64 " lacks the optimiser's vector %s",
-                           checkpoint->step, mn_optimiser_vector_name(training->optimiser, i));
-        mn_learner_import(training->learner, states[i],
-                          mn_optimiser_vector(training->optimiser, i));
+                           checkpoint->step, mn_optimiser_vector_name(i));
+        mn_learner_import(training->learner, states[i], vector);
     }
     mn_optimiser_set_taken(training->optimiser, checkpoint->optimiser_taken);
     mn_learner_import(training->learner, checkpoint->theta, training->theta);
@@ -155,8 +159,7 @@ void mn_training_begin_with(mn_training *training, const float *theta)
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err)
 {
     assert(!training->stepping);
-    float **const states[N_STATES] = {&out->m, &out->v};
-    size_t n_states = mn_optimiser_vectors(training->optimiser);
+    float **const states[MN_OPTIMISER_VECTORS] = {&out->m, &out->v};
     *out = (mn_checkpoint){.step = training->step,
                            .optimiser_taken = mn_optimiser_taken(training->optimiser),
                            .skipped_steps = training->skipped_steps,
@@ -167,8 +170,11 @@ mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_e
                            .n = training->size,
                            .theta = copy_out(training, training->theta)};
     bool whole = out->theta != NULL;
-    for (size_t i = 0; i < N_STATES && i < n_states; i++) {
-        *states[i] = copy_out(training, mn_optimiser_vector(training->optimiser, i));
+    for (size_t i = 0; i < MN_OPTIMISER_VECTORS; i++) {
+        const float *vector = mn_optimiser_vector(training->optimiser, i);
+        if (vector == NULL)
+            continue;
+        *states[i] = copy_out(training, vector);
         whole = whole && *states[i] != NULL;
     }
     if (training->has_best) {
@@ -421,6 +427,21 @@ static mn_status find_statistics(mn_training *training, mn_error *err)
     }
     training->renewed = calloc(total + 1, sizeof *training->renewed);
     return training->renewed != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "list of statistics");
+}
+
+/* Biases and scales are of one dimension. */
+static mn_status spare_vectors(mn_training *training, mn_error *err)
+{
+    mn_status status = MN_OK;
+    size_t at = 0;
+    for (size_t i = 0; i < mn_learner_tensors(training->learner) && status == MN_OK; i++) {
+        const mn_tensor *tensor = mn_learner_tensor(training->learner, i);
+        const size_t count = (size_t)mn_tensor_count(tensor);
+        if (tensor->rank < 2)
+            status = mn_optimiser_spare(training->optimiser, at, count, err);
+        at += count;
+    }
+    return status;
 }
 
 /* The means of columns [at, at + n) have been made, and the optimiser has not seen them. */

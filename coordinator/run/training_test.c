@@ -131,10 +131,10 @@ static void theta_does_not_depend_on_who_adds_what_and_when(void **state)
     end(&as_sums, sums[1]);
 }
 
-static void a_restored_training_takes_the_same_next_step(void **state)
+static void restore_with(mn_optimiser_kind optimiser)
 {
-    (void)state;
     int64_t *sums[2];
+    experiment.outer.optimiser = optimiser;
     mn_training *whole = begin(&sums[0]);
     mn_training *resumed = begin(&sums[1]);
     mn_checkpoint checkpoint = {0};
@@ -156,6 +156,45 @@ static void a_restored_training_takes_the_same_next_step(void **state)
     assert_true(mn_training_checksum(whole) == mn_training_checksum(resumed));
     end(&whole, sums[0]);
     end(&resumed, sums[1]);
+}
+
+static void a_restored_training_takes_the_same_next_step(void **state)
+{
+    (void)state;
+    restore_with(MN_OPT_ADAGRAD);
+    restore_with(MN_OPT_ADAM);
+}
+
+/* Of two trainings, with weight decay and without, the biases are the same and the weights are not. */
+static void biases_may_be_spared_weight_decay(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_training *both[2];
+    mn_step_record record;
+    experiment.outer.decays = MN_DECAYS_WEIGHTS;
+    for (int i = 0; i < 2; i++) {
+        experiment.outer.weight_decay = i;
+        both[i] = begin(&sums[i]);
+        for (int step = 0; step < 2; step++) { /* biases begin with zero */
+            open_training(both[i]);
+            add_tasks(both[i], 0, BATCH);
+            assert_int_equal(mn_training_step_outer(both[i], &record, NULL), MN_OK);
+        }
+    }
+    const mn_theta_layout layout = mn_training_layout(both[0]);
+    const float *without = mn_training_theta(both[0], 2), *with = mn_training_theta(both[1], 2);
+    size_t at = 0;
+    for (size_t i = 0; i < layout.n_tensors; i++) {
+        const size_t n = (size_t)mn_tensor_count(&layout.tensors[i]);
+        const bool same = memcmp(with + at, without + at, n * sizeof *with) == 0;
+        assert_int_equal(same, layout.tensors[i].rank == 1);
+        at += n;
+    }
+    experiment.outer.weight_decay = 0;
+    experiment.outer.decays = MN_DECAYS_ALL;
+    for (int i = 0; i < 2; i++)
+        end(&both[i], sums[i]);
 }
 
 /* A row as a learner gives it for a task that it had to skip. */
@@ -442,6 +481,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(theta_does_not_depend_on_who_adds_what_and_when),
         cmocka_unit_test(a_restored_training_takes_the_same_next_step),
+        cmocka_unit_test(biases_may_be_spared_weight_decay),
         cmocka_unit_test(skipped_tasks_are_left_out_or_end_the_run_as_told),
         cmocka_unit_test(a_task_counted_twice_or_never_is_an_error_and_changes_nothing),
         cmocka_unit_test(a_result_that_does_not_tell_of_each_task_is_refused),

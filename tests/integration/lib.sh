@@ -245,6 +245,14 @@ model: {embedding: 12, hops: 2}
 YAML
 }
 
+reduction() { # FILE STEPS: a query-reduction network on such stories, by Adagrad with decay of weights
+    family "$1" "$2" 18 8 <<YAML
+tasks: {kind: generated-stories, bundle: 8, sentences: 6}
+model: {reasoning: query-reduction, embedding: 12}
+YAML
+    sed -i 's/^  lr: .*/  lr: 0.2\n  optimiser: adagrad\n  weight_decay: 0.001\n  decays: weights/' "$1"
+}
+
 glyphs() { # FILE STEPS
     cat >"$1" <<YAML
 seed: 12

@@ -105,6 +105,8 @@ typedef enum mn_op {
     MN_OP_LSTM_BACKWARD, /* in: the step, the cell before, the step's adjoint */
     MN_OP_LRUA,          /* in: the state before, what is asked */
     MN_OP_LRUA_BACKWARD, /* in: the state before, the state, its adjoint */
+    MN_OP_SCAN,          /* in: decay, what comes in; `times` steps a sequence */
+    MN_OP_SHIFT,         /* each sequence's rows a step on, or back; a row of zeros */
 
     MN_OP_CROSS_ENTROPY, /* one double; in[2]: weights, or MN_NONE */
     MN_OP_SQUARED_ERROR, /* one double */
@@ -127,6 +129,7 @@ typedef struct mn_graph_node {
     mn_slot slot;              /* which of the following count is the operation's matter */
     size_t offset;
     bool trans_a, trans_b, relu_after, relu;
+    bool backwards; /* SCAN, SHIFT */
     uint32_t times;
     double base_factor, factor, eps;
     mn_conv conv;
@@ -270,6 +273,14 @@ mn_node mn_graph_lrua_begin(mn_graph *graph, const mn_lrua *shape, mn_node memor
 /* The state after a step; asked [n, heads * width + heads]. */
 mn_node mn_graph_lrua(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_node asked);
 mn_node mn_graph_lrua_view(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_lrua_part part);
+
+/* ---- whole sequences: rows are those of one sequence's `steps`, then the next one's */
+/* The linear recurrence h_t = decay_t h_(t-1) + u_t, h_0 = 0, of u [n * steps, c]; decay is one
+ * number a row, [n * steps, 1], or c. Backwards: from the last step, h_t = decay_t h_(t+1) + u_t.
+ * Differentiable as often as one likes. */
+mn_node mn_graph_scan(mn_graph *graph, mn_node decay, mn_node u, uint32_t steps, bool backwards);
+/* Row t of the result is row t - 1 of `a`, and the first is zero; backwards: row t + 1, the last. */
+mn_node mn_graph_shift(mn_graph *graph, mn_node a, uint32_t steps, bool backwards);
 
 /* ---- losses: one number */
 /* Mean over items, nats: target [n, c] is one-hot or a distribution. With weights [n, 1]: the sum

@@ -209,6 +209,11 @@ typedef struct mn_kernels {
     void (*lrua_backward)(const mn_lrua *shape, const mn_real *before, const mn_real *after,
                           const mn_real *adjoint, mn_real *out);
 
+    /* n sequences of `steps` rows: h_t = decay_t h_(t-1) + u_t, h_0 = 0; u, h [n * steps, c]; decay
+     * [n * steps, gates], gates 1 or c. Backwards: h_t = decay_t h_(t+1) + u_t. h may be u. */
+    void (*scan)(size_t n, size_t steps, size_t c, size_t gates, bool backwards,
+                 const mn_real *decay, const mn_real *u, mn_real *h);
+
     /* Rows of logits z [rows, c]: p = softmax(z), by the maximum of the row first. */
     void (*softmax)(size_t rows, size_t c, const mn_real *z, mn_real *p);
     /* The same over the entries whose mask is not 0; the others are 0, and so is a row of them. */

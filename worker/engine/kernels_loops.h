@@ -76,6 +76,34 @@ static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long paddin
     return table + (size_t)id * c;
 }
 
+/* A row of a recurrence: u + decay .* h of the step before. */
+static void scan_row(size_t c, size_t gates, const mn_real *decay, const mn_real *before,
+                     const mn_real *u, mn_real *h)
+{
+    if (gates == 1)
+        for (size_t j = 0; j < c; j++)
+            h[j] = u[j] + decay[0] * before[j];
+    else
+        for (size_t j = 0; j < c; j++)
+            h[j] = u[j] + decay[j] * before[j];
+}
+
+static void scan(size_t n, size_t steps, size_t c, size_t gates, bool backwards,
+                 const mn_real *decay, const mn_real *u, mn_real *h)
+{
+    for (size_t i = 0; i < n; i++) {
+        const mn_real *before = NULL;
+        for (size_t k = 0; k < steps; k++) {
+            const size_t row = i * steps + (backwards ? steps - 1 - k : k);
+            if (before != NULL)
+                scan_row(c, gates, decay + row * gates, before, u + row * c, h + row * c);
+            else if (h != u)
+                memcpy(h + row * c, u + row * c, c * sizeof *h);
+            before = h + row * c;
+        }
+    }
+}
+
 /* Sum over rows of weight * -sum target log softmax(z), nats. */
 static double weighted_cross_entropy(size_t rows, size_t c, const mn_real *z, const mn_real *target,
                                      const mn_real *weights)
@@ -108,5 +136,5 @@ static double mean_of(size_t n, const mn_real *x)
 #define MN_LOOPS                                                                                   \
     .fill = fill, .reciprocal = reciprocal, .root = root, .logarithm = logarithm,                  \
     .softplus = softplus, .repeat_rows = repeat_rows, .tile_rows = tile_rows,                      \
-    .sum_tiles = sum_tiles, .take_columns = take_columns,                                          \
+    .sum_tiles = sum_tiles, .take_columns = take_columns, .scan = scan,                            \
     .weighted_cross_entropy = weighted_cross_entropy, .mean = mean_of

@@ -1,4 +1,4 @@
-/* kernels_recurrent_test.c: steps of an LSTM and of a memory, by each instruction set that this
+/* kernels_recurrent_test.c: steps of an LSTM and of a memory, and whole recurrences, by each instruction set that this
  * machine has, against the reference. */
 #include "worker/engine/kernels.h"
 
@@ -137,11 +137,39 @@ static void a_memory_of_zeros_has_a_derivative(void **state)
     }
 }
 
+static void compare_scan(const mn_kernels *k, size_t n, size_t steps, size_t c, size_t gates,
+                         bool backwards)
+{
+    const size_t size = n * steps * c;
+    float *decay = numbers(n * steps * gates), *u = numbers(size);
+    float *ours = numbers(size), *theirs = numbers(size);
+    k->scan(n, steps, c, gates, backwards, decay, u, ours);
+    mn_kernels_plain.scan(n, steps, c, gates, backwards, decay, u, theirs);
+    expect_near(k->name, "scan", size, ours, theirs);
+    k->scan(n, steps, c, gates, backwards, decay, u, u);
+    assert_memory_equal(u, ours, size * sizeof *u);
+    float *all[] = {decay, u, ours, theirs};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+static void recurrences_agree_also_in_place(void **state)
+{
+    const mn_kernels *const *all = mn_kernels_all();
+    (void)state;
+    for (; *all != NULL; all++)
+        for (size_t steps = 1; steps <= 9; steps += 4)
+            for (size_t c = 1; c <= 40; c += 3)
+                for (int way = 0; way < 4; way++)
+                    compare_scan(*all, 3, steps, c, way & 1 ? c : 1, way & 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lstm_steps_agree),
         cmocka_unit_test(memory_steps_agree),
+        cmocka_unit_test(recurrences_agree_also_in_place),
         cmocka_unit_test(a_memory_of_zeros_has_a_derivative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

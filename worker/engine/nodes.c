@@ -20,9 +20,9 @@ static bool same(const mn_graph_node *a, const mn_graph_node *b)
     return a->op == b->op && memcmp(&a->extent, &b->extent, sizeof a->extent) == 0 &&
            memcmp(a->in, b->in, sizeof a->in) == 0 && a->plus == b->plus && a->slot == b->slot &&
            a->offset == b->offset && a->trans_a == b->trans_a && a->trans_b == b->trans_b &&
-           a->relu_after == b->relu_after && a->relu == b->relu && a->times == b->times &&
-           a->base_factor == b->base_factor && a->factor == b->factor && a->eps == b->eps &&
-           memcmp(&a->conv, &b->conv, sizeof a->conv) == 0 &&
+           a->relu_after == b->relu_after && a->relu == b->relu && a->backwards == b->backwards &&
+           a->times == b->times && a->base_factor == b->base_factor && a->factor == b->factor &&
+           a->eps == b->eps && memcmp(&a->conv, &b->conv, sizeof a->conv) == 0 &&
            memcmp(&a->image, &b->image, sizeof a->image) == 0 && a->padding == b->padding &&
            memcmp(&a->lrua, &b->lrua, sizeof a->lrua) == 0;
 }

@@ -87,6 +87,8 @@ static double draw_weight(mn_random *random, mn_weight_init how, double fan_in, 
             z = mn_random_normal(random);
         while (fabs(z) > 2.0);
         return 0.01 * z;
+    case MN_INIT_LECUN:
+        return mn_random_uniform(random, -sqrt(3.0 / fan_in), sqrt(3.0 / fan_in));
     case MN_INIT_GLOROT:
         break;
     }
@@ -116,6 +118,9 @@ void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, ui
                 break;
             case MN_START_NORMAL:
                 value = parameter->scale * mn_random_normal(&random);
+                break;
+            case MN_START_UNIFORM:
+                value = parameter->scale * mn_random_uniform(&random, -sqrt(3.0), sqrt(3.0));
                 break;
             case MN_START_ZERO:
                 break;

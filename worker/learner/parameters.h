@@ -25,8 +25,9 @@ typedef enum mn_init {
     MN_START_WEIGHTS, /* as model.init says, by the tensor's own fan-in and fan-out */
     MN_START_ZERO,
     MN_START_ONE,
-    MN_START_VALUE,  /* `scale` everywhere */
-    MN_START_NORMAL, /* of standard deviation `scale` */
+    MN_START_VALUE,   /* `scale` everywhere */
+    MN_START_NORMAL,  /* of standard deviation `scale` */
+    MN_START_UNIFORM, /* about 0, of standard deviation `scale` */
 } mn_init;
 
 typedef struct mn_parameter {
@@ -65,8 +66,8 @@ uint32_t mn_parameters_add_like(mn_parameters *parameters, const char *name, uin
 uint32_t mn_parameters_find(const mn_parameters *parameters, const char *name);
 
 /* Initial values [size]: each tensor from its own random stream. Weights: Glorot and Bengio 2010
- * (uniform), He et al. 2015 (normal), or a normal of standard deviation 0.01 redrawn beyond two of
- * them (as in Finn's code). */
+ * (uniform), He et al. 2015 (normal), a normal of standard deviation 0.01 redrawn beyond two of them
+ * (as in Finn's code), or LeCun et al. 1998 (uniform, variance 1/fan-in). */
 void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, uint64_t seed,
                          mn_real *theta);
 

@@ -44,6 +44,7 @@ static void start_follows_the_named_rule(void **state)
     uint32_t w = mn_parameters_add_linear(&list, "w", (mn_extent){1, 1, 1, 200}, 100);
     uint32_t one = mn_parameters_add_vector(&list, "g", 10, MN_START_ONE);
     uint32_t zero = mn_parameters_add_vector(&list, "b", 10, MN_START_ZERO);
+    uint32_t even = mn_parameters_add_table(&list, "e", 200, 100, MN_START_UNIFORM, 0.3);
     mn_real *theta = malloc(list.size * sizeof *theta), *again = malloc(list.size * sizeof *again);
     assert_non_null(theta);
     assert_non_null(again);
@@ -52,16 +53,20 @@ static void start_follows_the_named_rule(void **state)
     const struct {
         mn_weight_init how;
         double deviation, bound;
-    } rules[] = {{MN_INIT_GLOROT, limit / sqrt(3.0), limit},
-                 {MN_INIT_HE, sqrt(2.0 / 200.0), 1.0},
-                 {MN_INIT_TRUNCATED_NORMAL, 0.01 * 0.8796, 0.02}}; /* sd of a normal cut at 2 sd */
-    for (size_t r = 0; r < 3; r++) {
+        uint32_t tensor;
+    } rules[] = {{MN_INIT_GLOROT, limit / sqrt(3.0), limit, w},
+                 {MN_INIT_HE, sqrt(2.0 / 200.0), 1.0, w},
+                 {MN_INIT_LECUN, sqrt(1.0 / 200.0), sqrt(3.0 / 200.0), w},
+                 {MN_INIT_HE, 0.3, 0.3 * sqrt(3.0), even},
+                 {MN_INIT_TRUNCATED_NORMAL, 0.01 * 0.8796, 0.02, w}}; /* of a normal cut at 2 sd */
+    for (size_t r = 0; r < sizeof rules / sizeof *rules; r++) {
         mn_parameters_start(&list, rules[r].how, 5, theta);
+        const mn_real *numbers = theta + list.at[rules[r].tensor].offset;
         double sum = 0.0, squares = 0.0;
         for (size_t i = 0; i < list.at[w].count; i++) {
-            assert_true(fabs((double)theta[i]) <= rules[r].bound);
-            sum += (double)theta[i];
-            squares += (double)theta[i] * (double)theta[i];
+            assert_true(fabs((double)numbers[i]) <= rules[r].bound + 1e-7);
+            sum += (double)numbers[i];
+            squares += (double)numbers[i] * (double)numbers[i];
         }
         double n = (double)list.at[w].count, deviation = sqrt(squares / n);
         assert_true(fabs(sum / n) < 4.0 * rules[r].deviation / sqrt(n));

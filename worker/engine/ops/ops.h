@@ -32,6 +32,7 @@
     X(EMBED, embed) X(EMBED_SCATTER, embed_scatter) X(LEAST_USED, least_used)                      \
     /* recurrent.c */                                                                              \
     X(LSTM, lstm) X(LSTM_BACKWARD, lstm_backward) X(LRUA, lrua) X(LRUA_BACKWARD, lrua_backward)    \
+    X(SCAN, scan) X(SHIFT, shift)                                                                  \
     /* losses.c */                                                                                 \
     X(CROSS_ENTROPY, cross_entropy) X(SQUARED_ERROR, squared_error) X(MEAN, mean)
 /* clang-format on */

@@ -1,10 +1,13 @@
 /* One step of an LSTM, and one of a memory with least-recently-used access: each a single operation
  * with a backward pass of its own, because an unrolled sequence is made of little else. They are
  * differentiated once, backwards; asked for more, the graph refuses. What a step leaves behind is
- * one array, its state, of which views are taken. */
+ * one array, its state, of which views are taken.
+ * A recurrence that is linear in its state needs no steps in the graph: the whole of it is one
+ * operation, whose derivatives are such recurrences again. */
 #include "worker/engine/ops/ops.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* ---- LSTM: in: zx [n, 4c], zr or nothing, the cell before [n, c] or nothing. Result [6n, c]: h,
  * the cell, and the gates, which are for the way back alone. */
@@ -202,3 +205,111 @@ static void run_lrua_backward(const mn_operation *operation, const mn_kernels *k
 
 const mn_op_row mn_op_lrua_backward = {
     .name = "LRUA step backward", .macs = lrua_backward_macs, .run = run_lrua_backward};
+
+/* ---- Linear recurrences, of whole sequences. With d the adjoint of h, that of u is the recurrence
+ * the other way, d_t + decay_(t+1) du_(t+1), and that of decay_t is du_t h_(t-1). */
+
+mn_node mn_graph_scan(mn_graph *graph, mn_node decay, mn_node u, uint32_t steps, bool backwards)
+{
+    const mn_extent extent = mn_node_extent(graph, u);
+    mn_graph_node node = mn_node_blank(MN_OP_SCAN, extent);
+    assert(graph->failed || (mn_node_rows(graph, u) % steps == 0 &&
+                             mn_node_rows(graph, decay) == mn_node_rows(graph, u)));
+    node.in[0] = decay;
+    node.in[1] = u;
+    node.times = steps;
+    node.backwards = backwards;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_shift(mn_graph *graph, mn_node a, uint32_t steps, bool backwards)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_SHIFT, mn_node_extent(graph, a));
+    node.in[0] = a;
+    node.times = steps;
+    node.backwards = backwards;
+    return mn_node_append(graph, node);
+}
+
+/* One number a row, or as many as the row has. */
+static bool is_one_gate(const mn_graph *graph, mn_node decay)
+{
+    return mn_node_extent(graph, decay).c == 1;
+}
+
+static void pull_scan(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    const mn_graph_node node = graph->nodes[i];
+    const mn_node decay = node.in[0], u = node.in[1];
+    const mn_node next = mn_graph_shift(graph, decay, node.times, !node.backwards);
+    const mn_node du = mn_graph_scan(graph, next, adjoints->of[i], node.times, !node.backwards);
+    if (adjoints->wanted[u])
+        mn_give(adjoints, u, du);
+    if (!adjoints->wanted[decay])
+        return;
+    const mn_node before = mn_graph_shift(graph, i, node.times, node.backwards);
+    mn_give(adjoints, decay,
+            is_one_gate(graph, decay) ? mn_graph_row_dot(graph, du, before)
+                                      : mn_graph_multiply(graph, du, before));
+}
+
+/* th_t = decay_t th_(t-1) + tu_t + tdecay_t h_(t-1) */
+static mn_node push_scan(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
+{
+    const mn_graph_node node = graph->nodes[i];
+    mn_node tu = t[1];
+    (void)tplus;
+    if (t[0] != MN_NONE) {
+        const mn_node before = mn_graph_shift(graph, i, node.times, node.backwards);
+        tu = mn_rule_add(graph, tu,
+                         is_one_gate(graph, t[0]) ? mn_graph_row_scale(graph, t[0], before)
+                                                  : mn_graph_multiply(graph, t[0], before));
+    }
+    return mn_graph_scan(graph, node.in[0], tu, node.times, node.backwards);
+}
+
+static void run_scan(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                     mn_real *out)
+{
+    const size_t steps = operation->node.times;
+    k->scan(operation->rows / steps, steps, operation->node.extent.c, operation->c,
+            operation->node.backwards, in[0], in[1], out);
+}
+
+const mn_op_row mn_op_scan = {.name = "scan",
+                              .overwrites = 2,
+                              .pull_back = pull_scan,
+                              .push_forward = push_scan,
+                              .run = run_scan};
+
+static void pull_shift(mn_adjoints *adjoints, mn_node i)
+{
+    const mn_graph_node node = adjoints->graph->nodes[i];
+    mn_give(adjoints, node.in[0],
+            mn_graph_shift(adjoints->graph, adjoints->of[i], node.times, !node.backwards));
+}
+
+static mn_node push_shift(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
+{
+    (void)tplus;
+    return mn_rule_linear(graph, i, t[0]);
+}
+
+static void run_shift(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                      mn_real *out)
+{
+    const size_t steps = operation->node.times, c = operation->c,
+                 n = operation->count / (steps * c);
+    const bool backwards = operation->node.backwards;
+    const mn_real *from = in[0];
+    (void)k;
+    for (size_t i = 0; i < n; i++, from += steps * c, out += steps * c) {
+        memcpy(backwards ? out : out + c, backwards ? from + c : from,
+               (steps - 1) * c * sizeof *out);
+        memset(backwards ? out + (steps - 1) * c : out, 0, c * sizeof *out);
+    }
+}
+
+const mn_op_row mn_op_shift = {
+    .name = "shift", .pull_back = pull_shift, .push_forward = push_shift, .run = run_shift};

@@ -10,7 +10,7 @@
  * embed_b, hop and answer. All begin normal with standard deviation 0.1. Word 0 contributes nothing.
  * Empty slots score 0 and give nothing, but stay in the softmax, unless model.empty_slots is false:
  * so in the authors' code, and better by three points of mean error on bAbI. */
-#include "worker/learner/parts/part.h"
+#include "worker/learner/parts/story.h"
 
 #include <stdio.h>
 
@@ -33,19 +33,19 @@ static bool is_adjacent(const mn_builder *builder)
 }
 
 /* [n, 1, 1, 1]: 1 - middle .. n - middle of places counted from 1. */
-static mn_node places(mn_graph *graph, uint32_t n)
+static mn_node places(mn_graph *graph, uint32_t n, double middle)
 {
     mn_node column = MN_NONE;
     for (uint32_t i = 0; i < n; i++)
         column = mn_graph_place_rows(
-            graph, mn_graph_constant(graph, i + 1 - (n + 1) / 2.0, (mn_extent){1, 1, 1, 1}), i, n,
-            column);
+            graph, mn_graph_constant(graph, i + 1 - middle, (mn_extent){1, 1, 1, 1}), i, n, column);
     return column;
 }
 
-/* l_jk = 1 + 4 (j - (J + 1) / 2) (k - (d + 1) / 2) / (J d), [J, d], as in the authors' code: twice
- * the paper's formula. J is the longest there may be, not the sentence's own length. */
-static mn_node position_weights(mn_builder *builder, mn_role role, uint32_t length)
+/* position: l_jk = 1 + 4 (j - (J + 1) / 2) (k - (d + 1) / 2) / (J d), [J, d], as in the authors' code.
+ * position-printed: the paper's own formula, (1 - j / J) - (k / d) (1 - 2 j / J), that is half of the
+ * above about J / 2 and d / 2. J is the longest there may be, not the sentence's own length. */
+mn_node mn_word_weights(mn_builder *builder, mn_role role, uint32_t length)
 {
     mn_graph *graph = builder->graph;
     const uint32_t d = builder->experiment->model.embedding;
@@ -58,10 +58,12 @@ static mn_node position_weights(mn_builder *builder, mn_role role, uint32_t leng
         longest = story->channels;
     if (question != NULL && question->channels > longest)
         longest = question->channels;
-    mn_node weights =
-        mn_graph_product(graph, places(graph, longest), places(graph, d), false, true);
-    weights = mn_graph_scale_add(graph, 4.0 / ((double)longest * d), weights,
-                                 mn_graph_constant(graph, 1, (mn_extent){longest, 1, 1, d}));
+    const bool printed = builder->experiment->model.encoding == MN_ENCODING_POSITION_PRINTED;
+    const double middle = printed ? 0 : 0.5, size = printed ? 0.5 : 1;
+    mn_node weights = mn_graph_product(graph, places(graph, longest, longest / 2.0 + middle),
+                                       places(graph, d, d / 2.0 + middle), false, true);
+    weights = mn_graph_scale_add(graph, size * 4.0 / ((double)longest * d), weights,
+                                 mn_graph_constant(graph, size, (mn_extent){longest, 1, 1, d}));
     return mn_graph_rows(graph, weights, 0, length);
 }
 
@@ -71,12 +73,14 @@ static mn_node question(mn_builder *builder, mn_role role)
     const mn_extent extent = mn_builder_extent(builder, ids);
     const bool shared =
         builder->experiment->model.memory == MN_MEMORY_STORY && is_adjacent(builder);
-    mn_node words = shared ? table(builder, "embed", 0, builder->fields->y_size)
-                           : table(builder, "embed_b", UINT32_MAX, builder->fields->y_size);
+    mn_node words = builder->experiment->model.memory == MN_MEMORY_SENTENCES
+                        ? mn_word_table(builder)
+                    : shared ? table(builder, "embed", 0, builder->fields->y_size)
+                             : table(builder, "embed_b", UINT32_MAX, builder->fields->y_size);
     const mn_extent u = {extent.n, 1, 1, builder->experiment->model.embedding};
     if (builder->experiment->model.control == MN_CONTROL_STORY)
         return mn_graph_zero(builder->graph, u);
-    return mn_graph_embed(builder->graph, ids, words, position_weights(builder, role, extent.c), 0);
+    return mn_graph_embed(builder->graph, ids, words, mn_word_weights(builder, role, extent.c), 0);
 }
 
 const mn_part mn_sentences_part = {.name = "input sentences", .build = question};
@@ -94,7 +98,7 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
     (void)snprintf(ages, sizeof ages, "temporal%s", kind);
     mn_node m = mn_graph_embed(graph, mn_graph_reshape(graph, ids, rows),
                                table(builder, words, number, builder->fields->y_size),
-                               position_weights(builder, role, extent.c), 0);
+                               mn_word_weights(builder, role, extent.c), 0);
     if (age == MN_NONE)
         return m;
     mn_node told = mn_graph_reshape(graph, age, (mn_extent){rows.n, 1, 1, 1});
@@ -205,6 +209,10 @@ static mn_node words(mn_builder *builder, mn_role role)
                       e->model.reasoning == MN_REASONING_HOPS;
     mn_node o = builder->flow.o[role];
     const mn_extent extent = mn_builder_extent(builder, o);
+    if (e->model.reasoning == MN_REASONING_QUERY_REDUCTION) /* begins as model.init says */
+        return mn_graph_linear(
+            builder->graph, o,
+            mn_builder_weights(builder, "answer.weight", extent, builder->fields->y_size));
     mn_node weights =
         tied ? table(builder, "embed", e->model.hops, builder->fields->y_size)
              : mn_builder_table(builder, "answer.weight", builder->fields->y_size,

@@ -1,0 +1,206 @@
+/* qrn_test.c: query-reduction networks against PyTorch in float64 (make_qrn.py): each layer's queries
+ * and update gates, the answers, the loss and all gradients; gates of one number and of vectors, with
+ * and without reset gates and the way back. The file's stories are not padded, ours are. Built twice,
+ * as reference_test.c. */
+#include "tests/reference/numbers.h"
+#include "worker/learner/network.h"
+
+#include <string.h>
+
+#define MAX_TENSORS 8
+#define MAX_NUMBERS 4096
+
+struct bed {
+    json_t *root;
+    mn_experiment experiment;
+    mn_fields fields;
+    mn_network network;
+    uint32_t stories, slots;
+    mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS];
+};
+
+static size_t longest(json_t *lists)
+{
+    size_t n = 0, i;
+    json_t *list;
+    json_array_foreach(lists, i, list) n = json_array_size(list) > n ? json_array_size(list) : n;
+    return n;
+}
+
+static void add_field(struct bed *bed, const char *name, mn_field_type type, uint32_t height,
+                      uint32_t channels)
+{
+    const uint32_t item[3] = {height, 1, channels};
+    mn_error err;
+    assert_int_equal(mn_fields_add(&bed->fields, MN_QUERY, name, type, bed->stories, item, &err),
+                     MN_OK);
+}
+
+static mn_real *field(struct bed *bed, const char *name, size_t item)
+{
+    const mn_field *at = mn_fields_find(&bed->fields, MN_QUERY, name);
+    return bed->block + at->offset + item * mn_field_item(at);
+}
+
+static void write_stories(struct bed *bed, uint32_t words)
+{
+    json_t *stories = get(bed->root, "stories"), *questions = get(bed->root, "questions");
+    mn_fields_init(&bed->fields, MN_TARGET_CLASSES, words);
+    bed->fields.bundle = bed->stories;
+    add_field(bed, "story", MN_FIELD_IDS, bed->slots,
+              (uint32_t)longest(json_array_get(stories, 0)));
+    add_field(bed, "mask", MN_FIELD_MASK, 1, bed->slots);
+    add_field(bed, "question", MN_FIELD_IDS, 1, (uint32_t)longest(questions));
+    add_field(bed, "y", MN_FIELD_NUMBERS, 1, words);
+    assert_true(bed->fields.size <= MAX_NUMBERS);
+    for (uint32_t i = 0; i < bed->stories; i++) {
+        json_t *story = json_array_get(stories, i), *sentence;
+        size_t slot;
+        json_array_foreach(story, slot, sentence)
+        {
+            read_numbers(sentence, field(bed, "story", i) + slot * json_array_size(sentence));
+            field(bed, "mask", i)[slot] = 1;
+        }
+        read_numbers(json_array_get(questions, i), field(bed, "question", i));
+        field(bed, "y", i)[(size_t)number(get(bed->root, "answers"), i)] = 1;
+    }
+}
+
+static void open_bed(struct bed *bed, json_t *root, json_t *one)
+{
+    static mn_real outside[MAX_NUMBERS];
+    mn_error err;
+    memset(bed, 0, sizeof *bed);
+    bed->root = root;
+    bed->stories = (uint32_t)json_array_size(get(root, "stories"));
+    bed->slots = (uint32_t)longest(get(root, "stories")) + 1; /* one that no story fills */
+    bed->experiment.model.input = MN_INPUT_SENTENCES;
+    bed->experiment.model.memory = MN_MEMORY_SENTENCES;
+    bed->experiment.model.reasoning = MN_REASONING_QUERY_REDUCTION;
+    bed->experiment.model.output = MN_OUTPUT_WORDS;
+    bed->experiment.model.encoding = MN_ENCODING_POSITION_PRINTED;
+    bed->experiment.model.embedding = (uint32_t)json_integer_value(get(root, "d"));
+    bed->experiment.model.layers = (uint32_t)json_integer_value(get(one, "layers"));
+    if (strcmp(json_string_value(get(one, "gates")), "vector") == 0)
+        bed->experiment.model.gates = MN_GATES_VECTOR;
+    bed->experiment.model.reset_gates = json_boolean_value(get(one, "reset_gates"));
+    bed->experiment.model.bidirectional = json_boolean_value(get(one, "bidirectional"));
+    write_stories(bed, (uint32_t)json_integer_value(get(root, "vocabulary")));
+    assert_int_equal(mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err), MN_OK);
+    const mn_parameters *list = &bed->network.parameters;
+    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
+    assert_true(list->size <= MAX_NUMBERS);
+    for (uint32_t i = 0; i < list->n; i++) {
+        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
+        assert_int_equal(count_of(tensor), list->at[i].count);
+        read_numbers(tensor, outside + list->at[i].offset);
+    }
+    mn_parameters_import(list, outside, bed->theta);
+}
+
+/* What was shown of each layer, of the sentences that a story has. */
+static void check_layers(struct bed *bed, json_t *one, const mn_builder *builder, const size_t *at)
+{
+    static const struct {
+        const char *shown, *theirs;
+    } names[] = {{"query", "queries"}, {"attention", "updates"}};
+    uint32_t checked = 0;
+    for (uint32_t i = 0; i < builder->n_shown; i++)
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+            if (strcmp(builder->shown[i].name, names[k].shown) != 0)
+                continue;
+            const size_t count =
+                mn_extent_count(mn_builder_extent(builder, builder->shown[i].node)) / bed->stories;
+            for (uint32_t story = 0; story < bed->stories; story++) {
+                json_t *theirs = json_array_get(json_array_get(get(one, names[k].theirs), story),
+                                                builder->shown[i].hop - 1);
+                expect_near(names[k].shown, count_of(theirs), bed->output + at[i] + story * count,
+                            theirs);
+                checked++;
+            }
+        }
+    assert_int_equal(checked, 2 * bed->stories * bed->experiment.model.layers);
+}
+
+static void check_case(struct bed *bed, json_t *one)
+{
+    static mn_builder builder;
+    static mn_real outside[MAX_NUMBERS];
+    mn_plan_output outputs[MN_MAX_SHOWN + 1 + MAX_TENSORS];
+    mn_node gradients[MAX_TENSORS];
+    size_t at[MN_MAX_SHOWN + 1], size = 0;
+    const mn_parameters *list = &bed->network.parameters;
+    uint32_t n = 0;
+    mn_plan *plan = NULL;
+    mn_graph graph;
+    mn_error err;
+    mn_network_begin(&bed->network, &bed->fields, &graph, &builder);
+    builder.err = &err;
+    for (uint32_t i = 0; i < list->n; i++)
+        builder.tensors[i] =
+            mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
+    mn_network_answer(&bed->network, &builder, MN_QUERY);
+    const mn_node loss = mn_network_loss(&bed->network, &builder, MN_QUERY);
+    assert_int_equal(builder.status, MN_OK);
+    for (; n <= builder.n_shown; n++) {
+        const mn_node node = n < builder.n_shown ? builder.shown[n].node : builder.flow.y[MN_QUERY];
+        const size_t count = mn_extent_count(mn_builder_extent(&builder, node));
+        at[n] = size;
+        outputs[n] =
+            (mn_plan_output){.node = node, .slot = MN_SLOT_OUTPUT, .offset = size, .count = count};
+        size += count;
+    }
+    assert_true(size <= MAX_NUMBERS);
+    mn_graph_gradient(&graph, loss, list->n, builder.tensors, gradients);
+    for (uint32_t i = 0; i < list->n; i++)
+        outputs[n++] = (mn_plan_output){.node = gradients[i],
+                                        .slot = MN_SLOT_GRADIENT,
+                                        .offset = list->at[i].offset,
+                                        .count = list->at[i].count};
+    assert_int_equal(mn_plan_new(&graph, loss, n, outputs, mn_kernels_choose(), &plan, &err),
+                     MN_OK);
+
+    void *scratch = aligned_alloc(64, mn_plan_scratch_bytes(plan) + mn_plan_kept_bytes(plan));
+    assert_non_null(scratch);
+    memset(scratch, 0xff, mn_plan_scratch_bytes(plan)); /* NaNs: none may be read */
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_THETA] = bed->theta, [MN_SLOT_TASK] = bed->block},
+        .out = {[MN_SLOT_OUTPUT] = bed->output, [MN_SLOT_GRADIENT] = bed->gradient}};
+    mn_plan_run(plan, 0, scratch, &bindings);
+
+    check_layers(bed, one, &builder, at);
+    expect_near("logits", count_of(get(one, "logits")), bed->output + at[builder.n_shown],
+                get(one, "logits"));
+    const double expected = json_number_value(get(one, "loss"));
+    assert_true(fabs(mn_plan_loss(plan, scratch) - expected) <= RELATIVE * expected);
+    mn_parameters_export(list, bed->gradient, outside);
+    for (uint32_t i = 0; i < list->n; i++)
+        expect_near(list->at[i].tensor.name, list->at[i].count, outside + list->at[i].offset,
+                    get(get(one, "gradients"), list->at[i].tensor.name));
+    free(scratch);
+    mn_plan_destroy(&plan);
+    mn_graph_fini(&graph);
+}
+
+static void layers_agree_with_pytorch(void **unused)
+{
+    static struct bed bed;
+    json_t *root = load_own("qrn.json"), *one;
+    size_t i;
+    (void)unused;
+    assert_true(json_array_size(get(root, "cases")) == 3);
+    json_array_foreach(get(root, "cases"), i, one)
+    {
+        print_message("  %s gates, %d layers\n", json_string_value(get(one, "gates")),
+                      (int)json_integer_value(get(one, "layers")));
+        open_bed(&bed, root, one);
+        check_case(&bed, one);
+    }
+    json_decref(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest all[] = {cmocka_unit_test(layers_agree_with_pytorch)};
+    return cmocka_run_group_tests(all, NULL, NULL);
+}

@@ -1,0 +1,248 @@
+/* Query-reduction networks in double: gradients against central differences with every kind of gate,
+ * what must not be seen, and what is refused. tests/reference has their numbers. */
+#include "worker/learner/rules/rule.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { N = 3, SLOTS = 4, LENGTH = 3, ASKED = 2, VOCABULARY = 7, D = 4, MOST = 1024 };
+
+struct bed {
+    mn_experiment experiment;
+    mn_network network;
+    mn_fields fields;
+    mn_rule *rule;
+    void *scratch;
+    mn_real theta[MOST], gradient[MOST], block[MOST], output[N * VOCABULARY];
+    mn_rule_data data;
+};
+
+static uint64_t seed_state;
+
+static double draw(void) /* xorshift; -1 .. 1 */
+{
+    seed_state ^= seed_state << 13;
+    seed_state ^= seed_state >> 7;
+    seed_state ^= seed_state << 17;
+    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
+}
+
+static mn_real a_word(void)
+{
+    return (mn_real)(1 + (int)((draw() + 1) / 2 * (VOCABULARY - 1)));
+}
+
+static mn_experiment query_reduction(void)
+{
+    return (mn_experiment){.meta = {.kind = MN_META_EPISODIC},
+                           .model = {.input = MN_INPUT_SENTENCES,
+                                     .memory = MN_MEMORY_SENTENCES,
+                                     .reasoning = MN_REASONING_QUERY_REDUCTION,
+                                     .output = MN_OUTPUT_WORDS,
+                                     .encoding = MN_ENCODING_POSITION_PRINTED,
+                                     .embedding = D,
+                                     .layers = 2,
+                                     .hops = 2,
+                                     .empty_slots = true,
+                                     .reset_gates = true,
+                                     .bidirectional = true}};
+}
+
+static mn_real *field(struct bed *bed, const char *name, size_t item)
+{
+    const mn_field *at = mn_fields_find(&bed->fields, MN_QUERY, name);
+    return bed->block + at->offset + item * mn_field_item(at);
+}
+
+static void make_fields(mn_fields *fields)
+{
+    static const struct {
+        const char *name;
+        mn_field_type type;
+        uint32_t item[3];
+    } list[] = {{"story", MN_FIELD_IDS, {SLOTS, 1, LENGTH}},
+                {"mask", MN_FIELD_MASK, {1, 1, SLOTS}},
+                {"question", MN_FIELD_IDS, {1, 1, ASKED}},
+                {"y", MN_FIELD_NUMBERS, {1, 1, VOCABULARY}}};
+    mn_fields_init(fields, MN_TARGET_CLASSES, VOCABULARY);
+    fields->bundle = N;
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        assert_int_equal(
+            mn_fields_add(fields, MN_QUERY, list[i].name, list[i].type, N, list[i].item, NULL),
+            MN_OK);
+}
+
+/* Stories of 2, 3 and 4 sentences. */
+static void tell(struct bed *bed)
+{
+    for (size_t i = 0; i < N; i++) {
+        for (size_t slot = 0; slot < i + 2; slot++) {
+            field(bed, "mask", i)[slot] = 1;
+            for (size_t k = 0; k < LENGTH; k++)
+                field(bed, "story", i)[slot * LENGTH + k] = a_word();
+        }
+        for (size_t k = 0; k < ASKED; k++)
+            field(bed, "question", i)[k] = a_word();
+        field(bed, "y", i)[i + 1] = 1;
+    }
+}
+
+static struct bed *open_bed(const mn_experiment *experiment)
+{
+    struct bed *bed = calloc(1, sizeof *bed);
+    mn_error err = {.message = ""};
+    assert_non_null(bed);
+    bed->experiment = *experiment;
+    make_fields(&bed->fields);
+    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    const mn_rule_order order = {.network = &bed->network,
+                                 .fields = &bed->fields,
+                                 .kernels = mn_kernels_choose(),
+                                 .differentiate = true};
+    if (mn_rule_new(&order, &bed->rule, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
+    assert_non_null(bed->scratch);
+    assert_true(bed->network.parameters.size <= MOST && bed->fields.size <= MOST);
+    seed_state = 88172645463325252u;
+    for (size_t i = 0; i < bed->network.parameters.size; i++)
+        bed->theta[i] = (mn_real)(0.9 * draw());
+    tell(bed);
+    bed->data.task = bed->block;
+    return bed;
+}
+
+static void close_bed(struct bed *bed)
+{
+    mn_rule_destroy(&bed->rule);
+    free(bed->scratch);
+    free(bed);
+}
+
+static double loss_of(struct bed *bed, mn_real *gradient)
+{
+    return mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, gradient, bed->output)
+        .query;
+}
+
+static void check_gradient(const mn_experiment *experiment)
+{
+    static mn_real ignored[MOST];
+    struct bed *bed = open_bed(experiment);
+    const size_t n = bed->network.parameters.size;
+    double largest = 0, e = 1e-5;
+    (void)loss_of(bed, bed->gradient);
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs((double)bed->gradient[i]));
+    assert_true(largest > 1e-2);
+    for (size_t i = 0; i < n; i++) {
+        const mn_real value = bed->theta[i];
+        bed->theta[i] = (mn_real)((double)value + e);
+        const double up = loss_of(bed, ignored);
+        bed->theta[i] = (mn_real)((double)value - e);
+        const double expected = (up - loss_of(bed, ignored)) / (2 * e);
+        bed->theta[i] = value;
+        if (!(fabs((double)bed->gradient[i] - expected) < 1e-8 * largest))
+            fail_msg("gradient[%zu] is %.12g, central difference %.12g", i,
+                     (double)bed->gradient[i], expected);
+    }
+    close_bed(bed);
+}
+
+static void gradients_agree_with_central_differences(void **state)
+{
+    (void)state;
+    for (unsigned way = 0; way < 24; way++) {
+        mn_experiment e = query_reduction();
+        e.model.gates = way & 1 ? MN_GATES_VECTOR : MN_GATES_SCALAR;
+        e.model.reset_gates = way & 2;
+        e.model.bidirectional = way & 4;
+        e.model.layers = 1 + way / 8;
+        check_gradient(&e);
+    }
+}
+
+static void hops_may_ask_the_same_memory(void **state)
+{
+    mn_experiment e = query_reduction();
+    (void)state;
+    e.model.reasoning = MN_REASONING_HOPS;
+    check_gradient(&e);
+}
+
+/* Word 1 stands everywhere in `name`, and the masks are full. */
+static void tell_otherwise(struct bed *bed, const char *name)
+{
+    const mn_field *at = mn_fields_find(&bed->fields, MN_QUERY, name);
+    for (size_t i = 0; i < (size_t)at->n * mn_field_item(at); i++)
+        bed->block[at->offset + i] = 1;
+    for (size_t i = 0; i < N; i++)
+        for (size_t slot = 0; slot < SLOTS && strcmp(name, "story") == 0; slot++)
+            field(bed, "mask", i)[slot] = 1;
+}
+
+static void check_control(mn_control control, const char *hidden, const char *seen)
+{
+    mn_experiment e = query_reduction();
+    e.model.control = control;
+    check_gradient(&e);
+    struct bed *bed = open_bed(&e);
+    const double before = loss_of(bed, bed->gradient);
+    tell_otherwise(bed, hidden);
+    assert_true(loss_of(bed, bed->gradient) == before);
+    tell_otherwise(bed, seen);
+    assert_true(loss_of(bed, bed->gradient) != before);
+    close_bed(bed);
+}
+
+static void a_control_sees_only_what_it_may(void **state)
+{
+    (void)state;
+    check_control(MN_CONTROL_QUESTION, "story", "question");
+    check_control(MN_CONTROL_STORY, "question", "story");
+}
+
+static void empty_slots_change_nothing(void **state)
+{
+    const mn_experiment e = query_reduction();
+    struct bed *bed = open_bed(&e);
+    (void)state;
+    const double before = loss_of(bed, bed->gradient);
+    for (size_t k = 0; k < LENGTH; k++)
+        field(bed, "story", 0)[3 * LENGTH + k] = 5;
+    assert_true(loss_of(bed, bed->gradient) == before);
+    field(bed, "mask", 0)[3] = 1;
+    assert_true(loss_of(bed, bed->gradient) != before);
+    close_bed(bed);
+}
+
+static void another_memory_is_refused(void **state)
+{
+    static mn_network network;
+    mn_experiment e = query_reduction();
+    mn_fields fields;
+    mn_error err;
+    (void)state;
+    e.model.memory = MN_MEMORY_STORY;
+    make_fields(&fields);
+    assert_int_equal(mn_network_init(&network, &e, &fields, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "use model.memory sentences"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_agree_with_central_differences),
+        cmocka_unit_test(hops_may_ask_the_same_memory),
+        cmocka_unit_test(a_control_sees_only_what_it_may),
+        cmocka_unit_test(empty_slots_change_nothing),
+        cmocka_unit_test(another_memory_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
