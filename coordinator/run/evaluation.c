@@ -149,11 +149,11 @@ void mn_evaluation_text(const mn_evaluation *evaluation, char *text, size_t n)
     size_t used = 0;
     bool one_task = evaluation->n_counted < 2; /* no interval */
     text[0] = '\0';
-    for (uint32_t i = first_of_point(scores, scores->n - 1); i < scores->n && used < n; i++) {
+    for (uint32_t i = first_of_point(scores, scores->judged); i < scores->n && used < n; i++) {
         const mn_score *score = &scores->at[i];
         const mn_estimate *estimate = &evaluation->estimates[i];
         int length = 0;
-        if (!mn_score_is_beside(score, &scores->at[scores->n - 1]))
+        if (!mn_score_is_beside(score, &scores->at[scores->judged]))
             continue;
         const char *format = one_task          ? "%s%s %.4g"
                              : score->is_share ? "%s%s %.2f +- %.2f %%"

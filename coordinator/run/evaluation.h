@@ -44,6 +44,6 @@ void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out);
 /* The same as JSON text; owned by the caller (free). */
 mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_error *err);
 
-/* For a log line: the scores of the last point, as "loss 0.1234 +- 0.0012, accuracy 97.12 +- 0.21 %";
+/* For a log line: the judged score and those of its point, as "loss 0.1234 +- 0.0012, accuracy 97.12 +- 0.21 %";
  * what does not fit is cut. */
 void mn_evaluation_text(const mn_evaluation *evaluation, char *text, size_t n);

@@ -117,13 +117,13 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
 {
     FILE *out = metrics->file;
     const mn_score_list *scores = evaluation->scores;
-    const mn_score *last = &scores->at[scores->n - 1];
+    const mn_score *judged = &scores->at[scores->judged];
     (void)fprintf(out, "{\"step\": %" PRIu64, step);
-    if (last->axis[0] != '\0')
-        put_point(out, last);
+    if (judged->point[0] != '\0')
+        put_point(out, judged);
     for (uint32_t i = 0; i < scores->n; i++) {
-        char key[sizeof last->name + 16];
-        if (!mn_score_is_beside(&scores->at[i], last))
+        char key[sizeof judged->name + 16];
+        if (!mn_score_is_beside(&scores->at[i], judged))
             continue;
         (void)snprintf(key, sizeof key, "val_%s", scores->at[i].name);
         put(out, key, evaluation->estimates[i].mean);

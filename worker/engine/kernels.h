@@ -48,6 +48,12 @@ typedef struct mn_embedding {
     long padding;
 } mn_embedding;
 
+/* n memories of `slots` rows [c] each, of which the first are filled. What lies in the others is as
+ * zero, whatever it is. */
+typedef struct mn_slots {
+    size_t n, slots, c;
+} mn_slots;
+
 /* A memory with least-recently-used access (Santoro et al. 2016), of n sequences side by side. Its
  * state, and the adjoint of that, is these arrays one after the other:
  *   memory [n, width, slots]; read weights [n, heads, slots]; usage [n, slots]; what was read
@@ -179,9 +185,20 @@ typedef struct mn_kernels {
     /* out [n, c] = sum_k weights[k] .* table[ids[., k]]; weights [length, c] may be NULL (ones).
      * And its adjoint, into a table. */
     void (*embed)(const mn_embedding *embedding, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, mn_real *out);
+                  const mn_real *weights, bool accumulate, mn_real *out);
     void (*embed_scatter)(const mn_embedding *embedding, const mn_real *ids, const mn_real *dy,
                           const mn_real *weights, bool accumulate, mn_real *table);
+    /* Of memory i [slots, c] the first filled[i] rows count (a number below 0 or NaN: none; more
+     * than there are: all). p [n, slots], o [n, c]; what is written of the other rows is 0.
+     *   match: p[i, s] = <memory[i, s], o[i]>;  read: o[i] = sum_s p[i, s] memory[i, s];
+     *   write: memory[i, s] = p[i, s] o[i]
+     * Each is an adjoint of the two others. */
+    void (*slots_match)(const mn_slots *shape, const mn_real *filled, const mn_real *o,
+                        const mn_real *memory, mn_real *p);
+    void (*slots_read)(const mn_slots *shape, const mn_real *filled, const mn_real *p,
+                       const mn_real *memory, mn_real *o);
+    void (*slots_write)(const mn_slots *shape, const mn_real *filled, const mn_real *p,
+                        const mn_real *o, bool accumulate, mn_real *memory);
     /* usage [rows, c] -> [rows * k, c]: one-hot rows of the k least used, the least first; of
      * equals the first. */
     void (*least_used)(size_t rows, size_t c, size_t k, const mn_real *usage, mn_real *out);
