@@ -22,7 +22,7 @@ static mn_score tests[] = {{.name = "loss", .axis = "inner_steps", .point = "0"}
                            {.name = "accuracy", .axis = "inner_steps", .point = "0"},
                            {.name = "loss", .axis = "inner_steps", .point = "5"},
                            {.name = "accuracy", .axis = "inner_steps", .point = "5"}};
-static const mn_score_list test_list = {.n = 4, .at = tests, .judged = 1};
+static mn_score_list test_list = {.n = 4, .at = tests, .judged = 3};
 static mn_estimate estimates[] = {{2, 1}, {0.2, 0.1}, {1, 0.5}, {0.9, 0.05}};
 static const mn_evaluation evaluation = {
     .n_counted = 9, .scores = &test_list, .estimates = estimates};
@@ -152,6 +152,18 @@ static void validations_are_lines_too(void **state)
     assert_int_equal(json_integer_value(json_object_get(record, "val_tasks")), 9);
     assert_int_equal(json_object_size(record), 8);
     assert_true(fabs(json_number_value(json_object_get(record, "val_accuracy")) - 0.9) < 1e-9);
+    json_decref(record);
+    free(text);
+
+    test_list.judged = 0; /* what is judged need not come last */
+    assert_int_equal(mn_metrics_open(path, &train_list, 0, 0, &metrics, NULL), MN_OK);
+    assert_int_equal(mn_metrics_add_validation(metrics, 100, &evaluation, NULL), MN_OK);
+    mn_metrics_close(&metrics);
+    test_list.judged = 3;
+    assert_int_equal(mn_file_read(path, 4096, &text, &n, NULL), MN_OK);
+    record = json_loads(text, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(record, "val_inner_steps")), 0);
+    assert_true(fabs(json_number_value(json_object_get(record, "val_accuracy")) - 0.9) > 1e-9);
     json_decref(record);
     free(text);
 

@@ -536,14 +536,16 @@ BUILD(embed)
     GRAPH;
     mn_node table = arg(bed, 5, C), weights = mn_graph_input(graph, MN_SLOT_X, 8, mn_matrix(2, C));
     write_ids(bed);
-    return mn_graph_multiply(graph, mn_graph_embed(graph, given(bed, 4, 2), table, weights, 3),
-                             mn_graph_embed(graph, given(bed, 4, 2), table, MN_NONE, -1));
+    mn_node ids = given(bed, 4, 2), plus = arg(bed, 4, C);
+    return mn_graph_multiply(graph,
+                             mn_graph_embed_onto(graph, ids, table, weights, 3, plus),
+                             mn_graph_embed(graph, ids, table, MN_NONE, -1));
 }
 NAIVE(embed)
 {
     EACH(i, N)
     {
-        double one = 0, other = 0;
+        double one = a[1][i], other = 0;
         EACH(k, 2)
         {
             double id = x[i / C * 2 + k];
@@ -557,6 +559,86 @@ NAIVE(embed)
     }
 }
 BUILT_AND_NAIVE(embed);
+
+/* Three memories of three slots: two are filled, none, and more than there are. */
+static mn_node filled(struct bed *bed)
+{
+    static const double numbers[3] = {2, 0, 7};
+    memcpy(bed->x_data, numbers, sizeof numbers);
+    return given(bed, 3, 1);
+}
+static bool is_filled(size_t slot) /* of the nine */
+{
+    return slot < 2 || slot > 5;
+}
+
+BUILD(slots_match)
+{
+    mn_node o = arg(bed, 3, C), memory = arg(bed, 9, C);
+    return mn_graph_slots_match(&bed->graph, o, memory, filled(bed));
+}
+NAIVE(slots_match)
+{
+    UNUSED;
+    EACH(s, 9)
+    {
+        out[s] = 0;
+        EACH(j, C)
+        out[s] += is_filled(s) ? a[1][s * C + j] * a[0][s / 3 * C + j] : 0;
+    }
+}
+BUILT_AND_NAIVE(slots_match);
+
+BUILD(slots_read) /* twice of one memory: its adjoint is written to twice */
+{
+    mn_node p = arg(bed, 3, 3), memory = arg(bed, 9, C), slots = filled(bed);
+    return mn_graph_slots_read(
+        &bed->graph,
+        mn_graph_slots_match(&bed->graph, mn_graph_slots_read(&bed->graph, p, memory, slots),
+                             memory, slots),
+        memory, slots);
+}
+NAIVE(slots_read)
+{
+    UNUSED;
+    EACH(i, 3)
+    {
+        const double *memory = a[1] + i * 3 * C;
+        double once[C] = {0};
+        EACH(j, C)
+        EACH(s, 3)
+        once[j] += is_filled(i * 3 + s) ? a[0][i * 3 + s] * memory[s * C + j] : 0;
+        EACH(j, C)
+        {
+            out[i * C + j] = 0;
+            EACH(s, 3)
+            EACH(k, C)
+            out[i * C + j] +=
+                is_filled(i * 3 + s) ? once[k] * memory[s * C + k] * memory[s * C + j] : 0;
+        }
+    }
+}
+BUILT_AND_NAIVE(slots_read);
+
+BUILD(slots_write)
+{
+    GRAPH;
+    mn_node p = arg(bed, 3, 3), o = arg(bed, 3, C), plus = arg(bed, 9, C);
+    mn_node slots = filled(bed);
+    return mn_graph_multiply(graph, mn_graph_slots_write(graph, p, o, slots, plus),
+                             mn_graph_slots_write(graph, p, o, slots, MN_NONE));
+}
+NAIVE(slots_write)
+{
+    UNUSED;
+    EACH(i, 9 * C)
+    {
+        const double product =
+            is_filled(i / C) ? a[0][i / C] * a[1][i / (3 * C) * C + i % C] : 0;
+        out[i] = (product + a[2][i]) * product;
+    }
+}
+BUILT_AND_NAIVE(slots_write);
 
 static mn_node scatter(mn_graph *graph, uint32_t n, mn_node dy, mn_node plus)
 {
