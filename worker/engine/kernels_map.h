@@ -311,6 +311,15 @@ INLINE double exponentials(size_t c, const float *z, float largest, float *p)
 INLINE float largest_of(size_t c, const float *z)
 {
     float largest = z[0];
+    if (c >= LANES) {
+        vec most = load(z); /* a NaN that is lost here makes all of the row NaN by itself */
+        for (size_t j = LANES; j + LANES <= c; j += LANES)
+            most = larger(load(z + j), most);
+        most = larger(load(z + c - LANES), most);
+        for (size_t l = 0; l < LANES; l++)
+            largest = most[l] > largest ? most[l] : largest;
+        return largest;
+    }
     for (size_t j = 1; j < c; j++)
         largest = z[j] > largest ? z[j] : largest;
     return largest;
