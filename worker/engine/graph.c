@@ -402,11 +402,11 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x)
 
 mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights, long padding)
 {
-    return mn_graph_embed_onto(graph, ids, table, weights, padding, MN_NONE);
+    return mn_graph_slots_embed(graph, ids, table, weights, padding, MN_NONE, MN_NONE);
 }
 
-mn_node mn_graph_embed_onto(mn_graph *graph, mn_node ids, mn_node table, mn_node weights,
-                            long padding, mn_node plus)
+mn_node mn_graph_slots_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights,
+                             long padding, mn_node filled, mn_node plus)
 {
     const mn_extent rows = mn_node_extent(graph, table);
     mn_graph_node node = mn_node_blank(MN_OP_EMBED, mn_matrix(mn_node_rows(graph, ids), rows.c));
@@ -416,6 +416,7 @@ mn_node mn_graph_embed_onto(mn_graph *graph, mn_node ids, mn_node table, mn_node
     node.in[0] = ids;
     node.in[1] = table;
     node.in[2] = weights;
+    node.in[3] = filled;
     node.padding = padding;
     node.times = rows.n;
     node.plus = plus;

@@ -97,8 +97,8 @@ typedef enum mn_op {
     MN_OP_PIXEL_MEAN,
     MN_OP_PIXEL_SPREAD,
 
-    MN_OP_EMBED,         /* in: ids, table, weights; plus */
-    MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights; plus */
+    MN_OP_EMBED,         /* in: ids, table, weights, filled; plus */
+    MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights, filled; plus */
     MN_OP_LEAST_USED,
     MN_OP_SLOTS_MATCH, /* in: o, memory, filled */
     MN_OP_SLOTS_READ,  /* in: p, memory, filled */
@@ -241,16 +241,17 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x); /* [n,h,w,c] -> [n,c] *
 /* ---- memory */
 /* ids [n, length], whole numbers; table [V, d]; weights [length, d] or MN_NONE: out [n, d] = sum_k
  * weights[k] .* table[ids[., k]]. `padding` (-1: none) and what names no row contribute nothing.
- * No derivative goes to ids or weights. _embed_onto: added to `plus` [n, d], in its place if it is
- * read no more. */
+ * No derivative goes to ids or weights. */
 mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights, long padding);
-mn_node mn_graph_embed_onto(mn_graph *graph, mn_node ids, mn_node table, mn_node weights,
-                            long padding, mn_node plus);
 /* n memories of `slots` rows, below each other: memory [n * slots, d]. Only the first filled[i] rows
- * of memory i are there, filled [n, 1]; the others are as zero, whatever they hold, and cost
- * nothing. No derivative goes to filled.
- *   match: o [n, d] -> <memory[i, s], o[i]> [n, slots];  read: p [n, slots] -> sum_s p[i, s]
- *   memory[i, s] [n, d];  write: p, o -> p[i, s] o[i] [n * slots, d] */
+ * of memory i are there, filled [n, 1]; the others cost nothing and hold anything, so that nothing
+ * but these operations may read a memory. No derivative goes to filled.
+ *   embed: ids [n * slots, length], as above, added to the memory `plus`, or MN_NONE
+ *   match: o [n, d] -> <memory[i, s], o[i]> [n, slots], 0 where there is no row
+ *   read:  p [n, slots] -> sum_s p[i, s] memory[i, s] [n, d]
+ *   write: p, o -> p[i, s] o[i], added to the memory `plus`, or MN_NONE */
+mn_node mn_graph_slots_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights,
+                             long padding, mn_node filled, mn_node plus);
 mn_node mn_graph_slots_match(mn_graph *graph, mn_node o, mn_node memory, mn_node filled);
 mn_node mn_graph_slots_read(mn_graph *graph, mn_node p, mn_node memory, mn_node filled);
 mn_node mn_graph_slots_write(mn_graph *graph, mn_node p, mn_node o, mn_node filled, mn_node plus);

@@ -42,14 +42,16 @@ typedef struct mn_product {
 } mn_product;
 
 /* A table [rows, c] read by numbers: n items of `length` numbers each. What names no row, and
- * `padding` (-1: none), contributes nothing. */
+ * `padding` (-1: none), contributes nothing. With `slots`, items are rows of memories, as below. */
 typedef struct mn_embedding {
     size_t n, length, rows, c;
     long padding;
+    size_t slots; /* 0: all items count */
 } mn_embedding;
 
-/* n memories of `slots` rows [c] each, of which the first are filled. What lies in the others is as
- * zero, whatever it is. */
+/* n memories of `slots` rows [c] each, of which the first filled[i] are there (a number below 0 or
+ * NaN: none; more than there are: all). The others are neither read nor written, and may hold
+ * anything. */
 typedef struct mn_slots {
     size_t n, slots, c;
 } mn_slots;
@@ -183,15 +185,15 @@ typedef struct mn_kernels {
                         bool accumulate, mn_real *out);
 
     /* out [n, c] = sum_k weights[k] .* table[ids[., k]]; weights [length, c] may be NULL (ones).
-     * And its adjoint, into a table. */
+     * And its adjoint, into a table. filled [n / slots] if there are slots, else NULL. */
     void (*embed)(const mn_embedding *embedding, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, bool accumulate, mn_real *out);
+                  const mn_real *weights, const mn_real *filled, bool accumulate, mn_real *out);
     void (*embed_scatter)(const mn_embedding *embedding, const mn_real *ids, const mn_real *dy,
-                          const mn_real *weights, bool accumulate, mn_real *table);
-    /* Of memory i [slots, c] the first filled[i] rows count (a number below 0 or NaN: none; more
-     * than there are: all). p [n, slots], o [n, c]; what is written of the other rows is 0.
-     *   match: p[i, s] = <memory[i, s], o[i]>;  read: o[i] = sum_s p[i, s] memory[i, s];
-     *   write: memory[i, s] = p[i, s] o[i]
+                          const mn_real *weights, const mn_real *filled, bool accumulate,
+                          mn_real *table);
+    /* Memory i is [slots, c]; p [n, slots], o [n, c].
+     *   match: p[i, s] = <memory[i, s], o[i]>, 0 where there is no row;
+     *   read: o[i] = sum_s p[i, s] memory[i, s];  write: memory[i, s] = p[i, s] o[i]
      * Each is an adjoint of the two others. */
     void (*slots_match)(const mn_slots *shape, const mn_real *filled, const mn_real *o,
                         const mn_real *memory, mn_real *p);

@@ -75,6 +75,12 @@ static size_t slots_filled(mn_real filled, size_t slots)
     return filled < (mn_real)slots ? (size_t)filled : slots;
 }
 
+/* Is item i of an embedding there, or a slot that is not filled? */
+static bool item_is_there(const mn_embedding *e, const mn_real *filled, size_t i)
+{
+    return e->slots == 0 || i % e->slots < slots_filled(filled[i / e->slots], e->slots);
+}
+
 /* Sum over rows of weight * -sum target log softmax(z), nats. */
 static double weighted_cross_entropy(size_t rows, size_t c, const mn_real *z, const mn_real *target,
                                      const mn_real *weights)

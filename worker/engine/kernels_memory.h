@@ -22,8 +22,8 @@ INLINE span span_at(size_t at, size_t c)
 }
 
 /* of(vectors, whole) with constants: a loop of its own for each. */
-#define IN_SPAN(span, of)                                                                        \
-    switch ((span).whole ? 0 : (span).vectors) {                                                 \
+#define IN_SPAN(span, of)                                                                          \
+    switch ((span).whole ? 0 : (span).vectors) {                                                   \
     case 1:                                                                                        \
         of(1, false);                                                                              \
         break;                                                                                     \
@@ -85,8 +85,8 @@ INLINE size_t next_named(named *at)
             return at->n;
         const size_t left = at->n - at->begin;
         const float *ids = at->ids + at->begin;
-        at->bits = lanes_named(
-            at->e, left >= LANES ? load(ids) : load_lanes(ids, first_lanes(left)));
+        at->bits =
+            lanes_named(at->e, left >= LANES ? load(ids) : load_lanes(ids, first_lanes(left)));
         if (left < LANES)
             at->bits &= (1u << left) - 1;
     }
@@ -108,7 +108,8 @@ INLINE void add_words(size_t n, const float *const *rows, const float *const *we
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
             vec entry = load_of(rows[i], b, v, vectors, whole);
-            sum[v] += weights[i] == NULL ? entry : load_of(weights[i], b, v, vectors, whole) * entry;
+            sum[v] +=
+                weights[i] == NULL ? entry : load_of(weights[i], b, v, vectors, whole) * entry;
         }
     }
     UNROLL
@@ -116,13 +117,23 @@ INLINE void add_words(size_t n, const float *const *rows, const float *const *we
         store_of(out, sum[v], b, v, vectors, whole);
 }
 
+static void clear_items(const mn_embedding *e, const float *filled, float *out)
+{
+    if (e->slots == 0)
+        memset(out, 0, e->n * e->c * sizeof *out);
+    else
+        for (size_t i = 0; i < e->n; i += e->slots)
+            memset(out + i * e->c, 0,
+                   slots_filled(filled[i / e->slots], e->slots) * e->c * sizeof *out);
+}
+
 static void embed(const mn_embedding *e, const float *ids, const float *table, const float *weights,
-                  bool accumulate, float *out)
+                  const float *filled, bool accumulate, float *out)
 {
     const size_t c = e->c;
     named at = named_of(e, ids);
     if (!accumulate)
-        memset(out, 0, e->n * c * sizeof *out);
+        clear_items(e, filled, out);
     for (size_t place = next_named(&at); place < at.n;) {
         const size_t item = place / e->length, first = item * e->length;
         const float *rows[MOST_WORDS], *its_weights[MOST_WORDS];
@@ -131,6 +142,8 @@ static void embed(const mn_embedding *e, const float *ids, const float *table, c
             rows[n] = table + (size_t)ids[place] * c;
             its_weights[n++] = weights == NULL ? NULL : weights + (place - first) * c;
         }
+        if (!item_is_there(e, filled, item))
+            continue;
         for (size_t j = 0; j < c; j += SPAN_VECTORS * (size_t)LANES) {
             const span b = span_at(j, c);
 #define ADD_WORDS(vectors, whole)                                                                  \
@@ -142,23 +155,28 @@ static void embed(const mn_embedding *e, const float *ids, const float *table, c
 }
 
 static void embed_scatter(const mn_embedding *e, const float *ids, const float *dy,
-                          const float *weights, bool accumulate, float *table)
+                          const float *weights, const float *filled, bool accumulate, float *table)
 {
     const size_t c = e->c;
-    size_t first = 0;
+    size_t item = 0, first = 0;
+    bool is_there = item_is_there(e, filled, 0);
     named at = named_of(e, ids);
     if (!accumulate)
         memset(table, 0, e->rows * c * sizeof *table);
     for (size_t place = next_named(&at); place < at.n; place = next_named(&at)) {
-        while (place >= first + e->length) {
-            first += e->length;
-            dy += c;
+        if (place >= first + e->length) {
+            item = place / e->length;
+            first = item * e->length;
+            is_there = item_is_there(e, filled, item);
         }
+        if (!is_there)
+            continue;
+        const float *from = dy + item * c;
         float *to = table + (size_t)ids[place] * c;
         if (weights == NULL)
-            map(ADD, c, 0, dy, to, dy, to);
+            map(ADD, c, 0, from, to, from, to);
         else
-            map(MULTIPLY_ADD, c, 0, weights + (place - first) * c, dy, to, to);
+            map(MULTIPLY_ADD, c, 0, weights + (place - first) * c, from, to, to);
     }
 }
 
@@ -177,7 +195,7 @@ static void slots_match(const mn_slots *shape, const float *filled, const float 
 }
 
 INLINE void read_filled(size_t n, size_t c, const float *p, const float *memory, const span *b,
-                       const size_t vectors, const bool whole, float *o)
+                        const size_t vectors, const bool whole, float *o)
 {
     vec sum[SPAN_VECTORS];
     UNROLL
@@ -208,7 +226,7 @@ static void slots_read(const mn_slots *shape, const float *filled, const float *
 }
 
 INLINE void write_filled(size_t n, size_t c, const float *p, const float *o, bool accumulate,
-                        const span *b, const size_t vectors, const bool whole, float *memory)
+                         const span *b, const size_t vectors, const bool whole, float *memory)
 {
     vec row[SPAN_VECTORS];
     UNROLL
@@ -235,7 +253,5 @@ static void slots_write(const mn_slots *shape, const float *filled, const float 
             IN_SPAN(b, WRITE_SLOTS)
 #undef WRITE_SLOTS
         }
-        if (!accumulate)
-            memset(memory + n * c, 0, (slots - n) * c * sizeof *memory);
     }
 }

@@ -524,10 +524,12 @@ static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long paddin
 }
 
 static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, bool accumulate, mn_real *out)
+                  const mn_real *weights, const mn_real *filled, bool accumulate, mn_real *out)
 {
     const size_t c = e->c;
     for (size_t i = 0; i < e->n; i++, ids += e->length, out += c) {
+        if (!item_is_there(e, filled, i))
+            continue;
         if (!accumulate)
             memset(out, 0, c * sizeof *out);
         for (size_t k = 0; k < e->length; k++) {
@@ -545,7 +547,8 @@ static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *tabl
 }
 
 static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_real *dy,
-                          const mn_real *weights, bool accumulate, mn_real *table)
+                          const mn_real *weights, const mn_real *filled, bool accumulate,
+                          mn_real *table)
 {
     const size_t c = e->c;
     if (!accumulate)
@@ -554,7 +557,7 @@ static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_re
         for (size_t k = 0; k < e->length; k++) {
             const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
             mn_real *to = row == NULL ? NULL : table + (row - table);
-            if (to == NULL)
+            if (to == NULL || !item_is_there(e, filled, i))
                 continue;
             if (weights == NULL)
                 for (size_t j = 0; j < c; j++)
@@ -595,10 +598,9 @@ static void slots_write(const mn_slots *shape, const mn_real *filled, const mn_r
 {
     for (size_t i = 0; i < shape->n; i++, o += shape->c)
         for (size_t s = 0; s < shape->slots; s++, p++)
-            for (size_t j = 0; j < shape->c; j++, memory++) {
-                const mn_real was = accumulate ? *memory : 0;
-                *memory = was + (s < slots_filled(filled[i], shape->slots) ? *p * o[j] : 0);
-            }
+            for (size_t j = 0; j < shape->c; j++, memory++)
+                if (s < slots_filled(filled[i], shape->slots))
+                    *memory = *p * o[j] + (accumulate ? *memory : 0);
 }
 
 /* One-hot rows of the k least of each row, the least first; of equals the first. NaN is no usage. */

@@ -1,7 +1,7 @@
 /* Tables read by number, and the choice of slots. */
 #include "worker/engine/ops/ops.h"
 
-/* in: ids, table or its adjoint, weights */
+/* in: ids, table or its adjoint, weights, how many slots are filled */
 static mn_node like(mn_graph *graph, mn_op op, const mn_graph_node *node, mn_node in,
                     mn_extent extent)
 {
@@ -9,6 +9,7 @@ static mn_node like(mn_graph *graph, mn_op op, const mn_graph_node *node, mn_nod
     out.in[0] = node->in[0];
     out.in[1] = in;
     out.in[2] = node->in[2];
+    out.in[3] = node->in[3];
     out.padding = node->padding;
     out.times = mn_node_extent(graph, in).n; /* rows of the table that is read */
     return mn_node_append(graph, out);
@@ -22,6 +23,7 @@ static void pull_embed(mn_adjoints *adjoints, mn_node i)
     out.in[0] = node.in[0];
     out.in[1] = adjoints->of[i];
     out.in[2] = node.in[2];
+    out.in[3] = node.in[3];
     out.padding = node.padding;
     out.plus = adjoints->of[table]; /* added in its place, not by a pass over the table */
     if (adjoints->wanted[table])
@@ -46,14 +48,15 @@ static mn_embedding shape_of(const mn_operation *operation, size_t rows)
                           .length = operation->c,
                           .rows = rows,
                           .c = operation->node.extent.c,
-                          .padding = operation->node.padding};
+                          .padding = operation->node.padding,
+                          .slots = operation->slots};
 }
 
 static void run_embed(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
                       mn_real *out)
 {
     const mn_embedding shape = shape_of(operation, operation->node.times);
-    k->embed(&shape, in[0], in[1], in[2], operation->accumulate, out);
+    k->embed(&shape, in[0], in[1], in[2], in[3], operation->accumulate, out);
 }
 
 const mn_op_row mn_op_embed = {
@@ -85,7 +88,7 @@ static void run_scatter(const mn_operation *operation, const mn_kernels *k,
                         const mn_real *const *in, mn_real *out)
 {
     const mn_embedding shape = shape_of(operation, operation->node.extent.n);
-    k->embed_scatter(&shape, in[0], in[1], in[2], operation->accumulate, out);
+    k->embed_scatter(&shape, in[0], in[1], in[2], in[3], operation->accumulate, out);
 }
 
 const mn_op_row mn_op_embed_scatter = {.name = "embed backward",
@@ -103,8 +106,7 @@ static void pull_match(mn_adjoints *adjoints, mn_node i)
     if (adjoints->wanted[o])
         mn_give(adjoints, o, mn_graph_slots_read(graph, dp, memory, filled));
     if (adjoints->wanted[memory])
-        adjoints->of[memory] =
-            mn_graph_slots_write(graph, dp, o, filled, adjoints->of[memory]);
+        adjoints->of[memory] = mn_graph_slots_write(graph, dp, o, filled, adjoints->of[memory]);
 }
 
 static void pull_read(mn_adjoints *adjoints, mn_node i)
@@ -115,8 +117,7 @@ static void pull_read(mn_adjoints *adjoints, mn_node i)
     if (adjoints->wanted[p])
         mn_give(adjoints, p, mn_graph_slots_match(graph, dout, memory, filled));
     if (adjoints->wanted[memory])
-        adjoints->of[memory] =
-            mn_graph_slots_write(graph, p, dout, filled, adjoints->of[memory]);
+        adjoints->of[memory] = mn_graph_slots_write(graph, p, dout, filled, adjoints->of[memory]);
 }
 
 static void pull_write(mn_adjoints *adjoints, mn_node i)

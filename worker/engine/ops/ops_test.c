@@ -538,7 +538,7 @@ BUILD(embed)
     write_ids(bed);
     mn_node ids = given(bed, 4, 2), plus = arg(bed, 4, C);
     return mn_graph_multiply(graph,
-                             mn_graph_embed_onto(graph, ids, table, weights, 3, plus),
+                             mn_graph_slots_embed(graph, ids, table, weights, 3, MN_NONE, plus),
                              mn_graph_embed(graph, ids, table, MN_NONE, -1));
 }
 NAIVE(embed)
@@ -589,9 +589,14 @@ NAIVE(slots_match)
 }
 BUILT_AND_NAIVE(slots_match);
 
-BUILD(slots_read) /* twice of one memory: its adjoint is written to twice */
+BUILD(slots_read) /* twice of one memory: its adjoint is written to twice. All slots have a word. */
 {
-    mn_node p = arg(bed, 3, 3), memory = arg(bed, 9, C), slots = filled(bed);
+    static const double ids[9] = {0, 4, 2, 1, 3, 0, 4, 4, 1};
+    mn_node p = arg(bed, 3, 3), table = arg(bed, 5, C), plus = arg(bed, 9, C), slots = filled(bed);
+    memcpy(bed->x_data + 3, ids, sizeof ids);
+    mn_node memory = mn_graph_slots_embed(
+        &bed->graph, mn_graph_input(&bed->graph, MN_SLOT_X, 3, mn_matrix(9, 1)), table, MN_NONE, -1,
+        slots, plus);
     return mn_graph_slots_read(
         &bed->graph,
         mn_graph_slots_match(&bed->graph, mn_graph_slots_read(&bed->graph, p, memory, slots),
@@ -600,11 +605,11 @@ BUILD(slots_read) /* twice of one memory: its adjoint is written to twice */
 }
 NAIVE(slots_read)
 {
-    UNUSED;
     EACH(i, 3)
     {
-        const double *memory = a[1] + i * 3 * C;
-        double once[C] = {0};
+        double memory[3 * C], once[C] = {0};
+        EACH(j, 3 * C)
+        memory[j] = a[2][i * 3 * C + j] + a[1][(size_t)x[3 + i * 3 + j / C] * C + j % C];
         EACH(j, C)
         EACH(s, 3)
         once[j] += is_filled(i * 3 + s) ? a[0][i * 3 + s] * memory[s * C + j] : 0;
@@ -625,17 +630,22 @@ BUILD(slots_write)
     GRAPH;
     mn_node p = arg(bed, 3, 3), o = arg(bed, 3, C), plus = arg(bed, 9, C);
     mn_node slots = filled(bed);
-    return mn_graph_multiply(graph, mn_graph_slots_write(graph, p, o, slots, plus),
-                             mn_graph_slots_write(graph, p, o, slots, MN_NONE));
+    mn_node memory = mn_graph_slots_write(graph, p, o, slots, plus);
+    return mn_graph_add(
+        graph, mn_graph_slots_read(graph, p, memory, slots),
+        mn_graph_slots_read(graph, p, mn_graph_slots_write(graph, p, o, slots, MN_NONE), slots));
 }
 NAIVE(slots_write)
 {
     UNUSED;
-    EACH(i, 9 * C)
+    EACH(i, 3 * C)
     {
-        const double product =
-            is_filled(i / C) ? a[0][i / C] * a[1][i / (3 * C) * C + i % C] : 0;
-        out[i] = (product + a[2][i]) * product;
+        out[i] = 0;
+        EACH(s, 3)
+        if (is_filled(i / C * 3 + s)) {
+            const double p = a[0][i / C * 3 + s];
+            out[i] += p * (2 * p * a[1][i] + a[2][(i / C * 3 + s) * C + i % C]);
+        }
     }
 }
 BUILT_AND_NAIVE(slots_write);
