@@ -244,8 +244,9 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x); /* [n,h,w,c] -> [n,c] *
  * No derivative goes to ids or weights. */
 mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights, long padding);
 /* n memories of `slots` rows, below each other: memory [n * slots, d]. Only the first filled[i] rows
- * of memory i are there, filled [n, 1]; the others cost nothing and hold anything, so that nothing
- * but these operations may read a memory. No derivative goes to filled.
+ * of memory i are there, filled [n, 1]; the others cost nothing and hold anything, in a memory's
+ * adjoint too. So embed and write alone make a memory, and nothing but these operations reads one.
+ * No derivative goes to filled.
  *   embed: ids [n * slots, length], as above, added to the memory `plus`, or MN_NONE
  *   match: o [n, d] -> <memory[i, s], o[i]> [n, slots], 0 where there is no row
  *   read:  p [n, slots] -> sum_s p[i, s] memory[i, s] [n, d]

@@ -567,6 +567,16 @@ static mn_node filled(struct bed *bed)
     memcpy(bed->x_data, numbers, sizeof numbers);
     return given(bed, 3, 1);
 }
+/* Of an argument, [9, C]. */
+static mn_node memory_of(struct bed *bed)
+{
+    mn_node slots = filled(bed);
+    for (int i = 0; i < 9; i++)
+        bed->x_data[3 + i] = i;
+    return mn_graph_slots_embed(&bed->graph,
+                                mn_graph_input(&bed->graph, MN_SLOT_X, 3, mn_matrix(9, 1)),
+                                arg(bed, 9, C), MN_NONE, -1, slots, MN_NONE);
+}
 static bool is_filled(size_t slot) /* of the nine */
 {
     return slot < 2 || slot > 5;
@@ -574,7 +584,7 @@ static bool is_filled(size_t slot) /* of the nine */
 
 BUILD(slots_match)
 {
-    mn_node o = arg(bed, 3, C), memory = arg(bed, 9, C);
+    mn_node o = arg(bed, 3, C), memory = memory_of(bed);
     return mn_graph_slots_match(&bed->graph, o, memory, filled(bed));
 }
 NAIVE(slots_match)
@@ -592,11 +602,12 @@ BUILT_AND_NAIVE(slots_match);
 BUILD(slots_read) /* twice of one memory: its adjoint is written to twice. All slots have a word. */
 {
     static const double ids[9] = {0, 4, 2, 1, 3, 0, 4, 4, 1};
-    mn_node p = arg(bed, 3, 3), table = arg(bed, 5, C), plus = arg(bed, 9, C), slots = filled(bed);
-    memcpy(bed->x_data + 3, ids, sizeof ids);
+    mn_node p = arg(bed, 3, 3), table = arg(bed, 5, C), plus = memory_of(bed);
+    mn_node slots = filled(bed);
+    memcpy(bed->x_data + 12, ids, sizeof ids);
     mn_node memory = mn_graph_slots_embed(
-        &bed->graph, mn_graph_input(&bed->graph, MN_SLOT_X, 3, mn_matrix(9, 1)), table, MN_NONE, -1,
-        slots, plus);
+        &bed->graph, mn_graph_input(&bed->graph, MN_SLOT_X, 12, mn_matrix(9, 1)), table, MN_NONE,
+        -1, slots, plus);
     return mn_graph_slots_read(
         &bed->graph,
         mn_graph_slots_match(&bed->graph, mn_graph_slots_read(&bed->graph, p, memory, slots),
@@ -609,7 +620,7 @@ NAIVE(slots_read)
     {
         double memory[3 * C], once[C] = {0};
         EACH(j, 3 * C)
-        memory[j] = a[2][i * 3 * C + j] + a[1][(size_t)x[3 + i * 3 + j / C] * C + j % C];
+        memory[j] = a[2][i * 3 * C + j] + a[1][(size_t)x[12 + i * 3 + j / C] * C + j % C];
         EACH(j, C)
         EACH(s, 3)
         once[j] += is_filled(i * 3 + s) ? a[0][i * 3 + s] * memory[s * C + j] : 0;
@@ -628,7 +639,7 @@ BUILT_AND_NAIVE(slots_read);
 BUILD(slots_write)
 {
     GRAPH;
-    mn_node p = arg(bed, 3, 3), o = arg(bed, 3, C), plus = arg(bed, 9, C);
+    mn_node p = arg(bed, 3, 3), o = arg(bed, 3, C), plus = memory_of(bed);
     mn_node slots = filled(bed);
     mn_node memory = mn_graph_slots_write(graph, p, o, slots, plus);
     return mn_graph_add(
