@@ -39,8 +39,13 @@ WORKLOADS = {
     'om5-anil': ('omniglot', OM5 + CONV + ['meta.kind=anil']),
     # five steps on all ten images of a task: two shots to adapt on; the query image only measures
     'om5-reptile': ('omniglot', images(5, 1, 5, 0.1, 32) + CONV + ['meta.kind=reptile', 'tasks.shot=2']),
+    # 64 questions a step, as two tasks of 32
+    'babi-memn2n': ('stories', ['tasks.bundle=32', 'outer.batch=2']),
 }
-EXPERIMENT = {'sinusoid': 'sinusoid-maml.yaml', 'omniglot': 'omniglot-5w1s-maml.yaml', 'glyphs': 'glyphs-5w1s-maml.yaml'}
+EXPERIMENT = {'sinusoid': 'sinusoid-maml.yaml', 'omniglot': 'omniglot-5w1s-maml.yaml', 'glyphs': 'glyphs-5w1s-maml.yaml',
+              'stories': 'babi-1k-joint-memn2n.yaml'}
+# Peers that stand beside this file: programs, and what they are told before threads and seconds.
+PEERS = {'babi-memn2n': [['memn2n_peer.py', program, '64'] for program in ('padded', 'ragged', 'ragged-jit')]}
 
 
 def has_omniglot():

@@ -402,6 +402,12 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x)
 
 mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights, long padding)
 {
+    return mn_graph_slots_embed(graph, ids, table, weights, padding, MN_NONE, MN_NONE);
+}
+
+mn_node mn_graph_slots_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights,
+                             long padding, mn_node filled, mn_node plus)
+{
     const mn_extent rows = mn_node_extent(graph, table);
     mn_graph_node node = mn_node_blank(MN_OP_EMBED, mn_matrix(mn_node_rows(graph, ids), rows.c));
     assert(graph->failed || weights == MN_NONE ||
@@ -410,9 +416,49 @@ mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weig
     node.in[0] = ids;
     node.in[1] = table;
     node.in[2] = weights;
+    node.in[3] = filled;
     node.padding = padding;
     node.times = rows.n;
+    node.plus = plus;
     return mn_node_append(graph, node);
+}
+
+static mn_node slots(mn_graph *graph, mn_op op, const mn_node in[3], mn_node plus, mn_extent extent)
+{
+    mn_graph_node node = mn_node_blank(op, extent);
+    for (int k = 0; k < 3; k++)
+        node.in[k] = in[k];
+    node.plus = plus;
+    return mn_node_append(graph, node);
+}
+
+mn_node mn_graph_slots_match(mn_graph *graph, mn_node o, mn_node memory, mn_node filled)
+{
+    const mn_node in[] = {o, memory, filled};
+    const uint32_t n = mn_node_rows(graph, filled), all = mn_node_rows(graph, memory);
+    assert(graph->failed || (mn_node_rows(graph, o) == n && all % n == 0 &&
+                             mn_node_extent(graph, o).c == mn_node_extent(graph, memory).c));
+    return slots(graph, MN_OP_SLOTS_MATCH, in, MN_NONE, mn_matrix(n, all / n));
+}
+
+mn_node mn_graph_slots_read(mn_graph *graph, mn_node p, mn_node memory, mn_node filled)
+{
+    const mn_node in[] = {p, memory, filled};
+    const uint32_t n = mn_node_rows(graph, filled);
+    assert(graph->failed ||
+           (mn_node_rows(graph, p) == n &&
+            (size_t)n * mn_node_extent(graph, p).c == mn_node_rows(graph, memory)));
+    return slots(graph, MN_OP_SLOTS_READ, in, MN_NONE,
+                 mn_matrix(n, mn_node_extent(graph, memory).c));
+}
+
+mn_node mn_graph_slots_write(mn_graph *graph, mn_node p, mn_node o, mn_node filled, mn_node plus)
+{
+    const mn_node in[] = {p, o, filled};
+    const uint32_t n = mn_node_rows(graph, filled);
+    assert(graph->failed || (mn_node_rows(graph, p) == n && mn_node_rows(graph, o) == n));
+    return slots(graph, MN_OP_SLOTS_WRITE, in, plus,
+                 mn_matrix(n * mn_node_extent(graph, p).c, mn_node_extent(graph, o).c));
 }
 
 mn_node mn_graph_least_used(mn_graph *graph, mn_node usage, uint32_t k)

@@ -97,9 +97,12 @@ typedef enum mn_op {
     MN_OP_PIXEL_MEAN,
     MN_OP_PIXEL_SPREAD,
 
-    MN_OP_EMBED,         /* in: ids, table, weights */
-    MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights; plus */
+    MN_OP_EMBED,         /* in: ids, table, weights, filled; plus */
+    MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights, filled; plus */
     MN_OP_LEAST_USED,
+    MN_OP_SLOTS_MATCH, /* in: o, memory, filled */
+    MN_OP_SLOTS_READ,  /* in: p, memory, filled */
+    MN_OP_SLOTS_WRITE, /* in: p, o, filled; plus */
 
     MN_OP_LSTM,          /* in: zx, zr, the cell before; both may be MN_NONE */
     MN_OP_LSTM_BACKWARD, /* in: the step, the cell before, the step's adjoint */
@@ -125,7 +128,7 @@ typedef struct mn_graph_node {
     mn_op op;
     mn_extent extent;
     mn_node in[MN_MAX_INPUTS]; /* MN_NONE where there is none */
-    mn_node plus;              /* GEMM, CONV*, PLACE*, EMBED_SCATTER: added to the result */
+    mn_node plus;              /* GEMM, CONV*, PLACE*, EMBED*, SLOTS_WRITE: added to the result */
     mn_slot slot;              /* which of the following count is the operation's matter */
     size_t offset;
     bool trans_a, trans_b, relu_after, relu;
@@ -243,6 +246,19 @@ mn_node mn_graph_pixel_mean(mn_graph *graph, mn_node x); /* [n,h,w,c] -> [n,c] *
  * weights[k] .* table[ids[., k]]. `padding` (-1: none) and what names no row contribute nothing.
  * No derivative goes to ids or weights. */
 mn_node mn_graph_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights, long padding);
+/* n memories of `slots` rows, below each other: memory [n * slots, d]. Only the first filled[i] rows
+ * of memory i are there, filled [n, 1]; the others cost nothing and hold anything, in a memory's
+ * adjoint too. So embed and write alone make a memory, and nothing but these operations reads one.
+ * No derivative goes to filled.
+ *   embed: ids [n * slots, length], as above, added to the memory `plus`, or MN_NONE
+ *   match: o [n, d] -> <memory[i, s], o[i]> [n, slots], 0 where there is no row
+ *   read:  p [n, slots] -> sum_s p[i, s] memory[i, s] [n, d]
+ *   write: p, o -> p[i, s] o[i], added to the memory `plus`, or MN_NONE */
+mn_node mn_graph_slots_embed(mn_graph *graph, mn_node ids, mn_node table, mn_node weights,
+                             long padding, mn_node filled, mn_node plus);
+mn_node mn_graph_slots_match(mn_graph *graph, mn_node o, mn_node memory, mn_node filled);
+mn_node mn_graph_slots_read(mn_graph *graph, mn_node p, mn_node memory, mn_node filled);
+mn_node mn_graph_slots_write(mn_graph *graph, mn_node p, mn_node o, mn_node filled, mn_node plus);
 /* usage [n, slots] -> [n * k, slots]: one-hot rows of the k least used slots, the least first (of
  * equals the first). Which ones is constant. */
 mn_node mn_graph_least_used(mn_graph *graph, mn_node usage, uint32_t k);

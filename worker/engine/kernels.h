@@ -42,11 +42,19 @@ typedef struct mn_product {
 } mn_product;
 
 /* A table [rows, c] read by numbers: n items of `length` numbers each. What names no row, and
- * `padding` (-1: none), contributes nothing. */
+ * `padding` (-1: none), contributes nothing. With `slots`, items are rows of memories, as below. */
 typedef struct mn_embedding {
     size_t n, length, rows, c;
     long padding;
+    size_t slots; /* 0: all items count */
 } mn_embedding;
+
+/* n memories of `slots` rows [c] each, of which the first filled[i] are there (a number below 0 or
+ * NaN: none; more than there are: all). The others are neither read nor written, and may hold
+ * anything. */
+typedef struct mn_slots {
+    size_t n, slots, c;
+} mn_slots;
 
 /* A memory with least-recently-used access (Santoro et al. 2016), of n sequences side by side. Its
  * state, and the adjoint of that, is these arrays one after the other:
@@ -177,11 +185,22 @@ typedef struct mn_kernels {
                         bool accumulate, mn_real *out);
 
     /* out [n, c] = sum_k weights[k] .* table[ids[., k]]; weights [length, c] may be NULL (ones).
-     * And its adjoint, into a table. */
+     * And its adjoint, into a table. filled [n / slots] if there are slots, else NULL. */
     void (*embed)(const mn_embedding *embedding, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, mn_real *out);
+                  const mn_real *weights, const mn_real *filled, bool accumulate, mn_real *out);
     void (*embed_scatter)(const mn_embedding *embedding, const mn_real *ids, const mn_real *dy,
-                          const mn_real *weights, bool accumulate, mn_real *table);
+                          const mn_real *weights, const mn_real *filled, bool accumulate,
+                          mn_real *table);
+    /* Memory i is [slots, c]; p [n, slots], o [n, c].
+     *   match: p[i, s] = <memory[i, s], o[i]>, 0 where there is no row;
+     *   read: o[i] = sum_s p[i, s] memory[i, s];  write: memory[i, s] = p[i, s] o[i]
+     * Each is an adjoint of the two others. */
+    void (*slots_match)(const mn_slots *shape, const mn_real *filled, const mn_real *o,
+                        const mn_real *memory, mn_real *p);
+    void (*slots_read)(const mn_slots *shape, const mn_real *filled, const mn_real *p,
+                       const mn_real *memory, mn_real *o);
+    void (*slots_write)(const mn_slots *shape, const mn_real *filled, const mn_real *p,
+                        const mn_real *o, bool accumulate, mn_real *memory);
     /* usage [rows, c] -> [rows * k, c]: one-hot rows of the k least used, the least first; of
      * equals the first. */
     void (*least_used)(size_t rows, size_t c, size_t k, const mn_real *usage, mn_real *out);

@@ -255,13 +255,13 @@ static void bench_memory(size_t n, size_t length, size_t rows, size_t c)
     for (size_t i = 0; i < n * length; i++)
         ids[i] = (float)(i * 2654435761U % rows);
     (void)snprintf(shape, sizeof shape, "%zu x %zu of %zu x %zu", n, length, rows, c);
-    TIME(t, k->embed(&e, ids, table, NULL, out));
+    TIME(t, k->embed(&e, ids, table, NULL, NULL, false, out));
     report_call("embed", shape, t);
-    TIME(t, k->embed(&e, ids, table, weights, out));
+    TIME(t, k->embed(&e, ids, table, weights, NULL, false, out));
     report_call("embed weighted", shape, t);
-    TIME(t, k->embed_scatter(&e, ids, out, NULL, true, table));
+    TIME(t, k->embed_scatter(&e, ids, out, NULL, NULL, true, table));
     report_call("embed_scatter", shape, t);
-    TIME(t, k->embed_scatter(&e, ids, out, weights, true, table));
+    TIME(t, k->embed_scatter(&e, ids, out, weights, NULL, true, table));
     report_call("embed_scatter weighted", shape, t);
     for (size_t i = 0; i < POOL_FLOATS / 64; i++) /* what was added there may be large */
         pool[i] = (float)(i * 2654435761U % 1024) / 512 - 1;

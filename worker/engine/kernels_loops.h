@@ -67,13 +67,18 @@ static void take_columns(size_t rows, size_t wide, size_t first, size_t c, const
         memcpy(out + i * c, a + i * wide + first, c * sizeof *out);
 }
 
-/* The row of a table that a number names; NULL for padding and for what names none, NaN too. */
-static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long padding,
-                                const mn_real *table)
+/* How many slots of a memory count, as a number says; NaN: none. */
+static size_t slots_filled(mn_real filled, size_t slots)
 {
-    if (!(id >= 0 && id < (mn_real)n_rows) || (long)id == padding)
-        return NULL;
-    return table + (size_t)id * c;
+    if (!(filled > 0))
+        return 0;
+    return filled < (mn_real)slots ? (size_t)filled : slots;
+}
+
+/* Is item i of an embedding there, or a slot that is not filled? */
+static bool item_is_there(const mn_embedding *e, const mn_real *filled, size_t i)
+{
+    return e->slots == 0 || i % e->slots < slots_filled(filled[i / e->slots], e->slots);
 }
 
 /* A row of a recurrence: u + decay .* h of the step before. */

@@ -221,66 +221,6 @@ static void put_columns(size_t rows, size_t wide, size_t first, size_t c, const 
     }
 }
 
-/* Up to four vectors of one item from column j on; `whole`, or a part of one. */
-INLINE void embed_lanes(const mn_embedding *e, const float *ids, const float *table,
-                        const float *weights, size_t j, const size_t vectors, const bool whole,
-                        lanes some, float *out)
-{
-    vec sum[4];
-    UNROLL
-    for (size_t v = 0; v < vectors; v++)
-        sum[v] = splat(0);
-    for (size_t k = 0; k < e->length; k++) {
-        const float *row = row_named(ids[k], e->rows, e->c, e->padding, table);
-        if (row == NULL)
-            continue;
-        UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            const size_t at = j + v * LANES;
-            vec entry = load_part(row + at, whole, some);
-            sum[v] +=
-                weights == NULL ? entry : load_part(weights + k * e->c + at, whole, some) * entry;
-        }
-    }
-    UNROLL
-    for (size_t v = 0; v < vectors; v++)
-        store_part(out + j + v * LANES, sum[v], whole, some);
-}
-
-static void embed(const mn_embedding *e, const float *ids, const float *table, const float *weights,
-                  float *out)
-{
-    const lanes none = first_lanes(0);
-    for (size_t i = 0; i < e->n; i++, ids += e->length, out += e->c) {
-        size_t j = 0, c = e->c;
-        for (; j + 4 * (size_t)LANES <= c; j += 4 * (size_t)LANES)
-            embed_lanes(e, ids, table, weights, j, 4, true, none, out);
-        for (; j + LANES <= c; j += LANES)
-            embed_lanes(e, ids, table, weights, j, 1, true, none, out);
-        if (j < c)
-            embed_lanes(e, ids, table, weights, j, 1, false, first_lanes(c - j), out);
-    }
-}
-
-static void embed_scatter(const mn_embedding *e, const float *ids, const float *dy,
-                          const float *weights, bool accumulate, float *table)
-{
-    const size_t c = e->c;
-    if (!accumulate)
-        memset(table, 0, e->rows * c * sizeof *table);
-    for (size_t i = 0; i < e->n; i++, ids += e->length, dy += c)
-        for (size_t k = 0; k < e->length; k++) {
-            const float *row = row_named(ids[k], e->rows, c, e->padding, table);
-            if (row == NULL)
-                continue;
-            float *to = table + (row - table);
-            if (weights == NULL)
-                map(ADD, c, 0, dy, to, dy, to);
-            else
-                map(MULTIPLY_ADD, c, 0, weights + k * c, dy, to, to);
-        }
-}
-
 /* The least number of a row that comes after entry `last` (c: none) in the order of numbers and, of
  * equals, of entries; infinite if there is none. */
 INLINE float least_after(size_t c, const float *x, size_t last)
@@ -371,6 +311,15 @@ INLINE double exponentials(size_t c, const float *z, float largest, float *p)
 INLINE float largest_of(size_t c, const float *z)
 {
     float largest = z[0];
+    if (c >= LANES) {
+        vec most = load(z); /* a NaN that is lost here makes all of the row NaN by itself */
+        for (size_t j = LANES; j + LANES <= c; j += LANES)
+            most = larger(load(z + j), most);
+        most = larger(load(z + c - LANES), most);
+        for (size_t l = 0; l < LANES; l++)
+            largest = most[l] > largest ? most[l] : largest;
+        return largest;
+    }
     for (size_t j = 1; j < c; j++)
         largest = z[j] > largest ? z[j] : largest;
     return largest;

@@ -514,12 +514,24 @@ static void put_columns(size_t rows, size_t wide, size_t first, size_t c, const 
     }
 }
 
+/* The row of a table that a number names; NULL for padding and for what names none, NaN too. */
+static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long padding,
+                                const mn_real *table)
+{
+    if (!(id >= 0 && id < (mn_real)n_rows) || (long)id == padding)
+        return NULL;
+    return table + (size_t)id * c;
+}
+
 static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, mn_real *out)
+                  const mn_real *weights, const mn_real *filled, bool accumulate, mn_real *out)
 {
     const size_t c = e->c;
     for (size_t i = 0; i < e->n; i++, ids += e->length, out += c) {
-        memset(out, 0, c * sizeof *out);
+        if (!item_is_there(e, filled, i))
+            continue;
+        if (!accumulate)
+            memset(out, 0, c * sizeof *out);
         for (size_t k = 0; k < e->length; k++) {
             const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
             if (row == NULL)
@@ -535,7 +547,8 @@ static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *tabl
 }
 
 static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_real *dy,
-                          const mn_real *weights, bool accumulate, mn_real *table)
+                          const mn_real *weights, const mn_real *filled, bool accumulate,
+                          mn_real *table)
 {
     const size_t c = e->c;
     if (!accumulate)
@@ -544,7 +557,7 @@ static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_re
         for (size_t k = 0; k < e->length; k++) {
             const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
             mn_real *to = row == NULL ? NULL : table + (row - table);
-            if (to == NULL)
+            if (to == NULL || !item_is_there(e, filled, i))
                 continue;
             if (weights == NULL)
                 for (size_t j = 0; j < c; j++)
@@ -553,6 +566,41 @@ static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_re
                 for (size_t j = 0; j < c; j++)
                     to[j] += weights[k * c + j] * dy[j];
         }
+}
+
+static void slots_match(const mn_slots *shape, const mn_real *filled, const mn_real *o,
+                        const mn_real *memory, mn_real *p)
+{
+    for (size_t i = 0; i < shape->n; i++, o += shape->c)
+        for (size_t s = 0; s < shape->slots; s++, memory += shape->c) {
+            double sum = 0;
+            if (s < slots_filled(filled[i], shape->slots))
+                for (size_t j = 0; j < shape->c; j++)
+                    sum += (double)memory[j] * (double)o[j];
+            *p++ = (mn_real)sum;
+        }
+}
+
+static void slots_read(const mn_slots *shape, const mn_real *filled, const mn_real *p,
+                       const mn_real *memory, mn_real *o)
+{
+    for (size_t i = 0; i < shape->n; i++, p += shape->slots, memory += shape->slots * shape->c)
+        for (size_t j = 0; j < shape->c; j++) {
+            double sum = 0;
+            for (size_t s = 0; s < slots_filled(filled[i], shape->slots); s++)
+                sum += (double)p[s] * (double)memory[s * shape->c + j];
+            *o++ = (mn_real)sum;
+        }
+}
+
+static void slots_write(const mn_slots *shape, const mn_real *filled, const mn_real *p,
+                        const mn_real *o, bool accumulate, mn_real *memory)
+{
+    for (size_t i = 0; i < shape->n; i++, o += shape->c)
+        for (size_t s = 0; s < shape->slots; s++, p++)
+            for (size_t j = 0; j < shape->c; j++, memory++)
+                if (s < slots_filled(filled[i], shape->slots))
+                    *memory = *p * o[j] + (accumulate ? *memory : 0);
 }
 
 /* One-hot rows of the k least of each row, the least first; of equals the first. NaN is no usage. */
@@ -594,6 +642,9 @@ const mn_kernels mn_kernels_plain = {
     .put_columns = put_columns,
     .embed = embed,
     .embed_scatter = embed_scatter,
+    .slots_match = slots_match,
+    .slots_read = slots_read,
+    .slots_write = slots_write,
     .least_used = least_used,
     .masked_softmax = masked_softmax,
     .gemm = gemm,

@@ -6,6 +6,7 @@
 #include "worker/engine/kernels_gemm.h"
 #include "worker/engine/kernels_loops.h"
 #include "worker/engine/kernels_map.h"
+#include "worker/engine/kernels_memory.h"
 #include "worker/engine/kernels_pool.h"
 #include "worker/engine/kernels_recurrent.h"
 #include "worker/engine/kernels_strip.h"
@@ -18,6 +19,7 @@
         .exponential = exponential_forward, .row_dot = row_dot, .row_scale = row_scale,            \
         .column_scale = column_scale, .sum_groups = sum_groups, .put_columns = put_columns,        \
         .embed = embed, .embed_scatter = embed_scatter, .least_used = least_used,                  \
+        .slots_match = slots_match, .slots_read = slots_read, .slots_write = slots_write,          \
         .masked_softmax = masked_softmax, .gemm = gemm, .conv_forward = conv_forward,              \
         .conv_backward_data = conv_backward_data, .conv_backward_weights = conv_backward_weights,  \
         .transpose = transpose, .bn_stats = bn_stats, .bn_forward = bn_forward,                    \

@@ -419,24 +419,26 @@ static float random_id(size_t n)
     return draw % 5 == 1 ? (float)n : (float)(draw / 5 % n);
 }
 
-static void compare_embeddings(const mn_kernels *table, size_t c, long padding, bool weighted)
+static void compare_embeddings(const mn_kernels *table, size_t c, long padding, bool weighted,
+                               size_t slots)
 {
-    const mn_embedding e = {.n = 5, .length = 1 + c % 4, .rows = 1 + c % 7, .c = c, padding};
+    static const float filled[] = {2, 1e9F, NAN, 1, 0, -1};
+    const mn_embedding e = {.n = 6, .length = 1 + c % 4, .rows = 1 + c % 7, .c = c, padding, slots};
     const size_t n = e.n * c, size = e.rows * c;
     float *ids = new_array(e.n * e.length);
     const float *rows = new_array(size), *dy = new_array(n);
     const float *weights = weighted ? new_array(e.length * c) : NULL;
-    float *got = new_array(n), *wanted = new_array(n);
     for (size_t i = 0; i < e.n * e.length; i++)
         ids[i] = random_id(e.rows);
-    plain->embed(&e, ids, rows, weights, wanted);
-    table->embed(&e, ids, rows, weights, got);
-    assert_close(table->name, "embed", n, got, wanted, 1e-6);
     for (int accumulate = 0; accumulate < 2; accumulate++) {
+        float *got = copy_array(dy, n), *wanted = copy_array(dy, n);
+        plain->embed(&e, ids, rows, weights, filled, accumulate, wanted);
+        table->embed(&e, ids, rows, weights, filled, accumulate, got);
+        assert_close(table->name, "embed", n, got, wanted, 1e-6);
         float *got_rows = copy_array(rows, size), *wanted_rows = copy_array(rows, size);
-        plain->embed_scatter(&e, ids, dy, weights, accumulate, wanted_rows);
-        table->embed_scatter(&e, ids, dy, weights, accumulate, got_rows);
-        assert_close(table->name, "embed_scatter", size, got_rows, wanted_rows, 1e-6);
+        plain->embed_scatter(&e, ids, dy, weights, filled, accumulate, wanted_rows);
+        table->embed_scatter(&e, ids, dy, weights, filled, accumulate, got_rows);
+        assert_within(table->name, "embed_scatter", size, got_rows, wanted_rows, 2e-6);
     }
     free_arrays();
 }
@@ -447,8 +449,63 @@ static void tables_are_read_and_written_by_name_as_by_the_reference(void **state
     for (size_t c = 1; c <= 70; c++)
         for (long padding = -1; padding < 2; padding++)
             for (int weighted = 0; weighted < 2; weighted++)
-                FOR_EACH_TABLE(table)
-    compare_embeddings(table, c, padding, weighted);
+                for (size_t slots = 0; slots < 4; slots++)
+                    FOR_EACH_TABLE(table)
+    compare_embeddings(table, c, padding, weighted, slots);
+}
+
+/* Sentences as stories have them: of up to 70 words, most of them padding. */
+static void long_sentences_are_added_up_as_by_the_reference(void **state)
+{
+    (void)state;
+    for (size_t length = 1; length <= 70; length += 23)
+        FOR_EACH_TABLE(table)
+        {
+            const mn_embedding e = {.n = 40, .length = length, .rows = 9, .c = 50, .padding = 0};
+            float *ids = new_array(e.n * length), *rows = new_array(e.rows * e.c);
+            float *weights = new_array(length * e.c);
+            float *got = new_array(e.n * e.c), *wanted = new_array(e.n * e.c);
+            for (size_t i = 0; i < e.n * length; i++)
+                ids[i] = i / length % 5 == 0 ? (float)(i % e.rows) : 0;
+            plain->embed(&e, ids, rows, weights, NULL, false, wanted);
+            table->embed(&e, ids, rows, weights, NULL, false, got);
+            assert_close(table->name, "embed", e.n * e.c, got, wanted, 3e-6);
+            free_arrays();
+        }
+}
+
+static void compare_slots(const mn_kernels *table, size_t slots, size_t c)
+{
+    static const float filled[] = {3, 0, 1e9F, -1, NAN, 1, 2};
+    const mn_slots shape = {sizeof filled / sizeof *filled, slots, c};
+    const size_t n_p = shape.n * slots, n_o = shape.n * c, all = shape.n * slots * c;
+    float *p = new_array(n_p), *o = new_array(n_o), *memory = new_array(all);
+    float *got = new_array(all + n_p + n_o), *wanted = new_array(all + n_p + n_o);
+    for (size_t i = 0; i < shape.n; i++) /* what is not filled may hold anything */
+        for (size_t s = 0; s < slots; s++)
+            if (!((float)s < filled[i]))
+                p[i * slots + s] = memory[(i * slots + s) * c] = NAN;
+    plain->slots_match(&shape, filled, o, memory, wanted);
+    table->slots_match(&shape, filled, o, memory, got);
+    assert_close(table->name, "slots_match", n_p, got, wanted, 3e-6);
+    plain->slots_read(&shape, filled, p, memory, wanted);
+    table->slots_read(&shape, filled, p, memory, got);
+    assert_close(table->name, "slots_read", n_o, got, wanted, 3e-6);
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        float *got_rows = new_array(all), *wanted_rows = copy_array(got_rows, all);
+        plain->slots_write(&shape, filled, p, o, accumulate, wanted_rows);
+        table->slots_write(&shape, filled, p, o, accumulate, got_rows);
+        assert_close(table->name, "slots_write", all, got_rows, wanted_rows, 1e-6);
+    }
+    free_arrays();
+}
+
+static void slots_are_matched_read_and_written_as_by_the_reference(void **state)
+{
+    (void)state;
+    for (size_t c = 1; c <= 140; c += c < 70 ? 1 : 23)
+        FOR_EACH_TABLE(table)
+    compare_slots(table, 1 + c % 13, c);
 }
 
 static void what_names_no_row_contributes_nothing(void **state)
@@ -459,10 +516,10 @@ static void what_names_no_row_contributes_nothing(void **state)
     for (const mn_kernels *const *each = mn_kernels_all(); *each != NULL; each++) {
         const mn_embedding e = {.n = 1, .length = LENGTH, .rows = 2, .c = 3, .padding = 0};
         float table[6] = {1, 2, 3, 4, 5, 6}, out[3] = {7, 7, 7};
-        (*each)->embed(&e, ids, table, NULL, out);
+        (*each)->embed(&e, ids, table, NULL, NULL, false, out);
         assert_true(out[0] == 0 && out[1] == 0 && out[2] == 0);
         out[0] = 1;
-        (*each)->embed_scatter(&e, ids, out, NULL, true, table);
+        (*each)->embed_scatter(&e, ids, out, NULL, NULL, true, table);
         for (int i = 0; i < 6; i++)
             assert_true(table[i] == (float)(i + 1));
     }
@@ -753,6 +810,8 @@ int main(void)
         TEST(element_kernels_are_those_of_the_reference_in_place_too),
         TEST(softmax_and_losses_are_those_of_the_reference),
         TEST(tables_are_read_and_written_by_name_as_by_the_reference),
+        TEST(long_sentences_are_added_up_as_by_the_reference),
+        TEST(slots_are_matched_read_and_written_as_by_the_reference),
         TEST(what_names_no_row_contributes_nothing),
         TEST(kernels_of_rows_and_columns_are_those_of_the_reference),
         TEST(functions_of_one_number_are_those_of_the_reference),

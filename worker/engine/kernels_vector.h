@@ -199,6 +199,21 @@ INLINE vec keep_if(ivec condition, vec v)
     return (vec)(condition & (ivec)v);
 }
 
+/* Bit i: lane i of a comparison is true. */
+INLINE unsigned bits_of(ivec condition)
+{
+#if defined(__AVX512F__)
+    return _mm512_movepi32_mask((__m512i)condition);
+#elif defined(__AVX2__)
+    return (unsigned)_mm256_movemask_ps((__m256)condition);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < LANES; i++)
+        bits |= condition[i] != 0 ? 1u << i : 0;
+    return bits;
+#endif
+}
+
 INLINE vec choose(ivec condition, vec yes, vec no)
 {
     return (vec)((condition & (ivec)yes) | (~condition & (ivec)no));

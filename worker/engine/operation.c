@@ -25,6 +25,8 @@ mn_operation mn_operation_of(const mn_graph *graph, mn_node i)
         operation.product = product_of(graph, node);
     if (node->op == MN_OP_EMBED) /* the table's rows are not those of the numbers */
         operation.node.times = graph->nodes[node->in[1]].extent.n;
+    if ((node->op == MN_OP_EMBED || node->op == MN_OP_EMBED_SCATTER) && node->in[3] != MN_NONE)
+        operation.slots = operation.rows / mn_extent_count(graph->nodes[node->in[3]].extent);
     return operation;
 }
 

@@ -30,6 +30,7 @@
     X(PIXEL_MEAN, pixel_mean) X(PIXEL_SPREAD, pixel_spread)                                        \
     /* memory.c */                                                                                 \
     X(EMBED, embed) X(EMBED_SCATTER, embed_scatter) X(LEAST_USED, least_used)                      \
+    X(SLOTS_MATCH, slots_match) X(SLOTS_READ, slots_read) X(SLOTS_WRITE, slots_write)              \
     /* recurrent.c */                                                                              \
     X(LSTM, lstm) X(LSTM_BACKWARD, lstm_backward) X(LRUA, lrua) X(LRUA_BACKWARD, lrua_backward)    \
     X(SCAN, scan) X(SHIFT, shift)                                                                  \

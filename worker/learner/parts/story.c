@@ -85,6 +85,14 @@ static mn_node question(mn_builder *builder, mn_role role)
 
 const mn_part mn_sentences_part = {.name = "input sentences", .build = question};
 
+/* How many sentences each story has told: the first slots, and no others. */
+static mn_node sentences_told(mn_builder *builder, mn_role role)
+{
+    mn_node mask = mn_builder_need(builder, "model.memory story", role, "mask");
+    return mn_graph_row_dot(builder->graph, mask,
+                            mn_graph_constant(builder->graph, 1, mn_builder_extent(builder, mask)));
+}
+
 /* A story's sentences [questions * slots, d] by one pair of tables. */
 static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, uint32_t number)
 {
@@ -96,15 +104,15 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
     const mn_extent rows = {extent.n * extent.h, 1, 1, extent.c};
     (void)snprintf(words, sizeof words, "embed%s", kind);
     (void)snprintf(ages, sizeof ages, "temporal%s", kind);
-    mn_node m = mn_graph_embed(graph, mn_graph_reshape(graph, ids, rows),
-                               table(builder, words, number, builder->fields->y_size),
-                               mn_word_weights(builder, role, extent.c), 0);
+    const mn_node filled = sentences_told(builder, role);
+    mn_node m = mn_graph_slots_embed(graph, mn_graph_reshape(graph, ids, rows),
+                                     table(builder, words, number, builder->fields->y_size),
+                                     mn_word_weights(builder, role, extent.c), 0, filled, MN_NONE);
     if (age == MN_NONE)
         return m;
     mn_node told = mn_graph_reshape(graph, age, (mn_extent){rows.n, 1, 1, 1});
-    return mn_graph_add(
-        graph, m,
-        mn_graph_embed(graph, told, table(builder, ages, number, extent.h + 1), MN_NONE, 0));
+    return mn_graph_slots_embed(graph, told, table(builder, ages, number, extent.h + 1), MN_NONE, 0,
+                                filled, m);
 }
 
 /* What hop number `hop` matches with, and what it reads. */
@@ -151,10 +159,10 @@ static mn_node attention(mn_builder *builder, mn_role role, mn_node scores)
 static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
 {
     mn_graph *graph = builder->graph;
-    const uint32_t n = mn_builder_extent(builder, u).n;
-    mn_node scores = mn_graph_batched_product(graph, u, keys(builder, role, hop), n, false, true);
+    mn_node told = sentences_told(builder, role);
+    mn_node scores = mn_graph_slots_match(graph, u, keys(builder, role, hop), told);
     mn_node p = attention(builder, role, scores);
-    mn_node o = mn_graph_batched_product(graph, p, values(builder, role, hop), n, false, false);
+    mn_node o = mn_graph_slots_read(graph, p, values(builder, role, hop), told);
     mn_builder_show(builder, role, "attention", hop + 1, p);
     mn_builder_show(builder, role, "read", hop + 1, o);
     return o;
