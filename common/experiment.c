@@ -97,21 +97,26 @@ static const mn_option rows[] = {
         "generated-stories: people in rooms with things, or two agents on a 10 x 10 grid",
         THETA_FROM("rooms", "grid"),
         BY("tasks.kind=generated-stories")),
+    KEY(U32,    tasks.shortest,        "0",            0,     1024,    "sentences",
+        "grid: training stories have from so many sentences to tasks.sentences; 0: all as many",
+        THETA, BY("tasks.kind=generated-stories,tasks.world=grid")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
         "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
-        THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story")),
+        THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "entities",
+                   "key-value")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
         "the reasoning module, o = R(u, m)",
-        THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops")),
+        THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops",
+                   "prelu-hops")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
         "the output module, y = O(o)",
         THETA_FROM("linear", "distance", "match", "gaussian", "words")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
-        "table, lrua: slots of the memory", THETA,
-        BY("model.memory=table|lrua")),
+        "table, lrua, entities: slots of the memory", THETA,
+        BY("model.memory=table|lrua|entities")),
     KEY(U32,    model.slot_size,       "20",           1,     4096,    "numbers",
         "table, lrua: numbers of a slot", THETA,
         BY("model.memory=table|lrua")),
@@ -128,16 +133,16 @@ static const mn_option rows[] = {
         "sentences: numbers of a word's vector", THETA,
         BY("model.input=sentences")),
     KEY(CHOICE, model.encoding,        "position",     0,     0,       "",
-        "sentences: a sentence is the sum of its words, or weighted by their positions",
-        THETA_FROM("bag", "position"),
+        "sentences: a sentence is the sum of its words, or weighted by their positions, or by what "
+        "is learned for each position", THETA_FROM("bag", "position", "mask"),
         BY("model.input=sentences")),
     KEY(CHOICE, model.control,         "none",         0,     0,       "",
         "sentences: for comparison, look at the question alone, or at the story alone",
         THETA_FROM("none", "question", "story"),
         BY("model.input=sentences")),
     KEY(U32,    model.hops,            "3",            1,     16,      "hops",
-        "hops: how often the memory is asked", THETA,
-        BY("model.reasoning=hops")),
+        "hops, prelu-hops: how often the memory is asked", THETA,
+        BY("model.reasoning=hops|prelu-hops")),
     KEY(CHOICE, model.tying,           "adjacent",     0,     0,       "",
         "story: a hop reads from what the next one matches with, or all hops share two tables",
         THETA_FROM("adjacent", "layer-wise"),
@@ -325,6 +330,11 @@ static const struct suit {
     {"tasks.kind=stories", "tasks.data", "en"},
     {"tasks.kind=stories", "evaluate.tasks", "32768"},
     {"tasks.kind=generated-stories", "tasks.sentences", "12"},
+    {"model.memory=entities", "model.reasoning", "prelu-hops"}, /* Henaff et al. 2017 */
+    {"model.memory=entities", "model.encoding", "mask"},
+    {"model.memory=entities", "model.slots", "20"},
+    {"model.memory=entities", "model.embedding", "100"},
+    {"model.reasoning=prelu-hops", "model.hops", "1"},
     {"model.memory=lrua", "model.slots", "128"},
     {"model.memory=lrua", "model.slot_size", "40"},
     {"model.reasoning=lstm|feedforward", "model.units", "200"},
@@ -488,6 +498,12 @@ static mn_status check_stories(const mn_experiment *e, mn_error *err)
                        "tasks.sentences is %u, but tasks.world grid needs 4 sentences to say where "
                        "the agents begin: expected at least 5",
                        (unsigned)e->tasks.sentences);
+    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.shortest > 0 &&
+        (e->tasks.shortest < 5 || e->tasks.shortest > e->tasks.sentences))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.shortest is %u: expected 0, or from 5 (four sentences say where the "
+                       "agents begin) to tasks.sentences, which is %u",
+                       (unsigned)e->tasks.shortest, (unsigned)e->tasks.sentences);
     if (e->meta.kind != MN_META_EPISODIC && e->tasks.shot == 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "this meta.kind adapts to support questions, but tasks.shot is 0: set it, "

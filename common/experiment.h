@@ -37,6 +37,8 @@ typedef enum mn_memory_kind {
     MN_MEMORY_LRUA,        /* slots written where least recently used */
     MN_MEMORY_MEAN,        /* of the support set's pairs of features and y, encoded */
     MN_MEMORY_STORY,       /* a story's sentences */
+    MN_MEMORY_ENTITIES,    /* slots that a story's sentences update, one after the other */
+    MN_MEMORY_KEY_VALUE,   /* a story's words, found by their sentences */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -45,6 +47,7 @@ typedef enum mn_reasoning_kind {
     MN_REASONING_FEEDFORWARD, /* a layer at each step, in the place of the LSTM */
     MN_REASONING_CONCAT_MLP,
     MN_REASONING_HOPS,
+    MN_REASONING_PRELU_HOPS,
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
@@ -55,7 +58,11 @@ typedef enum mn_output_kind {
 } mn_output_kind;
 typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
 typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
-typedef enum mn_word_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_word_encoding;
+typedef enum mn_word_encoding {
+    MN_ENCODING_BAG,
+    MN_ENCODING_POSITION,
+    MN_ENCODING_MASK, /* learned */
+} mn_word_encoding;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
@@ -103,6 +110,7 @@ typedef struct mn_experiment {
         double held_out;       /* stories: share of training questions for validation */
         uint64_t linear_start; /* meta-steps without softmax in the attention */
         mn_world world;        /* generated-stories */
+        uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
     } tasks;
     struct {
         mn_input_kind input;
@@ -112,7 +120,7 @@ typedef struct mn_experiment {
         uint32_t embedding;        /* sentences: numbers of a word's vector */
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
-        uint32_t hops;             /* hops */
+        uint32_t hops;             /* hops, prelu-hops */
         mn_tying tying;            /* story */
         bool linear_attention;     /* story: never a softmax */
         bool empty_slots;          /* story: attention may fall on them */
@@ -124,7 +132,7 @@ typedef struct mn_experiment {
         mn_downsampling downsampling;
         mn_readout readout;
         uint32_t units;            /* concat-linear, lstm, feedforward */
-        uint32_t slots, slot_size; /* table, lrua */
+        uint32_t slots, slot_size; /* table, lrua; entities: slots */
         uint32_t read_heads;
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */

@@ -43,6 +43,18 @@ static inline json_t *load(const char *name)
     return root;
 }
 
+/* One that lies beside the tests. */
+static inline json_t *load_own(const char *name)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/%s", MN_OWN_REFERENCE_FOLDER, name);
+    json_error_t error;
+    json_t *root = json_load_file(path, 0, &error);
+    if (root == NULL)
+        fail_msg("%s: %s", path, error.text);
+    return root;
+}
+
 static inline double number(json_t *tensor, size_t i)
 {
     json_t *data = json_is_array(tensor) ? tensor : get(tensor, "data");

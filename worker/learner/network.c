@@ -16,6 +16,8 @@ static const mn_part *const memories[] = {
     [MN_MEMORY_LRUA] = &mn_lrua_memory_part,
     [MN_MEMORY_MEAN] = &mn_mean_part,
     [MN_MEMORY_STORY] = &mn_story_part,
+    [MN_MEMORY_ENTITIES] = &mn_entities_part,
+    [MN_MEMORY_KEY_VALUE] = &mn_key_value_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
@@ -24,6 +26,7 @@ static const mn_part *const reasonings[] = {
     [MN_REASONING_FEEDFORWARD] = &mn_feedforward_part,
     [MN_REASONING_CONCAT_MLP] = &mn_concat_mlp_part,
     [MN_REASONING_HOPS] = &mn_hops_part,
+    [MN_REASONING_PRELU_HOPS] = &mn_prelu_hops_part,
 };
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part, [MN_OUTPUT_DISTANCE] = &mn_distance_part,

@@ -5,7 +5,8 @@
  *   grid    the world model of Henaff et al. 2017 (EntNet), 5.1: two agents on a 10 x 10 grid, told
  *           where they begin and which way they face; then each sentence turns one or moves it 1 to
  *           5 steps, never over the edge. Asked is where one of them is at the end. All stories
- *           have tasks.sentences sentences, the first four included. */
+ *           have tasks.sentences sentences, the first four included; those of training from
+ *           tasks.shortest on, if it is set, as their model "trained up to T = 20". */
 #include "worker/tasks/story_kind.h"
 
 #include <stdlib.h>
@@ -51,6 +52,7 @@ struct teller {
     mn_task *task;
     mn_role role;
     uint32_t item, n, told; /* sentences of the story; told so far */
+    uint32_t shortest;      /* grid: story there may be */
     double weight;
 };
 
@@ -131,11 +133,15 @@ static void close_tasks(void *of)
     free(worlds);
 }
 
-static void draw_role(const struct worlds *worlds, mn_role role, uint32_t n, uint32_t point,
-                      mn_random *random, mn_task *task)
+static void draw_role(const struct worlds *worlds, uint32_t shortest, mn_role role, uint32_t n,
+                      uint32_t point, mn_random *random, mn_task *task)
 {
-    struct teller teller = {
-        .worlds = worlds, .random = random, .task = task, .role = role, .weight = 1.0 / n};
+    struct teller teller = {.worlds = worlds,
+                            .random = random,
+                            .task = task,
+                            .role = role,
+                            .weight = 1.0 / n,
+                            .shortest = shortest};
     for (teller.item = 0; teller.item < n; teller.item++) {
         const uint32_t set = point < 2 ? point : mn_random_below(random, 2);
         teller.told = 0;
@@ -153,10 +159,13 @@ static void draw(const void *state, mn_split split, uint64_t index, mn_random *r
     const struct worlds *worlds = state;
     const uint32_t n_support = worlds->experiment.tasks.shot;
     const uint32_t point = n_support > 0 ? mn_random_below(random, 2) : 2;
+    const bool varies = split == MN_TRAIN && worlds->experiment.tasks.shortest > 0;
+    const uint32_t shortest =
+        varies ? worlds->experiment.tasks.shortest : worlds->experiment.tasks.sentences;
     mn_story_clear(task, split == MN_TRAIN && mn_story_is_linear(&worlds->experiment, index));
     if (n_support > 0)
-        draw_role(worlds, MN_SUPPORT, n_support, point, random, task);
-    draw_role(worlds, MN_QUERY, worlds->experiment.tasks.bundle, point, random, task);
+        draw_role(worlds, shortest, MN_SUPPORT, n_support, point, random, task);
+    draw_role(worlds, shortest, MN_QUERY, worlds->experiment.tasks.bundle, point, random, task);
 }
 
 static const mn_words *words_of(const void *state)
@@ -330,6 +339,8 @@ static void tell_grid(struct teller *teller, uint32_t point)
     mn_random *random = teller->random;
     struct agent agents[2];
     teller->n = worlds->experiment.tasks.sentences;
+    if (teller->shortest < teller->n)
+        teller->n = teller->shortest + mn_random_below(random, teller->n - teller->shortest + 1);
     for (uint32_t who = 0; who < 2; who++) {
         agents[who].x = mn_random_below(random, SIDE);
         agents[who].y = mn_random_below(random, SIDE);

@@ -4,6 +4,8 @@
  *               p = softmax(m u), o = sum_i p_i c_i
  *   hops        u' = u + o, model.hops times; layer-wise: H u + o
  *   words       softmax over all words
+ * With model.encoding mask, l is learned, [J, d], and begins with 1 (Henaff et al. 2017): tensors
+ * question_mask and story_mask.
  * Adjacent tying: A of hop k + 1 is C of hop k, B is A of hop 1, and the answer's weights are the C
  * of the last hop: tensors embed0 .. embedK, with the ages' temporal0 .. temporalK. Layer-wise: all
  * hops share embed_a, embed_c, temporal_a and temporal_c, and B, H and the answer's weights are
@@ -11,10 +13,11 @@
  * Empty slots score 0 and give nothing, but stay in the softmax, unless model.empty_slots is false:
  * so in the authors' code, and better by three points of mean error on bAbI. */
 #include "worker/learner/parts/part.h"
+#include "worker/learner/parts/sentences.h"
 
 #include <stdio.h>
 
-#define START 0.1 /* standard deviation */
+#define START MN_SENTENCES_START
 
 static mn_node table(mn_builder *builder, const char *name, uint32_t number, uint32_t rows)
 {
@@ -65,18 +68,58 @@ static mn_node position_weights(mn_builder *builder, mn_role role, uint32_t leng
     return mn_graph_rows(graph, weights, 0, length);
 }
 
+/* sum_j f_j .* E[w_j] with f [length, d], learned. */
+static mn_node masked(mn_builder *builder, mn_node ids, mn_node words, const char *mask)
+{
+    mn_graph *graph = builder->graph;
+    const mn_extent extent = mn_builder_extent(builder, ids);
+    const uint32_t d = mn_builder_extent(builder, words).c, rows = extent.n * extent.h * extent.w;
+    mn_node f = mn_builder_table(builder, mask, extent.c, d, MN_START_VALUE, 1);
+    mn_node each =
+        mn_graph_embed(graph, mn_graph_reshape(graph, ids, (mn_extent){rows * extent.c, 1, 1, 1}),
+                       words, MN_NONE, 0);
+    each = mn_graph_column_scale(
+        graph, mn_graph_reshape(graph, each, (mn_extent){rows, 1, 1, extent.c * d}),
+        mn_graph_reshape(graph, f, (mn_extent){1, 1, 1, extent.c * d}));
+    return mn_graph_sum_groups(
+        graph, mn_graph_reshape(graph, each, (mn_extent){rows * extent.c, 1, 1, d}), extent.c);
+}
+
+mn_node mn_sentences_encode(mn_builder *builder, mn_role role, mn_node ids, mn_node words,
+                            const char *mask)
+{
+    if (builder->experiment->model.encoding == MN_ENCODING_MASK)
+        return masked(builder, ids, words, mask);
+    return mn_graph_embed(builder->graph, ids, words,
+                          position_weights(builder, role, mn_builder_extent(builder, ids).c), 0);
+}
+
+mn_node mn_sentences_words(mn_builder *builder)
+{
+    return table(builder, "embed", UINT32_MAX, builder->fields->y_size);
+}
+
+/* In some memories the question's words have the table of the story's. */
+static mn_node question_words(mn_builder *builder)
+{
+    const mn_experiment *e = builder->experiment;
+    const uint32_t n = builder->fields->y_size;
+    if (e->model.memory == MN_MEMORY_ENTITIES || e->model.memory == MN_MEMORY_KEY_VALUE)
+        return mn_sentences_words(builder);
+    return e->model.memory == MN_MEMORY_STORY && is_adjacent(builder)
+               ? table(builder, "embed", 0, n)
+               : table(builder, "embed_b", UINT32_MAX, n);
+}
+
 static mn_node question(mn_builder *builder, mn_role role)
 {
     mn_node ids = mn_builder_need(builder, "model.input sentences", role, "question");
     const mn_extent extent = mn_builder_extent(builder, ids);
-    const bool shared =
-        builder->experiment->model.memory == MN_MEMORY_STORY && is_adjacent(builder);
-    mn_node words = shared ? table(builder, "embed", 0, builder->fields->y_size)
-                           : table(builder, "embed_b", UINT32_MAX, builder->fields->y_size);
+    mn_node words = question_words(builder);
     const mn_extent u = {extent.n, 1, 1, builder->experiment->model.embedding};
-    if (builder->experiment->model.control == MN_CONTROL_STORY)
-        return mn_graph_zero(builder->graph, u);
-    return mn_graph_embed(builder->graph, ids, words, position_weights(builder, role, extent.c), 0);
+    mn_node encoded = mn_sentences_encode(builder, role, ids, words, "question_mask.weight");
+    return builder->experiment->model.control == MN_CONTROL_STORY ? mn_graph_zero(builder->graph, u)
+                                                                  : encoded;
 }
 
 const mn_part mn_sentences_part = {.name = "input sentences", .build = question};
@@ -92,9 +135,9 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
     const mn_extent rows = {extent.n * extent.h, 1, 1, extent.c};
     (void)snprintf(words, sizeof words, "embed%s", kind);
     (void)snprintf(ages, sizeof ages, "temporal%s", kind);
-    mn_node m = mn_graph_embed(graph, mn_graph_reshape(graph, ids, rows),
-                               table(builder, words, number, builder->fields->y_size),
-                               position_weights(builder, role, extent.c), 0);
+    mn_node m = mn_sentences_encode(builder, role, mn_graph_reshape(graph, ids, rows),
+                                    table(builder, words, number, builder->fields->y_size),
+                                    "story_mask.weight");
     if (age == MN_NONE)
         return m;
     mn_node told = mn_graph_reshape(graph, age, (mn_extent){rows.n, 1, 1, 1});
@@ -192,6 +235,8 @@ static mn_node hops(mn_builder *builder, mn_role role)
             return u;
         }
         u = mn_graph_add(graph, kept, o);
+        if (memory->next != NULL)
+            u = memory->next(builder, hop, u);
     }
     return u;
 }
