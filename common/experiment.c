@@ -92,7 +92,7 @@ static const mn_option rows[] = {
         BY("tasks.kind=stories")),
     KEY(U64,    tasks.linear_start,    "0",            0,     1e9,     "meta-steps",
         "stories: train at first without softmax in the attention (linear start)", THETA,
-        BY("tasks.kind=stories|generated-stories")),
+        BY("tasks.kind=stories|generated-stories,model.memory=story")),
     KEY(CHOICE, tasks.world,           "rooms",        0,     0,       "",
         "generated-stories: people in rooms with things, or two agents on a 10 x 10 grid",
         THETA_FROM("rooms", "grid"),

@@ -65,10 +65,11 @@ def entities(p, data, settings, shown):
 
 def key_value(p, data, settings, shown):
     stories, ages, questions, _ = data
-    window = encode(p, stories, "story_mask.weight") + look_up(p["temporal.weight"], ages)
+    window = encode(p, stories, "story_mask.weight") + look_up(p["temporal_key.weight"], ages)
     centres = look_up(p["centre.weight"], stories)
     keys = (window.unsqueeze(2) + centres).flatten(1, 2)
-    values, empty = centres.flatten(1, 2), stories.flatten(1, 2) == 0
+    values = (centres + look_up(p["temporal_value.weight"], ages).unsqueeze(2)).flatten(1, 2)
+    empty = stories.flatten(1, 2) == 0
     q = encode(p, questions, "question_mask.weight")
     for hop in range(settings["hops"]):
         scores = (keys * q.unsqueeze(1)).sum(-1).masked_fill(empty, -torch.inf)
@@ -89,7 +90,8 @@ def shapes_of(settings):
                    "entities.state.weight": (D, D), "entities.sentence.weight": (D, D), "entities.key.weight": (D, D),
                    "read.weight": (D, D), "prelu.weight": (D,)}
     else:
-        shapes |= {"centre.weight": (V, D), "temporal.weight": (SENTENCES + 1, D)}
+        shapes |= {"centre.weight": (V, D), "temporal_key.weight": (SENTENCES + 1, D),
+                   "temporal_value.weight": (SENTENCES + 1, D)}
         shapes |= {f"hop{hop}.weight": (D, D) for hop in range(settings["hops"])}
     return shapes
 
