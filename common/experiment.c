@@ -94,8 +94,8 @@ static const mn_option rows[] = {
         "stories: train at first without softmax in the attention (linear start)", THETA,
         BY("tasks.kind=stories|generated-stories,model.memory=story")),
     KEY(CHOICE, tasks.world,           "rooms",        0,     0,       "",
-        "generated-stories: people in rooms with things, or two agents on a 10 x 10 grid",
-        THETA_FROM("rooms", "grid"),
+        "generated-stories: people in rooms with things, two agents on a 10 x 10 grid, or letters "
+        "with a digit each", THETA_FROM("rooms", "grid", "pairs"),
         BY("tasks.kind=generated-stories")),
     KEY(U32,    tasks.shortest,        "0",            0,     1024,    "sentences",
         "grid: training stories have from so many sentences to tasks.sentences; 0: all as many",
@@ -106,7 +106,7 @@ static const mn_option rows[] = {
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
         THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "entities",
-                   "key-value")),
+                   "key-value", "fast-weights")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
         "the reasoning module, o = R(u, m)",
         THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops",
@@ -177,6 +177,15 @@ static const mn_option rows[] = {
     KEY(REAL,   model.usage_decay,     "0.99",         0,     1,       "",
         "lrua: what is left of the usage of a slot after a step", THETA,
         BY("model.memory=lrua")),
+    KEY(U32,    model.fast_steps,      "1",            1,     16,      "steps",
+        "fast-weights: steps of the inner loop, in which a state is drawn to states before it", THETA,
+        BY("model.memory=fast-weights")),
+    KEY(REAL,   model.fast_decay,      "0.95",         0,     1,       "",
+        "fast-weights: what is left of the matrix after a step", THETA,
+        BY("model.memory=fast-weights")),
+    KEY(REAL,   model.fast_rate,       "0.5",          0,     100,     "",
+        "fast-weights: how much of a step's state is written into the matrix", THETA,
+        BY("model.memory=fast-weights")),
     KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
         "mlp: batch norm after each hidden layer; conv4 always has it", THETA,
         BY("model.input=mlp")),
@@ -334,6 +343,8 @@ static const struct suit {
     {"model.memory=entities", "model.encoding", "mask"},
     {"model.memory=entities", "model.slots", "20"},
     {"model.memory=entities", "model.embedding", "100"},
+    {"model.memory=fast-weights", "model.reasoning", "prelu-hops"},
+    {"model.memory=fast-weights", "model.encoding", "bag"},
     {"model.reasoning=prelu-hops", "model.hops", "1"},
     {"model.memory=lrua", "model.slots", "128"},
     {"model.memory=lrua", "model.slot_size", "40"},
@@ -497,6 +508,12 @@ static mn_status check_stories(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.sentences is %u, but tasks.world grid needs 4 sentences to say where "
                        "the agents begin: expected at least 5",
+                       (unsigned)e->tasks.sentences);
+    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.world == MN_WORLD_PAIRS &&
+        (e->tasks.sentences % 2 != 0 || e->tasks.sentences < 4 || e->tasks.sentences > 52))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.sentences is %u, but tasks.world pairs tells pairs of a letter and a "
+                       "digit, one after the other: expected an even number from 4 to 52",
                        (unsigned)e->tasks.sentences);
     if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.shortest > 0 &&
         (e->tasks.shortest < 5 || e->tasks.shortest > e->tasks.sentences))

@@ -17,7 +17,7 @@ typedef enum mn_task_kind {
     MN_TASKS_STORIES,
     MN_TASKS_GENERATED_STORIES,
 } mn_task_kind;
-typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID } mn_world;
+typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID, MN_WORLD_PAIRS } mn_world;
 typedef enum mn_sampling {
     MN_SAMPLE_RANDOM,
     MN_SAMPLE_GROUP,
@@ -31,14 +31,15 @@ typedef enum mn_input_kind {
 } mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
-    MN_MEMORY_CLASS_MEANS, /* of the support set's features */
-    MN_MEMORY_SUPPORT,     /* the support set: features and labels */
-    MN_MEMORY_TABLE,       /* learned slots */
-    MN_MEMORY_LRUA,        /* slots written where least recently used */
-    MN_MEMORY_MEAN,        /* of the support set's pairs of features and y, encoded */
-    MN_MEMORY_STORY,       /* a story's sentences */
-    MN_MEMORY_ENTITIES,    /* slots that a story's sentences update, one after the other */
-    MN_MEMORY_KEY_VALUE,   /* a story's words, found by their sentences */
+    MN_MEMORY_CLASS_MEANS,  /* of the support set's features */
+    MN_MEMORY_SUPPORT,      /* the support set: features and labels */
+    MN_MEMORY_TABLE,        /* learned slots */
+    MN_MEMORY_LRUA,         /* slots written where least recently used */
+    MN_MEMORY_MEAN,         /* of the support set's pairs of features and y, encoded */
+    MN_MEMORY_STORY,        /* a story's sentences */
+    MN_MEMORY_ENTITIES,     /* slots that a story's sentences update, one after the other */
+    MN_MEMORY_KEY_VALUE,    /* a story's words, found by their sentences */
+    MN_MEMORY_FAST_WEIGHTS, /* a matrix that every sentence of a story adds to */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -134,6 +135,8 @@ typedef struct mn_experiment {
         uint32_t units;            /* concat-linear, lstm, feedforward */
         uint32_t slots, slot_size; /* table, lrua; entities: slots */
         uint32_t read_heads;
+        uint32_t fast_steps; /* fast-weights: of the inner loop */
+        double fast_decay, fast_rate;
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */

@@ -5,7 +5,8 @@
 
 Recurrent entity networks are written here from the equations of Henaff et al. 2017 (the learned mask of words, the gates'
 bias, and the slopes that updates and answers share, as the authors programmed them), key-value memories from those of
-Miller et al. 2016 with whole sentences as windows and every word as a centre. Word 0 is no word.
+Miller et al. 2016 with whole sentences as windows and every word as a centre, fast weights from those of Ba et al. 2016,
+with the matrix that our own code does without. Word 0 is no word.
 """
 import json
 
@@ -39,6 +40,13 @@ def encode(p, ids, mask):
     return (words * p[mask] if mask in p else words).sum(-2)
 
 
+def prelu_hops(p, q, hops, read):
+    for hop in range(hops):
+        q = q + F.linear(read(q, hop), p["read.weight"])
+        q = torch.where(q > 0, q, p["prelu.weight"] * q)
+    return F.linear(q, p["answer.weight"])
+
+
 def entities(p, data, settings, shown):
     stories, _, questions, _ = data
     keys, slopes = p["entities.keys"], p["prelu.weight"]
@@ -54,13 +62,41 @@ def entities(p, data, settings, shown):
         h = F.normalize(h + gate.unsqueeze(-1) * candidate, dim=-1)
         gates.append(gate)
     shown.append(("entity gates", 0, torch.cat(gates, dim=-1)))
-    q = encode(p, questions, "question_mask.weight")
-    for hop in range(settings["hops"]):
+
+    def read(q, hop):
         attention = torch.softmax((h * q.unsqueeze(1)).sum(-1), dim=-1)
         shown.append(("entity attention", hop + 1, attention))
-        q = q + F.linear((attention.unsqueeze(-1) * h).sum(1), p["read.weight"])
-        q = torch.where(q > 0, q, slopes * q)
-    return F.linear(q, p["answer.weight"])
+        return (attention.unsqueeze(-1) * h).sum(1)
+
+    return prelu_hops(p, encode(p, questions, "question_mask.weight"), settings["hops"], read)
+
+
+def fast_weights(p, data, settings, shown):
+    stories, _, questions, _ = data
+    recurrent = 0.05 * torch.eye(D, dtype=torch.float64) + p["fast.state.weight"].T
+
+    def step(x, h, matrix):
+        z = F.linear(x, p["fast.input.weight"], p["fast.input.bias"]) + F.linear(h, recurrent)
+        h = F.relu(z)
+        for _ in range(settings["steps"]):
+            h = z + torch.einsum("nij,nj->ni", matrix, h)
+            h = F.relu(F.layer_norm(h, (D,), p["fast.norm.weight"], p["fast.norm.bias"], eps=1e-5))
+        return h
+
+    h = torch.zeros(len(stories), D, dtype=torch.float64)
+    matrix = torch.zeros(len(stories), D, D, dtype=torch.float64)
+    for t in range(SENTENCES):
+        there = (stories[:, t] != 0).any(-1)
+        after = step(encode(p, stories[:, t], "story_mask.weight"), h, matrix)
+        written = settings["decay"] * matrix + settings["rate"] * torch.einsum("ni,nj->nij", after, after)
+        h = torch.where(there.view(-1, 1), after, h)
+        matrix = torch.where(there.view(-1, 1, 1), written, matrix)
+
+    def read(q, hop):
+        shown.append(("read", hop + 1, step(q, h, matrix)))
+        return shown[-1][2]
+
+    return prelu_hops(p, encode(p, questions, "question_mask.weight"), settings["hops"], read)
 
 
 def key_value(p, data, settings, shown):
@@ -89,6 +125,9 @@ def shapes_of(settings):
         shapes |= {"entities.keys": (m, D), "entities.gate.bias": (m,), "entities.state.bias": (D,),
                    "entities.state.weight": (D, D), "entities.sentence.weight": (D, D), "entities.key.weight": (D, D),
                    "read.weight": (D, D), "prelu.weight": (D,)}
+    elif settings["memory"] == "fast-weights":
+        shapes |= {"fast.input.weight": (D, D), "fast.input.bias": (D,), "fast.state.weight": (D, D),
+                   "fast.norm.weight": (D,), "fast.norm.bias": (D,), "read.weight": (D, D), "prelu.weight": (D,)}
     else:
         shapes |= {"centre.weight": (V, D), "temporal_key.weight": (SENTENCES + 1, D),
                    "temporal_value.weight": (SENTENCES + 1, D)}
@@ -100,7 +139,8 @@ def one_case(settings, data, generator):
     p = {name: torch.randn(shape, dtype=torch.float64, generator=generator).mul_(0.6).requires_grad_()
          for name, shape in shapes_of(settings).items()}
     shown = []
-    logits = (entities if settings["memory"] == "entities" else key_value)(p, data, settings, shown)
+    memory = {"entities": entities, "key-value": key_value, "fast-weights": fast_weights}[settings["memory"]]
+    logits = memory(p, data, settings, shown)
     loss = F.cross_entropy(logits, data[3])
     loss.backward()
     flat = lambda tensor: tensor.detach().flatten().tolist()
@@ -116,7 +156,9 @@ def main():
     cases = [{"memory": "entities", "slots": 3, "hops": 1, "encoding": "mask"},
              {"memory": "entities", "slots": 2, "hops": 2, "encoding": "bag"},
              {"memory": "key-value", "hops": 2, "encoding": "bag"},
-             {"memory": "key-value", "hops": 1, "encoding": "mask"}]
+             {"memory": "key-value", "hops": 1, "encoding": "mask"},
+             {"memory": "fast-weights", "hops": 1, "encoding": "bag", "steps": 2, "decay": 0.8, "rate": 0.6},
+             {"memory": "fast-weights", "hops": 2, "encoding": "mask", "steps": 1, "decay": 0.95, "rate": 0.5}]
     print(json.dumps({"V": V, "d": D, "stories": data[0].tolist(), "ages": data[1].tolist(),
                       "questions": data[2].tolist(), "answers": data[3].tolist(),
                       "cases": [one_case(settings, data, generator) for settings in cases]}))

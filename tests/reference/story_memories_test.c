@@ -1,4 +1,4 @@
-/* story_memories_test.c: recurrent entity networks and key-value memories against PyTorch in
+/* story_memories_test.c: recurrent entity networks, key-value memories and fast weights against PyTorch in
  * float64 (make_story_memories.py): what is shown of them, the answers, the loss and all gradients.
  * Built twice, as reference_test.c. */
 #include "tests/reference/numbers.h"
@@ -40,11 +40,15 @@ static bool says(json_t *one, const char *key, const char *text)
 
 static void set_model(struct bed *bed, json_t *root, json_t *one)
 {
-    const bool entities = says(one, "memory", "entities");
+    const bool entities = says(one, "memory", "entities"),
+               fast = says(one, "memory", "fast-weights");
     mn_experiment_init(&bed->experiment);
     bed->experiment.model.input = MN_INPUT_SENTENCES;
-    bed->experiment.model.memory = entities ? MN_MEMORY_ENTITIES : MN_MEMORY_KEY_VALUE;
-    bed->experiment.model.reasoning = entities ? MN_REASONING_PRELU_HOPS : MN_REASONING_HOPS;
+    bed->experiment.model.memory = entities ? MN_MEMORY_ENTITIES
+                                   : fast   ? MN_MEMORY_FAST_WEIGHTS
+                                            : MN_MEMORY_KEY_VALUE;
+    bed->experiment.model.reasoning =
+        entities || fast ? MN_REASONING_PRELU_HOPS : MN_REASONING_HOPS;
     bed->experiment.model.output = MN_OUTPUT_WORDS;
     bed->experiment.model.encoding =
         says(one, "encoding", "mask") ? MN_ENCODING_MASK : MN_ENCODING_BAG;
@@ -52,6 +56,11 @@ static void set_model(struct bed *bed, json_t *root, json_t *one)
     bed->experiment.model.hops = (uint32_t)json_integer_value(get(one, "hops"));
     if (entities)
         bed->experiment.model.slots = (uint32_t)json_integer_value(get(one, "slots"));
+    if (fast) {
+        bed->experiment.model.fast_steps = (uint32_t)json_integer_value(get(one, "steps"));
+        bed->experiment.model.fast_decay = json_number_value(get(one, "decay"));
+        bed->experiment.model.fast_rate = json_number_value(get(one, "rate"));
+    }
 }
 
 static void fill(struct bed *bed, json_t *root)
@@ -190,7 +199,7 @@ static void memories_agree_with_pytorch(void **unused)
     json_t *root = load_own("story_memories.json"), *one;
     size_t i;
     (void)unused;
-    assert_int_equal(json_array_size(get(root, "cases")), 4);
+    assert_int_equal(json_array_size(get(root, "cases")), 6);
     json_array_foreach(get(root, "cases"), i, one)
     {
         print_message("  %s, %d hops, %s\n", json_string_value(get(one, "memory")),

@@ -46,21 +46,6 @@ static mn_node normalised(mn_graph *graph, mn_node x)
     return mn_graph_row_scale(graph, mn_graph_reciprocal(graph, mn_graph_root(graph, squares)), x);
 }
 
-/* s [sentences * questions, d]: the questions' first sentences, then all second ones. */
-static mn_node sentences(mn_builder *builder, mn_role role, mn_node ids)
-{
-    mn_graph *graph = builder->graph;
-    const mn_extent story = mn_builder_extent(builder, ids);
-    const uint32_t n = story.n, length = story.c;
-    mn_node flat = mn_graph_reshape(graph, ids, (mn_extent){n, 1, 1, story.h * length});
-    mn_node turned = MN_NONE;
-    for (uint32_t t = 0; t < story.h; t++)
-        turned = mn_graph_place_rows(graph, mn_graph_columns(graph, flat, t * length, length),
-                                     t * n, story.h * n, turned);
-    return mn_sentences_encode(builder, role, turned, mn_sentences_words(builder),
-                               "story_mask.weight");
-}
-
 static void write(mn_builder *builder, mn_role role)
 {
     mn_graph *graph = builder->graph;
@@ -76,7 +61,7 @@ static void write(mn_builder *builder, mn_role role)
                               MOST_SENTENCES);
     if (builder->status != MN_OK)
         return;
-    mn_node s = sentences(builder, role, ids);
+    mn_node s = mn_sentences_in_order(builder, role, ids);
     mn_node keys =
         mn_builder_table(builder, "entities.keys", slots, d, MN_START_NORMAL, MN_SENTENCES_START);
     mn_node bias = mn_builder_vector(builder, "entities.gate.bias", slots, MN_START_ZERO);

@@ -99,12 +99,27 @@ mn_node mn_sentences_words(mn_builder *builder)
     return table(builder, "embed", UINT32_MAX, builder->fields->y_size);
 }
 
+mn_node mn_sentences_in_order(mn_builder *builder, mn_role role, mn_node ids)
+{
+    mn_graph *graph = builder->graph;
+    const mn_extent story = mn_builder_extent(builder, ids);
+    const uint32_t n = story.n, length = story.c;
+    mn_node flat = mn_graph_reshape(graph, ids, (mn_extent){n, 1, 1, story.h * length});
+    mn_node turned = MN_NONE;
+    for (uint32_t t = 0; t < story.h; t++)
+        turned = mn_graph_place_rows(graph, mn_graph_columns(graph, flat, t * length, length),
+                                     t * n, story.h * n, turned);
+    return mn_sentences_encode(builder, role, turned, mn_sentences_words(builder),
+                               "story_mask.weight");
+}
+
 /* In some memories the question's words have the table of the story's. */
 static mn_node question_words(mn_builder *builder)
 {
     const mn_experiment *e = builder->experiment;
     const uint32_t n = builder->fields->y_size;
-    if (e->model.memory == MN_MEMORY_ENTITIES || e->model.memory == MN_MEMORY_KEY_VALUE)
+    if (e->model.memory == MN_MEMORY_ENTITIES || e->model.memory == MN_MEMORY_KEY_VALUE ||
+        e->model.memory == MN_MEMORY_FAST_WEIGHTS)
         return mn_sentences_words(builder);
     return e->model.memory == MN_MEMORY_STORY && is_adjacent(builder)
                ? table(builder, "embed", 0, n)
