@@ -7,6 +7,8 @@
 static const char rooms[] = "tasks: {kind: generated-stories, bundle: 8, sentences: 12}\n";
 static const char grid[] =
     "tasks: {kind: generated-stories, world: grid, bundle: 8, sentences: 12}\n";
+static const char pairs[] =
+    "tasks: {kind: generated-stories, world: pairs, bundle: 8, sentences: 10}\n";
 
 /* Where people and things are, by name. */
 struct known {
@@ -175,6 +177,84 @@ static void agents_are_where_their_moves_lead(void **state)
     mn_task_set_destroy(&set);
 }
 
+/* Sentences of all stories of some tasks: bit n is set if one has n. */
+static unsigned lengths_of(const mn_task_set *set, mn_split split)
+{
+    const mn_words *words = mn_task_set_words(set);
+    unsigned lengths = 0;
+    for (uint64_t index = 0; index < 50; index++) {
+        mn_task *task = story_draw(set, split, index);
+        for (uint32_t i = 0; i < 8; i++) {
+            struct agent agents[2] = {{0}};
+            char text[512], expected[32];
+            int who;
+            const uint32_t n = story_told(task, MN_QUERY, i);
+            lengths |= 1u << n;
+            story_question(task, MN_QUERY, i, words, text);
+            assert_int_equal(sscanf(text, "where is agent%d", &who), 1);
+            for (uint32_t slot = 0; slot < n; slot++) {
+                story_sentence(task, MN_QUERY, i, slot, words, text);
+                follow(agents, text);
+                assert_true(story_item(task, MN_QUERY, "age", i)[slot] == (float)(n - slot));
+            }
+            (void)snprintf(expected, sizeof expected, "%d-%d", agents[who - 1].x,
+                           agents[who - 1].y);
+            assert_string_equal(story_answer(task, MN_QUERY, i, words), expected);
+        }
+        mn_task_destroy(&task);
+    }
+    return lengths;
+}
+
+static void stories_of_agents_to_train_on_may_be_shorter(void **state)
+{
+    mn_task_set *set = story_open(grid, (const char *const[]){"tasks.shortest=7", NULL});
+    (void)state;
+    assert_int_equal(lengths_of(set, MN_TRAIN), 0x1f80); /* 7 to 12 */
+    assert_int_equal(lengths_of(set, MN_VAL), 0x1000);
+    assert_int_equal(lengths_of(set, MN_TEST), 0x1000);
+    mn_task_set_destroy(&set);
+}
+
+static void a_letter_has_the_digit_behind_it(void **state)
+{
+    mn_task_set *set = story_open(pairs, NULL);
+    const mn_words *words = mn_task_set_words(set);
+    unsigned asked[5] = {0}, digits = 0;
+    (void)state;
+    for (uint64_t index = 0; index < 200; index++) {
+        mn_task *task = story_draw(set, MN_TRAIN, index);
+        for (uint32_t i = 0; i < 8; i++) {
+            char letter[512], digit[512], question[512];
+            unsigned found = 0, seen = 0;
+            assert_int_equal(story_told(task, MN_QUERY, i), 10);
+            story_question(task, MN_QUERY, i, words, question);
+            for (uint32_t pair = 0; pair < 5; pair++) {
+                story_sentence(task, MN_QUERY, i, 2 * pair, words, letter);
+                story_sentence(task, MN_QUERY, i, 2 * pair + 1, words, digit);
+                assert_true(strlen(letter) == 1 && letter[0] >= 'a' && letter[0] <= 'z');
+                assert_true(strlen(digit) == 1 && digit[0] >= '0' && digit[0] <= '9');
+                assert_false(seen >> (letter[0] - 'a') & 1); /* no letter twice */
+                seen |= 1u << (letter[0] - 'a');
+                if (strcmp(letter, question) != 0)
+                    continue;
+                found++;
+                asked[pair]++;
+                digits |= 1u << (digit[0] - '0');
+                assert_string_equal(story_answer(task, MN_QUERY, i, words), digit);
+                assert_true(*story_item(task, MN_QUERY, "point", i) == (pair < 2 ? 0 : 1));
+            }
+            assert_int_equal(found, 1);
+        }
+        mn_task_destroy(&task);
+    }
+    for (size_t pair = 0; pair < 5;
+         pair++) /* half of 1,600 questions are of two pairs, half of three */
+        assert_in_range(asked[pair], pair < 2 ? 300 : 190, pair < 2 ? 500 : 350);
+    assert_int_equal(digits, 0x3ff);
+    mn_task_set_destroy(&set);
+}
+
 static void check_that_draws_are_pure(const char *yaml)
 {
     mn_task_set *set = story_open(yaml, NULL), *again = story_open(yaml, NULL);
@@ -206,6 +286,7 @@ static void a_task_is_a_pure_function_of_seed_split_and_index(void **state)
     (void)state;
     check_that_draws_are_pure(rooms);
     check_that_draws_are_pure(grid);
+    check_that_draws_are_pure(pairs);
 }
 
 /* In a story of rooms that tells nothing of a thing, a person is asked for: that one is of set 0,
@@ -252,11 +333,23 @@ static void the_shortest_stories_have_an_answer_too(void **state)
         mn_task_destroy(&task);
     }
     mn_task_set_destroy(&set);
-    mn_experiment experiment;
-    mn_error err;
-    story_experiment(&experiment, grid, NULL);
-    assert_int_equal(mn_experiment_set(&experiment, "tasks.sentences=4", &err), MN_OK);
-    assert_int_equal(mn_experiment_check(&experiment, &err), MN_ERR_CONFIG);
+}
+
+static void lengths_that_a_world_cannot_have_are_refused(void **state)
+{
+    static const struct {
+        const char *yaml, *assignment;
+    } wrong[] = {{grid, "tasks.sentences=4"},  {grid, "tasks.shortest=4"},
+                 {grid, "tasks.shortest=13"},  {pairs, "tasks.sentences=9"},
+                 {pairs, "tasks.sentences=2"}, {pairs, "tasks.sentences=54"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        mn_experiment experiment;
+        mn_error err;
+        story_experiment(&experiment, wrong[i].yaml, NULL);
+        assert_int_equal(mn_experiment_set(&experiment, wrong[i].assignment, &err), MN_OK);
+        assert_int_equal(mn_experiment_check(&experiment, &err), MN_ERR_CONFIG);
+    }
 }
 
 int main(void)
@@ -267,6 +360,9 @@ int main(void)
         cmocka_unit_test(a_task_is_a_pure_function_of_seed_split_and_index),
         cmocka_unit_test(support_and_query_of_a_task_are_of_one_set),
         cmocka_unit_test(the_shortest_stories_have_an_answer_too),
+        cmocka_unit_test(stories_of_agents_to_train_on_may_be_shorter),
+        cmocka_unit_test(a_letter_has_the_digit_behind_it),
+        cmocka_unit_test(lengths_that_a_world_cannot_have_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
