@@ -92,27 +92,31 @@ static const mn_option rows[] = {
         BY("tasks.kind=stories")),
     KEY(U64,    tasks.linear_start,    "0",            0,     1e9,     "meta-steps",
         "stories: train at first without softmax in the attention (linear start)", THETA,
-        BY("tasks.kind=stories|generated-stories")),
+        BY("tasks.kind=stories|generated-stories,model.memory=story")),
     KEY(CHOICE, tasks.world,           "rooms",        0,     0,       "",
-        "generated-stories: people in rooms with things, or two agents on a 10 x 10 grid",
-        THETA_FROM("rooms", "grid"),
+        "generated-stories: people in rooms with things, two agents on a 10 x 10 grid, or letters "
+        "with a digit each", THETA_FROM("rooms", "grid", "pairs"),
         BY("tasks.kind=generated-stories")),
+    KEY(U32,    tasks.shortest,        "0",            0,     1024,    "sentences",
+        "grid: training stories have from so many sentences to tasks.sentences; 0: all as many",
+        THETA, BY("tasks.kind=generated-stories,tasks.world=grid")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
         "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
-        THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "sentences")),
+        THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "sentences",
+                   "entities", "key-value", "fast-weights")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
         "the reasoning module, o = R(u, m)",
         THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops",
-                   "query-reduction")),
+                   "query-reduction", "prelu-hops")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
         "the output module, y = O(o)",
         THETA_FROM("linear", "distance", "match", "gaussian", "words")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
-        "table, lrua: slots of the memory", THETA,
-        BY("model.memory=table|lrua")),
+        "table, lrua, entities: slots of the memory", THETA,
+        BY("model.memory=table|lrua|entities")),
     KEY(U32,    model.slot_size,       "20",           1,     4096,    "numbers",
         "table, lrua: numbers of a slot", THETA,
         BY("model.memory=table|lrua")),
@@ -130,16 +134,16 @@ static const mn_option rows[] = {
         BY("model.input=sentences")),
     KEY(CHOICE, model.encoding,        "position",     0,     0,       "",
         "sentences: a sentence is the sum of its words, or weighted by their positions, as memory "
-        "networks were programmed or printed",
-        THETA_FROM("bag", "position", "position-printed"),
+        "networks were programmed or printed, or by what is learned for each position",
+        THETA_FROM("bag", "position", "position-printed", "mask"),
         BY("model.input=sentences")),
     KEY(CHOICE, model.control,         "none",         0,     0,       "",
         "sentences: for comparison, look at the question alone, or at the story alone",
         THETA_FROM("none", "question", "story"),
         BY("model.input=sentences")),
     KEY(U32,    model.hops,            "3",            1,     16,      "hops",
-        "hops: how often the memory is asked", THETA,
-        BY("model.reasoning=hops")),
+        "hops, prelu-hops: how often the memory is asked", THETA,
+        BY("model.reasoning=hops|prelu-hops")),
     KEY(U32,    model.layers,          "2",            1,     16,      "layers",
         "query-reduction: how often the story is read, with the same weights", THETA,
         BY("model.reasoning=query-reduction")),
@@ -187,6 +191,15 @@ static const mn_option rows[] = {
     KEY(REAL,   model.usage_decay,     "0.99",         0,     1,       "",
         "lrua: what is left of the usage of a slot after a step", THETA,
         BY("model.memory=lrua")),
+    KEY(U32,    model.fast_steps,      "1",            1,     16,      "steps",
+        "fast-weights: steps of the inner loop, in which a state is drawn to states before it", THETA,
+        BY("model.memory=fast-weights")),
+    KEY(REAL,   model.fast_decay,      "0.95",         0,     1,       "",
+        "fast-weights: what is left of the matrix after a step", THETA,
+        BY("model.memory=fast-weights")),
+    KEY(REAL,   model.fast_rate,       "0.5",          0,     100,     "",
+        "fast-weights: how much of a step's state is written into the matrix", THETA,
+        BY("model.memory=fast-weights")),
     KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
         "mlp: batch norm after each hidden layer; conv4 always has it", THETA,
         BY("model.input=mlp")),
@@ -350,6 +363,13 @@ static const struct suit {
     {"model.reasoning=query-reduction", "model.memory", "sentences"}, /* Seo et al. 2017 */
     {"model.reasoning=query-reduction", "model.encoding", "position-printed"},
     {"model.reasoning=query-reduction", "model.init", "lecun"},
+    {"model.memory=entities", "model.reasoning", "prelu-hops"}, /* Henaff et al. 2017 */
+    {"model.memory=entities", "model.encoding", "mask"},
+    {"model.memory=entities", "model.slots", "20"},
+    {"model.memory=entities", "model.embedding", "100"},
+    {"model.memory=fast-weights", "model.reasoning", "prelu-hops"},
+    {"model.memory=fast-weights", "model.encoding", "bag"},
+    {"model.reasoning=prelu-hops", "model.hops", "1"},
     {"model.memory=lrua", "model.slots", "128"},
     {"model.memory=lrua", "model.slot_size", "40"},
     {"model.reasoning=lstm|feedforward", "model.units", "200"},
@@ -513,6 +533,18 @@ static mn_status check_stories(const mn_experiment *e, mn_error *err)
                        "tasks.sentences is %u, but tasks.world grid needs 4 sentences to say where "
                        "the agents begin: expected at least 5",
                        (unsigned)e->tasks.sentences);
+    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.world == MN_WORLD_PAIRS &&
+        (e->tasks.sentences % 2 != 0 || e->tasks.sentences < 4 || e->tasks.sentences > 52))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.sentences is %u, but tasks.world pairs tells pairs of a letter and a "
+                       "digit, one after the other: expected an even number from 4 to 52",
+                       (unsigned)e->tasks.sentences);
+    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.shortest > 0 &&
+        (e->tasks.shortest < 5 || e->tasks.shortest > e->tasks.sentences))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.shortest is %u: expected 0, or from 5 (four sentences say where the "
+                       "agents begin) to tasks.sentences, which is %u",
+                       (unsigned)e->tasks.shortest, (unsigned)e->tasks.sentences);
     if (e->meta.kind != MN_META_EPISODIC && e->tasks.shot == 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "this meta.kind adapts to support questions, but tasks.shot is 0: set it, "

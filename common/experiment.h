@@ -17,7 +17,7 @@ typedef enum mn_task_kind {
     MN_TASKS_STORIES,
     MN_TASKS_GENERATED_STORIES,
 } mn_task_kind;
-typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID } mn_world;
+typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID, MN_WORLD_PAIRS } mn_world;
 typedef enum mn_sampling {
     MN_SAMPLE_RANDOM,
     MN_SAMPLE_GROUP,
@@ -31,13 +31,16 @@ typedef enum mn_input_kind {
 } mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
-    MN_MEMORY_CLASS_MEANS, /* of the support set's features */
-    MN_MEMORY_SUPPORT,     /* the support set: features and labels */
-    MN_MEMORY_TABLE,       /* learned slots */
-    MN_MEMORY_LRUA,        /* slots written where least recently used */
-    MN_MEMORY_MEAN,        /* of the support set's pairs of features and y, encoded */
-    MN_MEMORY_STORY,       /* a story's sentences, by tables of its own */
-    MN_MEMORY_SENTENCES,   /* a story's sentences, by the question's table */
+    MN_MEMORY_CLASS_MEANS,  /* of the support set's features */
+    MN_MEMORY_SUPPORT,      /* the support set: features and labels */
+    MN_MEMORY_TABLE,        /* learned slots */
+    MN_MEMORY_LRUA,         /* slots written where least recently used */
+    MN_MEMORY_MEAN,         /* of the support set's pairs of features and y, encoded */
+    MN_MEMORY_STORY,        /* a story's sentences, by tables of its own */
+    MN_MEMORY_SENTENCES,    /* a story's sentences, by the question's table */
+    MN_MEMORY_ENTITIES,     /* slots that a story's sentences update, one after the other */
+    MN_MEMORY_KEY_VALUE,    /* a story's words, found by their sentences */
+    MN_MEMORY_FAST_WEIGHTS, /* a matrix that every sentence of a story adds to */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -47,6 +50,7 @@ typedef enum mn_reasoning_kind {
     MN_REASONING_CONCAT_MLP,
     MN_REASONING_HOPS,
     MN_REASONING_QUERY_REDUCTION,
+    MN_REASONING_PRELU_HOPS,
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
@@ -61,6 +65,7 @@ typedef enum mn_word_encoding {
     MN_ENCODING_BAG,
     MN_ENCODING_POSITION,         /* as the authors of memory networks programmed it */
     MN_ENCODING_POSITION_PRINTED, /* as they printed it */
+    MN_ENCODING_MASK,             /* learned */
 } mn_word_encoding;
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
@@ -121,6 +126,7 @@ typedef struct mn_experiment {
         double held_out;       /* stories: share of training questions for validation */
         uint64_t linear_start; /* meta-steps without softmax in the attention */
         mn_world world;        /* generated-stories */
+        uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
     } tasks;
     struct {
         mn_input_kind input;
@@ -130,7 +136,7 @@ typedef struct mn_experiment {
         uint32_t embedding;        /* sentences: numbers of a word's vector */
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
-        uint32_t hops;             /* hops */
+        uint32_t hops;             /* hops, prelu-hops */
         uint32_t layers;           /* query-reduction, as what follows */
         mn_gates gates;
         bool reset_gates, bidirectional;
@@ -145,8 +151,10 @@ typedef struct mn_experiment {
         mn_downsampling downsampling;
         mn_readout readout;
         uint32_t units;            /* concat-linear, lstm, feedforward */
-        uint32_t slots, slot_size; /* table, lrua */
+        uint32_t slots, slot_size; /* table, lrua; entities: slots */
         uint32_t read_heads;
+        uint32_t fast_steps; /* fast-weights: of the inner loop */
+        double fast_decay, fast_rate;
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */

@@ -136,6 +136,18 @@ mn_node mn_graph_columns(mn_graph *graph, mn_node a, uint32_t first, uint32_t n)
     return mn_node_append(graph, node);
 }
 
+mn_node mn_graph_place_columns(mn_graph *graph, mn_node a, uint32_t first, uint32_t n_columns,
+                               mn_node plus)
+{
+    mn_graph_node node =
+        mn_node_blank(MN_OP_PLACE_COLUMNS, mn_matrix(mn_node_rows(graph, a), n_columns));
+    assert(graph->failed || first + mn_node_extent(graph, a).c <= n_columns);
+    node.in[0] = a;
+    node.offset = first;
+    node.plus = plus;
+    return mn_node_append(graph, node);
+}
+
 mn_node mn_graph_concat_columns(mn_graph *graph, uint32_t n, const mn_node *parts)
 {
     uint32_t c = 0, at = 0;
@@ -143,13 +155,8 @@ mn_node mn_graph_concat_columns(mn_graph *graph, uint32_t n, const mn_node *part
     for (uint32_t i = 0; i < n; i++)
         c += mn_node_extent(graph, parts[i]).c;
     for (uint32_t i = 0; i < n; i++) {
-        mn_graph_node node =
-            mn_node_blank(MN_OP_PLACE_COLUMNS, mn_matrix(mn_node_rows(graph, parts[i]), c));
-        node.in[0] = parts[i];
-        node.offset = at;
-        node.plus = all;
+        all = mn_graph_place_columns(graph, parts[i], at, c, all);
         at += mn_node_extent(graph, parts[i]).c;
-        all = mn_node_append(graph, node);
     }
     return all;
 }

@@ -185,6 +185,9 @@ mn_node mn_graph_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t n);
 mn_node mn_graph_place_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t n_rows,
                             mn_node plus);
 mn_node mn_graph_columns(mn_graph *graph, mn_node a, uint32_t first, uint32_t n);
+/* Likewise columns, from `first` of n_columns. */
+mn_node mn_graph_place_columns(mn_graph *graph, mn_node a, uint32_t first, uint32_t n_columns,
+                               mn_node plus);
 mn_node mn_graph_concat_columns(mn_graph *graph, uint32_t n, const mn_node *parts);
 /* [n, c] -> [n * times, c], each row in a block; and [n * times, c] -> [n, c], sums of blocks. */
 mn_node mn_graph_repeat_rows(mn_graph *graph, mn_node a, uint32_t times);

@@ -84,6 +84,15 @@ mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, u
                     mn_parameters_add_table(builder->declared, name, rows, c, init, scale));
 }
 
+void mn_builder_start_normal(mn_builder *builder, const char *name, double scale)
+{
+    uint32_t i = mn_parameters_find(builder->parameters, name);
+    if (builder->declared == NULL || i == UINT32_MAX)
+        return;
+    builder->declared->at[i].init = MN_START_NORMAL;
+    builder->declared->at[i].scale = scale;
+}
+
 mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, double start,
                              mn_node now)
 {

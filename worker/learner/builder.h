@@ -59,6 +59,10 @@ mn_node mn_builder_vector(mn_builder *builder, const char *name, uint32_t c, mn_
 mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, uint32_t c,
                          mn_init init, double scale);
 
+/* Let a tensor that was just named begin normal with standard deviation `scale`, whatever
+ * model.init says of weights. */
+void mn_builder_start_normal(mn_builder *builder, const char *name, double scale);
+
 /* A vector that is a running statistic, beginning with `start`; `now` is what it is in this set. */
 mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, double start,
                              mn_node now);

@@ -17,6 +17,9 @@ static const mn_part *const memories[] = {
     [MN_MEMORY_MEAN] = &mn_mean_part,
     [MN_MEMORY_STORY] = &mn_story_part,
     [MN_MEMORY_SENTENCES] = &mn_sentences_memory_part,
+    [MN_MEMORY_ENTITIES] = &mn_entities_part,
+    [MN_MEMORY_KEY_VALUE] = &mn_key_value_part,
+    [MN_MEMORY_FAST_WEIGHTS] = &mn_fast_weights_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
@@ -26,6 +29,7 @@ static const mn_part *const reasonings[] = {
     [MN_REASONING_CONCAT_MLP] = &mn_concat_mlp_part,
     [MN_REASONING_HOPS] = &mn_hops_part,
     [MN_REASONING_QUERY_REDUCTION] = &mn_query_reduction_part,
+    [MN_REASONING_PRELU_HOPS] = &mn_prelu_hops_part,
 };
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part, [MN_OUTPUT_DISTANCE] = &mn_distance_part,

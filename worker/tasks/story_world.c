@@ -5,7 +5,10 @@
  *   grid    the world model of Henaff et al. 2017 (EntNet), 5.1: two agents on a 10 x 10 grid, told
  *           where they begin and which way they face; then each sentence turns one or moves it 1 to
  *           5 steps, never over the edge. Asked is where one of them is at the end. All stories
- *           have tasks.sentences sentences, the first four included. */
+ *           have tasks.sentences sentences, the first four included; those of training from
+ *           tasks.shortest on, if it is set, as their model "trained up to T = 20".
+ *   pairs   associative retrieval (Ba et al. 2016, 4.1): letters with a digit each, "c 9 k 8", every
+ *           one a sentence, no letter twice. Asked with a letter, the answer is its digit. */
 #include "worker/tasks/story_kind.h"
 
 #include <stdlib.h>
@@ -17,6 +20,8 @@
 #define N_THINGS 4u
 #define SIDE 10u
 #define LONGEST_MOVE 5u
+#define N_LETTERS 26u
+#define N_DIGITS 10u
 
 static const char *const names[] = {
     "daniel", "john",  "mary", "sandra",  "bathroom", "bedroom", "garden", "hallway",   "kitchen",
@@ -41,6 +46,7 @@ struct worlds {
     mn_experiment experiment;
     mn_words *words; /* owned */
     uint32_t name[N_NAMES];
+    uint32_t letters[N_LETTERS], digits[N_DIGITS];
     uint32_t agents[2], at, faces[4], moves[LONGEST_MOVE], cells[SIDE * SIDE], where, is;
 };
 
@@ -51,11 +57,13 @@ struct teller {
     mn_task *task;
     mn_role role;
     uint32_t item, n, told; /* sentences of the story; told so far */
+    uint32_t shortest;      /* grid: story there may be */
     double weight;
 };
 
 static void tell_rooms(struct teller *teller, uint32_t point);
 static void tell_grid(struct teller *teller, uint32_t point);
+static void tell_pairs(struct teller *teller, uint32_t point);
 
 static mn_status learn(mn_words *words, const char *text, uint32_t *number, mn_error *err)
 {
@@ -95,12 +103,36 @@ static mn_status learn_grid(struct worlds *worlds, mn_error *err)
     return status;
 }
 
+static mn_status learn_pairs(struct worlds *worlds, mn_error *err)
+{
+    mn_status status = MN_OK;
+    char text[2] = "";
+    for (uint32_t i = 0; i < N_LETTERS && status == MN_OK; i++) {
+        text[0] = (char)('a' + i);
+        status = learn(worlds->words, text, &worlds->letters[i], err);
+    }
+    for (uint32_t i = 0; i < N_DIGITS && status == MN_OK; i++) {
+        text[0] = (char)('0' + i);
+        status = learn(worlds->words, text, &worlds->digits[i], err);
+    }
+    return status;
+}
+
+/* A world is a row. */
+static const struct world {
+    mn_status (*learn)(struct worlds *worlds, mn_error *err); /* its words */
+    void (*tell)(struct teller *teller, uint32_t point);      /* a story, and ask */
+    mn_points points;
+} worlds_by_kind[] = {
+    [MN_WORLD_ROOMS] = {learn_rooms, tell_rooms, {"set", 2, {"1 fact", "2 facts"}}},
+    [MN_WORLD_GRID] = {learn_grid, tell_grid, {"set", 2, {"agent1", "agent2"}}},
+    [MN_WORLD_PAIRS] = {learn_pairs, tell_pairs, {"set", 2, {"first half", "second half"}}},
+};
+
 static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
                             mn_task_set_parts *parts, mn_error *err)
 {
-    static const mn_points rooms = {"set", 2, {"1 fact", "2 facts"}};
-    static const mn_points grid = {"set", 2, {"agent1", "agent2"}};
-    const bool is_grid = experiment->tasks.world == MN_WORLD_GRID;
+    const struct world *world = &worlds_by_kind[experiment->tasks.world];
     struct worlds *worlds = calloc(1, sizeof *worlds);
     (void)expected;
     parts->state = worlds;
@@ -109,7 +141,7 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
     worlds->experiment = *experiment;
     mn_status status = mn_words_new(&worlds->words, err);
     if (status == MN_OK)
-        status = is_grid ? learn_grid(worlds, err) : learn_rooms(worlds, err);
+        status = world->learn(worlds, err);
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
         const mn_story_shape shape = {.bundle = experiment->tasks.bundle,
                                       .support = experiment->tasks.shot,
@@ -118,7 +150,7 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
                                       .question = LENGTH - 1,
                                       .vocabulary = mn_words_count(worlds->words),
                                       .linear_start = experiment->tasks.linear_start > 0};
-        status = mn_story_fields(&shape, is_grid ? &grid : &rooms, &parts->fields[split], err);
+        status = mn_story_fields(&shape, &world->points, &parts->fields[split], err);
     }
     return status;
 }
@@ -131,18 +163,19 @@ static void close_tasks(void *of)
     free(worlds);
 }
 
-static void draw_role(const struct worlds *worlds, mn_role role, uint32_t n, uint32_t point,
-                      mn_random *random, mn_task *task)
+static void draw_role(const struct worlds *worlds, uint32_t shortest, mn_role role, uint32_t n,
+                      uint32_t point, mn_random *random, mn_task *task)
 {
-    struct teller teller = {
-        .worlds = worlds, .random = random, .task = task, .role = role, .weight = 1.0 / n};
+    struct teller teller = {.worlds = worlds,
+                            .random = random,
+                            .task = task,
+                            .role = role,
+                            .weight = 1.0 / n,
+                            .shortest = shortest};
     for (teller.item = 0; teller.item < n; teller.item++) {
         const uint32_t set = point < 2 ? point : mn_random_below(random, 2);
         teller.told = 0;
-        if (worlds->experiment.tasks.world == MN_WORLD_GRID)
-            tell_grid(&teller, set);
-        else
-            tell_rooms(&teller, set);
+        worlds_by_kind[worlds->experiment.tasks.world].tell(&teller, set);
     }
 }
 
@@ -153,10 +186,13 @@ static void draw(const void *state, mn_split split, uint64_t index, mn_random *r
     const struct worlds *worlds = state;
     const uint32_t n_support = worlds->experiment.tasks.shot;
     const uint32_t point = n_support > 0 ? mn_random_below(random, 2) : 2;
+    const bool varies = split == MN_TRAIN && worlds->experiment.tasks.shortest > 0;
+    const uint32_t shortest =
+        varies ? worlds->experiment.tasks.shortest : worlds->experiment.tasks.sentences;
     mn_story_clear(task, split == MN_TRAIN && mn_story_is_linear(&worlds->experiment, index));
     if (n_support > 0)
-        draw_role(worlds, MN_SUPPORT, n_support, point, random, task);
-    draw_role(worlds, MN_QUERY, worlds->experiment.tasks.bundle, point, random, task);
+        draw_role(worlds, shortest, MN_SUPPORT, n_support, point, random, task);
+    draw_role(worlds, shortest, MN_QUERY, worlds->experiment.tasks.bundle, point, random, task);
 }
 
 static const mn_words *words_of(const void *state)
@@ -330,6 +366,8 @@ static void tell_grid(struct teller *teller, uint32_t point)
     mn_random *random = teller->random;
     struct agent agents[2];
     teller->n = worlds->experiment.tasks.sentences;
+    if (teller->shortest < teller->n)
+        teller->n = teller->shortest + mn_random_below(random, teller->n - teller->shortest + 1);
     for (uint32_t who = 0; who < 2; who++) {
         agents[who].x = mn_random_below(random, SIDE);
         agents[who].y = mn_random_below(random, SIDE);
@@ -349,4 +387,25 @@ static void tell_grid(struct teller *teller, uint32_t point)
     mn_story_ask(teller->task, teller->role, teller->item, 3,
                  (uint32_t[]){worlds->where, worlds->is, worlds->agents[point]},
                  worlds->cells[agents[point].y * SIDE + agents[point].x], point, teller->weight);
+}
+
+/* Pairs --------------------------------------------------------------------------- */
+
+static void tell_pairs(struct teller *teller, uint32_t point)
+{
+    const struct worlds *worlds = teller->worlds;
+    mn_random *random = teller->random;
+    uint32_t letters[N_LETTERS], digits[N_LETTERS];
+    teller->n = worlds->experiment.tasks.sentences;
+    const uint32_t n = teller->n / 2, half = n / 2;
+    mn_random_choose(random, N_LETTERS, n, letters);
+    for (uint32_t i = 0; i < n; i++) {
+        digits[i] = mn_random_below(random, N_DIGITS);
+        tell(teller, 1, &worlds->letters[letters[i]]);
+        tell(teller, 1, &worlds->digits[digits[i]]);
+    }
+    const uint32_t asked =
+        point == 0 ? mn_random_below(random, half) : half + mn_random_below(random, n - half);
+    mn_story_ask(teller->task, teller->role, teller->item, 1, &worlds->letters[letters[asked]],
+                 worlds->digits[digits[asked]], point, teller->weight);
 }

@@ -17,6 +17,9 @@ typedef struct mn_part {
     bool written_by_support;
     /* memory: what it gives for the question u [rows, d], the hop-th time it is asked. */
     mn_node (*read)(mn_builder *builder, mn_role role, uint32_t hop, mn_node u);
+    /* memory: what reasoning hops asks it with next, where that is not just u and what it gave for
+     * it, which `sum` is. */
+    mn_node (*next)(mn_builder *builder, uint32_t hop, mn_node sum);
     /* output: the loss of flow.y. NULL: squared error, or cross-entropy of classes. */
     mn_node (*loss)(mn_builder *builder, mn_role role);
     uint32_t columns; /* output: numbers of its answer for each number of y; 0 stands for 1 */
@@ -26,10 +29,11 @@ typedef struct mn_part {
 extern const mn_part mn_mlp_part, mn_conv4_part, mn_identity_part, mn_sentences_part;
 /* memory */
 extern const mn_part mn_no_memory_part, mn_class_means_part, mn_support_memory_part, mn_table_part,
-    mn_lrua_memory_part, mn_mean_part, mn_story_part, mn_sentences_memory_part;
+    mn_lrua_memory_part, mn_mean_part, mn_story_part, mn_sentences_memory_part, mn_entities_part,
+    mn_key_value_part, mn_fast_weights_part;
 /* reasoning */
 extern const mn_part mn_no_reasoning_part, mn_concat_linear_part, mn_lstm_part, mn_feedforward_part,
-    mn_concat_mlp_part, mn_hops_part, mn_query_reduction_part;
+    mn_concat_mlp_part, mn_hops_part, mn_query_reduction_part, mn_prelu_hops_part;
 /* output */
 extern const mn_part mn_linear_output_part, mn_distance_part, mn_match_part, mn_gaussian_part,
     mn_words_part;

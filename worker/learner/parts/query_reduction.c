@@ -11,15 +11,9 @@
  * Gates are numbers, or vectors as wide as x. W [d, 2d] takes q and x apart, so that the share of x
  * is made once for all layers. A and the gates' weights begin uniform with standard deviation 1. The
  * authors' code makes the recurrence from a triangular product of logarithms; here it is a scan. */
-#include "worker/learner/parts/story.h"
+#include "worker/learner/parts/sentences.h"
 
 #define LEAN (-2.5) /* update gates begin nearly shut */
-
-mn_node mn_word_table(mn_builder *builder)
-{
-    return mn_builder_table(builder, "embed.weight", builder->fields->y_size,
-                            builder->experiment->model.embedding, MN_START_UNIFORM, 1);
-}
 
 /* A story's sentences [questions * slots, d]; none where the question alone may be looked at. */
 static void write(mn_builder *builder, mn_role role)
@@ -28,12 +22,12 @@ static void write(mn_builder *builder, mn_role role)
     const mn_extent extent = mn_builder_extent(builder, ids);
     const mn_extent words = {extent.n * extent.h, 1, 1, extent.c};
     const mn_extent x = {words.n, 1, 1, builder->experiment->model.embedding};
-    mn_node table = mn_word_table(builder);
+    mn_node table = mn_sentences_words(builder);
     builder->memory[role][0] =
         builder->experiment->model.control == MN_CONTROL_QUESTION
             ? mn_graph_zero(builder->graph, x)
-            : mn_graph_embed(builder->graph, mn_graph_reshape(builder->graph, ids, words), table,
-                             mn_word_weights(builder, role, extent.c), 0);
+            : mn_sentences_encode(builder, role, mn_graph_reshape(builder->graph, ids, words),
+                                  table, "story_mask.weight");
 }
 
 /* For those who ask by attention: p = softmax(x u), sum_t p_t x_t. */

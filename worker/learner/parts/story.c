@@ -10,11 +10,11 @@
  * embed_b, hop and answer. All begin normal with standard deviation 0.1. Word 0 contributes nothing.
  * Empty slots score 0 and give nothing, but stay in the softmax, unless model.empty_slots is false:
  * so in the authors' code, and better by three points of mean error on bAbI. */
-#include "worker/learner/parts/story.h"
+#include "worker/learner/parts/sentences.h"
 
 #include <stdio.h>
 
-#define START 0.1 /* standard deviation */
+#define START MN_SENTENCES_START
 
 static mn_node table(mn_builder *builder, const char *name, uint32_t number, uint32_t rows)
 {
@@ -31,59 +31,6 @@ static bool is_adjacent(const mn_builder *builder)
 {
     return builder->experiment->model.tying == MN_TYING_ADJACENT;
 }
-
-/* [n, 1, 1, 1]: 1 - middle .. n - middle of places counted from 1. */
-static mn_node places(mn_graph *graph, uint32_t n, double middle)
-{
-    mn_node column = MN_NONE;
-    for (uint32_t i = 0; i < n; i++)
-        column = mn_graph_place_rows(
-            graph, mn_graph_constant(graph, i + 1 - middle, (mn_extent){1, 1, 1, 1}), i, n, column);
-    return column;
-}
-
-/* position: l_jk = 1 + 4 (j - (J + 1) / 2) (k - (d + 1) / 2) / (J d), [J, d], as in the authors' code.
- * position-printed: the paper's own formula, (1 - j / J) - (k / d) (1 - 2 j / J), that is half of the
- * above about J / 2 and d / 2. J is the longest there may be, not the sentence's own length. */
-mn_node mn_word_weights(mn_builder *builder, mn_role role, uint32_t length)
-{
-    mn_graph *graph = builder->graph;
-    const uint32_t d = builder->experiment->model.embedding;
-    const mn_field *story = mn_fields_find(builder->fields, role, "story");
-    const mn_field *question = mn_fields_find(builder->fields, role, "question");
-    uint32_t longest = length;
-    if (builder->experiment->model.encoding == MN_ENCODING_BAG)
-        return MN_NONE;
-    if (story != NULL && story->channels > longest)
-        longest = story->channels;
-    if (question != NULL && question->channels > longest)
-        longest = question->channels;
-    const bool printed = builder->experiment->model.encoding == MN_ENCODING_POSITION_PRINTED;
-    const double middle = printed ? 0 : 0.5, size = printed ? 0.5 : 1;
-    mn_node weights = mn_graph_product(graph, places(graph, longest, longest / 2.0 + middle),
-                                       places(graph, d, d / 2.0 + middle), false, true);
-    weights = mn_graph_scale_add(graph, size * 4.0 / ((double)longest * d), weights,
-                                 mn_graph_constant(graph, size, (mn_extent){longest, 1, 1, d}));
-    return mn_graph_rows(graph, weights, 0, length);
-}
-
-static mn_node question(mn_builder *builder, mn_role role)
-{
-    mn_node ids = mn_builder_need(builder, "model.input sentences", role, "question");
-    const mn_extent extent = mn_builder_extent(builder, ids);
-    const bool shared =
-        builder->experiment->model.memory == MN_MEMORY_STORY && is_adjacent(builder);
-    mn_node words = builder->experiment->model.memory == MN_MEMORY_SENTENCES
-                        ? mn_word_table(builder)
-                    : shared ? table(builder, "embed", 0, builder->fields->y_size)
-                             : table(builder, "embed_b", UINT32_MAX, builder->fields->y_size);
-    const mn_extent u = {extent.n, 1, 1, builder->experiment->model.embedding};
-    if (builder->experiment->model.control == MN_CONTROL_STORY)
-        return mn_graph_zero(builder->graph, u);
-    return mn_graph_embed(builder->graph, ids, words, mn_word_weights(builder, role, extent.c), 0);
-}
-
-const mn_part mn_sentences_part = {.name = "input sentences", .build = question};
 
 /* How many sentences each story has told: the first slots, and no others. */
 static mn_node sentences_told(mn_builder *builder, mn_role role)
@@ -105,9 +52,13 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
     (void)snprintf(words, sizeof words, "embed%s", kind);
     (void)snprintf(ages, sizeof ages, "temporal%s", kind);
     const mn_node filled = sentences_told(builder, role);
-    mn_node m = mn_graph_slots_embed(graph, mn_graph_reshape(graph, ids, rows),
-                                     table(builder, words, number, builder->fields->y_size),
-                                     mn_word_weights(builder, role, extent.c), 0, filled, MN_NONE);
+    mn_node vectors = table(builder, words, number, builder->fields->y_size), m = MN_NONE;
+    ids = mn_graph_reshape(graph, ids, rows);
+    if (builder->experiment->model.encoding == MN_ENCODING_MASK)
+        m = mn_sentences_encode(builder, role, ids, vectors, "story_mask.weight");
+    else
+        m = mn_graph_slots_embed(graph, ids, vectors, mn_word_weights(builder, role, extent.c), 0,
+                                 filled, MN_NONE);
     if (age == MN_NONE)
         return m;
     mn_node told = mn_graph_reshape(graph, age, (mn_extent){rows.n, 1, 1, 1});

@@ -1,0 +1,218 @@
+/* story_memories_test.c: recurrent entity networks, key-value memories and fast weights against PyTorch in
+ * float64 (make_story_memories.py): what is shown of them, the answers, the loss and all gradients.
+ * Built twice, as reference_test.c. */
+#include "tests/reference/numbers.h"
+#include "worker/learner/network.h"
+
+#include <string.h>
+
+#define MAX_TENSORS 16
+#define MAX_NUMBERS 2048
+
+struct bed {
+    mn_experiment experiment;
+    mn_fields fields;
+    mn_network network;
+    uint32_t stories, sentences, length;
+    mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS],
+        outside[MAX_NUMBERS];
+};
+
+static void add_field(struct bed *bed, const char *name, mn_field_type type, uint32_t height,
+                      uint32_t channels)
+{
+    const uint32_t item[3] = {height, 1, channels};
+    mn_error err;
+    assert_int_equal(mn_fields_add(&bed->fields, MN_QUERY, name, type, bed->stories, item, &err),
+                     MN_OK);
+}
+
+static mn_real *field(struct bed *bed, const char *name, size_t item)
+{
+    const mn_field *at = mn_fields_find(&bed->fields, MN_QUERY, name);
+    return bed->block + at->offset + item * mn_field_item(at);
+}
+
+static bool says(json_t *one, const char *key, const char *text)
+{
+    return strcmp(json_string_value(get(one, key)), text) == 0;
+}
+
+static void set_model(struct bed *bed, json_t *root, json_t *one)
+{
+    const bool entities = says(one, "memory", "entities"),
+               fast = says(one, "memory", "fast-weights");
+    mn_experiment_init(&bed->experiment);
+    bed->experiment.model.input = MN_INPUT_SENTENCES;
+    bed->experiment.model.memory = entities ? MN_MEMORY_ENTITIES
+                                   : fast   ? MN_MEMORY_FAST_WEIGHTS
+                                            : MN_MEMORY_KEY_VALUE;
+    bed->experiment.model.reasoning =
+        entities || fast ? MN_REASONING_PRELU_HOPS : MN_REASONING_HOPS;
+    bed->experiment.model.output = MN_OUTPUT_WORDS;
+    bed->experiment.model.encoding =
+        says(one, "encoding", "mask") ? MN_ENCODING_MASK : MN_ENCODING_BAG;
+    bed->experiment.model.embedding = (uint32_t)json_integer_value(get(root, "d"));
+    bed->experiment.model.hops = (uint32_t)json_integer_value(get(one, "hops"));
+    if (entities)
+        bed->experiment.model.slots = (uint32_t)json_integer_value(get(one, "slots"));
+    if (fast) {
+        bed->experiment.model.fast_steps = (uint32_t)json_integer_value(get(one, "steps"));
+        bed->experiment.model.fast_decay = json_number_value(get(one, "decay"));
+        bed->experiment.model.fast_rate = json_number_value(get(one, "rate"));
+    }
+}
+
+static void fill(struct bed *bed, json_t *root)
+{
+    for (uint32_t i = 0; i < bed->stories; i++) {
+        json_t *ages = json_array_get(get(root, "ages"), i), *sentence;
+        size_t slot;
+        json_array_foreach(json_array_get(get(root, "stories"), i), slot, sentence)
+        {
+            read_numbers(sentence, field(bed, "story", i) + slot * bed->length);
+            field(bed, "mask", i)[slot] = number(ages, slot) > 0;
+        }
+        read_numbers(ages, field(bed, "age", i));
+        read_numbers(json_array_get(get(root, "questions"), i), field(bed, "question", i));
+        field(bed, "y", i)[(size_t)number(get(root, "answers"), i)] = 1;
+    }
+}
+
+static void open_bed(struct bed *bed, json_t *root, json_t *one)
+{
+    json_t *stories = get(root, "stories"), *story = json_array_get(stories, 0);
+    const uint32_t words = (uint32_t)json_integer_value(get(root, "V"));
+    mn_error err;
+    memset(bed, 0, sizeof *bed);
+    bed->stories = (uint32_t)json_array_size(stories);
+    bed->sentences = (uint32_t)json_array_size(story);
+    bed->length = (uint32_t)json_array_size(json_array_get(story, 0));
+    set_model(bed, root, one);
+    mn_fields_init(&bed->fields, MN_TARGET_CLASSES, words);
+    bed->fields.bundle = bed->stories;
+    add_field(bed, "story", MN_FIELD_IDS, bed->sentences, bed->length);
+    add_field(bed, "age", MN_FIELD_IDS, bed->sentences, 1);
+    add_field(bed, "mask", MN_FIELD_MASK, 1, bed->sentences);
+    add_field(bed, "question", MN_FIELD_IDS, 1,
+              (uint32_t)json_array_size(json_array_get(get(root, "questions"), 0)));
+    add_field(bed, "y", MN_FIELD_NUMBERS, 1, words);
+    assert_true(bed->fields.size <= MAX_NUMBERS);
+    fill(bed, root);
+    assert_int_equal(mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err), MN_OK);
+
+    const mn_parameters *list = &bed->network.parameters;
+    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
+    assert_true(list->n <= MAX_TENSORS && list->size <= MAX_NUMBERS);
+    for (uint32_t i = 0; i < list->n; i++) {
+        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
+        assert_int_equal(count_of(tensor), list->at[i].count);
+        read_numbers(tensor, bed->outside + list->at[i].offset);
+    }
+    mn_parameters_import(list, bed->outside, bed->theta);
+}
+
+/* All that the file has is shown, and nothing else. */
+static void check_shown(const struct bed *bed, json_t *one, const mn_builder *builder,
+                        const size_t *at)
+{
+    json_t *what;
+    size_t k;
+    assert_int_equal(builder->n_shown, json_array_size(get(one, "shown")));
+    json_array_foreach(get(one, "shown"), k, what)
+    {
+        const char *name = json_string_value(get(what, "name"));
+        uint32_t i = 0;
+        while (i < builder->n_shown &&
+               (strcmp(builder->shown[i].name, name) != 0 ||
+                builder->shown[i].hop != (uint32_t)json_integer_value(get(what, "hop"))))
+            i++;
+        if (i == builder->n_shown)
+            fail_msg("%s is not shown", name);
+        expect_near(name, mn_extent_count(mn_builder_extent(builder, builder->shown[i].node)),
+                    bed->output + at[i], what);
+    }
+}
+
+static void check_case(struct bed *bed, json_t *one)
+{
+    static mn_builder builder;
+    mn_plan_output outputs[MN_MAX_SHOWN + 1 + MAX_TENSORS];
+    mn_node gradients[MAX_TENSORS];
+    size_t at[MN_MAX_SHOWN + 1], size = 0;
+    const mn_parameters *list = &bed->network.parameters;
+    uint32_t n = 0;
+    mn_plan *plan = NULL;
+    mn_graph graph;
+    mn_error err;
+    mn_network_begin(&bed->network, &bed->fields, &graph, &builder);
+    builder.err = &err;
+    for (uint32_t i = 0; i < list->n; i++)
+        builder.tensors[i] =
+            mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
+    mn_network_answer(&bed->network, &builder, MN_QUERY);
+    const mn_node loss = mn_network_loss(&bed->network, &builder, MN_QUERY);
+    assert_int_equal(builder.status, MN_OK);
+    for (; n <= builder.n_shown; n++) {
+        const mn_node node = n < builder.n_shown ? builder.shown[n].node : builder.flow.y[MN_QUERY];
+        const size_t count = mn_extent_count(mn_builder_extent(&builder, node));
+        at[n] = size;
+        outputs[n] =
+            (mn_plan_output){.node = node, .slot = MN_SLOT_OUTPUT, .offset = size, .count = count};
+        size += count;
+    }
+    assert_true(size <= MAX_NUMBERS);
+    mn_graph_gradient(&graph, loss, list->n, builder.tensors, gradients);
+    for (uint32_t i = 0; i < list->n; i++)
+        outputs[n++] = (mn_plan_output){.node = gradients[i],
+                                        .slot = MN_SLOT_GRADIENT,
+                                        .offset = list->at[i].offset,
+                                        .count = list->at[i].count};
+    assert_int_equal(mn_plan_new(&graph, loss, n, outputs, mn_kernels_choose(), &plan, &err),
+                     MN_OK);
+
+    void *scratch = aligned_alloc(64, mn_plan_scratch_bytes(plan) + mn_plan_kept_bytes(plan));
+    assert_non_null(scratch);
+    memset(scratch, 0xff, mn_plan_scratch_bytes(plan)); /* NaNs: none may be read */
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_THETA] = bed->theta, [MN_SLOT_TASK] = bed->block},
+        .out = {[MN_SLOT_OUTPUT] = bed->output, [MN_SLOT_GRADIENT] = bed->gradient}};
+    mn_plan_run(plan, 0, scratch, &bindings);
+
+    check_shown(bed, one, &builder, at);
+    expect_near("logits", count_of(get(one, "logits")), bed->output + at[builder.n_shown],
+                get(one, "logits"));
+    const double expected = json_number_value(get(one, "loss"));
+    assert_true(fabs(mn_plan_loss(plan, scratch) - expected) <= RELATIVE * expected);
+    mn_parameters_export(list, bed->gradient, bed->outside);
+    for (uint32_t i = 0; i < list->n; i++)
+        expect_near(list->at[i].tensor.name, list->at[i].count, bed->outside + list->at[i].offset,
+                    get(get(one, "grad"), list->at[i].tensor.name));
+    free(scratch);
+    mn_plan_destroy(&plan);
+    mn_graph_fini(&graph);
+}
+
+static void memories_agree_with_pytorch(void **unused)
+{
+    static struct bed bed;
+    json_t *root = load_own("story_memories.json"), *one;
+    size_t i;
+    (void)unused;
+    assert_int_equal(json_array_size(get(root, "cases")), 6);
+    json_array_foreach(get(root, "cases"), i, one)
+    {
+        print_message("  %s, %d hops, %s\n", json_string_value(get(one, "memory")),
+                      (int)json_integer_value(get(one, "hops")),
+                      json_string_value(get(one, "encoding")));
+        open_bed(&bed, root, one);
+        check_case(&bed, one);
+    }
+    json_decref(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest all[] = {cmocka_unit_test(memories_agree_with_pytorch)};
+    return cmocka_run_group_tests(all, NULL, NULL);
+}

@@ -1,0 +1,23 @@
+/* sentences.h: words as vectors, for parts that read stories. */
+#pragma once
+
+#include "worker/learner/parts/part.h"
+
+/* Standard deviation that tables and maps of memories of stories begin with. */
+#define MN_SENTENCES_START 0.1
+
+/* The weights l_jk [length, d] of a sentence's words, as model.encoding says; MN_NONE: all are 1.
+ * Not for model.encoding mask. */
+mn_node mn_word_weights(mn_builder *builder, mn_role role, uint32_t length);
+
+/* ids [rows, length], words [V, d] -> [rows, d], a vector a sentence, as model.encoding says.
+ * mask: name of the tensor [length, d] that is learned with model.encoding mask. */
+mn_node mn_sentences_encode(mn_builder *builder, mn_role role, mn_node ids, mn_node words,
+                            const char *mask);
+
+/* A story's ids [n, sentences, 1, length] by the one table of words -> [sentences * n, d]: the n
+ * first sentences, then the second ones: those of a step stand together. */
+mn_node mn_sentences_in_order(mn_builder *builder, mn_role role, mn_node ids);
+
+/* The table [V, d] of the words of questions and stories, where both have the same: embed.weight. */
+mn_node mn_sentences_words(mn_builder *builder);
