@@ -245,7 +245,7 @@ static void report_call(const char *name, const char *shape, double seconds)
 /* What memories are made of: tables read by number, gates, slots. */
 static void bench_memory(size_t n, size_t length, size_t rows, size_t c)
 {
-    const mn_embedding e = {n, length, rows, c, 0};
+    const mn_embedding e = {.n = n, .length = length, .rows = rows, .c = c};
     float *ids = pool, *table = ids + n * length, *out = table + rows * c;
     float *weights = out + n * length * c;
     double t;

@@ -93,18 +93,14 @@ mn_node mn_sentences_in_order(mn_builder *builder, mn_role role, mn_node ids)
 static mn_node question_words(mn_builder *builder)
 {
     const mn_experiment *e = builder->experiment;
-    const bool adjacent = e->model.memory == MN_MEMORY_STORY && e->model.tying == MN_TYING_ADJACENT;
-    switch (e->model.memory) {
-    case MN_MEMORY_SENTENCES:
-    case MN_MEMORY_ENTITIES:
-    case MN_MEMORY_KEY_VALUE:
-    case MN_MEMORY_FAST_WEIGHTS:
+    const mn_memory_kind memory = e->model.memory;
+    if (memory == MN_MEMORY_SENTENCES || memory == MN_MEMORY_ENTITIES ||
+        memory == MN_MEMORY_KEY_VALUE || memory == MN_MEMORY_FAST_WEIGHTS)
         return mn_sentences_words(builder);
-    default:
-        return mn_builder_table(builder, adjacent ? "embed0.weight" : "embed_b.weight",
-                                builder->fields->y_size, e->model.embedding, MN_START_NORMAL,
-                                MN_SENTENCES_START);
-    }
+    const bool adjacent = memory == MN_MEMORY_STORY && e->model.tying == MN_TYING_ADJACENT;
+    return mn_builder_table(builder, adjacent ? "embed0.weight" : "embed_b.weight",
+                            builder->fields->y_size, e->model.embedding, MN_START_NORMAL,
+                            MN_SENTENCES_START);
 }
 
 static mn_node question(mn_builder *builder, mn_role role)
