@@ -2,7 +2,7 @@
  * side by side (a bundle), each with the story that was told before it. Per question:
  *   story     ids [sentences, length]   words of a slot, in the order told; 0: no word
  *   age       ids [sentences]           of a slot's sentence: 1 is the most recent; 0: empty slot
- *   mask      [sentences]               1 where there is a sentence
+ *   mask      [sentences]               1 where there is a sentence: the first slots, without gaps
  *   question  ids [question]            its words
  *   y         [vocabulary]              the answer's word, one-hot
  *   weight    1                         1/questions of the bundle; 0: padding, there is none
