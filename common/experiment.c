@@ -179,9 +179,10 @@ static const mn_option rows[] = {
         "added to the variance", THETA,
         BY("model.input=conv4 or model.input=mlp,model.batch_norm=true")),
     KEY(CHOICE, model.batch_norm_statistics, "batch",  0,     0,       "",
-        "mean and variance in tests: of the batch (transductive), or running ones (inductive)",
-        THETA_FROM("batch", "running"),
-        BY("model.input=conv4,meta.kind=episodic or model.input=mlp,model.batch_norm=true,meta.kind=episodic")),
+        "mean and variance: of the batch at hand (transductive), or inductive: in tests running ones "
+        "(meta.kind episodic), for query items those of the support set, or each image's own (conv4)",
+        THETA_FROM("batch", "running", "support", "item"),
+        BY("model.input=conv4 or model.input=mlp,model.batch_norm=true")),
     KEY(REAL,   model.batch_norm_momentum, "0.1",      0,     1,       "",
         "running: the share of it that a meta-step renews", THETA,
         BY("model.batch_norm_statistics=running")),
@@ -338,7 +339,7 @@ static const struct suit {
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
 static rule check_stories, check_images, check_sequences, check_sinusoid, check_model, check_memory,
-    check_outer, check_evaluate, check_pool, check_environment;
+    check_statistics, check_outer, check_evaluate, check_pool, check_environment;
 
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
                        bool strict, bool *named, mn_error *err);
@@ -403,9 +404,9 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_stories, check_images,     check_sequences, check_sinusoid,
-                                  check_model,   check_memory,     check_outer,     check_evaluate,
-                                  check_pool,    check_environment};
+    static rule *const rules[] = {check_stories,  check_images, check_sequences,  check_sinusoid,
+                                  check_model,    check_memory, check_statistics, check_outer,
+                                  check_evaluate, check_pool,   check_environment};
     mn_status status = mn_options_check_read(&table, experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
         status = rules[i](experiment, err);
@@ -626,6 +627,24 @@ static mn_status check_memory(const mn_experiment *e, mn_error *err)
             "model.read_heads %u times model.slot_size %u is too large: expected at most "
             "%u",
             (unsigned)e->model.read_heads, (unsigned)e->model.slot_size, MAX_KEYS);
+    return MN_OK;
+}
+
+static mn_status check_statistics(const mn_experiment *e, mn_error *err)
+{
+    const bool has_norm =
+        e->model.input == MN_INPUT_CONV4 || (e->model.input == MN_INPUT_MLP && e->model.batch_norm);
+    if (has_norm && e->model.batch_norm_statistics == MN_STATISTICS_RUNNING &&
+        e->meta.kind != MN_META_EPISODIC)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.batch_norm_statistics running goes with meta.kind episodic alone: an "
+                       "inner loop would move what they are statistics of; for an inductive score "
+                       "use support or item");
+    if (has_norm && e->model.batch_norm_statistics == MN_STATISTICS_ITEM &&
+        e->model.input != MN_INPUT_CONV4)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.batch_norm_statistics item goes over the pixels of an image, which "
+                       "model.input conv4 alone has: use support or batch");
     return MN_OK;
 }
 

@@ -53,7 +53,12 @@ typedef enum mn_output_kind {
     MN_OUTPUT_GAUSSIAN, /* means and deviations */
     MN_OUTPUT_WORDS,
 } mn_output_kind;
-typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
+typedef enum mn_statistics { /* of batch norm */
+                             MN_STATISTICS_BATCH,
+                             MN_STATISTICS_RUNNING,
+                             MN_STATISTICS_SUPPORT, /* query items by the support set's */
+                             MN_STATISTICS_ITEM,    /* each image by its own */
+} mn_statistics;
 typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
 typedef enum mn_word_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_word_encoding;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
@@ -130,8 +135,8 @@ typedef struct mn_experiment {
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
         double batch_norm_eps;
-        mn_statistics batch_norm_statistics; /* of tests; training takes the batch's */
-        double batch_norm_momentum;          /* running: share of the new */
+        mn_statistics batch_norm_statistics;
+        double batch_norm_momentum; /* running: share of the new */
         mn_weight_init init;
     } model;
     struct {

@@ -131,10 +131,15 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
     builder->parameters = &network->parameters;
     memset(&builder->flow, 0xff, sizeof builder->flow); /* MN_NONE */
     memset(builder->memory, 0xff, sizeof builder->memory);
+    memset(builder->support_moments, 0xff, sizeof builder->support_moments);
 }
 
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)
 {
+    const bool follows = role == MN_QUERY &&
+                         network->experiment->model.batch_norm_statistics == MN_STATISTICS_SUPPORT;
+    if (follows && mn_fields_find(builder->fields, MN_SUPPORT, "x") != NULL)
+        (void)mn_network_features(network, builder, MN_SUPPORT);
     if (builder->flow.u[role] == MN_NONE)
         builder->flow.u[role] = build(network, builder, MN_MODULE_INPUT, role);
     return builder->flow.u[role];
