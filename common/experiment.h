@@ -79,6 +79,8 @@ typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_BODY,   /* all but the output's */
                          MN_ADAPTS_MEMORY, /* the memory's alone */
 } mn_adapts;
+typedef enum mn_update_kind { MN_UPDATE_GRADIENT, MN_UPDATE_LEARNED } mn_update_kind;
+typedef enum mn_head_start { MN_HEAD_LEARNED, MN_HEAD_PROTOTYPES } mn_head_start;
 typedef enum mn_optimiser_kind { MN_OPT_SGD, MN_OPT_ADAM, MN_OPT_ADAMW } mn_optimiser_kind;
 typedef enum mn_schedule { MN_LR_CONSTANT, MN_LR_COSINE, MN_LR_STEP } mn_schedule;
 typedef enum mn_nonfinite { MN_NONFINITE_SKIP, MN_NONFINITE_ABORT } mn_nonfinite;
@@ -145,6 +147,9 @@ typedef struct mn_experiment {
         uint32_t order;   /* 1 or 2 */
         uint32_t inner_steps;
         double inner_lr;
+        mn_update_kind update;    /* maml, anil: what a step makes of the gradient */
+        uint32_t update_units;    /* learned: of the network over each element; 0: there is none */
+        mn_head_start head_start; /* maml, anil: the output's weights before the first step */
     } meta;
     struct {
         uint64_t steps;

@@ -35,6 +35,12 @@ static void declare(mn_network *network, mn_builder *builder, const mn_fields *f
 static mn_node build(const mn_network *network, mn_builder *builder, mn_module module,
                      mn_role role);
 
+bool mn_head_is_of_task(const mn_experiment *experiment)
+{
+    return (experiment->meta.kind == MN_META_MAML || experiment->meta.kind == MN_META_ANIL) &&
+           experiment->meta.head_start == MN_HEAD_PROTOTYPES;
+}
+
 const mn_part *mn_memory_of(const mn_experiment *experiment)
 {
     return memories[experiment->model.memory];
@@ -131,13 +137,16 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
     builder->parameters = &network->parameters;
     memset(&builder->flow, 0xff, sizeof builder->flow); /* MN_NONE */
     memset(builder->memory, 0xff, sizeof builder->memory);
+    memset(builder->head, 0xff, sizeof builder->head);
     memset(builder->support_moments, 0xff, sizeof builder->support_moments);
 }
 
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)
 {
-    const bool follows = role == MN_QUERY &&
-                         network->experiment->model.batch_norm_statistics == MN_STATISTICS_SUPPORT;
+    const mn_experiment *e = network->experiment;
+    const bool follows =
+        role == MN_QUERY && (e->model.batch_norm_statistics == MN_STATISTICS_SUPPORT ||
+                             (mn_head_is_of_task(e) && builder->head[0] == MN_NONE));
     if (follows && mn_fields_find(builder->fields, MN_SUPPORT, "x") != NULL)
         (void)mn_network_features(network, builder, MN_SUPPORT);
     if (builder->flow.u[role] == MN_NONE)
