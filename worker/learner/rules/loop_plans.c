@@ -189,7 +189,10 @@ static void give_out_moved(const mn_loop_plans *plans, struct draft *draft,
 static mn_status compile_features(mn_loop_plans *plans, struct draft *draft, mn_error *err)
 {
     mn_graph *graph = &draft->graph;
-    enter_tensors(plans, draft);
+    const mn_parameter *list = plans->network->parameters.at;
+    for (uint32_t i = 0; i < plans->body_end; i++) /* at theta, even what adapts */
+        draft->builder.tensors[i] =
+            mn_graph_input(graph, MN_SLOT_THETA, list[i].offset, list[i].inside);
     mn_node u = mn_network_features(plans->network, &draft->builder, MN_SUPPORT);
     plans->u_count = mn_extent_count(plans->u);
     plans->body_macs[MN_SUPPORT] = mn_graph_macs(graph, u);
