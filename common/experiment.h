@@ -116,6 +116,8 @@ typedef struct mn_experiment {
         mn_memory_kind memory;
         mn_reasoning_kind reasoning;
         mn_output_kind output;
+        bool full_context;         /* support: embeddings know the whole support set */
+        uint32_t context_steps;    /* of the query items' LSTM then */
         uint32_t embedding;        /* sentences: numbers of a word's vector */
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
