@@ -159,8 +159,10 @@ void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role r
     const mn_part *memory = network->parts[MN_MODULE_MEMORY];
     const mn_role writer = memory->written_by_support ? MN_SUPPORT : role;
     (void)mn_network_features(network, builder, writer);
-    if (memory->write != NULL)
+    if (memory->write != NULL) {
+        mn_graph_part(builder->graph, memory->name);
         memory->write(builder, writer);
+    }
     (void)mn_network_features(network, builder, role);
     builder->flow.o[role] = build(network, builder, MN_MODULE_REASONING, role);
     builder->flow.y[role] = build(network, builder, MN_MODULE_OUTPUT, role);
