@@ -77,28 +77,29 @@ static void output(struct draft *draft, mn_node node, mn_slot slot, size_t offse
         .node = node, .slot = slot, .offset = offset, .count = count, .stage = stage};
 }
 
-/* v [1, count] -> the factor of each element, [1, count]. */
+/* v [1, count] -> u. The network goes over columns, [features, count] -> [units, count] -> [1, count],
+ * so that elements lie side by side. */
 static mn_node scaled(struct draft *draft, mn_node v, size_t count)
 {
     mn_graph *graph = &draft->graph;
     const mn_node *net = draft->tensors + 2 * draft->n_parts;
-    const mn_extent column = {(uint32_t)count, 1, 1, 1}, row = {1, 1, 1, (uint32_t)count};
+    const mn_extent row = {1, 1, 1, (uint32_t)count};
     if (draft->n_tensors == 2 * draft->n_parts)
         return v;
-    mn_node x = mn_graph_reshape(graph, v, column), square = mn_graph_multiply(graph, x, x);
-    mn_node root =
-        mn_graph_root(graph, mn_graph_add(graph, square, mn_graph_constant(graph, 1, column)));
+    mn_node one = mn_graph_constant(graph, 1, row), square = mn_graph_multiply(graph, v, v);
+    mn_node root = mn_graph_root(graph, mn_graph_add(graph, square, one));
     mn_node magnitude =
-        mn_graph_log(graph, mn_graph_add(graph, square, mn_graph_constant(graph, FLOOR, column)));
-    const mn_node features[N_FEATURES] = {
-        mn_graph_multiply(graph, x, mn_graph_reciprocal(graph, root)),
-        mn_graph_scale(graph, 1 / LOG_SPAN, magnitude)};
-    mn_node h =
-        mn_graph_linear(graph, mn_graph_concat_columns(graph, N_FEATURES, features), net[W1]);
-    h = mn_graph_tanh(graph, mn_graph_bias(graph, h, net[B1]));
-    h = mn_graph_bias(graph, mn_graph_linear(graph, h, net[W2]), net[B2]);
-    h = mn_graph_add(graph, h, mn_graph_constant(graph, 1, column));
-    return mn_graph_multiply(graph, v, mn_graph_reshape(graph, h, row));
+        mn_graph_log(graph, mn_graph_add(graph, square, mn_graph_constant(graph, FLOOR, row)));
+    mn_node sign = mn_graph_multiply(graph, v, mn_graph_reciprocal(graph, root));
+    mn_node features = mn_graph_place_rows(graph, sign, 0, N_FEATURES, MN_NONE);
+    features = mn_graph_place_rows(graph, mn_graph_scale(graph, 1 / LOG_SPAN, magnitude), 1,
+                                   N_FEATURES, features);
+    mn_node h = mn_graph_add(graph, mn_graph_product(graph, net[W1], features, true, false),
+                             mn_graph_product(graph, net[B1], one, true, false));
+    mn_node more =
+        mn_graph_add(graph, mn_graph_product(graph, net[W2], mn_graph_tanh(graph, h), true, false),
+                     mn_graph_row_scale(graph, net[B2], one));
+    return mn_graph_multiply(graph, v, mn_graph_add(graph, one, more));
 }
 
 static mn_node sum(mn_graph *graph, mn_node a, mn_node b)
