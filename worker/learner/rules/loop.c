@@ -2,9 +2,9 @@
  *   inner loop      phi_0 = theta;  phi_{k+1} = phi_k - alpha .* grad L_S(phi_k)
  *   meta-gradient   lam = grad L_Q(phi_T);  for k = T-1 .. 0: lam = lam - H_S(phi_k) (alpha .* lam)
  * (MAML: Finn et al. 2017, eq. 1 and Algorithm 1; the backward walk is its adjoint.) Nothing is
- * unrolled: one gradient plan, one Hessian-vector product, and phi of each step. With
+ * unrolled: one gradient plan, one Hessian-vector product, and phi of each step. By
  * meta.head_start prototypes phi ends with a head that begins as the support set gives it
- * (prototype_head.h), through which the walk goes at its end. With
+ * (prototype_head.h); the walk goes through that in the end. With
  *
  *   maml      alpha is meta.inner_lr; order 1 leaves out the walk (FOMAML). meta.adapts says which
  *             modules' tensors move; what stands still gets its part of the walk's products.
@@ -38,7 +38,7 @@ struct loop {
     mn_loop_plans plans;
     mn_update *update; /* NULL: steps along the gradient; owned */
     /* Scratch: bytes from its start, where all plans work. A region holds what the walk back needs
-     * of one inner step: activations, and with Meta-SGD the gradient. Steps whose regions do not
+     * of one inner step: activations, and with rates or an update that are learned the gradient. Steps whose regions do not
      * fit in keep_bytes share the first, and the walk back makes theirs again. */
     uint32_t n_regions;
     size_t region_bytes;
@@ -445,8 +445,8 @@ static const mn_real *through_update(const struct loop *meta, void *scratch, con
     const size_t n = mn_update_count(meta->update);
     mn_real *adjoint = at(scratch, meta->at_adjoint), *of_velocity = adjoint + meta->n_phi;
     mn_real *along = at(scratch, meta->at_direction), *share = at(scratch, meta->at_share);
-    /* What it made of phi and the velocity is there, but not what its adjoint reads; made anew, it
-     * goes to where nothing is lost. */
+    /* The adjoint reads what only a run leaves behind, so the step is made again, to where nothing is
+     * lost; the velocity after it is read no more, and its array takes the adjoint of that before. */
     mn_update_step step =
         update_step(meta, scratch, theta, k, data, phi_before(meta, scratch, theta, k), along);
     if (k + 1 == meta->steps) { /* the first to be met */
@@ -523,8 +523,8 @@ static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real 
 }
 
 /* What phi began with: lam is its adjoint, a head's behind it; judged has the other tensors' part.
- * Written: the gradient of theta. Of the arrays that lam went to and fro between, that in which it is
- * not is overwritten. */
+ * Written: the gradient of theta, and in the end the array that is scratch's at_gradient, whatever of
+ * lam or judged was in it. */
 static void finish_gradient(const struct loop *meta, void *scratch, const mn_real *theta,
                             const mn_rule_data *data, const mn_real *lam, const mn_real *judged,
                             mn_real *gradient)
@@ -554,7 +554,7 @@ static void finish_gradient(const struct loop *meta, void *scratch, const mn_rea
     }
     if (plans->head == NULL && !(meta->walks_back && plans->splits))
         return; /* nothing went through the features at theta */
-    mn_real *share = at(scratch, meta->at_rest);
+    mn_real *share = at(scratch, meta->at_gradient);
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
                                    [MN_SLOT_TASK] = data->task,
                                    [MN_SLOT_COTANGENT] = cotangents},
@@ -679,8 +679,7 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
     meta->at_direction = take(&bytes, keeps_gradients(meta) ? phi : 0);
     meta->at_gradient = take(&bytes, differentiate ? theta + head : phi);
     meta->at_judged = take(&bytes, has_head && differentiate ? theta + head : 0);
-    meta->at_rest =
-        take(&bytes, has_rest(meta) || (differentiate && plans->features != NULL) ? theta : 0);
+    meta->at_rest = take(&bytes, has_rest(meta) ? theta : 0);
     meta->at_start = take(&bytes, has_head ? phi : 0);
     meta->at_head = take(&bytes, has_head ? mn_plan_kept_bytes(plans->head) : 0);
     if (meta->update != NULL) {
