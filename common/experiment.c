@@ -129,6 +129,13 @@ static const mn_option rows[] = {
     KEY(LIST,   model.decoder,         "128, 128",     1,     4096,    "units",
         "concat-mlp: widths of the layers over features and memory", THETA,
         BY("model.reasoning=concat-mlp")),
+    KEY(BOOL,   model.full_context,    "false",        0,     0,       "",
+        "support: embed an item in the light of the whole support set, by LSTMs (matching networks)",
+        THETA,
+        BY("model.memory=support")),
+    KEY(U32,    model.context_steps,   "5",            1,     64,      "steps",
+        "full_context: how often a query item looks at the support set", THETA,
+        BY("model.full_context=true")),
     KEY(U32,    model.embedding,       "50",           1,     4096,    "numbers",
         "sentences: numbers of a word's vector", THETA,
         BY("model.input=sentences")),
@@ -207,9 +214,10 @@ static const mn_option rows[] = {
         "added to the variance", THETA,
         BY("model.input=conv4 or model.input=mlp,model.batch_norm=true")),
     KEY(CHOICE, model.batch_norm_statistics, "batch",  0,     0,       "",
-        "mean and variance in tests: of the batch (transductive), or running ones (inductive)",
-        THETA_FROM("batch", "running"),
-        BY("model.input=conv4,meta.kind=episodic or model.input=mlp,model.batch_norm=true,meta.kind=episodic")),
+        "mean and variance: of the batch at hand (transductive), or inductive: in tests running ones "
+        "(meta.kind episodic), for query items those of the support set, or each image's own (conv4)",
+        THETA_FROM("batch", "running", "support", "item"),
+        BY("model.input=conv4 or model.input=mlp,model.batch_norm=true")),
     KEY(REAL,   model.batch_norm_momentum, "0.1",      0,     1,       "",
         "running: the share of it that a meta-step renews", THETA,
         BY("model.batch_norm_statistics=running")),
@@ -231,6 +239,20 @@ static const mn_option rows[] = {
     KEY(REAL,   meta.inner_lr,         "0.01",         0,     100,     "",
         "rate of adaptation, for a loss that is the mean over items", THETA,
         BY("meta.kind=maml|anil|meta-sgd|reptile")),
+    KEY(CHOICE, meta.update,           "gradient",     0,     0,       "",
+        "maml, anil: a step along the gradient, or one whose rates and momenta, one of each tensor, "
+        "are meta-learned (meta.inner_lr is where the rates begin)",
+        THETA_FROM("gradient", "learned"),
+        BY("meta.kind=maml|anil")),
+    KEY(U32,    meta.update_units,     "0",            0,     64,      "units",
+        "learned: hidden units of a small network that scales each element of a step by its size; 0: "
+        "none", THETA,
+        BY("meta.update=learned")),
+    KEY(CHOICE, meta.head_start,       "learned",      0,     0,       "",
+        "maml, anil: the linear output begins each task as meta-learned, or with the prototypes of its "
+        "support set (Proto-MAML), whatever the number of classes",
+        THETA_FROM("learned", "prototypes"),
+        BY("meta.kind=maml|anil")),
 
     KEY(U64,    outer.steps,           "1000",         0,     1e9,     "meta-steps",
         "length of training", THETA),
@@ -383,7 +405,7 @@ static const struct suit {
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
 static rule check_stories, check_images, check_sequences, check_sinusoid, check_model, check_memory,
-    check_outer, check_evaluate, check_pool, check_environment;
+    check_statistics, check_meta, check_outer, check_evaluate, check_pool, check_environment;
 
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
                        bool strict, bool *named, mn_error *err);
@@ -448,9 +470,10 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_stories, check_images,     check_sequences, check_sinusoid,
-                                  check_model,   check_memory,     check_outer,     check_evaluate,
-                                  check_pool,    check_environment};
+    static rule *const rules[] = {check_stories,    check_images, check_sequences,
+                                  check_sinusoid,   check_model,  check_memory,
+                                  check_statistics, check_meta,   check_outer,
+                                  check_evaluate,   check_pool,   check_environment};
     mn_status status = mn_options_check_read(&table, experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
         status = rules[i](experiment, err);
@@ -683,6 +706,47 @@ static mn_status check_memory(const mn_experiment *e, mn_error *err)
             "model.read_heads %u times model.slot_size %u is too large: expected at most "
             "%u",
             (unsigned)e->model.read_heads, (unsigned)e->model.slot_size, MAX_KEYS);
+    return MN_OK;
+}
+
+static mn_status check_statistics(const mn_experiment *e, mn_error *err)
+{
+    const bool has_norm =
+        e->model.input == MN_INPUT_CONV4 || (e->model.input == MN_INPUT_MLP && e->model.batch_norm);
+    if (has_norm && e->model.batch_norm_statistics == MN_STATISTICS_RUNNING &&
+        e->meta.kind != MN_META_EPISODIC)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.batch_norm_statistics running goes with meta.kind episodic alone: an "
+                       "inner loop would move what they are statistics of; for an inductive score "
+                       "use support or item");
+    if (has_norm && e->model.batch_norm_statistics == MN_STATISTICS_ITEM &&
+        e->model.input != MN_INPUT_CONV4)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.batch_norm_statistics item goes over the pixels of an image, which "
+                       "model.input conv4 alone has: use support or batch");
+    return MN_OK;
+}
+
+static mn_status check_meta(const mn_experiment *e, mn_error *err)
+{
+    if (e->meta.kind != MN_META_MAML && e->meta.kind != MN_META_ANIL)
+        return MN_OK;
+    if (e->meta.update == MN_UPDATE_LEARNED && e->meta.order == 1)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.update learned is learned by differentiating through the inner loop: "
+                       "it needs meta.order 2");
+    if (e->meta.head_start != MN_HEAD_PROTOTYPES)
+        return MN_OK;
+    if (e->model.output != MN_OUTPUT_LINEAR || e->model.memory != MN_MEMORY_NONE ||
+        e->model.reasoning != MN_REASONING_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.head_start prototypes is of a linear output over features: it needs "
+                       "model.output linear, model.memory none and model.reasoning none");
+    if (e->meta.kind == MN_META_MAML && e->meta.adapts != MN_ADAPTS_ALL &&
+        e->meta.adapts != MN_ADAPTS_OUTPUT)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.head_start prototypes gives the inner loop a head to move: it needs "
+                       "meta.adapts all or output");
     return MN_OK;
 }
 

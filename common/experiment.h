@@ -59,7 +59,12 @@ typedef enum mn_output_kind {
     MN_OUTPUT_GAUSSIAN, /* means and deviations */
     MN_OUTPUT_WORDS,
 } mn_output_kind;
-typedef enum mn_statistics { MN_STATISTICS_BATCH, MN_STATISTICS_RUNNING } mn_statistics;
+typedef enum mn_statistics { /* of batch norm */
+                             MN_STATISTICS_BATCH,
+                             MN_STATISTICS_RUNNING,
+                             MN_STATISTICS_SUPPORT, /* query items by the support set's */
+                             MN_STATISTICS_ITEM,    /* each image by its own */
+} mn_statistics;
 typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
 typedef enum mn_word_encoding {
     MN_ENCODING_BAG,
@@ -91,6 +96,8 @@ typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_BODY,   /* all but the output's */
                          MN_ADAPTS_MEMORY, /* the memory's alone */
 } mn_adapts;
+typedef enum mn_update_kind { MN_UPDATE_GRADIENT, MN_UPDATE_LEARNED } mn_update_kind;
+typedef enum mn_head_start { MN_HEAD_LEARNED, MN_HEAD_PROTOTYPES } mn_head_start;
 typedef enum mn_optimiser_kind {
     MN_OPT_SGD,
     MN_OPT_ADAM,
@@ -133,6 +140,8 @@ typedef struct mn_experiment {
         mn_memory_kind memory;
         mn_reasoning_kind reasoning;
         mn_output_kind output;
+        bool full_context;         /* support: embeddings know the whole support set */
+        uint32_t context_steps;    /* of the query items' LSTM then */
         uint32_t embedding;        /* sentences: numbers of a word's vector */
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
@@ -159,8 +168,8 @@ typedef struct mn_experiment {
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
         double batch_norm_eps;
-        mn_statistics batch_norm_statistics; /* of tests; training takes the batch's */
-        double batch_norm_momentum;          /* running: share of the new */
+        mn_statistics batch_norm_statistics;
+        double batch_norm_momentum; /* running: share of the new */
         mn_weight_init init;
     } model;
     struct {
@@ -169,6 +178,9 @@ typedef struct mn_experiment {
         uint32_t order;   /* 1 or 2 */
         uint32_t inner_steps;
         double inner_lr;
+        mn_update_kind update;    /* maml, anil: what a step makes of the gradient */
+        uint32_t update_units;    /* learned: of the network over each element; 0: there is none */
+        mn_head_start head_start; /* maml, anil: the output's weights before the first step */
     } meta;
     struct {
         uint64_t steps;

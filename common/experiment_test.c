@@ -307,6 +307,22 @@ static void keys_that_contradict_each_other_are_named(void **state)
         "meta.kind=reptile meta.inner_steps=0",
         "meta.kind reptile learns from its inner steps: meta.inner_steps must be at "
         "least 1");
+    assert_contradiction("tasks.kind=glyphs model.input=conv4 model.batch_norm_statistics=running",
+                         "model.batch_norm_statistics running goes with meta.kind episodic alone: "
+                         "an inner loop would move what they are statistics of; for an inductive "
+                         "score use support or item");
+    assert_contradiction("model.batch_norm=true model.batch_norm_statistics=item",
+                         "model.batch_norm_statistics item goes over the pixels of an image, which "
+                         "model.input conv4 alone has: use support or batch");
+    assert_contradiction("meta.update=learned meta.order=1",
+                         "meta.update learned is learned by differentiating through the inner "
+                         "loop: it needs meta.order 2");
+    assert_contradiction("tasks.kind=glyphs meta.head_start=prototypes model.memory=class-means",
+                         "meta.head_start prototypes is of a linear output over features: it needs "
+                         "model.output linear, model.memory none and model.reasoning none");
+    assert_contradiction("tasks.kind=glyphs meta.head_start=prototypes meta.adapts=body",
+                         "meta.head_start prototypes gives the inner loop a head to move: it needs "
+                         "meta.adapts all or output");
     assert_contradiction("outer.schedule=cosine outer.lr_min=0.1",
                          "outer.lr_min 0.1 is above outer.lr 0.001, but outer.schedule cosine goes "
                          "down");

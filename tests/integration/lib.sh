@@ -222,6 +222,22 @@ meta: {kind: episodic}
 YAML
 }
 
+proto_maml() { # FILE STEPS: a head from prototypes, a learned update, statistics of the support set
+    family "$1" "$2" 18 8 <<YAML
+tasks: {kind: glyphs, way: 4, shot: 1, query: 2, image_size: 16}
+model: {input: conv4, filters: 8, blocks: 2, batch_norm_statistics: support}
+meta: {kind: maml, inner_steps: 2, inner_lr: 0.1, head_start: prototypes, update: learned, update_units: 3}
+YAML
+}
+
+matching() { # FILE STEPS: support items as the memory, embedded in full context
+    family "$1" "$2" 19 8 <<YAML
+tasks: {kind: glyphs, way: 4, shot: 1, query: 2, image_size: 16}
+model: {input: conv4, filters: 8, blocks: 2, memory: support, output: match, full_context: true, batch_norm_statistics: item}
+meta: {kind: episodic}
+YAML
+}
+
 sequences() { # FILE STEPS: an LSTM with least-recently-used access
     family "$1" "$2" 15 6 <<YAML
 tasks: {kind: sequences, way: 3, length: 6, bundle: 4, image_size: 8}

@@ -32,6 +32,7 @@ typedef enum mn_slot {
     MN_SLOT_COTANGENT, /* in and out: the adjoint of features */
     MN_SLOT_GRADIENT,  /* out: like the parameters */
     MN_SLOT_PRODUCT,   /* out: H v, or a pullback; like the parameters */
+    MN_SLOT_VELOCITY,  /* in and out: what a learned update remembers; like phi */
     MN_SLOT_MOVED,     /* out: phi or the direction moved by one of these; like phi */
     MN_SLOT_OUTPUT,    /* out: the network's answer [items, y_size], or features */
     MN_N_SLOTS

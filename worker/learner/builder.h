@@ -35,6 +35,10 @@ typedef struct mn_builder {
         uint32_t tensor;
         mn_node now;
     } statistics[MN_MAX_STATISTICS];
+    mn_node support_moments[MN_MAX_LIST][2]; /* mean and variance of the support set before batch
+                                                norm, by layer; MN_NONE: not built */
+    mn_node
+        head[2]; /* meta.head_start prototypes: weights and bias of the task; MN_NONE at first */
     mn_node memory[2][MN_MEMORY_NODES]; /* what the memory part keeps between its calls; MN_NONE at
                                            first */
     uint32_t n_shown;                   /* nodes of the query set to look at */

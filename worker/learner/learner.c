@@ -2,6 +2,7 @@
 
 #include "common/exact_sum.h"
 #include "common/random.h"
+#include "worker/learner/parts/batch_norm.h"
 #include "worker/learner/rules/rule.h"
 #include "worker/learner/scores.h"
 #include <stdio.h>
@@ -102,12 +103,10 @@ static mn_status list_scores(mn_learner *learner, mn_error *err)
         status = mn_scores_list_test(
             &learner->test_fields, mn_learner_columns(learner, &learner->test_fields), has_steps,
             &learner->test_steps, mn_rule_steps(learner->test), &learner->test_scores, err);
-    const mn_experiment *e = &learner->experiment;
-    if (e->model.input == MN_INPUT_CONV4 || (e->model.input == MN_INPUT_MLP && e->model.batch_norm))
+    const char *remark = mn_batch_norm_remark(&learner->experiment);
+    if (remark != NULL)
         (void)snprintf(learner->test_scores.remark, sizeof learner->test_scores.remark, "%s",
-                       e->model.batch_norm_statistics == MN_STATISTICS_RUNNING
-                           ? "batch norm by running statistics (inductive)"
-                           : "batch norm by the statistics of the batch at hand (transductive)");
+                       remark);
     return status;
 }
 

@@ -252,6 +252,51 @@ static void other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for
     mn_task_set_destroy(&set);
 }
 
+static void
+a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with(void **state)
+{
+    (void)state;
+    const char *any[] = {"tasks.kind=glyphs",   "tasks.image_size=12", "model.input=conv4",
+                         "model.filters=4",     "model.blocks=2",      "meta.head_start=prototypes",
+                         "meta.update=learned", "evaluate.way=7",      NULL};
+    struct bed *bed = bed_new(any);
+    for (size_t i = 0; i < mn_learner_tensors(bed->learner); i++)
+        assert_string_not_equal(mn_learner_tensor(bed->learner, i)->name, "head.weight");
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    const size_t columns = mn_learner_test_columns(bed->learner);
+    assert_true(bed->row[mn_learner_train_columns(bed->learner) - 2] == 1.0f);
+    assert_true(bed->test_row[columns - 2] == 1.0f); /* taken */
+    bed_destroy(bed);
+}
+
+static void the_statistics_of_batch_norm_are_told_with_the_scores(void **state)
+{
+    (void)state;
+    const struct {
+        const char *statistics, *remark;
+    } cases[] = {
+        {"model.batch_norm_statistics=batch",
+         "batch norm by the statistics of the batch at hand (transductive)"},
+        {"model.batch_norm_statistics=running", "batch norm by running statistics (inductive)"},
+        {"model.batch_norm_statistics=support",
+         "batch norm by the statistics of the support set (inductive)"},
+        {"model.batch_norm_statistics=item",
+         "batch norm by each image's own statistics (inductive)"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *assignments[] = {
+            "tasks.kind=glyphs", "tasks.image_size=12", "model.input=conv4", "model.filters=4",
+            "model.blocks=2",    "meta.kind=episodic",  cases[i].statistics, NULL};
+        struct bed *bed = bed_new(assignments);
+        assert_string_equal(mn_learner_test_scores(bed->learner)->remark, cases[i].remark);
+        bed_destroy(bed);
+    }
+    const char *none[] = {"tasks.kind=sinusoid", NULL};
+    struct bed *bed = bed_new(none);
+    assert_string_equal(mn_learner_test_scores(bed->learner)->remark, "");
+    bed_destroy(bed);
+}
+
 static void a_rule_without_steps_is_judged_once_and_has_no_support_loss(void **state)
 {
     (void)state;
@@ -318,6 +363,9 @@ int main(void)
         cmocka_unit_test(theta_leaves_in_pytorch_order_and_comes_back),
         cmocka_unit_test(meta_sgd_has_a_rate_for_each_weight),
         cmocka_unit_test(other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for_each),
+        cmocka_unit_test(
+            a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with),
+        cmocka_unit_test(the_statistics_of_batch_norm_are_told_with_the_scores),
         cmocka_unit_test(a_rule_without_steps_is_judged_once_and_has_no_support_loss),
         cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),
         cmocka_unit_test(work_is_counted_from_the_mathematics),

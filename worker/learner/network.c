@@ -41,6 +41,12 @@ static void declare(mn_network *network, mn_builder *builder, const mn_fields *f
 static mn_node build(const mn_network *network, mn_builder *builder, mn_module module,
                      mn_role role);
 
+bool mn_head_is_of_task(const mn_experiment *experiment)
+{
+    return (experiment->meta.kind == MN_META_MAML || experiment->meta.kind == MN_META_ANIL) &&
+           experiment->meta.head_start == MN_HEAD_PROTOTYPES;
+}
+
 const mn_part *mn_memory_of(const mn_experiment *experiment)
 {
     return memories[experiment->model.memory];
@@ -137,10 +143,18 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
     builder->parameters = &network->parameters;
     memset(&builder->flow, 0xff, sizeof builder->flow); /* MN_NONE */
     memset(builder->memory, 0xff, sizeof builder->memory);
+    memset(builder->head, 0xff, sizeof builder->head);
+    memset(builder->support_moments, 0xff, sizeof builder->support_moments);
 }
 
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)
 {
+    const mn_experiment *e = network->experiment;
+    const bool follows =
+        role == MN_QUERY && (e->model.batch_norm_statistics == MN_STATISTICS_SUPPORT ||
+                             (mn_head_is_of_task(e) && builder->head[0] == MN_NONE));
+    if (follows && mn_fields_find(builder->fields, MN_SUPPORT, "x") != NULL)
+        (void)mn_network_features(network, builder, MN_SUPPORT);
     if (builder->flow.u[role] == MN_NONE)
         builder->flow.u[role] = build(network, builder, MN_MODULE_INPUT, role);
     return builder->flow.u[role];
@@ -151,8 +165,10 @@ void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role r
     const mn_part *memory = network->parts[MN_MODULE_MEMORY];
     const mn_role writer = memory->written_by_support ? MN_SUPPORT : role;
     (void)mn_network_features(network, builder, writer);
-    if (memory->write != NULL)
+    if (memory->write != NULL) {
+        mn_graph_part(builder->graph, memory->name);
         memory->write(builder, writer);
+    }
     (void)mn_network_features(network, builder, role);
     builder->flow.o[role] = build(network, builder, MN_MODULE_REASONING, role);
     builder->flow.y[role] = build(network, builder, MN_MODULE_OUTPUT, role);

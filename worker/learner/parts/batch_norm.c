@@ -4,21 +4,59 @@
 
 static mn_node by_running(mn_builder *builder, uint32_t layer, mn_node x, mn_node gamma,
                           mn_node beta, mn_node stats, bool relu);
+static mn_node by_support(mn_builder *builder, mn_role role, uint32_t layer, mn_node x,
+                          mn_node gamma, mn_node beta, bool relu);
+static mn_node by_item(mn_builder *builder, uint32_t layer, mn_node x, mn_node gamma, mn_node beta,
+                       bool relu);
 
 mn_node mn_batch_norm_build(mn_builder *builder, mn_role role, uint32_t layer, mn_node x, bool relu)
 {
     const mn_experiment *e = builder->experiment;
     const uint32_t c = mn_builder_extent(builder, x).c;
     char name[32];
-    (void)role;
     (void)snprintf(name, sizeof name, "bn%u.weight", layer);
     mn_node gamma = mn_builder_vector(builder, name, c, MN_START_ONE);
     (void)snprintf(name, sizeof name, "bn%u.bias", layer);
     mn_node beta = mn_builder_vector(builder, name, c, MN_START_ZERO);
-    if (e->model.batch_norm_statistics == MN_STATISTICS_RUNNING)
+    switch (e->model.batch_norm_statistics) {
+    case MN_STATISTICS_RUNNING:
         return by_running(builder, layer, x, gamma, beta,
                           mn_graph_batch_stats(builder->graph, x, e->model.batch_norm_eps), relu);
+    case MN_STATISTICS_SUPPORT:
+        return by_support(builder, role, layer, x, gamma, beta, relu);
+    case MN_STATISTICS_ITEM:
+        return by_item(builder, layer, x, gamma, beta, relu);
+    case MN_STATISTICS_BATCH:
+        break;
+    }
     return mn_graph_batch_norm(builder->graph, x, gamma, beta, e->model.batch_norm_eps, relu);
+}
+
+const char *mn_batch_norm_remark(const mn_experiment *experiment)
+{
+    static const char *const remarks[] = {
+        [MN_STATISTICS_BATCH] = "batch norm by the statistics of the batch at hand (transductive)",
+        [MN_STATISTICS_RUNNING] = "batch norm by running statistics (inductive)",
+        [MN_STATISTICS_SUPPORT] = "batch norm by the statistics of the support set (inductive)",
+        [MN_STATISTICS_ITEM] = "batch norm by each image's own statistics (inductive)",
+    };
+    const bool has_norm = experiment->model.input == MN_INPUT_CONV4 ||
+                          (experiment->model.input == MN_INPUT_MLP && experiment->model.batch_norm);
+    return has_norm ? remarks[experiment->model.batch_norm_statistics] : NULL;
+}
+
+/* gamma (x - mean) / sqrt(var + eps) + beta = x s + (beta - mean s), by given mean and var [c]. */
+static mn_node by_given(mn_builder *builder, mn_node x, mn_node mean, mn_node var, mn_node gamma,
+                        mn_node beta, bool relu)
+{
+    mn_graph *graph = builder->graph;
+    mn_node eps = mn_graph_constant(graph, builder->experiment->model.batch_norm_eps,
+                                    mn_builder_extent(builder, var));
+    mn_node deviation = mn_graph_root(graph, mn_graph_add(graph, var, eps));
+    mn_node s = mn_graph_multiply(graph, gamma, mn_graph_reciprocal(graph, deviation));
+    mn_node shift = mn_graph_subtract(graph, beta, mn_graph_multiply(graph, mean, s));
+    mn_node y = mn_graph_bias(graph, mn_graph_column_scale(graph, x, s), shift);
+    return relu ? mn_graph_relu(graph, y) : y;
 }
 
 /* stats [2, c]: mean, 1/sqrt(var + eps), of the set at hand. */
@@ -44,12 +82,63 @@ static mn_node by_running(mn_builder *builder, uint32_t layer, mn_node x, mn_nod
     mn_node var = mn_builder_statistic(builder, name, c, 1, var_now);
     if (builder->training)
         return mn_graph_batch_norm(graph, x, gamma, beta, eps, relu);
+    return by_given(builder, x, mean, var, gamma, beta, relu);
+}
 
-    /* gamma (x - mean) / deviation + beta = x s + (beta - mean s) */
-    mn_node deviation =
-        mn_graph_root(graph, mn_graph_add(graph, var, mn_graph_constant(graph, eps, vector)));
-    mn_node s = mn_graph_multiply(graph, gamma, mn_graph_reciprocal(graph, deviation));
-    mn_node shift = mn_graph_subtract(graph, beta, mn_graph_multiply(graph, mean, s));
-    mn_node y = mn_graph_bias(graph, mn_graph_column_scale(graph, x, s), shift);
+/* The support set as ever; what it leaves for the query set, mean and biased variance by small
+ * operations with derivatives, is computed only if a query set is in the graph. */
+static mn_node by_support(mn_builder *builder, mn_role role, uint32_t layer, mn_node x,
+                          mn_node gamma, mn_node beta, bool relu)
+{
+    mn_graph *graph = builder->graph;
+    mn_node *moments = builder->support_moments[layer - 1];
+    if (role == MN_QUERY && moments[0] == MN_NONE) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "model.batch_norm_statistics support: these tasks (tasks.kind) have "
+                              "no support set to take statistics of: use batch");
+        return x;
+    }
+    if (role == MN_QUERY)
+        return by_given(builder, x, moments[0], moments[1], gamma, beta, relu);
+
+    const mn_extent extent = mn_builder_extent(builder, x);
+    const double per_row = 1.0 / ((double)extent.n * extent.h * extent.w);
+    mn_node mean = mn_graph_scale(graph, per_row, mn_graph_column_sums(graph, x));
+    mn_node off = mn_graph_bias(graph, x, mn_graph_scale(graph, -1, mean));
+    moments[0] = mean;
+    moments[1] = mn_graph_scale(graph, per_row,
+                                mn_graph_column_sums(graph, mn_graph_multiply(graph, off, off)));
+    return mn_graph_batch_norm(graph, x, gamma, beta, builder->experiment->model.batch_norm_eps,
+                               relu);
+}
+
+static mn_node by_item(mn_builder *builder, uint32_t layer, mn_node x, mn_node gamma, mn_node beta,
+                       bool relu)
+{
+    mn_graph *graph = builder->graph;
+    const mn_extent image = mn_builder_extent(builder, x);
+    const uint32_t pixels = image.h * image.w;
+    if (pixels < 2) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "model.batch_norm_statistics item: layer %u leaves one pixel of an "
+                              "image, whose variance is 0: use fewer model.blocks or a larger "
+                              "tasks.image_size",
+                              layer);
+        return x;
+    }
+    mn_node rows = mn_graph_reshape(graph, x, (mn_extent){image.n * pixels, 1, 1, image.c});
+    mn_node mean = mn_graph_scale(graph, 1.0 / pixels, mn_graph_sum_groups(graph, rows, pixels));
+    mn_node off = mn_graph_subtract(graph, rows, mn_graph_repeat_rows(graph, mean, pixels));
+    mn_node var =
+        mn_graph_scale(graph, 1.0 / pixels,
+                       mn_graph_sum_groups(graph, mn_graph_multiply(graph, off, off), pixels));
+    mn_node eps = mn_graph_constant(graph, builder->experiment->model.batch_norm_eps,
+                                    mn_builder_extent(builder, var));
+    mn_node inverse =
+        mn_graph_reciprocal(graph, mn_graph_root(graph, mn_graph_add(graph, var, eps)));
+    mn_node scales = mn_graph_column_scale(graph, inverse, gamma); /* [n, c] */
+    mn_node y = mn_graph_bias(
+        graph, mn_graph_multiply(graph, off, mn_graph_repeat_rows(graph, scales, pixels)), beta);
+    y = mn_graph_reshape(graph, y, image);
     return relu ? mn_graph_relu(graph, y) : y;
 }

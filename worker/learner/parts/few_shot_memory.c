@@ -4,10 +4,13 @@
  *                is left out
  *   support      every support item: its features the key, its label the value; with output match
  *                (matching networks, Vinyals et al. 2016, eq. 1 and 2) the answer is the labels'
- *                mean by softmax(s cos(u, key)), s a learned temperature, tensor match.log_scale */
+ *                mean by softmax(s cos(u, key)), s a learned temperature, tensor match.log_scale. With
+ *                model.full_context key and u are embeddings of full_context.h */
 #include "worker/learner/parts/part.h"
 
-enum { MEANS = 0, KEYS = 0, VALUES = 1 };
+#include "worker/learner/parts/full_context.h"
+
+enum { MEANS = 0, KEYS = 0, VALUES = 1, CONTEXT = 2 };
 
 #define TINY 1e-12 /* keeps roots and logarithms finite */
 #define FIRST_SCALE 10.0
@@ -18,6 +21,18 @@ static mn_node flat(mn_builder *builder, mn_node u)
     const mn_extent extent = mn_builder_extent(builder, u);
     return mn_graph_reshape(builder->graph, u,
                             (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
+}
+
+/* What is compared must be as wide as what it is compared with. */
+static bool as_wide(mn_builder *builder, const char *part, mn_node a, mn_node features)
+{
+    const uint32_t c = mn_builder_extent(builder, a).c, d = mn_builder_extent(builder, features).c;
+    if (builder->status == MN_OK && c != d)
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "%s compares with features of %u numbers, but model.reasoning gives "
+                              "%u: use model.reasoning none, or as many units",
+                              part, d, c);
+    return builder->status == MN_OK;
 }
 
 static void write_means(mn_builder *builder, mn_role role)
@@ -63,6 +78,8 @@ static mn_node distance(mn_builder *builder, mn_role role)
         return builder->flow.o[role];
     }
     mn_node o = flat(builder, builder->flow.o[role]);
+    if (!as_wide(builder, "model.output distance", o, means))
+        return builder->flow.o[role];
     mn_node products = mn_graph_scale(graph, 2, mn_graph_product(graph, o, means, false, true));
     const uint32_t way = mn_builder_extent(builder, means).n;
     mn_node squares =
@@ -88,7 +105,10 @@ static void write_support(mn_builder *builder, mn_role role)
     if (role != MN_SUPPORT || memory[KEYS] != MN_NONE)
         return;
     memory[VALUES] = mn_builder_need(builder, "model.memory support", MN_SUPPORT, "y");
-    memory[KEYS] = unit(builder, flat(builder, builder->flow.u[MN_SUPPORT]));
+    mn_node u = flat(builder, builder->flow.u[MN_SUPPORT]);
+    if (builder->experiment->model.full_context)
+        u = memory[CONTEXT] = mn_full_context_support(builder, u);
+    memory[KEYS] = unit(builder, u);
 }
 
 static mn_node attention(mn_builder *builder, mn_node u)
@@ -96,8 +116,14 @@ static mn_node attention(mn_builder *builder, mn_node u)
     mn_graph *graph = builder->graph;
     mn_node log_scale = mn_builder_table(builder, "match.log_scale", 1, 1, MN_START_VALUE,
                                          2.302585092994046); /* log FIRST_SCALE */
-    mn_node cosines = mn_graph_product(graph, unit(builder, flat(builder, u)),
-                                       builder->memory[MN_SUPPORT][KEYS], false, true);
+    const mn_node *memory = builder->memory[MN_SUPPORT];
+    u = flat(builder, u);
+    if (memory[CONTEXT] != MN_NONE)
+        u = mn_full_context_query(builder, u, memory[CONTEXT]);
+    if (!as_wide(builder, "model.memory support", u, memory[KEYS]))
+        return mn_graph_zero(graph,
+                             (mn_extent){1, 1, 1, mn_builder_extent(builder, memory[KEYS]).n});
+    mn_node cosines = mn_graph_product(graph, unit(builder, u), memory[KEYS], false, true);
     mn_node scale = mn_graph_repeat_rows(graph, mn_graph_exp(graph, log_scale),
                                          mn_builder_extent(builder, cosines).n);
     return mn_graph_softmax(graph, mn_graph_row_scale(graph, scale, cosines), MN_NONE);
@@ -126,8 +152,10 @@ static mn_node match(mn_builder *builder, mn_role role)
                               "model.memory support");
         return builder->flow.o[role];
     }
-    mn_node p = mn_graph_product(graph, attention(builder, builder->flow.o[role]),
-                                 builder->memory[MN_SUPPORT][VALUES], false, false);
+    mn_node weights = attention(builder, builder->flow.o[role]);
+    if (builder->status != MN_OK)
+        return builder->flow.o[role];
+    mn_node p = mn_graph_product(graph, weights, builder->memory[MN_SUPPORT][VALUES], false, false);
     mn_node tiny = mn_graph_constant(graph, TINY, mn_builder_extent(builder, p));
     return mn_graph_log(graph, mn_graph_add(graph, p, tiny));
 }

@@ -1,6 +1,8 @@
 /* The plainest kinds: no memory, no reasoning, a linear output. */
 #include "worker/learner/parts/part.h"
 
+#include "worker/learner/parts/prototype_head.h"
+
 const mn_part mn_no_memory_part = {.name = "none"};
 
 static mn_node features(mn_builder *builder, mn_role role)
@@ -10,8 +12,28 @@ static mn_node features(mn_builder *builder, mn_role role)
 
 const mn_part mn_no_reasoning_part = {.name = "none", .build = features};
 
+/* The task's own head: the rule's, if it has set one, else as the support set gives it. */
+static mn_node linear_from_prototypes(mn_builder *builder, mn_role role)
+{
+    mn_graph *graph = builder->graph;
+    if (builder->fields->target != MN_TARGET_CLASSES) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "meta.head_start prototypes are means of classes, but these tasks "
+                              "(tasks.kind) ask for values: use meta.head_start learned");
+        return builder->flow.o[role];
+    }
+    if (builder->head[0] == MN_NONE)
+        mn_prototype_head(graph, builder->flow.u[MN_SUPPORT],
+                          mn_builder_need(builder, "meta.head_start prototypes", MN_SUPPORT, "y"),
+                          &builder->head[0], &builder->head[1]);
+    return mn_graph_bias(graph, mn_graph_linear(graph, builder->flow.o[role], builder->head[0]),
+                         builder->head[1]);
+}
+
 static mn_node linear(mn_builder *builder, mn_role role)
 {
+    if (mn_head_is_of_task(builder->experiment))
+        return linear_from_prototypes(builder, role);
     return mn_builder_linear(builder, "head", builder->flow.o[role], builder->fields->y_size);
 }
 

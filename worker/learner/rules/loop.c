@@ -2,7 +2,9 @@
  *   inner loop      phi_0 = theta;  phi_{k+1} = phi_k - alpha .* grad L_S(phi_k)
  *   meta-gradient   lam = grad L_Q(phi_T);  for k = T-1 .. 0: lam = lam - H_S(phi_k) (alpha .* lam)
  * (MAML: Finn et al. 2017, eq. 1 and Algorithm 1; the backward walk is its adjoint.) Nothing is
- * unrolled: one gradient plan, one Hessian-vector product, and phi of each step. With
+ * unrolled: one gradient plan, one Hessian-vector product, and phi of each step. By
+ * meta.head_start prototypes phi ends with a head that begins as the support set gives it
+ * (prototype_head.h); the walk goes through that in the end. With
  *
  *   maml      alpha is meta.inner_lr; order 1 leaves out the walk (FOMAML). meta.adapts says which
  *             modules' tensors move; what stands still gets its part of the walk's products.
@@ -12,10 +14,13 @@
  *             pullback of their sum.
  *   meta-sgd  alpha is a learned vector, tensors meta_lr.* of theta (Li et al. 2017);
  *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
+ *   learned   (meta.update, with maml or anil) a step is what update.h makes of the gradient; the
+ *             walk goes through its adjoint instead of alpha
  *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures */
 #include "worker/learner/rules/rule.h"
 
 #include "worker/learner/rules/loop_plans.h"
+#include "worker/learner/rules/update.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,20 +34,26 @@ struct loop {
     bool walks_back; /* the meta-gradient goes through the inner steps */
     size_t size;     /* of the network's parameters */
     size_t n_theta;  /* the same with those of the rule */
+    size_t n_phi;    /* what the inner loop moves: tensors of theta, and the head */
     mn_loop_plans plans;
+    mn_update *update; /* NULL: steps along the gradient; owned */
     /* Scratch: bytes from its start, where all plans work. A region holds what the walk back needs
-     * of one inner step: activations, and with Meta-SGD the gradient. Steps whose regions do not
+     * of one inner step: activations, and with rates or an update that are learned the gradient. Steps whose regions do not
      * fit in keep_bytes share the first, and the walk back makes theirs again. */
     uint32_t n_regions;
     size_t region_bytes;
     size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
-        at_gradient, at_rest, scratch_bytes;
+        at_gradient, at_judged, at_rest, at_start, at_head, at_velocity, at_update, at_adjoint,
+        at_share, scratch_bytes;
 };
 
 static void lay_out_scratch(struct loop *meta, bool differentiate);
-static void walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
-                      const mn_rule_data *data, mn_real *judged, mn_real *gradient,
-                      mn_real *rates_gradient);
+static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
+                          const mn_rule_data *data, mn_real *judged, mn_real *other,
+                          mn_real *rates_gradient);
+static void finish_gradient(const struct loop *meta, void *scratch, const mn_real *theta,
+                            const mn_rule_data *data, const mn_real *lam, const mn_real *judged,
+                            mn_real *gradient);
 
 /* The tensors that adapt. */
 static void find_adapting(const mn_network *network, mn_loop_needs *needs)
@@ -60,13 +71,42 @@ static void find_adapting(const mn_network *network, mn_loop_needs *needs)
                                               : first[MN_N_MODULES];
 }
 
+static bool learns_update(const mn_experiment *e)
+{
+    return (e->meta.kind == MN_META_MAML || e->meta.kind == MN_META_ANIL) &&
+           e->meta.update == MN_UPDATE_LEARNED;
+}
+
+/* What an update sees of phi: the tensors that adapt, and the head, if there is one, whose sizes are
+ * those of the plans (NULL: not known yet). Returns how many. */
+static uint32_t list_parts(const mn_network *network, const mn_loop_needs *needs,
+                           const mn_loop_plans *plans, mn_update_part parts[MN_MAX_PARAMETERS + 2])
+{
+    uint32_t n = 0;
+    for (uint32_t i = needs->first; i < needs->end; i++) {
+        const mn_parameter *tensor = &network->parameters.at[i];
+        parts[n++] =
+            (mn_update_part){.name = tensor->tensor.name,
+                             .offset = plans == NULL ? 0 : tensor->offset - plans->adapted_offset,
+                             .count = tensor->count};
+    }
+    if (mn_head_is_of_task(network->experiment)) {
+        const size_t bias = plans == NULL ? 0 : plans->fields->y_size;
+        const size_t weights = plans == NULL ? 0 : plans->head_size - bias;
+        const size_t offset = plans == NULL ? 0 : plans->adapted_size;
+        parts[n++] = (mn_update_part){"head.weight", offset, weights};
+        parts[n++] = (mn_update_part){"head.bias", offset + weights, bias};
+    }
+    return n;
+}
+
 static mn_status declare(mn_network *network, mn_error *err)
 {
     const mn_experiment *e = network->experiment;
     const uint32_t n = network->first[MN_N_MODULES];
     mn_loop_needs needs;
     find_adapting(network, &needs);
-    if (needs.first == needs.end)
+    if (needs.first == needs.end && !mn_head_is_of_task(e))
         return mn_fail(err, MN_ERR_CONFIG,
                        "nothing would adapt: the module that meta.adapts names (or meta.kind anil, "
                        "the output) has no parameters; choose another, or meta.kind episodic");
@@ -79,7 +119,10 @@ static mn_status declare(mn_network *network, mn_error *err)
                            "layers",
                            MN_MAX_PARAMETERS);
     }
-    return MN_OK;
+    if (!learns_update(e))
+        return MN_OK;
+    mn_update_part parts[MN_MAX_PARAMETERS + 2];
+    return mn_update_declare(network, list_parts(network, &needs, NULL, parts), parts, err);
 }
 
 static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
@@ -103,7 +146,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
                        meta->steps > 0;
     mn_loop_needs needs = {.products = meta->walks_back,
                            .query_gradient = order->differentiate && meta->kind != MN_META_REPTILE,
-                           .gradients = meta->kind == MN_META_META_SGD,
+                           .gradients = meta->kind == MN_META_META_SGD || learns_update(e),
                            .rate = meta->inner_lr};
     find_adapting(order->network, &needs);
     mn_status status = mn_loop_plans_init(&meta->plans, order->network, order->fields, &needs,
@@ -112,6 +155,15 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
         return status;
     meta->size = meta->plans.size;
     meta->n_theta = order->network->parameters.size;
+    meta->n_phi = meta->plans.adapted_size + meta->plans.head_size;
+    if (learns_update(e)) {
+        mn_update_part parts[MN_MAX_PARAMETERS + 2];
+        const uint32_t n = list_parts(order->network, &needs, &meta->plans, parts);
+        status = mn_update_new(order->network, n, parts, meta->n_phi, order->kernels, &meta->update,
+                               err);
+        if (status != MN_OK)
+            return status;
+    }
     lay_out_scratch(meta, order->differentiate);
     return MN_OK;
 }
@@ -119,8 +171,10 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
 static void destroy(void *of)
 {
     struct loop *meta = of;
-    if (meta != NULL)
+    if (meta != NULL) {
         mn_loop_plans_fini(&meta->plans);
+        mn_update_destroy(&meta->update);
+    }
     free(meta);
 }
 
@@ -137,6 +191,7 @@ static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
     static const char *const support[3] = {"inner gradient", "Hessian-vector product",
                                            "inner step again"};
     static const char *const query[3] = {"query", "", ""};
+    static const char *const head[3] = {"prototypes", "pull-back of prototypes", ""};
     mn_status status = MN_OK;
     if (meta->plans.features != NULL)
         status = mn_plan_profile(meta->plans.features, features, profile, err);
@@ -144,6 +199,10 @@ static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
         status = mn_plan_profile(meta->plans.support, support, profile, err);
     if (status == MN_OK)
         status = mn_plan_profile(meta->plans.query, query, profile, err);
+    if (status == MN_OK && meta->plans.head != NULL)
+        status = mn_plan_profile(meta->plans.head, head, profile, err);
+    if (status == MN_OK && meta->update != NULL)
+        status = mn_update_profile(meta->update, profile, err);
     return status;
 }
 
@@ -156,7 +215,23 @@ static mn_real *at(const void *scratch, size_t offset)
  * not made in place. */
 static mn_real *phi_of(const struct loop *meta, const void *scratch, uint32_t k)
 {
-    return at(scratch, meta->at_phi) + (meta->walks_back ? k : k % 2) * meta->plans.adapted_size;
+    return at(scratch, meta->at_phi) + (meta->walks_back ? k : k % 2) * meta->n_phi;
+}
+
+/* What a learned update remembers before step k. Without a walk back as phi. */
+static mn_real *velocity_of(const struct loop *meta, const void *scratch, uint32_t k)
+{
+    return at(scratch, meta->at_velocity) + (meta->walks_back ? k : k % 2) * meta->n_phi;
+}
+
+/* Phi before step k. */
+static const mn_real *phi_before(const struct loop *meta, const void *scratch, const mn_real *theta,
+                                 uint32_t k)
+{
+    if (k > 0)
+        return phi_of(meta, scratch, k - 1);
+    return meta->plans.head != NULL ? at(scratch, meta->at_start)
+                                    : theta + meta->plans.adapted_offset;
 }
 
 /* For mn_meta_begin and what follows. */
@@ -173,17 +248,16 @@ static char *region_of(const struct loop *meta, void *scratch, uint32_t k)
     return (char *)scratch + meta->at_regions + (k <= shared ? 0 : k - shared) * meta->region_bytes;
 }
 
-/* Whether Meta-SGD's walk back needs the gradients themselves. */
+/* Whether the walk back needs the gradients themselves: Meta-SGD's, or a learned update's. */
 static bool keeps_gradients(const struct loop *meta)
 {
-    return meta->walks_back && meta->kind == MN_META_META_SGD;
+    return meta->walks_back && meta->plans.needs.gradients;
 }
 
 /* Whether some of what stands still has a part in the inner loop's network. */
 static bool has_rest(const struct loop *meta)
 {
-    return meta->walks_back && meta->plans.features == NULL &&
-           meta->plans.adapted_size < meta->size;
+    return meta->walks_back && !meta->plans.splits && meta->plans.adapted_size < meta->size;
 }
 
 static mn_real *gradient_of(const struct loop *meta, void *scratch, uint32_t k)
@@ -193,7 +267,8 @@ static mn_real *gradient_of(const struct loop *meta, void *scratch, uint32_t k)
                : at(scratch, meta->at_gradient);
 }
 
-/* Once a task: the features of the support set stay the same for all inner steps. */
+/* Once a task: the features of the support set at theta, which stay the same for all inner steps if
+ * the body stands still; and phi with the head that they give. */
 static void find_features(const struct loop *meta, void *scratch, const mn_real *theta,
                           const mn_rule_data *data)
 {
@@ -204,6 +279,16 @@ static void find_features(const struct loop *meta, void *scratch, const mn_real 
                             .kept = at(scratch, meta->at_features),
                             .profile = data->profile};
     mn_plan_run(meta->plans.features, 0, scratch, &bindings);
+    if (meta->plans.head == NULL)
+        return;
+    mn_real *start = at(scratch, meta->at_start);
+    memcpy(start, theta + meta->plans.adapted_offset, meta->plans.adapted_size * sizeof *start);
+    bindings = (mn_bindings){
+        .in = {[MN_SLOT_FEATURES] = at(scratch, meta->at_u), [MN_SLOT_TASK] = data->task},
+        .out = {[MN_SLOT_OUTPUT] = start + meta->plans.adapted_size},
+        .kept = at(scratch, meta->at_head),
+        .profile = data->profile};
+    mn_plan_run(meta->plans.head, 0, scratch, &bindings);
 }
 
 /* A stage of the support set's plan at phi of inner step k, with what its product needs in the
@@ -223,18 +308,37 @@ static void run_support(const struct loop *meta, void *scratch, unsigned stage, 
     mn_plan_run(meta->plans.support, stage, scratch, &bindings);
 }
 
+static mn_update_step update_step(const struct loop *meta, void *scratch, const mn_real *theta,
+                                  uint32_t k, const mn_rule_data *data, const mn_real *from,
+                                  mn_real *to)
+{
+    return (mn_update_step){.scratch = scratch,
+                            .kept = at(scratch, meta->at_update),
+                            .profile = data->profile,
+                            .theta = theta,
+                            .phi = from,
+                            .gradient = gradient_of(meta, scratch, k),
+                            .velocity = velocity_of(meta, scratch, k),
+                            .moved = to,
+                            .velocity_after = velocity_of(meta, scratch, k + 1)};
+}
+
 /* to = from - alpha .* gradient of the support loss, of the adapted tensors; not in place. Returns
  * the loss before the step. */
 static double inner_step(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
                          const mn_rule_data *data, const mn_real *from, mn_real *to)
 {
     run_support(meta, scratch, 0, k, theta, data, from, to);
-    if (meta->kind == MN_META_META_SGD) {
+    const double loss = mn_plan_loss(meta->plans.support, scratch);
+    if (meta->update != NULL) {
+        const mn_update_step step = update_step(meta, scratch, theta, k, data, from, to);
+        mn_update_run(meta->update, &step);
+    } else if (meta->kind == MN_META_META_SGD) {
         size_t n = meta->plans.adapted_size;
         meta->kernels->multiply(n, theta + meta->size, gradient_of(meta, scratch, k), to);
         meta->kernels->scale_add(n, -1, to, from, to);
     }
-    return mn_plan_loss(meta->plans.support, scratch);
+    return loss;
 }
 
 /* Without a step: what the plan makes of one is dropped. */
@@ -257,44 +361,62 @@ static double query_run(const struct loop *meta, void *scratch, const mn_real *t
     return mn_plan_loss(meta->plans.query, scratch);
 }
 
+static void clear_velocity(const struct loop *meta, void *scratch)
+{
+    if (meta->update != NULL)
+        memset(velocity_of(meta, scratch, 0), 0, meta->n_phi * sizeof(mn_real));
+}
+
 static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_real *theta,
                                        const mn_rule_data *data, mn_real *gradient,
                                        mn_real *query_output)
 {
     const struct loop *meta = of;
     const uint32_t steps = meta->steps;
-    mn_real *rates_gradient = meta->kind == MN_META_META_SGD ? gradient + meta->size : NULL;
+    const size_t n_rates = meta->n_theta - meta->size; /* tensors of the rule */
+    mn_real *rates_gradient = n_rates > 0 ? gradient + meta->size : NULL;
+    const bool sums_gradients = meta->kind == MN_META_META_SGD && !meta->walks_back;
     mn_rule_losses losses = {0};
-    const mn_real *phi = theta + meta->plans.adapted_offset;
     find_features(meta, scratch, theta, data);
+    clear_velocity(meta, scratch);
+    const mn_real *phi = phi_before(meta, scratch, theta, 0);
     if (rates_gradient != NULL && !meta->walks_back)
-        memset(rates_gradient, 0, meta->size * sizeof *gradient);
+        memset(rates_gradient, 0, n_rates * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
         mn_real *next = phi_of(meta, scratch, k);
         double loss = inner_step(meta, scratch, theta, k, data, phi, next);
         if (k == 0)
             losses.support_before = loss;
-        if (rates_gradient != NULL && !meta->walks_back) /* first order: lam stays the same */
+        if (sums_gradients) /* first order: lam stays the same */
             meta->kernels->add(meta->size, gradient_of(meta, scratch, k), rates_gradient,
                                rates_gradient);
         phi = next;
     }
     if (steps == 0)
         losses.support_before = support_loss(meta, scratch, theta, data, phi);
-    /* The walk back moves lam from one array to another, and must end in gradient. */
-    mn_real *judged = gradient;
-    if (meta->walks_back && rates_gradient == NULL && steps % 2 == 1)
-        judged = at(scratch, meta->at_gradient);
+    /* The walk back moves lam from one array to another, and should end in gradient, unless there is
+     * a head, for which that has no room. */
+    mn_real *judged = gradient, *other = at(scratch, meta->at_gradient);
+    if (meta->plans.head != NULL) {
+        judged = at(scratch, meta->at_judged);
+    } else if (meta->walks_back && !meta->plans.needs.gradients && steps % 2 == 1) {
+        judged = other;
+        other = gradient;
+    }
     losses.query = query_run(meta, scratch, theta, data, phi, judged, query_output);
 
+    const mn_real *lam = judged + meta->plans.adapted_offset;
     if (meta->kind == MN_META_REPTILE) {
         meta->kernels->scale_add(meta->size, -1, phi, theta, gradient);
-    } else if (meta->walks_back) {
-        walk_back(meta, scratch, theta, data, judged, gradient, rates_gradient);
-    } else if (rates_gradient != NULL) {
+        return losses;
+    }
+    if (meta->walks_back) {
+        lam = walk_back(meta, scratch, theta, data, judged, other, rates_gradient);
+    } else if (sums_gradients) {
         meta->kernels->multiply(meta->size, gradient, rates_gradient, rates_gradient);
         meta->kernels->scale(meta->size, -1, rates_gradient, rates_gradient);
     }
+    finish_gradient(meta, scratch, theta, data, lam, judged, gradient);
     return losses;
 }
 
@@ -314,6 +436,31 @@ static const mn_real *through_rates(const struct loop *meta, void *scratch, cons
     return along;
 }
 
+/* A learned update, at step k, of which moved [n_phi] has the adjoint lam: its tensors' gradient, and
+ * the adjoint of the velocity in the array behind the copy of lam; returns that of the gradient. */
+static const mn_real *through_update(const struct loop *meta, void *scratch, const mn_real *theta,
+                                     uint32_t k, const mn_rule_data *data, const mn_real *lam,
+                                     mn_real *rates_gradient)
+{
+    const size_t n = mn_update_count(meta->update);
+    mn_real *adjoint = at(scratch, meta->at_adjoint), *of_velocity = adjoint + meta->n_phi;
+    mn_real *along = at(scratch, meta->at_direction), *share = at(scratch, meta->at_share);
+    /* The adjoint reads what only a run leaves behind, so the step is made again, to where nothing is
+     * lost; the velocity after it is read no more, and its array takes the adjoint of that before. */
+    mn_update_step step =
+        update_step(meta, scratch, theta, k, data, phi_before(meta, scratch, theta, k), along);
+    if (k + 1 == meta->steps) { /* the first to be met */
+        memset(of_velocity, 0, meta->n_phi * sizeof *adjoint);
+        memset(rates_gradient, 0, n * sizeof *rates_gradient);
+    }
+    memcpy(adjoint, lam, meta->n_phi * sizeof *adjoint);
+    mn_update_run(meta->update, &step);
+    mn_update_pull(meta->update, &step, adjoint, along, velocity_of(meta, scratch, k + 1), share);
+    memcpy(of_velocity, velocity_of(meta, scratch, k + 1), meta->n_phi * sizeof *adjoint);
+    meta->kernels->add(n, share, rates_gradient, rates_gradient);
+    return along;
+}
+
 /* Of tensors that stand still in the inner loop: sum += factor * part. */
 static void add_rest(const struct loop *meta, mn_real factor, const mn_real *part, mn_real *sum)
 {
@@ -322,78 +469,109 @@ static void add_rest(const struct loop *meta, mn_real factor, const mn_real *par
     meta->kernels->scale_add(meta->size - end, factor, part + end, sum + end, sum + end);
 }
 
-/* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first. It begins in judged,
- * the query set's gradient, and goes to and fro between that and another array, with Meta-SGD stays
- * in it; the caller has seen to it that it ends in gradient. A body that stands still gets what the
- * features' cotangents of all steps give together, for it depends on them linearly. */
-static void walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
-                      const mn_rule_data *data, mn_real *judged, mn_real *gradient,
-                      mn_real *rates_gradient)
+/* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first, with a learned update
+ * lam + H(phi_k) times the adjoint of the gradient. It begins in judged, the query set's gradient,
+ * and goes to and fro between that and other, with rates or an update stays in it; returned is what
+ * phi has of it at the end. A body that stands still gets what the features' cotangents of all steps
+ * give together, for it depends on them linearly. */
+static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
+                          const mn_rule_data *data, mn_real *judged, mn_real *other,
+                          mn_real *rates_gradient)
 {
-    mn_real *other = judged == gradient ? at(scratch, meta->at_gradient) : gradient;
     mn_real *lam = judged + meta->plans.adapted_offset;
-    mn_real *next = other + meta->plans.adapted_offset; /* Meta-SGD: the product */
+    mn_real *next = other + meta->plans.adapted_offset; /* with rates: the product */
     mn_real *cotangent = at(scratch, meta->at_cotangent);
     mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
+    const mn_real factor = meta->update != NULL ? 1 : (mn_real)-meta->inner_lr;
     memset(cotangents, 0, meta->plans.u_count * sizeof *cotangents);
     for (uint32_t k = meta->steps; k-- > 0;) {
-        const mn_real *phi =
-            k == 0 ? theta + meta->plans.adapted_offset : phi_of(meta, scratch, k - 1);
+        const mn_real *phi = phi_before(meta, scratch, theta, k);
         if (k + meta->n_regions < meta->steps) /* as the inner step left its region */
             run_support(meta, scratch, keeps_gradients(meta) ? 0 : MN_PLAN_REPLAY, k, theta, data,
                         phi, NULL);
 
         const mn_real *along = lam;
-        if (rates_gradient != NULL)
+        if (meta->update != NULL)
+            along = through_update(meta, scratch, theta, k, data, lam, rates_gradient);
+        else if (rates_gradient != NULL)
             along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
-        mn_bindings bindings = {
-            .in = {[MN_SLOT_PHI] = phi,
-                   [MN_SLOT_THETA] = theta,
-                   [MN_SLOT_DIRECTION] = along,
-                   [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
-                   [MN_SLOT_TASK] = data->task},
-            .out = {[MN_SLOT_PRODUCT] = rates_gradient != NULL ? next : at(scratch, meta->at_rest),
-                    [MN_SLOT_MOVED] = next,
-                    [MN_SLOT_COTANGENT] = cotangent},
-            .kept = region_of(meta, scratch, k),
-            .profile = data->profile};
+        mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
+                                       [MN_SLOT_THETA] = theta,
+                                       [MN_SLOT_DIRECTION] = along,
+                                       [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
+                                       [MN_SLOT_TASK] = data->task},
+                                .out = {[MN_SLOT_PRODUCT] = at(scratch, meta->at_rest),
+                                        [MN_SLOT_MOVED] = next,
+                                        [MN_SLOT_COTANGENT] = cotangent},
+                                .kept = region_of(meta, scratch, k),
+                                .profile = data->profile};
         mn_plan_run(meta->plans.support, 1, scratch, &bindings);
         if (rates_gradient != NULL) {
-            meta->kernels->scale_add(meta->plans.adapted_size, -1, next, lam, lam);
+            meta->kernels->scale_add(meta->n_phi, meta->update != NULL ? 1 : -1, next, lam, lam);
         } else {
             mn_real *before = lam;
             lam = next;
             next = before;
         }
         if (has_rest(meta))
-            add_rest(meta, (mn_real)-meta->inner_lr, at(scratch, meta->at_rest), judged);
-        if (meta->plans.features != NULL)
-            meta->kernels->scale_add(meta->plans.u_count, (mn_real)-meta->inner_lr, cotangent,
-                                     cotangents, cotangents);
+            add_rest(meta, factor, at(scratch, meta->at_rest), judged);
+        if (meta->plans.splits)
+            meta->kernels->scale_add(meta->plans.u_count, factor, cotangent, cotangents,
+                                     cotangents);
     }
-    if (meta->plans.features != NULL) {
-        mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
-                                       [MN_SLOT_TASK] = data->task,
-                                       [MN_SLOT_COTANGENT] = cotangents},
-                                .out = {[MN_SLOT_PRODUCT] = other},
-                                .kept = at(scratch, meta->at_features),
-                                .profile = data->profile};
-        mn_plan_run(meta->plans.features, 1, scratch, &bindings);
-        meta->kernels->add(meta->plans.adapted_offset, judged, other, gradient);
-    }
-    if (has_rest(meta) && judged != gradient) {
-        const size_t begin = meta->plans.adapted_offset, end = begin + meta->plans.adapted_size;
+    return lam;
+}
+
+/* What phi began with: lam is its adjoint, a head's behind it; judged has the other tensors' part.
+ * Written: the gradient of theta, and in the end the array that is scratch's at_gradient, whatever of
+ * lam or judged was in it. */
+static void finish_gradient(const struct loop *meta, void *scratch, const mn_real *theta,
+                            const mn_rule_data *data, const mn_real *lam, const mn_real *judged,
+                            mn_real *gradient)
+{
+    const mn_loop_plans *plans = &meta->plans;
+    const size_t begin = plans->adapted_offset, end = begin + plans->adapted_size;
+    mn_real *cotangents = at(scratch, meta->at_cotangents);
+    if (judged != gradient) {
         memcpy(gradient, judged, begin * sizeof *gradient);
         memcpy(gradient + end, judged + end, (meta->size - end) * sizeof *gradient);
     }
+    if (lam != gradient + begin)
+        memcpy(gradient + begin, lam, plans->adapted_size * sizeof *gradient);
+    if (plans->head != NULL) {
+        mn_real *of_u = at(scratch, meta->at_cotangent);
+        mn_bindings bindings = {.in = {[MN_SLOT_FEATURES] = at(scratch, meta->at_u),
+                                       [MN_SLOT_TASK] = data->task,
+                                       [MN_SLOT_DIRECTION] = lam + plans->adapted_size},
+                                .out = {[MN_SLOT_COTANGENT] = of_u},
+                                .kept = at(scratch, meta->at_head),
+                                .profile = data->profile};
+        mn_plan_run(plans->head, 1, scratch, &bindings);
+        if (meta->walks_back && plans->splits)
+            meta->kernels->add(plans->u_count, of_u, cotangents, cotangents);
+        else
+            cotangents = of_u;
+    }
+    if (plans->head == NULL && !(meta->walks_back && plans->splits))
+        return; /* nothing went through the features at theta */
+    mn_real *share = at(scratch, meta->at_gradient);
+    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
+                                   [MN_SLOT_TASK] = data->task,
+                                   [MN_SLOT_COTANGENT] = cotangents},
+                            .out = {[MN_SLOT_PRODUCT] = share},
+                            .kept = at(scratch, meta->at_features),
+                            .profile = data->profile};
+    mn_plan_run(plans->features, 1, scratch, &bindings);
+    meta->kernels->add(plans->body_size, gradient, share, gradient);
 }
 
 static void begin(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
 {
     const struct loop *meta = of;
-    memcpy(adapted_in(meta, scratch), theta + meta->plans.adapted_offset,
-           meta->plans.adapted_size * sizeof *theta);
     find_features(meta, scratch, theta, data);
+    clear_velocity(meta, scratch);
+    memcpy(adapted_in(meta, scratch), phi_before(meta, scratch, theta, 0),
+           meta->n_phi * sizeof *theta);
 }
 
 static double step(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
@@ -401,7 +579,10 @@ static double step(const void *of, void *scratch, const mn_real *theta, const mn
     const struct loop *meta = of;
     mn_real *phi = adapted_in(meta, scratch), *next = phi_of(meta, scratch, 1);
     double loss = inner_step(meta, scratch, theta, 0, data, phi, next);
-    memcpy(phi, next, meta->plans.adapted_size * sizeof *phi);
+    memcpy(phi, next, meta->n_phi * sizeof *phi);
+    if (meta->update != NULL)
+        memcpy(velocity_of(meta, scratch, 0), velocity_of(meta, scratch, 1),
+               meta->n_phi * sizeof *phi);
     return loss;
 }
 
@@ -435,8 +616,10 @@ static double macs(const void *of)
     const double support = plans->support_macs, query = plans->query_macs;
     if (meta->kind == MN_META_REPTILE)
         return 3.0 * steps * support + query;
-    if (plans->features == NULL)
+    if (!plans->splits && plans->head == NULL)
         return steps * units * support + 3.0 * query;
+    if (!plans->splits)
+        return 3.0 * plans->body_macs[MN_SUPPORT] + steps * units * support + 3.0 * query;
     /* The body, whatever the steps: forward for both sets, backward for the query's and, if it
      * counts, the support's; the inner loop is the output module's alone. */
     const double *body = plans->body_macs;
@@ -466,16 +649,22 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
     const mn_loop_plans *plans = &meta->plans;
     size_t work =
         larger(mn_plan_scratch_bytes(plans->support), mn_plan_scratch_bytes(plans->query));
-    size_t theta = meta->size * sizeof(mn_real), adapted = plans->adapted_size * sizeof(mn_real);
+    size_t theta = meta->size * sizeof(mn_real), phi = meta->n_phi * sizeof(mn_real);
+    size_t head = plans->head_size * sizeof(mn_real);
     size_t u = plans->u_count * sizeof(mn_real), features = 0, bytes = 0;
+    const bool back = meta->walks_back, has_head = plans->head != NULL;
     if (plans->features != NULL) {
         work = larger(work, mn_plan_scratch_bytes(plans->features));
         features = mn_plan_kept_bytes(plans->features);
     }
+    if (has_head)
+        work = larger(work, mn_plan_scratch_bytes(plans->head));
+    if (meta->update != NULL)
+        work = larger(work, mn_update_scratch_bytes(meta->update));
     meta->region_bytes =
-        mn_plan_kept_bytes(plans->support) + (keeps_gradients(meta) ? rounded(adapted) : 0);
+        mn_plan_kept_bytes(plans->support) + (keeps_gradients(meta) ? rounded(phi) : 0);
     meta->n_regions = 1;
-    if (meta->walks_back)
+    if (back)
         while (meta->n_regions < meta->steps &&
                (meta->n_regions + 1) * meta->region_bytes <= meta->keep_bytes)
             meta->n_regions++;
@@ -485,11 +674,20 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
     meta->at_u = take(&bytes, u);
     meta->at_cotangent = take(&bytes, u);
     meta->at_cotangents = take(&bytes, u);
-    size_t n_phis = meta->walks_back && meta->steps > 2 ? meta->steps : 2;
-    meta->at_phi = take(&bytes, n_phis * adapted);
-    meta->at_direction = take(&bytes, keeps_gradients(meta) ? adapted : 0);
-    meta->at_gradient = take(&bytes, differentiate ? theta : adapted);
+    size_t n_phis = back && meta->steps > 2 ? meta->steps : 2;
+    meta->at_phi = take(&bytes, n_phis * phi);
+    meta->at_direction = take(&bytes, keeps_gradients(meta) ? phi : 0);
+    meta->at_gradient = take(&bytes, differentiate ? theta + head : phi);
+    meta->at_judged = take(&bytes, has_head && differentiate ? theta + head : 0);
     meta->at_rest = take(&bytes, has_rest(meta) ? theta : 0);
+    meta->at_start = take(&bytes, has_head ? phi : 0);
+    meta->at_head = take(&bytes, has_head ? mn_plan_kept_bytes(plans->head) : 0);
+    if (meta->update != NULL) {
+        meta->at_velocity = take(&bytes, (n_phis + 1) * phi);
+        meta->at_update = take(&bytes, mn_update_kept_bytes(meta->update));
+        meta->at_adjoint = take(&bytes, back ? 2 * phi : 0);
+        meta->at_share = take(&bytes, back ? mn_update_count(meta->update) * sizeof(mn_real) : 0);
+    }
     meta->scratch_bytes = bytes;
 }
 

@@ -66,6 +66,25 @@ static mn_experiment adapting(mn_experiment experiment, mn_adapts adapts)
     return experiment;
 }
 
+static mn_experiment normed(mn_experiment experiment, mn_statistics statistics)
+{
+    experiment.model.batch_norm_statistics = statistics;
+    return experiment;
+}
+
+static mn_experiment from_prototypes(mn_experiment experiment)
+{
+    experiment.meta.head_start = MN_HEAD_PROTOTYPES;
+    return experiment;
+}
+
+static mn_experiment updating(mn_experiment experiment, uint32_t units)
+{
+    experiment.meta.update = MN_UPDATE_LEARNED;
+    experiment.meta.update_units = units;
+    return experiment;
+}
+
 /* Elements of theta, and of it the network's own. */
 static size_t size_of(const struct bed *bed)
 {
@@ -452,7 +471,8 @@ static void check_that_keeping_changes_no_bit(mn_experiment experiment, mn_meta_
         assert_true(mn_rule_scratch_bytes(more[i]->rule) <=
                     mn_rule_scratch_bytes(least->rule) + bytes[i]);
     }
-    if (kind != MN_META_ANIL) /* whose inner loop is small */
+    /* ANIL's inner loop is small, and that of small operations is large */
+    if (kind != MN_META_ANIL && experiment.model.batch_norm_statistics != MN_STATISTICS_ITEM)
         assert_true(mn_rule_scratch_bytes(more[1]->rule) > mn_rule_scratch_bytes(least->rule));
     assert_true(mn_rule_scratch_bytes(more[2]->rule) > mn_rule_scratch_bytes(least->rule));
     for (int i = 0; i < 3; i++)
@@ -472,6 +492,11 @@ static void activations_made_again_are_those_kept_bit_by_bit(void **state)
     }
     check_that_keeping_changes_no_bit(adapting(conv(false), MN_ADAPTS_BODY), MN_META_MAML);
     check_that_keeping_changes_no_bit(adapting(mlp(MN_TANH, true), MN_ADAPTS_BODY), MN_META_MAML);
+    check_that_keeping_changes_no_bit(updating(conv(false), 3), MN_META_MAML);
+    check_that_keeping_changes_no_bit(from_prototypes(updating(conv(false), 0)), MN_META_MAML);
+    check_that_keeping_changes_no_bit(from_prototypes(conv(true)), MN_META_MAML);
+    check_that_keeping_changes_no_bit(normed(conv(true), MN_STATISTICS_SUPPORT), MN_META_MAML);
+    check_that_keeping_changes_no_bit(normed(conv(true), MN_STATISTICS_ITEM), MN_META_MAML);
 }
 
 static void check_first_order(mn_meta_kind kind, mn_adapts adapts)
@@ -533,6 +558,351 @@ static void memory_grows_by_one_theta_a_step_and_no_more(void **state)
     bed_destroy(fifty);
 }
 
+static void statistics_of_the_support_set_or_of_an_item_agree_with_central_differences(void **state)
+{
+    (void)state;
+    const struct {
+        mn_experiment experiment;
+        const char *name;
+    } cases[] = {{normed(conv(false), MN_STATISTICS_SUPPORT), "support, strided"},
+                 {normed(conv(true), MN_STATISTICS_SUPPORT), "support, max-pooled"},
+                 {normed(mlp(MN_TANH, true), MN_STATISTICS_SUPPORT), "support, mlp"},
+                 {normed(conv(false), MN_STATISTICS_ITEM), "item, strided"},
+                 {normed(conv(true), MN_STATISTICS_ITEM), "item, max-pooled"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const mn_experiment e = cases[i].experiment;
+        for (uint32_t steps = 0; steps <= 2; steps++)
+            check_bed(bed_of(e, MN_META_MAML, 2, steps, true), cases[i].name);
+        check_bed(bed_of(e, MN_META_ANIL, 2, 2, true), cases[i].name);
+        check_bed(bed_of(e, MN_META_META_SGD, 2, 2, true), cases[i].name);
+        check_bed(bed_of(adapting(e, MN_ADAPTS_BODY), MN_META_MAML, 2, 2, true), cases[i].name);
+        check_bed(bed_of(e, MN_META_EPISODIC, 2, 0, true), cases[i].name);
+    }
+}
+
+/* Does the answer to the first query item hang on the last one? */
+static bool items_are_judged_together(mn_experiment experiment, mn_meta_kind kind)
+{
+    struct bed *bed = bed_of(experiment, kind, 2, 2, true);
+    mn_real before[3];
+    (void)differentiate_in(bed);
+    memcpy(before, bed->output, sizeof before);
+    const mn_field *x = &bed->fields.at[MN_QUERY_X];
+    const size_t item = mn_field_count(x) / x->n;
+    for (size_t i = 0; i < item; i++)
+        bed->task[x->offset + (N_QUERY - 1) * item + i] = (mn_real)draw();
+    (void)differentiate_in(bed);
+    const bool together = memcmp(before, bed->output, sizeof before) != 0;
+    bed_destroy(bed);
+    return together;
+}
+
+static void inductive_statistics_judge_each_query_item_alone(void **state)
+{
+    (void)state;
+    const mn_meta_kind kinds[] = {MN_META_MAML, MN_META_ANIL, MN_META_EPISODIC};
+    for (size_t i = 0; i < 3; i++)
+        for (int flat = 0; flat < 2; flat++) {
+            const mn_experiment e = conv(flat);
+            assert_true(items_are_judged_together(e, kinds[i]));
+            assert_false(items_are_judged_together(normed(e, MN_STATISTICS_SUPPORT), kinds[i]));
+            assert_false(items_are_judged_together(normed(e, MN_STATISTICS_ITEM), kinds[i]));
+        }
+}
+
+/* A query set that is the support set is normalised with its own statistics either way. */
+static void the_support_sets_statistics_are_those_that_normalise_it(void **state)
+{
+    (void)state;
+    struct bed *beds[2];
+    for (int k = 0; k < 2; k++) {
+        beds[k] = bed_of(normed(conv(false), k == 0 ? MN_STATISTICS_BATCH : MN_STATISTICS_SUPPORT),
+                         MN_META_MAML, 2, 0, true);
+        /* two items, three times in the support set and twice in the query set */
+        const mn_field *s = &beds[k]->fields.at[MN_SUPPORT_X], *q = &beds[k]->fields.at[MN_QUERY_X];
+        const size_t item = mn_field_count(s) / s->n;
+        for (size_t i = 0; i < N_SUPPORT; i++)
+            memcpy(beds[k]->task + s->offset + i * item, beds[k]->task + s->offset + i % 2 * item,
+                   item * sizeof(mn_real));
+        for (size_t i = 0; i < N_QUERY; i++)
+            memcpy(beds[k]->task + q->offset + i * item, beds[k]->task + s->offset + i % 2 * item,
+                   item * sizeof(mn_real));
+        (void)differentiate_in(beds[k]);
+    }
+    for (size_t i = 0; i < N_QUERY * 3; i++)
+        assert_true(fabs((double)(beds[0]->output[i] - beds[1]->output[i])) < 1e-12);
+    bed_destroy(beds[0]);
+    bed_destroy(beds[1]);
+}
+
+static void statistics_of_a_support_set_that_is_not_there_are_refused(void **state)
+{
+    (void)state;
+    const uint32_t number[3] = {1, 1, 4}, one[3] = {1, 1, 1};
+    mn_experiment e = normed(mlp(MN_TANH, true), MN_STATISTICS_SUPPORT);
+    mn_fields fields;
+    mn_network network;
+    mn_error err;
+    mn_fields_init(&fields, MN_TARGET_VALUES, 1);
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "x", MN_FIELD_NUMBERS, 5, number, &err),
+                     MN_OK);
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "y", MN_FIELD_NUMBERS, 5, one, &err), MN_OK);
+    assert_int_equal(mn_network_init(&network, &e, &fields, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "no support set"));
+}
+
+static void statistics_of_one_pixel_are_refused(void **state)
+{
+    (void)state;
+    const uint32_t image[3] = {6, 6, 1};
+    mn_experiment e = normed(conv(false), MN_STATISTICS_ITEM);
+    mn_fields fields;
+    mn_network network;
+    mn_error err;
+    e.model.blocks = 4; /* 3, 2, 1, 1 */
+    assert_int_equal(mn_fields_few_shot(&fields, 6, 4, image, MN_TARGET_CLASSES, 3, &err), MN_OK);
+    assert_int_equal(mn_network_init(&network, &e, &fields, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "layer 3 leaves one pixel"));
+}
+
+/* Proto-MAML. */
+static void a_head_from_prototypes_agrees_with_central_differences(void **state)
+{
+    (void)state;
+    mn_experiment bodies[] = {conv(false), conv(true), mlp(MN_TANH, false),
+                              normed(conv(false), MN_STATISTICS_SUPPORT)};
+    const char *names[] = {"prototypes, strided", "prototypes, max-pooled", "prototypes, mlp",
+                           "prototypes, statistics of the support set"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        for (uint32_t steps = 0; steps <= 2; steps++) {
+            const mn_experiment e = from_prototypes(bodies[i]);
+            check_bed(bed_of(e, MN_META_MAML, 2, steps, true), names[i]);
+            check_bed(bed_of(e, MN_META_ANIL, 2, steps, true), names[i]);
+        }
+}
+
+/* Without a step it is the network that measures distances to class means. */
+static void a_head_from_prototypes_begins_as_a_prototypical_network(void **state)
+{
+    (void)state;
+    mn_experiment e = conv(true);
+    e.model.memory = MN_MEMORY_CLASS_MEANS;
+    e.model.output = MN_OUTPUT_DISTANCE;
+    struct bed *distances = bed_of(e, MN_META_EPISODIC, 2, 0, true);
+    struct bed *head = bed_of(from_prototypes(conv(true)), MN_META_MAML, 2, 0, true);
+    struct bed *first = bed_of(from_prototypes(conv(true)), MN_META_MAML, 1, 0, true);
+    assert_int_equal(size_of(head), size_of(distances));
+    const double a = differentiate_in(distances).query, b = differentiate_in(head).query;
+    (void)differentiate_in(first);
+    assert_true(fabs(a - b) < 1e-12);
+    for (size_t i = 0; i < size_of(head); i++) {
+        assert_true(fabs((double)(head->gradient[i] - distances->gradient[i])) < 1e-11);
+        assert_true(fabs((double)(head->gradient[i] - first->gradient[i])) < 1e-12);
+    }
+    bed_destroy(distances);
+    bed_destroy(head);
+    bed_destroy(first);
+}
+
+static void a_head_from_prototypes_may_have_any_number_of_classes(void **state)
+{
+    (void)state;
+    const uint32_t image[3] = {6, 6, 1};
+    mn_fields fields;
+    mn_rule *rule = NULL;
+    mn_error err;
+    struct bed *bed = bed_of(from_prototypes(conv(true)), MN_META_MAML, 2, 2, true);
+    assert_int_equal(mn_fields_few_shot(&fields, 10, 5, image, MN_TARGET_CLASSES, 5, &err), MN_OK);
+    assert_int_equal(mn_network_fits(&bed->network, &fields, &err), MN_OK);
+    const mn_rule_order order = {
+        .network = &bed->network, .fields = &fields, .kernels = mn_kernels_choose()};
+    assert_int_equal(mn_rule_new(&order, &rule, &err), MN_OK);
+    mn_real *block = calloc(fields.size, sizeof *block), output[25];
+    void *scratch = aligned_alloc(64, mn_rule_scratch_bytes(rule));
+    assert_non_null(block);
+    assert_non_null(scratch);
+    memset(scratch, 0xff, mn_rule_scratch_bytes(rule));
+    for (size_t i = 0; i < mn_field_count(&fields.at[MN_SUPPORT_X]); i++)
+        block[fields.at[MN_SUPPORT_X].offset + i] = (mn_real)draw();
+    for (size_t i = 0; i < 10; i++)
+        block[fields.at[MN_SUPPORT_Y].offset + i * 5 + i % 5] = 1;
+    for (size_t i = 0; i < 5; i++) { /* the queries are support items */
+        memcpy(block + fields.at[MN_QUERY_X].offset + i * 36,
+               block + fields.at[MN_SUPPORT_X].offset + i * 36, 36 * sizeof *block);
+        block[fields.at[MN_QUERY_Y].offset + i * 5 + i] = 1;
+    }
+    const mn_rule_data data = {.task = block};
+    mn_rule_begin(rule, scratch, bed->theta, &data);
+    const double before = mn_rule_judge(rule, scratch, bed->theta, &data, output);
+    for (int k = 0; k < 20; k++)
+        (void)mn_rule_step(rule, scratch, bed->theta, &data);
+    const double after = mn_rule_judge(rule, scratch, bed->theta, &data, output);
+    assert_true(isfinite(before) && after < before);
+    free(block);
+    free(scratch);
+    mn_rule_destroy(&rule);
+    bed_destroy(bed);
+}
+
+static void prototypes_of_values_are_refused(void **state)
+{
+    (void)state;
+    const uint32_t number[3] = {1, 1, 4};
+    mn_experiment e = from_prototypes(mlp(MN_TANH, false));
+    mn_fields fields;
+    mn_network network;
+    mn_error err;
+    assert_int_equal(mn_fields_few_shot(&fields, 6, 4, number, MN_TARGET_VALUES, 1, &err), MN_OK);
+    assert_int_equal(mn_network_init(&network, &e, &fields, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "ask for values"));
+}
+
+static void check_update(mn_experiment body, uint32_t units, const char *name)
+{
+    const mn_experiment e = updating(body, units);
+    for (uint32_t steps = 1; steps <= 3; steps += 2) {
+        check_bed(bed_of(e, MN_META_MAML, 2, steps, true), name);
+        check_bed(bed_of(e, MN_META_ANIL, 2, steps, true), name);
+        check_bed(bed_of(adapting(e, MN_ADAPTS_BODY), MN_META_MAML, 2, steps, true), name);
+        check_bed(bed_of(from_prototypes(e), MN_META_MAML, 2, steps, true), name);
+        check_bed(bed_of(from_prototypes(e), MN_META_ANIL, 2, steps, true), name);
+    }
+}
+
+static void learned_updates_agree_with_central_differences(void **state)
+{
+    (void)state;
+    check_update(conv(false), 0, "update, strided");
+    check_update(mlp(MN_TANH, false), 0, "update, mlp");
+    check_update(conv(false), 3, "update with a network, strided");
+}
+
+/* Rates of meta.inner_lr, no momentum, a network that gives nothing: all tensors of the update but
+ * the first layer of the network are zero. */
+static void a_learned_update_begins_as_maml(void **state)
+{
+    (void)state;
+    for (uint32_t units = 0; units <= 3; units += 3) {
+        struct bed *plain = bed_of(mlp(MN_TANH, false), MN_META_MAML, 2, 3, true);
+        struct bed *learned =
+            bed_of(updating(mlp(MN_TANH, false), units), MN_META_MAML, 2, 3, true);
+        const size_t n = network_size(plain);
+        assert_int_equal(size_of(learned), n + 12 + 4 * units + (units > 0));
+        mn_parameters_start(&learned->network.parameters, MN_INIT_GLOROT, 1, learned->theta);
+        memcpy(learned->theta, plain->theta, n * sizeof(mn_real));
+        const double a = differentiate_in(plain).query, b = differentiate_in(learned).query;
+        assert_true(fabs(a - b) < 1e-12);
+        for (size_t i = 0; i < n; i++)
+            assert_true(fabs((double)(plain->gradient[i] - learned->gradient[i])) < 1e-11);
+        double most = 0; /* and yet it has somewhere to go */
+        for (size_t i = n; i < size_of(learned); i++)
+            most = fmax(most, fabs((double)learned->gradient[i]));
+        assert_true(most > 1e-4);
+        bed_destroy(plain);
+        bed_destroy(learned);
+    }
+}
+
+/* Step by step, as a test does it, and in one go, as training does. */
+static void a_learned_update_keeps_its_velocity_between_steps(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_of(updating(mlp(MN_TANH, false), 3), MN_META_MAML, 2, 4, true);
+    struct bed *test = bed_of(updating(mlp(MN_TANH, false), 3), MN_META_MAML, 2, 4, false);
+    const double loss = differentiate_in(bed).query;
+    struct bed *both[] = {bed, test};
+    for (int i = 0; i < 2; i++)
+        for (int again = 0; again < 2; again++) {
+            struct bed *b = both[i];
+            mn_rule_begin(b->rule, b->scratch, b->theta, &b->data);
+            for (int k = 0; k < 4; k++) {
+                (void)mn_rule_step(b->rule, b->scratch, b->theta, &b->data);
+                (void)mn_rule_support(b->rule, b->scratch, b->theta, &b->data);
+            }
+            assert_true(mn_rule_judge(b->rule, b->scratch, b->theta, &b->data, b->output) == loss);
+        }
+    bed_destroy(bed);
+    bed_destroy(test);
+}
+
+static mn_experiment matching(mn_experiment experiment)
+{
+    experiment.model.memory = MN_MEMORY_SUPPORT;
+    experiment.model.output = MN_OUTPUT_MATCH;
+    experiment.model.full_context = true;
+    experiment.model.context_steps = 3;
+    return experiment;
+}
+
+static void full_context_embeddings_agree_with_central_differences(void **state)
+{
+    (void)state;
+    check_bed(bed_of(matching(conv(true)), MN_META_EPISODIC, 2, 0, true), "full context, conv");
+    check_bed(bed_of(matching(mlp(MN_TANH, false)), MN_META_EPISODIC, 2, 0, true),
+              "full context, mlp");
+}
+
+static void full_context_embeddings_suit_any_support_set(void **state)
+{
+    (void)state;
+    const uint32_t image[3] = {6, 6, 1};
+    mn_fields fields;
+    mn_error err;
+    struct bed *bed = bed_of(matching(conv(true)), MN_META_EPISODIC, 2, 0, true);
+    assert_int_equal(mn_fields_few_shot(&fields, 10, 5, image, MN_TARGET_CLASSES, 5, &err), MN_OK);
+    assert_int_equal(mn_network_fits(&bed->network, &fields, &err), MN_OK);
+    bed_destroy(bed);
+}
+
+static void second_derivatives_of_full_context_embeddings_are_refused(void **state)
+{
+    (void)state;
+    const uint32_t image[3] = {6, 6, 1};
+    mn_experiment e = matching(mlp(MN_TANH, false));
+    mn_fields fields;
+    mn_network network;
+    mn_rule *rule = NULL;
+    mn_error err;
+    e.meta.order = 2; /* of MAML */
+    e.meta.inner_steps = 1;
+    e.meta.inner_lr = 0.1;
+    assert_int_equal(mn_fields_few_shot(&fields, 6, 4, image, MN_TARGET_CLASSES, 3, &err), MN_OK);
+    assert_int_equal(mn_network_init(&network, &e, &fields, &err), MN_OK);
+    const mn_rule_order order = {.network = &network,
+                                 .fields = &fields,
+                                 .kernels = mn_kernels_choose(),
+                                 .differentiate = true};
+    assert_int_equal(mn_rule_new(&order, &rule, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "\"LSTM step\", which memory support uses"));
+    e.meta.order = 1;
+    assert_int_equal(mn_rule_new(&order, &rule, &err), MN_OK);
+    mn_rule_destroy(&rule);
+}
+
+/* Also where memory and reasoning are of unequal widths. */
+static void features_of_unequal_width_are_not_compared(void **state)
+{
+    (void)state;
+    const uint32_t image[3] = {6, 6, 1};
+    for (int k = 0; k < 3; k++) {
+        mn_experiment e = mlp(MN_TANH, false);
+        mn_fields fields;
+        mn_network network;
+        mn_error err;
+        e.model.memory = k == 0 ? MN_MEMORY_CLASS_MEANS : MN_MEMORY_SUPPORT;
+        e.model.output = k == 0 ? MN_OUTPUT_DISTANCE : MN_OUTPUT_MATCH;
+        e.model.reasoning = MN_REASONING_CONCAT_LINEAR;
+        e.model.units = 9;
+        e.model.full_context = k == 2;
+        e.model.context_steps = 2;
+        e.meta.kind = MN_META_EPISODIC;
+        assert_int_equal(mn_fields_few_shot(&fields, 6, 4, image, MN_TARGET_CLASSES, 3, &err),
+                         MN_OK);
+        assert_int_equal(mn_network_init(&network, &e, &fields, &err), MN_ERR_CONFIG);
+        assert_non_null(strstr(err.message, "model.reasoning none"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -550,6 +920,23 @@ int main(void)
         cmocka_unit_test(activations_made_again_are_those_kept_bit_by_bit),
         cmocka_unit_test(first_order_is_the_query_gradient_at_the_adapted_weights),
         cmocka_unit_test(memory_grows_by_one_theta_a_step_and_no_more),
+        cmocka_unit_test(
+            statistics_of_the_support_set_or_of_an_item_agree_with_central_differences),
+        cmocka_unit_test(inductive_statistics_judge_each_query_item_alone),
+        cmocka_unit_test(the_support_sets_statistics_are_those_that_normalise_it),
+        cmocka_unit_test(statistics_of_a_support_set_that_is_not_there_are_refused),
+        cmocka_unit_test(statistics_of_one_pixel_are_refused),
+        cmocka_unit_test(a_head_from_prototypes_agrees_with_central_differences),
+        cmocka_unit_test(a_head_from_prototypes_begins_as_a_prototypical_network),
+        cmocka_unit_test(a_head_from_prototypes_may_have_any_number_of_classes),
+        cmocka_unit_test(prototypes_of_values_are_refused),
+        cmocka_unit_test(learned_updates_agree_with_central_differences),
+        cmocka_unit_test(a_learned_update_begins_as_maml),
+        cmocka_unit_test(a_learned_update_keeps_its_velocity_between_steps),
+        cmocka_unit_test(full_context_embeddings_agree_with_central_differences),
+        cmocka_unit_test(full_context_embeddings_suit_any_support_set),
+        cmocka_unit_test(second_derivatives_of_full_context_embeddings_are_refused),
+        cmocka_unit_test(features_of_unequal_width_are_not_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
