@@ -58,6 +58,7 @@ typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
 typedef enum mn_word_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_word_encoding;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
+typedef enum mn_sharpness { MN_SHARPNESS_ONE, MN_SHARPNESS_LEARNED } mn_sharpness;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
 typedef enum mn_weight_init { MN_INIT_GLOROT, MN_INIT_HE, MN_INIT_TRUNCATED_NORMAL } mn_weight_init;
@@ -126,6 +127,7 @@ typedef struct mn_experiment {
         uint32_t units;            /* concat-linear, lstm, feedforward */
         uint32_t slots, slot_size; /* table, lrua */
         uint32_t read_heads;
+        mn_sharpness sharpness;   /* lrua: of what is compared, before the softmax */
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */

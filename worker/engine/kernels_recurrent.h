@@ -261,7 +261,7 @@ INLINE void read_slots(const size_t heads, const mn_lrua *m, const lrua_view *no
 }
 
 INLINE void lrua_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
-                     const lrua_view *now, const float *asked)
+                     const lrua_view *now, const float *asked, const float *sharpness)
 {
     const size_t slots = m->slots, width = m->width;
     float lengths[MN_LRUA_MAX_HEADS];
@@ -277,8 +277,12 @@ INLINE void lrua_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
     for (size_t s = 0; s < slots; s += LANES)
         write_and_compare(heads, m, was, now, lengths, s, slots - s >= LANES,
                           first_lanes(smaller_size(LANES, slots - s)));
-    for (size_t r = 0; r < heads; r++)
-        soften(slots, now->read_weights + r * slots);
+    for (size_t r = 0; r < heads; r++) {
+        float *wr = now->read_weights + r * slots;
+        if (sharpness != NULL)
+            scale(slots, sharpness[r], wr, wr);
+        soften(slots, wr);
+    }
     scale(slots, (float)m->decay, was->usage, now->usage);
     for (size_t r = 0; r < heads; r++) {
         add(slots, now->usage, now->read_weights + r * slots, now->usage);
@@ -287,23 +291,25 @@ INLINE void lrua_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
     read_slots(heads, m, now);
 }
 
-static void lrua(const mn_lrua *m, const float *before, const float *asked, float *after)
+static void lrua(const mn_lrua *m, const float *before, const float *asked, const float *sharpness,
+                 float *after)
 {
     for (size_t i = 0; i < m->n; i++) {
         const lrua_view was = lrua_at(m, before, i), now = lrua_at(m, after, i);
         const float *of = asked + i * m->heads * (m->width + 1);
+        const float *sharp = sharpness != NULL ? sharpness + i * m->heads : NULL;
         switch (m->heads) {
         case 1:
-            lrua_one(1, m, &was, &now, of);
+            lrua_one(1, m, &was, &now, of, sharp);
             break;
         case 2:
-            lrua_one(2, m, &was, &now, of);
+            lrua_one(2, m, &was, &now, of, sharp);
             break;
         case 4:
-            lrua_one(4, m, &was, &now, of);
+            lrua_one(4, m, &was, &now, of, sharp);
             break;
         default:
-            lrua_one(m->heads, m, &was, &now, of);
+            lrua_one(m->heads, m, &was, &now, of, sharp);
             break;
         }
     }
@@ -396,7 +402,8 @@ INLINE void differentiate_slots(const size_t heads, const mn_lrua *m, const lrua
 }
 
 INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
-                              const lrua_view *now, const lrua_view *given, const lrua_view *d)
+                              const lrua_view *now, const float *sharpness, const lrua_view *given,
+                              const lrua_view *d)
 {
     const size_t slots = m->slots, width = m->width;
     float lengths[MN_LRUA_MAX_HEADS];
@@ -409,8 +416,15 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
     for (size_t s = 0; s < slots; s += LANES)
         compare_again(heads, m, now, given, d, lengths, s, slots - s >= LANES,
                       first_lanes(smaller_size(LANES, slots - s)));
-    for (size_t r = 0; r < heads; r++)
-        soften_backward(slots, now->read_weights + r * slots, d->read_weights + r * slots);
+    for (size_t r = 0; r < heads; r++) {
+        float *dlike = d->read_weights + r * slots;
+        soften_backward(slots, now->read_weights + r * slots, dlike);
+        d->least[r] = 0;
+        if (sharpness != NULL) {
+            row_dot(1, slots, dlike, d->write_weights + r * slots, d->least + r);
+            scale(slots, sharpness[r], dlike, dlike);
+        }
+    }
     for (size_t s = 0; s < slots; s += LANES)
         differentiate_slots(heads, m, now, given, d, lengths, dkeys, dlengths, s,
                             slots - s >= LANES, first_lanes(smaller_size(LANES, slots - s)));
@@ -426,7 +440,6 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
         dgate -= dww[(size_t)now->least[r]];
         d->gates[r] = dgate * gate * (1 - gate);
         scale(slots, gate, dww, dww);
-        d->least[r] = 0;
     }
     memset(d->usage, 0, slots * sizeof *d->usage);
     memset(d->read, 0, heads * width * sizeof *d->read);
@@ -434,23 +447,24 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
 }
 
 static void lrua_backward(const mn_lrua *m, const float *before, const float *after,
-                          const float *adjoint, float *out)
+                          const float *sharpness, const float *adjoint, float *out)
 {
     for (size_t i = 0; i < m->n; i++) {
         const lrua_view was = lrua_at(m, before, i), now = lrua_at(m, after, i),
                         given = lrua_at(m, adjoint, i), d = lrua_at(m, out, i);
+        const float *sharp = sharpness != NULL ? sharpness + i * m->heads : NULL;
         switch (m->heads) {
         case 1:
-            lrua_backward_one(1, m, &was, &now, &given, &d);
+            lrua_backward_one(1, m, &was, &now, sharp, &given, &d);
             break;
         case 2:
-            lrua_backward_one(2, m, &was, &now, &given, &d);
+            lrua_backward_one(2, m, &was, &now, sharp, &given, &d);
             break;
         case 4:
-            lrua_backward_one(4, m, &was, &now, &given, &d);
+            lrua_backward_one(4, m, &was, &now, sharp, &given, &d);
             break;
         default:
-            lrua_backward_one(m->heads, m, &was, &now, &given, &d);
+            lrua_backward_one(m->heads, m, &was, &now, sharp, &given, &d);
             break;
         }
     }
