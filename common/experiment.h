@@ -58,6 +58,7 @@ typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
 typedef enum mn_word_encoding { MN_ENCODING_BAG, MN_ENCODING_POSITION } mn_word_encoding;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
+typedef enum mn_labels { MN_LABELS_ONE_HOT, MN_LABELS_LETTERS } mn_labels;
 typedef enum mn_sharpness { MN_SHARPNESS_ONE, MN_SHARPNESS_LEARNED } mn_sharpness;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
@@ -89,6 +90,7 @@ typedef struct mn_experiment {
         char runs[256];       /* images: name of a packed file of test tasks; empty: drawn */
         uint32_t way;         /* classes */
         uint32_t length;      /* sequences: items of one */
+        mn_labels labels;     /* sequences: what a class is called */
         uint32_t bundle;      /* sequences, stories: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
         uint32_t image_size;  /* images, glyphs: pixels a side */
