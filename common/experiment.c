@@ -45,6 +45,10 @@ static const mn_option rows[] = {
     KEY(U32,    tasks.length,          "50",           2,     1000,    "items",
         "sequences: images of a sequence, as many of each class", THETA,
         BY("tasks.kind=sequences")),
+    KEY(CHOICE, tasks.labels,          "one-hot",      0,     0,       "",
+        "sequences: a class is called by a number, or by a string of five letters a to e",
+        THETA_FROM("one-hot", "letters"),
+        BY("tasks.kind=sequences")),
     KEY(U32,    tasks.bundle,          "16",           1,     1024,    "sequences or questions",
         "sequences, stories: side by side in one task", THETA,
         BY("tasks.kind=sequences|stories|generated-stories")),
@@ -194,6 +198,10 @@ static const mn_option rows[] = {
         BY("model.input=mlp or model.memory=mean or model.reasoning=concat-linear|concat-mlp|feedforward")),
     KEY(U32,    model.read_heads,      "4",            1,     8,       "",
         "lrua: slots that are read and written at a step", THETA,
+        BY("model.memory=lrua")),
+    KEY(CHOICE, model.sharpness,       "one",          0,     0,       "",
+        "lrua: likeness is multiplied by this before the softmax over slots: 1, or learned, at least 1",
+        THETA_FROM("one", "learned"),
         BY("model.memory=lrua")),
     KEY(REAL,   model.usage_decay,     "0.99",         0,     1,       "",
         "lrua: what is left of the usage of a slot after a step", THETA,
@@ -618,6 +626,10 @@ static mn_status check_sequences(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.way is %u, but telling classes apart needs at least 2",
                        (unsigned)e->tasks.way);
+    if (e->tasks.labels == MN_LABELS_LETTERS && e->model.output != MN_OUTPUT_LINEAR)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.labels letters is answered letter by letter, as model.output linear "
+                       "alone does: use that, or tasks.labels one-hot");
     if (e->tasks.length % e->tasks.way != 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.length %u is not a multiple of tasks.way %u: a sequence shows each "

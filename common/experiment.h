@@ -75,6 +75,8 @@ typedef enum mn_word_encoding {
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
+typedef enum mn_labels { MN_LABELS_ONE_HOT, MN_LABELS_LETTERS } mn_labels;
+typedef enum mn_sharpness { MN_SHARPNESS_ONE, MN_SHARPNESS_LEARNED } mn_sharpness;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
 typedef enum mn_weight_init {
@@ -118,6 +120,7 @@ typedef struct mn_experiment {
         char runs[256];       /* images: name of a packed file of test tasks; empty: drawn */
         uint32_t way;         /* classes */
         uint32_t length;      /* sequences: items of one */
+        mn_labels labels;     /* sequences: what a class is called */
         uint32_t bundle;      /* sequences, stories: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
         uint32_t image_size;  /* images, glyphs: pixels a side */
@@ -162,6 +165,7 @@ typedef struct mn_experiment {
         uint32_t units;            /* concat-linear, lstm, feedforward */
         uint32_t slots, slot_size; /* table, lrua; entities: slots */
         uint32_t read_heads;
+        mn_sharpness sharpness;   /* lrua: of what is compared, before the softmax */
         uint32_t fast_steps; /* fast-weights: of the inner loop */
         double fast_decay, fast_rate;
         double usage_decay;       /* lrua: of a slot's usage, a step */

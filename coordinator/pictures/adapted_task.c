@@ -248,10 +248,11 @@ static void add_field(struct dump *dump, const mn_fields *fields, const mn_field
     const char *role = roles[field->role], *name = field->name;
     const size_t count = mn_field_count(field), pixels = (size_t)field->height * field->width;
     if (fields->target == MN_TARGET_CLASSES && strcmp(name, "y") == 0) { /* one-hot -> labels */
-        const uint64_t size[] = {field->n};
-        int64_t *labels = add_tensor(dump, role, name, MN_I64, 1, size);
-        for (uint32_t i = 0; labels != NULL && i < field->n; i++)
-            labels[i] = best_class(numbers + (size_t)i * field->channels, field->channels);
+        const uint32_t symbols = fields->symbols, c = field->channels / symbols;
+        const uint64_t size[] = {field->n, symbols};
+        int64_t *labels = add_tensor(dump, role, name, MN_I64, symbols > 1 ? 2 : 1, size);
+        for (uint32_t i = 0; labels != NULL && i < field->n * symbols; i++)
+            labels[i] = best_class(numbers + (size_t)i * c, c);
         return;
     }
     const uint64_t vectors[] = {field->n, field->channels};

@@ -53,6 +53,23 @@ for activation in relu tanh; do
     ok "neural process, $activation: $(tail -n 1 "$work/check.out")"
 done
 
+sequences() { # WHAT OPTION...
+    local what=$1
+    shift
+    expect_code 0 dump mnemo task "$source_folder/experiments/glyph-sequences-mann.yaml" --split train --index 3 \
+        --dump "$work/mann.safetensors" --set tasks.length=25 --set tasks.bundle=4 --set model.input=identity \
+        --set model.slots=30 "$@"
+    expect_code 0 check "$python" "$source_folder/tests/reference/check_mann.py" "$work/mann.safetensors" \
+        --sequences 4 --slots 30
+    ok "$what: $(tail -n 1 "$work/check.out")"
+}
+
+sequences "memory-augmented network" --set model.sharpness=one
+sequences "learned sharpness" --set model.sharpness=learned
+sequences "labels of five letters" --set model.sharpness=learned --set tasks.labels=letters
+sequences "feed-forward controller" --set model.reasoning=feedforward --set model.activation=tanh
+sequences "LSTM alone" --set model.memory=none --set tasks.labels=letters
+
 section "of a trained run"
 expect_code 0 run mnemo train "$work/glyphs.yaml" --run-dir "$work/run"
 checkpoint=$(find "$work/run/checkpoints" -name '*.safetensors' | sort | tail -n 1)

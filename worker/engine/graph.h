@@ -54,7 +54,7 @@ typedef enum mn_op {
 
     MN_OP_GEMM,
     MN_OP_BATCHED_GEMM, /* `times` products, blocks of rows of both */
-    MN_OP_TRANSPOSE,    /* each tap of conv weights */
+    MN_OP_TRANSPOSE, /* `times` blocks of rows, each turned: the taps of a convolution's weights */
     MN_OP_CONV,
     MN_OP_CONV_DATA,
     MN_OP_CONV_WEIGHTS,
@@ -107,8 +107,8 @@ typedef enum mn_op {
 
     MN_OP_LSTM,          /* in: zx, zr, the cell before; both may be MN_NONE */
     MN_OP_LSTM_BACKWARD, /* in: the step, the cell before, the step's adjoint */
-    MN_OP_LRUA,          /* in: the state before, what is asked */
-    MN_OP_LRUA_BACKWARD, /* in: the state before, the state, its adjoint */
+    MN_OP_LRUA,          /* in: the state before, what is asked, sharpness or nothing */
+    MN_OP_LRUA_BACKWARD, /* in: the state before, the state, its adjoint, sharpness or nothing */
     MN_OP_SCAN,          /* in: decay, what comes in; `times` steps a sequence */
     MN_OP_SHIFT,         /* each sequence's rows a step on, or back; a row of zeros */
 
@@ -290,8 +290,10 @@ mn_extent mn_graph_lrua_extent(const mn_lrua *shape, mn_lrua_part part);
 mn_node mn_graph_lrua_start(mn_graph *graph, const mn_lrua *shape);
 mn_node mn_graph_lrua_begin(mn_graph *graph, const mn_lrua *shape, mn_node memory,
                             mn_node read_weights, mn_node usage);
-/* The state after a step; asked [n, heads * width + heads]. */
-mn_node mn_graph_lrua(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_node asked);
+/* The state after a step; asked [n, heads * width + heads]; sharpness [n, heads], what likeness is
+ * multiplied by before the softmax, or MN_NONE: 1. */
+mn_node mn_graph_lrua(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_node asked,
+                      mn_node sharpness);
 mn_node mn_graph_lrua_view(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_lrua_part part);
 
 /* ---- whole sequences: rows are those of one sequence's `steps`, then the next one's */

@@ -219,14 +219,16 @@ typedef struct mn_kernels {
      *   k = tanh, a = sigmoid of what is asked;  lu = the slots of least usage before, one a head
      *   ww = a wr_before + (1 - a) onehot(lu)
      *   M = M_before with slot lu[0] cleared, + ww' k
-     *   wr = softmax over slots of <k, M> / (|k| |M| + MN_LRUA_EPS);  r = wr M
+     *   wr = softmax over slots of sharpness <k, M> / (|k| |M| + MN_LRUA_EPS);  r = wr M
      *   usage = decay usage_before + sum over heads of wr and ww
      * Backwards, the adjoint of memory, read weights and r of the state after gives that of memory
-     * and read weights before, and of what was asked, in the place of the keys; the rest of the
-     * result is zero. No derivative goes through usage or the choice of slots. */
-    void (*lrua)(const mn_lrua *shape, const mn_real *before, const mn_real *asked, mn_real *after);
+     * and read weights before, of what was asked, in the place of the keys, and of the sharpness, in
+     * that of the least used slots; the rest of the result is zero. No derivative goes through usage
+     * or the choice of slots. sharpness [n, heads], or NULL: 1. */
+    void (*lrua)(const mn_lrua *shape, const mn_real *before, const mn_real *asked,
+                 const mn_real *sharpness, mn_real *after);
     void (*lrua_backward)(const mn_lrua *shape, const mn_real *before, const mn_real *after,
-                          const mn_real *adjoint, mn_real *out);
+                          const mn_real *sharpness, const mn_real *adjoint, mn_real *out);
 
     /* n sequences of `steps` rows: h_t = decay_t h_(t-1) + u_t, h_0 = 0; u, h [n * steps, c]; decay
      * [n * steps, gates], gates 1 or c. Backwards: h_t = decay_t h_(t+1) + u_t. h may be u. */

@@ -14,6 +14,10 @@ enum {
     MANY_ROWS = 32,
     /* A transposed B goes by dots if k is at least so many times the rows of A (measured). */
     DOTS_PAY = 8,
+    /* A transposed A of so many rows of C, at most MOST_TURNED, is turned first if so many columns
+     * of C use it: otherwise each step of a tile reads another page. */
+    MOST_TURNED = 512,
+    TURNED_PAYS = 3 * TILE_COLUMNS,
     DOT_ROWS = LANES == 16 ? 5 : 2,
 };
 
@@ -352,6 +356,21 @@ static void gemm_by_tiles(const mn_product *p, float *c)
     }
 }
 
+/* A transposed; DEPTH steps of it are turned at a time. The sums are those of gemm_by_tiles, in the
+ * same order. A function of its own because of its large frame. */
+static __attribute__((noinline)) void gemm_of_turned(const mn_product *p, float *c)
+{
+    float turned_a[MOST_TURNED * DEPTH] __attribute__((aligned(64)));
+    mn_product part = *p;
+    part.trans_a = false;
+    for (size_t q = 0; q < p->k; q += DEPTH) {
+        part.k = smaller_size(DEPTH, p->k - q);
+        transpose_one(part.k, p->m, p->a + q * p->m, p->m, turned_a, part.k);
+        const float *const a = turned_a, *const b = p->b + q * p->n;
+        multiply_by_tiles(&part, 1, &a, &b, p->accumulate || q > 0, q + DEPTH >= p->k, c);
+    }
+}
+
 /* Products with a side of one are too little work for tiles. */
 
 /* What follows the sums of some lanes of C, which are `at` elements into it. */
@@ -481,6 +500,9 @@ static void gemm(const mn_product *p, float *c)
         gemm(&row, c);
     } else if (!p->trans_a && p->trans_b && DOTS_PAY * p->m <= p->k) {
         gemm_by_dots(p, c);
+    } else if (p->trans_a && !p->trans_b && p->a2 == NULL && p->m >= MANY_ROWS &&
+               p->m <= MOST_TURNED && p->n >= TURNED_PAYS && p->k >= MANY_ROWS) {
+        gemm_of_turned(p, c);
     } else {
         gemm_by_tiles(p, c);
     }

@@ -67,18 +67,21 @@ static void lstm_backward(size_t n, size_t c, const float *out, const float *bef
 
 /* ---- a memory with least-recently-used access */
 
+enum { FOURS_OF_HEADS = (MN_LRUA_MAX_HEADS + 3) / 4 * 4, FOURS_OF_KEYS = MN_LRUA_MAX_KEYS };
+
 INLINE float sum_of_lanes(vec v)
 {
-    vec4 quarter[LANES / 4];
-    memcpy(quarter, &v, sizeof quarter);
-    UNROLL
-    for (size_t half = LANES / 8; half > 0; half /= 2) {
-        UNROLL
-        for (size_t q = 0; q < half; q++)
-            quarter[q] += quarter[q + half];
+    const vec alone[4] = {v};
+    return sums_of_lanes(alone)[0];
+}
+
+/* The sums over the lanes of each of v, four at a time: v and sums have room for whole fours. */
+INLINE void sums_of_all_lanes(size_t n, const vec *v, float *sums)
+{
+    for (size_t i = 0; i < n; i += 4) {
+        const vec4 four = sums_of_lanes(v + i);
+        memcpy(sums + i, &four, sizeof four);
     }
-    const vec4 pair = quarter[0] + __builtin_shufflevector(quarter[0], quarter[0], 2, 3, 0, 1);
-    return pair[0] + pair[1];
 }
 
 /* Rows are short, so sums of single precision do. */
@@ -242,7 +245,8 @@ INLINE void read_slots(const size_t heads, const mn_lrua *m, const lrua_view *no
     const size_t slots = m->slots;
     for (size_t d = 0; d < m->width; d++) {
         const float *numbers = now->memory + d * slots;
-        vec sum[MN_LRUA_MAX_HEADS] = {{0}};
+        vec sum[FOURS_OF_HEADS] = {{0}};
+        float sums[FOURS_OF_HEADS];
         UNROLL
         for (size_t r = 0; r < heads; r++)
             sum[r] = splat(0);
@@ -254,14 +258,15 @@ INLINE void read_slots(const size_t heads, const mn_lrua *m, const lrua_view *no
             for (size_t r = 0; r < heads; r++)
                 sum[r] += number * load_part(now->read_weights + r * slots + s, whole, some);
         }
+        sums_of_all_lanes(heads, sum, sums);
         UNROLL
         for (size_t r = 0; r < heads; r++)
-            now->read[r * m->width + d] = sum_of_lanes(sum[r]);
+            now->read[r * m->width + d] = sums[r];
     }
 }
 
 INLINE void lrua_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
-                     const lrua_view *now, const float *asked)
+                     const lrua_view *now, const float *asked, const float *sharpness)
 {
     const size_t slots = m->slots, width = m->width;
     float lengths[MN_LRUA_MAX_HEADS];
@@ -277,8 +282,12 @@ INLINE void lrua_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
     for (size_t s = 0; s < slots; s += LANES)
         write_and_compare(heads, m, was, now, lengths, s, slots - s >= LANES,
                           first_lanes(smaller_size(LANES, slots - s)));
-    for (size_t r = 0; r < heads; r++)
-        soften(slots, now->read_weights + r * slots);
+    for (size_t r = 0; r < heads; r++) {
+        float *wr = now->read_weights + r * slots;
+        if (sharpness != NULL)
+            scale(slots, sharpness[r], wr, wr);
+        soften(slots, wr);
+    }
     scale(slots, (float)m->decay, was->usage, now->usage);
     for (size_t r = 0; r < heads; r++) {
         add(slots, now->usage, now->read_weights + r * slots, now->usage);
@@ -287,23 +296,25 @@ INLINE void lrua_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
     read_slots(heads, m, now);
 }
 
-static void lrua(const mn_lrua *m, const float *before, const float *asked, float *after)
+static void lrua(const mn_lrua *m, const float *before, const float *asked, const float *sharpness,
+                 float *after)
 {
     for (size_t i = 0; i < m->n; i++) {
         const lrua_view was = lrua_at(m, before, i), now = lrua_at(m, after, i);
         const float *of = asked + i * m->heads * (m->width + 1);
+        const float *sharp = sharpness != NULL ? sharpness + i * m->heads : NULL;
         switch (m->heads) {
         case 1:
-            lrua_one(1, m, &was, &now, of);
+            lrua_one(1, m, &was, &now, of, sharp);
             break;
         case 2:
-            lrua_one(2, m, &was, &now, of);
+            lrua_one(2, m, &was, &now, of, sharp);
             break;
         case 4:
-            lrua_one(4, m, &was, &now, of);
+            lrua_one(4, m, &was, &now, of, sharp);
             break;
         default:
-            lrua_one(m->heads, m, &was, &now, of);
+            lrua_one(m->heads, m, &was, &now, of, sharp);
             break;
         }
     }
@@ -396,12 +407,14 @@ INLINE void differentiate_slots(const size_t heads, const mn_lrua *m, const lrua
 }
 
 INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_view *was,
-                              const lrua_view *now, const lrua_view *given, const lrua_view *d)
+                              const lrua_view *now, const float *sharpness, const lrua_view *given,
+                              const lrua_view *d)
 {
     const size_t slots = m->slots, width = m->width;
     float lengths[MN_LRUA_MAX_HEADS];
-    vec dkeys[MN_LRUA_MAX_KEYS], dlengths[MN_LRUA_MAX_HEADS];
-    for (size_t k = 0; k < heads * width; k++)
+    vec dkeys[FOURS_OF_KEYS], dlengths[MN_LRUA_MAX_HEADS];
+    float sums[FOURS_OF_KEYS];
+    for (size_t k = 0; k < (heads * width + 3) / 4 * 4; k++)
         dkeys[k] = splat(0);
     for (size_t r = 0; r < heads; r++)
         dlengths[r] = splat(0);
@@ -409,24 +422,30 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
     for (size_t s = 0; s < slots; s += LANES)
         compare_again(heads, m, now, given, d, lengths, s, slots - s >= LANES,
                       first_lanes(smaller_size(LANES, slots - s)));
-    for (size_t r = 0; r < heads; r++)
-        soften_backward(slots, now->read_weights + r * slots, d->read_weights + r * slots);
+    for (size_t r = 0; r < heads; r++) {
+        float *dlike = d->read_weights + r * slots;
+        soften_backward(slots, now->read_weights + r * slots, dlike);
+        d->least[r] = 0;
+        if (sharpness != NULL) {
+            row_dot(1, slots, dlike, d->write_weights + r * slots, d->least + r);
+            scale(slots, sharpness[r], dlike, dlike);
+        }
+    }
     for (size_t s = 0; s < slots; s += LANES)
         differentiate_slots(heads, m, now, given, d, lengths, dkeys, dlengths, s,
                             slots - s >= LANES, first_lanes(smaller_size(LANES, slots - s)));
+    sums_of_all_lanes(heads * width, dkeys, sums);
     for (size_t r = 0; r < heads; r++) {
         const float longer = lengths[r] > 0 ? sum_of_lanes(dlengths[r]) / lengths[r] : 0;
         for (size_t j = 0; j < width; j++) {
             const float key = now->keys[r * width + j];
-            d->keys[r * width + j] =
-                (sum_of_lanes(dkeys[j * heads + r]) + longer * key) * (1 - key * key);
+            d->keys[r * width + j] = (sums[j * heads + r] + longer * key) * (1 - key * key);
         }
         float *dww = d->read_weights + r * slots, gate = now->gates[r], dgate = 0;
         row_dot(1, slots, dww, was->read_weights + r * slots, &dgate);
         dgate -= dww[(size_t)now->least[r]];
         d->gates[r] = dgate * gate * (1 - gate);
         scale(slots, gate, dww, dww);
-        d->least[r] = 0;
     }
     memset(d->usage, 0, slots * sizeof *d->usage);
     memset(d->read, 0, heads * width * sizeof *d->read);
@@ -434,23 +453,24 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
 }
 
 static void lrua_backward(const mn_lrua *m, const float *before, const float *after,
-                          const float *adjoint, float *out)
+                          const float *sharpness, const float *adjoint, float *out)
 {
     for (size_t i = 0; i < m->n; i++) {
         const lrua_view was = lrua_at(m, before, i), now = lrua_at(m, after, i),
                         given = lrua_at(m, adjoint, i), d = lrua_at(m, out, i);
+        const float *sharp = sharpness != NULL ? sharpness + i * m->heads : NULL;
         switch (m->heads) {
         case 1:
-            lrua_backward_one(1, m, &was, &now, &given, &d);
+            lrua_backward_one(1, m, &was, &now, sharp, &given, &d);
             break;
         case 2:
-            lrua_backward_one(2, m, &was, &now, &given, &d);
+            lrua_backward_one(2, m, &was, &now, sharp, &given, &d);
             break;
         case 4:
-            lrua_backward_one(4, m, &was, &now, &given, &d);
+            lrua_backward_one(4, m, &was, &now, sharp, &given, &d);
             break;
         default:
-            lrua_backward_one(m->heads, m, &was, &now, &given, &d);
+            lrua_backward_one(m->heads, m, &was, &now, sharp, &given, &d);
             break;
         }
     }

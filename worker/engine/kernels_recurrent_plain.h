@@ -110,15 +110,24 @@ static double length_of_slot(const mn_lrua *m, const mn_real *slot)
     return sqrt(sum);
 }
 
-static void lrua(const mn_lrua *m, const mn_real *before, const mn_real *asked, mn_real *after)
+/* Of a sequence, or NULL. */
+static double sharpness_of(const mn_real *sharpness, size_t r)
+{
+    return sharpness == NULL ? 1.0 : (double)sharpness[r];
+}
+
+static void lrua(const mn_lrua *m, const mn_real *before, const mn_real *asked,
+                 const mn_real *sharpness, mn_real *after)
 {
     const size_t slots = m->slots, heads = m->heads, width = m->width;
-    for (size_t i = 0; i < m->n; i++, asked += heads * (width + 1)) {
+    for (size_t i = 0; i < m->n; i++) {
         const lrua_view was = lrua_at(m, before, i), now = lrua_at(m, after, i);
+        const mn_real *of = asked + i * heads * (width + 1);
+        const mn_real *sharp = sharpness == NULL ? NULL : sharpness + i * heads;
         for (size_t k = 0; k < heads * width; k++)
-            now.keys[k] = (mn_real)tanh((double)asked[k]);
+            now.keys[k] = (mn_real)tanh((double)of[k]);
         for (size_t r = 0; r < heads; r++)
-            now.gates[r] = (mn_real)logistic((double)asked[heads * width + r]);
+            now.gates[r] = (mn_real)logistic((double)of[heads * width + r]);
         choose_slots(m, was.usage, now.least);
         for (size_t r = 0; r < heads; r++) {
             mn_real *ww = now.write_weights + r * slots;
@@ -138,8 +147,9 @@ static void lrua(const mn_lrua *m, const mn_real *before, const mn_real *asked, 
             const mn_real *key = now.keys + r * width;
             mn_real *wr = now.read_weights + r * slots;
             const double length = sqrt(dot(width, key, key, 1));
+            const double factor = sharpness_of(sharp, r);
             for (size_t s = 0; s < slots; s++)
-                wr[s] = (mn_real)(dot(width, key, now.memory + s, slots) /
+                wr[s] = (mn_real)(factor * dot(width, key, now.memory + s, slots) /
                                   (length * length_of_slot(m, now.memory + s) + MN_LRUA_EPS));
         }
         softmax(heads, slots, now.read_weights, now.read_weights);
@@ -157,18 +167,22 @@ static void lrua(const mn_lrua *m, const mn_real *before, const mn_real *asked, 
     }
 }
 
-/* The adjoint of the likeness of slot s and head r -> those of its memory and of its key. */
-static void differentiate_likeness(const mn_lrua *m, const lrua_view *now, const lrua_view *d,
-                                   size_t r, size_t s)
+/* The adjoint of what the softmax sees of slot s and head r -> those of its memory, of its key and
+ * of the sharpness. */
+static void differentiate_likeness(const mn_lrua *m, const lrua_view *now, const mn_real *sharpness,
+                                   const lrua_view *d, size_t r, size_t s)
 {
     const size_t slots = m->slots, width = m->width;
     const mn_real *key = now->keys + r * width, *slot = now->memory + s;
     const double key_length = sqrt(dot(width, key, key, 1)), length = length_of_slot(m, slot);
     const double below = key_length * length + MN_LRUA_EPS;
     const double like = dot(width, key, slot, slots) / below;
-    const double g = (double)d->read_weights[r * slots + s] / below;
+    const double given = (double)d->read_weights[r * slots + s];
+    const double g = sharpness_of(sharpness, r) * given / below;
     const double stretch = length > 0 ? -g * like * key_length / length : 0;
     const double longer = key_length > 0 ? -g * like * length / key_length : 0;
+    if (sharpness != NULL)
+        d->least[r] += (mn_real)(given * like);
     for (size_t j = 0; j < width; j++) {
         d->memory[j * slots + s] +=
             (mn_real)(g * (double)key[j] + stretch * (double)slot[j * slots]);
@@ -177,11 +191,12 @@ static void differentiate_likeness(const mn_lrua *m, const lrua_view *now, const
 }
 
 static void lrua_backward_one(const mn_lrua *m, const lrua_view *was, const lrua_view *now,
-                              const lrua_view *given, const lrua_view *d)
+                              const mn_real *sharpness, const lrua_view *given, const lrua_view *d)
 {
     const size_t slots = m->slots, heads = m->heads, width = m->width;
     memcpy(d->memory, given->memory, width * slots * sizeof *d->memory);
     memset(d->keys, 0, heads * (width + 1) * sizeof *d->keys);
+    memset(d->least, 0, heads * sizeof *d->least);
     for (size_t r = 0; r < heads; r++)
         for (size_t s = 0; s < slots; s++)
             d->read_weights[r * slots + s] =
@@ -190,7 +205,7 @@ static void lrua_backward_one(const mn_lrua *m, const lrua_view *was, const lrua
     softmax_tangent(heads, slots, now->read_weights, d->read_weights, d->read_weights);
     for (size_t r = 0; r < heads; r++)
         for (size_t s = 0; s < slots; s++) {
-            differentiate_likeness(m, now, d, r, s);
+            differentiate_likeness(m, now, sharpness, d, r, s);
             for (size_t j = 0; j < width; j++)
                 d->memory[j * slots + s] +=
                     now->read_weights[r * slots + s] * given->read[r * width + j];
@@ -208,7 +223,6 @@ static void lrua_backward_one(const mn_lrua *m, const lrua_view *was, const lrua
             d->read_weights[r * slots + s] = (mn_real)(gate * dww);
         }
         d->gates[r] = (mn_real)(dgate * gate * (1 - gate));
-        d->least[r] = 0;
     }
     for (size_t k = 0; k < heads * width; k++)
         d->keys[k] *= 1 - now->keys[k] * now->keys[k];
@@ -220,11 +234,12 @@ static void lrua_backward_one(const mn_lrua *m, const lrua_view *was, const lrua
 }
 
 static void lrua_backward(const mn_lrua *m, const mn_real *before, const mn_real *after,
-                          const mn_real *adjoint, mn_real *out)
+                          const mn_real *sharpness, const mn_real *adjoint, mn_real *out)
 {
     for (size_t i = 0; i < m->n; i++) {
         const lrua_view was = lrua_at(m, before, i), now = lrua_at(m, after, i),
                         given = lrua_at(m, adjoint, i), d = lrua_at(m, out, i);
-        lrua_backward_one(m, &was, &now, &given, &d);
+        lrua_backward_one(m, &was, &now, sharpness == NULL ? NULL : sharpness + i * m->heads,
+                          &given, &d);
     }
 }

@@ -80,7 +80,7 @@ static void make_usage(const mn_lrua *m, float *usage)
         usage[i] = (float)((i * 7919u) % 5u) + 0.25f * (float)((i * 31u) % 3u);
 }
 
-static void compare_lrua(const mn_kernels *k, const mn_lrua *m)
+static void compare_lrua(const mn_kernels *k, const mn_lrua *m, bool sharpened)
 {
     const mn_kernels *plain = &mn_kernels_plain;
     const size_t memory = (size_t)m->n * m->width * m->slots,
@@ -89,14 +89,17 @@ static void compare_lrua(const mn_kernels *k, const mn_lrua *m)
     float *before = numbers(size), *asked = numbers(m->n * (keys + m->heads));
     float *adjoint = numbers(size), *ours = numbers(size), *theirs = numbers(size);
     float *dours = numbers(size), *dtheirs = numbers(size);
+    float *sharpness = sharpened ? numbers((size_t)m->n * m->heads) : NULL;
+    for (size_t i = 0; sharpened && i < (size_t)m->n * m->heads; i++)
+        sharpness[i] = 2 + sharpness[i];
     make_usage(m, before + memory + weights);
-    k->lrua(m, before, asked, ours);
-    plain->lrua(m, before, asked, theirs);
+    k->lrua(m, before, asked, sharpness, ours);
+    plain->lrua(m, before, asked, sharpness, theirs);
     expect_near(k->name, "LRUA", size, ours, theirs);
-    k->lrua_backward(m, before, theirs, adjoint, dours);
-    plain->lrua_backward(m, before, theirs, adjoint, dtheirs);
+    k->lrua_backward(m, before, theirs, sharpness, adjoint, dours);
+    plain->lrua_backward(m, before, theirs, sharpness, adjoint, dtheirs);
     expect_near(k->name, "LRUA backward", size, dours, dtheirs);
-    float *all[] = {before, asked, adjoint, ours, theirs, dours, dtheirs};
+    float *all[] = {before, asked, adjoint, ours, theirs, dours, dtheirs, sharpness};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -115,7 +118,8 @@ static void memory_steps_agree(void **state)
                                            .slots = slots[s],
                                            .width = widths[w],
                                            .decay = 0.9};
-                    compare_lrua(*all, &shape);
+                    compare_lrua(*all, &shape, false);
+                    compare_lrua(*all, &shape, true);
                 }
 }
 
@@ -130,8 +134,8 @@ static void a_memory_of_zeros_has_a_derivative(void **state)
     for (size_t i = 0; i < SIZE; i++)
         adjoint[i] = 1;
     for (; *all != NULL; all++) {
-        (*all)->lrua(&m, before, asked, after);
-        (*all)->lrua_backward(&m, before, after, adjoint, out);
+        (*all)->lrua(&m, before, asked, NULL, after);
+        (*all)->lrua_backward(&m, before, after, NULL, adjoint, out);
         for (size_t i = 0; i < SIZE; i++)
             assert_true(isfinite(after[i]) && isfinite(out[i]));
     }

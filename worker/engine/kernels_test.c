@@ -117,6 +117,33 @@ static void compare_products(const mn_kernels *table, mn_product p, int around)
     free_arrays();
 }
 
+/* A large transposed factor is turned first, which changes no sum. */
+static void a_transposed_factor_gives_the_same_bits_as_the_turned_one(void **state)
+{
+    enum { M = 70, N = 210, K = 300 };
+    (void)state;
+    float *a = new_array(M * K), *b = new_array(K * N), *bias = new_array(N);
+    float *turned = new_array(M * K), *first = new_array(M * N), *c = copy_array(first, M * N);
+    float *wanted = copy_array(first, M * N);
+    plain->transpose(1, K, M, a, turned);
+    mn_product p = {.accumulate = true, .relu = true, .m = M, .n = N, .k = K};
+    p.b = b;
+    p.bias = bias;
+    FOR_EACH_TABLE(table)
+    {
+        p.trans_a = true;
+        p.a = a;
+        table->gemm(&p, c);
+        plain->gemm(&p, wanted);
+        assert_within(table->name, "gemm", M * N, c, wanted, 1e-4);
+        p.trans_a = false;
+        p.a = turned;
+        table->gemm(&p, first);
+        assert_memory_equal(c, first, M * N * sizeof *c);
+    }
+    free_arrays();
+}
+
 static void matrix_products_are_those_of_the_reference(void **state)
 {
     (void)state;
@@ -821,6 +848,7 @@ int main(void)
         TEST(exp_and_tanh_are_good_to_two_units_of_the_last_place),
         TEST(what_is_not_a_number_is_not_hidden),
         TEST(a_table_can_be_asked_for_by_name),
+        TEST(a_transposed_factor_gives_the_same_bits_as_the_turned_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,16 @@ mn_node mn_node_gemm(mn_graph *graph, bool trans_a, bool trans_b, mn_node a, mn_
     return mn_node_append(graph, node);
 }
 
+mn_node mn_node_transpose(mn_graph *graph, mn_node a, uint32_t blocks)
+{
+    const mn_extent extent = mn_node_extent(graph, a);
+    mn_graph_node node = mn_node_blank(
+        MN_OP_TRANSPOSE, mn_matrix(blocks * extent.c, mn_node_rows(graph, a) / blocks));
+    node.in[0] = a;
+    node.times = blocks;
+    return mn_node_append(graph, node);
+}
+
 mn_node mn_node_on_image(mn_graph *graph, mn_op op, mn_node a, mn_node b, mn_extent image,
                          mn_extent extent)
 {

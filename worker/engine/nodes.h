@@ -15,6 +15,8 @@ mn_node mn_node_binary(mn_graph *graph, mn_op op, mn_node a, mn_node b);
 
 mn_node mn_node_gemm(mn_graph *graph, bool trans_a, bool trans_b, mn_node a, mn_node b,
                      mn_node plus, mn_extent extent);
+/* `blocks` matrices, one below the other, each turned. */
+mn_node mn_node_transpose(mn_graph *graph, mn_node a, uint32_t blocks);
 /* POOL_* and PIXEL_*: `image` is the larger side. */
 mn_node mn_node_on_image(mn_graph *graph, mn_op op, mn_node a, mn_node b, mn_extent image,
                          mn_extent extent);

@@ -350,13 +350,13 @@ static void make_up(mn_task *task)
     for (uint32_t i = 0; i < fields->n; i++) {
         const mn_field *field = &fields->at[i];
         const size_t n = mn_field_count(field);
+        const size_t c = fields->y_size / fields->symbols;
         const bool one_hot = fields->target == MN_TARGET_CLASSES && strcmp(field->name, "y") == 0;
         for (size_t k = 0; k < n; k++)
-            task->at[i][k] =
-                one_hot ? (float)(k / fields->y_size % fields->y_size == k % fields->y_size)
-                : field->type == MN_FIELD_IDS  ? (float)mn_random_below(&random, 16)
-                : field->type == MN_FIELD_MASK ? 1.0f
-                                               : (float)mn_random_unit(&random);
+            task->at[i][k] = one_hot                        ? (float)(k / c % c == k % c)
+                             : field->type == MN_FIELD_IDS  ? (float)mn_random_below(&random, 16)
+                             : field->type == MN_FIELD_MASK ? 1.0f
+                                                            : (float)mn_random_unit(&random);
     }
 }
 

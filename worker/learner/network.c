@@ -147,6 +147,19 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
     memset(builder->support_moments, 0xff, sizeof builder->support_moments);
 }
 
+/* Where the tasks tell the label of the item before, as sequences do, it stands behind the features
+ * of the item. */
+static mn_node told(mn_builder *builder, mn_role role, mn_node u)
+{
+    const mn_node label = mn_builder_field(builder, role, "label_before");
+    if (label == MN_NONE || builder->status != MN_OK)
+        return u;
+    const mn_extent extent = mn_builder_extent(builder, u);
+    const mn_node rows = mn_graph_reshape(
+        builder->graph, u, (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
+    return mn_graph_concat_columns(builder->graph, 2, (const mn_node[]){rows, label});
+}
+
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)
 {
     const mn_experiment *e = network->experiment;
@@ -156,7 +169,7 @@ mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_r
     if (follows && mn_fields_find(builder->fields, MN_SUPPORT, "x") != NULL)
         (void)mn_network_features(network, builder, MN_SUPPORT);
     if (builder->flow.u[role] == MN_NONE)
-        builder->flow.u[role] = build(network, builder, MN_MODULE_INPUT, role);
+        builder->flow.u[role] = told(builder, role, build(network, builder, MN_MODULE_INPUT, role));
     return builder->flow.u[role];
 }
 
@@ -174,6 +187,17 @@ void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role r
     builder->flow.y[role] = build(network, builder, MN_MODULE_OUTPUT, role);
 }
 
+/* Mean over items of the sum of the cross-entropies of their labels. */
+static mn_node loss_of_symbols(mn_builder *builder, mn_node y, mn_node target)
+{
+    const uint32_t n = mn_builder_extent(builder, y).n, symbols = builder->fields->symbols;
+    const mn_extent labels = {n * symbols, 1, 1, builder->fields->y_size / symbols};
+    return mn_graph_weighted_cross_entropy(
+        builder->graph, mn_graph_reshape(builder->graph, y, labels),
+        mn_graph_reshape(builder->graph, target, labels),
+        mn_graph_constant(builder->graph, 1.0 / n, (mn_extent){n * symbols, 1, 1, 1}));
+}
+
 mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role role)
 {
     const mn_part *output = network->parts[MN_MODULE_OUTPUT];
@@ -183,6 +207,8 @@ mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role 
     }
     mn_node y = builder->flow.y[role], target = mn_builder_field(builder, role, "y");
     mn_node weights = mn_builder_field(builder, role, "weight");
+    if (builder->fields->symbols > 1)
+        return loss_of_symbols(builder, y, target);
     if (weights != MN_NONE && builder->fields->target == MN_TARGET_CLASSES)
         return mn_graph_weighted_cross_entropy(builder->graph, y, target, weights);
     return builder->fields->target == MN_TARGET_CLASSES

@@ -80,6 +80,16 @@ static uint32_t largest(uint32_t n, const float *row)
     return best;
 }
 
+/* Is each of an item's labels the largest of its kind? */
+static bool is_right(const mn_fields *fields, const float *output, const float *y)
+{
+    const uint32_t c = fields->y_size / fields->symbols;
+    bool right = true;
+    for (uint32_t k = 0; k < fields->symbols; k++, output += c, y += c)
+        right = right && largest(c, output) == largest(c, y);
+    return right;
+}
+
 /* How many of the items that count are right: those whose weight is not 0 (weights may be NULL) and
  * whose point (points may be NULL) is `point`. */
 static void count(const mn_task *task, const float *output, const float *weights,
@@ -92,7 +102,7 @@ static void count(const mn_task *task, const float *output, const float *weights
     for (uint32_t i = 0; i < field->n; i++, y += c, output += c) {
         if ((weights != NULL && !(weights[i] != 0)) || (points != NULL && points[i] != point))
             continue;
-        *n_right += largest(c, output) == largest(c, y);
+        *n_right += is_right(&task->fields, output, y);
         ++*n;
     }
 }

@@ -24,7 +24,8 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
                               const mn_uint_list *steps, uint32_t judged_steps, mn_score_list *out,
                               mn_error *err);
 
-/* Share of the query items whose largest output is at their class. output [items, y_size]. */
+/* Share of the query items whose largest output is at their class, at each of their labels if they
+ * have several (fields.symbols). output [items, y_size]. */
 double mn_scores_accuracy(const mn_task *task, const float *output);
 /* Mean over the query's y of (mean - y)^2. output [items, columns], the means first. */
 double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output);

@@ -9,8 +9,12 @@
 
 #define MAX_LENGTH 1000u /* as tasks.length; a draw keeps so many numbers on its stack */
 
+enum { N_LETTERS = 5, STRING_LENGTH = 5, N_STRINGS = 3125 };
+
 struct state {
     uint64_t seed;
+    uint32_t way;
+    bool has_letters;       /* a class is called by a string, not by its number */
     mn_image_pack *pack;    /* owned; NULL: glyphs */
     mn_image_tasks *tables; /* owned */
 };
@@ -32,6 +36,8 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
     if (state == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
     state->seed = experiment->seed;
+    state->way = experiment->tasks.way;
+    state->has_letters = experiment->tasks.labels == MN_LABELS_LETTERS;
     mn_status status = MN_OK;
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
         way[split] = experiment->tasks.way;
@@ -61,9 +67,12 @@ static mn_status make_fields(const mn_experiment *experiment, uint32_t channels,
                              mn_error *err)
 {
     const uint32_t way = experiment->tasks.way, side = experiment->tasks.image_size;
-    const uint32_t x[3] = {side, side, channels}, label[3] = {1, 1, way}, number[3] = {1, 1, 1};
+    const bool letters = experiment->tasks.labels == MN_LABELS_LETTERS;
+    const uint32_t y_size = letters ? STRING_LENGTH * N_LETTERS : way;
+    const uint32_t x[3] = {side, side, channels}, label[3] = {1, 1, y_size}, number[3] = {1, 1, 1};
     const uint32_t rows = experiment->tasks.length * experiment->tasks.bundle;
-    mn_fields_init(fields, MN_TARGET_CLASSES, way);
+    mn_fields_init(fields, MN_TARGET_CLASSES, y_size);
+    fields->symbols = letters ? STRING_LENGTH : 1;
     fields->bundle = experiment->tasks.bundle;
     fields->points.n = experiment->tasks.length / way;
     (void)snprintf(fields->points.axis, sizeof fields->points.axis, "showing");
@@ -97,7 +106,7 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
     (void)index;
     for (uint32_t b = 0; b < task->fields.bundle; b++)
         draw_sequence(state, split, random, task, b, b == 0 ? task->classes : others);
-    task->n_classes = task->fields.y_size; /* of the first sequence */
+    task->n_classes = state->way; /* of the first sequence */
 }
 
 /* Glyphs have no end of classes: numbers that differ are classes that do. */
@@ -114,14 +123,24 @@ static void choose_glyphs(mn_random *random, uint32_t way, uint32_t *classes)
     }
 }
 
+/* What class `label` is called: number `string` written in the base of the letters, or its own. */
+static void put_label(const struct state *state, uint32_t label, uint32_t string, float *row)
+{
+    if (!state->has_letters)
+        row[label] = 1.0f;
+    for (uint32_t k = 0; state->has_letters && k < STRING_LENGTH; k++, string /= N_LETTERS)
+        row[k * N_LETTERS + string % N_LETTERS] = 1.0f;
+}
+
 static void draw_sequence(const struct state *state, mn_split split, mn_random *random,
                           mn_task *task, uint32_t b, uint32_t *classes)
 {
     const mn_field *x = &task->fields.at[X];
-    const uint32_t way = task->fields.y_size, bundle = task->fields.bundle;
+    const uint32_t way = state->way, bundle = task->fields.bundle, y_size = task->fields.y_size;
     const uint32_t length = x->n / bundle, each = length / way;
     const size_t size = mn_field_item(x);
     uint32_t labels[MAX_LENGTH], showings[MAX_LENGTH], images[MAX_LENGTH];
+    uint32_t strings[MN_MAX_WAY] = {0};
     if (state->tables == NULL)
         choose_glyphs(random, way, classes);
     else
@@ -130,6 +149,8 @@ static void draw_sequence(const struct state *state, mn_split split, mn_random *
         labels[t] = t / each;
     mn_random_shuffle(random, length, labels);
     mn_sequence_showings(way, length, labels, showings);
+    if (state->has_letters)
+        mn_random_choose(random, N_STRINGS, way, strings);
 
     for (uint32_t label = 0; label < way; label++) {
         mn_glyph glyph;
@@ -152,12 +173,12 @@ static void draw_sequence(const struct state *state, mn_split split, mn_random *
 
     for (uint32_t t = 0; t < length; t++) {
         const size_t row = (size_t)t * bundle + b;
-        float *y = task->at[Y] + row * way, *before = task->at[LABEL_BEFORE] + row * way;
-        memset(y, 0, way * sizeof *y);
-        memset(before, 0, way * sizeof *before);
-        y[labels[t]] = 1.0f;
+        float *y = task->at[Y] + row * y_size, *before = task->at[LABEL_BEFORE] + row * y_size;
+        memset(y, 0, y_size * sizeof *y);
+        memset(before, 0, y_size * sizeof *before);
+        put_label(state, labels[t], strings[labels[t]], y);
         if (t > 0)
-            before[labels[t - 1]] = 1.0f;
+            put_label(state, labels[t - 1], strings[labels[t - 1]], before);
         task->at[POINT][row] = (float)showings[t];
     }
 }
@@ -170,34 +191,51 @@ void mn_sequence_showings(uint32_t way, uint32_t length, const uint32_t *labels,
         showings[t] = shown[labels[t]]++;
 }
 
-static uint32_t label_of(uint32_t way, const float *row)
+/* A label as text; "-": there is none. */
+static const char *name_of(const mn_fields *fields, const float *row, char *text, size_t size)
+{
+    const uint32_t symbols = fields->symbols, kinds = fields->y_size / symbols;
+    size_t length = 0;
+    (void)snprintf(text, size, "-");
+    for (uint32_t i = 0; i < fields->y_size; i++)
+        if (row[i] != 0.0f && symbols == 1)
+            (void)snprintf(text, size, "%" PRIu32, i);
+        else if (row[i] != 0.0f && length + 1 < size) {
+            text[length++] = (char)('a' + i % kinds);
+            text[length] = '\0';
+        }
+    return text;
+}
+
+/* Classes in the order of their labels; a string does not say which. */
+static uint32_t class_of(const mn_task *task, const float *row)
 {
     uint32_t label = 0;
-    while (label < way && row[label] == 0.0f)
+    while (label + 1 < task->fields.y_size && row[label] == 0.0f)
         label++;
-    return label;
+    return task->classes[label];
 }
 
 /* The first sequence: what is shown, which label it has, and which the learner is told. */
 static void describe(const void *of, const mn_task *task, FILE *out)
 {
-    const uint32_t way = task->fields.y_size, bundle = task->fields.bundle;
-    const uint32_t length = task->fields.at[X].n / bundle;
-    (void)of;
+    const struct state *state = of;
+    const mn_fields *fields = &task->fields;
+    const uint32_t length = fields->at[X].n / fields->bundle;
     (void)fprintf(out,
                   "%" PRIu32 " sequences of %" PRIu32 " images of %" PRIu32
                   " classes; the first of them:\n  step  class       label  showing  told\n",
-                  bundle, length, way);
+                  fields->bundle, length, state->way);
     for (uint32_t t = 0; t < length; t++) {
-        const size_t row = (size_t)t * bundle;
-        const uint32_t label = label_of(way, task->at[Y] + row * way);
-        const uint32_t told = label_of(way, task->at[LABEL_BEFORE] + row * way);
-        char before[16] = "-";
-        if (told < way)
-            (void)snprintf(before, sizeof before, "%" PRIu32, told);
-        (void)fprintf(out, "  %4" PRIu32 "  %-10" PRIu32 "  %5" PRIu32 "  %7.0f  %4s\n", t + 1,
-                      label < way ? task->classes[label] : 0, label,
-                      (double)task->at[POINT][row] + 1.0, before);
+        const size_t row = (size_t)t * fields->bundle;
+        const float *y = task->at[Y] + row * fields->y_size;
+        char label[16], told[16], class[16] = "";
+        if (!state->has_letters)
+            (void)snprintf(class, sizeof class, "%" PRIu32, class_of(task, y));
+        (void)fprintf(
+            out, "  %4" PRIu32 "  %-10s  %5s  %7.0f  %4s\n", t + 1, class,
+            name_of(fields, y, label, sizeof label), (double)task->at[POINT][row] + 1.0,
+            name_of(fields, task->at[LABEL_BEFORE] + row * fields->y_size, told, sizeof told));
     }
 }
 

@@ -3,10 +3,10 @@
  * showing of a class on. `tasks.bundle` sequences lie side by side in a task; row t * bundle + b of a
  * field is step t of sequence b.
  *   query.x             [steps * bundle] images
- *   query.label_before  one-hot label of the step before; zeros at the first
- *   query.y             one-hot label
+ *   query.label_before  label of the step before; zeros at the first
+ *   query.y             label: one-hot, or five letters a to e, each one-hot, side by side
  *   query.point         which showing of its class this is, from 0
- * Each sequence has classes, labels and order of its own; each class is shown equally often, never
+ * Each sequence has classes, labels (strings too, no two alike) and order of its own; each class is shown equally often, never
  * twice by one image of a file. */
 #pragma once
 

@@ -117,6 +117,55 @@ static void the_label_is_told_one_step_late(void **state)
     mn_task_set_destroy(&set);
 }
 
+/* The number of a string of five letters, each one-hot among five. */
+static uint32_t string_of(const float *row)
+{
+    uint32_t string = 0;
+    for (uint32_t k = 0; k < 5; k++) {
+        const uint32_t letter = hot(row + (size_t)k * 5, 5);
+        assert_true(letter < 5);
+        string = string * 5 + letter;
+    }
+    return string;
+}
+
+static void a_class_may_be_called_by_five_letters(void **state)
+{
+    mn_task_set *set = open_set((const char *const[]){"tasks.labels=letters", NULL});
+    mn_task *task = draw(set, MN_TRAIN, 2), *other = draw(set, MN_TRAIN, 3);
+    const float *y = mn_task_find(task, MN_QUERY, "y");
+    const float *before = mn_task_find(task, MN_QUERY, "label_before");
+    const float *point = mn_task_find(task, MN_QUERY, "point");
+    (void)state;
+    assert_int_equal(task->fields.y_size, 25);
+    assert_int_equal(task->fields.symbols, 5);
+    assert_int_equal(task->n_classes, 3);
+    for (size_t b = 0; b < 2; b++) {
+        uint32_t strings[3], shown[3] = {0}, n = 0;
+        for (size_t t = 0; t < 12; t++) {
+            const size_t row = t * 2 + b;
+            const uint32_t string = string_of(y + row * 25);
+            uint32_t i = 0;
+            while (i < n && strings[i] != string)
+                i++;
+            if (i == n) {
+                assert_true(n < 3); /* a string a class, no two alike */
+                strings[n++] = string;
+            }
+            assert_int_equal(point[row], shown[i]++);
+            if (t == 0)
+                assert_int_equal(hot(before + row * 25, 25), 25);
+            else
+                assert_int_equal(string_of(before + row * 25), string_of(y + (row - 2) * 25));
+        }
+        assert_int_equal(n, 3);
+    }
+    assert_true(string_of(y) != string_of(mn_task_find(other, MN_QUERY, "y")));
+    mn_task_destroy(&task);
+    mn_task_destroy(&other);
+    mn_task_set_destroy(&set);
+}
+
 static void sequences_of_a_bundle_and_showings_of_a_class_differ(void **state)
 {
     mn_task_set *set = open_set(NULL);
@@ -201,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_task_is_a_pure_function_of_split_and_index),
         cmocka_unit_test(each_class_is_shown_equally_often_and_showings_are_counted),
         cmocka_unit_test(the_label_is_told_one_step_late),
+        cmocka_unit_test(a_class_may_be_called_by_five_letters),
         cmocka_unit_test(sequences_of_a_bundle_and_showings_of_a_class_differ),
         cmocka_unit_test_setup_teardown(a_file_gives_each_showing_another_image_of_one_class,
                                         sample_enter_folder, sample_leave_folder),

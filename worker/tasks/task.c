@@ -16,6 +16,7 @@ void mn_fields_init(mn_fields *fields, mn_target target, uint32_t y_size)
     memset(fields, 0, sizeof *fields);
     fields->target = target;
     fields->y_size = y_size;
+    fields->symbols = 1;
     fields->bundle = 1;
 }
 
@@ -73,7 +74,7 @@ static bool same_field(const mn_field *a, const mn_field *b)
 
 bool mn_fields_equal(const mn_fields *a, const mn_fields *b)
 {
-    if (a->n != b->n || a->y_size != b->y_size || a->target != b->target ||
+    if (a->n != b->n || a->y_size != b->y_size || a->symbols != b->symbols || a->target != b->target ||
         a->bundle != b->bundle || memcmp(&a->points, &b->points, sizeof a->points) != 0)
         return false;
     for (uint32_t i = 0; i < a->n; i++)

@@ -51,8 +51,10 @@ typedef struct mn_points {
 typedef struct mn_fields {
     uint32_t n;
     mn_field at[MN_MAX_FIELDS];
-    size_t size;     /* numbers of the block, gaps included */
-    uint32_t y_size; /* numbers of one y; classes: how many there are, one-hot */
+    size_t size;      /* numbers of the block, gaps included */
+    uint32_t y_size;  /* numbers of one y; classes: how many there are, one-hot */
+    uint32_t symbols; /* classes: one y is so many labels side by side, each one-hot among
+                         y_size / symbols; 1, or it divides y_size */
     mn_target target;
     uint32_t bundle; /* episodes computed side by side as one task (tasks.bundle), at least 1 */
     mn_points points;

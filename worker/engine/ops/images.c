@@ -7,12 +7,9 @@ static void pull_conv(mn_adjoints *adjoints, mn_node i)
     const mn_graph_node node = graph->nodes[i];
     const mn_node a = node.in[0], b = node.in[1], dy = adjoints->of[i];
     if (adjoints->wanted[a]) {
-        mn_extent w = mn_node_extent(graph, b);
-        mn_graph_node turn = mn_node_blank(MN_OP_TRANSPOSE, mn_matrix(9 * w.c, w.n / 9));
-        turn.in[0] = b;
         mn_graph_node data = mn_node_blank(MN_OP_CONV_DATA, mn_node_extent(graph, a));
         data.in[0] = dy;
-        data.in[1] = mn_node_append(graph, turn);
+        data.in[1] = mn_node_transpose(graph, b, 9);
         data.conv = node.conv;
         mn_give(adjoints, a, mn_node_append(graph, data));
     }
@@ -75,15 +72,6 @@ const mn_op_row mn_op_conv_weights = {.name = "conv weights",
                                       .push_forward = push_product,
                                       .macs = conv_macs,
                                       .run = run_conv_weights};
-
-static void run_transpose(const mn_operation *operation, const mn_kernels *k,
-                          const mn_real *const *in, mn_real *out)
-{ /* in: [9 * c_in, c_out] */
-    k->transpose(9, operation->rows / 9, operation->c, in[0], out);
-}
-
-const mn_op_row mn_op_transpose = {
-    .name = "transpose weights", .push_forward = push_linear, .run = run_transpose};
 
 static void run_pool_index(const mn_operation *operation, const mn_kernels *k,
                            const mn_real *const *in, mn_real *out)

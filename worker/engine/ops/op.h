@@ -9,7 +9,7 @@
 
 /* The weights of a recurrent network are read at each step, and their adjoint is a sum over steps of
  * a' dy. From so many products of one shape on, rows of all a and of all dy are put below each
- * other, and one product makes the sum. */
+ * other, and one product makes the sum; and the weights are turned once, for the adjoints of all a. */
 #define MN_STACK_FROM 8
 typedef struct mn_stack {
     uint32_t n_products, left; /* that read this matrix; not yet met on the way back */

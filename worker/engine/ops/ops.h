@@ -10,7 +10,8 @@
     X(PLACE, place) X(COLUMNS, columns) X(PLACE_COLUMNS, place_columns) X(REPEAT, repeat)          \
     X(SUM_GROUPS, sum_groups) X(TILE, tile) X(SUM_TILES, sum_tiles)                                \
     /* products.c */                                                                               \
-    X(GEMM, gemm) X(BATCHED_GEMM, batched_gemm) X(BIAS, bias) X(COLUMN_SUMS, column_sums)          \
+    X(GEMM, gemm) X(BATCHED_GEMM, batched_gemm) X(TRANSPOSE, transpose) X(BIAS, bias)              \
+    X(COLUMN_SUMS, column_sums)                                                                    \
     /* maps.c */                                                                                   \
     X(ADD, add) X(SCALE, scale) X(SCALE_ADD, scale_add) X(MULTIPLY, multiply) X(RELU, relu)        \
     X(MASK, mask) X(TANH, tanh) X(TANH_BACKWARD, tanh_backward) X(TANH_CURVE, tanh_curve)          \
@@ -25,7 +26,7 @@
     X(BN_BACKWARD_TANGENT_SUMS, bn_backward_tangent_sums)                                          \
     X(BN_BACKWARD_TANGENT, bn_backward_tangent)                                                    \
     /* images.c */                                                                                 \
-    X(TRANSPOSE, transpose) X(CONV, conv) X(CONV_DATA, conv_data) X(CONV_WEIGHTS, conv_weights)    \
+    X(CONV, conv) X(CONV_DATA, conv_data) X(CONV_WEIGHTS, conv_weights)                            \
     X(POOL_INDEX, pool_index) X(POOL_GATHER, pool_gather) X(POOL_SCATTER, pool_scatter)            \
     X(PIXEL_MEAN, pixel_mean) X(PIXEL_SPREAD, pixel_spread)                                        \
     /* memory.c */                                                                                 \

@@ -296,6 +296,21 @@ NAIVE(bias)
 }
 BUILT_AND_NAIVE(bias);
 
+BUILD(transpose)
+{
+    GRAPH;
+    return mn_node_transpose(graph, arg(bed, 6, 2), 2);
+}
+NAIVE(transpose)
+{
+    UNUSED;
+    for (size_t block = 0; block < 2; block++)
+        for (size_t i = 0; i < 3; i++)
+            for (size_t j = 0; j < 2; j++)
+                out[block * 6 + j * 3 + i] = a[0][block * 6 + i * 2 + j];
+}
+BUILT_AND_NAIVE(transpose);
+
 BUILD(column_sums)
 {
     mn_node a = arg(bed, ROWS, C);
@@ -486,7 +501,6 @@ BUILD(conv)
     return mn_graph_conv(&bed->graph, x, w, 2);
 }
 OF_A_DERIVATIVE(conv, conv);
-OF_A_DERIVATIVE(transpose, conv);
 OF_A_DERIVATIVE(conv_data, conv);
 OF_A_DERIVATIVE(conv_weights, conv);
 
@@ -789,14 +803,14 @@ NAIVE(lstm)
 static const example example_lstm = {.build = build_lstm, .naive = naive_lstm, .once = true};
 static const example example_lstm_backward = {.build = build_lstm, .once = true};
 
-/* Two steps; tests/reference has every number of eight. */
+/* Two steps, one with a sharpness; tests/reference has every number of eight. */
 BUILD(lrua)
 {
     GRAPH;
     const mn_lrua shape = {.n = 2, .heads = 2, .slots = 4, .width = 3, .decay = 0.9};
     mn_node state = mn_graph_lrua_start(graph, &shape);
-    state = mn_graph_lrua(graph, &shape, state, arg(bed, 2, 8));
-    state = mn_graph_lrua(graph, &shape, state, arg(bed, 2, 8));
+    state = mn_graph_lrua(graph, &shape, state, arg(bed, 2, 8), MN_NONE);
+    state = mn_graph_lrua(graph, &shape, state, arg(bed, 2, 8), arg(bed, 2, 2));
     return mn_graph_lrua_view(graph, &shape, state, MN_LRUA_READ);
 }
 static const example example_lrua = {.build = build_lrua, .once = true};

@@ -22,6 +22,14 @@ void mn_stacks_count(const mn_graph *graph, uint32_t n, mn_stack *stacks)
         }
 }
 
+/* Is the right factor of node i one that so many products read that stacking pays? */
+static bool is_read_often(const mn_adjoints *adjoints, mn_node i)
+{
+    const mn_stack *stacks = adjoints->stacks;
+    return stacks != NULL && is_stacked(adjoints->graph, i, stacks) &&
+           stacks[adjoints->graph->nodes[i].in[1]].n_products >= MN_STACK_FROM;
+}
+
 /* Rows of a matrix, a view of whatever extent it has. */
 static mn_node as_matrix(mn_graph *graph, mn_node a, uint32_t rows)
 {
@@ -61,7 +69,12 @@ static void pull_product(mn_adjoints *adjoints, mn_node i)
     const mn_node a = node.in[0], b = node.in[1], dy = adjoints->of[i];
     mn_graph_node share = mn_node_blank(node.op, node.extent);
     share.times = node.times;
-    if (adjoints->wanted[a]) { /* da = dy op(b)', or its transpose, op(b) dy' */
+    if (adjoints->wanted[a] && is_read_often(adjoints, i)) {
+        share.extent = mn_node_extent(graph, a);
+        share.in[0] = dy;
+        share.in[1] = mn_node_transpose(graph, b, 1);
+        mn_give(adjoints, a, mn_node_append(graph, share));
+    } else if (adjoints->wanted[a]) { /* da = dy op(b)', or its transpose, op(b) dy' */
         share.extent = mn_node_extent(graph, a);
         share.in[0] = node.trans_a ? b : dy;
         share.in[1] = node.trans_a ? dy : b;
@@ -69,8 +82,7 @@ static void pull_product(mn_adjoints *adjoints, mn_node i)
         share.trans_b = node.trans_a ? true : !node.trans_b;
         mn_give(adjoints, a, mn_node_append(graph, share));
     }
-    if (adjoints->wanted[b] && adjoints->stacks != NULL && is_stacked(graph, i, adjoints->stacks) &&
-        adjoints->stacks[b].n_products >= MN_STACK_FROM) {
+    if (adjoints->wanted[b] && is_read_often(adjoints, i)) {
         stack_product(adjoints, &node, dy);
     } else if (adjoints->wanted[b]) { /* db = op(a)' dy, or its transpose, dy' op(a) */
         share.extent = mn_node_extent(graph, b);
@@ -124,6 +136,33 @@ const mn_op_row mn_op_gemm = {.name = "gemm",
                               .push_forward = push_product,
                               .macs = product_macs,
                               .run = run_gemm};
+
+/* Blocks of rows, each turned. */
+static void pull_transpose(mn_adjoints *adjoints, mn_node i)
+{
+    const mn_graph_node node = adjoints->graph->nodes[i];
+    if (adjoints->wanted[node.in[0]])
+        mn_give(adjoints, node.in[0],
+                mn_node_transpose(adjoints->graph, adjoints->of[i], node.times));
+}
+
+static mn_node push_transpose(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
+{
+    (void)tplus;
+    return mn_rule_linear(graph, i, t[0]);
+}
+
+static void run_transpose(const mn_operation *operation, const mn_kernels *k,
+                          const mn_real *const *in, mn_real *out)
+{
+    const size_t blocks = operation->node.times;
+    k->transpose(blocks, operation->rows / blocks, operation->c, in[0], out);
+}
+
+const mn_op_row mn_op_transpose = {.name = "transpose weights",
+                                   .pull_back = pull_transpose,
+                                   .push_forward = push_transpose,
+                                   .run = run_transpose};
 
 static void run_batched(const mn_operation *operation, const mn_kernels *k,
                         const mn_real *const *in, mn_real *out)

@@ -70,9 +70,10 @@ static void run_lstm_backward(const mn_operation *operation, const mn_kernels *k
 
 const mn_op_row mn_op_lstm_backward = {.name = "LSTM step backward", .run = run_lstm_backward};
 
-/* ---- Least-recently-used access: in: the state before, what is asked [n, heads * (width + 1)].
- * The adjoint of a state is laid out like it; that of the keys and gates, before their tanh and
- * sigmoid, stands in it where the state has these. */
+/* ---- Least-recently-used access: in: the state before, what is asked [n, heads * (width + 1)],
+ * sharpness [n, heads] or nothing. The adjoint of a state is laid out like it; that of the keys and
+ * gates, before their tanh and sigmoid, stands in it where the state has these, that of sharpness
+ * where it has the least used slots. */
 
 static size_t offset_of(const mn_lrua *shape, mn_lrua_part part)
 {
@@ -135,13 +136,18 @@ mn_node mn_graph_lrua_start(mn_graph *graph, const mn_lrua *shape)
         mn_graph_least_used(graph, mn_graph_zero(graph, usage), 1));
 }
 
-mn_node mn_graph_lrua(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_node asked)
+mn_node mn_graph_lrua(mn_graph *graph, const mn_lrua *shape, mn_node state, mn_node asked,
+                      mn_node sharpness)
 {
     mn_graph_node node = mn_node_blank(MN_OP_LRUA, mn_graph_lrua_extent(shape, MN_LRUA_N_PARTS));
     assert(graph->failed || mn_extent_count(mn_node_extent(graph, asked)) ==
                                 mn_extent_count(mn_graph_lrua_extent(shape, MN_LRUA_KEYS)));
+    assert(graph->failed || sharpness == MN_NONE ||
+           mn_extent_count(mn_node_extent(graph, sharpness)) ==
+               mn_extent_count(mn_graph_lrua_extent(shape, MN_LRUA_LEAST)));
     node.in[0] = state;
     node.in[1] = asked;
+    node.in[2] = sharpness;
     node.lrua = *shape;
     return mn_node_append(graph, node);
 }
@@ -157,6 +163,17 @@ mn_node mn_graph_lrua_view(mn_graph *graph, const mn_lrua *shape, mn_node state,
     return mn_node_append(graph, node);
 }
 
+/* To in[k] of node i: the part of its adjoint d that is that of in[k]. */
+static void give_part(mn_adjoints *adjoints, mn_node i, int k, mn_node d, mn_lrua_part part)
+{
+    const mn_graph_node *node = &adjoints->graph->nodes[i];
+    const mn_node in = node->in[k];
+    const size_t offset = offset_of(&node->lrua, part);
+    if (in != MN_NONE && adjoints->wanted[in])
+        mn_give(adjoints, in,
+                mn_rule_view(adjoints->graph, d, offset, mn_node_extent(adjoints->graph, in)));
+}
+
 static void pull_lrua(mn_adjoints *adjoints, mn_node i)
 {
     mn_graph *graph = adjoints->graph;
@@ -165,12 +182,11 @@ static void pull_lrua(mn_adjoints *adjoints, mn_node i)
     back.in[0] = node.in[0];
     back.in[1] = i;
     back.in[2] = adjoints->of[i];
+    back.in[3] = node.in[2];
     back.lrua = node.lrua;
     const mn_node d = mn_node_append(graph, back);
-    if (adjoints->wanted[node.in[1]])
-        mn_give(adjoints, node.in[1],
-                mn_rule_view(graph, d, offset_of(&node.lrua, MN_LRUA_KEYS),
-                             mn_node_extent(graph, node.in[1])));
+    give_part(adjoints, i, 1, d, MN_LRUA_KEYS);
+    give_part(adjoints, i, 2, d, MN_LRUA_LEAST);
     if (adjoints->wanted[node.in[0]])
         mn_give(adjoints, node.in[0], d);
 }
@@ -186,7 +202,7 @@ static double lrua_macs(const mn_graph *graph, const mn_graph_node *node)
 static void run_lrua(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
                      mn_real *out)
 {
-    k->lrua(&operation->node.lrua, in[0], in[1], out);
+    k->lrua(&operation->node.lrua, in[0], in[1], in[2], out);
 }
 
 const mn_op_row mn_op_lrua = {
@@ -200,7 +216,7 @@ static double lrua_backward_macs(const mn_graph *graph, const mn_graph_node *nod
 static void run_lrua_backward(const mn_operation *operation, const mn_kernels *k,
                               const mn_real *const *in, mn_real *out)
 {
-    k->lrua_backward(&operation->node.lrua, in[0], in[1], in[2], out);
+    k->lrua_backward(&operation->node.lrua, in[0], in[1], in[3], in[2], out);
 }
 
 const mn_op_row mn_op_lrua_backward = {

@@ -140,6 +140,15 @@ static void lstm_with_memory(void **state)
     }
 }
 
+static void lstm_with_a_memory_of_learned_sharpness(void **state)
+{
+    mn_experiment experiment = small(MN_MEMORY_LRUA, MN_REASONING_LSTM, 2);
+    (void)state;
+    experiment.model.sharpness = MN_SHARPNESS_LEARNED;
+    check(&experiment, 11);
+    check(&experiment, 4);
+}
+
 static void lstm_alone(void **state)
 {
     const mn_experiment experiment = small(MN_MEMORY_NONE, MN_REASONING_LSTM, 1);
@@ -172,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lstm_with_memory),
+        cmocka_unit_test(lstm_with_a_memory_of_learned_sharpness),
         cmocka_unit_test(lstm_alone),
         cmocka_unit_test(a_layer_with_memory),
         cmocka_unit_test(a_controller_without_sequences_is_refused),

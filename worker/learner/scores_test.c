@@ -1,0 +1,74 @@
+#include "worker/learner/scores.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ITEMS = 4, Y = 4 };
+
+/* Items of two labels of two kinds each; the last two are at point 1. */
+static mn_task *make_task(uint32_t symbols)
+{
+    static const float y[ITEMS * Y] = {1,      0, 1, 0, /**/ 1, 0, 0, 1,
+                                       /**/ 0, 1, 1, 0, /**/ 0, 1, 0, 1};
+    static const float points[ITEMS] = {0, 0, 1, 1};
+    const uint32_t item[3] = {1, 1, Y}, number[3] = {1, 1, 1};
+    mn_fields fields;
+    mn_task *task = NULL;
+    mn_error err;
+    mn_fields_init(&fields, MN_TARGET_CLASSES, Y);
+    fields.symbols = symbols;
+    fields.points.n = 2;
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "y", MN_FIELD_NUMBERS, ITEMS, item, &err),
+                     MN_OK);
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "point", MN_FIELD_IDS, ITEMS, number, &err),
+                     MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, &err), MN_OK);
+    memcpy(mn_task_find(task, MN_QUERY, "y"), y, sizeof y);
+    memcpy(mn_task_find(task, MN_QUERY, "point"), points, sizeof points);
+    return task;
+}
+
+static const float output[ITEMS * Y] = {
+    2, 1, 9,  8,  /* both right */
+    2, 1, 9,  8,  /* the second is not */
+    3, 4, -1, -2, /* both right, though the largest of all is the first label's */
+    4, 3, -2, -1, /* the first is not */
+};
+
+static void a_string_is_right_if_all_its_letters_are(void **state)
+{
+    mn_task *task = make_task(2);
+    float row[8] = {0}, *value = row, *weight = row + 4;
+    (void)state;
+    assert_true(mn_scores_accuracy(task, output) == 0.5);
+    mn_scores_put_points(task, output, &value, &weight);
+    assert_true(row[0] == 1 && row[4] == 2); /* of two items, one is right */
+    assert_true(row[1] == 1 && row[5] == 2);
+    mn_task_destroy(&task);
+}
+
+static void a_class_is_right_if_its_number_is_the_largest(void **state)
+{
+    static const float sure[ITEMS * Y] = {0,      5, 0, 0, /**/ 9, 0, 0, 1,
+                                          /**/ 0, 0, 7, 0, /**/ 0, 3, 0, 4};
+    static const float y[ITEMS * Y] = {0,      1, 0, 0, /**/ 1, 0, 0, 0,
+                                       /**/ 0, 1, 0, 0, /**/ 0, 0, 0, 1};
+    mn_task *task = make_task(1);
+    (void)state;
+    memcpy(mn_task_find(task, MN_QUERY, "y"), y, sizeof y);
+    assert_true(mn_scores_accuracy(task, sure) == 0.75);
+    mn_task_destroy(&task);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_string_is_right_if_all_its_letters_are),
+        cmocka_unit_test(a_class_is_right_if_its_number_is_the_largest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
