@@ -147,7 +147,8 @@ RUN(bn_sums, k->bn_backward_sums(rows, c, node->relu, in[0], in[1], in[2], in[3]
 const mn_op_row mn_op_bn_sums = {
     .name = "bn backward sums", .push_forward = push_bn_sums, .run = run_bn_sums};
 
-RUN(bn_backward, k->bn_backward(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], out))
+RUN(bn_backward,
+    k->bn_backward(rows, rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], out))
 const mn_op_row mn_op_bn_backward = {
     .name = "bn backward", .push_forward = push_bn_backward, .run = run_bn_backward};
 
