@@ -96,7 +96,7 @@ typedef struct mn_kernels {
      *   tm = (gamma bsums1 + tgamma sums1)/rows, mean tg = (gamma bsums0 + tgamma sums0)/rows:
      *   tdx = inv_std (tg - mean tg - txh m - xh tm) - inv_std tsums1 dx
      * tgamma and tbeta may be NULL (zero), and so may tdy in the backward tangents; y may be x in
-     * the value, and dx may be x. */
+     * the value, and dx may be x or dy. */
     void (*bn_stats)(size_t rows, size_t c, double eps, const mn_real *x, mn_real *stats);
     /* The same rows part by part, with the same bits if all parts but the last are of a multiple of
      * MN_BN_BLOCK rows. moments [2, c]: the mean and the summed squares about it of `before` rows

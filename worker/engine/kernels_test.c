@@ -243,6 +243,9 @@ static void compare_batch_norm(const mn_kernels *table, size_t rows, size_t c, b
     plain->bn_forward(rows, c, relu, x, stats, gamma, beta, y);
     table->bn_forward(rows, c, relu, x, stats, gamma, beta, got);
     assert_close(table->name, "bn_forward", n, got, y, loose);
+    float *in_place = copy_array(x, n);
+    table->bn_forward(rows, c, relu, in_place, stats, gamma, beta, in_place);
+    assert_memory_equal(in_place, got, n * sizeof *got);
 
     plain->bn_backward_sums(rows, c, relu, x, stats, y_read, dy, sums);
     table->bn_backward_sums(rows, c, relu, x, stats, y_read, dy, got_sums);
@@ -317,6 +320,10 @@ static void batch_norms_sums_may_be_made_in_parts(void **state)
                                     ? made[i] == wanted[i]
                                     : fabsf(made[i] - wanted[i]) <= 1e-5f * (1 + fabsf(wanted[i])));
             }
+            float *in_place = copy_array(dy, rows * c);
+            table->bn_backward(rows, rows, c, false, x, stats, gamma, NULL, in_place, sums,
+                               in_place);
+            assert_memory_equal(in_place, dx, rows * c * sizeof *x);
             for (size_t row = 0; row < rows; row += part) { /* dx in the place of x */
                 const size_t n = rows - row < part ? rows - row : part;
                 table->bn_backward(n, rows, c, false, x + row * c, stats, gamma, NULL, dy + row * c,
