@@ -30,7 +30,8 @@ mn_status mn_fusion_of(const mn_graph *graph, mn_node loss, size_t n_outputs,
         if (readers[i] > 0)
             fuse(nodes, i, readers);
     for (mn_node i = 0; i < (mn_node)n; i++)
-        if (readers[i] > 0 && nodes[i].op == MN_OP_CONV && mn_first_layer_pays(&nodes[i].conv))
+        if (readers[i] > 0 && nodes[i].op == MN_OP_CONV && nodes[i].plus == MN_NONE &&
+            mn_first_layer_pays(&nodes[i].conv))
             fuse_first_layer(nodes, (mn_node)n, i, readers);
     free(readers);
     *out = (mn_graph){.n_nodes = (uint32_t)n, .capacity = (uint32_t)n + 1, .nodes = nodes};
@@ -138,7 +139,7 @@ static void fuse(mn_graph_node *nodes, mn_node i, const uint32_t *readers)
     }
 }
 
-/* The nodes of a layer; MN_NONE: not there. */
+/* The nodes of a first layer; MN_NONE: not there. */
 struct first_layer {
     mn_node conv, stats, bn, index, pooled; /* forwards */
     mn_node unpooled, sums, back, weights;  /* and back */

@@ -1,8 +1,8 @@
-/* The first layer of an image network again and again, instead of kept: a convolution of few input
+/* The first layer of an image network, made again instead of kept: a convolution of few input
  * channels, batch norm, ReLU and 2x2 max-pooling. Its arrays before pooling are by far the largest
  * of a network, and to make a number of them takes 9 * c_in multiply-adds, less than to fetch it
- * from beyond the second cache. So whoever needs them, here four, computes them for a few images
- * at a time (`strip`), in a place of their own. fusion.h makes these operations, after
+ * from beyond the second cache. So the four operations that need them compute them for a few images
+ * at a time (a strip), in one place that stays in that cache. fusion.h makes these operations, after
  * differentiation: they have no rules. */
 #include "worker/engine/ops/first_layer.h"
 
@@ -13,7 +13,7 @@
 
 enum {
     FEW_CHANNELS = 4,
-    MOST_NUMBERS = 128 * 1024, /* of an array of a strip */
+    MOST_NUMBERS = 128 * 1024, /* of an array of a strip: two lie in the second cache */
 };
 
 /* A strip's place, once for all four: doubles [2, c], and two arrays of its numbers. */
@@ -40,10 +40,22 @@ static size_t numbers_of(const mn_conv *conv)
     return (size_t)images_of(conv) * conv->out_height * conv->out_width * conv->c_out;
 }
 
+/* A layer's result: what is pooled, and behind it of each number which of four it was. */
+static size_t pooled_of(const mn_conv *conv)
+{
+    return (size_t)conv->n * (conv->out_height / 2) * (conv->out_width / 2) * conv->c_out;
+}
+
 bool mn_first_layer_pays(const mn_conv *conv)
 {
     return conv->c_in <= FEW_CHANNELS && conv->stride == 1 && numbers_of(conv) <= MOST_NUMBERS &&
-           conv->n > images_of(conv);
+           conv->n > images_of(conv) && pooled_of(conv) <= UINT32_MAX / 2; /* as an extent */
+}
+
+mn_extent mn_first_layer_extent(const mn_conv *conv)
+{
+    const size_t n = pooled_of(conv);
+    return mn_vector((uint32_t)(n + (n + sizeof(mn_real) - 1) / sizeof(mn_real)));
 }
 
 mn_extent mn_first_layer_place(const mn_conv *conv)
@@ -51,6 +63,7 @@ mn_extent mn_first_layer_place(const mn_conv *conv)
     return mn_vector((uint32_t)(4 * conv->c_out + 2 * numbers_of(conv)));
 }
 
+/* The place is an input by name alone: it is written, and holds nothing between operations. */
 static strip first_strip(const mn_conv *conv, const mn_real *place)
 {
     strip s = {.conv = conv, .part = *conv, .doubles = (double *)(uintptr_t)place};
@@ -84,18 +97,6 @@ static void step(strip *s)
     s->pooled +=
         (size_t)s->part.n * (s->part.out_height / 2) * (s->part.out_width / 2) * s->part.c_out;
     s->image += s->part.n;
-}
-
-/* A layer's result: what is pooled, and behind it of each number which of four it was. */
-static size_t pooled_of(const mn_conv *conv)
-{
-    return (size_t)conv->n * (conv->out_height / 2) * (conv->out_width / 2) * conv->c_out;
-}
-
-mn_extent mn_first_layer_extent(const mn_conv *conv)
-{
-    const size_t n = pooled_of(conv);
-    return mn_vector((uint32_t)(n + (n + sizeof(mn_real) - 1) / sizeof(mn_real)));
 }
 
 static void run_nothing(const mn_operation *operation, const mn_kernels *k,
