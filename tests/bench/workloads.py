@@ -19,6 +19,11 @@ def images(way, query, steps, lr, batch):
             'meta.inner_lr=%g' % lr, 'outer.batch=%d' % batch]
 
 
+def prototypes(way):
+    """One episode a step, five queries a class; batch norm by the statistics of the set at hand, and a running estimate."""
+    return ['tasks.way=%d' % way, 'tasks.shot=1', 'tasks.query=5', 'outer.batch=1']
+
+
 OM5, OM20 = images(5, 1, 1, 0.4, 32), images(20, 1, 5, 0.1, 16)
 OM5Q15, OM20Q15 = images(5, 15, 1, 0.4, 32), images(20, 15, 1, 0.4, 16)
 
@@ -39,13 +44,31 @@ WORKLOADS = {
     'om5-anil': ('omniglot', OM5 + CONV + ['meta.kind=anil']),
     # five steps on all ten images of a task: two shots to adapt on; the query image only measures
     'om5-reptile': ('omniglot', images(5, 1, 5, 0.1, 32) + CONV + ['meta.kind=reptile', 'tasks.shot=2']),
+    # conv4-64 with max-pooling on 28 x 28, once forwards and back; the peer is prototypes_peer.py
+    'proto20': ('prototypes', prototypes(20)),
+    'proto60': ('prototypes', prototypes(60)),
+    # sequences of 50 drawings of 20 x 20 pixels, 16 side by side in a task: a unit is a sequence
+    'mann5': ('sequences', ['tasks.bundle=16', 'outer.batch=1']),
     # 64 questions a step, as two tasks of 32
     'babi-memn2n': ('stories', ['tasks.bundle=32', 'outer.batch=2']),
 }
-EXPERIMENT = {'sinusoid': 'sinusoid-maml.yaml', 'omniglot': 'omniglot-5w1s-maml.yaml', 'glyphs': 'glyphs-5w1s-maml.yaml',
-              'stories': 'babi-1k-joint-memn2n.yaml'}
+UNITS = {'mann5': 16}  # of a task, where that is not the unit that the peer counts
+# An experiment file, and what takes its place (with its settings) without Omniglot's archives.
+EXPERIMENT = {
+    'sinusoid': ('sinusoid-maml.yaml', None),
+    'omniglot': ('omniglot-5w1s-maml.yaml', ('glyphs-5w1s-maml.yaml', [])),
+    'prototypes': ('omniglot-20w1s-prototypes.yaml', ('glyphs-5w1s-prototypes.yaml', ['model.downsampling=max-pool'])),
+    'sequences': ('omniglot-mann-5.yaml', ('glyph-sequences-mann.yaml', [])),
+    'stories': ('babi-1k-joint-memn2n.yaml', None),
+}
+
+
 # Peers that stand beside this file: programs, and what they are told before threads and seconds.
-PEERS = {'babi-memn2n': [['memn2n_peer.py', program, '64'] for program in ('padded', 'ragged', 'ragged-jit')]}
+PEERS = {
+    'proto20': [['prototypes_peer.py', layout, 'proto20'] for layout in ('contiguous', 'channels-last')],
+    'proto60': [['prototypes_peer.py', layout, 'proto60'] for layout in ('contiguous', 'channels-last')],
+    'babi-memn2n': [['memn2n_peer.py', program, '64'] for program in ('padded', 'ragged', 'ragged-jit')],
+}
 
 
 def has_omniglot():
@@ -56,15 +79,23 @@ def has_omniglot():
 def experiment(name):
     """The experiment file of a workload and its --set options. Without Omniglot's archives: drawn glyphs."""
     kind, settings = WORKLOADS[name]
-    if kind == 'omniglot' and not has_omniglot():
-        kind = 'glyphs'
-    return [os.path.join(ROOT, 'experiments', EXPERIMENT[kind])] + [word for s in settings for word in ('--set', s)]
+    file, instead = EXPERIMENT[kind]
+    if instead and not has_omniglot():
+        file, settings = instead[0], instead[1] + settings
+    return [os.path.join(ROOT, 'experiments', file)] + [word for s in settings for word in ('--set', s)]
 
 
 def environment(**more):
     return dict(os.environ, MNEMO_DATA=DATA, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1',
                 OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1',
                 OMPI_MCA_rmaps_base_oversubscribe='1', **more)
+
+
+def peer_environment(threads):
+    """As the peers' run_all.py has it: so many threads for OpenMP and BLAS, and freed memory stays in the process, without
+    which PyTorch is up to three times as slow."""
+    return {'OMP_NUM_THREADS': threads, 'OPENBLAS_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads,
+            'MALLOC_MMAP_THRESHOLD_': str(1 << 32), 'MALLOC_TRIM_THRESHOLD_': str(1 << 34), 'MALLOC_TOP_PAD_': str(1 << 26)}
 
 
 def program(name):
@@ -79,4 +110,5 @@ def bench(name, threads, seconds, *settings, profile=False):
     done = subprocess.run(command + ['--profile'] * profile, stdout=subprocess.PIPE, text=True, check=True, env=environment())
     figures = json.loads(done.stdout)
     figures.update(impl='mnemo', workload=name, threads=int(threads))
+    figures['units_per_step'] *= UNITS.get(name, 1)
     return figures

@@ -1,8 +1,10 @@
 /* fusion.h: fewer passes over memory, for a graph that is finished.
  * A matrix product takes in what surrounds it and has no other reader: the bias, the ReLU or mask
  * behind it, the other product of a sum of two, and a step of so many times the result from
- * somewhere (mn_product in kernels.h has the formula); column sums take in such a step too. Done
- * after differentiation, so that the rules of derivative.c need not know. */
+ * somewhere (mn_product in kernels.h has the formula); column sums take in such a step too. A
+ * convolution of few channels with all that is behind it up to max-pooling, and back, becomes four
+ * operations that compute it anew by strips (ops/first_layer.h). Done after differentiation, so that
+ * the rules of derivative.c need not know. */
 #pragma once
 
 #include "worker/engine/plan.h"

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -231,6 +233,131 @@ static void nothing_follows_a_step_into_a_product(void **state)
     mn_graph_fini(&result);
 }
 
+/* A first layer with its gradient. */
+struct layer {
+    mn_graph graph;
+    mn_node conv, normal, pooled, loss, theta[3], gradients[3];
+    mn_plan_output outputs[4];
+};
+
+enum { IMAGES = 5, SIDE = 8, FILTERS = 20, WEIGHTS = 9 * FILTERS, N_THETA = WEIGHTS + 2 * FILTERS };
+
+static void build_layer(struct layer *l, uint32_t c_in, bool relu)
+{
+    const mn_extent pixels = {IMAGES, SIDE, SIDE, c_in};
+    mn_graph *graph = &l->graph;
+    mn_graph_init(graph);
+    mn_node x = input(graph, MN_SLOT_X, 0, pixels);
+    l->theta[0] = input(graph, MN_SLOT_THETA, 0, (mn_extent){9 * c_in, 1, 1, FILTERS});
+    for (int i = 1; i < 3; i++)
+        l->theta[i] = input(graph, MN_SLOT_THETA, WEIGHTS * c_in + (size_t)(i - 1) * FILTERS,
+                            (mn_extent){1, 1, 1, FILTERS});
+    l->conv = mn_graph_conv(graph, x, l->theta[0], 1);
+    l->normal = mn_graph_batch_norm(graph, l->conv, l->theta[1], l->theta[2], 1e-3, relu);
+    l->pooled = mn_graph_max_pool(graph, l->normal);
+    l->loss = mn_graph_squared_error(graph, l->pooled,
+                                     input(graph, MN_SLOT_Y, 0, mn_graph_extent(graph, l->pooled)));
+    mn_graph_gradient(graph, l->loss, 3, l->theta, l->gradients);
+    for (size_t i = 0, at = 0; i < 3; i++) {
+        size_t count = mn_extent_count(mn_graph_extent(graph, l->theta[i]));
+        l->outputs[i] = (mn_plan_output){
+            .node = l->gradients[i], .slot = MN_SLOT_GRADIENT, .offset = at, .count = count};
+        at += count;
+    }
+}
+
+static bool has_first_layer(const struct layer *l, size_t n_outputs)
+{
+    mn_graph result;
+    bool found = false;
+    mn_error err;
+    assert_int_equal(mn_fusion_of(&l->graph, l->loss, n_outputs, l->outputs, &result, &err), MN_OK);
+    for (uint32_t i = 0; i < result.n_nodes; i++)
+        found = found || result.nodes[i].op == MN_OP_FIRST_LAYER;
+    mn_graph_fini(&result);
+    return found;
+}
+
+static double run_layer(const struct layer *l, size_t n_outputs, const mn_kernels *kernels,
+                        float gradient[N_THETA])
+{
+    enum { N_X = IMAGES * SIDE * SIDE, N_NORMAL = N_X * FILTERS, N_Y = N_NORMAL / 4 };
+    static float x[N_X], y[N_Y], theta[N_THETA], normal[N_NORMAL];
+    uint32_t seed = 7;
+    for (size_t i = 0; i < N_X + N_Y + N_THETA; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        *(i < N_X         ? &x[i]
+          : i < N_X + N_Y ? &y[i - N_X]
+                          : &theta[i - N_X - N_Y]) = (float)(seed >> 8) / (1 << 23) - 1;
+    }
+    mn_plan *plan;
+    mn_error err;
+    assert_int_equal(mn_plan_new(&l->graph, l->loss, n_outputs, l->outputs, kernels, &plan, &err),
+                     MN_OK);
+    void *scratch = aligned_alloc(64, mn_plan_scratch_bytes(plan));
+    assert_non_null(scratch);
+    memset(scratch, 0xff, mn_plan_scratch_bytes(plan));
+    mn_plan_run(plan, 0, scratch,
+                &(mn_bindings){.in = {[MN_SLOT_X] = x, [MN_SLOT_Y] = y, [MN_SLOT_THETA] = theta},
+                               .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = normal}});
+    const double loss = mn_plan_loss(plan, scratch);
+    free(scratch);
+    mn_plan_destroy(&plan);
+    return loss;
+}
+
+/* Five images are strips of one, which is two blocks of rows. That an inner array is wanted keeps
+ * the layer as it was. */
+static void a_first_layer_in_strips_gives_the_bits_of_one_in_passes(void **state)
+{
+    (void)state;
+    for (int relu = 0; relu < 2; relu++) {
+        struct layer l;
+        build_layer(&l, 1, relu);
+        l.outputs[3] = (mn_plan_output){.node = l.normal,
+                                        .slot = MN_SLOT_OUTPUT,
+                                        .count = (size_t)IMAGES * SIDE * SIDE * FILTERS};
+        assert_true(has_first_layer(&l, 3));
+        assert_false(has_first_layer(&l, 4));
+        for (const mn_kernels *const *table = mn_kernels_all(); *table != NULL; table++) {
+            if (*table == &mn_kernels_plain) /* its sums are not by blocks */
+                continue;
+            float strips[N_THETA], passes[N_THETA];
+            assert_true(run_layer(&l, 3, *table, strips) == run_layer(&l, 4, *table, passes));
+            assert_memory_equal(strips, passes, sizeof strips);
+        }
+        mn_graph_fini(&l.graph);
+    }
+}
+
+static void a_layer_of_which_more_is_wanted_stays_in_passes(void **state)
+{
+    (void)state;
+    struct layer l;
+    build_layer(&l, 1, true);
+    mn_node inner[] = {
+        l.conv, l.normal, mn_graph_tanh(&l.graph, l.conv), mn_graph_relu(&l.graph, l.normal),
+        mn_graph_conv(&l.graph, l.normal,
+                      input(&l.graph, MN_SLOT_THETA, 0, (mn_extent){9 * FILTERS, 1, 1, 1}), 1)};
+    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) {
+        l.outputs[3] = wanted(inner[i]);
+        assert_false(has_first_layer(&l, 4));
+    }
+    assert_true(has_first_layer(&l, 2)); /* weights alone, and gamma */
+    mn_graph_fini(&l.graph);
+}
+
+static void a_layer_of_many_channels_stays_in_passes(void **state)
+{
+    (void)state;
+    for (uint32_t c_in = 3; c_in < 9; c_in += 5) {
+        struct layer l;
+        build_layer(&l, c_in, true);
+        assert_int_equal(has_first_layer(&l, 3), c_in == 3);
+        mn_graph_fini(&l.graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +369,9 @@ int main(void)
         cmocka_unit_test(a_step_along_a_product_or_column_sums_is_taken_in_by_them),
         cmocka_unit_test(the_bias_of_an_images_pixels_is_not_taken_in),
         cmocka_unit_test(nothing_follows_a_step_into_a_product),
+        cmocka_unit_test(a_first_layer_in_strips_gives_the_bits_of_one_in_passes),
+        cmocka_unit_test(a_layer_of_which_more_is_wanted_stays_in_passes),
+        cmocka_unit_test(a_layer_of_many_channels_stays_in_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

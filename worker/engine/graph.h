@@ -98,6 +98,12 @@ typedef enum mn_op {
     MN_OP_PIXEL_MEAN,
     MN_OP_PIXEL_SPREAD,
 
+    MN_OP_FIRST_PLACE, /* the first layer by strips, by fusion.h alone; see ops/first_layer.c */
+    MN_OP_FIRST_STATS,
+    MN_OP_FIRST_LAYER,
+    MN_OP_FIRST_SUMS,
+    MN_OP_FIRST_WEIGHTS,
+
     MN_OP_EMBED,         /* in: ids, table, weights, filled; plus */
     MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights, filled; plus */
     MN_OP_LEAST_USED,

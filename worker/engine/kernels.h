@@ -19,6 +19,8 @@ typedef double mn_real;
 typedef float mn_real;
 #endif
 
+#define MN_BN_BLOCK 32 /* rows that batch norm's sums take at once; see bn_add_moments */
+
 /* A 3x3 convolution (cross-correlation) with zero padding 1: x [n, height, width, c_in] ->
  * y [n, out_height, out_width, c_out]; out = (in - 1) / stride + 1, stride 1 or 2. */
 typedef struct mn_conv {
@@ -101,16 +103,25 @@ typedef struct mn_kernels {
      *   with g = gamma dy', tg = gamma tdy' + tgamma dy', m = gamma sums1/rows,
      *   tm = (gamma bsums1 + tgamma sums1)/rows, mean tg = (gamma bsums0 + tgamma sums0)/rows:
      *   tdx = inv_std (tg - mean tg - txh m - xh tm) - inv_std tsums1 dx
-     * tgamma and tbeta may be NULL (zero), and so may tdy in the backward tangents. */
+     * tgamma and tbeta may be NULL (zero), and so may tdy in the backward tangents; y may be x in
+     * the value, and dx may be x or dy. */
     void (*bn_stats)(size_t rows, size_t c, double eps, const mn_real *x, mn_real *stats);
+    /* The same rows part by part, with the same bits if all parts but the last are of a multiple of
+     * MN_BN_BLOCK rows. moments [2, c]: the mean and the summed squares about it of `before` rows
+     * (0: all zero) become those of these rows too. totals [2, c] += what sums are of, without a
+     * ReLU. */
+    void (*bn_add_moments)(size_t before, size_t rows, size_t c, const mn_real *x, double *moments);
+    void (*bn_add_sums)(size_t rows, size_t c, const mn_real *x, const mn_real *stats,
+                        const mn_real *dy, double *totals);
     void (*bn_forward)(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
                        const mn_real *gamma, const mn_real *beta, mn_real *y);
     void (*bn_backward_sums)(size_t rows, size_t c, bool relu, const mn_real *x,
                              const mn_real *stats, const mn_real *y, const mn_real *dy,
                              mn_real *sums);
-    void (*bn_backward)(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
-                        const mn_real *gamma, const mn_real *y, const mn_real *dy,
-                        const mn_real *sums, mn_real *dx);
+    /* `rows` of the all_rows that the sums are of. */
+    void (*bn_backward)(size_t rows, size_t all_rows, size_t c, bool relu, const mn_real *x,
+                        const mn_real *stats, const mn_real *gamma, const mn_real *y,
+                        const mn_real *dy, const mn_real *sums, mn_real *dx);
     void (*bn_tangent_sums)(size_t rows, size_t c, const mn_real *x, const mn_real *stats,
                             const mn_real *tx, mn_real *tsums);
     void (*bn_tangent)(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
@@ -129,13 +140,14 @@ typedef struct mn_kernels {
 
     /* 2x2 max-pooling, stride 2, odd edges dropped: x [n, height, width, c] ->
      * [n, height/2, width/2, c]; index 0..3 = the first largest of the window in the order
-     * (0,0) (0,1) (1,0) (1,1). */
+     * (0,0) (0,1) (1,0) (1,1). scatter is the adjoint of gather; with the y of a ReLU [as dy], of
+     * what is > 0 there alone. */
     void (*max_pool_index)(size_t n, size_t height, size_t width, size_t c, const mn_real *x,
                            uint8_t *index);
     void (*max_pool_gather)(size_t n, size_t height, size_t width, size_t c, const mn_real *x,
                             const uint8_t *index, mn_real *y);
     void (*max_pool_scatter)(size_t n, size_t height, size_t width, size_t c, const mn_real *dy,
-                             const uint8_t *index, mn_real *dx);
+                             const uint8_t *index, const mn_real *y, mn_real *dx);
 
     /* Mean over pixels: x [n, pixels, c] -> y [n, c], and its adjoint, dx = dy / pixels. */
     void (*pixel_mean)(size_t n, size_t pixels, size_t c, const mn_real *x, mn_real *y);

@@ -184,7 +184,7 @@ static void bench_batch_norm(size_t rows, size_t c)
     report_bytes("bn_forward", shape, 2 * bytes, t);
     TIME(t, k->bn_backward_sums(rows, c, true, x, stats, y, dy, sums));
     report_bytes("bn_backward_sums", shape, 3 * bytes, t);
-    TIME(t, k->bn_backward(rows, c, true, x, stats, gamma, y, dy, sums, out));
+    TIME(t, k->bn_backward(rows, rows, c, true, x, stats, gamma, y, dy, sums, out));
     report_bytes("bn_backward", shape, 4 * bytes, t);
     TIME(t, k->bn_tangent_sums(rows, c, x, stats, tx, tsums));
     report_bytes("bn_tangent_sums", shape, 2 * bytes, t);
@@ -233,7 +233,7 @@ static void bench_pool(uint32_t n, uint32_t size, size_t c)
     report_bytes("max_pool_index", shape, 4.0 * (double)x_size + (double)y_size, t);
     TIME(t, k->max_pool_gather(n, size, size, c, x, index, y));
     report_bytes("max_pool_gather", shape, 4.0 * (double)x_size + 5.0 * (double)y_size, t);
-    TIME(t, k->max_pool_scatter(n, size, size, c, y, index, x));
+    TIME(t, k->max_pool_scatter(n, size, size, c, y, index, NULL, x));
     report_bytes("max_pool_scatter", shape, 4.0 * (double)x_size + 5.0 * (double)y_size, t);
 }
 

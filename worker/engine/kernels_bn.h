@@ -4,15 +4,17 @@
  * first, in double. */
 #pragma once
 
+#include "worker/engine/kernels.h"
 #include "worker/engine/kernels_vector.h"
 #include <math.h>
 #include <stdbool.h>
 
 enum {
-    BLOCK_ROWS = 32,      /* of a sum: times a few arrays of 64 channels, about the first cache */
-    COMBINE_ROWS = 4,     /* of an output: more hide the order of memory from the prefetchers */
-    BLOCK_CHANNELS = 128, /* a multiple of LANES */
-    UNROLLED = 4,         /* sums that run side by side, in a fixed order */
+    BLOCK_ROWS = MN_BN_BLOCK, /* of a sum: times a few arrays of 64 channels, about the first
+                                 cache */
+    COMBINE_ROWS = 4,         /* of an output: more hide the order of memory from the prefetchers */
+    BLOCK_CHANNELS = 128,     /* a multiple of LANES */
+    UNROLLED = 4,             /* sums that run side by side, in a fixed order */
 };
 
 /* What a pass reads; unused ones are NULL. */
@@ -106,6 +108,23 @@ INLINE channel_factors load_factors(const bn_arrays *in, size_t channel, lanes s
     return f;
 }
 
+/* totals [2][BLOCK_CHANNELS] += the sums of n channels from `first` on. */
+INLINE void add_columns(const enum sums_kind kind, const bool relu, const bn_arrays *in,
+                        size_t first, size_t n, double *totals)
+{
+    for (size_t row = 0; row < in->rows; row += BLOCK_ROWS) {
+        size_t end = smaller_size(row + BLOCK_ROWS, in->rows);
+        for (size_t j = 0; j < n; j += LANES) {
+            lanes some = first_lanes(smaller_size(LANES, n - j));
+            channel_factors f = load_factors(in, first + j, some);
+            if (n - j >= LANES)
+                sum_block(kind, relu, true, some, in, &f, first + j, row, end, totals + j);
+            else
+                sum_block(kind, relu, false, some, in, &f, first + j, row, end, totals + j);
+        }
+    }
+}
+
 /* out [1 or 2, c] = factor times the sums. */
 INLINE void sum_columns(const enum sums_kind kind, const bool relu, const bn_arrays *in,
                         double factor, float *out)
@@ -113,17 +132,7 @@ INLINE void sum_columns(const enum sums_kind kind, const bool relu, const bn_arr
     for (size_t first = 0; first < in->c; first += BLOCK_CHANNELS) {
         double totals[2 * BLOCK_CHANNELS] = {0};
         size_t n = smaller_size(BLOCK_CHANNELS, in->c - first);
-        for (size_t row = 0; row < in->rows; row += BLOCK_ROWS) {
-            size_t end = smaller_size(row + BLOCK_ROWS, in->rows);
-            for (size_t j = 0; j < n; j += LANES) {
-                lanes some = first_lanes(smaller_size(LANES, n - j));
-                channel_factors f = load_factors(in, first + j, some);
-                if (n - j >= LANES)
-                    sum_block(kind, relu, true, some, in, &f, first + j, row, end, totals + j);
-                else
-                    sum_block(kind, relu, false, some, in, &f, first + j, row, end, totals + j);
-            }
-        }
+        add_columns(kind, relu, in, first, n, totals);
         for (size_t j = 0; j < n; j++) {
             out[first + j] = (float)(factor * totals[j]);
             if (kind != SUM_X)
@@ -145,6 +154,21 @@ static void bn_backward_sums(size_t rows, size_t c, bool relu, const float *x, c
         sum_columns(SUM_GRADIENTS, true, &in, 1, sums);
     else
         sum_columns(SUM_GRADIENTS, false, &in, 1, sums);
+}
+
+static void bn_add_sums(size_t rows, size_t c, const float *x, const float *stats, const float *dy,
+                        double *totals)
+{
+    bn_arrays in = {.rows = rows, .c = c, .x = x, .stats = stats, .dy = dy};
+    for (size_t first = 0; first < c; first += BLOCK_CHANNELS) {
+        double part[2 * BLOCK_CHANNELS] = {0};
+        size_t n = smaller_size(BLOCK_CHANNELS, c - first);
+        memcpy(part, totals + first, n * sizeof *part);
+        memcpy(part + BLOCK_CHANNELS, totals + c + first, n * sizeof *part);
+        add_columns(SUM_GRADIENTS, false, &in, first, n, part);
+        memcpy(totals + first, part, n * sizeof *part);
+        memcpy(totals + c + first, part + BLOCK_CHANNELS, n * sizeof *part);
+    }
 }
 
 static void bn_tangent_sums(size_t rows, size_t c, const float *x, const float *stats,
@@ -204,36 +228,57 @@ INLINE void block_moments(const bool whole, lanes some, const float *x, size_t c
     store(mean, m);
 }
 
+/* moments [2][BLOCK_CHANNELS], the mean and the summed squares about it of `before` rows, become
+ * those of these rows too, of n channels from `first` on. Blocks are put together by the formula of
+ * Chan, Golub, LeVeque 1979. */
+static void add_moments(size_t before, size_t rows, size_t c, size_t first, size_t n,
+                        const float *x, double *moments)
+{
+    double *mean = moments, *squares = moments + BLOCK_CHANNELS;
+    for (size_t row = 0; row < rows; row += BLOCK_ROWS) {
+        size_t block = smaller_size(BLOCK_ROWS, rows - row), so_far = before + row;
+        double share = (double)block / (double)(so_far + block), weight = (double)so_far * share;
+        for (size_t j = 0; j < n; j += LANES) {
+            float block_mean[LANES], block_squares[LANES];
+            const float *in = x + row * c + first + j;
+            if (n - j >= LANES)
+                block_moments(true, first_lanes(LANES), in, c, block, block_mean, block_squares);
+            else
+                block_moments(false, first_lanes(n - j), in, c, block, block_mean, block_squares);
+            for (size_t l = 0; l < LANES; l += HALF) {
+                vec_double m = load_double(mean + j + l);
+                vec_double d = widen(block_mean + l) - m;
+                store_double(mean + j + l, m + d * share);
+                store_double(squares + j + l, load_double(squares + j + l) +
+                                                  widen(block_squares + l) + d * d * weight);
+            }
+        }
+    }
+}
+
+static void bn_add_moments(size_t before, size_t rows, size_t c, const float *x, double *moments)
+{
+    for (size_t first = 0; first < c; first += BLOCK_CHANNELS) {
+        double part[2 * BLOCK_CHANNELS] = {0};
+        size_t n = smaller_size(BLOCK_CHANNELS, c - first);
+        memcpy(part, moments + first, n * sizeof *part);
+        memcpy(part + BLOCK_CHANNELS, moments + c + first, n * sizeof *part);
+        add_moments(before, rows, c, first, n, x, part);
+        memcpy(moments + first, part, n * sizeof *part);
+        memcpy(moments + c + first, part + BLOCK_CHANNELS, n * sizeof *part);
+    }
+}
+
 static void bn_stats(size_t rows, size_t c, double eps, const float *x, float *stats)
 {
     for (size_t first = 0; first < c; first += BLOCK_CHANNELS) {
-        double mean[BLOCK_CHANNELS] = {0}, squares[BLOCK_CHANNELS] = {0};
+        double moments[2 * BLOCK_CHANNELS] = {0};
         size_t n = smaller_size(BLOCK_CHANNELS, c - first);
-        for (size_t row = 0; row < rows; row += BLOCK_ROWS) {
-            size_t block = smaller_size(BLOCK_ROWS, rows - row);
-            /* Blocks are put together by the formula of Chan, Golub, LeVeque 1979. */
-            double share = (double)block / (double)(row + block), weight = (double)row * share;
-            for (size_t j = 0; j < n; j += LANES) {
-                float block_mean[LANES], block_squares[LANES];
-                const float *in = x + row * c + first + j;
-                if (n - j >= LANES)
-                    block_moments(true, first_lanes(LANES), in, c, block, block_mean,
-                                  block_squares);
-                else
-                    block_moments(false, first_lanes(n - j), in, c, block, block_mean,
-                                  block_squares);
-                for (size_t l = 0; l < LANES; l += HALF) {
-                    vec_double m = load_double(mean + j + l);
-                    vec_double d = widen(block_mean + l) - m;
-                    store_double(mean + j + l, m + d * share);
-                    store_double(squares + j + l, load_double(squares + j + l) +
-                                                      widen(block_squares + l) + d * d * weight);
-                }
-            }
-        }
+        add_moments(0, rows, c, first, n, x, moments);
         for (size_t j = 0; j < n; j++) {
-            stats[first + j] = (float)mean[j];
-            stats[c + first + j] = (float)(1 / sqrt(squares[j] / (double)rows + eps));
+            stats[first + j] = (float)moments[j];
+            stats[c + first + j] =
+                (float)(1 / sqrt(moments[BLOCK_CHANNELS + j] / (double)rows + eps));
         }
     }
 }
@@ -310,12 +355,12 @@ static void bn_forward(size_t rows, size_t c, bool relu, const float *x, const f
     }
 }
 
-static void bn_backward(size_t rows, size_t c, bool relu, const float *x, const float *stats,
-                        const float *gamma, const float *y, const float *dy, const float *sums,
-                        float *dx)
+static void bn_backward(size_t rows, size_t all_rows, size_t c, bool relu, const float *x,
+                        const float *stats, const float *gamma, const float *y, const float *dy,
+                        const float *sums, float *dx)
 {
     bn_arrays in = {.rows = rows, .c = c, .x = x, .stats = stats, .y = y, .dy = dy};
-    double per_row = 1 / (double)rows;
+    double per_row = 1 / (double)all_rows;
     for (size_t first = 0; first < c; first += BLOCK_CHANNELS) {
         factors of = {0};
         for (size_t j = 0; j < smaller_size(BLOCK_CHANNELS, c - first); j++) {

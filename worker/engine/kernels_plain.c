@@ -118,6 +118,16 @@ static void bn_stats(size_t rows, size_t c, double eps, const mn_real *x, mn_rea
     }
 }
 
+static void bn_add_moments(size_t before, size_t rows, size_t c, const mn_real *x, double *moments)
+{
+    for (size_t j = 0; j < c; j++)
+        for (size_t i = 0; i < rows; i++) { /* Welford 1962 */
+            double off = (double)x[i * c + j] - moments[j];
+            moments[j] += off / (double)(before + i + 1);
+            moments[c + j] += off * ((double)x[i * c + j] - moments[j]);
+        }
+}
+
 static void bn_forward(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
                        const mn_real *gamma, const mn_real *beta, mn_real *y)
 {
@@ -162,11 +172,20 @@ static void bn_backward_sums(size_t rows, size_t c, bool relu, const mn_real *x,
     }
 }
 
-static void bn_backward(size_t rows, size_t c, bool relu, const mn_real *x, const mn_real *stats,
-                        const mn_real *gamma, const mn_real *y, const mn_real *dy,
-                        const mn_real *sums, mn_real *dx)
+static void bn_add_sums(size_t rows, size_t c, const mn_real *x, const mn_real *stats,
+                        const mn_real *dy, double *totals)
 {
-    double n = (double)rows;
+    for (size_t i = 0; i < rows * c; i++) {
+        totals[i % c] += (double)dy[i];
+        totals[c + i % c] += (double)dy[i] * normalised(x, stats, c, i, i % c);
+    }
+}
+
+static void bn_backward(size_t rows, size_t all_rows, size_t c, bool relu, const mn_real *x,
+                        const mn_real *stats, const mn_real *gamma, const mn_real *y,
+                        const mn_real *dy, const mn_real *sums, mn_real *dx)
+{
+    double n = (double)all_rows;
     for (size_t i = 0; i < rows * c; i++) {
         size_t j = i % c;
         double xh = normalised(x, stats, c, i, j);
@@ -286,13 +305,14 @@ static void max_pool_gather(size_t n, size_t height, size_t width, size_t c, con
 }
 
 static void max_pool_scatter(size_t n, size_t height, size_t width, size_t c, const mn_real *dy,
-                             const uint8_t *index, mn_real *dx)
+                             const uint8_t *index, const mn_real *y, mn_real *dx)
 {
     memset(dx, 0, n * height * width * c * sizeof *dx);
     for (size_t out = 0; out < n * (height / 2) * (width / 2); out++) {
         size_t step[4], corner = window(height, width, c, out, step);
         for (size_t j = 0; j < c; j++)
-            dx[corner + step[index[out * c + j] & 3] + j] = dy[out * c + j];
+            dx[corner + step[index[out * c + j] & 3] + j] =
+                (mn_real)masked(dy, y != NULL, y, out * c + j);
     }
 }
 
@@ -653,8 +673,10 @@ const mn_kernels mn_kernels_plain = {
     .conv_backward_weights = conv_backward_weights,
     .transpose = transpose,
     .bn_stats = bn_stats,
+    .bn_add_moments = bn_add_moments,
     .bn_forward = bn_forward,
     .bn_backward_sums = bn_backward_sums,
+    .bn_add_sums = bn_add_sums,
     .bn_backward = bn_backward,
     .bn_tangent_sums = bn_tangent_sums,
     .bn_tangent = bn_tangent,

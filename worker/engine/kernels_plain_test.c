@@ -153,7 +153,7 @@ static void run(bn *b, bool relu)
     k->bn_forward(ROWS, C, relu, b->x, b->stats, b->gamma, b->beta, b->y);
     const double *y = relu ? b->y : NULL;
     k->bn_backward_sums(ROWS, C, relu, b->x, b->stats, y, b->dy, b->sums);
-    k->bn_backward(ROWS, C, relu, b->x, b->stats, b->gamma, y, b->dy, b->sums, b->dx);
+    k->bn_backward(ROWS, ROWS, C, relu, b->x, b->stats, b->gamma, y, b->dy, b->sums, b->dx);
 }
 
 static bn random_bn(void)
@@ -264,7 +264,7 @@ static void pooling_takes_the_first_largest_and_scatter_is_its_adjoint(void **st
     fill(n_y, dy);
     k->max_pool_index(n, height, width, c, x, index);
     k->max_pool_gather(n, height, width, c, x, index, y);
-    k->max_pool_scatter(n, height, width, c, dy, index, dx);
+    k->max_pool_scatter(n, height, width, c, dy, index, NULL, dx);
     assert_near(dot(n_x, x, dx), dot(n_y, y, dy), 1e-12);
     for (size_t j = 0; j < c; j++) {
         double largest = fmax(fmax(x[j], x[c + j]), fmax(x[width * c + j], x[width * c + c + j]));

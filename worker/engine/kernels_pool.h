@@ -57,7 +57,7 @@ enum pooling { POOL_INDEX, POOL_GATHER, POOL_SCATTER };
 /* What a kernel reads and writes: x and dx [n, height, width, c]; the others are pooled; unused
  * ones are NULL. */
 typedef struct pool_arrays {
-    const float *x, *dy;
+    const float *x, *dy, *y_relu;
     const uint8_t *index;
     uint8_t *new_index;
     float *y, *dx;
@@ -76,6 +76,8 @@ INLINE void pool_window(const enum pooling kind, const bool whole, size_t some, 
         v = load_part(p->x + at[0], whole, part);
     if (kind == POOL_SCATTER)
         v = load_part(p->dy + at[4], whole, part);
+    if (kind == POOL_SCATTER && p->y_relu != NULL)
+        v = keep_if((ivec)(load_part(p->y_relu + at[4], whole, part) > splat(0)), v);
     UNROLL
     for (int32_t i = 0; i < 4; i++) {
         if (kind == POOL_INDEX) { /* v is the largest so far */
@@ -130,9 +132,10 @@ static void max_pool_gather(size_t n, size_t height, size_t width, size_t c, con
 }
 
 static void max_pool_scatter(size_t n, size_t height, size_t width, size_t c, const float *dy,
-                             const uint8_t *index, float *dx)
+                             const uint8_t *index, const float *y, float *dx)
 {
     if (height % 2 != 0 || width % 2 != 0) /* edges that no window covers */
         memset(dx, 0, n * height * width * c * sizeof *dx);
-    pool(POOL_SCATTER, n, height, width, c, &(pool_arrays){.dy = dy, .index = index, .dx = dx});
+    pool(POOL_SCATTER, n, height, width, c,
+         &(pool_arrays){.dy = dy, .index = index, .y_relu = y, .dx = dx});
 }

@@ -22,7 +22,8 @@
         .slots_match = slots_match, .slots_read = slots_read, .slots_write = slots_write,          \
         .masked_softmax = masked_softmax, .gemm = gemm, .conv_forward = conv_forward,              \
         .conv_backward_data = conv_backward_data, .conv_backward_weights = conv_backward_weights,  \
-        .transpose = transpose, .bn_stats = bn_stats, .bn_forward = bn_forward,                    \
+        .transpose = transpose, .bn_stats = bn_stats, .bn_add_moments = bn_add_moments,            \
+        .bn_add_sums = bn_add_sums, .bn_forward = bn_forward,                                      \
         .bn_backward_sums = bn_backward_sums, .bn_backward = bn_backward,                          \
         .bn_tangent_sums = bn_tangent_sums, .bn_tangent = bn_tangent,                              \
         .bn_backward_tangent_sums = bn_backward_tangent_sums,                                      \

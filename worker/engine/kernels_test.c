@@ -270,12 +270,15 @@ static void compare_batch_norm(const mn_kernels *table, size_t rows, size_t c, b
     plain->bn_forward(rows, c, relu, x, stats, gamma, beta, y);
     table->bn_forward(rows, c, relu, x, stats, gamma, beta, got);
     assert_close(table->name, "bn_forward", n, got, y, loose);
+    float *in_place = copy_array(x, n);
+    table->bn_forward(rows, c, relu, in_place, stats, gamma, beta, in_place);
+    assert_memory_equal(in_place, got, n * sizeof *got);
 
     plain->bn_backward_sums(rows, c, relu, x, stats, y_read, dy, sums);
     table->bn_backward_sums(rows, c, relu, x, stats, y_read, dy, got_sums);
     assert_close(table->name, "bn_backward_sums", 2 * c, got_sums, sums, loose);
-    plain->bn_backward(rows, c, relu, x, stats, gamma, y_read, dy, sums, wanted);
-    table->bn_backward(rows, c, relu, x, stats, gamma, y_read, dy, sums, got);
+    plain->bn_backward(rows, rows, c, relu, x, stats, gamma, y_read, dy, sums, wanted);
+    table->bn_backward(rows, rows, c, relu, x, stats, gamma, y_read, dy, sums, got);
     if (rows > 1) /* dx of one row is 0 but for rounding */
         assert_close(table->name, "bn_backward", n, got, wanted, loose);
 
@@ -309,6 +312,57 @@ static void batch_norm_is_that_of_the_reference(void **state)
     compare_batch_norm(table, shapes[s][0], shapes[s][1], kind & 1, kind & 2);
 }
 
+/* The same sums from parts, to the bit: of a table's own, for the reference has no blocks. */
+static void batch_norms_sums_may_be_made_in_parts(void **state)
+{
+    (void)state;
+    static const size_t shapes[][3] = {
+        {5, 3, 32}, {64, 17, 32}, {97, 131, 32}, {980, 64, 96}, {1000, 300, 320}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        FOR_EACH_TABLE(table)
+        {
+            const size_t rows = shapes[s][0], c = shapes[s][1], part = shapes[s][2];
+            float *x = new_array(rows * c), *dy = new_array(rows * c), *dx = new_array(rows * c);
+            float *stats = new_array(2 * c), *sums = new_array(2 * c), *gamma = new_array(c);
+            double *moments = calloc(2 * c, sizeof *moments),
+                   *totals = calloc(2 * c, sizeof *totals);
+            assert_non_null(moments);
+            assert_non_null(totals);
+            table->bn_stats(rows, c, 1e-5, x, stats);
+            table->bn_backward_sums(rows, c, false, x, stats, NULL, dy, sums);
+            table->bn_backward(rows, rows, c, false, x, stats, gamma, NULL, dy, sums, dx);
+            for (size_t row = 0; row < rows; row += part) {
+                const size_t n = rows - row < part ? rows - row : part;
+                table->bn_add_moments(row, n, c, x + row * c, moments);
+                table->bn_add_sums(n, c, x + row * c, stats, dy + row * c, totals);
+            }
+            const bool in_blocks = table != plain;
+            for (size_t j = 0; j < c; j++) {
+                const float inverse = (float)(1 / sqrt(moments[c + j] / (double)rows + 1e-5));
+                const float made[] = {(float)moments[j], inverse, (float)totals[j],
+                                      (float)totals[c + j]};
+                const float wanted[] = {stats[j], stats[c + j], sums[j], sums[c + j]};
+                for (int i = 0; i < 4; i++)
+                    assert_true(in_blocks
+                                    ? made[i] == wanted[i]
+                                    : fabsf(made[i] - wanted[i]) <= 1e-5f * (1 + fabsf(wanted[i])));
+            }
+            float *in_place = copy_array(dy, rows * c);
+            table->bn_backward(rows, rows, c, false, x, stats, gamma, NULL, in_place, sums,
+                               in_place);
+            assert_memory_equal(in_place, dx, rows * c * sizeof *x);
+            for (size_t row = 0; row < rows; row += part) { /* dx in the place of x */
+                const size_t n = rows - row < part ? rows - row : part;
+                table->bn_backward(n, rows, c, false, x + row * c, stats, gamma, NULL, dy + row * c,
+                                   sums, x + row * c);
+            }
+            assert_memory_equal(x, dx, rows * c * sizeof *x);
+            free(moments);
+            free(totals);
+            free_arrays();
+        }
+}
+
 static void max_pooling_is_that_of_the_reference(void **state)
 {
     (void)state;
@@ -334,9 +388,16 @@ static void max_pooling_is_that_of_the_reference(void **state)
             table->max_pool_gather(n, height, width, c, x, index, got);
             assert_memory_equal(got, wanted, pooled * sizeof *got);
             float *got_dx = new_array(size), *dx = new_array(size);
-            plain->max_pool_scatter(n, height, width, c, dy, index, dx);
-            table->max_pool_scatter(n, height, width, c, dy, index, got_dx);
-            assert_close(table->name, "max_pool_scatter", size, got_dx, dx, 0);
+            const float *passed[] = {NULL, got}; /* all, and what a ReLU lets pass */
+            for (int i = 0; i < 2; i++) {
+                plain->max_pool_scatter(n, height, width, c, dy, index, passed[i], dx);
+                table->max_pool_scatter(n, height, width, c, dy, index, passed[i], got_dx);
+                assert_close(table->name, "max_pool_scatter", size, got_dx, dx, 0);
+            }
+            for (size_t i = 0; i < pooled; i++)
+                dy[i] = got[i] > 0 ? dy[i] : 0;
+            plain->max_pool_scatter(n, height, width, c, dy, index, NULL, dx);
+            assert_memory_equal(got_dx, dx, size * sizeof *dx);
             free(wanted_index);
             free(index);
             free_arrays();
@@ -832,6 +893,7 @@ int main(void)
         TEST(transposition_is_that_of_the_reference),
         TEST(convolutions_are_those_of_the_reference),
         TEST(batch_norm_is_that_of_the_reference),
+        TEST(batch_norms_sums_may_be_made_in_parts),
         TEST(max_pooling_is_that_of_the_reference),
         TEST(sums_over_rows_and_pixels_are_those_of_the_reference),
         TEST(element_kernels_are_those_of_the_reference_in_place_too),

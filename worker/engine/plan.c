@@ -553,7 +553,7 @@ static uint32_t node_steps(const mn_graph *graph, mn_node i, const struct draft 
 {
     const mn_graph_node *node = &graph->nodes[i];
     uint32_t n = 0;
-    if (node->op == MN_OP_INPUT || is_view(node->op))
+    if (mn_op_rows[node->op]->is_free)
         return 0;
     if (node->plus != MN_NONE && !same_place(&drafts[node->plus].place, &drafts[i].place))
         steps[n++] =

@@ -140,16 +140,22 @@ const mn_op_row mn_op_bn_stats = {
     .name = "bn stats", .is_constant = true, /* its share is part of BN's */ .run = run_bn_stats};
 
 RUN(bn, k->bn_forward(rows, c, node->relu, in[0], in[1], in[2], in[3], out))
-const mn_op_row mn_op_bn = {
-    .name = "bn forward", .pull_back = pull_bn, .push_forward = push_bn, .run = run_bn};
+const mn_op_row mn_op_bn = {.name = "bn forward",
+                            .pull_back = pull_bn,
+                            .push_forward = push_bn,
+                            .overwrites = 1,
+                            .run = run_bn};
 
 RUN(bn_sums, k->bn_backward_sums(rows, c, node->relu, in[0], in[1], in[2], in[3], out))
 const mn_op_row mn_op_bn_sums = {
     .name = "bn backward sums", .push_forward = push_bn_sums, .run = run_bn_sums};
 
-RUN(bn_backward, k->bn_backward(rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], out))
-const mn_op_row mn_op_bn_backward = {
-    .name = "bn backward", .push_forward = push_bn_backward, .run = run_bn_backward};
+RUN(bn_backward,
+    k->bn_backward(rows, rows, c, node->relu, in[0], in[1], in[2], in[3], in[4], in[5], out))
+const mn_op_row mn_op_bn_backward = {.name = "bn backward",
+                                     .push_forward = push_bn_backward,
+                                     .overwrites = 1 | 1 << 4,
+                                     /* x; dy */ .run = run_bn_backward};
 
 RUN(bn_tangent_sums, k->bn_tangent_sums(rows, c, in[0], in[1], in[2], out))
 const mn_op_row mn_op_bn_tangent_sums = {.name = "bn tangent sums", .run = run_bn_tangent_sums};

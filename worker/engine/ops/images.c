@@ -118,7 +118,8 @@ static void run_pool_scatter(const mn_operation *operation, const mn_kernels *k,
                              const mn_real *const *in, mn_real *out)
 {
     const mn_extent image = operation->node.image;
-    k->max_pool_scatter(image.n, image.h, image.w, image.c, in[0], (const uint8_t *)in[1], out);
+    k->max_pool_scatter(image.n, image.h, image.w, image.c, in[0], (const uint8_t *)in[1], in[2],
+                        out);
 }
 
 const mn_op_row mn_op_pool_scatter = {.name = "pool scatter",

@@ -29,6 +29,9 @@
     X(CONV, conv) X(CONV_DATA, conv_data) X(CONV_WEIGHTS, conv_weights)                            \
     X(POOL_INDEX, pool_index) X(POOL_GATHER, pool_gather) X(POOL_SCATTER, pool_scatter)            \
     X(PIXEL_MEAN, pixel_mean) X(PIXEL_SPREAD, pixel_spread)                                        \
+    /* first_layer.c */                                                                            \
+    X(FIRST_PLACE, first_place) X(FIRST_STATS, first_stats) X(FIRST_LAYER, first_layer)            \
+    X(FIRST_SUMS, first_sums) X(FIRST_WEIGHTS, first_weights)                                      \
     /* memory.c */                                                                                 \
     X(EMBED, embed) X(EMBED_SCATTER, embed_scatter) X(LEAST_USED, least_used)                      \
     X(SLOTS_MATCH, slots_match) X(SLOTS_READ, slots_read) X(SLOTS_WRITE, slots_write)              \
