@@ -241,6 +241,55 @@ static void every_shuffle_is_equally_likely(void **state)
     mn_random_shuffle(&random, 0, NULL);
 }
 
+static void places_are_an_order_in_which_each_number_comes_once(void **state)
+{
+    static const uint32_t sizes[] = {1, 2, 3, 4, 5, 16, 17, 63, 64, 65, 1000, 4096, 70001};
+    static uint8_t seen[70001];
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const uint32_t n = sizes[i];
+        uint32_t same = 0;
+        memset(seen, 0, sizeof seen);
+        for (uint32_t at = 0; at < n; at++) {
+            const uint32_t place = mn_random_place(stream(9), n, at);
+            assert_true(place < n);
+            if (seen[place]++ != 0)
+                fail_msg("n=%u: %u came twice", n, place);
+            same += place == mn_random_place(stream(10), n, at); /* another order */
+        }
+        assert_true(n < 16 || same < n / 2);
+    }
+    const uint32_t last = UINT32_MAX - 1, ends[] = {0, 1, last / 2, last - 1};
+    for (size_t i = 0; i < 4; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_int_not_equal(mn_random_place(stream(9), last, ends[i]),
+                                 mn_random_place(stream(9), last, ends[k]));
+}
+
+/* Over many orders of 20 numbers, each is as often at each place, and next to each other one. */
+static void places_are_evenly_spread(void **state)
+{
+    enum { N = 20, ORDERS = 20000 };
+    static uint32_t at_place[N * N], next[N * N];
+    uint32_t pairs[N * (N - 1)], n_pairs = 0;
+    (void)state;
+    for (uint64_t k = 0; k < ORDERS; k++)
+        for (uint32_t i = 0, before = N; i < N; i++) {
+            const uint32_t place = mn_random_place(stream(100 + k), N, i);
+            at_place[i * N + place]++;
+            if (i > 0)
+                next[before * N + place]++;
+            before = place;
+        }
+    assert_even(at_place, N * N, ORDERS / (double)N);
+    for (uint32_t i = 0; i < N * N; i++)
+        if (i / N != i % N)
+            pairs[n_pairs++] = next[i];
+        else
+            assert_int_equal(next[i], 0);
+    assert_even(pairs, N * (N - 1), ORDERS / (double)N);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +306,8 @@ int main(void)
         cmocka_unit_test(choice_is_distinct_and_all_of_it_when_k_is_n),
         cmocka_unit_test(every_ordered_choice_is_equally_likely),
         cmocka_unit_test(every_shuffle_is_equally_likely),
+        cmocka_unit_test(places_are_an_order_in_which_each_number_comes_once),
+        cmocka_unit_test(places_are_evenly_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
