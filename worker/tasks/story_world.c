@@ -95,14 +95,13 @@ static mn_status learn_grid(struct worlds *worlds, mn_error *err)
     return status;
 }
 
-static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
-                            mn_task_set_parts *parts, mn_error *err)
+static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
+                            mn_error *err)
 {
     static const mn_points rooms = {"set", 2, {"1 fact", "2 facts"}};
     static const mn_points grid = {"set", 2, {"agent1", "agent2"}};
     const bool is_grid = experiment->tasks.world == MN_WORLD_GRID;
     struct worlds *worlds = calloc(1, sizeof *worlds);
-    (void)expected;
     parts->state = worlds;
     if (worlds == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
