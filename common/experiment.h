@@ -229,3 +229,10 @@ mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err);
  * differ. */
 mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now,
                                    mn_error *err);
+
+/* May a theta that was trained as `old` says be judged as `now` says? Other tasks, other adaptation
+ * and another seed are other questions to the same network. MN_ERR_CONFIG names a key of the
+ * network (model.*, tasks.kind) or of training (outer.*) that differs. `changes`, of n > 0 bytes,
+ * tells what else does: "meta.inner_lr 0.4 instead of 0.1, ..."; "": nothing. */
+mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment *now, char *changes,
+                                  size_t n, mn_error *err);
