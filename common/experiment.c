@@ -97,6 +97,10 @@ static const mn_option rows[] = {
         "generated-stories: people in rooms with things, or two agents on a 10 x 10 grid",
         THETA_FROM("rooms", "grid"),
         BY("tasks.kind=generated-stories")),
+    KEY(TEXT,   tasks.mix,             "",             0,     0,       "",
+        "a mixture: parts \"WEIGHT NAME: KEY=VALUE ...\" with ';' between, each these tasks with some "
+        "keys of this section set otherwise, as in \"3 slow: phase=0,1; 1 fast: phase=2,3\"", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
         "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),

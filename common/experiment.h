@@ -103,6 +103,7 @@ typedef struct mn_experiment {
         double held_out;       /* stories: share of training questions for validation */
         uint64_t linear_start; /* meta-steps without softmax in the attention */
         mn_world world;        /* generated-stories */
+        char mix[512];         /* parts of a mixture of such tasks; empty: none */
     } tasks;
     struct {
         mn_input_kind input;

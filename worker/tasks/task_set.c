@@ -46,7 +46,8 @@ mn_status mn_task_set_open(const mn_experiment *experiment, const mn_digest *exp
     mn_task_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    set->kind = kinds[experiment->tasks.kind];
+    const bool is_mixture = experiment->tasks.mix[0] != '\0';
+    set->kind = is_mixture ? &mn_mixture_kind : kinds[experiment->tasks.kind];
     set->seed = experiment->seed;
     set->parts.data_digest = mn_digest_of("", 0);
     mn_status status = set->kind->open(experiment, &set->parts, err);
@@ -103,9 +104,15 @@ void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn
         [MN_TEST] = MN_RANDOM_TASK_TEST,
     };
     assert(mn_fields_equal(&task->fields, &set->parts.fields[split]));
-    task->title[0] = '\0';
     mn_random random = mn_random_stream(set->seed, purposes[split], index);
-    set->kind->draw(set->parts.state, split, index, &random, task);
+    mn_task_set_draw_on(set, split, index, &random, task);
+}
+
+void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,
+                         mn_task *task)
+{
+    task->title[0] = '\0';
+    set->kind->draw(set->parts.state, split, index, random, task);
 }
 
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out)

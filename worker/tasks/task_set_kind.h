@@ -33,7 +33,12 @@ typedef struct mn_task_set_kind {
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
-    mn_stories_kind, mn_generated_stories_kind;
+    mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind;
+
+/* Draw as mn_task_set_draw, but on a stream of which something has been used, into a task that may
+ * have fields behind the set's own. */
+void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,
+                         mn_task *task);
 
 /* Fields of few-shot tasks of images of side x side pixels: evaluate.* instead of tasks.* for
  * validation and test, where it is set. MN_ERR_CONFIG: such tasks are none, or too large. */
