@@ -104,6 +104,10 @@ static const mn_option rows[] = {
     KEY(U32,    tasks.shortest,        "0",            0,     1024,    "sentences",
         "grid: training stories have from so many sentences to tasks.sentences; 0: all as many",
         THETA, BY("tasks.kind=generated-stories,tasks.world=grid")),
+    KEY(TEXT,   tasks.mix,             "",             0,     0,       "",
+        "a mixture: parts \"WEIGHT NAME: KEY=VALUE ...\" with ';' between, each these tasks with some "
+        "keys of this section set otherwise, as in \"3 slow: phase=0,1; 1 fast: phase=2,3\"", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
         "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),
@@ -519,25 +523,55 @@ mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err)
     return mn_options_help(&table, topic, out) > 0 ? MN_OK : mn_options_unknown(&table, topic, err);
 }
 
-/* outer.steps is compared only where both schedules need it: if just one does, the schedules
- * differ. */
+/* Does a key that decides theta, and that both read, differ? Its values, as text. outer.steps is
+ * compared only where both schedules need it: if just one does, the schedules differ. */
+static bool differs(const mn_option *row, const mn_experiment *old, const mn_experiment *now,
+                    char before[MN_OPTION_LONGEST], char after[MN_OPTION_LONGEST])
+{
+    if (!decides(row, old) || !decides(row, now) || !mn_option_is_read(&table, row, old) ||
+        !mn_option_is_read(&table, row, now))
+        return false;
+    mn_option_text(row, old, before);
+    mn_option_text(row, now, after);
+    return strcmp(before, after) != 0;
+}
+
 mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now,
                                    mn_error *err)
 {
     char before[MN_OPTION_LONGEST];
     char after[MN_OPTION_LONGEST];
-    for (size_t i = 0; i < N_ROWS; i++) {
-        if (!decides(&rows[i], old) || !decides(&rows[i], now) ||
-            !mn_option_is_read(&table, &rows[i], old) || !mn_option_is_read(&table, &rows[i], now))
-            continue;
-        mn_option_text(&rows[i], old, before);
-        mn_option_text(&rows[i], now, after);
-        if (strcmp(before, after) != 0)
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (differs(&rows[i], old, now, before, after))
             return mn_fail(
                 err, MN_ERR_CONFIG,
                 "%s was %s when this run began and is %s now: it cannot go on with another "
                 "value; set it back or begin a new run",
                 rows[i].key, before, after);
+    return MN_OK;
+}
+
+mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment *now, char *changes,
+                                  size_t n, mn_error *err)
+{
+    char before[MN_OPTION_LONGEST];
+    char after[MN_OPTION_LONGEST];
+    size_t at = 0;
+    changes[0] = '\0';
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const char *key = rows[i].key;
+        if (!differs(&rows[i], old, now, before, after))
+            continue;
+        if (strncmp(key, "model.", 6) == 0 || strncmp(key, "outer.", 6) == 0 ||
+            strcmp(key, "tasks.kind") == 0)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "%s was %s in training and is %s now: a trained network is judged with "
+                           "other tasks, meta, evaluate or seed, but it stays what it is; set it "
+                           "back",
+                           key, before, after);
+        if (at < n) /* else they are cut */
+            at += (size_t)snprintf(changes + at, n - at, "%s%s %s instead of %s",
+                                   at > 0 ? ", " : "", key, after, before);
     }
     return MN_OK;
 }

@@ -137,6 +137,7 @@ typedef struct mn_experiment {
         uint64_t linear_start; /* meta-steps without softmax in the attention */
         mn_world world;        /* generated-stories */
         uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
+        char mix[512];         /* parts of a mixture of such tasks; empty: none */
     } tasks;
     struct {
         mn_input_kind input;
@@ -276,3 +277,10 @@ mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err);
  * differ. */
 mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now,
                                    mn_error *err);
+
+/* May a theta that was trained as `old` says be judged as `now` says? Other tasks, other adaptation
+ * and another seed are other questions to the same network. MN_ERR_CONFIG names a key of the
+ * network (model.*, tasks.kind) or of training (outer.*) that differs. `changes`, of n > 0 bytes,
+ * tells what else does: "meta.inner_lr 0.4 instead of 0.1, ..."; "": nothing. */
+mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment *now, char *changes,
+                                  size_t n, mn_error *err);

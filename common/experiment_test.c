@@ -409,6 +409,38 @@ static void a_run_goes_on_unless_its_answer_would_change(void **state)
     assert_non_null(strstr(err.message, "outer.schedule was constant"));
 }
 
+static void a_trained_network_is_judged_with_other_tasks_and_another_adaptation(void **state)
+{
+    mn_experiment old = fresh();
+    mn_experiment now = old;
+    char changes[256];
+    mn_error err = {0};
+    (void)state;
+    assert_int_equal(mn_experiment_may_judge(&old, &now, changes, sizeof changes, &err), MN_OK);
+    assert_string_equal(changes, "");
+    now = parsed("seed: 2\ntasks: {shot: 5}\nmeta: {inner_lr: 0.5}\nevaluate: {tasks: 7}");
+    old = parsed("tasks: {shot: 10}");
+    assert_int_equal(mn_experiment_may_judge(&old, &now, changes, sizeof changes, &err), MN_OK);
+    assert_string_equal(changes, "seed 2 instead of 1, tasks.shot 5 instead of 10, meta.inner_lr "
+                                 "0.5 instead of 0.01");
+    char cut[16]; /* and nothing beyond it */
+    assert_int_equal(mn_experiment_may_judge(&old, &now, cut, sizeof cut, &err), MN_OK);
+    assert_string_equal(cut, "seed 2 instead ");
+
+    static const char *const others[] = {"model: {hidden: [7]}", "outer: {lr: 1}",
+                                         "tasks: {kind: glyphs}"};
+    static const char *const keys[] = {"model.hidden was [40, 40]", "outer.lr was 0.001",
+                                       "tasks.kind was sinusoid"};
+    old = fresh();
+    for (size_t i = 0; i < 3; i++) {
+        now = parsed(others[i]);
+        assert_int_equal(mn_experiment_may_judge(&old, &now, changes, sizeof changes, &err),
+                         MN_ERR_CONFIG);
+        if (strstr(err.message, keys[i]) == NULL)
+            fail_msg("\"%s\" does not say %s", err.message, keys[i]);
+    }
+}
+
 static void a_key_that_nothing_reads_is_an_error_that_names_its_readers(void **state)
 {
     static const char text[] = "tasks: {kind: sinusoid}\nmodel: {input: mlp, filters: 8}\n";
@@ -654,6 +686,7 @@ int main(void)
         cmocka_unit_test(four_blocks_of_pooling_leave_one_pixel_of_28),
         cmocka_unit_test(a_run_goes_on_with_other_values_of_all_that_does_not_decide_theta),
         cmocka_unit_test(a_run_goes_on_unless_its_answer_would_change),
+        cmocka_unit_test(a_trained_network_is_judged_with_other_tasks_and_another_adaptation),
         cmocka_unit_test(a_key_that_nothing_reads_is_an_error_that_names_its_readers),
         cmocka_unit_test(help_lists_every_key_and_what_follows_the_kind),
         cmocka_unit_test(help_on_a_key_or_a_section_tells_only_that),

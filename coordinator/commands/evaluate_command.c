@@ -35,7 +35,7 @@ static mn_status evaluate(const mn_command_line *line, mn_session *session, mn_e
     if (status == MN_OK)
         status = mn_session_check_splits(session, true, err);
     if (status == MN_OK)
-        status = mn_session_resume(session, line->arguments[0], true, err);
+        status = mn_session_resume(session, line->arguments[0], MN_TO_JUDGE, err);
     if (status == MN_OK && session->threads == 0) /* a run of remote workers; here there are none */
         session->threads = mn_session_threads(-1, session->job.n_here);
     return status == MN_OK ? test(line, session, err) : status;
@@ -65,6 +65,8 @@ static mn_status test(const mn_command_line *line, mn_session *session, mn_error
             mn_learner_fingerprint(session->learner, mn_training_final_theta(session->training));
         mn_digest_hex(&digest, hex);
         mn_evaluation_print(&table, stdout);
+        if (session->changes[0] != '\0')
+            (void)printf("not as in training: %s\n", session->changes);
         (void)printf("after meta-step %" PRIu64 "; theta sha256=%s\n",
                      mn_training_step(session->training), hex);
     }

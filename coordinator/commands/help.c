@@ -21,7 +21,8 @@ static const struct entry {
      "  --quiet, --verbose  say less, or more\n"},
     {"evaluate", "RUN [OPTION]...",
      "Test the newest theta of a run on test tasks: mean and 95 % interval.",
-     "  --set KEY=VALUE     another value than the run has, as evaluate.tasks=2000\n"
+     "  --set KEY=VALUE     another value than the run has, as evaluate.tasks=2000; not of the\n"
+     "                      network or of the outer loop\n"
      "  --quiet, --verbose  say less, or more\n"},
     {"task", "EXPERIMENT.yaml [OPTION]...\nRUN [OPTION]...",
      "Show one task, with what the network answers: at step 0, or of a run with the newest theta.",

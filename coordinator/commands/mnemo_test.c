@@ -396,6 +396,44 @@ static void a_finished_run_can_be_evaluated_again(void **state)
     assert_int_not_equal(access("a/endpoint", F_OK), 0); /* nobody should look for it any more */
 }
 
+/* The words are in the output. */
+static bool wrote(const struct process *process, const char *words)
+{
+    char line[2048];
+    bool found = false;
+    FILE *file = fopen(process->output, "r");
+    assert_non_null(file);
+    while (!found && fgets(line, sizeof line, file) != NULL)
+        found = strstr(line, words) != NULL;
+    (void)fclose(file);
+    return found;
+}
+
+static void a_trained_network_is_evaluated_on_other_tasks_and_with_another_inner_loop(void **state)
+{
+    (void)state;
+    (void)run_to_the_end("env", "--run-dir a");
+    struct process same = start(MNEMO " evaluate a --set evaluate.tasks=50 --quiet");
+    assert_int_equal(finish(&same), 0);
+    assert_false(wrote(&same, "not as in training"));
+    struct process other = start(MNEMO " evaluate a --set evaluate.tasks=50 --quiet "
+                                       "--set meta.inner_lr=0.02 --set seed=5 --set tasks.shot=5");
+    assert_int_equal(finish(&other), 0);
+    assert_true(wrote(&other, "not as in training: seed 5 instead of"));
+    assert_true(wrote(&other, "meta.inner_lr 0.02 instead of"));
+    assert_string_equal(last_line(&other), last_line(&same)); /* the same theta */
+    struct process body = start(MNEMO " evaluate a --set model.hidden=7 --quiet");
+    assert_true(says(&body, "model.hidden was"));
+    assert_int_equal(finish(&body), 78);
+    struct process rates = start(MNEMO " evaluate a --set meta.kind=meta-sgd --quiet");
+    assert_true(says(&rates, "with meta.kind meta-sgd instead of maml, the network has another "
+                             "tensor"));
+    assert_int_equal(finish(&rates), 78);
+    struct process more = start(MNEMO " train --run-dir a --set meta.inner_lr=0.02");
+    assert_true(says(&more, "meta.inner_lr was")); /* training goes on as it began */
+    assert_int_equal(finish(&more), 78);
+}
+
 static void a_bench_with_a_profile_says_where_all_the_time_goes(void **state)
 {
     (void)state;
@@ -453,6 +491,7 @@ int main(void)
         IN_FOLDER(what_is_wrong_is_told_by_message_and_exit_code),
         IN_FOLDER(a_port_in_use_is_told),
         IN_FOLDER(a_finished_run_can_be_evaluated_again),
+        IN_FOLDER(a_trained_network_is_evaluated_on_other_tasks_and_with_another_inner_loop),
         IN_FOLDER(a_bench_with_a_profile_says_where_all_the_time_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

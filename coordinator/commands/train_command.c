@@ -60,7 +60,7 @@ static mn_status train(const mn_command_line *line, mn_session *session, mn_run 
         status = open_run(line, session, run, err);
     const char *folder = *run != NULL ? mn_run_folder(*run) : NULL;
     if (status == MN_OK)
-        status = mn_session_resume(session, folder, false, err);
+        status = mn_session_resume(session, folder, MN_TO_GO_ON, err);
     if (status == MN_OK && line->theta != NULL)
         status = take_theta(line, session, *run, err);
     if (status == MN_OK)

@@ -46,6 +46,8 @@ static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_
 static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_error *err);
 static mn_status may_go_on(const char *path, const char *text, const mn_experiment *now,
                            mn_error *err);
+static mn_status may_judge(const char *path, const mn_tensor_file *file, const mn_experiment *now,
+                           const mn_theta_layout *layout, mn_error *err);
 static mn_status path_of(const char *folder, uint64_t step, char path[PATH_MAX], mn_error *err);
 
 void mn_checkpoint_fini(mn_checkpoint *checkpoint)
@@ -112,9 +114,9 @@ mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn
     return MN_OK;
 }
 
-mn_status mn_checkpoint_read_newest(const char *folder, const mn_experiment *now,
-                                    const mn_theta_layout *layout, mn_checkpoint *out,
-                                    mn_error *err)
+mn_status mn_checkpoint_read_newest(const char *folder, mn_checkpoint_use use,
+                                    const mn_experiment *now, const mn_theta_layout *layout,
+                                    mn_checkpoint *out, mn_error *err)
 {
     uint64_t *steps = NULL;
     size_t n = 0;
@@ -135,7 +137,8 @@ mn_status mn_checkpoint_read_newest(const char *folder, const mn_experiment *now
         if (status == MN_OK) {
             const char *text = mn_tensor_file_metadata(file, "experiment");
             status = text == NULL ? mn_fail(&reason, MN_ERR_DATA, "%s: has no experiment", path)
-                                  : may_go_on(path, text, now, err);
+                     : use == MN_TO_GO_ON ? may_go_on(path, text, now, err)
+                                          : may_judge(path, file, now, layout, err);
             mn_tensor_file_destroy(&file);
             if (status == MN_ERR_CONFIG)
                 break;
@@ -250,6 +253,12 @@ static void sweep(const char *folder)
         (void)closedir(listing);
 }
 
+static bool is_like(const mn_tensor *found, const mn_tensor *wanted)
+{
+    return found != NULL && found->dtype == MN_F32 && found->rank == wanted->rank &&
+           memcmp(found->shape, wanted->shape, wanted->rank * sizeof *wanted->shape) == 0;
+}
+
 /* A part is there whole or not at all. */
 static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
                            const mn_theta_layout *layout, float **out, mn_error *err)
@@ -266,8 +275,7 @@ static mn_status read_part(const mn_tensor_file *file, const char *path, const s
         const mn_tensor *found = mn_tensor_file_find(file, wanted.name);
         if (found == NULL && vector == NULL && i == 0)
             return MN_OK;
-        if (found == NULL || found->dtype != MN_F32 || found->rank != wanted.rank ||
-            memcmp(found->shape, wanted.shape, wanted.rank * sizeof *wanted.shape) != 0) {
+        if (!is_like(found, &wanted)) {
             free(vector);
             return mn_fail(err, MN_ERR_DATA, "%s: tensor %s is %s", path, wanted.name,
                            found == NULL ? "missing" : "of another type or shape than the model's");
@@ -400,6 +408,29 @@ static mn_status may_go_on(const char *path, const char *text, const mn_experime
     if (status == MN_OK)
         status = mn_experiment_may_resume(&then, now, &reason);
     return status == MN_OK ? MN_OK : mn_fail(err, MN_ERR_CONFIG, "%s", reason.message);
+}
+
+/* What has changed since may be what gives theta other shapes: then that is the reason. */
+static mn_status may_judge(const char *path, const mn_tensor_file *file, const mn_experiment *now,
+                           const mn_theta_layout *layout, mn_error *err)
+{
+    const char *text = mn_tensor_file_metadata(file, "experiment");
+    char changes[1024] = "";
+    mn_experiment then;
+    mn_error reason;
+    mn_experiment_init(&then);
+    mn_status status = mn_experiment_parse(&then, path, text, strlen(text), &reason);
+    if (status == MN_OK)
+        status = mn_experiment_may_judge(&then, now, changes, sizeof changes, &reason);
+    if (status != MN_OK)
+        return mn_fail(err, MN_ERR_CONFIG, "%s", reason.message);
+    for (size_t i = 0; i < layout->n_tensors && changes[0] != '\0'; i++)
+        if (!is_like(mn_tensor_file_find(file, layout->tensors[i].name), &layout->tensors[i]))
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "with %s, the network has another tensor %s than %s: its theta cannot "
+                           "be judged so; set it back",
+                           changes, layout->tensors[i].name, path);
+    return MN_OK;
 }
 
 static mn_status path_of(const char *folder, uint64_t step, char path[PATH_MAX], mn_error *err)

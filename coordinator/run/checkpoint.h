@@ -50,9 +50,14 @@ mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoin
 mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
                              mn_error *err);
 
+/* What a checkpoint is read for: to train on as before, or to judge its theta, perhaps on other
+ * tasks. */
+typedef enum mn_checkpoint_use { MN_TO_GO_ON, MN_TO_JUDGE } mn_checkpoint_use;
+
 /* Read the newest file of `folder` that is whole; the others are warned about, with the reason.
  * MN_ERR_NO_INPUT: there is none, start anew; MN_ERR_DATA: there are some, but none is whole;
- * MN_ERR_CONFIG: the run was begun with an experiment that cannot go on as `now`; names the key. */
-mn_status mn_checkpoint_read_newest(const char *folder, const mn_experiment *now,
-                                    const mn_theta_layout *layout, mn_checkpoint *out,
-                                    mn_error *err);
+ * MN_ERR_CONFIG: the run was begun with an experiment that cannot go on, or be judged, as `now`;
+ * names the key, and if it is by a key that theta has another shape, the tensor too. */
+mn_status mn_checkpoint_read_newest(const char *folder, mn_checkpoint_use use,
+                                    const mn_experiment *now, const mn_theta_layout *layout,
+                                    mn_checkpoint *out, mn_error *err);

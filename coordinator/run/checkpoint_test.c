@@ -97,7 +97,8 @@ static void what_was_written_is_read_back(void **state)
     (void)state;
     mn_checkpoint read = {0};
     write_step(30, 3);
-    assert_int_equal(mn_checkpoint_read_newest(folder, &experiment, &layout, &read, NULL), MN_OK);
+    assert_int_equal(
+        mn_checkpoint_read_newest(folder, MN_TO_GO_ON, &experiment, &layout, &read, NULL), MN_OK);
     assert_int_equal(read.step, 30);
     assert_int_equal(read.optimiser_taken, 29);
     assert_int_equal(read.skipped_steps, 4);
@@ -173,7 +174,8 @@ static void a_damaged_file_is_skipped_for_an_older_one(void **state)
     write_step(30, 5);
     damage(30);
     assert_int_equal(truncate(path_of(20), 100), 0);
-    assert_int_equal(mn_checkpoint_read_newest(folder, &experiment, &layout, &read, NULL), MN_OK);
+    assert_int_equal(
+        mn_checkpoint_read_newest(folder, MN_TO_GO_ON, &experiment, &layout, &read, NULL), MN_OK);
     assert_int_equal(read.step, 10);
     mn_checkpoint_fini(&read);
     write_step(15, 1); /* the damaged ones must not push it out */
@@ -186,15 +188,17 @@ static void no_file_and_no_whole_file_are_told_apart(void **state)
     (void)state;
     mn_checkpoint read = {0};
     mn_error err;
-    assert_int_equal(mn_checkpoint_read_newest(folder, &experiment, &layout, &read, &err),
-                     MN_ERR_NO_INPUT);
     assert_int_equal(
-        mn_checkpoint_read_newest("/nowhere/at/all", &experiment, &layout, &read, &err),
+        mn_checkpoint_read_newest(folder, MN_TO_GO_ON, &experiment, &layout, &read, &err),
         MN_ERR_NO_INPUT);
+    assert_int_equal(mn_checkpoint_read_newest("/nowhere/at/all", MN_TO_GO_ON, &experiment, &layout,
+                                               &read, &err),
+                     MN_ERR_NO_INPUT);
     write_step(10, 5);
     damage(10);
-    assert_int_equal(mn_checkpoint_read_newest(folder, &experiment, &layout, &read, &err),
-                     MN_ERR_DATA);
+    assert_int_equal(
+        mn_checkpoint_read_newest(folder, MN_TO_GO_ON, &experiment, &layout, &read, &err),
+        MN_ERR_DATA);
     assert_non_null(strstr(err.message, "none of the 1 checkpoints"));
 }
 
@@ -206,9 +210,39 @@ static void another_experiment_cannot_go_on(void **state)
     write_step(10, 5);
     mn_experiment other = experiment;
     other.meta.inner_lr = experiment.meta.inner_lr / 2;
-    assert_int_equal(mn_checkpoint_read_newest(folder, &other, &layout, &read, &err),
+    assert_int_equal(mn_checkpoint_read_newest(folder, MN_TO_GO_ON, &other, &layout, &read, &err),
                      MN_ERR_CONFIG);
     assert_non_null(strstr(err.message, "meta.inner_lr"));
+}
+
+static void
+theta_is_judged_as_another_experiment_says_unless_that_gives_it_other_shapes(void **state)
+{
+    (void)state;
+    mn_tensor wider[2] = {tensors[0], tensors[1]};
+    wider[0].shape[0] = 4;
+    const mn_theta_layout larger = {.n_tensors = 2, .tensors = wider, .n = N + 2};
+    mn_checkpoint read = {0};
+    mn_error err;
+    write_step(10, 5);
+    mn_experiment other = experiment;
+    other.meta.inner_lr = experiment.meta.inner_lr / 2;
+    assert_int_equal(mn_checkpoint_read_newest(folder, MN_TO_JUDGE, &other, &layout, &read, &err),
+                     MN_OK);
+    assert_int_equal(read.step, 10);
+    mn_checkpoint_fini(&read);
+    assert_int_equal(mn_checkpoint_read_newest(folder, MN_TO_JUDGE, &other, &larger, &read, &err),
+                     MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "meta.inner_lr"));
+    assert_non_null(strstr(err.message, "another tensor fc1.weight"));
+    /* Nothing has changed: the file is not what it should be. */
+    assert_int_equal(
+        mn_checkpoint_read_newest(folder, MN_TO_JUDGE, &experiment, &larger, &read, &err),
+        MN_ERR_DATA);
+    other.outer.lr = 2 * experiment.outer.lr;
+    assert_int_equal(mn_checkpoint_read_newest(folder, MN_TO_JUDGE, &other, &layout, &read, &err),
+                     MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "outer.lr"));
 }
 
 static void another_model_is_not_read(void **state)
@@ -262,6 +296,7 @@ int main(void)
         IN_FOLDER(a_damaged_file_is_skipped_for_an_older_one),
         IN_FOLDER(no_file_and_no_whole_file_are_told_apart),
         IN_FOLDER(another_experiment_cannot_go_on),
+        IN_FOLDER(theta_is_judged_as_another_experiment_says_unless_that_gives_it_other_shapes),
         IN_FOLDER(another_model_is_not_read),
         IN_FOLDER(a_write_that_fails_leaves_the_older_files),
         IN_FOLDER(what_a_killed_job_left_half_written_is_removed),

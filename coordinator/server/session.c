@@ -17,6 +17,7 @@ static mn_status open_learner(mn_session *session, mn_error *err);
 static mn_status make_learner(mn_session *session, mn_error *err);
 static mn_status has_data_of(const mn_session *session, const mn_checkpoint *checkpoint,
                              mn_error *err);
+static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoint, mn_error *err);
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err);
 static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
@@ -129,7 +130,8 @@ mn_status mn_session_open_run(mn_session *session, const mn_session_options *opt
         return status;
     const mn_theta_layout layout = mn_training_layout(session->training);
     session->data = mn_task_set_data_digest(session->tasks);
-    status = mn_checkpoint_read_newest(path, &session->experiment, &layout, &checkpoint, err);
+    status = mn_checkpoint_read_newest(path, MN_TO_GO_ON, &session->experiment, &layout,
+                                       &checkpoint, err);
     if (status == MN_ERR_NO_INPUT)
         status = mn_fail(err, status,
                          "%s has no checkpoint yet: let it train to its first one "
@@ -144,7 +146,8 @@ mn_status mn_session_open_run(mn_session *session, const mn_session_options *opt
     return status;
 }
 
-mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err)
+mn_status mn_session_resume(mn_session *session, const char *folder, mn_checkpoint_use use,
+                            mn_error *err)
 {
     const mn_job *job = &session->job;
     const mn_theta_layout layout = mn_training_layout(session->training);
@@ -155,12 +158,14 @@ mn_status mn_session_resume(mn_session *session, const char *folder, bool must, 
         char path[PATH_MAX];
         status = mn_run_path(folder, "checkpoints", path, err);
         if (status == MN_OK)
-            status =
-                mn_checkpoint_read_newest(path, &session->experiment, &layout, &checkpoint, err);
-        if (status == MN_OK)
+            status = mn_checkpoint_read_newest(path, use, &session->experiment, &layout,
+                                               &checkpoint, err);
+        if (status == MN_OK && use == MN_TO_JUDGE)
+            status = find_changes(session, &checkpoint, err);
+        if (status == MN_OK && session->changes[0] == '\0')
             status = fits_checkpoint(session, &checkpoint, err);
         found = status == MN_OK;
-        if (status == MN_ERR_NO_INPUT && !must)
+        if (status == MN_ERR_NO_INPUT && use == MN_TO_GO_ON)
             status = MN_OK;
     }
     status = mn_job_agree(job, status, err);
@@ -373,6 +378,32 @@ static mn_status has_data_of(const mn_session *session, const mn_checkpoint *che
                          then, mn_task_set_data_name(session->tasks), now);
 }
 
+static mn_status read_then(const mn_checkpoint *checkpoint, mn_experiment *then, mn_error *err)
+{
+    mn_experiment_init(then);
+    return mn_experiment_parse(then, "experiment of the checkpoint", checkpoint->experiment,
+                               strlen(checkpoint->experiment), err);
+}
+
+/* Other images are other tasks; other stories are refused, for their words have other numbers. */
+static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoint, mn_error *err)
+{
+    mn_experiment then;
+    mn_status status = read_then(checkpoint, &then, err);
+    if (status == MN_OK)
+        status = mn_experiment_may_judge(&then, &session->experiment, session->changes,
+                                         sizeof session->changes, err);
+    const bool other = memcmp(&checkpoint->data, &session->data, sizeof session->data) != 0;
+    if (status != MN_OK || !other)
+        return status;
+    if (mn_task_set_words(session->tasks) != NULL)
+        return has_data_of(session, checkpoint, err);
+    const size_t n = strlen(session->changes);
+    (void)snprintf(session->changes + n, sizeof session->changes - n, "%sdata of %s",
+                   n > 0 ? ", " : "", mn_task_set_data_name(session->tasks));
+    return MN_OK;
+}
+
 /* Do data and arithmetic of today give what the run would have given had it not stopped? */
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err)
@@ -394,9 +425,7 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
         return MN_OK;
 
     mn_experiment old;
-    mn_experiment_init(&old);
-    status = mn_experiment_parse(&old, "experiment of the checkpoint", checkpoint->experiment,
-                                 strlen(checkpoint->experiment), err);
+    status = read_then(checkpoint, &old, err);
     if (status != MN_OK)
         return status;
     if (old.evaluate.way != session->experiment.evaluate.way ||

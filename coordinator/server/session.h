@@ -22,9 +22,10 @@ typedef struct mn_session {
     mn_learner *learner;
     mn_training *training;
     mn_digest data, numeric_class;
-    uint32_t threads; /* of this rank's local pool */
-    bool resumed;     /* from a checkpoint */
-    bool mixed;       /* numeric classes */
+    uint32_t threads;   /* of this rank's local pool */
+    bool resumed;       /* from a checkpoint */
+    bool mixed;         /* numeric classes */
+    char changes[1200]; /* rank 0, judging: what differs from training, for people; "": nothing */
     uint64_t run_id;
 } mn_session;
 
@@ -59,9 +60,11 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
 mn_status mn_session_open_run(mn_session *session, const mn_session_options *options,
                               mn_error *err);
 
-/* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. `must`: it
- * is an error if there is none. */
-mn_status mn_session_resume(mn_session *session, const char *folder, bool must, mn_error *err);
+/* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. To go on, it
+ * is no error if there is none; to judge, what decides the run's answer may have changed, but not
+ * its network (mn_experiment_may_judge), nor the words that its numbers stand for. */
+mn_status mn_session_resume(mn_session *session, const char *folder, mn_checkpoint_use use,
+                            mn_error *err);
 
 /* Theta_0 of a new run from a checkpoint of any run with such a network, which rank 0 reads; the
  * optimiser begins anew. It becomes the new run's own checkpoint of step 0, so that going on needs

@@ -14,16 +14,15 @@
 #include <jpeglib.h> /* after stdio.h, which it uses */
 
 typedef mn_status maker(const char *folder, mn_error *err);
-static maker make_messages, make_experiments, make_image_packs, make_packed_sums, make_pictures;
+static maker make_messages, make_experiments, make_image_packs, make_packed_sums, make_pictures,
+    make_stories;
 
 static const struct {
     const char *target;
     maker *make;
-} targets[] = {{"fuzz_message", make_messages},
-               {"fuzz_experiment", make_experiments},
-               {"fuzz_image_pack", make_image_packs},
-               {"fuzz_packed_sum", make_packed_sums},
-               {"fuzz_picture", make_pictures}};
+} targets[] = {{"fuzz_message", make_messages},       {"fuzz_experiment", make_experiments},
+               {"fuzz_image_pack", make_image_packs}, {"fuzz_packed_sum", make_packed_sums},
+               {"fuzz_picture", make_pictures},       {"fuzz_babi_text", make_stories}};
 
 static void join(char path[4096], const char *folder, const char *name)
 {
@@ -225,4 +224,15 @@ static mn_status make_pictures(const char *folder, mn_error *err)
         pixels[i] = (uint8_t)(i * 37 % 251);
     mn_status status = make_pngs(folder, pixels, err);
     return status == MN_OK ? make_jpegs(folder, pixels, err) : status;
+}
+
+static mn_status make_stories(const char *folder, mn_error *err)
+{
+    static const char text[] = "1 Mary went to the kitchen.\n2 John took the milk there.\n"
+                               "3 Where is Mary? \tkitchen\t1\n4 John isn't home.\r\n"
+                               "5 How does he go from here?\tn,w\t2 4\n"
+                               "1 Agent-1 is at 3-4.\n2 Where is it?\t3-4\t1\n";
+    char path[4096];
+    join(path, folder, "0");
+    return mn_file_write(path, text, strlen(text), err);
 }

@@ -86,16 +86,11 @@ static void open_bed(struct bed *bed, json_t *root)
     bed->experiment.model.usage_decay = bed->shape.decay;
 
     const uint32_t rows = bed->steps * bed->shape.n;
-    const uint32_t x[3] = {1, 1, bed->inputs - bed->classes}, y[3] = {1, 1, bed->classes};
     mn_fields_init(&bed->fields, MN_TARGET_CLASSES, bed->classes);
     bed->fields.bundle = bed->shape.n;
-    assert_int_equal(mn_fields_add(&bed->fields, MN_QUERY, "x", MN_FIELD_NUMBERS, rows, x, &err),
-                     MN_OK);
-    assert_int_equal(
-        mn_fields_add(&bed->fields, MN_QUERY, "label_before", MN_FIELD_NUMBERS, rows, y, &err),
-        MN_OK);
-    assert_int_equal(mn_fields_add(&bed->fields, MN_QUERY, "y", MN_FIELD_NUMBERS, rows, y, &err),
-                     MN_OK);
+    add_query_field(&bed->fields, "x", MN_FIELD_NUMBERS, rows, 1, bed->inputs - bed->classes);
+    add_query_field(&bed->fields, "label_before", MN_FIELD_NUMBERS, rows, 1, bed->classes);
+    add_query_field(&bed->fields, "y", MN_FIELD_NUMBERS, rows, 1, bed->classes);
     assert_int_equal(mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err), MN_OK);
     assert_int_equal(bed->network.parameters.n, N_TENSORS);
 }
@@ -108,11 +103,11 @@ static void fill_task(const struct bed *bed, mn_real *block)
         for (uint32_t i = 0; i < bed->inputs; i++) {
             const mn_real value = (mn_real)number(x, row * bed->inputs + i);
             if (i < pixels)
-                block[bed->fields.at[0].offset + row * pixels + i] = value;
+                query_field(&bed->fields, block, "x", row)[i] = value;
             else
-                block[bed->fields.at[1].offset + row * bed->classes + i - pixels] = value;
+                query_field(&bed->fields, block, "label_before", row)[i - pixels] = value;
         }
-        block[bed->fields.at[2].offset + row * bed->classes + (size_t)number(y, row)] = 1;
+        query_field(&bed->fields, block, "y", row)[(size_t)number(y, row)] = 1;
     }
 }
 

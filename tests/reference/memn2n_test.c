@@ -55,21 +55,6 @@ struct bed {
     mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS];
 };
 
-static void add_field(struct bed *bed, const char *name, mn_field_type type, uint32_t height,
-                      uint32_t channels)
-{
-    const uint32_t item[3] = {height, 1, channels};
-    mn_error err;
-    assert_int_equal(mn_fields_add(&bed->fields, MN_QUERY, name, type, bed->stories, item, &err),
-                     MN_OK);
-}
-
-static mn_real *field(struct bed *bed, const char *name, size_t item)
-{
-    const mn_field *at = mn_fields_find(&bed->fields, MN_QUERY, name);
-    return bed->block + at->offset + item * mn_field_item(at);
-}
-
 static void open_bed(struct bed *bed, json_t *root, json_t *one)
 {
     json_t *stories = get(root, "stories"), *questions = get(root, "questions");
@@ -92,22 +77,25 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
 
     mn_fields_init(&bed->fields, MN_TARGET_CLASSES, words);
     bed->fields.bundle = bed->stories;
-    add_field(bed, "story", MN_FIELD_IDS, bed->slots,
-              (uint32_t)longest(json_array_get(stories, 0)));
-    add_field(bed, "mask", MN_FIELD_MASK, 1, bed->slots);
-    add_field(bed, "question", MN_FIELD_IDS, 1, (uint32_t)longest(questions));
-    add_field(bed, "y", MN_FIELD_NUMBERS, 1, words);
+    mn_fields *fields = &bed->fields;
+    add_query_field(fields, "story", MN_FIELD_IDS, bed->stories, bed->slots,
+                    (uint32_t)longest(json_array_get(stories, 0)));
+    add_query_field(fields, "mask", MN_FIELD_MASK, bed->stories, 1, bed->slots);
+    add_query_field(fields, "question", MN_FIELD_IDS, bed->stories, 1,
+                    (uint32_t)longest(questions));
+    add_query_field(fields, "y", MN_FIELD_NUMBERS, bed->stories, 1, words);
     assert_true(bed->fields.size <= MAX_NUMBERS);
     for (uint32_t i = 0; i < bed->stories; i++) {
         json_t *story = json_array_get(stories, i), *sentence;
         size_t slot;
         json_array_foreach(story, slot, sentence)
         {
-            read_numbers(sentence, field(bed, "story", i) + slot * json_array_size(sentence));
-            field(bed, "mask", i)[slot] = 1;
+            read_numbers(sentence, query_field(fields, bed->block, "story", i) +
+                                       slot * json_array_size(sentence));
+            query_field(fields, bed->block, "mask", i)[slot] = 1;
         }
-        read_numbers(json_array_get(questions, i), field(bed, "question", i));
-        field(bed, "y", i)[(size_t)number(get(root, "answers"), i)] = 1;
+        read_numbers(json_array_get(questions, i), query_field(fields, bed->block, "question", i));
+        query_field(fields, bed->block, "y", i)[(size_t)number(get(root, "answers"), i)] = 1;
     }
     assert_int_equal(mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err), MN_OK);
     assert_int_equal(bed->network.parameters.n, json_object_size(get(one, "parameters")));

@@ -1,8 +1,10 @@
 /* numbers.h: the numbers of a reference file (PyTorch in float64), and ours against them. In double
- * all agree to 1e-9 of their tensor's largest entry, in float32 to 2e-4. */
+ * all agree to 1e-9 of their tensor's largest entry, in float32 to 2e-4. And the fields that a task
+ * of such a file has. */
 #pragma once
 
 #include "worker/engine/plan.h"
+#include "worker/tasks/task.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -83,4 +85,23 @@ static inline void read_numbers(json_t *tensor, mn_real *out)
 {
     for (size_t i = 0; i < count_of(tensor); i++)
         out[i] = (mn_real)number(tensor, i);
+}
+
+/* Add a query field of n items, each height x channels. */
+static inline void add_query_field(mn_fields *fields, const char *name, mn_field_type type,
+                                   uint32_t n, uint32_t height, uint32_t channels)
+{
+    const uint32_t item[3] = {height, 1, channels};
+    mn_error err = {0};
+    if (mn_fields_add(fields, MN_QUERY, name, type, n, item, &err) != MN_OK)
+        fail_msg("%s", err.message);
+}
+
+/* The numbers of one item of a query field. */
+static inline mn_real *query_field(const mn_fields *fields, mn_real *block, const char *name,
+                                   size_t item)
+{
+    const mn_field *at = mn_fields_find(fields, MN_QUERY, name);
+    assert_non_null(at);
+    return block + at->offset + item * mn_field_item(at);
 }

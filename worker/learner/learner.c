@@ -301,7 +301,8 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
             memcpy(workspace->judged, workspace->output,
                    output_floats(learner) * sizeof *workspace->judged);
     }
-    mn_scores_put_points(task, workspace->judged, &value, &weight);
+    mn_scores_put_points(task, mn_learner_columns(learner, &task->fields), workspace->judged,
+                         &value, &weight);
     finish_row(row, mn_learner_test_columns(learner));
 }
 

@@ -190,6 +190,49 @@ static void a_gaussian_answer_is_scored_in_nats_and_by_its_means(void **state)
     bed_destroy(bed);
 }
 
+/* A task is of one part: its score stands there with its items as the weight, and nothing at the
+ * others. */
+static void scores_of_a_mixture_are_told_by_part(void **state)
+{
+    (void)state;
+    const char *sines[] = {"tasks.mix=1 a: ; 1 b: phase=0,1; 1 c: amplitude=1,2",
+                           "evaluate.inner_steps=[0,2]", "meta.inner_steps=2", NULL};
+    const char *classes[] = {"tasks.kind=glyphs",
+                             "tasks.way=3",
+                             "model.input=conv4",
+                             "model.filters=8",
+                             "meta.inner_steps=2",
+                             "evaluate.inner_steps=[0,2]",
+                             "tasks.mix=1 a: ; 1 b: ; 1 c: ",
+                             NULL};
+    for (int i = 0; i < 2; i++) {
+        struct bed *bed = bed_new(i == 0 ? sines : classes);
+        const mn_score_list *scores = mn_learner_test_scores(bed->learner);
+        const uint32_t n = scores->n, first = n - 3;
+        unsigned seen = 0;
+        for (uint32_t k = 0; k < 3; k++) {
+            const char name[2] = {(char)('a' + k), '\0'};
+            assert_string_equal(scores->at[first + k].name, i == 0 ? "squared_error" : "accuracy");
+            assert_string_equal(scores->at[first + k].axis, "set");
+            assert_string_equal(scores->at[first + k].point, name);
+        }
+        for (uint64_t index = 0; index < 20; index++) {
+            mn_task_set_draw(bed->set, MN_TEST, index, bed->test_task);
+            mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+            const uint32_t items = mn_fields_find(&bed->test_task->fields, MN_QUERY, "y")->n;
+            const uint32_t part = (uint32_t)*mn_task_find(bed->test_task, MN_QUERY, "point");
+            const float *value = bed->test_row, *weight = bed->test_row + n;
+            const double whole = (double)value[first - 1] / (double)weight[first - 1];
+            for (uint32_t k = 0; k < 3; k++)
+                assert_true(weight[first + k] == (k == part ? (float)items : 0));
+            assert_true(fabs((double)value[first + part] / items - whole) <= 1e-5 * whole);
+            seen |= 1u << part;
+        }
+        assert_int_equal(seen, 7);
+        bed_destroy(bed);
+    }
+}
+
 static void theta_leaves_in_pytorch_order_and_comes_back(void **state)
 {
     (void)state;
@@ -360,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_task_that_diverges_is_skipped_and_said),
         cmocka_unit_test(a_row_has_the_scores_that_the_learner_lists),
         cmocka_unit_test(a_gaussian_answer_is_scored_in_nats_and_by_its_means),
+        cmocka_unit_test(scores_of_a_mixture_are_told_by_part),
         cmocka_unit_test(theta_leaves_in_pytorch_order_and_comes_back),
         cmocka_unit_test(meta_sgd_has_a_rate_for_each_weight),
         cmocka_unit_test(other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for_each),

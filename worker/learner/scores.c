@@ -63,7 +63,7 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
             status = mn_score_list_add(out, &right, err);
     }
     out->judged = classes ? 2 * chosen + 1 : deviations ? 2 * chosen : chosen;
-    for (uint32_t i = 0; i < fields->points.n && classes && status == MN_OK; i++) {
+    for (uint32_t i = 0; i < fields->points.n && status == MN_OK; i++) {
         (void)snprintf(right.axis, sizeof right.axis, "%s", fields->points.axis);
         (void)snprintf(right.point, sizeof right.point, "%s", fields->points.names[i]);
         status = mn_score_list_add(out, &right, err);
@@ -114,6 +114,14 @@ double mn_scores_accuracy(const mn_task *task, const float *output)
     return n == 0 ? 0.0 : (double)right / n;
 }
 
+static void add_errors(uint32_t n, const float *output, const float *y, double *sum)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        const double off = (double)output[k] - (double)y[k];
+        *sum += off * off;
+    }
+}
+
 double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output)
 {
     const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
@@ -121,10 +129,7 @@ double mn_scores_squared_error(const mn_task *task, uint32_t columns, const floa
     const float *y = task->block + field->offset;
     double sum = 0;
     for (uint32_t i = 0; i < field->n; i++, y += c, output += columns)
-        for (uint32_t k = 0; k < c; k++) {
-            const double off = (double)output[k] - (double)y[k];
-            sum += off * off;
-        }
+        add_errors(c, output, y, &sum);
     return field->n == 0 ? 0.0 : sum / ((double)field->n * c);
 }
 
@@ -132,6 +137,24 @@ static void put(double of_value, double of_weight, float **value, float **weight
 {
     *(*value)++ = (float)of_value;
     *(*weight)++ = (float)of_weight;
+}
+
+/* Squared error of the items at a point, whose weight they are. */
+static void put_error(const mn_task *task, uint32_t columns, const float *output,
+                      const float *points, float point, float **value, float **weight)
+{
+    const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
+    const uint32_t c = task->fields.y_size;
+    uint32_t n = 0;
+    double sum = 0;
+    for (uint32_t i = 0; i < field->n && points != NULL; i++) {
+        if (points[i] != point)
+            continue;
+        add_errors(c, output + (size_t)i * columns, task->block + field->offset + (size_t)i * c,
+                   &sum);
+        n++;
+    }
+    put(sum / c, n, value, weight);
 }
 
 void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
@@ -156,14 +179,18 @@ void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const flo
     }
 }
 
-void mn_scores_put_points(const mn_task *task, const float *output, float **value, float **weight)
+void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *output, float **value,
+                          float **weight)
 {
     const float *weights = mn_task_find(task, MN_QUERY, "weight");
     const float *points = mn_task_find(task, MN_QUERY, "point");
-    for (uint32_t i = 0; i < task->fields.points.n && has_classes(&task->fields); i++) {
+    for (uint32_t i = 0; i < task->fields.points.n; i++) {
         uint32_t right = 0, n = 0;
-        if (points != NULL)
+        if (points != NULL && has_classes(&task->fields))
             count(task, output, weights, points, (float)i, &right, &n);
-        put(right, n, value, weight);
+        if (has_classes(&task->fields))
+            put(right, n, value, weight);
+        else
+            put_error(task, columns, output, points, (float)i, value, weight);
     }
 }

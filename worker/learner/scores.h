@@ -19,7 +19,7 @@
 mn_status mn_scores_list_train(const mn_fields *fields, uint32_t columns, bool has_steps,
                                mn_score_list *out, mn_error *err);
 /* loss and accuracy or squared error after each of `steps` (`has_steps`; else once), judged after `judged_steps` or
- * else the last; then accuracy or loss at each point. */
+ * else the last; then accuracy or squared error at each point. */
 mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool has_steps,
                               const mn_uint_list *steps, uint32_t judged_steps, mn_score_list *out,
                               mn_error *err);
@@ -35,4 +35,5 @@ double mn_scores_squared_error(const mn_task *task, uint32_t columns, const floa
 void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
                    float **value, float **weight);
 /* The same for each point. */
-void mn_scores_put_points(const mn_task *task, const float *output, float **value, float **weight);
+void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *output, float **value,
+                          float **weight);

@@ -109,10 +109,9 @@ void mn_glyphs_draw(uint64_t seed, mn_split split, mn_random *random, mn_task *t
     mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
 }
 
-static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
-                            mn_task_set_parts *parts, mn_error *err)
+static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
+                            mn_error *err)
 {
-    (void)expected;
     if (experiment->tasks.image_size == 0 || experiment->tasks.image_size > MN_GLYPH_MAX_SIZE)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.image_size is %" PRIu32 ", but glyphs have 1 to %d pixels a side",

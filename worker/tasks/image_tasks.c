@@ -357,27 +357,6 @@ static mn_status check_size(const mn_image_pack *pack, const mn_experiment *expe
                    mn_image_pack_path(pack), index->height, index->width, side);
 }
 
-static mn_status check_digest(const mn_task_set_parts *parts, const char *path,
-                              const mn_experiment *experiment, const mn_digest *expected,
-                              mn_error *err)
-{
-    const mn_digest *digest = &parts->data_digest;
-    if (expected == NULL || memcmp(expected->bytes, digest->bytes, sizeof digest->bytes) == 0)
-        return MN_OK;
-    char ours[65], theirs[65];
-    mn_digest_hex(digest, ours);
-    mn_digest_hex(expected, theirs);
-    if (experiment->tasks.runs[0] != '\0')
-        return mn_fail(err, MN_ERR_DATA,
-                       "%s and tasks.runs %s together have digest %.16s..., but the coordinator "
-                       "uses %s with digest %.16s...; copy the coordinator's files to these places",
-                       path, experiment->tasks.runs, ours, parts->data_name, theirs);
-    return mn_fail(err, MN_ERR_DATA,
-                   "%s has digest %.16s..., but the coordinator uses %s with digest %.16s...; copy "
-                   "the coordinator's file to that place",
-                   path, ours, experiment->tasks.data, theirs);
-}
-
 /* Name and digest of the data are then those of both files. */
 static mn_status open_runs(const mn_experiment *experiment, struct state *state,
                            mn_task_set_parts *parts, mn_error *err)
@@ -390,11 +369,13 @@ static mn_status open_runs(const mn_experiment *experiment, struct state *state,
     parts->n_tasks[MN_TEST] = mn_image_runs_count(state->runs);
     (void)snprintf(parts->data_name, sizeof parts->data_name, "%.120s and %.120s",
                    experiment->tasks.data, experiment->tasks.runs);
+    (void)snprintf(parts->data_where, sizeof parts->data_where, "%.800s with tasks.runs %.120s",
+                   mn_image_pack_path(state->pack), experiment->tasks.runs);
     return MN_OK;
 }
 
-mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *expected,
-                             mn_task_set_parts *parts, mn_image_pack **out, mn_error *err)
+mn_status mn_open_image_pack(const mn_experiment *experiment, mn_task_set_parts *parts,
+                             mn_image_pack **out, mn_error *err)
 {
     char *path = NULL;
     mn_status status = mn_data_path_find(experiment->tasks.data, experiment->run.data_path,
@@ -407,29 +388,24 @@ mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *e
     if (status != MN_OK)
         return status;
     parts->data_digest = mn_image_pack_digest(*out);
-    status = check_size(*out, experiment, err);
-    if (status == MN_OK)
-        status = check_digest(parts, mn_image_pack_path(*out), experiment, expected, err);
-    return status;
+    if (experiment->tasks.runs[0] == '\0')
+        (void)snprintf(parts->data_where, sizeof parts->data_where, "%s", mn_image_pack_path(*out));
+    return check_size(*out, experiment, err);
 }
 
-static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
-                            mn_task_set_parts *parts, mn_error *err)
+static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
+                            mn_error *err)
 {
     struct state *state = calloc(1, sizeof *state);
     parts->state = state;
     if (state == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    const bool with_runs = experiment->tasks.runs[0] != '\0';
-    mn_status status =
-        mn_open_image_pack(experiment, with_runs ? NULL : expected, parts, &state->pack, err);
+    mn_status status = mn_open_image_pack(experiment, parts, &state->pack, err);
     if (status == MN_OK)
         status = mn_few_shot_images(experiment, experiment->tasks.image_size,
                                     mn_image_pack_index(state->pack)->channels, parts->fields, err);
-    if (status == MN_OK && with_runs)
+    if (status == MN_OK && experiment->tasks.runs[0] != '\0')
         status = open_runs(experiment, state, parts, err);
-    if (status == MN_OK && with_runs)
-        status = check_digest(parts, mn_image_pack_path(state->pack), experiment, expected, err);
     if (status == MN_OK)
         status = mn_image_tasks_new(state->pack, experiment, parts->fields, &state->tables, err);
     return status;

@@ -26,8 +26,8 @@ static mn_status make_fields(const mn_experiment *experiment, uint32_t channels,
 static void draw_sequence(const struct state *state, mn_split split, mn_random *random,
                           mn_task *task, uint32_t b, uint32_t *classes);
 
-static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
-                            mn_task_set_parts *parts, mn_error *err)
+static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
+                            mn_error *err)
 {
     const uint32_t showings = experiment->tasks.length / experiment->tasks.way;
     uint32_t way[MN_N_SPLITS], per_class[MN_N_SPLITS], channels = 1;
@@ -51,7 +51,7 @@ static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *ex
                        "images of each",
                        experiment->tasks.length, experiment->tasks.way, MAX_LENGTH, MN_MAX_POINTS);
     if (experiment->tasks.data[0] != '\0') {
-        status = mn_open_image_pack(experiment, expected, parts, &state->pack, err);
+        status = mn_open_image_pack(experiment, parts, &state->pack, err);
         if (status == MN_OK)
             status =
                 mn_image_tasks_of(state->pack, experiment, way, per_class, &state->tables, err);

@@ -9,12 +9,11 @@ static void draw_points(const mn_sinusoid *sinusoid, double amplitude, double ph
                         mn_random *random, uint32_t n, float *restrict x, float *restrict y);
 static inline double sine(double angle);
 
-static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
-                            mn_task_set_parts *parts, mn_error *err)
+static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
+                            mn_error *err)
 {
     const uint32_t number[3] = {1, 1, 1};
     mn_sinusoid *sinusoid = calloc(1, sizeof *sinusoid);
-    (void)expected;
     parts->state = sinusoid;
     if (sinusoid == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");

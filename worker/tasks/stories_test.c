@@ -435,7 +435,7 @@ static void other_data_and_sets_that_are_too_small_are_refused(void **state)
     assert_int_equal(mn_task_set_open(&experiment, &digest, &set, &err), MN_ERR_DATA);
     assert_null(set);
     assert_non_null(strstr(err.message, "digest"));
-    assert_non_null(strstr(err.message, "stories of en"));
+    assert_non_null(strstr(err.message, "what tasks.stories all names of en"));
 
     assert_int_equal(mn_experiment_set(&experiment, "tasks.shot=9", &err), MN_OK);
     assert_int_equal(mn_task_set_open(&experiment, NULL, &set, &err), MN_ERR_CONFIG);

@@ -129,12 +129,11 @@ static const struct world {
     [MN_WORLD_PAIRS] = {learn_pairs, tell_pairs, {"set", 2, {"first half", "second half"}}},
 };
 
-static mn_status open_tasks(const mn_experiment *experiment, const mn_digest *expected,
-                            mn_task_set_parts *parts, mn_error *err)
+static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
+                            mn_error *err)
 {
     const struct world *world = &worlds_by_kind[experiment->tasks.world];
     struct worlds *worlds = calloc(1, sizeof *worlds);
-    (void)expected;
     parts->state = worlds;
     if (worlds == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");

@@ -101,7 +101,9 @@ mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_q
 bool mn_fields_are_few_shot(const mn_fields *fields)
 {
     static const char *const names[MN_N_FEW_SHOT] = {"x", "y", "x", "y"};
-    bool so = fields->n == MN_N_FEW_SHOT;
+    const bool mixed = fields->n == MN_N_FEW_SHOT + 1 && /* of a mixture */
+                       mn_fields_find(fields, MN_QUERY, "point") == &fields->at[MN_N_FEW_SHOT];
+    bool so = fields->n == MN_N_FEW_SHOT || mixed;
     for (uint32_t i = 0; so && i < MN_N_FEW_SHOT; i++)
         so = strcmp(fields->at[i].name, names[i]) == 0 &&
              fields->at[i].role == (i < MN_QUERY_X ? MN_SUPPORT : MN_QUERY);

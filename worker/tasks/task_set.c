@@ -4,6 +4,7 @@
 #include "worker/tasks/task_set_kind.h"
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_SINUSOID] = &mn_sinusoid_kind,
@@ -20,16 +21,38 @@ struct mn_task_set {
     mn_task_set_parts parts;
 };
 
+/* Has the data another digest than the coordinator's? */
+static bool differs(const mn_task_set_parts *parts, const mn_digest *expected)
+{
+    return expected != NULL && parts->data_where[0] != '\0' &&
+           memcmp(expected->bytes, parts->data_digest.bytes, sizeof expected->bytes) != 0;
+}
+
+static mn_status refuse_data(const mn_task_set_parts *parts, const mn_digest *expected,
+                             mn_error *err)
+{
+    char ours[65], theirs[65];
+    mn_digest_hex(&parts->data_digest, ours);
+    mn_digest_hex(expected, theirs);
+    return mn_fail(err, MN_ERR_DATA,
+                   "%s has digest %.16s..., but the coordinator uses %s with digest %.16s...; copy "
+                   "the coordinator's files to that place",
+                   parts->data_where, ours, parts->data_name, theirs);
+}
+
 mn_status mn_task_set_open(const mn_experiment *experiment, const mn_digest *expected,
                            mn_task_set **out, mn_error *err)
 {
     mn_task_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    set->kind = kinds[experiment->tasks.kind];
+    const bool is_mixture = experiment->tasks.mix[0] != '\0';
+    set->kind = is_mixture ? &mn_mixture_kind : kinds[experiment->tasks.kind];
     set->seed = experiment->seed;
     set->parts.data_digest = mn_digest_of("", 0);
-    mn_status status = set->kind->open(experiment, expected, &set->parts, err);
+    mn_status status = set->kind->open(experiment, &set->parts, err);
+    if (differs(&set->parts, expected))
+        status = refuse_data(&set->parts, expected, err);
     if (status != MN_OK) {
         mn_task_set_destroy(&set);
         return status;
@@ -81,9 +104,15 @@ void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn
         [MN_TEST] = MN_RANDOM_TASK_TEST,
     };
     assert(mn_fields_equal(&task->fields, &set->parts.fields[split]));
-    task->title[0] = '\0';
     mn_random random = mn_random_stream(set->seed, purposes[split], index);
-    set->kind->draw(set->parts.state, split, index, &random, task);
+    mn_task_set_draw_on(set, split, index, &random, task);
+}
+
+void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,
+                         mn_task *task)
+{
+    task->title[0] = '\0';
+    set->kind->draw(set->parts.state, split, index, random, task);
 }
 
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out)

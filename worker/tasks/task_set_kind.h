@@ -13,13 +13,15 @@ typedef struct mn_task_set_parts {
     mn_fields fields[MN_N_SPLITS];
     char data_name[256]; /* "": there are no data files */
     mn_digest data_digest;
+    char data_where[1024]; /* what has this digest and where, for a message; "": no file has */
     uint64_t n_tasks[MN_N_SPLITS]; /* that show all of a split once, in order; 0: no end */
 } mn_task_set_parts;
 
 typedef struct mn_task_set_kind {
-    /* Whatever is returned, close() follows. data_digest is that of no bytes unless it is set. */
-    mn_status (*open)(const mn_experiment *experiment, const mn_digest *expected,
-                      mn_task_set_parts *parts, mn_error *err);
+    /* Whatever is returned, close() follows. data_digest is that of no bytes unless it is set,
+     * which is done before the data is used, so that other data than the coordinator's is told
+     * before what follows from it. */
+    mn_status (*open)(const mn_experiment *experiment, mn_task_set_parts *parts, mn_error *err);
     void (*close)(void *state); /* NULL: there is nothing to free */
     /* As mn_task_set_check. NULL: all splits have tasks. */
     mn_status (*check)(const void *state, mn_split split, mn_error *err);
@@ -31,17 +33,23 @@ typedef struct mn_task_set_kind {
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
-    mn_stories_kind, mn_generated_stories_kind;
+    mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind;
+
+/* Draw as mn_task_set_draw, but on a stream of which something has been used, into a task that may
+ * have fields behind the set's own. */
+void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,
+                         mn_task *task);
 
 /* Fields of few-shot tasks of images of side x side pixels: evaluate.* instead of tasks.* for
  * validation and test, where it is set. MN_ERR_CONFIG: such tasks are none, or too large. */
 mn_status mn_few_shot_images(const mn_experiment *experiment, uint32_t side, uint32_t channels,
                              mn_fields fields[MN_N_SPLITS], mn_error *err);
 
-/* Find, open and check the packed file that tasks.data names; name and digest go to parts. *out may
- * be set on failure too: the caller destroys it. */
-mn_status mn_open_image_pack(const mn_experiment *experiment, const mn_digest *expected,
-                             mn_task_set_parts *parts, mn_image_pack **out, mn_error *err);
+/* Find, open and check the packed file that tasks.data names; name and digest go to parts, and
+ * unless tasks.runs adds to these, where it is. *out may be set on failure too: the caller destroys
+ * it. */
+mn_status mn_open_image_pack(const mn_experiment *experiment, mn_task_set_parts *parts,
+                             mn_image_pack **out, mn_error *err);
 
 /* One-hot labels, class-major: `each` items of each of `way` classes. */
 void mn_few_shot_label(uint32_t way, uint32_t each, float *y);

@@ -352,7 +352,7 @@ static void the_digest_is_of_data_and_runs(void **state)
     assert_int_equal(mn_task_set_open(&e, &both, &set, &err), MN_OK);
     mn_task_set_destroy(&set);
     assert_int_equal(mn_task_set_open(&e, &one, &set, &err), MN_ERR_DATA);
-    assert_non_null(strstr(err.message, "tasks.runs runs.mnd together have digest"));
+    assert_non_null(strstr(err.message, "with tasks.runs runs.mnd has digest"));
 }
 
 static void runs_that_do_not_fit_are_refused_with_the_remedy(void **state)

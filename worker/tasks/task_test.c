@@ -206,6 +206,10 @@ static void few_shot_tasks_are_told_from_others(void **state)
     mn_fields more = fields, swapped = fields, others = story();
     assert_int_equal(mn_fields_add(&more, MN_SHARED, "z", MN_FIELD_NUMBERS, 1, number, NULL),
                      MN_OK);
+    mn_fields mixed = fields; /* told by part */
+    assert_int_equal(mn_fields_add(&mixed, MN_QUERY, "point", MN_FIELD_NUMBERS, 10, number, NULL),
+                     MN_OK);
+    assert_true(mn_fields_are_few_shot(&mixed));
     swapped.at[MN_SUPPORT_X].role = MN_QUERY;
     assert_false(mn_fields_are_few_shot(&more));
     assert_false(mn_fields_are_few_shot(&swapped));
