@@ -55,10 +55,7 @@ struct bed {
 
 static json_t *cases(void)
 {
-    json_error_t error;
-    json_t *root = json_load_file(MN_FEW_SHOT_FILE, 0, &error);
-    if (root == NULL)
-        fail_msg("%s: %s", MN_FEW_SHOT_FILE, error.text);
+    json_t *root = load_own("few_shot.json");
     assert_int_equal(json_array_size(get(root, "cases")), N_LEARNERS);
     return root;
 }

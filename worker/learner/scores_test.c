@@ -45,7 +45,7 @@ static void a_string_is_right_if_all_its_letters_are(void **state)
     float row[8] = {0}, *value = row, *weight = row + 4;
     (void)state;
     assert_true(mn_scores_accuracy(task, output) == 0.5);
-    mn_scores_put_points(task, output, &value, &weight);
+    mn_scores_put_points(task, Y, output, &value, &weight);
     assert_true(row[0] == 1 && row[4] == 2); /* of two items, one is right */
     assert_true(row[1] == 1 && row[5] == 2);
     mn_task_destroy(&task);
