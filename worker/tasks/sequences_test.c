@@ -192,6 +192,17 @@ static void a_length_that_shows_some_classes_more_often_is_refused(void **state)
     assert_null(set);
 }
 
+static void letters_need_an_output_that_answers_letter_by_letter(void **state)
+{
+    mn_experiment experiment;
+    mn_error err;
+    (void)state;
+    make_experiment(&experiment,
+                    (const char *const[]){"tasks.labels=letters", "model.output=words", NULL});
+    assert_int_equal(mn_experiment_check(&experiment, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "tasks.labels letters is answered letter by letter"));
+}
+
 /* The sample's images say in their first two pixels of what class and which they are; test classes
  * are 7 to 11 and not turned. */
 static void a_file_gives_each_showing_another_image_of_one_class(void **state)
@@ -257,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_class_with_too_few_images_and_another_files_digest_are_refused, sample_enter_folder,
             sample_leave_folder),
+        cmocka_unit_test(letters_need_an_output_that_answers_letter_by_letter),
         cmocka_unit_test(a_length_that_shows_some_classes_more_often_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
