@@ -32,9 +32,12 @@ static bool is_adjacent(const mn_builder *builder)
     return builder->experiment->model.tying == MN_TYING_ADJACENT;
 }
 
-/* How many sentences each story has told: the first slots, and no others. */
+/* How many sentences each story has told: the first slots, and no others. MN_NONE where all slots
+ * are made, since model.encoding mask has no operation that passes over those that are not filled. */
 static mn_node sentences_told(mn_builder *builder, mn_role role)
 {
+    if (builder->experiment->model.encoding == MN_ENCODING_MASK)
+        return MN_NONE;
     mn_node mask = mn_builder_need(builder, "model.memory story", role, "mask");
     return mn_graph_row_dot(builder->graph, mask,
                             mn_graph_constant(builder->graph, 1, mn_builder_extent(builder, mask)));
@@ -51,19 +54,21 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
     const mn_extent rows = {extent.n * extent.h, 1, 1, extent.c};
     (void)snprintf(words, sizeof words, "embed%s", kind);
     (void)snprintf(ages, sizeof ages, "temporal%s", kind);
+    mn_node vectors = table(builder, words, number, builder->fields->y_size);
     const mn_node filled = sentences_told(builder, role);
-    mn_node vectors = table(builder, words, number, builder->fields->y_size), m = MN_NONE;
     ids = mn_graph_reshape(graph, ids, rows);
-    if (builder->experiment->model.encoding == MN_ENCODING_MASK)
-        m = mn_sentences_encode(builder, role, ids, vectors, "story_mask.weight");
-    else
-        m = mn_graph_slots_embed(graph, ids, vectors, mn_word_weights(builder, role, extent.c), 0,
-                                 filled, MN_NONE);
+    mn_node m =
+        filled == MN_NONE
+            ? mn_sentences_encode(builder, role, ids, vectors, "story_mask.weight")
+            : mn_graph_slots_embed(graph, ids, vectors, mn_word_weights(builder, role, extent.c), 0,
+                                   filled, MN_NONE);
     if (age == MN_NONE)
         return m;
     mn_node told = mn_graph_reshape(graph, age, (mn_extent){rows.n, 1, 1, 1});
-    return mn_graph_slots_embed(graph, told, table(builder, ages, number, extent.h + 1), MN_NONE, 0,
-                                filled, m);
+    mn_node by_age = table(builder, ages, number, extent.h + 1);
+    return filled == MN_NONE
+               ? mn_graph_add(graph, m, mn_graph_embed(graph, told, by_age, MN_NONE, 0))
+               : mn_graph_slots_embed(graph, told, by_age, MN_NONE, 0, filled, m);
 }
 
 /* What hop number `hop` matches with, and what it reads. */
@@ -110,10 +115,14 @@ static mn_node attention(mn_builder *builder, mn_role role, mn_node scores)
 static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
 {
     mn_graph *graph = builder->graph;
-    mn_node told = sentences_told(builder, role);
-    mn_node scores = mn_graph_slots_match(graph, u, keys(builder, role, hop), told);
+    const uint32_t n = mn_builder_extent(builder, u).n;
+    const mn_node filled = sentences_told(builder, role), match = keys(builder, role, hop);
+    mn_node scores = filled == MN_NONE ? mn_graph_batched_product(graph, u, match, n, false, true)
+                                       : mn_graph_slots_match(graph, u, match, filled);
     mn_node p = attention(builder, role, scores);
-    mn_node o = mn_graph_slots_read(graph, p, values(builder, role, hop), told);
+    const mn_node given = values(builder, role, hop);
+    mn_node o = filled == MN_NONE ? mn_graph_batched_product(graph, p, given, n, false, false)
+                                  : mn_graph_slots_read(graph, p, given, filled);
     mn_builder_show(builder, role, "attention", hop + 1, p);
     mn_builder_show(builder, role, "read", hop + 1, o);
     return o;
@@ -155,6 +164,8 @@ static mn_node hops(mn_builder *builder, mn_role role)
             return u;
         }
         u = mn_graph_add(graph, kept, o);
+        if (memory->next != NULL)
+            u = memory->next(builder, hop, u);
     }
     return u;
 }
