@@ -57,10 +57,9 @@ sequences() { # WHAT OPTION...
     local what=$1
     shift
     expect_code 0 dump mnemo task "$source_folder/experiments/glyph-sequences-mann.yaml" --split train --index 3 \
-        --dump "$work/mann.safetensors" --set tasks.length=25 --set tasks.bundle=4 --set model.input=identity \
-        --set model.slots=30 "$@"
+        --dump "$work/mann.safetensors" --set tasks.length=25 --set tasks.bundle=4 --set model.input=identity "$@"
     expect_code 0 check "$python" "$source_folder/tests/reference/check_mann.py" "$work/mann.safetensors" \
-        --sequences 4 --slots 30
+        --sequences 4
     ok "$what: $(tail -n 1 "$work/check.out")"
 }
 
