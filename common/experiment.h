@@ -166,8 +166,8 @@ typedef struct mn_experiment {
         uint32_t units;            /* concat-linear, lstm, feedforward */
         uint32_t slots, slot_size; /* table, lrua; entities: slots */
         uint32_t read_heads;
-        mn_sharpness sharpness;   /* lrua: of what is compared, before the softmax */
-        uint32_t fast_steps; /* fast-weights: of the inner loop */
+        mn_sharpness sharpness; /* lrua: of what is compared, before the softmax */
+        uint32_t fast_steps;    /* fast-weights: of the inner loop */
         double fast_decay, fast_rate;
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
