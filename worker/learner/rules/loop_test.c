@@ -564,15 +564,18 @@ static void statistics_of_the_support_set_or_of_an_item_agree_with_central_diffe
     const struct {
         mn_experiment experiment;
         const char *name;
-    } cases[] = {{normed(conv(false), MN_STATISTICS_SUPPORT), "support, strided"},
-                 {normed(conv(true), MN_STATISTICS_SUPPORT), "support, max-pooled"},
-                 {normed(mlp(MN_TANH, true), MN_STATISTICS_SUPPORT), "support, mlp"},
-                 {normed(conv(false), MN_STATISTICS_ITEM), "item, strided"},
-                 {normed(conv(true), MN_STATISTICS_ITEM), "item, max-pooled"}};
+        bool all_rules;
+    } cases[] = {{normed(conv(false), MN_STATISTICS_SUPPORT), "support, strided", false},
+                 {normed(conv(true), MN_STATISTICS_SUPPORT), "support, max-pooled", false},
+                 {normed(mlp(MN_TANH, true), MN_STATISTICS_SUPPORT), "support, mlp", true},
+                 {normed(conv(false), MN_STATISTICS_ITEM), "item, strided", true},
+                 {normed(conv(true), MN_STATISTICS_ITEM), "item, max-pooled", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const mn_experiment e = cases[i].experiment;
-        for (uint32_t steps = 0; steps <= 2; steps++)
-            check_bed(bed_of(e, MN_META_MAML, 2, steps, true), cases[i].name);
+        check_bed(bed_of(e, MN_META_MAML, 2, 2, true), cases[i].name);
+        if (!cases[i].all_rules)
+            continue;
+        check_bed(bed_of(e, MN_META_MAML, 2, 0, true), cases[i].name);
         check_bed(bed_of(e, MN_META_ANIL, 2, 2, true), cases[i].name);
         check_bed(bed_of(e, MN_META_META_SGD, 2, 2, true), cases[i].name);
         check_bed(bed_of(adapting(e, MN_ADAPTS_BODY), MN_META_MAML, 2, 2, true), cases[i].name);
