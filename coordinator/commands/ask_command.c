@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_WARNINGS 20u /* about words */
+#define MOST_WARNINGS 20u     /* about words */
+#define MOST_QUESTIONS 10000u /* at once: their views are kept until all are told */
 
 /* What the command opens, to be closed again; all is owned. */
 struct talk {
@@ -143,6 +144,11 @@ static mn_status sort_questions(struct talk *talk, mn_error *err)
                        "nothing is asked: give a question behind the options, as \"where is "
                        "mary?\", or put one into %s, on a line that ends in '?'",
                        text->source);
+    if (talk->n_asked > MOST_QUESTIONS)
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s asks %" PRIu32 " questions: expected at most %u at a time; split the "
+                       "file",
+                       text->source, talk->n_asked, MOST_QUESTIONS);
     return MN_OK;
 }
 

@@ -130,6 +130,12 @@ expect_code 66 place mnemo ask "$run" --story "$work/story.txt" --png "$work/now
 expect_words place "nowhere/x.png"
 ok "no such place for the picture"
 
+{
+    echo "mary went to the garden."
+    yes "where is mary?" | head -n 10001
+} >"$work/many.txt"
+refused 65 "too many questions" "many.txt asks.10001.questions at.most.10000" "$run" --story "$work/many.txt"
+
 section "a run that adapts"
 sed -e 's/bundle: 8/bundle: 4, shot: 2/' -e '/^model/a meta: {kind: maml, inner_steps: 1, inner_lr: 0.1}' \
     -e 's/linear_start: 20/linear_start: 0/' "$work/stories.yaml" >"$work/adapting.yaml"
