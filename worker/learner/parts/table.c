@@ -1,4 +1,4 @@
-/* The meta-memory network of the mission: a table of learned slots as the memory, which all tasks
+/* The meta-memory network: a table of learned slots as the memory, which all tasks
  * share and an inner loop may move (meta.adapts memory), and a linear layer over features and what
  * the memory gives as the reasoning.
  *   table           memory.slots [slots, slot_size]. Asked with u it answers
