@@ -735,6 +735,11 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
 
 static mn_status check_memory(const mn_experiment *e, mn_error *err)
 {
+    if (e->model.memory == MN_MEMORY_CLASS_MEANS && has_stories(e))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory class-means is of support items of every class, but of the "
+                       "words of stories only some are answers there: use model.memory story or "
+                       "another that reads stories");
     if (e->model.memory != MN_MEMORY_LRUA)
         return MN_OK;
     if (e->model.reasoning == MN_REASONING_NONE)

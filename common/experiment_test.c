@@ -314,6 +314,11 @@ static void keys_that_contradict_each_other_are_named(void **state)
     assert_contradiction("model.batch_norm=true model.batch_norm_statistics=item",
                          "model.batch_norm_statistics item goes over the pixels of an image, which "
                          "model.input conv4 alone has: use support or batch");
+    assert_contradiction("tasks.kind=generated-stories tasks.shot=2 model.input=sentences "
+                         "model.memory=class-means model.output=words",
+                         "model.memory class-means is of support items of every class, but of the "
+                         "words of stories only some are answers there: use model.memory story or "
+                         "another that reads stories");
     assert_contradiction("meta.update=learned meta.order=1",
                          "meta.update learned is learned by differentiating through the inner "
                          "loop: it needs meta.order 2");
