@@ -740,6 +740,13 @@ static mn_status check_memory(const mn_experiment *e, mn_error *err)
                        "model.memory class-means is of support items of every class, but of the "
                        "words of stories only some are answers there: use model.memory story or "
                        "another that reads stories");
+    const bool steps =
+        e->model.reasoning == MN_REASONING_LSTM || e->model.reasoning == MN_REASONING_FEEDFORWARD;
+    if (steps && e->model.memory != MN_MEMORY_LRUA && e->model.memory != MN_MEMORY_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.reasoning lstm and feedforward ask with model.units numbers, which "
+                       "model.memory lrua alone takes: use that, model.memory none or another "
+                       "model.reasoning");
     if (e->model.memory != MN_MEMORY_LRUA)
         return MN_OK;
     if (e->model.reasoning == MN_REASONING_NONE)

@@ -319,6 +319,10 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "model.memory class-means is of support items of every class, but of the "
                          "words of stories only some are answers there: use model.memory story or "
                          "another that reads stories");
+    assert_contradiction("model.memory=table model.reasoning=lstm",
+                         "model.reasoning lstm and feedforward ask with model.units numbers, which "
+                         "model.memory lrua alone takes: use that, model.memory none or another "
+                         "model.reasoning");
     assert_contradiction("meta.update=learned meta.order=1",
                          "meta.update learned is learned by differentiating through the inner "
                          "loop: it needs meta.order 2");
