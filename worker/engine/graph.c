@@ -1,7 +1,6 @@
 #include "worker/engine/graph.h"
 
 #include "worker/engine/ops/op.h"
-#include <assert.h>
 #include <stdlib.h>
 
 void mn_graph_init(mn_graph *graph)
@@ -31,10 +30,26 @@ void mn_graph_part(mn_graph *graph, const char *part)
     graph->part = part;
 }
 
+/* Shapes come from options, so that parts which do not suit each other are no fault of ours: the
+ * first misfit is remembered, and compiling fails with it. */
+static void must(mn_graph *graph, bool fits, const char *op)
+{
+    if (fits || graph->failed || graph->misfit_op != NULL)
+        return;
+    graph->misfit_op = op;
+    graph->misfit_part = graph->part;
+}
+
 mn_status mn_graph_check(const mn_graph *graph, mn_error *err)
 {
     if (graph->failed)
         return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
+    if (graph->misfit_op != NULL)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "%s gives \"%s\" other shapes than it takes: the parts of this network do not "
+            "suit each other; choose another of model.input, memory, reasoning or output",
+            graph->misfit_part == NULL ? "the network" : graph->misfit_part, graph->misfit_op);
     if (graph->refused_op == NULL)
         return MN_OK;
     return mn_fail(
@@ -104,14 +119,14 @@ mn_node mn_graph_constant(mn_graph *graph, double value, mn_extent extent)
 
 mn_node mn_graph_reshape(mn_graph *graph, mn_node a, mn_extent extent)
 {
-    assert(graph->failed || mn_extent_count(extent) == mn_extent_count(mn_node_extent(graph, a)));
+    must(graph, mn_extent_count(extent) == mn_extent_count(mn_node_extent(graph, a)), "reshape");
     return mn_rule_view(graph, a, 0, extent);
 }
 
 mn_node mn_graph_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t n)
 {
     const uint32_t c = mn_node_extent(graph, a).c;
-    assert(graph->failed || first + n <= mn_node_rows(graph, a));
+    must(graph, first + n <= mn_node_rows(graph, a), "rows");
     return mn_rule_view(graph, a, (size_t)first * c, mn_matrix(n, c));
 }
 
@@ -120,7 +135,7 @@ mn_node mn_graph_place_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t
 {
     const uint32_t c = mn_node_extent(graph, a).c;
     mn_graph_node node = mn_node_blank(MN_OP_PLACE, mn_matrix(n_rows, c));
-    assert(graph->failed || first + mn_node_rows(graph, a) <= n_rows);
+    must(graph, first + mn_node_rows(graph, a) <= n_rows, "place rows");
     node.in[0] = a;
     node.offset = (size_t)first * c;
     node.plus = plus;
@@ -130,7 +145,7 @@ mn_node mn_graph_place_rows(mn_graph *graph, mn_node a, uint32_t first, uint32_t
 mn_node mn_graph_columns(mn_graph *graph, mn_node a, uint32_t first, uint32_t n)
 {
     mn_graph_node node = mn_node_blank(MN_OP_COLUMNS, mn_matrix(mn_node_rows(graph, a), n));
-    assert(graph->failed || first + n <= mn_node_extent(graph, a).c);
+    must(graph, first + n <= mn_node_extent(graph, a).c, "columns");
     node.in[0] = a;
     node.offset = first;
     return mn_node_append(graph, node);
@@ -141,7 +156,7 @@ mn_node mn_graph_place_columns(mn_graph *graph, mn_node a, uint32_t first, uint3
 {
     mn_graph_node node =
         mn_node_blank(MN_OP_PLACE_COLUMNS, mn_matrix(mn_node_rows(graph, a), n_columns));
-    assert(graph->failed || first + mn_node_extent(graph, a).c <= n_columns);
+    must(graph, first + mn_node_extent(graph, a).c <= n_columns, "place columns");
     node.in[0] = a;
     node.offset = first;
     node.plus = plus;
@@ -203,7 +218,7 @@ static mn_node as_matrix(mn_graph *graph, mn_node a)
 mn_node mn_graph_linear(mn_graph *graph, mn_node x, mn_node w)
 {
     mn_extent from = mn_node_extent(graph, x), weights = mn_node_extent(graph, w);
-    assert(graph->failed || (size_t)from.h * from.w * from.c == weights.n);
+    must(graph, (size_t)from.h * from.w * from.c == weights.n, "linear");
     return mn_node_gemm(graph, false, false, x, w, MN_NONE, mn_matrix(from.n, weights.c));
 }
 
@@ -213,7 +228,7 @@ mn_node mn_graph_product(mn_graph *graph, mn_node a, mn_node b, bool trans_a, bo
     b = as_matrix(graph, b);
     const mn_extent left = mn_node_extent(graph, a), right = mn_node_extent(graph, b);
     const uint32_t m = trans_a ? left.c : left.n, n = trans_b ? right.n : right.c;
-    assert(graph->failed || (trans_a ? left.n : left.c) == (trans_b ? right.c : right.n));
+    must(graph, (trans_a ? left.n : left.c) == (trans_b ? right.c : right.n), "product");
     return mn_node_gemm(graph, trans_a, trans_b, a, b, MN_NONE, mn_matrix(m, n));
 }
 
@@ -225,7 +240,7 @@ mn_node mn_graph_batched_product(mn_graph *graph, mn_node a, mn_node b, uint32_t
     const mn_extent left = mn_node_extent(graph, a), right = mn_node_extent(graph, b);
     const uint32_t rows_a = left.n / batches, rows_b = right.n / batches;
     const uint32_t m = trans_a ? left.c : rows_a, n = trans_b ? rows_b : right.c;
-    assert(graph->failed || (trans_a ? rows_a : left.c) == (trans_b ? right.c : rows_b));
+    must(graph, (trans_a ? rows_a : left.c) == (trans_b ? right.c : rows_b), "batched product");
     mn_graph_node node = mn_node_blank(MN_OP_BATCHED_GEMM, mn_matrix(batches * m, n));
     node.in[0] = a;
     node.in[1] = b;
@@ -243,7 +258,7 @@ mn_node mn_graph_bias(mn_graph *graph, mn_node x, mn_node b)
 mn_node mn_graph_conv(mn_graph *graph, mn_node x, mn_node w, uint32_t stride)
 {
     mn_extent from = mn_node_extent(graph, x), weights = mn_node_extent(graph, w);
-    assert(graph->failed || (weights.n == 9 * from.c && (stride == 1 || stride == 2)));
+    must(graph, weights.n == 9 * from.c && (stride == 1 || stride == 2), "convolution");
     mn_conv conv = {.n = from.n,
                     .height = from.h,
                     .width = from.w,
@@ -367,7 +382,7 @@ mn_node mn_graph_row_dot(mn_graph *graph, mn_node a, mn_node b)
 mn_node mn_graph_row_scale(mn_graph *graph, mn_node s, mn_node a)
 {
     mn_graph_node node = mn_node_blank(MN_OP_ROW_SCALE, mn_node_extent(graph, a));
-    assert(graph->failed || mn_node_rows(graph, s) == mn_node_rows(graph, a));
+    must(graph, mn_node_rows(graph, s) == mn_node_rows(graph, a), "scaled rows");
     node.in[0] = s;
     node.in[1] = a;
     return mn_node_append(graph, node);
@@ -417,9 +432,10 @@ mn_node mn_graph_slots_embed(mn_graph *graph, mn_node ids, mn_node table, mn_nod
 {
     const mn_extent rows = mn_node_extent(graph, table);
     mn_graph_node node = mn_node_blank(MN_OP_EMBED, mn_matrix(mn_node_rows(graph, ids), rows.c));
-    assert(graph->failed || weights == MN_NONE ||
-           mn_extent_count(mn_node_extent(graph, weights)) ==
-               (size_t)mn_node_extent(graph, ids).c * rows.c);
+    must(graph,
+         weights == MN_NONE || mn_extent_count(mn_node_extent(graph, weights)) ==
+                                   (size_t)mn_node_extent(graph, ids).c * rows.c,
+         "embedding");
     node.in[0] = ids;
     node.in[1] = table;
     node.in[2] = weights;
@@ -443,8 +459,10 @@ mn_node mn_graph_slots_match(mn_graph *graph, mn_node o, mn_node memory, mn_node
 {
     const mn_node in[] = {o, memory, filled};
     const uint32_t n = mn_node_rows(graph, filled), all = mn_node_rows(graph, memory);
-    assert(graph->failed || (mn_node_rows(graph, o) == n && all % n == 0 &&
-                             mn_node_extent(graph, o).c == mn_node_extent(graph, memory).c));
+    must(graph,
+         mn_node_rows(graph, o) == n && all % n == 0 &&
+             mn_node_extent(graph, o).c == mn_node_extent(graph, memory).c,
+         "slots match");
     return slots(graph, MN_OP_SLOTS_MATCH, in, MN_NONE, mn_matrix(n, all / n));
 }
 
@@ -452,9 +470,10 @@ mn_node mn_graph_slots_read(mn_graph *graph, mn_node p, mn_node memory, mn_node 
 {
     const mn_node in[] = {p, memory, filled};
     const uint32_t n = mn_node_rows(graph, filled);
-    assert(graph->failed ||
-           (mn_node_rows(graph, p) == n &&
-            (size_t)n * mn_node_extent(graph, p).c == mn_node_rows(graph, memory)));
+    must(graph,
+         mn_node_rows(graph, p) == n &&
+             (size_t)n * mn_node_extent(graph, p).c == mn_node_rows(graph, memory),
+         "slots read");
     return slots(graph, MN_OP_SLOTS_READ, in, MN_NONE,
                  mn_matrix(n, mn_node_extent(graph, memory).c));
 }
@@ -463,7 +482,7 @@ mn_node mn_graph_slots_write(mn_graph *graph, mn_node p, mn_node o, mn_node fill
 {
     const mn_node in[] = {p, o, filled};
     const uint32_t n = mn_node_rows(graph, filled);
-    assert(graph->failed || (mn_node_rows(graph, p) == n && mn_node_rows(graph, o) == n));
+    must(graph, mn_node_rows(graph, p) == n && mn_node_rows(graph, o) == n, "slots write");
     return slots(graph, MN_OP_SLOTS_WRITE, in, plus,
                  mn_matrix(n * mn_node_extent(graph, p).c, mn_node_extent(graph, o).c));
 }

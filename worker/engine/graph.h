@@ -158,6 +158,8 @@ typedef struct mn_graph {
     const char *part;         /* of the network, whose operations come now; static */
     const char *refused_op;   /* what had no rule to be differentiated by, or NULL; static */
     const char *refused_part; /* and who had used it */
+    const char *misfit_op;    /* what was given shapes that it cannot take, or NULL; static */
+    const char *misfit_part;  /* and by whom */
 } mn_graph;
 
 void mn_graph_init(mn_graph *graph);

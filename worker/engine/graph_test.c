@@ -283,6 +283,25 @@ static void what_a_loss_does_not_depend_on_has_no_gradient(void **state)
     bed_destroy(bed);
 }
 
+/* Options choose the parts, so shapes that do not suit each other are told, not asserted. */
+static void shapes_that_do_not_fit_are_refused_by_operation_and_part(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_error err;
+    mn_graph_init(&graph);
+    mn_node a = mn_graph_constant(&graph, 1, (mn_extent){4, 1, 1, 3});
+    mn_node b = mn_graph_constant(&graph, 1, (mn_extent){5, 1, 1, 2});
+    assert_int_equal(mn_graph_check(&graph, &err), MN_OK);
+    mn_graph_part(&graph, "memory odd");
+    (void)mn_graph_product(&graph, a, b, false, false);
+    mn_graph_part(&graph, "output later");
+    (void)mn_graph_rows(&graph, a, 3, 2);
+    assert_int_equal(mn_graph_check(&graph, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "memory odd gives \"product\""));
+    mn_graph_fini(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +316,7 @@ int main(void)
         cmocka_unit_test(product_is_symmetric),
         cmocka_unit_test(equal_nodes_are_made_once_and_unneeded_ones_cost_nothing),
         cmocka_unit_test(what_a_loss_does_not_depend_on_has_no_gradient),
+        cmocka_unit_test(shapes_that_do_not_fit_are_refused_by_operation_and_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,10 +70,9 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
     builder.declared = &network->parameters;
     builder.err = err;
     declare(network, &builder, fields);
-    if (builder.status == MN_OK && graph.failed)
-        (void)mn_builder_fail(&builder, MN_ERR_NOMEM, "graph of the network");
+    mn_status status = builder.status == MN_OK ? mn_graph_check(&graph, err) : builder.status;
     mn_graph_fini(&graph);
-    return builder.status;
+    return status;
 }
 
 /* Module by module, so that each one's own tensors stand together. */

@@ -13,6 +13,8 @@
 #include "worker/learner/parts/part.h"
 #include "worker/learner/parts/sentences.h"
 
+#define MOST_SENTENCES 128u
+
 #define SELF 0.05 /* W begins as so much of the identity */
 #define EPS 1e-5  /* added to the variance of a row */
 
@@ -111,6 +113,12 @@ static void write(mn_builder *builder, mn_role role)
     mn_node mask = mn_builder_need(builder, "model.memory fast-weights", role, "mask");
     const mn_extent story = mn_builder_extent(builder, ids);
     struct past past = {MN_NONE, MN_NONE, MN_NONE};
+    if (builder->status == MN_OK && story.h > MOST_SENTENCES)
+        (void)mn_builder_fail(
+            builder, MN_ERR_CONFIG,
+            "model.memory fast-weights reads stories of at most %u sentences, and "
+            "these have %u: each looks at all before it",
+            MOST_SENTENCES, (unsigned)story.h);
     if (builder->status != MN_OK)
         return;
     mn_node x = told(builder, mn_sentences_in_order(builder, role, ids));
