@@ -2,12 +2,8 @@
  * and update gates, the answers, the loss and all gradients; gates of one number and of vectors, with
  * and without reset gates and the way back. The file's stories are not padded, ours are. Built twice,
  * as reference_test.c. */
-#include "tests/reference/numbers.h"
-#include "worker/learner/network.h"
+#include "tests/reference/episode.h"
 
-#include <string.h>
-
-#define MAX_TENSORS 8
 #define MAX_NUMBERS 4096
 
 struct bed {
@@ -126,59 +122,20 @@ static void check_case(struct bed *bed, json_t *one)
 {
     static mn_builder builder;
     static mn_real outside[MAX_NUMBERS];
-    mn_plan_output outputs[MN_MAX_SHOWN + 1 + MAX_TENSORS];
-    mn_node gradients[MAX_TENSORS];
-    size_t at[MN_MAX_SHOWN + 1], size = 0;
+    size_t at[MN_MAX_SHOWN + 1];
     const mn_parameters *list = &bed->network.parameters;
-    uint32_t n = 0;
-    mn_plan *plan = NULL;
     mn_graph graph;
-    mn_error err;
-    mn_network_begin(&bed->network, &bed->fields, &graph, &builder);
-    builder.err = &err;
-    for (uint32_t i = 0; i < list->n; i++)
-        builder.tensors[i] =
-            mn_graph_input(&graph, MN_SLOT_THETA, list->at[i].offset, list->at[i].inside);
-    mn_network_answer(&bed->network, &builder, MN_QUERY);
-    const mn_node loss = mn_network_loss(&bed->network, &builder, MN_QUERY);
-    assert_int_equal(builder.status, MN_OK);
-    for (; n <= builder.n_shown; n++) {
-        const mn_node node = n < builder.n_shown ? builder.shown[n].node : builder.flow.y[MN_QUERY];
-        const size_t count = mn_extent_count(mn_builder_extent(&builder, node));
-        at[n] = size;
-        outputs[n] =
-            (mn_plan_output){.node = node, .slot = MN_SLOT_OUTPUT, .offset = size, .count = count};
-        size += count;
-    }
-    assert_true(size <= MAX_NUMBERS);
-    mn_graph_gradient(&graph, loss, list->n, builder.tensors, gradients);
-    for (uint32_t i = 0; i < list->n; i++)
-        outputs[n++] = (mn_plan_output){.node = gradients[i],
-                                        .slot = MN_SLOT_GRADIENT,
-                                        .offset = list->at[i].offset,
-                                        .count = list->at[i].count};
-    assert_int_equal(mn_plan_new(&graph, loss, n, outputs, mn_kernels_choose(), &plan, &err),
-                     MN_OK);
-
-    void *scratch = aligned_alloc(64, mn_plan_scratch_bytes(plan) + mn_plan_kept_bytes(plan));
-    assert_non_null(scratch);
-    memset(scratch, 0xff, mn_plan_scratch_bytes(plan)); /* NaNs: none may be read */
-    mn_bindings bindings = {
-        .in = {[MN_SLOT_THETA] = bed->theta, [MN_SLOT_TASK] = bed->block},
-        .out = {[MN_SLOT_OUTPUT] = bed->output, [MN_SLOT_GRADIENT] = bed->gradient}};
-    mn_plan_run(plan, 0, scratch, &bindings);
-
+    const double loss = run_episode(&bed->network, &bed->fields, bed->theta, bed->block, &graph,
+                                    &builder, MAX_NUMBERS, bed->output, at, bed->gradient);
     check_layers(bed, one, &builder, at);
     expect_near("logits", count_of(get(one, "logits")), bed->output + at[builder.n_shown],
                 get(one, "logits"));
     const double expected = json_number_value(get(one, "loss"));
-    assert_true(fabs(mn_plan_loss(plan, scratch) - expected) <= RELATIVE * expected);
+    assert_true(fabs(loss - expected) <= RELATIVE * expected);
     mn_parameters_export(list, bed->gradient, outside);
     for (uint32_t i = 0; i < list->n; i++)
         expect_near(list->at[i].tensor.name, list->at[i].count, outside + list->at[i].offset,
                     get(get(one, "gradients"), list->at[i].tensor.name));
-    free(scratch);
-    mn_plan_destroy(&plan);
     mn_graph_fini(&graph);
 }
 
