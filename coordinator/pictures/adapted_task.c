@@ -44,7 +44,6 @@ static mn_status predict(const mn_adapted_task *which, const mn_learner *learner
 static mn_status predict_unadapted(const mn_adapted_task *which, struct view *view, const double *x,
                                    double *y, mn_error *err);
 static void fit_sine(const struct view *view, double *a, double *b);
-static uint32_t best_class(const float *scores, uint32_t n);
 
 mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_error *err)
 {
@@ -85,7 +84,7 @@ static void print_answers(const struct view *view, FILE *out)
     uint32_t right = 0;
     for (uint32_t i = 0; i < n; i++, output += view->columns, truth += c) {
         if (fields->target == MN_TARGET_CLASSES) {
-            const uint32_t answer = best_class(output, c), is = best_class(truth, c);
+            const uint32_t answer = mn_label_of(c, output), is = mn_label_of(c, truth);
             right += answer == is;
             (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "%s\n", i,
                           answer, is, answer == is ? "" : "  <- wrong");
@@ -252,7 +251,7 @@ static void add_field(struct dump *dump, const mn_fields *fields, const mn_field
         const uint64_t size[] = {field->n, symbols};
         int64_t *labels = add_tensor(dump, role, name, MN_I64, symbols > 1 ? 2 : 1, size);
         for (uint32_t i = 0; labels != NULL && i < field->n * symbols; i++)
-            labels[i] = best_class(numbers + (size_t)i * c, c);
+            labels[i] = mn_label_of(c, numbers + (size_t)i * c);
         return;
     }
     const uint64_t vectors[] = {field->n, field->channels};
@@ -529,13 +528,4 @@ static void fit_sine(const struct view *view, double *a, double *b)
         *a = (sy * cc - cy * sc) / det;
         *b = (cy * ss - sy * sc) / det;
     }
-}
-
-static uint32_t best_class(const float *scores, uint32_t n)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (scores[i] > scores[best])
-            best = i;
-    return best;
 }

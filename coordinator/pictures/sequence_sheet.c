@@ -34,15 +34,6 @@ bool mn_sequence_sheet_fits(const mn_fields *fields)
            mn_fields_find(fields, MN_SUPPORT, "x") == NULL;
 }
 
-static uint32_t largest(uint32_t n, const float *row)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (row[i] > row[best])
-            best = i;
-    return best;
-}
-
 static uint32_t length_of(const mn_task *task)
 {
     return mn_fields_find(&task->fields, MN_QUERY, "x")->n / task->fields.bundle;
@@ -63,10 +54,10 @@ static void write_name(const mn_task *task, const float *row, char name[NAME])
 {
     const uint32_t letters = letters_of(task), kinds = task->fields.y_size / letters;
     if (letters == 1)
-        (void)snprintf(name, NAME, "%" PRIu32, largest(kinds, row));
+        (void)snprintf(name, NAME, "%" PRIu32, mn_label_of(kinds, row));
     for (uint32_t i = 0; letters > 1 && i < letters; i++)
         (void)snprintf(name + i, NAME - i, "%c",
-                       (char)('a' + largest(kinds, row + i * kinds) % 26));
+                       (char)('a' + mn_label_of(kinds, row + i * kinds) % 26));
 }
 
 /* Row `row`, of any sequence. answers may be NULL. */

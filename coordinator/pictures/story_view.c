@@ -116,15 +116,6 @@ static mn_status tell(const mn_story_source *source, mn_story_view *view)
     return MN_OK;
 }
 
-static uint32_t largest(uint32_t n, const float *row)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (row[i] > row[best])
-            best = i;
-    return best;
-}
-
 static const char *word_of(const mn_words *words, uint32_t number)
 {
     return number == 0 ? "<no word>" : mn_words_text(words, number);
@@ -137,20 +128,20 @@ static mn_status answer(const mn_story_source *source, mn_story_view *view)
     if (left == NULL)
         return MN_ERR_NOMEM;
     memcpy(left, source->logits, n * sizeof *left);
-    const double most = (double)left[largest(n, left)];
+    const double most = (double)left[mn_label_of(n, left)];
     double sum = 0;
     for (uint32_t i = 0; i < n; i++)
         sum += exp((double)left[i] - most);
-    const uint32_t best = largest(n, left);
+    const uint32_t best = mn_label_of(n, left);
     for (; view->n_answers < MN_STORY_ANSWERS && view->n_answers < n; view->n_answers++) {
-        const uint32_t at = largest(n, left);
+        const uint32_t at = mn_label_of(n, left);
         view->answers[view->n_answers] =
             (mn_story_answer){word_of(source->words, at), exp((double)left[at] - most) / sum};
         left[at] = -INFINITY;
     }
     free(left);
     if (source->judged) {
-        const uint32_t is = largest(n, item_of(source, "y"));
+        const uint32_t is = mn_label_of(n, item_of(source, "y"));
         view->is = is == 0 ? "<unknown>" : mn_words_text(source->words, is);
         view->right = is == best && is != 0;
     }

@@ -23,7 +23,6 @@ struct layout {
 };
 
 static bool is_of_images(const mn_task *task);
-static uint32_t label_of(const float *y, uint32_t n);
 static struct layout lay_out(const mn_task *task);
 static void put_items(mn_sheet *sheet, const struct layout *layout, const mn_task *task, int part,
                       const float *answers);
@@ -66,22 +65,13 @@ static bool is_of_images(const mn_task *task)
            x->height > 1 && x->width > 1 && (x->channels == 1 || x->channels == 3);
 }
 
-/* The place of the largest of n values: the label of a one-hot vector. */
-static uint32_t label_of(const float *y, uint32_t n)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        best = y[i] > y[best] ? i : best;
-    return best;
-}
-
 static uint32_t most_of_a_class(uint32_t n_items, uint32_t n_classes, const float *y)
 {
     uint32_t most = 0;
     for (uint32_t label = 0; label < n_classes; label++) {
         uint32_t n = 0;
         for (uint32_t i = 0; i < n_items; i++)
-            n += label_of(y + (size_t)i * n_classes, n_classes) == label;
+            n += mn_label_of(n_classes, y + (size_t)i * n_classes) == label;
         most = n > most ? n : most;
     }
     return most;
@@ -120,11 +110,11 @@ static void put_items(mn_sheet *sheet, const struct layout *layout, const mn_tas
     for (uint32_t label = 0; label < layout->n_classes; label++) {
         uint32_t column = 0;
         for (uint32_t i = 0; i < n; i++)
-            if (label_of(y + (size_t)i * way, way) == label) {
+            if (mn_label_of(way, y + (size_t)i * way) == label) {
                 const uint32_t left = layout->left[part] + column++ * layout->cell;
                 const uint32_t top = layout->top + label * layout->row;
                 mn_sheet_image(sheet, left, top, ZOOM, shape, x + i * size);
-                if (answers != NULL && label_of(answers + (size_t)i * way, way) != label)
+                if (answers != NULL && mn_label_of(way, answers + (size_t)i * way) != label)
                     mn_sheet_frame(sheet, left, top, shape->width * ZOOM, shape->height * ZOOM,
                                    FRAME, mn_sheet_dark);
             }

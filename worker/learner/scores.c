@@ -71,22 +71,13 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
     return status;
 }
 
-static uint32_t largest(uint32_t n, const float *row)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (row[i] > row[best])
-            best = i;
-    return best;
-}
-
 /* Is each of an item's labels the largest of its kind? */
 static bool is_right(const mn_fields *fields, const float *output, const float *y)
 {
     const uint32_t c = fields->y_size / fields->symbols;
     bool right = true;
     for (uint32_t k = 0; k < fields->symbols; k++, output += c, y += c)
-        right = right && largest(c, output) == largest(c, y);
+        right = right && mn_label_of(c, output) == mn_label_of(c, y);
     return right;
 }
 

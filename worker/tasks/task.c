@@ -138,3 +138,12 @@ float *mn_task_find(const mn_task *task, mn_role role, const char *name)
     const mn_field *field = mn_fields_find(&task->fields, role, name);
     return field == NULL ? NULL : task->block + field->offset;
 }
+
+uint32_t mn_label_of(uint32_t n, const float *row)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (row[i] > row[best])
+            best = i;
+    return best;
+}

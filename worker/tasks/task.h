@@ -99,3 +99,7 @@ void mn_task_destroy(mn_task **task);
 
 /* The numbers of a field; NULL: there is none of this name. */
 float *mn_task_find(const mn_task *task, mn_role role, const char *name);
+
+/* The label that n > 0 numbers stand for, one-hot or answers: the place of the largest, the first of
+ * several. */
+uint32_t mn_label_of(uint32_t n, const float *row);

@@ -7,15 +7,6 @@
 static void print_points(const char *title, uint32_t n, const float *x, const float *y, FILE *out);
 static void print_image(const mn_field *shape, const float *x, FILE *out);
 
-/* The place of the largest of n values: the label of a one-hot vector. */
-static uint32_t label_of(const float *y, uint32_t n)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        best = y[i] > y[best] ? i : best;
-    return best;
-}
-
 static bool is_of_images(const mn_task *task)
 {
     const mn_field *x = &task->fields.at[MN_SUPPORT_X];
@@ -61,7 +52,7 @@ void mn_task_print(const mn_task *task, FILE *out)
         for (uint32_t i = 0; i < x->n; i++) {
             const float *y = task->at[MN_SUPPORT_Y] + (size_t)i * fields->y_size;
             (void)fprintf(out, "\nsupport %" PRIu32 ", label %" PRIu32 "\n", i,
-                          label_of(y, fields->y_size));
+                          mn_label_of(fields->y_size, y));
             print_image(x, task->at[MN_SUPPORT_X] + i * mn_field_item(x), out);
         }
     } else if (mn_field_item(x) == 1 && fields->y_size == 1) {
