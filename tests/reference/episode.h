@@ -59,3 +59,11 @@ static inline double run_episode(const mn_network *network, const mn_fields *fie
     mn_plan_destroy(&plan);
     return value;
 }
+
+/* The answers and the loss of a case of the file. */
+static inline void expect_judgement(json_t *one, const mn_real *logits, double loss)
+{
+    const double expected = json_number_value(get(one, "loss"));
+    expect_near("logits", count_of(get(one, "logits")), logits, get(one, "logits"));
+    assert_true(fabs(loss - expected) <= RELATIVE * expected);
+}
