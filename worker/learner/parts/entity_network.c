@@ -93,13 +93,8 @@ static void write(mn_builder *builder, mn_role role)
 
 static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
 {
-    mn_graph *graph = builder->graph;
     mn_node h = builder->memory[role][ENTITIES];
-    const uint32_t n = mn_builder_extent(builder, u).n;
-    mn_node p =
-        mn_graph_softmax(graph, mn_graph_batched_product(graph, u, h, n, false, true), MN_NONE);
-    mn_builder_show(builder, role, "entity attention", hop + 1, p);
-    return mn_graph_batched_product(graph, p, h, n, false, false);
+    return mn_sentences_attend(builder, role, hop, "entity attention", u, h, h, MN_NONE);
 }
 
 const mn_part mn_entities_part = {.name = "memory entities", .write = write, .read = read};

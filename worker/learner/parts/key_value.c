@@ -64,13 +64,9 @@ static void write(mn_builder *builder, mn_role role)
 
 static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
 {
-    mn_graph *graph = builder->graph;
     const mn_node *memory = builder->memory[role];
-    const uint32_t n = mn_builder_extent(builder, u).n;
-    mn_node scores = mn_graph_batched_product(graph, u, memory[KEYS], n, false, true);
-    mn_node p = mn_graph_softmax(graph, scores, memory[MASK]);
-    mn_node o = mn_graph_batched_product(graph, p, memory[VALUES], n, false, false);
-    mn_builder_show(builder, role, "word attention", hop + 1, p);
+    mn_node o = mn_sentences_attend(builder, role, hop, "word attention", u, memory[KEYS],
+                                    memory[VALUES], memory[MASK]);
     mn_builder_show(builder, role, "read", hop + 1, o);
     return o;
 }

@@ -30,17 +30,12 @@ static void write(mn_builder *builder, mn_role role)
                                   table, "story_mask.weight");
 }
 
-/* For those who ask by attention: p = softmax(x u), sum_t p_t x_t. */
+/* For those who ask by attention. */
 static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
 {
-    mn_graph *graph = builder->graph;
     mn_node x = builder->memory[role][0];
     mn_node mask = mn_builder_need(builder, "model.memory sentences", role, "mask");
-    const uint32_t n = mn_builder_extent(builder, u).n;
-    mn_node p =
-        mn_graph_softmax(graph, mn_graph_batched_product(graph, u, x, n, false, true), mask);
-    mn_builder_show(builder, role, "attention", hop + 1, p);
-    return mn_graph_batched_product(graph, p, x, n, false, false);
+    return mn_sentences_attend(builder, role, hop, "attention", u, x, x, mask);
 }
 
 const mn_part mn_sentences_memory_part = {.name = "memory sentences", .write = write, .read = read};

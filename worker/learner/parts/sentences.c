@@ -88,6 +88,17 @@ mn_node mn_sentences_in_order(mn_builder *builder, mn_role role, mn_node ids)
                                "story_mask.weight");
 }
 
+mn_node mn_sentences_attend(mn_builder *builder, mn_role role, uint32_t hop, const char *shown,
+                            mn_node u, mn_node keys, mn_node values, mn_node mask)
+{
+    mn_graph *graph = builder->graph;
+    const uint32_t n = mn_builder_extent(builder, u).n;
+    mn_node scores = mn_graph_batched_product(graph, u, keys, n, false, true);
+    mn_node p = mn_graph_softmax(graph, scores, mask);
+    mn_builder_show(builder, role, shown, hop + 1, p);
+    return mn_graph_batched_product(graph, p, values, n, false, false);
+}
+
 /* The question's words have the table of the story's, or the first of an end-to-end memory network's,
  * or one of their own. */
 static mn_node question_words(mn_builder *builder)

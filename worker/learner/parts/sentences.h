@@ -21,3 +21,9 @@ mn_node mn_sentences_in_order(mn_builder *builder, mn_role role, mn_node ids);
 
 /* The table [V, d] of the words of questions and stories, where both have the same: embed.weight. */
 mn_node mn_sentences_words(mn_builder *builder);
+
+/* Each question u [n, d] looks at the memories of its own story, keys and values [n * slots, d]:
+ * p = softmax(keys u), sum_i p_i values_i [n, d]. mask [n, slots] says which there are; MN_NONE: all.
+ * p is shown as `shown`, of the hop counted from 0. */
+mn_node mn_sentences_attend(mn_builder *builder, mn_role role, uint32_t hop, const char *shown,
+                            mn_node u, mn_node keys, mn_node values, mn_node mask);
