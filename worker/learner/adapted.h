@@ -80,23 +80,6 @@ mn_status mn_adapted_task(const mn_adapted *adapted, uint32_t n_query, mn_task *
 mn_status mn_adapted_predict_task(const mn_adapted *adapted, const mn_task *task, float *answers,
                                   float *outputs, mn_error *err);
 
-/* How many steps are good for these examples? Some are held out, the others adapted to, and those
- * held out judged after every step from 0 to most_steps.
- *   share   0: each example is held out once (of a class with two or more); else this share of each
- *           class (of the points, of values), at least one, the last of them, and never all
- *   losses  [most_steps + 1], mean over the held out, nats or squared error; rights (or NULL), the
- *           share of them that was named rightly
- * *best: the step of least loss, the first of several; *n_held: how many were judged. MN_ERR_CONFIG:
- * the model has no steps, or nothing can be held out: says why. */
-typedef struct mn_hold_out {
-    double share;
-    uint32_t most_steps;
-    double *losses, *rights;
-    uint32_t best, n_held;
-} mn_hold_out;
-mn_status mn_hold_out_steps(const mn_model *model, const mn_examples *examples,
-                            mn_hold_out *hold_out, mn_error *err);
-
 /* One safetensors file that predictions need nothing beside: theta' by PyTorch's names and layouts (a
  * head that adapting made is head.weight, head.bias), the support set (support.*) where the learner
  * looks at it when it predicts, and as metadata the experiment, the fields, the classes' names, the

@@ -608,6 +608,35 @@ static void adapted(const void *of, const void *scratch, const mn_real *theta, m
            meta->plans.adapted_size * sizeof *adapted);
 }
 
+/* The head, of which a linear map's tensors lie behind phi's. */
+static mn_status own(const void *of, mn_parameters *out, mn_error *err)
+{
+    const struct loop *meta = of;
+    const uint32_t way = meta->plans.fields->y_size;
+    if (meta->plans.head_size == 0)
+        return MN_OK;
+    return mn_parameters_add_linear(out, "head.weight", meta->plans.u, way) != UINT32_MAX &&
+                   mn_parameters_add_vector(out, "head.bias", way, MN_START_ZERO) != UINT32_MAX
+               ? MN_OK
+               : mn_fail(err, MN_ERR_INTERNAL, "no room for a head's tensors");
+}
+
+static void take_own(const void *of, const void *scratch, mn_real *own)
+{
+    const struct loop *meta = of;
+    memcpy(own, adapted_in(meta, scratch) + meta->plans.adapted_size,
+           meta->plans.head_size * sizeof *own);
+}
+
+static void resume(const void *of, void *scratch, const mn_real *adapted, const mn_real *own)
+{
+    const struct loop *meta = of;
+    mn_real *phi = adapted_in(meta, scratch);
+    memcpy(phi, adapted + meta->plans.adapted_offset, meta->plans.adapted_size * sizeof *phi);
+    if (meta->plans.head_size > 0)
+        memcpy(phi + meta->plans.adapted_size, own, meta->plans.head_size * sizeof *phi);
+}
+
 static double macs(const void *of)
 {
     const struct loop *meta = of;
@@ -703,4 +732,7 @@ const mn_rule_kind mn_loop_rule = {.name = "loop",
                                    .judge = judge,
                                    .support = support,
                                    .adapted = adapted,
+                                   .own = own,
+                                   .take_own = take_own,
+                                   .resume = resume,
                                    .macs = macs};

@@ -109,6 +109,23 @@ void mn_rule_adapted(const mn_rule *rule, const void *scratch, const mn_real *th
         memcpy(adapted, theta, rule->size * sizeof *adapted);
 }
 
+mn_status mn_rule_own(const mn_rule *rule, mn_parameters *out, mn_error *err)
+{
+    return rule->kind->own == NULL ? MN_OK : rule->kind->own(rule->state, out, err);
+}
+
+void mn_rule_take_own(const mn_rule *rule, const void *scratch, mn_real *own)
+{
+    if (rule->kind->take_own != NULL)
+        rule->kind->take_own(rule->state, scratch, own);
+}
+
+void mn_rule_resume(const mn_rule *rule, void *scratch, const mn_real *adapted, const mn_real *own)
+{
+    if (rule->kind->resume != NULL)
+        rule->kind->resume(rule->state, scratch, adapted, own);
+}
+
 double mn_rule_macs(const mn_rule *rule)
 {
     return rule->kind->macs(rule->state);

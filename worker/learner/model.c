@@ -1,0 +1,446 @@
+#include "worker/learner/model.h"
+
+#include "worker/learner/model_state.h"
+#include "worker/learner/parts/batch_norm.h"
+#include "worker/learner/rules/rule.h"
+#include "worker/tasks/task_set.h"
+#include "worker/tasks/task_set_kind.h"
+#include <dirent.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MOST_CHECKPOINTS 4096u
+
+static mn_status read_file(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
+                           mn_error *err);
+static mn_status read_newest(const char *folder, size_t n_sets, const char *const *sets,
+                             mn_model **out, mn_error *err);
+static mn_status read_experiment(const mn_tensor_file *file, const char *path, size_t n_sets,
+                                 const char *const *sets, mn_experiment *out, mn_error *err);
+static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_file *file,
+                             const char *path, mn_model **out, mn_error *err);
+
+/* Making --------------------------------------------------------------------------- */
+
+mn_status mn_model_declare(const mn_experiment *experiment, const mn_fields *fields, mn_model **out,
+                           mn_error *err)
+{
+    mn_model *model = calloc(1, sizeof *model);
+    if (model == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "model");
+    model->experiment = *experiment;
+    model->fields = *fields;
+    model->kernels = mn_kernels_choose();
+    mn_status status =
+        model->kernels != NULL
+            ? mn_network_init(&model->network, &model->experiment, fields, err)
+            : mn_fail(err, MN_ERR_UNAVAILABLE,
+                      "MNEMO_KERNELS=%s: this machine or build has no such kernels; unset it",
+                      getenv("MNEMO_KERNELS"));
+    if (status == MN_OK)
+        status = mn_rule_declare(&model->network, err);
+    if (status == MN_OK) {
+        model->theta = calloc(model->network.parameters.size, sizeof *model->theta);
+        if (model->theta == NULL)
+            status = mn_fail(err, MN_ERR_NOMEM, "theta of a model");
+    }
+    if (status != MN_OK) {
+        mn_model_destroy(&model);
+        return status;
+    }
+    *out = model;
+    return MN_OK;
+}
+
+mn_status mn_model_new(const mn_experiment *experiment, const mn_fields *fields, size_t n,
+                       const float *theta, mn_model **out, mn_error *err)
+{
+    mn_model *model = NULL;
+    mn_status status = mn_model_declare(experiment, fields, &model, err);
+    if (status == MN_OK && n != model->network.parameters.size)
+        status = mn_fail(err, MN_ERR_DATA, "theta has %zu numbers, but this network has %zu", n,
+                         model->network.parameters.size);
+    if (status != MN_OK) {
+        mn_model_destroy(&model);
+        return status;
+    }
+    mn_parameters_import(&model->network.parameters, theta, model->theta);
+    *out = model;
+    return MN_OK;
+}
+
+mn_status mn_model_copy(const mn_model *model, mn_model **out, mn_error *err)
+{
+    const size_t bytes = model->network.parameters.size * sizeof *model->theta;
+    mn_model *copy = malloc(sizeof *copy);
+    float *theta = malloc(bytes);
+    if (copy == NULL || theta == NULL) {
+        free(copy);
+        free(theta);
+        return mn_fail(err, MN_ERR_NOMEM, "copy of a model");
+    }
+    *copy = *model;
+    copy->network.experiment = &copy->experiment;
+    copy->theta = memcpy(theta, model->theta, bytes);
+    *out = copy;
+    return MN_OK;
+}
+
+void mn_model_destroy(mn_model **model)
+{
+    if (*model == NULL)
+        return;
+    free((*model)->theta);
+    free(*model);
+    *model = NULL;
+}
+
+/* Reading -------------------------------------------------------------------------- */
+
+mn_status mn_model_read(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
+                        mn_error *err)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return mn_fail_errno(
+            err, "%s: expected the folder of a run, as runs/latest, or a checkpoint", path);
+    return S_ISDIR(about.st_mode) ? read_newest(path, n_sets, sets, out, err)
+                                  : read_file(path, n_sets, sets, out, err);
+}
+
+static int by_step_down(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static size_t list_steps(DIR *listing, uint64_t steps[MOST_CHECKPOINTS])
+{
+    const struct dirent *entry = NULL;
+    size_t n = 0;
+    while (n < MOST_CHECKPOINTS && (entry = readdir(listing)) != NULL) {
+        char *end = NULL;
+        if (strncmp(entry->d_name, "step-", 5) != 0 || entry->d_name[5] < '0' ||
+            entry->d_name[5] > '9')
+            continue;
+        steps[n] = strtoull(entry->d_name + 5, &end, 10);
+        n += strcmp(end, ".safetensors") == 0;
+    }
+    qsort(steps, n, sizeof *steps, by_step_down);
+    return n;
+}
+
+/* A torn file is passed over for an older one, as when a run goes on. */
+static mn_status read_newest(const char *folder, size_t n_sets, const char *const *sets,
+                             mn_model **out, mn_error *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/checkpoints", folder) >= (int)sizeof path)
+        return mn_fail(err, MN_ERR_NO_INPUT, "%.200s...: the path is too long", folder);
+    uint64_t *steps = malloc(MOST_CHECKPOINTS * sizeof *steps);
+    DIR *listing = opendir(path);
+    const size_t n = steps != NULL && listing != NULL ? list_steps(listing, steps) : 0;
+    if (listing != NULL)
+        (void)closedir(listing);
+    mn_status status = MN_ERR_DATA;
+    if (steps == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "list of checkpoints");
+    else if (n == 0)
+        status = mn_fail(err, MN_ERR_NO_INPUT,
+                         "%s has no checkpoint: expected the folder of a run that has trained to "
+                         "its first one, as runs/latest",
+                         folder);
+    for (size_t i = 0; i < n && status == MN_ERR_DATA; i++) {
+        if (snprintf(path, sizeof path, "%s/checkpoints/step-%09" PRIu64 ".safetensors", folder,
+                     steps[i]) >= (int)sizeof path)
+            status = mn_fail(err, MN_ERR_NO_INPUT, "%.200s...: the path is too long", folder);
+        else
+            status = read_file(path, n_sets, sets, out, err);
+    }
+    free(steps);
+    return status;
+}
+
+static mn_status read_file(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
+                           mn_error *err)
+{
+    mn_tensor_file *file = NULL;
+    mn_model *model = NULL;
+    mn_experiment *experiment = malloc(sizeof *experiment);
+    if (experiment == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "experiment");
+    mn_status status = mn_tensor_file_read(path, &file, err);
+    if (status == MN_OK)
+        status = read_experiment(file, path, n_sets, sets, experiment, err);
+    if (status == MN_OK)
+        status = find_fields(experiment, file, path, &model, err);
+    if (status == MN_OK) {
+        const mn_parameters *list = &model->network.parameters;
+        char best[sizeof list->at[0].tensor.name + 5];
+        (void)snprintf(best, sizeof best, "best.%s", list->n > 0 ? list->at[0].tensor.name : "");
+        const bool has_best =
+            experiment->evaluate.keep_best && mn_tensor_file_find(file, best) != NULL;
+        const char *step = mn_tensor_file_metadata(file, has_best ? "best_step" : "step");
+        status = mn_parameters_read(list, file, has_best ? "best." : "", path, model->theta, err);
+        model->step = step != NULL ? strtoull(step, NULL, 10) : 0;
+    }
+    mn_tensor_file_destroy(&file);
+    free(experiment);
+    if (status != MN_OK) {
+        mn_model_destroy(&model);
+        return status;
+    }
+    *out = model;
+    return MN_OK;
+}
+
+static mn_status read_experiment(const mn_tensor_file *file, const char *path, size_t n_sets,
+                                 const char *const *sets, mn_experiment *out, mn_error *err)
+{
+    const char *text = mn_tensor_file_metadata(file, "experiment");
+    if (mn_tensor_file_metadata(file, "adapted") != NULL)
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s is adapted to a task already: expected a checkpoint of a run; what it "
+                       "says of new items tells mnemo predict",
+                       path);
+    if (text == NULL)
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s: its metadata has no experiment: expected a checkpoint that mnemo train "
+                       "wrote (RUN/checkpoints/step-....safetensors), its metadata kept",
+                       path);
+    mn_experiment_init(out);
+    mn_status status = mn_experiment_parse(out, path, text, strlen(text), err);
+    mn_experiment *trained = status == MN_OK && n_sets > 0 ? malloc(sizeof *trained) : NULL;
+    if (trained != NULL)
+        *trained = *out;
+    for (size_t i = 0; i < n_sets && status == MN_OK; i++) {
+        mn_error why = {.message = ""};
+        status = mn_experiment_set(out, sets[i], &why);
+        if (status != MN_OK)
+            (void)mn_fail(err, status, "--set %s: %s", sets[i], why.message);
+    }
+    if (status == MN_OK)
+        status = mn_experiment_check(out, err);
+    if (status == MN_OK && trained != NULL) {
+        char changes[512];
+        status = mn_experiment_may_judge(trained, out, changes, sizeof changes, err);
+    }
+    free(trained);
+    return status;
+}
+
+/* Is every tensor there, with its shape? */
+static bool suits(const mn_parameters *list, const mn_tensor_file *file)
+{
+    for (uint32_t i = 0; i < list->n; i++) {
+        const mn_tensor *wanted = &list->at[i].tensor;
+        const mn_tensor *found = mn_tensor_file_find(file, wanted->name);
+        if (found == NULL || found->dtype != MN_F32 || found->rank != wanted->rank ||
+            memcmp(found->shape, wanted->shape, wanted->rank * sizeof *wanted->shape) != 0)
+            return false;
+    }
+    return true;
+}
+
+static mn_status generated_fields(const mn_experiment *experiment, mn_fields *fields, mn_error *err)
+{
+    mn_task_set *set = NULL;
+    mn_status status = mn_task_set_open(experiment, NULL, &set, err);
+    if (status == MN_OK)
+        *fields = *mn_task_set_fields(set, MN_TRAIN);
+    mn_task_set_destroy(&set);
+    return status;
+}
+
+/* Pictures of a packed file are grey or coloured, which no key says: those of which the network has
+ * these tensors. */
+static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_file *file,
+                             const char *path, mn_model **out, mn_error *err)
+{
+    const mn_task_kind kind = experiment->tasks.kind;
+    const bool has_data = experiment->tasks.data[0] != '\0';
+    mn_fields fields[MN_N_SPLITS];
+    mn_status status = MN_OK;
+    if (kind == MN_TASKS_STORIES || (kind == MN_TASKS_SEQUENCES && has_data))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s has learned from data (%s) of which a checkpoint does not tell enough: "
+                       "open the run with its data",
+                       path, experiment->tasks.data);
+    for (uint32_t channels = 1; channels <= 3; channels += 2) {
+        mn_model *model = NULL;
+        status = kind == MN_TASKS_IMAGES
+                     ? mn_few_shot_images(experiment, experiment->tasks.image_size, channels,
+                                          fields, err)
+                     : generated_fields(experiment, &fields[MN_TRAIN], err);
+        if (status == MN_OK)
+            status = mn_model_declare(experiment, &fields[MN_TRAIN], &model, err);
+        if (status == MN_OK && suits(&model->network.parameters, file)) {
+            *out = model;
+            return MN_OK;
+        }
+        mn_model_destroy(&model);
+        if (status != MN_OK || kind != MN_TASKS_IMAGES)
+            break;
+    }
+    return status != MN_OK ? status
+                           : mn_fail(err, MN_ERR_DATA,
+                                     "%s: its tensors are not those of the network that its own "
+                                     "experiment describes (another way, image_size or model): "
+                                     "expected a checkpoint as mnemo train wrote it",
+                                     path);
+}
+
+mn_status mn_parameters_read(const mn_parameters *parameters, const mn_tensor_file *file,
+                             const char *prefix, const char *path, float *out, mn_error *err)
+{
+    float *outside = calloc(parameters->size + 1, sizeof *outside);
+    if (outside == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%s: %zu floats", path, parameters->size);
+    for (uint32_t i = 0; i < parameters->n; i++) {
+        const mn_parameter *parameter = &parameters->at[i];
+        const mn_tensor *wanted = &parameter->tensor;
+        char name[sizeof wanted->name + 16];
+        (void)snprintf(name, sizeof name, "%s%s", prefix, wanted->name);
+        const mn_tensor *found = mn_tensor_file_find(file, name);
+        if (found == NULL || found->dtype != MN_F32 || found->rank != wanted->rank ||
+            memcmp(found->shape, wanted->shape, wanted->rank * sizeof *wanted->shape) != 0) {
+            free(outside);
+            return mn_fail(err, MN_ERR_DATA, "%s: tensor %s is %s", path, name,
+                           found == NULL ? "missing" : "of another type or shape than the model's");
+        }
+        memcpy(outside + parameter->offset, found->data, parameter->count * sizeof *outside);
+    }
+    mn_parameters_import(parameters, outside, out);
+    free(outside);
+    return MN_OK;
+}
+
+/* Telling -------------------------------------------------------------------------- */
+
+const mn_experiment *mn_model_experiment(const mn_model *model)
+{
+    return &model->experiment;
+}
+
+uint64_t mn_model_step(const mn_model *model)
+{
+    return model->step;
+}
+
+const mn_fields *mn_model_fields(const mn_model *model)
+{
+    return &model->fields;
+}
+
+bool mn_model_is_few_shot(const mn_model *model)
+{
+    return mn_fields_are_few_shot(&model->fields);
+}
+
+void mn_model_item(const mn_model *model, uint32_t item[3])
+{
+    const mn_field *x = mn_fields_find(&model->fields, MN_QUERY, "x");
+    item[0] = x == NULL ? 0 : x->height;
+    item[1] = x == NULL ? 0 : x->width;
+    item[2] = x == NULL ? 0 : x->channels;
+}
+
+uint32_t mn_model_way(const mn_model *model)
+{
+    return model->fields.y_size;
+}
+
+bool mn_model_any_way(const mn_model *model)
+{
+    mn_fields other;
+    return mn_model_is_few_shot(model) && model->fields.target == MN_TARGET_CLASSES &&
+           mn_model_shape(model, model->fields.y_size + 1, model->fields.y_size + 1, 1, &other,
+                          NULL) == MN_OK;
+}
+
+uint32_t mn_model_columns(const mn_model *model, uint32_t way)
+{
+    mn_fields fields = model->fields;
+    if (fields.target == MN_TARGET_CLASSES && way > 0)
+        fields.y_size = way;
+    return mn_network_columns(&model->network, &fields);
+}
+
+bool mn_model_has_steps(const mn_model *model)
+{
+    return model->experiment.meta.kind != MN_META_EPISODIC;
+}
+
+uint32_t mn_model_steps(const mn_model *model)
+{
+    return mn_model_has_steps(model) ? model->experiment.meta.inner_steps : 0;
+}
+
+bool mn_model_judges_together(const mn_model *model)
+{
+    return mn_model_remark(model) != NULL &&
+           model->experiment.model.batch_norm_statistics == MN_STATISTICS_BATCH;
+}
+
+const char *mn_model_remark(const mn_model *model)
+{
+    return mn_batch_norm_remark(&model->experiment);
+}
+
+/* Shapes --------------------------------------------------------------------------- */
+
+static mn_status refuse_way(const mn_model *model, uint32_t way, mn_error *err)
+{
+    const uint32_t trained = model->fields.y_size;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "this task has %" PRIu32 " classes, but the run was trained with %" PRIu32
+                   " (tasks.way) and its head has a row for each: give %" PRIu32
+                   " classes, or train with tasks.way=%" PRIu32
+                   ", or with a head that takes any number: model.output distance or match, or "
+                   "meta.head_start prototypes",
+                   way, trained, trained, way);
+}
+
+/* Fields as in training, each with other items. */
+static mn_status resize(const mn_fields *like, uint32_t n_support, uint32_t n_query, mn_fields *out,
+                        mn_error *err)
+{
+    mn_status status = MN_OK;
+    mn_fields_init(out, like->target, like->y_size);
+    out->symbols = like->symbols;
+    out->bundle = n_query;
+    for (uint32_t i = 0; i < like->n && status == MN_OK; i++) {
+        const mn_field *field = &like->at[i];
+        const mn_field *y = mn_fields_find(like, field->role, "y");
+        const uint32_t item[3] = {field->height, field->width, field->channels};
+        const uint32_t n = y == NULL || field->n != y->n ? field->n
+                           : field->role == MN_SUPPORT   ? n_support
+                                                         : n_query;
+        if (n > 0)
+            status = mn_fields_add(out, field->role, field->name, field->type, n, item, err);
+    }
+    return status;
+}
+
+mn_status mn_model_shape(const mn_model *model, uint32_t way, uint32_t n_support, uint32_t n_query,
+                         mn_fields *out, mn_error *err)
+{
+    const mn_fields *trained = &model->fields;
+    mn_status status = MN_OK;
+    if (way == 0)
+        way = trained->y_size;
+    if (mn_model_is_few_shot(model)) {
+        uint32_t item[3];
+        mn_model_item(model, item);
+        status = mn_fields_few_shot(out, n_support, n_query, item, trained->target, way, err);
+    } else {
+        status = resize(trained, n_support, n_query, out, err);
+    }
+    if (status == MN_OK && mn_network_fits(&model->network, out, err) != MN_OK)
+        status = way != trained->y_size ? refuse_way(model, way, err) : MN_ERR_CONFIG;
+    return status;
+}
