@@ -32,7 +32,12 @@ enum {
     SKIP_DAMAGED,
     ALL,
     VAL_ALPHABETS,
-    STORY
+    STORY,
+    SUPPORT,
+    QUERY,
+    HOLDOUT,
+    STEPS,
+    NO_INK
 };
 
 static const struct option table[] = {
@@ -63,6 +68,11 @@ static const struct option table[] = {
     {"all", no_argument, NULL, ALL},
     {"val-alphabets", required_argument, NULL, VAL_ALPHABETS},
     {"story", required_argument, NULL, STORY},
+    {"support", required_argument, NULL, SUPPORT},
+    {"query", required_argument, NULL, QUERY},
+    {"holdout", required_argument, NULL, HOLDOUT},
+    {"steps", required_argument, NULL, STEPS},
+    {"no-ink", no_argument, NULL, NO_INK},
     {NULL, 0, NULL, 0},
 };
 
@@ -75,7 +85,7 @@ static mn_status whole(const char *name, const char *value, uint64_t max, uint64
 mn_status mn_command_line_read(mn_command_line *line, int argc, char **argv, unsigned takes,
                                mn_error *err)
 {
-    *line = (mn_command_line){.seed = 1, .val_alphabets = UINT32_MAX};
+    *line = (mn_command_line){.seed = 1, .val_alphabets = UINT32_MAX, .steps = UINT32_MAX};
     optind = 0; /* start anew, whoever called getopt before */
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":o:", table, NULL)) != -1;) {
@@ -138,8 +148,16 @@ static unsigned needs(int option)
     case SIZE:
     case SPLITS:
         return MN_TAKES_IMPORT;
-    case COLOUR:
     case INK:
+        return MN_TAKES_INK;
+    case SUPPORT:
+    case HOLDOUT:
+    case STEPS:
+        return MN_TAKES_ADAPT;
+    case QUERY:
+    case NO_INK:
+        return MN_TAKES_QUERY;
+    case COLOUR:
     case SHARES:
     case SEED:
     case MIN_IMAGES:
@@ -172,6 +190,10 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
         status = whole(name, value, 1000000, &number, err);
         line->val_alphabets = status == MN_OK ? (uint32_t)number : UINT32_MAX;
         return status;
+    case STEPS:
+        status = whole(name, value, 100000, &number, err);
+        line->steps = status == MN_OK ? (uint32_t)number : UINT32_MAX;
+        return status;
     case SEED:
         return whole(name, value, UINT64_MAX, &line->seed, err);
     case MIN_IMAGES:
@@ -201,6 +223,7 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                [JSON - SET] = &line->json,
                                [COLOUR - SET] = &line->colour,
                                [INK - SET] = &line->ink,
+                               [NO_INK - SET] = &line->no_ink,
                                [PROFILE - SET] = &line->profile,
                                [ROTATIONS - SET] = &line->rotations,
                                [SKIP_DAMAGED - SET] = &line->skip_damaged,
@@ -210,7 +233,8 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
             [PNG - SET] = &line->png,         [DUMP - SET] = &line->dump,
             [THETA - SET] = &line->theta,     [OUTPUT - SET] = &line->output,
             [SPLITS - SET] = &line->splits,   [SHARES - SET] = &line->shares,
-            [STORY - SET] = &line->story};
+            [STORY - SET] = &line->story,     [SUPPORT - SET] = &line->support,
+            [QUERY - SET] = &line->query,     [HOLDOUT - SET] = &line->holdout};
         if (value == NULL)
             *flags[option - SET] = true;
         else

@@ -19,13 +19,16 @@ enum {
     MN_TAKES_IMPORT = 1 << 5,     /* --size N, --splits LISTS */
     MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
     MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT */
-    MN_TAKES_FOLDER = 1 << 8,     /* --shares A,B,C, --seed N, --min-images N, --colour, --ink,
+    MN_TAKES_FOLDER = 1 << 8,     /* --shares A,B,C, --seed N, --min-images N, --colour,
                                     --rotations, --skip-damaged */
     MN_TAKES_ALL = 1 << 9,        /* --all */
     MN_TAKES_ALPHABETS = 1 << 10, /* --val-alphabets N */
     MN_TAKES_PNG = 1 << 11,       /* --png FILE */
     MN_TAKES_JSON = 1 << 12,      /* --json */
     MN_TAKES_STORY = 1 << 13,     /* --story FILE */
+    MN_TAKES_INK = 1 << 14,       /* --ink */
+    MN_TAKES_ADAPT = 1 << 15,     /* --support S, --steps N, --holdout HOW */
+    MN_TAKES_QUERY = 1 << 16,     /* --query Q, --no-ink */
 };
 
 /* All text is lent by argv. */
@@ -35,11 +38,12 @@ typedef struct mn_command_line {
     const char *sets[MN_MAX_ARGUMENTS];
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
-    bool check, quiet, verbose, json, colour, ink, profile, rotations, skip_damaged, all;
-    const char *split, *png, *dump, *theta, *output, *splits, *shares, *story;
+    bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all;
+    const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
+        *holdout;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
-    uint32_t val_alphabets;             /* UINT32_MAX: not given */
+    uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */
     double seconds;                     /* 0: not given */
 } mn_command_line;
 

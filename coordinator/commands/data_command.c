@@ -95,7 +95,7 @@ static mn_status import_folder(int argc, char **argv, mn_error *err)
     mn_import_report report = {0};
     const mn_import_progress progress = {.call = show_progress};
     mn_status status = mn_command_line_read(
-        &line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_FOLDER | MN_TAKES_OUTPUT, err);
+        &line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_FOLDER | MN_TAKES_INK | MN_TAKES_OUTPUT, err);
     if (status == MN_OK && (line.n_arguments != 1 || line.output == NULL))
         status = mn_fail(err, MN_ERR_USAGE, "data import folder: expected one folder and -o FILE");
     if (status == MN_OK && line.shares != NULL && line.splits != NULL)

@@ -45,6 +45,39 @@ static const struct entry {
      "  --png FILE          draw it\n"
      "  --json              print it for programs\n"
      "  --set KEY=VALUE     another value than the run has, as run.data_path=FOLDER\n"},
+    {"adapt", "RUN --support DIR|FILE [--query DIR|FILE] [-o OUT] [OPTION]...",
+     "Adapt a run to a few examples of a task of your own, and say what it makes of new items. RUN "
+     "is\nthe folder of a run, or a checkpoint. Pictures are brought into the form that the run "
+     "was\n"
+     "trained on.",
+     "  --support DIR|FILE  the examples: a folder with a folder of PNG or JPEG pictures for each\n"
+     "                      class, as many as you have of each; or for a run that learned curves, "
+     "a\n"
+     "                      CSV file of x,y\n"
+     "  --query DIR|FILE    what to judge: pictures, or a folder of them for each class, to "
+     "compare;\n"
+     "                      or a CSV file of x, or x,y\n"
+     "  -o OUT              a folder: OUT/adapted.safetensors for mnemo predict, and "
+     "predictions.csv\n"
+     "                      and predictions.json\n"
+     "  --steps N           inner steps (default: as the run was trained)\n"
+     "  --holdout HOW       choose their number, up to N or twice as many as trained: "
+     "leave-one-out "
+     "of\n"
+     "                      the examples, or a share of each class that is not adapted to, as "
+     "0.25\n"
+     "  --ink, --no-ink     dark is ink, or is not (default: as in the run's own data, where it "
+     "is\n"
+     "                      known; as given to mnemo data import folder)\n"
+     "  --json              print it for programs\n"
+     "  --set KEY=VALUE     another value than the run has, as meta.inner_lr=0.05\n"},
+    {"predict", "ADAPTED --query DIR|FILE [-o OUT] [OPTION]...",
+     "What an adapted model says of new items. ADAPTED is the folder that mnemo adapt -o made, or "
+     "the\nadapted.safetensors in it; the run is not needed any more.",
+     "  --query DIR|FILE    what to judge, as for mnemo adapt\n"
+     "  -o OUT              a folder for predictions.csv and predictions.json\n"
+     "  --ink, --no-ink     dark is ink, or is not (default: as when it was adapted)\n"
+     "  --json              print it for programs\n"},
     {"data",
      "import omniglot ZIP... -o FILE [OPTION]...\n"
      "import omniglot-runs ZIP -o FILE [--size PIXELS]\n"
@@ -183,7 +216,7 @@ static void print_topics(void)
 {
     (void)fputs(
         "mnemo help TOPIC, where TOPIC is\n"
-        "  a command   train, evaluate, task, ask, data, keys, bench\n"
+        "  a command   train, evaluate, task, ask, adapt, predict, data, keys, bench\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
         "  options     all keys\n"

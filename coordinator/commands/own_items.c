@@ -1,0 +1,199 @@
+#include "coordinator/commands/own_items.h"
+
+#include "common/log.h"
+#include "common/text.h"
+#include "worker/data/data_path.h"
+#include "worker/tasks/task_set.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOKED_AT 8u /* training tasks, for their brightness */
+#define CLEARLY 0.25 /* how much nearer the negative must be */
+
+static mn_status read_pictures(const char *path, const mn_model *model, bool with_answers,
+                               mn_ink ink, mn_own_items *out, mn_error *err);
+static mn_status read_points(const char *path, const mn_model *model, bool with_answers,
+                             mn_own_items *out, mn_error *err);
+static void warn(const mn_own_items *items, const char *path, const mn_model *model,
+                 const mn_import_report *report);
+
+mn_status mn_own_items_read(const char *path, const mn_model *model, bool with_answers, mn_ink ink,
+                            mn_own_items *out, mn_error *err)
+{
+    *out = (mn_own_items){0};
+    mn_status status = mn_model_fields(model)->target == MN_TARGET_CLASSES
+                           ? read_pictures(path, model, with_answers, ink, out, err)
+                           : read_points(path, model, with_answers, out, err);
+    if (status != MN_OK)
+        mn_own_items_fini(out);
+    return status;
+}
+
+void mn_own_items_fini(mn_own_items *items)
+{
+    mn_picture_folder_fini(&items->folder);
+    mn_number_table_fini(&items->table);
+    free(items->columns[0]);
+    free(items->columns[1]);
+    *items = (mn_own_items){0};
+}
+
+mn_examples mn_own_items_examples(const mn_own_items *items)
+{
+    return (mn_examples){.n = items->n,
+                         .x = items->x,
+                         .n_classes = items->folder.n_classes,
+                         .labels = items->labels,
+                         .y = items->y,
+                         .names = (const char *const *)items->folder.classes};
+}
+
+mn_status mn_own_items_match(mn_own_items *items, const mn_adapted *adapted, mn_error *err)
+{
+    const uint32_t way = mn_adapted_classes(adapted);
+    mn_picture_folder *folder = &items->folder;
+    uint32_t *renamed = calloc(folder->n_classes + 1, sizeof *renamed);
+    if (renamed == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "classes");
+    mn_status status = MN_OK;
+    for (uint32_t c = 0; c < folder->n_classes && status == MN_OK; c++) {
+        for (renamed[c] = 0; renamed[c] < way; renamed[c]++)
+            if (strcmp(folder->classes[c], mn_adapted_class_name(adapted, renamed[c])) == 0)
+                break;
+        if (renamed[c] < way)
+            continue;
+        char shown[200], known[500] = "";
+        (void)mn_text_escape(folder->classes[c], strlen(folder->classes[c]), shown, sizeof shown);
+        for (uint32_t i = 0, at = 0; i < way && at < sizeof known - 64; i++)
+            at += (uint32_t)snprintf(known + at, sizeof known - at, "%s%.40s", i > 0 ? ", " : "",
+                                     mn_adapted_class_name(adapted, i));
+        status =
+            mn_fail(err, MN_ERR_DATA,
+                    "--query: its folder %s is no class of the examples (%s): name it as one of "
+                    "them, or put pictures whose class is not known into the folder itself",
+                    shown, known);
+    }
+    for (uint32_t i = 0; i < folder->n && status == MN_OK; i++)
+        if (folder->labels[i] != MN_NO_CLASS)
+            folder->labels[i] = renamed[folder->labels[i]];
+    free(renamed);
+    return status;
+}
+
+bool mn_own_items_look_inverted(double mean, double usual)
+{
+    return fabs(mean - usual) - fabs(1 - mean - usual) > CLEARLY;
+}
+
+/* Pictures --------------------------------------------------------------------------- */
+
+/* Made-up characters and the packed files of Omniglot have ink for 1. */
+static bool is_ink(const mn_experiment *experiment)
+{
+    const char *data = experiment->tasks.data;
+    return experiment->tasks.kind == MN_TASKS_GLYPHS || strncmp(data, "omniglot", 8) == 0;
+}
+
+static mn_status read_pictures(const char *path, const mn_model *model, bool with_answers,
+                               mn_ink ink, mn_own_items *out, mn_error *err)
+{
+    uint32_t item[3];
+    mn_import_report report = {0};
+    mn_model_item(model, item);
+    const mn_picture_form form = {
+        .side = item[0],
+        .channels = item[2],
+        .dark_is_ink =
+            ink == MN_INK_DARK || (ink == MN_INK_AS_TRAINED && is_ink(mn_model_experiment(model)))};
+    if (item[0] != item[1] || (item[2] != 1 && item[2] != 3))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "this run's items are %" PRIu32 " x %" PRIu32 " x %" PRIu32
+                       " numbers, which no picture is",
+                       item[0], item[1], item[2]);
+    mn_status status =
+        mn_picture_folder_read(path, !with_answers, &form, &report, &out->folder, err);
+    mn_import_report_print_left(&report, stderr);
+    if (status != MN_OK)
+        return status;
+    out->n = out->folder.n;
+    out->x = out->folder.x;
+    out->labels = out->folder.labels;
+    out->dark_is_ink = form.dark_is_ink;
+    warn(out, path, model, &report);
+    return MN_OK;
+}
+
+/* The mean of the pictures of some training tasks; false: the data are not here, which is no error. */
+static bool find_usual(const mn_experiment *experiment, double *usual)
+{
+    mn_task_set *set = NULL;
+    mn_task *task = NULL;
+    double sum = 0, n = 0;
+    if (mn_task_set_open(experiment, NULL, &set, NULL) == MN_OK &&
+        mn_task_set_check(set, MN_TRAIN, NULL) == MN_OK &&
+        mn_task_new(mn_task_set_fields(set, MN_TRAIN), &task, NULL) == MN_OK)
+        for (uint64_t index = 0; index < LOOKED_AT; index++) {
+            mn_task_set_draw(set, MN_TRAIN, index, task);
+            const float *x = mn_task_find(task, MN_SUPPORT, "x");
+            const size_t count = mn_field_count(mn_fields_find(&task->fields, MN_SUPPORT, "x"));
+            for (size_t i = 0; i < count; i++)
+                sum += (double)x[i];
+            n += (double)count;
+        }
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+    *usual = n > 0 ? sum / n : 0;
+    return n > 0;
+}
+
+static void warn(const mn_own_items *items, const char *path, const mn_model *model,
+                 const mn_import_report *report)
+{
+    double usual = 0;
+    (void)report;
+    if (items->folder.n_coloured > 0)
+        mn_log(MN_LOG_WARN,
+               "%s: %" PRIu32 " of %" PRIu32
+               " pictures have colours, of which this run sees the brightness only: it was trained "
+               "on grey ones",
+               path, items->folder.n_coloured, items->n);
+    if (!find_usual(mn_model_experiment(model), &usual))
+        return;
+    if (mn_own_items_look_inverted(items->folder.mean, usual))
+        mn_log(MN_LOG_WARN,
+               "%s: the pictures look inverted: their mean is %.2f (0 black, 1 white%s), that of "
+               "the run's own %.2f: try %s",
+               path, items->folder.mean, items->dark_is_ink ? "; here dark is ink, which is 1" : "",
+               usual, items->dark_is_ink ? "--no-ink" : "--ink");
+}
+
+/* Points ----------------------------------------------------------------------------- */
+
+static mn_status read_points(const char *path, const mn_model *model, bool with_answers,
+                             mn_own_items *out, mn_error *err)
+{
+    uint32_t item[3];
+    mn_model_item(model, item);
+    if (item[0] * item[1] * item[2] != 1 || mn_model_way(model) != 1)
+        return mn_fail(err, MN_ERR_CONFIG, "this run's items are no points of a curve");
+    mn_status status =
+        mn_number_table_read(path, with_answers ? 2 : 1, 2,
+                             with_answers ? "x, y" : "x, or x, y to compare", &out->table, err);
+    if (status != MN_OK)
+        return status;
+    const uint32_t columns = out->table.n_columns;
+    out->n = out->table.n_rows;
+    for (uint32_t c = 0; c < columns; c++) {
+        out->columns[c] = malloc(out->n * sizeof *out->columns[c]);
+        if (out->columns[c] == NULL)
+            return mn_fail(err, MN_ERR_NOMEM, "%s", path);
+        for (uint32_t i = 0; i < out->n; i++)
+            out->columns[c][i] = out->table.at[(size_t)i * columns + c];
+    }
+    out->x = out->columns[0];
+    out->y = out->columns[1];
+    return MN_OK;
+}

@@ -1,0 +1,42 @@
+/* own_items.h: what a person gives a run to adapt to or to judge: a folder of pictures, or a table of
+ * points, as the run's tasks have them; read in the form that its network was trained on. */
+#pragma once
+
+#include "common/error.h"
+#include "worker/data/import/picture_folder.h"
+#include "worker/data/number_table.h"
+#include "worker/learner/adapted.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Which way round grey pictures are: dark strokes on light paper, or as they are; or as the run's own
+ * data say, where these are known (glyphs, Omniglot: dark is ink). */
+typedef enum mn_ink { MN_INK_AS_TRAINED, MN_INK_DARK, MN_INK_LIGHT } mn_ink;
+
+typedef struct mn_own_items {
+    uint32_t n;
+    const float *x;           /* [n, item]; lent by what is below, as labels and y */
+    const uint32_t *labels;   /* [n], MN_NO_CLASS: not told; NULL: values are asked for */
+    const float *y;           /* [n]; NULL: not told, or classes are asked for */
+    bool dark_is_ink;         /* pictures were read so */
+    mn_picture_folder folder; /* all of this is owned */
+    mn_number_table table;
+    float *columns[2];
+} mn_own_items;
+
+/* Support: `with_answers`; pictures lie in a folder a class, points have x and y. Query: pictures may
+ * lie in no folder, y may be missing. Warns about files that are left out, and about pictures whose
+ * colours or brightness are not what the run was trained on. *out is empty on failure. */
+mn_status mn_own_items_read(const char *path, const mn_model *model, bool with_answers, mn_ink ink,
+                            mn_own_items *out, mn_error *err);
+void mn_own_items_fini(mn_own_items *items);
+
+/* A support set as the learner takes it; lent. */
+mn_examples mn_own_items_examples(const mn_own_items *items);
+
+/* The labels of a query set by the classes of an adapted model. MN_ERR_DATA: a folder that is no
+ * class of it: names both. */
+mn_status mn_own_items_match(mn_own_items *items, const mn_adapted *adapted, mn_error *err);
+
+/* Are pictures of brightness `mean` more like the negative of those of `usual`? */
+bool mn_own_items_look_inverted(double mean, double usual);

@@ -1,0 +1,313 @@
+#include "coordinator/commands/predictions.h"
+
+#include "common/file.h"
+#include "common/text.h"
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NAME_COLUMNS 32u
+
+static void print_class(const mn_predictions *predictions, uint32_t i, FILE *out);
+static void print_value(const mn_predictions *predictions, uint32_t i, FILE *out);
+static void print_sum(const mn_predictions *predictions, FILE *out);
+
+double mn_predictions_clock(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+mn_status mn_predictions_new(const mn_adapted *adapted, const mn_own_items *items,
+                             mn_predictions *out, mn_error *err)
+{
+    *out = (mn_predictions){.adapted = adapted, .items = items};
+    out->answers = calloc((size_t)items->n * mn_adapted_columns(adapted), sizeof *out->answers);
+    if (out->answers == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " answers", items->n);
+    const double begin = mn_predictions_clock();
+    mn_status status = mn_adapted_predict(adapted, items->n, items->x, out->answers, NULL, err);
+    out->seconds = mn_predictions_clock() - begin;
+    if (status != MN_OK)
+        mn_predictions_fini(out);
+    return status;
+}
+
+void mn_predictions_fini(mn_predictions *predictions)
+{
+    free(predictions->answers);
+    *predictions = (mn_predictions){0};
+}
+
+/* Telling ---------------------------------------------------------------------------- */
+
+static const float *answer_of(const mn_predictions *predictions, uint32_t i)
+{
+    return predictions->answers + (size_t)i * mn_adapted_columns(predictions->adapted);
+}
+
+static uint32_t named(const mn_predictions *predictions, uint32_t i)
+{
+    return mn_label_of(mn_adapted_classes(predictions->adapted), answer_of(predictions, i));
+}
+
+/* The class of an item, if it is told. */
+static const char *class_of(const mn_predictions *predictions, uint32_t i)
+{
+    const uint32_t label = predictions->items->labels[i];
+    return label == MN_NO_CLASS ? NULL : mn_adapted_class_name(predictions->adapted, label);
+}
+
+static bool has_deviations(const mn_predictions *predictions)
+{
+    return mn_adapted_columns(predictions->adapted) > 1;
+}
+
+static void item_name(const mn_predictions *predictions, uint32_t i, char out[300])
+{
+    const char *name = predictions->items->folder.names[i];
+    (void)mn_text_escape(name, strlen(name), out, 300);
+}
+
+void mn_predictions_print(const mn_predictions *predictions, uint32_t most, FILE *out)
+{
+    const bool classes = mn_adapted_classes(predictions->adapted) > 0;
+    const uint32_t n = predictions->items->n;
+    if (classes)
+        (void)fprintf(out, "  %-*s  %-18s %11s\n", (int)NAME_COLUMNS, "picture", "class",
+                      "probability");
+    else
+        (void)fprintf(out, "  %12s %12s%s%s\n", "x", "y",
+                      has_deviations(predictions) ? "    deviation" : "",
+                      predictions->items->y != NULL ? "  given as" : "");
+    for (uint32_t i = 0; i < n && i < most; i++)
+        (classes ? print_class : print_value)(predictions, i, out);
+    if (n > most)
+        (void)fprintf(out, "  and %" PRIu32 " more, which -o FOLDER writes down\n", n - most);
+    print_sum(predictions, out);
+}
+
+static void print_class(const mn_predictions *predictions, uint32_t i, FILE *out)
+{
+    char name[300];
+    const char *is = class_of(predictions, i);
+    const uint32_t best = named(predictions, i);
+    item_name(predictions, i, name);
+    (void)fprintf(out, "  %-*s  %-18s %9.2f %%", (int)NAME_COLUMNS, name,
+                  mn_adapted_class_name(predictions->adapted, best),
+                  100 * (double)answer_of(predictions, i)[best]);
+    if (is != NULL && predictions->items->labels[i] == best)
+        (void)fprintf(out, "  right");
+    else if (is != NULL)
+        (void)fprintf(out, "  wrong: it is %s", is);
+    (void)fputc('\n', out);
+}
+
+static void print_value(const mn_predictions *predictions, uint32_t i, FILE *out)
+{
+    const float *answer = answer_of(predictions, i);
+    (void)fprintf(out, "  %12.6g %12.6g", (double)predictions->items->x[i], (double)answer[0]);
+    if (has_deviations(predictions))
+        (void)fprintf(out, " %12.4g", (double)answer[1]);
+    if (predictions->items->y != NULL)
+        (void)fprintf(out, "  %.6g", (double)predictions->items->y[i]);
+    (void)fputc('\n', out);
+}
+
+/* How many items have a class, and of how many it is named. */
+static uint32_t count_right(const mn_predictions *predictions, uint32_t *judged)
+{
+    uint32_t right = 0;
+    *judged = 0;
+    for (uint32_t i = 0; predictions->items->labels != NULL && i < predictions->items->n; i++) {
+        *judged += predictions->items->labels[i] != MN_NO_CLASS;
+        right += predictions->items->labels[i] == named(predictions, i);
+    }
+    return right;
+}
+
+static double squared_error(const mn_predictions *predictions)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < predictions->items->n; i++) {
+        const double off = (double)answer_of(predictions, i)[0] - (double)predictions->items->y[i];
+        sum += off * off;
+    }
+    return sum / predictions->items->n;
+}
+
+static void print_sum(const mn_predictions *predictions, FILE *out)
+{
+    uint32_t judged;
+    const uint32_t right = count_right(predictions, &judged);
+    if (judged > 0)
+        (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right: accuracy %.2f %%\n", right, judged,
+                      100.0 * right / judged);
+    if (predictions->items->y != NULL)
+        (void)fprintf(out, "mean squared error %.6g over %" PRIu32 " points\n",
+                      squared_error(predictions), predictions->items->n);
+}
+
+/* CSV -------------------------------------------------------------------------------- */
+
+/* By RFC 4180. */
+static void put_text(const char *text, FILE *out)
+{
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        (void)fputs(text, out);
+        return;
+    }
+    (void)fputc('"', out);
+    for (; *text != '\0'; text++)
+        (void)fputs(*text == '"' ? "\"\"" : (char[]){*text, '\0'}, out);
+    (void)fputc('"', out);
+}
+
+static void put_classes(const mn_predictions *predictions, FILE *out)
+{
+    const uint32_t way = mn_adapted_classes(predictions->adapted);
+    (void)fputs("item,predicted,probability,is", out);
+    for (uint32_t k = 0; k < way; k++) {
+        char column[300];
+        (void)snprintf(column, sizeof column, "p:%s",
+                       mn_adapted_class_name(predictions->adapted, k));
+        (void)fputc(',', out);
+        put_text(column, out);
+    }
+    (void)fputc('\n', out);
+    for (uint32_t i = 0; i < predictions->items->n; i++) {
+        char name[300];
+        const uint32_t best = named(predictions, i);
+        const float *answer = answer_of(predictions, i);
+        const char *is = class_of(predictions, i);
+        item_name(predictions, i, name);
+        put_text(name, out);
+        (void)fputc(',', out);
+        put_text(mn_adapted_class_name(predictions->adapted, best), out);
+        (void)fprintf(out, ",%.9g,", (double)answer[best]);
+        put_text(is != NULL ? is : "", out);
+        for (uint32_t k = 0; k < way; k++)
+            (void)fprintf(out, ",%.9g", (double)answer[k]);
+        (void)fputc('\n', out);
+    }
+}
+
+static void put_values(const mn_predictions *predictions, FILE *out)
+{
+    const bool deviations = has_deviations(predictions);
+    (void)fprintf(out, "x,predicted%s,is\n", deviations ? ",deviation" : "");
+    for (uint32_t i = 0; i < predictions->items->n; i++) {
+        const float *answer = answer_of(predictions, i);
+        (void)fprintf(out, "%.9g,%.9g", (double)predictions->items->x[i], (double)answer[0]);
+        if (deviations)
+            (void)fprintf(out, ",%.9g", (double)answer[1]);
+        (void)fputc(',', out);
+        if (predictions->items->y != NULL)
+            (void)fprintf(out, "%.9g", (double)predictions->items->y[i]);
+        (void)fputc('\n', out);
+    }
+}
+
+mn_status mn_predictions_csv(const mn_predictions *predictions, char **text, mn_error *err)
+{
+    size_t n = 0;
+    FILE *out = open_memstream(text, &n);
+    if (out == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "predictions as CSV");
+    if (mn_adapted_classes(predictions->adapted) > 0)
+        put_classes(predictions, out);
+    else
+        put_values(predictions, out);
+    return fclose(out) == 0 ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "predictions as CSV");
+}
+
+/* JSON ------------------------------------------------------------------------------- */
+
+static json_t *class_json(const mn_predictions *predictions, uint32_t i)
+{
+    const float *answer = answer_of(predictions, i);
+    const uint32_t best = named(predictions, i), way = mn_adapted_classes(predictions->adapted);
+    const char *is = class_of(predictions, i);
+    json_t *one = json_object(), *all = json_array();
+    char name[300];
+    item_name(predictions, i, name);
+    (void)json_object_set_new(one, "item", json_string(name));
+    (void)json_object_set_new(one, "predicted",
+                              json_string(mn_adapted_class_name(predictions->adapted, best)));
+    (void)json_object_set_new(one, "probability", json_real((double)answer[best]));
+    for (uint32_t k = 0; k < way; k++)
+        (void)json_array_append_new(all, json_real((double)answer[k]));
+    (void)json_object_set_new(one, "probabilities", all);
+    if (is != NULL) {
+        (void)json_object_set_new(one, "is", json_string(is));
+        (void)json_object_set_new(one, "right",
+                                  json_boolean(predictions->items->labels[i] == best));
+    }
+    return one;
+}
+
+static json_t *value_json(const mn_predictions *predictions, uint32_t i)
+{
+    const float *answer = answer_of(predictions, i);
+    json_t *one = json_object();
+    (void)json_object_set_new(one, "x", json_real((double)predictions->items->x[i]));
+    (void)json_object_set_new(one, "predicted", json_real((double)answer[0]));
+    if (has_deviations(predictions))
+        (void)json_object_set_new(one, "deviation", json_real((double)answer[1]));
+    if (predictions->items->y != NULL)
+        (void)json_object_set_new(one, "is", json_real((double)predictions->items->y[i]));
+    return one;
+}
+
+void mn_predictions_json(const mn_predictions *predictions, json_t *root)
+{
+    const uint32_t way = mn_adapted_classes(predictions->adapted);
+    json_t *list = json_array(), *classes = json_array();
+    uint32_t judged;
+    const uint32_t right = count_right(predictions, &judged);
+    for (uint32_t k = 0; k < way; k++)
+        (void)json_array_append_new(classes,
+                                    json_string(mn_adapted_class_name(predictions->adapted, k)));
+    for (uint32_t i = 0; i < predictions->items->n; i++)
+        (void)json_array_append_new(list, (way > 0 ? class_json : value_json)(predictions, i));
+    if (way > 0)
+        (void)json_object_set_new(root, "classes", classes);
+    else
+        json_decref(classes);
+    (void)json_object_set_new(root, "predictions", list);
+    if (judged > 0)
+        (void)json_object_set_new(root, "accuracy", json_real((double)right / judged));
+    if (predictions->items->y != NULL)
+        (void)json_object_set_new(root, "squared_error", json_real(squared_error(predictions)));
+    (void)json_object_set_new(root, "predict_milliseconds", json_real(1e3 * predictions->seconds));
+}
+
+/* Files ------------------------------------------------------------------------------ */
+
+static mn_status write_text(const char *folder, const char *name, const char *text, mn_error *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return mn_fail(err, MN_ERR_IO, "%.200s...: the path is too long", folder);
+    return mn_file_write(path, text, strlen(text), err);
+}
+
+mn_status mn_predictions_write(const mn_predictions *predictions, const json_t *root,
+                               const char *folder, mn_error *err)
+{
+    char *csv = NULL, *json = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    mn_status status = json != NULL ? mn_predictions_csv(predictions, &csv, err)
+                                    : mn_fail(err, MN_ERR_NOMEM, "predictions as JSON");
+    if (status == MN_OK)
+        status = mn_folder_make(folder, err);
+    if (status == MN_OK)
+        status = write_text(folder, "predictions.csv", csv, err);
+    if (status == MN_OK)
+        status = write_text(folder, "predictions.json", json, err);
+    free(csv);
+    free(json);
+    return status;
+}
