@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOOKED_AT 8u /* training tasks, for their brightness */
 #define CLEARLY 0.25 /* how much nearer the negative must be */
@@ -17,8 +18,7 @@ static mn_status read_pictures(const char *path, const mn_model *model, bool wit
                                mn_ink ink, mn_own_items *out, mn_error *err);
 static mn_status read_points(const char *path, const mn_model *model, bool with_answers,
                              mn_own_items *out, mn_error *err);
-static void warn(const mn_own_items *items, const char *path, const mn_model *model,
-                 const mn_import_report *report);
+static void warn(const mn_own_items *items, const char *path, const mn_model *model);
 
 mn_status mn_own_items_read(const char *path, const mn_model *model, bool with_answers, mn_ink ink,
                             mn_own_items *out, mn_error *err)
@@ -122,7 +122,7 @@ static mn_status read_pictures(const char *path, const mn_model *model, bool wit
     out->x = out->folder.x;
     out->labels = out->folder.labels;
     out->dark_is_ink = form.dark_is_ink;
-    warn(out, path, model, &report);
+    warn(out, path, model);
     return MN_OK;
 }
 
@@ -149,11 +149,9 @@ static bool find_usual(const mn_experiment *experiment, double *usual)
     return n > 0;
 }
 
-static void warn(const mn_own_items *items, const char *path, const mn_model *model,
-                 const mn_import_report *report)
+static void warn(const mn_own_items *items, const char *path, const mn_model *model)
 {
     double usual = 0;
-    (void)report;
     if (items->folder.n_coloured > 0)
         mn_log(MN_LOG_WARN,
                "%s: %" PRIu32 " of %" PRIu32
@@ -179,6 +177,13 @@ static mn_status read_points(const char *path, const mn_model *model, bool with_
     mn_model_item(model, item);
     if (item[0] * item[1] * item[2] != 1 || mn_model_way(model) != 1)
         return mn_fail(err, MN_ERR_CONFIG, "this run's items are no points of a curve");
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return mn_fail(
+            err, MN_ERR_DATA,
+            "%s is a folder: this run has learned curves (tasks.kind sinusoid); expected "
+            "a CSV file of x, y",
+            path);
     mn_status status =
         mn_number_table_read(path, with_answers ? 2 : 1, 2,
                              with_answers ? "x, y" : "x, or x, y to compare", &out->table, err);

@@ -199,7 +199,7 @@ static mn_status check_labels(const mn_examples *examples, mn_error *err)
 {
     const uint32_t way = examples->n_classes;
     if (way < 2)
-        return mn_fail(err, MN_ERR_CONFIG,
+        return mn_fail(err, MN_ERR_DATA,
                        "%" PRIu32 " class%s: expected two or more to be told apart", way,
                        way == 1 ? "" : "es");
     uint32_t *counts = calloc(way, sizeof *counts);

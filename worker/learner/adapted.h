@@ -36,9 +36,10 @@ typedef struct mn_examples {
  *   losses  NULL, or [steps as they come out + 1]: the support loss before each step and after the
  *           last; a model without steps writes nothing
  * The caller owns *out.
- *   MN_ERR_DATA     examples that are none: a class without one, a number that is not finite
- *   MN_ERR_CONFIG   this model does not take such a task: one class only, another number of classes
- *                   than its head has, more than fits in memory; says what it takes and what to do
+ *   MN_ERR_DATA     examples that are none: one class only, a class without any, a number that is
+ *                   not finite
+ *   MN_ERR_CONFIG   this model does not take such a task: another number of classes than its head
+ *                   has, more than fits into memory; says what it takes and what to do
  *   MN_ERR_NUMERIC  a loss was not finite: which step */
 mn_status mn_adapted_new(const mn_model *model, const mn_examples *examples, uint32_t steps,
                          double *losses, mn_adapted **out, mn_error *err);

@@ -438,7 +438,7 @@ static void examples_that_are_none_are_refused(void **state)
     refuse(bed, &examples, 0, MN_ERR_DATA, "no examples");
     examples = sound;
     examples.n_classes = 1;
-    refuse(bed, &examples, 0, MN_ERR_CONFIG, "1 class: expected two or more");
+    refuse(bed, &examples, 0, MN_ERR_DATA, "1 class: expected two or more");
     examples = sound;
     examples.n_classes = 4;
     examples.names = names;

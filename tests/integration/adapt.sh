@@ -1,0 +1,207 @@
+#!/bin/bash
+# A person's own examples: a run is trained, meets pictures in folders and points in a table, and says what it makes of new
+# ones, at once and from the file that it leaves. Whatever they get wrong ends with the documented exit code and a sentence.
+# shellcheck disable=SC2154 # variables of lib.sh
+source "$(dirname "$0")/lib.sh"
+
+python=$(command -v python3) || skip "no python3: no pictures can be made"
+here=$(dirname "$0")
+
+# A task that no run has trained on, as folders of pictures: drawings are dark on light.
+draw() { # NAME EXPERIMENT [STYLE]
+    expect_code 0 "$1-dump" mnemo task "$2" --split test --index 3 --set tasks.shot=4 --set evaluate.query=6 \
+        --dump "$work/$1.safetensors"
+    expect_code 0 "$1-draw" "$python" "$here/pictures.py" "$work/$1.safetensors" "$work/$1" "$work/$1-query" ${3:+"$3"}
+}
+number_of() { # NAME KEY: of what was printed as JSON
+    "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/$1.out" "$2"
+}
+above() { # NUMBER LEAST WHAT
+    awk -v n="$1" -v least="$2" 'BEGIN { exit !(n >= least) }' || die "$3: $1 is not $2 or more"
+}
+
+section "pictures"
+glyphs "$work/glyphs.yaml" 300
+expect_code 0 train mnemo train "$work/glyphs.yaml" --run-dir "$work/maml" --set meta.inner_lr=0.2
+draw own "$work/glyphs.yaml"
+expect_code 0 adapt mnemo adapt "$work/maml" --support "$work/own" --query "$work/own-query" -o "$work/out" --steps 3
+expect_words adapt '20 examples of 5 classes in [0-9.]+ ms' 'inner step +support loss' ' of 30 right: accuracy' transductive \
+    'depends on the company'
+[ "$(grep -cE '^ +[0-3] +[0-9.e-]+$' "$work/adapt.out")" -eq 4 ] || die "not the losses of steps 0 to 3"
+expect_code 0 json mnemo adapt "$work/maml" --support "$work/own" --query "$work/own-query" --steps 3 --json
+expect_code 0 check "$python" - "$work/json.out" "$work/out/predictions.json" "$work/out/predictions.csv" <<'PYTHON'
+import csv, json, sys
+printed, written = json.load(open(sys.argv[1])), json.load(open(sys.argv[2]))
+rows = list(csv.DictReader(open(sys.argv[3])))
+assert printed["classes"] == ["class%d" % c for c in range(5)], printed["classes"]
+assert len(printed["support_loss"]) == 4 and printed["support_loss"][3] < 0.5 * printed["support_loss"][0], printed
+assert printed["judged_together"] is True and printed["inner_steps"] == 3
+assert printed["predictions"] == written["predictions"] and len(rows) == 30
+for one, row in zip(printed["predictions"], rows):
+    assert abs(sum(one["probabilities"]) - 1) < 1e-5 and max(one["probabilities"]) == one["probability"], one
+    assert (row["item"], row["predicted"], row["is"]) == (one["item"], one["predicted"], one["is"]), row
+    assert abs(float(row["p:class2"]) - one["probabilities"][2]) < 1e-8, row
+    assert one["is"] == one["item"].split("/")[0] and one["right"] == (one["is"] == one["predicted"]), one
+right = sum(one["right"] for one in printed["predictions"]) / 30
+assert abs(printed["accuracy"] - right) < 1e-9, (printed["accuracy"], right)
+PYTHON
+above "$(number_of json accuracy)" 0.5 "accuracy of MAML"
+ok "MAML, 5 classes of 4: $(grep right: "$work/adapt.out")"
+
+expect_code 0 predict mnemo predict "$work/out" --query "$work/own-query" --json
+mv "$work/maml" "$work/elsewhere"
+expect_code 0 moved mnemo predict "$work/out/adapted.safetensors" --query "$work/own-query" -o "$work/again"
+mv "$work/elsewhere" "$work/maml"
+cmp "$work/out/predictions.csv" "$work/again/predictions.csv" || die "from its file it predicts otherwise"
+[ "$(number_of predict accuracy)" = "$(number_of json accuracy)" ] || die "another accuracy from the file"
+ok "the file alone predicts the same, without the run"
+expect_code 0 same mnemo adapt "$work/maml" --support "$work/own" -o "$work/second" --steps 3
+cmp "$work/out/adapted.safetensors" "$work/second/adapted.safetensors" || die "the same examples give another file"
+[ ! -e "$work/second/predictions.csv" ] || die "predictions of nothing"
+[ -z "$(find "$work/out" "$work/second" -name '*.tmp*')" ] || die "temporary files stay"
+ok "the same examples give the same bytes"
+
+mkdir "$work/flat"
+cp "$work"/own-query/class[01]/*.png "$work/flat"
+expect_code 0 flat mnemo predict "$work/out" --query "$work/flat"
+grep -qE 'right|wrong' "$work/flat.out" && die "pictures without a class were compared with one"
+[ "$(grep -c 'drawing' "$work/flat.out")" -eq 12 ] || die "not the 12 pictures"
+expect_code 0 one mnemo predict "$work/out" --query "$work/own-query/class2/drawing12.png"
+ok "pictures without a class, and a single one"
+
+expect_code 0 holdout mnemo adapt "$work/maml" --support "$work/own" --query "$work/own-query" --holdout leave-one-out --json
+expect_code 0 held "$python" - "$work/holdout.out" <<'PYTHON'
+import json, sys
+told = json.load(open(sys.argv[1]))
+loss = told["held_out"]["loss"]
+assert told["held_out"]["examples"] == 20 and len(loss) == 11, told["held_out"]
+assert told["inner_steps"] == loss.index(min(loss)) and len(told["support_loss"]) == told["inner_steps"] + 1, told
+PYTHON
+expect_code 0 share mnemo adapt "$work/maml" --support "$work/own" --query "$work/own-query" --holdout 0.25 --steps 6
+expect_words share 'inner steps chosen of 0 to 6, by 5 examples held out \(the last of each class\)'
+ok "the number of steps by holding out: $(number_of holdout inner_steps) of 10"
+
+section "other learners, other numbers of classes and examples"
+mkdir "$work/uneven" "$work/uneven-query"
+cp -r "$work"/own/class[0-3] "$work/uneven"
+cp -r "$work"/own-query/class[0-3] "$work/uneven-query"
+rm "$work"/uneven/class1/drawing0[5-7].png "$work"/uneven/class2/drawing11.png
+for family in prototypes matching proto_maml; do
+    "$family" "$work/$family.yaml" 400
+    expect_code 0 "$family" mnemo train "$work/$family.yaml" --run-dir "$work/$family" --set outer.lr=0.005
+    expect_code 0 "$family-adapt" mnemo adapt "$work/$family" --support "$work/uneven" --query "$work/uneven-query" \
+        -o "$work/$family-out"
+    expect_words "$family-adapt" '12 examples of 4 classes' inductive
+    expect_code 0 "$family-predict" mnemo predict "$work/$family-out" --query "$work/uneven-query" -o "$work/$family-again"
+    cmp "$work/$family-out/predictions.csv" "$work/$family-again/predictions.csv" || die "$family: predicts otherwise"
+    above "$(grep -oE '[0-9.]+ %$' "$work/$family-adapt.out" | tail -n 1 | cut -d' ' -f1)" 40 "accuracy of $family"
+    rm -rf "$work/three"
+    mkdir "$work/three"
+    cp -r "$work"/own/class[024] "$work/three"
+    expect_code 0 "$family-three" mnemo adapt "$work/$family" --support "$work/three" --query "$work/flat"
+    ok "$family: 4 classes of 1, 3 and 4 examples: $(grep right: "$work/$family-adapt.out"); and 3 classes"
+done
+draw bright "$work/glyphs.yaml" negative
+expect_code 0 inverted mnemo adapt "$work/prototypes" --support "$work/bright" --query "$work/bright-query" --json
+expect_words inverted 'look inverted' '--no-ink'
+expect_code 0 righted mnemo adapt "$work/prototypes" --support "$work/bright" --query "$work/bright-query" --no-ink --json
+expect_code 0 plain mnemo adapt "$work/prototypes" --support "$work/own" --query "$work/own-query" --json
+grep -q 'inverted' "$work/righted.log" "$work/plain.log" && die "warned of pictures that are as they should be"
+[ "$(number_of righted accuracy)" = "$(number_of plain accuracy)" ] || die "light on dark with --no-ink is not the same"
+ok "pictures that look inverted are warned of, and --no-ink helps"
+draw red "$work/glyphs.yaml" colour
+expect_code 0 coloured mnemo adapt "$work/prototypes" --support "$work/red" --query "$work/red-query"
+expect_words coloured 'have colours'
+ok "colours that the run does not see are warned of"
+
+section "points of a curve"
+sinusoid "$work/sinusoid.yaml" 200
+process "$work/process.yaml" 200
+printf 'x,"y"\r\n-2,0.5\r\n-1,1.2\r\n"0",1\r\n1,-0.2\r\n2,-1\r\n3,-0.9\r\n' >"$work/points.csv"
+printf '%s\n' -1.5 0.5 2.5 >"$work/asked.csv"
+for family in sinusoid process; do
+    expect_code 0 "$family" mnemo train "$work/$family.yaml" --run-dir "$work/$family" --set outer.lr=0.005
+    expect_code 0 "$family-adapt" mnemo adapt "$work/$family" --support "$work/points.csv" --query "$work/asked.csv" \
+        -o "$work/$family-out"
+    expect_code 0 "$family-predict" mnemo predict "$work/$family-out" --query "$work/points.csv"
+    expect_words "$family-predict" 'mean squared error [0-9.]+ over 6 points'
+    [ "$(wc -l <"$work/$family-out/predictions.csv")" -eq 4 ] || die "$family: not three predictions and a header"
+done
+grep -q deviation "$work/process-predict.out" || die "a neural process tells no deviation"
+ok "with steps, and by a neural process with deviations"
+
+section "bad input"
+refused() { # CODE NAME WORDS COMMAND-AND-ARGUMENTS...
+    local code=$1 name=${2// /-} what=$2 words=$3
+    shift 3
+    expect_code "$code" "$name" mnemo "$@"
+    # shellcheck disable=SC2086 # words are several
+    expect_words "$name" $words
+    [ ! -s "$work/$name.out" ] || die "$what: answered all the same"
+    [ ! -e "$work/never" ] || die "$what: something was written"
+    ok "$what: exit code $code: $(tail -n 1 "$work/$name.log" | cut -c 1-150)"
+}
+run=$work/maml
+into=(-o "$work/never")
+refused 64 "no support" "--support" adapt "$run" --query "$work/own-query"
+refused 64 "nothing to do" "--query -o" adapt "$run" --support "$work/own"
+refused 64 "no run" "expected.one.run" adapt --support "$work/own" --query "$work/own-query"
+refused 64 "no query" "--query" predict "$work/out"
+refused 64 "bad share" "leave-one-out between.0.and.1" adapt "$run" --support "$work/own" "${into[@]}" --holdout 1.5
+refused 64 "bad steps" "--steps whole.number" adapt "$run" --support "$work/own" "${into[@]}" --steps many
+refused 66 "missing examples" "nowhere folder" adapt "$run" --support "$work/nowhere" "${into[@]}"
+refused 66 "missing run" "nowhere run" adapt "$work/nowhere" --support "$work/own" "${into[@]}"
+refused 66 "missing adapted" "nowhere mnemo.adapt" predict "$work/nowhere" --query "$work/flat"
+mkdir "$work/empty" "$work/lonely"
+cp -r "$work/own/class0" "$work/lonely"
+refused 65 "empty folder" "empty no.PNG.or.JPEG a.folder.for.each.class" adapt "$run" --support "$work/empty" "${into[@]}"
+refused 65 "one class" "1.class two.or.more" adapt "$work/prototypes" --support "$work/lonely" "${into[@]}"
+refused 78 "fewer classes than the head" "4.classes trained.with.5 tasks.way=4 model.output.distance" \
+    adapt "$run" --support "$work/uneven" "${into[@]}"
+cp -r "$work/own" "$work/wide"
+cp -r "$work/own/class0" "$work/wide/class9"
+refused 78 "wider than the head" "6.classes trained.with.5" adapt "$run" --support "$work/wide" "${into[@]}"
+cp -r "$work/own" "$work/hollow"
+mkdir "$work/hollow/void"
+refused 65 "class without pictures" "class.void no.PNG" adapt "$run" --support "$work/hollow" "${into[@]}"
+refused 65 "pictures in no class" "drawing00.png in.no.class" adapt "$run" --support "$work/flat" "${into[@]}"
+cp -r "$work/own" "$work/torn"
+head -c 70 "$work/own/class3/drawing12.png" >"$work/torn/class3/drawing12.png"
+refused 65 "truncated picture" "torn/class3/drawing12.png ends.too.early" adapt "$run" --support "$work/torn" "${into[@]}"
+refused 65 "truncated picture to judge" "drawing12.png ends" predict "$work/out" --query "$work/torn" -o "$work/never"
+echo "no picture" >"$work/torn/class3/drawing12.png"
+refused 65 "no picture" "drawing12.png" adapt "$run" --support "$work/torn" "${into[@]}"
+cp -r "$work/own-query" "$work/strange"
+mv "$work/strange/class4" "$work/strange/zebra"
+refused 65 "unknown class" "zebra class0,.class1" adapt "$run" --support "$work/own" --query "$work/strange" "${into[@]}"
+refused 65 "unknown class for predict" "zebra class4" predict "$work/out" --query "$work/strange"
+refused 65 "table instead of pictures" "points.csv folder" adapt "$run" --support "$work/points.csv" "${into[@]}"
+refused 65 "pictures instead of a table" "curves CSV" adapt "$work/sinusoid" --support "$work/own" "${into[@]}"
+printf 'x,y\n0,1\n1,nan\n' >"$work/nan.csv"
+refused 65 "not a number" "nan.csv:3 column.2 nan" adapt "$work/sinusoid" --support "$work/nan.csv" "${into[@]}"
+printf '1\n2\n' >"$work/thin.csv"
+refused 65 "points without y" "thin.csv:1 1.column x,.y" adapt "$work/sinusoid" --support "$work/thin.csv" "${into[@]}"
+refused 78 "steps of a learner without" "takes.none" adapt "$work/prototypes" --support "$work/own" "${into[@]}" --steps 2
+for class in 0 1 2; do
+    mkdir -p "$work/single/class$class"
+    cp "$work"/own/class$class/drawing0[048].png "$work/single/class$class"
+done
+refused 78 "nothing to hold out" "nothing.can.be.held.out one.example" adapt "$work/proto_maml" --support "$work/single" \
+    "${into[@]}" --holdout leave-one-out
+refused 78 "another network" "model.filters 16.in.training" adapt "$run" --support "$work/own" "${into[@]}" --set model.filters=9
+stories "$work/stories.yaml" 5
+expect_code 0 stories mnemo train "$work/stories.yaml" --run-dir "$work/stories"
+refused 64 "run of stories" "stories mnemo.ask" adapt "$work/stories" --support "$work/own" "${into[@]}"
+refused 65 "run instead of an adapted model" "no.adapted.model mnemo.adapt" predict "$run"/checkpoints/*300.safetensors \
+    --query "$work/flat"
+refused 65 "adapted model instead of a run" "adapted.to.a.task.already mnemo.predict" adapt "$work/out/adapted.safetensors" \
+    --support "$work/own" "${into[@]}"
+mkdir "$work/cut" "$work/changed"
+head -c 20000 "$work/out/adapted.safetensors" >"$work/cut/adapted.safetensors"
+refused 65 "cut adapted model" "cut/adapted.safetensors" predict "$work/cut" --query "$work/flat"
+cp "$work/out/adapted.safetensors" "$work/changed"
+head -c 100 /dev/urandom | dd of="$work/changed/adapted.safetensors" bs=1 seek=9000 conv=notrunc status=none
+refused 65 "damaged adapted model" "changed/adapted.safetensors sha256" predict "$work/changed" --query "$work/flat"
+touch "$work/file"
+refused 74 "no place" "file" adapt "$run" --support "$work/own" -o "$work/file/out"
+finish
