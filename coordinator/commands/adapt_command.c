@@ -6,6 +6,7 @@
 #include "coordinator/commands/command_line.h"
 #include "coordinator/commands/own_items.h"
 #include "coordinator/commands/predictions.h"
+#include "coordinator/server/session.h"
 #include "worker/learner/hold_out.h"
 #include <inttypes.h>
 #include <limits.h>
@@ -20,6 +21,8 @@
 /* What the command opens, to be closed again; all is owned but line. */
 struct bench {
     const mn_command_line *line;
+    mn_session session;    /* of a run of stories */
+    const mn_words *words; /* that it knows; lent by the session; NULL: it has none */
     mn_model *model;
     mn_own_items support, query;
     mn_hold_out hold_out; /* its arrays; losses NULL: nothing was held out */
@@ -32,6 +35,8 @@ struct bench {
 
 static mn_status check_line(const mn_command_line *line, mn_error *err);
 static mn_status open_model(struct bench *bench, mn_error *err);
+static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,
+                            mn_ink ink, mn_own_items *out, mn_error *err);
 static mn_status choose_steps(struct bench *bench, mn_error *err);
 static mn_status adapt(struct bench *bench, mn_error *err);
 static mn_status predict(struct bench *bench, mn_error *err);
@@ -53,11 +58,11 @@ mn_status mn_adapt_command(int argc, char **argv, mn_error *err)
     if (status == MN_OK)
         status = open_model(&bench, err);
     if (status == MN_OK)
-        status = mn_own_items_read(line.support, bench.model, true,
-                                   line.ink      ? MN_INK_DARK
-                                   : line.no_ink ? MN_INK_LIGHT
-                                                 : MN_INK_AS_TRAINED,
-                                   &bench.support, err);
+        status = read_items(&bench, line.support, true,
+                            line.ink      ? MN_INK_DARK
+                            : line.no_ink ? MN_INK_LIGHT
+                                          : MN_INK_AS_TRAINED,
+                            &bench.support, err);
     if (status == MN_OK)
         status = choose_steps(&bench, err);
     if (status == MN_OK)
@@ -94,30 +99,68 @@ static mn_status check_line(const mn_command_line *line, mn_error *err)
     return MN_OK;
 }
 
-/* A run of stories or sequences is sent elsewhere. */
+static bool is_of_stories(const mn_command_line *line)
+{
+    mn_experiment *experiment = malloc(sizeof *experiment);
+    const mn_session_options options = {.folder = line->arguments[0]};
+    const bool is = experiment != NULL && mn_run_begun(options.folder) &&
+                    mn_session_experiment(&options, experiment, NULL) == MN_OK &&
+                    (experiment->tasks.kind == MN_TASKS_STORIES ||
+                     experiment->tasks.kind == MN_TASKS_GENERATED_STORIES);
+    free(experiment);
+    return is;
+}
+
+/* The words of stories come from the run's data, so it is opened with these. */
+static mn_status open_story_run(struct bench *bench, mn_error *err)
+{
+    const mn_command_line *line = bench->line;
+    const char *run = line->arguments[0];
+    const mn_session_options options = {.sets = line->sets, .n_sets = line->n_sets, .folder = run};
+    mn_status status = mn_session_open_run(&bench->session, &options, err);
+    if (status != MN_OK)
+        return status;
+    const mn_fields *fields = mn_task_set_fields(bench->session.tasks, MN_TRAIN);
+    bench->words = mn_task_set_words(bench->session.tasks);
+    if (mn_fields_find(fields, MN_SUPPORT, "question") == NULL)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "%s needs no examples: it was trained to answer by the story alone "
+                       "(tasks.shot 0); ask it: mnemo ask %s --story FILE",
+                       run, run);
+    if (line->holdout != NULL)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "--holdout is for pictures and points, but %s has learned from stories: "
+                       "give --steps",
+                       run);
+    return mn_model_read_for(run, line->n_sets, line->sets, fields, &bench->model, err);
+}
+
 static mn_status open_model(struct bench *bench, mn_error *err)
 {
     const mn_command_line *line = bench->line;
     const char *run = line->arguments[0];
+    if (is_of_stories(line))
+        return open_story_run(bench, err);
     mn_status status = mn_model_read(run, line->n_sets, line->sets, &bench->model, err);
-    if (status != MN_OK)
+    if (status != MN_OK || mn_model_is_few_shot(bench->model))
         return status;
-    const mn_experiment *experiment = mn_model_experiment(bench->model);
-    if (mn_model_is_few_shot(bench->model))
-        return MN_OK;
-    return experiment->tasks.kind == MN_TASKS_SEQUENCES
-               ? mn_fail(
-                     err, MN_ERR_USAGE,
-                     "%s has learned from sequences (tasks.kind), which are told one by one and "
-                     "have no support set: expected a run of pictures or curves; mnemo task %s "
-                     "shows what this one does",
-                     run, run)
-               : mn_fail(
-                     err, MN_ERR_USAGE,
-                     "%s has learned from stories (tasks.kind): mnemo ask %s --story FILE takes "
-                     "a story of your own, and answered questions in it as examples where the "
-                     "run adapts to some",
-                     run, run);
+    return mn_fail(err, MN_ERR_USAGE, "%s has learned from %s: expected %s", run,
+                   mn_model_experiment(bench->model)->tasks.kind == MN_TASKS_SEQUENCES
+                       ? "sequences (tasks.kind), whose labels are told one by one instead of a "
+                         "support set"
+                       : "stories (tasks.kind)",
+                   mn_model_experiment(bench->model)->tasks.kind == MN_TASKS_SEQUENCES
+                       ? "a run of pictures, curves or stories; mnemo task shows what this one does"
+                       : "the folder of the run, whose data have the words");
+}
+
+static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,
+                            mn_ink ink, mn_own_items *out, mn_error *err)
+{
+    return bench->words != NULL
+               ? mn_own_items_read_story(path, mn_model_fields(bench->model), bench->words,
+                                         with_answers, out, err)
+               : mn_own_items_read(path, bench->model, with_answers, ink, out, err);
 }
 
 /* Steps -------------------------------------------------------------------------------- */
@@ -161,6 +204,34 @@ static mn_status choose_steps(struct bench *bench, mn_error *err)
     return status;
 }
 
+/* Its classes are words; number 0 is none. */
+static mn_status name_words(struct bench *bench, mn_error *err)
+{
+    const uint32_t n = mn_words_count(bench->words);
+    const char **names = calloc(n, sizeof *names);
+    if (names == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " words", n);
+    names[0] = "-";
+    for (uint32_t i = 1; i < n; i++)
+        names[i] = mn_words_text(bench->words, i);
+    mn_status status = mn_adapted_name_classes(bench->adapted, names, err);
+    free((void *)names);
+    return status;
+}
+
+static mn_status adapt_to_story(struct bench *bench, mn_error *err)
+{
+    mn_task *task = NULL;
+    mn_status status = mn_model_task(bench->model, 0, bench->support.n, 1, &task, err);
+    if (status == MN_OK) {
+        mn_own_items_put(&bench->support, 0, bench->support.n, task, MN_SUPPORT);
+        status = mn_adapted_new_of_task(bench->model, task, bench->steps, bench->losses,
+                                        &bench->adapted, err);
+    }
+    mn_task_destroy(&task);
+    return status == MN_OK ? name_words(bench, err) : status;
+}
+
 static mn_status adapt(struct bench *bench, mn_error *err)
 {
     const mn_examples examples = mn_own_items_examples(&bench->support);
@@ -168,18 +239,20 @@ static mn_status adapt(struct bench *bench, mn_error *err)
     if (bench->losses == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " steps", bench->steps);
     const double begin = mn_predictions_clock();
-    mn_status status =
-        mn_adapted_new(bench->model, &examples, bench->steps, bench->losses, &bench->adapted, err);
+    mn_status status = bench->support.is_story
+                           ? adapt_to_story(bench, err)
+                           : mn_adapted_new(bench->model, &examples, bench->steps, bench->losses,
+                                            &bench->adapted, err);
     bench->seconds = mn_predictions_clock() - begin;
     return status;
 }
 
 static mn_status predict(struct bench *bench, mn_error *err)
 {
-    mn_status status = mn_own_items_read(bench->line->query, bench->model, false,
-                                         bench->support.dark_is_ink ? MN_INK_DARK : MN_INK_LIGHT,
-                                         &bench->query, err);
-    if (status == MN_OK)
+    mn_status status =
+        read_items(bench, bench->line->query, false,
+                   bench->support.dark_is_ink ? MN_INK_DARK : MN_INK_LIGHT, &bench->query, err);
+    if (status == MN_OK && !bench->query.is_story)
         status = mn_own_items_match(&bench->query, bench->adapted, err);
     return status == MN_OK
                ? mn_predictions_new(bench->adapted, &bench->query, &bench->predictions, err)
@@ -220,7 +293,7 @@ static void print(const struct bench *bench)
     const char *remark = mn_model_remark(bench->model);
     (void)printf("%s after %" PRIu64 " meta-steps, adapted to %" PRIu32 " examples",
                  bench->line->arguments[0], mn_model_step(bench->model), bench->support.n);
-    if (way > 0)
+    if (way > 0 && !bench->support.is_story)
         (void)printf(" of %" PRIu32 " classes", way);
     (void)printf(" in %.2f ms\n", 1e3 * bench->seconds);
     if (bench->hold_out.losses != NULL)
@@ -311,6 +384,7 @@ static void close_bench(struct bench *bench)
     mn_own_items_fini(&bench->support);
     mn_own_items_fini(&bench->query);
     mn_model_destroy(&bench->model);
+    mn_session_end(&bench->session);
     free(bench->hold_out.losses);
     free(bench->hold_out.rights);
     free(bench->losses);

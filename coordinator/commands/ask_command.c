@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/commands/own_story.h"
 #include "coordinator/pictures/story_sheet.h"
 #include "coordinator/server/session.h"
 #include "worker/data/story_text.h"
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_WARNINGS 20u     /* about words */
 #define MOST_QUESTIONS 10000u /* at once: their views are kept until all are told */
 
 /* What the command opens, to be closed again; all is owned. */
@@ -36,7 +36,6 @@ struct talk {
 static mn_status open_run(struct talk *talk, mn_error *err);
 static mn_status read_story(struct talk *talk, mn_error *err);
 static mn_status sort_questions(struct talk *talk, mn_error *err);
-static void warn(const struct talk *talk);
 static mn_status open_learner(struct talk *talk, mn_error *err);
 static mn_status answer(struct talk *talk, mn_error *err);
 static void print(const struct talk *talk);
@@ -62,7 +61,9 @@ mn_status mn_ask_command(int argc, char **argv, mn_error *err)
     if (status == MN_OK)
         status = sort_questions(&talk, err);
     if (status == MN_OK) {
-        warn(&talk);
+        mn_own_story_warn(&talk.text, talk.words, talk.known,
+                          mn_task_set_fields(talk.session.tasks, MN_TEST), talk.n_asked,
+                          talk.asked);
         status = open_learner(&talk, err);
     }
     if (status == MN_OK)
@@ -102,9 +103,7 @@ static mn_status read_story(struct talk *talk, mn_error *err)
 {
     const mn_command_line *line = talk->line;
     const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
-    const mn_story_limits limits = {.sentence = mn_fields_find(fields, MN_QUERY, "story")->channels,
-                                    .question =
-                                        mn_fields_find(fields, MN_QUERY, "question")->channels};
+    const mn_story_limits limits = mn_own_story_limits(fields);
     mn_status status = mn_words_copy(talk->known, &talk->words, err);
     if (status == MN_OK)
         status = mn_story_text_read(line->story, &limits, talk->words, &talk->text, err);
@@ -152,38 +151,6 @@ static mn_status sort_questions(struct talk *talk, mn_error *err)
     return MN_OK;
 }
 
-/* What is not as it was meant: words that mean nothing here, sentences that find no room. */
-static void warn(const struct talk *talk)
-{
-    const mn_story_text *text = &talk->text;
-    const uint32_t slots = mn_story_slots(mn_task_set_fields(talk->session.tasks, MN_TEST));
-    for (uint32_t i = 0; i < text->n_new && i < MOST_WARNINGS; i++) {
-        const char *word = mn_words_text(talk->words, text->new_words[i].number);
-        const char *near = mn_words_near(talk->known, word);
-        char where[4096] = "the question";
-        if (text->new_words[i].line > 0)
-            (void)snprintf(where, sizeof where, "%s:%" PRIu32, text->source,
-                           text->new_words[i].line);
-        mn_log(MN_LOG_WARN,
-               "%s: \"%s\" is no word that this run was trained on: the network reads nothing "
-               "there%s%s%s",
-               where, word, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
-               near != NULL ? "\"?" : "");
-    }
-    if (text->n_new > MOST_WARNINGS)
-        mn_log(MN_LOG_WARN, "%s: so it is with %" PRIu32 " words more", text->source,
-               text->n_new - MOST_WARNINGS);
-    uint32_t longest = 0;
-    for (uint32_t i = 0; i < talk->n_asked; i++)
-        if (talk->asked[i]->n_so_far > longest)
-            longest = talk->asked[i]->n_so_far;
-    if (longest > slots)
-        mn_log(MN_LOG_WARN,
-               "%s: the network's memory holds %" PRIu32 " sentences, and a question comes after "
-               "%" PRIu32 ": the oldest are left out",
-               text->source, slots, longest);
-}
-
 /* Answering ----------------------------------------------------------------------- */
 
 static mn_status open_learner(struct talk *talk, mn_error *err)
@@ -207,21 +174,6 @@ static mn_status open_learner(struct talk *talk, mn_error *err)
                : mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", talk->n_asked);
 }
 
-static void put_question(const struct talk *talk, mn_role role, uint32_t item,
-                         const mn_story_question *question, double weight)
-{
-    const mn_story_text *text = &talk->text;
-    const uint32_t slots = mn_story_slots(&talk->task->fields);
-    const uint32_t n = question->n_so_far < slots ? question->n_so_far : slots;
-    const mn_babi_words *sentence =
-        text->sentences + question->first_sentence + (question->n_so_far - n);
-    for (uint32_t i = 0; i < n; i++)
-        mn_story_tell(talk->task, role, item, i, n - i, sentence[i].n,
-                      text->words + sentence[i].first);
-    mn_story_ask(talk->task, role, item, question->words.n, text->words + question->words.first,
-                 question->answer, 0, weight);
-}
-
 /* As many questions at a time as a task has. */
 static mn_status answer(struct talk *talk, mn_error *err)
 {
@@ -234,9 +186,10 @@ static mn_status answer(struct talk *talk, mn_error *err)
         mn_explanation told = {.adapted = talk->adapted, .query_output = talk->logits};
         mn_story_clear(talk->task, false);
         for (uint32_t i = 0; i < n; i++)
-            put_question(talk, MN_QUERY, i, questions[i], 1);
+            mn_own_story_put(&talk->text, questions[i], talk->task, MN_QUERY, i, 1);
         for (uint32_t i = 0; i < talk->n_support; i++)
-            put_question(talk, MN_SUPPORT, i, talk->support[i], 1.0 / talk->n_support);
+            mn_own_story_put(&talk->text, talk->support[i], talk->task, MN_SUPPORT, i,
+                             1.0 / talk->n_support);
         mn_learner_explain(talk->workspace, theta, talk->task, false, &told);
         mn_shown_look(talk->shown, talk->adapted, talk->task->block);
         for (uint32_t i = 0; i < n; i++) {

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "coordinator/commands/own_story.h"
 #include "worker/data/data_path.h"
 #include "worker/tasks/task_set.h"
 #include <inttypes.h>
@@ -36,6 +37,13 @@ void mn_own_items_fini(mn_own_items *items)
 {
     mn_picture_folder_fini(&items->folder);
     mn_number_table_fini(&items->table);
+    for (uint32_t i = 0; items->question_texts != NULL && i < items->n; i++)
+        free(items->question_texts[i]);
+    free(items->question_texts);
+    free((void *)items->questions);
+    free(items->answers);
+    mn_story_text_fini(&items->story);
+    mn_words_destroy(&items->words);
     free(items->columns[0]);
     free(items->columns[1]);
     *items = (mn_own_items){0};
@@ -121,6 +129,7 @@ static mn_status read_pictures(const char *path, const mn_model *model, bool wit
     out->n = out->folder.n;
     out->x = out->folder.x;
     out->labels = out->folder.labels;
+    out->names = (const char *const *)out->folder.names;
     out->dark_is_ink = form.dark_is_ink;
     warn(out, path, model);
     return MN_OK;
@@ -201,4 +210,76 @@ static mn_status read_points(const char *path, const mn_model *model, bool with_
     out->x = out->columns[0];
     out->y = out->columns[1];
     return MN_OK;
+}
+
+/* Stories ---------------------------------------------------------------------------- */
+
+static char *question_text(const mn_own_items *items, const mn_story_question *question)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    if (out == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < question->words.n; i++)
+        (void)fprintf(out, "%s%s", i > 0 ? " " : "",
+                      mn_words_text(items->words, items->story.words[question->words.first + i]));
+    (void)fputc('?', out);
+    return fclose(out) == 0 ? text : NULL;
+}
+
+static mn_status choose_questions(bool with_answers, uint32_t n_known, mn_own_items *out,
+                                  mn_error *err)
+{
+    const mn_story_text *story = &out->story;
+    const size_t room = story->n_questions + 1;
+    out->questions = calloc(room, sizeof *out->questions);
+    out->question_texts = calloc(room, sizeof *out->question_texts);
+    out->answers = calloc(room, sizeof *out->answers);
+    if (out->questions == NULL || out->question_texts == NULL || out->answers == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", story->n_questions);
+    for (uint32_t i = 0; i < story->n_questions; i++) {
+        const mn_story_question *question = &story->questions[i];
+        if (with_answers && question->answer == 0)
+            continue;
+        const bool known = question->answer > 0 && question->answer < n_known;
+        out->questions[out->n] = question;
+        out->answers[out->n] = known ? question->answer : MN_NO_CLASS;
+        out->question_texts[out->n] = question_text(out, question);
+        if (out->question_texts[out->n++] == NULL)
+            return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", story->n_questions);
+    }
+    return MN_OK;
+}
+
+mn_status mn_own_items_read_story(const char *path, const mn_fields *fields, const mn_words *known,
+                                  bool with_answers, mn_own_items *out, mn_error *err)
+{
+    const mn_story_limits limits = mn_own_story_limits(fields);
+    *out = (mn_own_items){.is_story = true};
+    mn_status status = mn_words_copy(known, &out->words, err);
+    if (status == MN_OK)
+        status = mn_story_text_read(path, &limits, out->words, &out->story, err);
+    if (status == MN_OK)
+        status = choose_questions(with_answers, mn_words_count(known), out, err);
+    if (status == MN_OK && out->n == 0)
+        status = mn_fail(err, MN_ERR_DATA,
+                         "%s has no question%s: expected lines as \"where is mary?\"%s",
+                         out->story.source, with_answers ? " with its answer" : "",
+                         with_answers ? " with a tab and the answer behind it" : "");
+    if (status != MN_OK) {
+        mn_own_items_fini(out);
+        return status;
+    }
+    out->labels = out->answers;
+    out->names = (const char *const *)out->question_texts;
+    mn_own_story_warn(&out->story, out->words, known, fields, out->n, out->questions);
+    return MN_OK;
+}
+
+void mn_own_items_put(const mn_own_items *items, uint32_t begin, uint32_t n, mn_task *task,
+                      mn_role role)
+{
+    for (uint32_t i = 0; i < n; i++)
+        mn_own_story_put(&items->story, items->questions[begin + i], task, role, i, 1.0 / n);
 }

@@ -1,10 +1,13 @@
-/* own_items.h: what a person gives a run to adapt to or to judge: a folder of pictures, or a table of
- * points, as the run's tasks have them; read in the form that its network was trained on. */
+/* own_items.h: what a person gives a run to adapt to or to judge: a folder of pictures, a table of
+ * points, or a story with questions, as the run's tasks have them; read in the form that its network
+ * was trained on. */
 #pragma once
 
 #include "common/error.h"
 #include "worker/data/import/picture_folder.h"
 #include "worker/data/number_table.h"
+#include "worker/data/story_text.h"
+#include "worker/data/words.h"
 #include "worker/learner/adapted.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,10 +21,17 @@ typedef struct mn_own_items {
     const float *x;           /* [n, item]; lent by what is below, as labels and y */
     const uint32_t *labels;   /* [n], MN_NO_CLASS: not told; NULL: values are asked for */
     const float *y;           /* [n]; NULL: not told, or classes are asked for */
+    const char *const *names; /* [n] of pictures, or questions; NULL: points */
     bool dark_is_ink;         /* pictures were read so */
+    bool is_story;            /* then there is no x, and labels are numbers of words */
     mn_picture_folder folder; /* all of this is owned */
     mn_number_table table;
     float *columns[2];
+    mn_words *words; /* of training, and new ones */
+    mn_story_text story;
+    const mn_story_question **questions; /* [n] */
+    char **question_texts;               /* [n] */
+    uint32_t *answers;                   /* [n] */
 } mn_own_items;
 
 /* Support: `with_answers`; pictures lie in a folder a class, points have x and y. Query: pictures may
@@ -29,6 +39,14 @@ typedef struct mn_own_items {
  * colours or brightness are not what the run was trained on. *out is empty on failure. */
 mn_status mn_own_items_read(const char *path, const mn_model *model, bool with_answers, mn_ink ink,
                             mn_own_items *out, mn_error *err);
+/* The same of a story file, for a run whose tasks have these fields and words. Support: the answered
+ * questions of the file, one at least. Query: all of its questions. */
+mn_status mn_own_items_read_story(const char *path, const mn_fields *fields, const mn_words *known,
+                                  bool with_answers, mn_own_items *out, mn_error *err);
+/* Questions from `begin` on into the first items of a role of a task. */
+void mn_own_items_put(const mn_own_items *items, uint32_t begin, uint32_t n, mn_task *task,
+                      mn_role role);
+
 void mn_own_items_fini(mn_own_items *items);
 
 /* A support set as the learner takes it; lent. */

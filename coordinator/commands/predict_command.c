@@ -67,6 +67,30 @@ static mn_status open_adapted(const char *path, mn_adapted **out, mn_error *err)
     return mn_adapted_read(file, out, err);
 }
 
+/* The words of a run of stories are the classes of what it says. */
+static mn_status read_story(const char *path, const mn_adapted *adapted, mn_own_items *query,
+                            mn_error *err)
+{
+    mn_words *words = NULL;
+    const uint32_t n = mn_adapted_classes(adapted);
+    mn_status status = mn_words_new(&words, err);
+    for (uint32_t i = 1; i < n && status == MN_OK; i++) {
+        const char *word = mn_adapted_class_name(adapted, i);
+        uint32_t number = 0;
+        if (word != NULL)
+            status = mn_words_add(words, word, strlen(word), &number, err);
+        if (status == MN_OK && number != i)
+            status = mn_fail(err, MN_ERR_DATA,
+                             "the adapted model names no words for its answers: expected one of a "
+                             "run of stories, as mnemo adapt makes it");
+    }
+    if (status == MN_OK)
+        status = mn_own_items_read_story(path, mn_model_fields(mn_adapted_model(adapted)), words,
+                                         false, query, err);
+    mn_words_destroy(&words);
+    return status;
+}
+
 /* Pictures come as those that it was adapted to. */
 static mn_status read_query(const mn_command_line *line, const mn_adapted *adapted,
                             mn_own_items *query, mn_error *err)
@@ -78,6 +102,8 @@ static mn_status read_query(const mn_command_line *line, const mn_adapted *adapt
                        : line->no_ink ? MN_INK_LIGHT
                        : dark         ? MN_INK_DARK
                                       : MN_INK_LIGHT;
+    if (!mn_model_is_few_shot(mn_adapted_model(adapted)))
+        return read_story(line->query, adapted, query, err);
     mn_status status =
         mn_own_items_read(line->query, mn_adapted_model(adapted), false, how, query, err);
     if (status == MN_OK && mean != NULL &&

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define NAME_COLUMNS 32u
+#define AT_ONCE 32u /* questions */
 
 static void print_class(const mn_predictions *predictions, uint32_t i, FILE *out);
 static void print_value(const mn_predictions *predictions, uint32_t i, FILE *out);
@@ -21,6 +22,25 @@ double mn_predictions_clock(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* Questions are judged each by its own story, so many at a time. */
+static mn_status ask(const mn_adapted *adapted, const mn_own_items *items, float *answers,
+                     mn_error *err)
+{
+    mn_status status = MN_OK;
+    for (uint32_t begin = 0; begin < items->n && status == MN_OK; begin += AT_ONCE) {
+        const uint32_t left = items->n - begin, here = left < AT_ONCE ? left : AT_ONCE;
+        mn_task *task = NULL;
+        status = mn_adapted_task(adapted, here, &task, err);
+        if (status != MN_OK)
+            break;
+        mn_own_items_put(items, begin, here, task, MN_QUERY);
+        status = mn_adapted_predict_task(
+            adapted, task, answers + (size_t)begin * mn_adapted_columns(adapted), NULL, err);
+        mn_task_destroy(&task);
+    }
+    return status;
+}
+
 mn_status mn_predictions_new(const mn_adapted *adapted, const mn_own_items *items,
                              mn_predictions *out, mn_error *err)
 {
@@ -29,7 +49,9 @@ mn_status mn_predictions_new(const mn_adapted *adapted, const mn_own_items *item
     if (out->answers == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " answers", items->n);
     const double begin = mn_predictions_clock();
-    mn_status status = mn_adapted_predict(adapted, items->n, items->x, out->answers, NULL, err);
+    mn_status status =
+        items->is_story ? ask(adapted, items, out->answers, err)
+                        : mn_adapted_predict(adapted, items->n, items->x, out->answers, NULL, err);
     out->seconds = mn_predictions_clock() - begin;
     if (status != MN_OK)
         mn_predictions_fini(out);
@@ -68,7 +90,7 @@ static bool has_deviations(const mn_predictions *predictions)
 
 static void item_name(const mn_predictions *predictions, uint32_t i, char out[300])
 {
-    const char *name = predictions->items->folder.names[i];
+    const char *name = predictions->items->names[i];
     (void)mn_text_escape(name, strlen(name), out, 300);
 }
 
@@ -77,8 +99,9 @@ void mn_predictions_print(const mn_predictions *predictions, uint32_t most, FILE
     const bool classes = mn_adapted_classes(predictions->adapted) > 0;
     const uint32_t n = predictions->items->n;
     if (classes)
-        (void)fprintf(out, "  %-*s  %-18s %11s\n", (int)NAME_COLUMNS, "picture", "class",
-                      "probability");
+        (void)fprintf(out, "  %-*s  %-18s %11s\n", (int)NAME_COLUMNS,
+                      predictions->items->is_story ? "question" : "picture",
+                      predictions->items->is_story ? "answer" : "class", "probability");
     else
         (void)fprintf(out, "  %12s %12s%s%s\n", "x", "y",
                       has_deviations(predictions) ? "    deviation" : "",

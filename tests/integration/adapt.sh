@@ -130,6 +130,28 @@ done
 grep -q deviation "$work/process-predict.out" || die "a neural process tells no deviation"
 ok "with steps, and by a neural process with deviations"
 
+section "questions about stories"
+stories "$work/plain.yaml" 20
+sed -e 's/bundle: 8/bundle: 4, shot: 2/' -e '/^model/a meta: {kind: maml, inner_steps: 1, inner_lr: 0.1}' \
+    -e 's/linear_start: 20/linear_start: 0/' "$work/plain.yaml" >"$work/adapting.yaml"
+expect_code 0 adapting mnemo train "$work/adapting.yaml" --run-dir "$work/adapting"
+printf '%s\n' "Mary went to the kitchen." "John moved to the garden." "Where is Mary?	kitchen" "Where is John?	garden" \
+    "Mary travelled to the office." "Where is Mary?" >"$work/story.txt"
+expect_code 0 story mnemo adapt "$work/adapting" --support "$work/story.txt" --query "$work/story.txt" --json -o "$work/story-out"
+expect_code 0 asked mnemo ask "$work/adapting" --story "$work/story.txt" --json
+expect_code 0 told mnemo predict "$work/story-out" --query "$work/story.txt" --json
+expect_code 0 compare "$python" - "$work/story.out" "$work/asked.out" "$work/told.out" <<'PYTHON'
+import json, sys
+adapted, asked, told = (json.load(open(path)) for path in sys.argv[1:])
+assert adapted["examples"] == 2 and adapted["support_loss"][1] < adapted["support_loss"][0], adapted
+assert [one["item"] for one in adapted["predictions"]] == ["where is mary?", "where is john?", "where is mary?"]
+best = asked["questions"][0]["answers"][0]  # of the open question: `ask` adapts to the two that are answered
+assert adapted["predictions"][2]["predicted"] == best["word"], (adapted["predictions"][2], best)
+assert abs(adapted["predictions"][2]["probability"] - best["probability"]) < 1e-5, best
+assert told["predictions"] == adapted["predictions"], told["predictions"]
+PYTHON
+ok "a run that adapts to answered questions says what mnemo ask says, and the same from its file"
+
 section "bad input"
 refused() { # CODE NAME WORDS COMMAND-AND-ARGUMENTS...
     local code=$1 name=${2// /-} what=$2 words=$3
@@ -191,11 +213,19 @@ refused 78 "nothing to hold out" "nothing.can.be.held.out one.example" adapt "$w
 refused 78 "another network" "model.filters 16.in.training" adapt "$run" --support "$work/own" "${into[@]}" --set model.filters=9
 stories "$work/stories.yaml" 5
 expect_code 0 stories mnemo train "$work/stories.yaml" --run-dir "$work/stories"
-refused 64 "run of stories" "stories mnemo.ask" adapt "$work/stories" --support "$work/own" "${into[@]}"
+refused 64 "run of stories" "needs.no.examples mnemo.ask" adapt "$work/stories" --support "$work/own" "${into[@]}"
 refused 65 "run instead of an adapted model" "no.adapted.model mnemo.adapt" predict "$run"/checkpoints/*300.safetensors \
     --query "$work/flat"
 refused 65 "adapted model instead of a run" "adapted.to.a.task.already mnemo.predict" adapt "$work/out/adapted.safetensors" \
     --support "$work/own" "${into[@]}"
+printf 'Mary went home.\nWhere is Mary?\n' >"$work/open.txt"
+refused 65 "story without answers" "open.txt question.with.its.answer tab" adapt "$work/adapting" --support "$work/open.txt" \
+    "${into[@]}"
+refused 64 "hold-out of stories" "pictures.and.points --steps" adapt "$work/adapting" --support "$work/story.txt" "${into[@]}" \
+    --holdout 0.5
+sequences "$work/sequences.yaml" 3
+expect_code 0 sequences mnemo train "$work/sequences.yaml" --run-dir "$work/sequences"
+refused 64 "run of sequences" "sequences told.one.by.one" adapt "$work/sequences" --support "$work/own" "${into[@]}"
 mkdir "$work/cut" "$work/changed"
 head -c 20000 "$work/out/adapted.safetensors" >"$work/cut/adapted.safetensors"
 refused 65 "cut adapted model" "cut/adapted.safetensors" predict "$work/cut" --query "$work/flat"

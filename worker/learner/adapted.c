@@ -271,14 +271,24 @@ mn_status mn_adapted_take_names(mn_adapted *adapted, uint32_t n_classes, const c
             return status;
         bytes += (names == NULL ? sizeof number : strlen(names[i])) + 1;
     }
-    char *at = adapted->names = malloc(bytes);
+    char *at = malloc(bytes);
     if (at == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "names of %" PRIu32 " classes", n_classes);
+    adapted->names = at;
     for (uint32_t i = 0; i < n_classes; i++) {
         (void)snprintf(number, sizeof number, "%" PRIu32, i);
         at = stpcpy(at, names == NULL ? number : names[i]) + 1;
     }
     return MN_OK;
+}
+
+mn_status mn_adapted_name_classes(mn_adapted *adapted, const char *const *names, mn_error *err)
+{
+    char *before = adapted->names;
+    mn_status status = mn_adapted_take_names(adapted, adapted->way, names, err);
+    if (status == MN_OK)
+        free(before);
+    return status;
 }
 
 /* Telling -------------------------------------------------------------------------- */

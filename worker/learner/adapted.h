@@ -52,6 +52,10 @@ mn_status mn_model_task(const mn_model *model, uint32_t way, uint32_t n_support,
 mn_status mn_adapted_new_of_task(const mn_model *model, const mn_task *task, uint32_t steps,
                                  double *losses, mn_adapted **out, mn_error *err);
 
+/* Name the classes of one that was adapted to a task: names [way], of the words of stories too; before
+ * it is shared. MN_ERR_DATA: a name that cannot be written down. */
+mn_status mn_adapted_name_classes(mn_adapted *adapted, const char *const *names, mn_error *err);
+
 void mn_adapted_destroy(mn_adapted **adapted); /* takes NULL */
 
 /* A model's properties, of one adapted to a task of `classes` classes (0: it answers with values);

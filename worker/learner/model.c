@@ -15,14 +15,22 @@
 
 #define MOST_CHECKPOINTS 4096u
 
-static mn_status read_file(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
+/* How a checkpoint is to be read. */
+struct wish {
+    size_t n_sets;
+    const char *const *sets;
+    const mn_fields *fields; /* NULL: to be found */
+};
+
+static mn_status read_file(const char *path, const struct wish *wish, mn_model **out,
                            mn_error *err);
-static mn_status read_newest(const char *folder, size_t n_sets, const char *const *sets,
-                             mn_model **out, mn_error *err);
+static mn_status read_newest(const char *folder, const struct wish *wish, mn_model **out,
+                             mn_error *err);
 static mn_status read_experiment(const mn_tensor_file *file, const char *path, size_t n_sets,
                                  const char *const *sets, mn_experiment *out, mn_error *err);
-static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_file *file,
-                             const char *path, mn_model **out, mn_error *err);
+static mn_status find_fields(const mn_experiment *experiment, const mn_fields *given,
+                             const mn_tensor_file *file, const char *path, mn_model **out,
+                             mn_error *err);
 
 /* Making --------------------------------------------------------------------------- */
 
@@ -104,12 +112,19 @@ void mn_model_destroy(mn_model **model)
 mn_status mn_model_read(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
                         mn_error *err)
 {
+    return mn_model_read_for(path, n_sets, sets, NULL, out, err);
+}
+
+mn_status mn_model_read_for(const char *path, size_t n_sets, const char *const *sets,
+                            const mn_fields *fields, mn_model **out, mn_error *err)
+{
+    const struct wish wish = {n_sets, sets, fields};
     struct stat about;
     if (stat(path, &about) != 0)
         return mn_fail_errno(
             err, "%s: expected the folder of a run, as runs/latest, or a checkpoint", path);
-    return S_ISDIR(about.st_mode) ? read_newest(path, n_sets, sets, out, err)
-                                  : read_file(path, n_sets, sets, out, err);
+    return S_ISDIR(about.st_mode) ? read_newest(path, &wish, out, err)
+                                  : read_file(path, &wish, out, err);
 }
 
 static int by_step_down(const void *a, const void *b)
@@ -135,8 +150,8 @@ static size_t list_steps(DIR *listing, uint64_t steps[MOST_CHECKPOINTS])
 }
 
 /* A torn file is passed over for an older one, as when a run goes on. */
-static mn_status read_newest(const char *folder, size_t n_sets, const char *const *sets,
-                             mn_model **out, mn_error *err)
+static mn_status read_newest(const char *folder, const struct wish *wish, mn_model **out,
+                             mn_error *err)
 {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/checkpoints", folder) >= (int)sizeof path)
@@ -159,14 +174,13 @@ static mn_status read_newest(const char *folder, size_t n_sets, const char *cons
                      steps[i]) >= (int)sizeof path)
             status = mn_fail(err, MN_ERR_NO_INPUT, "%.200s...: the path is too long", folder);
         else
-            status = read_file(path, n_sets, sets, out, err);
+            status = read_file(path, wish, out, err);
     }
     free(steps);
     return status;
 }
 
-static mn_status read_file(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
-                           mn_error *err)
+static mn_status read_file(const char *path, const struct wish *wish, mn_model **out, mn_error *err)
 {
     mn_tensor_file *file = NULL;
     mn_model *model = NULL;
@@ -175,9 +189,9 @@ static mn_status read_file(const char *path, size_t n_sets, const char *const *s
         return mn_fail(err, MN_ERR_NOMEM, "experiment");
     mn_status status = mn_tensor_file_read(path, &file, err);
     if (status == MN_OK)
-        status = read_experiment(file, path, n_sets, sets, experiment, err);
+        status = read_experiment(file, path, wish->n_sets, wish->sets, experiment, err);
     if (status == MN_OK)
-        status = find_fields(experiment, file, path, &model, err);
+        status = find_fields(experiment, wish->fields, file, path, &model, err);
     if (status == MN_OK) {
         const mn_parameters *list = &model->network.parameters;
         char best[sizeof list->at[0].tensor.name + 5];
@@ -258,24 +272,28 @@ static mn_status generated_fields(const mn_experiment *experiment, mn_fields *fi
 
 /* Pictures of a packed file are grey or coloured, which no key says: those of which the network has
  * these tensors. */
-static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_file *file,
-                             const char *path, mn_model **out, mn_error *err)
+static mn_status find_fields(const mn_experiment *experiment, const mn_fields *given,
+                             const mn_tensor_file *file, const char *path, mn_model **out,
+                             mn_error *err)
 {
     const mn_task_kind kind = experiment->tasks.kind;
     const bool has_data = experiment->tasks.data[0] != '\0';
     mn_fields fields[MN_N_SPLITS];
     mn_status status = MN_OK;
-    if (kind == MN_TASKS_STORIES || (kind == MN_TASKS_SEQUENCES && has_data))
+    if (given == NULL && (kind == MN_TASKS_STORIES || (kind == MN_TASKS_SEQUENCES && has_data)))
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s has learned from data (%s) of which a checkpoint does not tell enough: "
                        "open the run with its data",
                        path, experiment->tasks.data);
+    const bool guesses = given == NULL && kind == MN_TASKS_IMAGES;
+    if (given != NULL)
+        fields[MN_TRAIN] = *given;
     for (uint32_t channels = 1; channels <= 3; channels += 2) {
         mn_model *model = NULL;
-        status = kind == MN_TASKS_IMAGES
-                     ? mn_few_shot_images(experiment, experiment->tasks.image_size, channels,
-                                          fields, err)
-                     : generated_fields(experiment, &fields[MN_TRAIN], err);
+        status = given != NULL ? MN_OK
+                 : guesses ? mn_few_shot_images(experiment, experiment->tasks.image_size, channels,
+                                                fields, err)
+                           : generated_fields(experiment, &fields[MN_TRAIN], err);
         if (status == MN_OK)
             status = mn_model_declare(experiment, &fields[MN_TRAIN], &model, err);
         if (status == MN_OK && suits(&model->network.parameters, file)) {
@@ -283,7 +301,7 @@ static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_fi
             return MN_OK;
         }
         mn_model_destroy(&model);
-        if (status != MN_OK || kind != MN_TASKS_IMAGES)
+        if (status != MN_OK || !guesses)
             break;
     }
     return status != MN_OK ? status

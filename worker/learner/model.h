@@ -19,9 +19,13 @@ typedef struct mn_model mn_model;
  *   MN_ERR_NO_INPUT  nothing is there, or no checkpoint yet
  *   MN_ERR_DATA      damaged; no checkpoint of a run; tensors that are not those of its experiment
  *   MN_ERR_CONFIG    a bad override, or one that would give the network other tensors; tasks whose
- *                    fields no checkpoint tells, as the words of bAbI: use mn_model_new */
+ *                    fields no checkpoint tells, as the words of bAbI: use mn_model_read_for */
 mn_status mn_model_read(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
                         mn_error *err);
+
+/* The same for tasks of these fields, told by whoever has the data: of stories and sequences too. */
+mn_status mn_model_read_for(const char *path, size_t n_sets, const char *const *sets,
+                            const mn_fields *fields, mn_model **out, mn_error *err);
 
 /* The same from its parts, which are copied. fields: those of a task of this experiment, of any
  * extent that gives the network these tensors. theta: PyTorch's layout, n floats. MN_ERR_CONFIG: the
