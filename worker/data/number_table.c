@@ -174,6 +174,8 @@ static mn_status read_field(struct reader *reader, struct row *row, mn_error *er
             out[n++] = *reader->at;
         }
     }
+    if (memchr(out, '\0', n) != NULL)
+        return not_a_number(reader, row->line, row->n + 1, out, n, err);
     while (n > 0 && (out[n - 1] == ' ' || out[n - 1] == '\t'))
         n--;
     out[n] = '\0';

@@ -109,6 +109,18 @@ static void long_fields_and_many_columns_are_refused(void **state)
     assert_int_equal(parse(text, &table, &err), MN_ERR_DATA);
 }
 
+static void a_byte_of_zero_ends_no_number(void **state)
+{
+    (void)state;
+    static const char text[] = "1\0005,2\n";
+    mn_number_table table;
+    mn_error err = {.message = ""};
+    assert_int_equal(
+        mn_number_table_parse("p.csv", text, sizeof text - 1, 1, 2, "x, y", &table, &err),
+        MN_ERR_DATA);
+    assert_non_null(strstr(err.message, "p.csv:1: column 1: \"1\\x005\""));
+}
+
 static void a_file_that_is_not_there_is_said_so(void **state)
 {
     (void)state;
@@ -125,6 +137,7 @@ int main(void)
         cmocka_unit_test(many_rows_of_one_column_find_room),
         cmocka_unit_test(what_is_no_number_is_told_by_line_and_column),
         cmocka_unit_test(long_fields_and_many_columns_are_refused),
+        cmocka_unit_test(a_byte_of_zero_ends_no_number),
         cmocka_unit_test(a_file_that_is_not_there_is_said_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -376,9 +376,14 @@ mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float 
     return status;
 }
 
+static uint32_t support_items(const mn_adapted *adapted)
+{
+    return mn_adapted_reads_support(adapted->model) ? adapted->n_support : 1;
+}
+
 mn_status mn_adapted_task(const mn_adapted *adapted, uint32_t n_query, mn_task **out, mn_error *err)
 {
-    return mn_model_task(adapted->model, adapted->way, adapted->n_support, n_query, out, err);
+    return mn_model_task(adapted->model, adapted->way, support_items(adapted), n_query, out, err);
 }
 
 mn_status mn_adapted_predict_task(const mn_adapted *adapted, const mn_task *task, float *answers,
@@ -407,7 +412,7 @@ static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_tri
                              mn_error *err)
 {
     mn_status status =
-        mn_trial_init(trial, adapted->model, adapted->way, adapted->n_support, n_query, err);
+        mn_trial_init(trial, adapted->model, adapted->way, support_items(adapted), n_query, err);
     if (status != MN_OK)
         return status;
     copy_support(adapted->support, trial->task);

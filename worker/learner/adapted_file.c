@@ -245,6 +245,22 @@ static mn_status read_support(mn_adapted *adapted, const char *path, mn_error *e
     return MN_OK;
 }
 
+/* Whatever the metadata say, no more memory is taken than the file has tensors and names for. */
+static mn_status check_sizes(const mn_adapted *adapted, const char *path, mn_error *err)
+{
+    const mn_tensor *y = mn_tensor_file_find(adapted->file, "support.y");
+    const char *names = mn_tensor_file_metadata(adapted->file, "classes");
+    uint32_t n_names = names != NULL;
+    for (; names != NULL && *names != '\0'; names++)
+        n_names += *names == '\n';
+    if (mn_adapted_reads_support(adapted->model) &&
+        (y == NULL || y->rank != 4 || y->shape[0] != adapted->n_support))
+        return damaged(path, "tensor support.y is missing, or of another shape than examples", err);
+    if (n_names > 0 ? n_names != adapted->way : adapted->way != adapted->model->fields.y_size)
+        return damaged(path, "its metadata names another number of classes", err);
+    return MN_OK;
+}
+
 /* The shape is compiled once here, so that what does not suit is told now. */
 static mn_status read_parts(mn_adapted *adapted, const char *path, mn_error *err)
 {
@@ -253,6 +269,7 @@ static mn_status read_parts(mn_adapted *adapted, const char *path, mn_error *err
     if (status != MN_OK)
         return status;
     const mn_tensor_file *file = adapted->file;
+    const bool reads_support = mn_adapted_reads_support(adapted->model);
     const char *step = mn_tensor_file_metadata(file, "step");
     adapted->model->step = step != NULL ? strtoull(step, NULL, 10) : 0;
     if (!read_number(file, "way", MOST_WAY, &adapted->way) || adapted->way == 0 ||
@@ -260,7 +277,10 @@ static mn_status read_parts(mn_adapted *adapted, const char *path, mn_error *err
         adapted->n_support == 0 ||
         !read_number(file, "inner_steps", MN_MOST_STEPS, &adapted->steps))
         return damaged(path, "its metadata has no sound way, examples and inner_steps", err);
-    status = mn_trial_init(&trial, adapted->model, adapted->way, adapted->n_support, 1, err);
+    status = check_sizes(adapted, path, err);
+    if (status == MN_OK)
+        status = mn_trial_init(&trial, adapted->model, adapted->way,
+                               reads_support ? adapted->n_support : 1, 1, err);
     if (status == MN_OK) {
         adapted->support = trial.task;
         trial.task = NULL;
@@ -273,7 +293,7 @@ static mn_status read_parts(mn_adapted *adapted, const char *path, mn_error *err
                      ? mn_fail(err, MN_ERR_NOMEM, "head of a task")
                      : mn_parameters_read(&adapted->own, file, "", path, adapted->own_values, err);
     }
-    if (status == MN_OK && mn_adapted_reads_support(adapted->model))
+    if (status == MN_OK && reads_support)
         status = read_support(adapted, path, err);
     if (status == MN_OK &&
         (!all_finite(adapted->model->network.parameters.size, adapted->model->theta) ||
@@ -290,11 +310,7 @@ static mn_status split_names(mn_adapted *adapted, const char *path, mn_error *er
         return mn_adapted_classes(adapted) > 0 && mn_model_is_few_shot(adapted->model)
                    ? damaged(path, "its metadata has no classes", err)
                    : MN_OK;
-    uint32_t n = 1;
-    for (const char *at = text; *at != '\0'; at++)
-        n += *at == '\n';
-    if (n != adapted->way)
-        return damaged(path, "its metadata names another number of classes", err);
+    const uint32_t n = adapted->way; /* check_sizes */
     char *copy = strdup(text);
     const char **names = calloc(n, sizeof *names);
     mn_status status = MN_OK;

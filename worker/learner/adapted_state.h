@@ -10,14 +10,15 @@ struct mn_adapted {
     uint32_t way;         /* classes or numbers of y of the task */
     uint32_t n_support;   /* items */
     uint32_t steps;       /* taken */
-    mn_task *support;     /* a task with one query item, of which the support set counts */
+    mn_task *support;     /* of which the support set counts, if it is looked at */
     mn_parameters own;    /* what adapting made beside theta (mn_rule_own) */
     float *own_values;    /* [own.size]; NULL: there are none */
     char *names;          /* of the classes, each ended by NUL, one behind the other; NULL: none */
     mn_tensor_file *file; /* where it was read from, for its notes; NULL: nowhere */
 };
 
-/* Does the learner look at the support set when it predicts? */
+/* Does the learner look at the support set when it predicts? If not, a task to predict by has one
+ * item of it, whatever it is. */
 bool mn_adapted_reads_support(const mn_model *model);
 
 /* The names [n_classes] into adapted->names; NULL: numbers. MN_ERR_DATA: one cannot be written down: it

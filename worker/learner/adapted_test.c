@@ -657,6 +657,60 @@ static void no_prefix_of_a_file_and_no_other_file_is_taken_for_an_adapted_one(vo
     bed_destroy(bed);
 }
 
+/* Whole files, with metadata of one and tensors of another: each key of each learner in the place of
+ * another's. Nothing may crash, and what is taken must predict. */
+static void metadata_that_do_not_belong_together_are_refused(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"experiment", "fields",      "way",
+                                       "examples",   "inner_steps", "classes"};
+    enum { N_KEYS = sizeof keys / sizeof *keys };
+    const char *const some[] = {loops[0], loops[7], loops[10], loops[12], episodes[2], episodes[4]};
+    enum { N_SOME = sizeof some / sizeof *some };
+    char path[] = "/tmp/adapted_test_XXXXXX";
+    mn_error err = {.message = ""};
+    mn_tensor_file *files[N_SOME] = {NULL};
+    uint32_t refused = 0, n = 0;
+    assert_true(mkstemp(path) >= 0);
+    for (size_t i = 0; i < N_SOME; i++) {
+        struct bed *bed = bed_new(some[i]);
+        mn_adapted *adapted = adapt(bed, NULL);
+        assert_int_equal(mn_adapted_write(adapted, path, 0, NULL, &err), MN_OK);
+        assert_int_equal(mn_tensor_file_read(path, &files[i], &err), MN_OK);
+        mn_adapted_destroy(&adapted);
+        bed_destroy(bed);
+    }
+    for (size_t i = 0; i < N_SOME; i++)
+        for (size_t j = 0; j < N_SOME; j++)
+            for (size_t k = 0; k < N_KEYS; k++) {
+                mn_text_pair pairs[N_KEYS + 1] = {{"adapted", "1"}};
+                size_t n_pairs = 1;
+                mn_tensor tensors[64];
+                mn_adapted *again = NULL;
+                for (size_t key = 0; key < N_KEYS; key++) {
+                    const char *value = mn_tensor_file_metadata(files[key == k ? j : i], keys[key]);
+                    if (value != NULL)
+                        pairs[n_pairs++] = (mn_text_pair){keys[key], value};
+                }
+                const size_t n_tensors = mn_tensor_file_count(files[i]);
+                assert_true(n_tensors <= 64);
+                for (size_t t = 0; t < n_tensors; t++)
+                    tensors[t] = *mn_tensor_file_at(files[i], t);
+                assert_int_equal(
+                    mn_tensor_file_write(path, n_tensors, tensors, n_pairs, pairs, &err), MN_OK);
+                const mn_status status = mn_adapted_read(path, &again, &err);
+                n++;
+                refused += status != MN_OK;
+                assert_true(i != j || status == MN_OK);
+                mn_adapted_destroy(&again);
+            }
+    if (3 * refused <= n)
+        fail_msg("%u of %u refused", refused, n);
+    for (size_t i = 0; i < N_SOME; i++)
+        mn_tensor_file_destroy(&files[i]);
+    (void)unlink(path);
+}
+
 /* Holding out ----------------------------------------------------------------------- */
 
 /* Leave one out by hand: adapt to the others, ask for the one. */
@@ -811,6 +865,7 @@ int main(void)
         cmocka_unit_test(pictures_of_a_packed_file_are_found_to_be_grey_or_coloured),
         cmocka_unit_test(overrides_change_the_loop_but_not_the_network),
         cmocka_unit_test(no_prefix_of_a_file_and_no_other_file_is_taken_for_an_adapted_one),
+        cmocka_unit_test(metadata_that_do_not_belong_together_are_refused),
         cmocka_unit_test(leaving_one_out_is_adapting_to_the_others),
         cmocka_unit_test(a_share_holds_out_the_last_of_each_class),
         cmocka_unit_test(of_one_example_a_class_nothing_can_be_held_out),
