@@ -99,20 +99,21 @@ static mn_status check_line(const mn_command_line *line, mn_error *err)
     return MN_OK;
 }
 
-static bool is_of_stories(const mn_command_line *line)
+/* What a checkpoint does not tell, the run's data do: the words of stories, the drawings of sequences. */
+static bool needs_data(const mn_command_line *line)
 {
     mn_experiment *experiment = malloc(sizeof *experiment);
     const mn_session_options options = {.folder = line->arguments[0]};
-    const bool is = experiment != NULL && mn_run_begun(options.folder) &&
-                    mn_session_experiment(&options, experiment, NULL) == MN_OK &&
-                    (experiment->tasks.kind == MN_TASKS_STORIES ||
-                     experiment->tasks.kind == MN_TASKS_GENERATED_STORIES);
+    const bool needs = experiment != NULL && mn_run_begun(options.folder) &&
+                       mn_session_experiment(&options, experiment, NULL) == MN_OK &&
+                       (experiment->tasks.kind == MN_TASKS_STORIES ||
+                        experiment->tasks.kind == MN_TASKS_GENERATED_STORIES ||
+                        experiment->tasks.kind == MN_TASKS_SEQUENCES);
     free(experiment);
-    return is;
+    return needs;
 }
 
-/* The words of stories come from the run's data, so it is opened with these. */
-static mn_status open_story_run(struct bench *bench, mn_error *err)
+static mn_status open_with_data(struct bench *bench, mn_error *err)
 {
     const mn_command_line *line = bench->line;
     const char *run = line->arguments[0];
@@ -122,12 +123,12 @@ static mn_status open_story_run(struct bench *bench, mn_error *err)
         return status;
     const mn_fields *fields = mn_task_set_fields(bench->session.tasks, MN_TRAIN);
     bench->words = mn_task_set_words(bench->session.tasks);
-    if (mn_fields_find(fields, MN_SUPPORT, "question") == NULL)
+    if (bench->words != NULL && mn_fields_find(fields, MN_SUPPORT, "question") == NULL)
         return mn_fail(err, MN_ERR_USAGE,
                        "%s needs no examples: it was trained to answer by the story alone "
                        "(tasks.shot 0); ask it: mnemo ask %s --story FILE",
                        run, run);
-    if (line->holdout != NULL)
+    if (bench->words != NULL && line->holdout != NULL)
         return mn_fail(err, MN_ERR_USAGE,
                        "--holdout is for pictures and points, but %s has learned from stories: "
                        "give --steps",
@@ -139,19 +140,18 @@ static mn_status open_model(struct bench *bench, mn_error *err)
 {
     const mn_command_line *line = bench->line;
     const char *run = line->arguments[0];
-    if (is_of_stories(line))
-        return open_story_run(bench, err);
-    mn_status status = mn_model_read(run, line->n_sets, line->sets, &bench->model, err);
-    if (status != MN_OK || mn_model_is_few_shot(bench->model))
+    mn_status status = needs_data(line)
+                           ? open_with_data(bench, err)
+                           : mn_model_read(run, line->n_sets, line->sets, &bench->model, err);
+    if (status != MN_OK || bench->words != NULL || mn_model_takes_examples(bench->model))
         return status;
-    return mn_fail(err, MN_ERR_USAGE, "%s has learned from %s: expected %s", run,
-                   mn_model_experiment(bench->model)->tasks.kind == MN_TASKS_SEQUENCES
-                       ? "sequences (tasks.kind), whose labels are told one by one instead of a "
-                         "support set"
-                       : "stories (tasks.kind)",
-                   mn_model_experiment(bench->model)->tasks.kind == MN_TASKS_SEQUENCES
-                       ? "a run of pictures, curves or stories; mnemo task shows what this one does"
-                       : "the folder of the run, whose data have the words");
+    return mn_fail(
+        err, MN_ERR_USAGE, "%s has learned from %s", run,
+        mn_model_is_sequence(bench->model)
+            ? "sequences whose labels are strings of letters (tasks.labels), which "
+              "classes of your own do not have: expected a run with tasks.labels one-hot"
+            : "stories (tasks.kind): expected the folder of the run, whose data have the "
+              "words");
 }
 
 static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,

@@ -146,8 +146,8 @@ static bool find_usual(const mn_experiment *experiment, double *usual)
         mn_task_new(mn_task_set_fields(set, MN_TRAIN), &task, NULL) == MN_OK)
         for (uint64_t index = 0; index < LOOKED_AT; index++) {
             mn_task_set_draw(set, MN_TRAIN, index, task);
-            const float *x = mn_task_find(task, MN_SUPPORT, "x");
-            const size_t count = mn_field_count(mn_fields_find(&task->fields, MN_SUPPORT, "x"));
+            const float *x = mn_task_find(task, MN_QUERY, "x");
+            const size_t count = mn_field_count(mn_fields_find(&task->fields, MN_QUERY, "x"));
             for (size_t i = 0; i < count; i++)
                 sum += (double)x[i];
             n += (double)count;

@@ -102,7 +102,7 @@ static mn_status read_query(const mn_command_line *line, const mn_adapted *adapt
                        : line->no_ink ? MN_INK_LIGHT
                        : dark         ? MN_INK_DARK
                                       : MN_INK_LIGHT;
-    if (!mn_model_is_few_shot(mn_adapted_model(adapted)))
+    if (!mn_model_takes_examples(mn_adapted_model(adapted)))
         return read_story(line->query, adapted, query, err);
     mn_status status =
         mn_own_items_read(line->query, mn_adapted_model(adapted), false, how, query, err);

@@ -114,6 +114,14 @@ expect_code 0 coloured mnemo adapt "$work/prototypes" --support "$work/red" --qu
 expect_words coloured 'have colours'
 ok "colours that the run does not see are warned of"
 
+sequences "$work/sequences.yaml" 20
+expect_code 0 sequences mnemo train "$work/sequences.yaml" --run-dir "$work/sequences"
+expect_code 0 shown mnemo adapt "$work/sequences" --support "$work/three" --query "$work/flat" -o "$work/shown-out"
+expect_words shown '12 examples of 3 classes'
+expect_code 0 shown-again mnemo predict "$work/shown-out" --query "$work/flat" -o "$work/shown-again"
+cmp "$work/shown-out/predictions.csv" "$work/shown-again/predictions.csv" || die "a sequence learner predicts otherwise"
+ok "a memory-augmented network is shown the examples one after the other"
+
 section "points of a curve"
 sinusoid "$work/sinusoid.yaml" 200
 process "$work/process.yaml" 200
@@ -224,8 +232,8 @@ refused 65 "story without answers" "open.txt question.with.its.answer tab" adapt
 refused 64 "hold-out of stories" "pictures.and.points --steps" adapt "$work/adapting" --support "$work/story.txt" "${into[@]}" \
     --holdout 0.5
 sequences "$work/sequences.yaml" 3
-expect_code 0 sequences mnemo train "$work/sequences.yaml" --run-dir "$work/sequences"
-refused 64 "run of sequences" "sequences told.one.by.one" adapt "$work/sequences" --support "$work/own" "${into[@]}"
+expect_code 0 letters mnemo train "$work/sequences.yaml" --run-dir "$work/letters" --set tasks.labels=letters
+refused 64 "labels of letters" "letters one-hot" adapt "$work/letters" --support "$work/three" "${into[@]}"
 mkdir "$work/cut" "$work/changed"
 head -c 20000 "$work/out/adapted.safetensors" >"$work/cut/adapted.safetensors"
 refused 65 "cut adapted model" "cut/adapted.safetensors" predict "$work/cut" --query "$work/flat"

@@ -19,8 +19,50 @@ static mn_status judge(const mn_adapted *adapted, mn_trial *trial, mn_error *err
 static void answer(const mn_adapted *adapted, uint32_t n, const float *output, float *answers);
 static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_trial *trial,
                              mn_error *err);
+static void put_query(mn_trial *trial, uint32_t i, const float *x);
 
 /* Adapting ------------------------------------------------------------------------- */
+
+/* The support set of a task into another whose fields are alike. */
+static void copy_support(const mn_task *from, mn_task *to)
+{
+    for (uint32_t i = 0; i < from->fields.n; i++) {
+        const mn_field *field = &from->fields.at[i];
+        const mn_field *there = mn_fields_find(&to->fields, MN_SUPPORT, field->name);
+        if (field->role == MN_SUPPORT && there != NULL &&
+            mn_field_count(field) == mn_field_count(there))
+            memcpy(to->block + there->offset, from->at[i], mn_field_count(field) * sizeof(float));
+    }
+}
+
+mn_status mn_adapted_holder(const mn_model *model, uint32_t way, uint32_t n, mn_fields *out,
+                            mn_error *err)
+{
+    uint32_t item[3];
+    if (!mn_model_takes_examples(model))
+        return mn_model_shape(model, way, n, 1, out, err);
+    mn_model_item(model, item);
+    return mn_fields_few_shot(out, n, 1, item, model->fields.target,
+                              way > 0 ? way : model->fields.y_size, err);
+}
+
+static mn_status hold(mn_adapted *adapted, const mn_model *model, const mn_examples *examples,
+                      mn_error *err)
+{
+    mn_fields fields;
+    uint32_t item[3];
+    mn_status status = mn_adapted_holder(model, examples->n_classes, examples->n, &fields, err);
+    if (status == MN_OK)
+        status = mn_task_new(&fields, &adapted->support, err);
+    mn_model_item(model, item);
+    for (uint32_t i = 0; i < examples->n && status == MN_OK; i++) {
+        const float *y = examples->y == NULL ? NULL : examples->y + (size_t)i * fields.y_size;
+        mn_task_put(adapted->support, MN_SUPPORT, i,
+                    examples->x + (size_t)i * item[0] * item[1] * item[2],
+                    examples->labels == NULL ? UINT32_MAX : examples->labels[i], y);
+    }
+    return status;
+}
 
 mn_status mn_adapted_new(const mn_model *model, const mn_examples *examples, uint32_t steps,
                          double *losses, mn_adapted **out, mn_error *err)
@@ -33,17 +75,14 @@ mn_status mn_adapted_new(const mn_model *model, const mn_examples *examples, uin
     if (adapted == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "adapted model");
     status = mn_trial_init(&trial, model, examples->n_classes, examples->n, 1, err);
+    if (status == MN_OK)
+        status = hold(adapted, model, examples, err);
     if (status == MN_OK && examples->n_classes > 0)
         status = mn_adapted_take_names(adapted, examples->n_classes, examples->names, err);
-    for (uint32_t i = 0; i < examples->n && status == MN_OK; i++) {
-        uint32_t item[3];
-        mn_model_item(model, item);
-        const float *y = examples->y == NULL ? NULL : examples->y + (size_t)i * mn_model_way(model);
-        mn_trial_put(&trial, MN_SUPPORT, i, examples->x + (size_t)i * item[0] * item[1] * item[2],
-                     examples->labels == NULL ? UINT32_MAX : examples->labels[i], y);
-    }
-    if (status == MN_OK)
+    if (status == MN_OK) {
+        copy_support(adapted->support, trial.task);
         status = adapt(adapted, model, &trial, steps, losses, err);
+    }
     mn_trial_fini(&trial);
     if (status != MN_OK) {
         mn_adapted_destroy(&adapted);
@@ -59,18 +98,6 @@ mn_status mn_model_task(const mn_model *model, uint32_t way, uint32_t n_support,
     mn_fields fields;
     mn_status status = mn_model_shape(model, way, n_support, n_query, &fields, err);
     return status == MN_OK ? mn_task_new(&fields, out, err) : status;
-}
-
-/* The support set of a task into another whose fields are alike. */
-static void copy_support(const mn_task *from, mn_task *to)
-{
-    for (uint32_t i = 0; i < from->fields.n; i++) {
-        const mn_field *field = &from->fields.at[i];
-        const mn_field *there = mn_fields_find(&to->fields, MN_SUPPORT, field->name);
-        if (field->role == MN_SUPPORT && there != NULL &&
-            mn_field_count(field) == mn_field_count(there))
-            memcpy(to->block + there->offset, from->at[i], mn_field_count(field) * sizeof(float));
-    }
 }
 
 mn_status mn_adapted_new_of_task(const mn_model *model, const mn_task *task, uint32_t steps,
@@ -91,7 +118,10 @@ mn_status mn_adapted_new_of_task(const mn_model *model, const mn_task *task, uin
     mn_status status = mn_trial_init(&trial, model, way, y->n, 1, err);
     if (status == MN_OK && way > 0)
         status = mn_adapted_take_names(adapted, way, NULL, err);
+    if (status == MN_OK)
+        status = mn_task_new(&trial.task->fields, &adapted->support, err);
     if (status == MN_OK) {
+        copy_support(task, adapted->support);
         copy_support(task, trial.task);
         status = adapt(adapted, model, &trial, steps, losses, err);
     }
@@ -161,10 +191,8 @@ static mn_status adapt(mn_adapted *adapted, const mn_model *model, mn_trial *tri
         if (!isfinite(adapted->model->theta[i]))
             return diverged(steps, err);
     adapted->way = trial->task->fields.y_size;
-    adapted->n_support = mn_fields_find(&trial->task->fields, MN_SUPPORT, "y")->n;
+    adapted->n_support = mn_fields_find(&adapted->support->fields, MN_SUPPORT, "y")->n;
     adapted->steps = steps;
-    adapted->support = trial->task;
-    trial->task = NULL;
     return MN_OK;
 }
 
@@ -230,11 +258,11 @@ static mn_status check_examples(const mn_model *model, const mn_examples *exampl
     const bool classes = model->fields.target == MN_TARGET_CLASSES;
     uint32_t item[3];
     mn_model_item(model, item);
-    if (!mn_model_is_few_shot(model))
-        return mn_fail(
-            err, MN_ERR_CONFIG, "this run has not learned from labelled items: its tasks are %s",
-            model->fields.symbols > 1 || mn_fields_find(&model->fields, MN_QUERY, "x") ? "sequences"
-                                                                                       : "stories");
+    if (!mn_model_takes_examples(model))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "this run has not learned from labelled items: its tasks are %s",
+                       mn_model_is_sequence(model) ? "sequences whose labels are strings of letters"
+                                                   : "stories");
     if (examples->n == 0)
         return mn_fail(err, MN_ERR_DATA, "no examples to adapt to: expected one at least");
     if (classes ? examples->labels == NULL || examples->y != NULL
@@ -353,7 +381,7 @@ mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float 
     uint32_t item[3];
     mn_model_item(model, item);
     const size_t size = (size_t)item[0] * item[1] * item[2];
-    if (!mn_model_is_few_shot(model))
+    if (!mn_model_takes_examples(model))
         return mn_fail(err, MN_ERR_CONFIG, "this run answers no labelled items");
     mn_status status = check_numbers("x", n, size, x, err);
     if (status != MN_OK || n == 0)
@@ -363,13 +391,13 @@ mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float 
     for (uint32_t begin = 0; begin < n && status == MN_OK; begin += room) {
         const uint32_t left = n - begin, here = left < room ? left : room;
         for (uint32_t i = 0; i < here; i++)
-            mn_trial_put(&trial, MN_QUERY, i, x + (begin + i) * size, UINT32_MAX, NULL);
+            put_query(&trial, i, x + (begin + i) * size);
         status = judge(adapted, &trial, err);
         if (status != MN_OK)
             break;
-        answer(adapted, here, trial.output, answers + (size_t)begin * columns);
+        answer(adapted, here, trial.answers, answers + (size_t)begin * columns);
         if (outputs != NULL)
-            memcpy(outputs + (size_t)begin * columns, trial.output,
+            memcpy(outputs + (size_t)begin * columns, trial.answers,
                    (size_t)here * columns * sizeof *outputs);
     }
     mn_trial_fini(&trial);
@@ -408,6 +436,38 @@ mn_status mn_adapted_predict_task(const mn_adapted *adapted, const mn_task *task
     return status;
 }
 
+/* The examples one after the other in every sequence, each class in turn as long as it has any, and
+ * the label of each told with the next item; the last place is left for what is to be judged. */
+static void tell_sequences(const mn_adapted *adapted, mn_task *task)
+{
+    const uint32_t n = adapted->n_support, way = adapted->way, bundle = task->fields.bundle;
+    const size_t size = mn_field_item(mn_fields_find(&task->fields, MN_QUERY, "x"));
+    const float *from = mn_task_find(adapted->support, MN_SUPPORT, "x");
+    const float *labels = mn_task_find(adapted->support, MN_SUPPORT, "y");
+    float *x = mn_task_find(task, MN_QUERY, "x");
+    float *before = mn_task_find(task, MN_QUERY, "label_before");
+    uint32_t t = 0;
+    for (uint32_t showing = 0; t < n; showing++)
+        for (uint32_t c = 0; c < way; c++)
+            for (uint32_t i = 0, seen = 0; i < n; i++) {
+                if (mn_label_of(way, labels + (size_t)i * way) != c || seen++ != showing)
+                    continue;
+                for (uint32_t b = 0; b < bundle; b++) {
+                    memcpy(x + ((size_t)t * bundle + b) * size, from + i * size, size * sizeof *x);
+                    before[(((size_t)t + 1) * bundle + b) * way + c] = 1.0f;
+                }
+                t++;
+            }
+}
+
+static void put_query(mn_trial *trial, uint32_t i, const float *x)
+{
+    const mn_fields *fields = &trial->task->fields;
+    const mn_field *field = mn_fields_find(fields, MN_QUERY, "x");
+    const uint32_t last = mn_model_is_sequence(trial->model) ? field->n - fields->bundle : 0;
+    mn_task_put(trial->task, MN_QUERY, last + i, x, UINT32_MAX, NULL);
+}
+
 static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_trial *trial,
                              mn_error *err)
 {
@@ -415,7 +475,10 @@ static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_tri
         mn_trial_init(trial, adapted->model, adapted->way, support_items(adapted), n_query, err);
     if (status != MN_OK)
         return status;
-    copy_support(adapted->support, trial->task);
+    if (mn_model_is_sequence(adapted->model))
+        tell_sequences(adapted, trial->task);
+    else
+        copy_support(adapted->support, trial->task);
     mn_rule_resume(trial->rule, trial->scratch, adapted->model->theta, adapted->own_values);
     return MN_OK;
 }

@@ -3,6 +3,7 @@
 
 #include "worker/learner/adapted_state.h"
 #include "worker/learner/trial.h"
+#include "worker/tasks/story_fields.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -120,9 +121,9 @@ static mn_status describe_fields(const mn_fields *fields, char **out, mn_error *
     FILE *text = open_memstream(out, &bytes);
     if (text == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "description of a task");
-    (void)fprintf(text, "%s %" PRIu32 " %" PRIu32 "\n",
+    (void)fprintf(text, "%s %" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
                   fields->target == MN_TARGET_CLASSES ? "classes" : "values", fields->y_size,
-                  fields->symbols);
+                  fields->symbols, fields->bundle);
     for (uint32_t i = 0; i < fields->n; i++) {
         const mn_field *field = &fields->at[i];
         (void)fprintf(text, "%s.%s %d %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
@@ -281,11 +282,14 @@ static mn_status read_parts(mn_adapted *adapted, const char *path, mn_error *err
     if (status == MN_OK)
         status = mn_trial_init(&trial, adapted->model, adapted->way,
                                reads_support ? adapted->n_support : 1, 1, err);
-    if (status == MN_OK) {
-        adapted->support = trial.task;
-        trial.task = NULL;
+    mn_fields fields;
+    if (status == MN_OK)
+        status = mn_adapted_holder(adapted->model, adapted->way,
+                                   reads_support ? adapted->n_support : 1, &fields, err);
+    if (status == MN_OK)
+        status = mn_task_new(&fields, &adapted->support, err);
+    if (status == MN_OK)
         status = mn_rule_own(trial.rule, &adapted->own, err);
-    }
     mn_trial_fini(&trial);
     if (status == MN_OK && adapted->own.size > 0) {
         adapted->own_values = calloc(adapted->own.size, sizeof *adapted->own_values);
@@ -307,7 +311,7 @@ static mn_status split_names(mn_adapted *adapted, const char *path, mn_error *er
 {
     const char *text = mn_tensor_file_metadata(adapted->file, "classes");
     if (text == NULL)
-        return mn_adapted_classes(adapted) > 0 && mn_model_is_few_shot(adapted->model)
+        return mn_adapted_classes(adapted) > 0 && mn_model_takes_examples(adapted->model)
                    ? damaged(path, "its metadata has no classes", err)
                    : MN_OK;
     const uint32_t n = adapted->way; /* check_sizes */
@@ -341,25 +345,70 @@ static mn_status parse_field(const char *line, const char *path, mn_fields *out,
     return damaged(path, "its metadata has fields that are none", err);
 }
 
+static uint32_t channels_of(const mn_fields *fields, mn_role role, const char *name)
+{
+    const mn_field *field = mn_fields_find(fields, role, name);
+    return field == NULL ? 0 : field->channels;
+}
+
+static uint32_t items_of(const mn_fields *fields, mn_role role)
+{
+    const mn_field *y = mn_fields_find(fields, role, "y");
+    return y == NULL ? 0 : y->n;
+}
+
+/* Fields of stories or sequences with the sizes that the fields at hand have. */
+static bool make_alike(const mn_fields *fields, mn_fields *out)
+{
+    const mn_points no_points = {.n = 0};
+    const mn_field *x = mn_fields_find(fields, MN_QUERY, "x");
+    const mn_story_shape story = {.bundle = items_of(fields, MN_QUERY),
+                                  .support = items_of(fields, MN_SUPPORT),
+                                  .sentences = channels_of(fields, MN_QUERY, "mask"),
+                                  .length = channels_of(fields, MN_QUERY, "story"),
+                                  .question = channels_of(fields, MN_QUERY, "question"),
+                                  .vocabulary = fields->y_size,
+                                  .linear_start = mn_fields_find(fields, MN_QUERY, "linear")};
+    if (x == NULL)
+        return mn_story_fields(&story, &no_points, out, NULL) == MN_OK;
+    const uint32_t item[3] = {x->height, x->width, x->channels}, y[3] = {1, 1, fields->y_size};
+    const uint32_t one[3] = {1, 1, 1};
+    mn_fields_init(out, fields->target, fields->y_size);
+    out->symbols = fields->symbols;
+    out->bundle = fields->bundle;
+    return mn_fields_add(out, MN_QUERY, "x", MN_FIELD_NUMBERS, x->n, item, NULL) == MN_OK &&
+           mn_fields_add(out, MN_QUERY, "label_before", MN_FIELD_NUMBERS, x->n, y, NULL) == MN_OK &&
+           mn_fields_add(out, MN_QUERY, "y", MN_FIELD_NUMBERS, x->n, y, NULL) == MN_OK &&
+           mn_fields_add(out, MN_QUERY, "point", MN_FIELD_IDS, x->n, one, NULL) == MN_OK;
+}
+
+/* Whoever fills in a task goes by what kinds of tasks there are, so no others are let in. */
+static bool are_known(const mn_fields *fields)
+{
+    mn_fields alike;
+    return mn_fields_are_few_shot(fields) ||
+           (make_alike(fields, &alike) && mn_fields_equal(&alike, fields));
+}
+
 static mn_status parse_fields(const char *text, const char *path, mn_fields *out, mn_error *err)
 {
     char target[8];
-    uint32_t y_size = 0, symbols = 0;
-    if (sscanf(text, "%7[a-z] %" SCNu32 " %" SCNu32, target, &y_size, &symbols) != 3 ||
-        y_size == 0 || y_size > MOST_WAY || symbols == 0 || y_size % symbols != 0)
+    uint32_t y_size = 0, symbols = 0, bundle = 0;
+    if (sscanf(text, "%7[a-z] %" SCNu32 " %" SCNu32 " %" SCNu32, target, &y_size, &symbols,
+               &bundle) != 4 ||
+        y_size == 0 || y_size > MOST_WAY || symbols != 1 || bundle == 0)
         return damaged(path, "its metadata has fields that are none", err);
     mn_fields_init(out, strcmp(target, "classes") == 0 ? MN_TARGET_CLASSES : MN_TARGET_VALUES,
                    y_size);
     out->symbols = symbols;
+    out->bundle = bundle;
     mn_status status = MN_OK;
     for (const char *line = strchr(text, '\n'); line != NULL && line[1] != '\0' && status == MN_OK;
          line = strchr(line + 1, '\n'))
         status = parse_field(line + 1, path, out, err);
     const mn_field *y = mn_fields_find(out, MN_QUERY, "y");
-    if (status == MN_OK && (y == NULL || mn_field_item(y) != y_size))
-        status = damaged(path, "its metadata has fields without answers", err);
-    if (status == MN_OK)
-        out->bundle = y->n;
+    if (status == MN_OK && (y == NULL || mn_field_item(y) != y_size || !are_known(out)))
+        status = damaged(path, "its metadata has fields of no task that is known", err);
     return status;
 }
 

@@ -21,6 +21,10 @@ struct mn_adapted {
  * item of it, whatever it is. */
 bool mn_adapted_reads_support(const mn_model *model);
 
+/* Fields of a task that holds n examples, with a query item where a task must have one. */
+mn_status mn_adapted_holder(const mn_model *model, uint32_t way, uint32_t n, mn_fields *out,
+                            mn_error *err);
+
 /* The names [n_classes] into adapted->names; NULL: numbers. MN_ERR_DATA: one cannot be written down: it
  * is empty, not UTF-8, has a control character, or is there twice. */
 mn_status mn_adapted_take_names(mn_adapted *adapted, uint32_t n_classes, const char *const *names,

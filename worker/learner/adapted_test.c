@@ -413,6 +413,84 @@ static void items_judged_alone_are_so_in_whatever_company(void **state)
     }
 }
 
+/* Sequences: three examples of classes 1, 0 and 0 are shown as 0, 1, 0, each label told with the next
+ * item; what is to be judged comes fourth. The same sequences by hand, through the learner. */
+static void examples_of_a_sequence_learner_are_shown_before_what_is_judged(void **state)
+{
+    (void)state;
+    struct bed *bed =
+        bed_new("tasks: {kind: sequences, way: 2, length: 6, bundle: 4, image_size: 8}\n"
+                "model: {input: identity, memory: lrua, slots: 10, slot_size: 6, read_heads: 2, "
+                "reasoning: lstm, units: 12}\nmeta: {kind: episodic}\n");
+    enum { SIZE = 64, N = 3, ASKED = 2 };
+    mn_error err = {.message = ""};
+    float x[(N + ASKED) * SIZE], answers[ASKED * 2], outputs[ASKED * 2], all[(N + 1) * ASKED * 2];
+    const uint32_t labels[N] = {1, 0, 0}, order[N] = {1, 0, 2}, told[N] = {0, 1, 0};
+    memcpy(x, mn_task_find(bed->task, MN_QUERY, "x"), sizeof x);
+    const mn_examples examples = {.n = N, .x = x, .n_classes = 2, .labels = labels};
+    mn_adapted *adapted = NULL, *again = NULL;
+    assert_true(mn_model_is_sequence(bed->model) && !mn_model_is_few_shot(bed->model));
+    if (mn_adapted_new(bed->model, &examples, 0, NULL, &adapted, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(
+        mn_adapted_predict(adapted, ASKED, x + (size_t)N * SIZE, answers, outputs, &err), MN_OK);
+
+    mn_task *task = NULL;
+    mn_learner *learner = NULL;
+    mn_workspace *workspace = NULL;
+    assert_int_equal(mn_model_task(bed->model, 0, N, ASKED, &task, &err), MN_OK);
+    float *shown = mn_task_find(task, MN_QUERY, "x");
+    float *before = mn_task_find(task, MN_QUERY, "label_before");
+    for (size_t b = 0; b < ASKED; b++) {
+        for (size_t t = 0; t < N; t++) {
+            memcpy(shown + (t * ASKED + b) * SIZE, x + order[t] * SIZE, SIZE * sizeof *x);
+            before[((t + 1) * ASKED + b) * 2 + told[t]] = 1;
+        }
+        memcpy(shown + (N * ASKED + b) * SIZE, x + (N + b) * SIZE, SIZE * sizeof *x);
+    }
+    assert_int_equal(mn_learner_new(&bed->experiment, &task->fields, &task->fields, &learner, &err),
+                     MN_OK);
+    assert_int_equal(mn_workspace_new(learner, &workspace, &err), MN_OK);
+    mn_explanation explanation = {.query_output = all};
+    mn_learner_explain(workspace, bed->theta, task, false, &explanation);
+    assert_memory_equal(outputs, all + (size_t)N * ASKED * 2, sizeof outputs);
+    assert_true(outputs[0] != outputs[2]);
+
+    char path[] = "/tmp/adapted_test_XXXXXX";
+    float later[ASKED * 2];
+    assert_true(mkstemp(path) >= 0);
+    assert_int_equal(mn_adapted_write(adapted, path, 0, NULL, &err), MN_OK);
+    if (mn_adapted_read(path, &again, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(mn_adapted_predict(again, ASKED, x + (size_t)N * SIZE, later, NULL, &err),
+                     MN_OK);
+    assert_memory_equal(later, answers, sizeof later);
+    (void)unlink(path);
+    mn_adapted_destroy(&adapted);
+    mn_adapted_destroy(&again);
+    mn_workspace_destroy(&workspace);
+    mn_learner_destroy(&learner);
+    mn_task_destroy(&task);
+    bed_destroy(bed);
+}
+
+static void sequences_with_labels_of_letters_take_no_examples(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new("tasks: {kind: sequences, way: 2, length: 6, bundle: 4, image_size: "
+                              "8, labels: letters}\nmodel: {input: identity, memory: lrua, "
+                              "reasoning: lstm, units: 12}\nmeta: {kind: episodic}\n");
+    mn_error err = {.message = ""};
+    const float x[128] = {0};
+    const uint32_t labels[2] = {0, 1};
+    const mn_examples examples = {.n = 2, .x = x, .n_classes = 2, .labels = labels};
+    mn_adapted *adapted = NULL;
+    assert_false(mn_model_takes_examples(bed->model));
+    assert_int_equal(mn_adapted_new(bed->model, &examples, 0, NULL, &adapted, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "strings of letters"));
+    bed_destroy(bed);
+}
+
 /* What is refused ------------------------------------------------------------------- */
 
 static void refuse(const struct bed *bed, const mn_examples *examples, uint32_t steps,
@@ -711,6 +789,67 @@ static void metadata_that_do_not_belong_together_are_refused(void **state)
     (void)unlink(path);
 }
 
+/* Fields are lines of a text: each line left out, each number of it changed. */
+static void fields_of_no_task_are_refused(void **state)
+{
+    (void)state;
+    const char *const some[] = {
+        loops[12],
+        "tasks: {kind: sequences, way: 2, length: 6, bundle: 4, image_size: 8}\n"
+        "model: {input: identity, memory: lrua, slots: 10, slot_size: 6, reasoning: lstm, "
+        "units: 12}\nmeta: {kind: episodic}\n"};
+    char path[] = "/tmp/adapted_test_XXXXXX";
+    assert_true(mkstemp(path) >= 0);
+    for (size_t k = 0; k < 2; k++) {
+        static const char *const keys[] = {"experiment",  "way",     "examples",
+                                           "inner_steps", "classes", "fields"};
+        mn_text_pair pairs[8] = {{"adapted", "1"}};
+        mn_error err = {.message = ""};
+        struct bed *bed = bed_new(some[k]);
+        mn_adapted *adapted = NULL;
+        mn_tensor_file *file = NULL;
+        mn_tensor tensors[64];
+        size_t n_pairs = 1;
+        if (k == 0) {
+            adapted = adapt(bed, NULL);
+        } else {
+            const float x[128] = {0};
+            const uint32_t labels[2] = {0, 1};
+            const mn_examples examples = {.n = 2, .x = x, .n_classes = 2, .labels = labels};
+            assert_int_equal(mn_adapted_new(bed->model, &examples, 0, NULL, &adapted, &err), MN_OK);
+        }
+        assert_int_equal(mn_adapted_write(adapted, path, 0, NULL, &err), MN_OK);
+        assert_int_equal(mn_tensor_file_read(path, &file, &err), MN_OK);
+        mn_adapted_destroy(&adapted);
+        for (size_t key = 0; key < sizeof keys / sizeof *keys; key++)
+            if (mn_tensor_file_metadata(file, keys[key]) != NULL)
+                pairs[n_pairs++] =
+                    (mn_text_pair){keys[key], mn_tensor_file_metadata(file, keys[key])};
+        const size_t n_tensors = mn_tensor_file_count(file);
+        for (size_t t = 0; t < n_tensors; t++)
+            tensors[t] = *mn_tensor_file_at(file, t);
+        const char *whole = mn_tensor_file_metadata(file, "fields");
+        char *text = strdup(whole);
+        pairs[n_pairs - 1].value = text;
+        for (size_t i = 0; i < strlen(whole); i++) {
+            if (whole[i] < '0' || whole[i] > '9')
+                continue;
+            text[i] = whole[i] == '9' ? '3' : (char)(whole[i] + 1);
+            assert_int_equal(mn_tensor_file_write(path, n_tensors, tensors, n_pairs, pairs, &err),
+                             MN_OK);
+            const mn_status status = mn_adapted_read(path, &adapted, &err);
+            /* Only how many items a training task had may be another number, the same throughout. */
+            if (status == MN_OK)
+                fail_msg("taken: %s", text);
+            text[i] = whole[i];
+        }
+        free(text);
+        mn_tensor_file_destroy(&file);
+        bed_destroy(bed);
+    }
+    (void)unlink(path);
+}
+
 /* Holding out ----------------------------------------------------------------------- */
 
 /* Leave one out by hand: adapt to the others, ask for the one. */
@@ -858,6 +997,8 @@ int main(void)
         cmocka_unit_test(heads_of_the_task_take_any_number_of_classes_with_unequal_examples),
         cmocka_unit_test(a_head_with_a_row_a_class_refuses_other_numbers_and_says_what_to_do),
         cmocka_unit_test(items_judged_alone_are_so_in_whatever_company),
+        cmocka_unit_test(examples_of_a_sequence_learner_are_shown_before_what_is_judged),
+        cmocka_unit_test(sequences_with_labels_of_letters_take_no_examples),
         cmocka_unit_test(examples_that_are_none_are_refused),
         cmocka_unit_test(steps_that_run_away_are_told),
         cmocka_unit_test(a_learner_without_support_sets_is_refused),
@@ -866,6 +1007,7 @@ int main(void)
         cmocka_unit_test(overrides_change_the_loop_but_not_the_network),
         cmocka_unit_test(no_prefix_of_a_file_and_no_other_file_is_taken_for_an_adapted_one),
         cmocka_unit_test(metadata_that_do_not_belong_together_are_refused),
+        cmocka_unit_test(fields_of_no_task_are_refused),
         cmocka_unit_test(leaving_one_out_is_adapting_to_the_others),
         cmocka_unit_test(a_share_holds_out_the_last_of_each_class),
         cmocka_unit_test(of_one_example_a_class_nothing_can_be_held_out),

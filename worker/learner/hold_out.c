@@ -185,9 +185,9 @@ static void fill(const struct plan *plan, mn_trial *trial)
         const float *y = examples->y == NULL ? NULL : examples->y + (size_t)i * y_size;
         const uint32_t label = examples->labels == NULL ? UINT32_MAX : examples->labels[i];
         if (!plan->held[i])
-            mn_trial_put(trial, MN_SUPPORT, support++, x, label, y);
+            mn_task_put(trial->task, MN_SUPPORT, support++, x, label, y);
         if (plan->held[i] || plan->company)
-            mn_trial_put(trial, MN_QUERY, query++, x, label, y);
+            mn_task_put(trial->task, MN_QUERY, query++, x, label, y);
     }
 }
 

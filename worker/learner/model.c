@@ -359,6 +359,19 @@ bool mn_model_is_few_shot(const mn_model *model)
     return mn_fields_are_few_shot(&model->fields);
 }
 
+bool mn_model_is_sequence(const mn_model *model)
+{
+    return mn_fields_find(&model->fields, MN_SUPPORT, "y") == NULL &&
+           mn_fields_find(&model->fields, MN_QUERY, "x") != NULL &&
+           mn_fields_find(&model->fields, MN_QUERY, "label_before") != NULL;
+}
+
+bool mn_model_takes_examples(const mn_model *model)
+{
+    return mn_model_is_few_shot(model) ||
+           (mn_model_is_sequence(model) && model->fields.symbols == 1);
+}
+
 void mn_model_item(const mn_model *model, uint32_t item[3])
 {
     const mn_field *x = mn_fields_find(&model->fields, MN_QUERY, "x");
@@ -455,6 +468,14 @@ mn_status mn_model_shape(const mn_model *model, uint32_t way, uint32_t n_support
         uint32_t item[3];
         mn_model_item(model, item);
         status = mn_fields_few_shot(out, n_support, n_query, item, trained->target, way, err);
+    } else if (mn_model_is_sequence(model)) {
+        uint32_t rows;
+        if (way != trained->y_size)
+            return refuse_way(model, way, err);
+        if (__builtin_mul_overflow(n_support + 1, n_query, &rows))
+            rows = UINT32_MAX; /* refused as too large */
+        status = resize(trained, 0, rows, out, err);
+        out->bundle = n_query;
     } else {
         status = resize(trained, n_support, n_query, out, err);
     }

@@ -41,9 +41,14 @@ uint64_t mn_model_step(const mn_model *model); /* meta-steps of training; 0: not
 
 /* Fields of a task as in training; a user's own task has as many items as it likes. */
 const mn_fields *mn_model_fields(const mn_model *model);
-/* Are items arrays x with labels or values y (pictures, points)? Else they are stories or sequences. */
+/* Are items arrays x with labels or values y (pictures, points), in a support and a query set? */
 bool mn_model_is_few_shot(const mn_model *model);
-/* Few-shot: one item of x. item[3]: height, width, channels. Pictures are floats of 0 (paper) to 1
+/* Are they items x in a row, each told the label of the one before (memory-augmented networks)? Then
+ * examples are shown one after the other, and what is to be judged comes last. */
+bool mn_model_is_sequence(const mn_model *model);
+/* Can it be given examples x with labels or values? Not stories; nor sequences whose labels are letters. */
+bool mn_model_takes_examples(const mn_model *model);
+/* One item of x. item[3]: height, width, channels. Pictures are floats of 0 (paper) to 1
  * (ink, or light of a colour), row by row, channels last. */
 void mn_model_item(const mn_model *model, uint32_t item[3]);
 /* Classes of a training task, or numbers of one value of y. */

@@ -19,7 +19,8 @@ mn_status mn_model_declare(const mn_experiment *experiment, const mn_fields *fie
                            mn_error *err);
 mn_status mn_model_copy(const mn_model *model, mn_model **out, mn_error *err);
 
-/* Fields of a task of this shape; way 0: as trained. MN_ERR_CONFIG: the network cannot have so many
+/* Fields of a task of this shape; way 0: as trained. Of sequences: so many side by side (the bundle),
+ * each of n_support items and one more. MN_ERR_CONFIG: the network cannot have so many
  * classes, or such a task is too large. */
 mn_status mn_model_shape(const mn_model *model, uint32_t way, uint32_t n_support, uint32_t n_query,
                          mn_fields *out, mn_error *err);

@@ -32,6 +32,9 @@ mn_status mn_trial_init(mn_trial *out, const mn_model *model, uint32_t way, uint
                     mn_network_columns(&model->network, &fields);
     out->scratch = aligned_alloc(64, (bytes + 63) / 64 * 64);
     out->output = calloc(out->n_output, sizeof *out->output);
+    if (out->output != NULL) /* of a sequence the last item's count */
+        out->answers = out->output + out->n_output -
+                       (size_t)n_query * mn_network_columns(&model->network, &fields);
     return out->scratch != NULL && out->output != NULL
                ? MN_OK
                : mn_fail(err, MN_ERR_NOMEM, "%zu bytes to adapt and judge", bytes);
@@ -46,13 +49,13 @@ void mn_trial_fini(mn_trial *trial)
     *trial = (mn_trial){0};
 }
 
-void mn_trial_put(mn_trial *trial, mn_role role, uint32_t item, const float *x, uint32_t label,
-                  const float *y)
+void mn_task_put(mn_task *task, mn_role role, uint32_t item, const float *x, uint32_t label,
+                 const float *y)
 {
-    const mn_fields *fields = &trial->task->fields;
+    const mn_fields *fields = &task->fields;
     const size_t size = mn_field_item(mn_fields_find(fields, role, "x"));
-    float *to = mn_task_find(trial->task, role, "y") + (size_t)item * fields->y_size;
-    memcpy(mn_task_find(trial->task, role, "x") + item * size, x, size * sizeof *x);
+    float *to = mn_task_find(task, role, "y") + (size_t)item * fields->y_size;
+    memcpy(mn_task_find(task, role, "x") + item * size, x, size * sizeof *x);
     if (y != NULL)
         memcpy(to, y, fields->y_size * sizeof *y);
     if (label < fields->y_size)

@@ -13,8 +13,9 @@ typedef struct mn_trial {
     mn_task *task;         /* all zero at first; what follows is owned */
     mn_rule *rule;
     void *scratch;   /* 64-byte aligned */
-    float *output;   /* [n_query, columns] */
+    float *output;   /* [n_query, columns]; of sequences, of every item of them */
     size_t n_output; /* numbers of it */
+    float *answers;  /* [n_query, columns]; within output */
 } mn_trial;
 
 /* As mn_model_task; *out is zero or ready, to be freed with _fini in both cases. MN_ERR_CONFIG: the
@@ -25,7 +26,7 @@ void mn_trial_fini(mn_trial *trial);
 
 /* Put an item into x and y of a few-shot task: label is below the task's number of classes, or y are
  * the values, or both are left as they are (label UINT32_MAX, y NULL). */
-void mn_trial_put(mn_trial *trial, mn_role role, uint32_t item, const float *x, uint32_t label,
-                  const float *y);
+void mn_task_put(mn_task *task, mn_role role, uint32_t item, const float *x, uint32_t label,
+                 const float *y);
 
 mn_rule_data mn_trial_data(const mn_trial *trial);
