@@ -624,8 +624,9 @@ static mn_status own(const void *of, mn_parameters *out, mn_error *err)
 static void take_own(const void *of, const void *scratch, mn_real *own)
 {
     const struct loop *meta = of;
-    memcpy(own, adapted_in(meta, scratch) + meta->plans.adapted_size,
-           meta->plans.head_size * sizeof *own);
+    if (meta->plans.head_size > 0)
+        memcpy(own, adapted_in(meta, scratch) + meta->plans.adapted_size,
+               meta->plans.head_size * sizeof *own);
 }
 
 static void resume(const void *of, void *scratch, const mn_real *adapted, const mn_real *own)
