@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-#define NAME_COLUMNS 32u
-#define AT_ONCE 32u /* questions */
+#define MOST_COLUMNS 40u /* of a name before the columns behind it give way */
+#define AT_ONCE 32u      /* questions */
 
-static void print_class(const mn_predictions *predictions, uint32_t i, FILE *out);
+static void print_classes(const mn_predictions *predictions, uint32_t n, FILE *out);
 static void print_value(const mn_predictions *predictions, uint32_t i, FILE *out);
 static void print_sum(const mn_predictions *predictions, FILE *out);
 
@@ -96,37 +96,53 @@ static void item_name(const mn_predictions *predictions, uint32_t i, char out[30
 
 void mn_predictions_print(const mn_predictions *predictions, uint32_t most, FILE *out)
 {
-    const bool classes = mn_adapted_classes(predictions->adapted) > 0;
-    const uint32_t n = predictions->items->n;
-    if (classes)
-        (void)fprintf(out, "  %-*s  %-18s %11s\n", (int)NAME_COLUMNS,
-                      predictions->items->is_story ? "question" : "picture",
-                      predictions->items->is_story ? "answer" : "class", "probability");
-    else
+    const uint32_t n = predictions->items->n, told = n < most ? n : most;
+    if (mn_adapted_classes(predictions->adapted) > 0) {
+        print_classes(predictions, told, out);
+    } else {
         (void)fprintf(out, "  %12s %12s%s%s\n", "x", "y",
                       has_deviations(predictions) ? "    deviation" : "",
                       predictions->items->y != NULL ? "  given as" : "");
-    for (uint32_t i = 0; i < n && i < most; i++)
-        (classes ? print_class : print_value)(predictions, i, out);
-    if (n > most)
-        (void)fprintf(out, "  and %" PRIu32 " more, which -o FOLDER writes down\n", n - most);
+        for (uint32_t i = 0; i < told; i++)
+            print_value(predictions, i, out);
+    }
+    if (n > told)
+        (void)fprintf(out, "  and %" PRIu32 " more, which -o FOLDER writes down\n", n - told);
     print_sum(predictions, out);
 }
 
-static void print_class(const mn_predictions *predictions, uint32_t i, FILE *out)
+static int wider(int columns, const char *text)
 {
+    const size_t n = strlen(text);
+    return n > (size_t)columns && n <= MOST_COLUMNS ? (int)n : columns;
+}
+
+static void print_classes(const mn_predictions *predictions, uint32_t n, FILE *out)
+{
+    const bool is_story = predictions->items->is_story;
+    const char *what = is_story ? "question" : "picture", *says = is_story ? "answer" : "class";
+    int columns[2] = {wider(0, what), wider(0, says)};
     char name[300];
-    const char *is = class_of(predictions, i);
-    const uint32_t best = named(predictions, i);
-    item_name(predictions, i, name);
-    (void)fprintf(out, "  %-*s  %-18s %9.2f %%", (int)NAME_COLUMNS, name,
-                  mn_adapted_class_name(predictions->adapted, best),
-                  100 * (double)answer_of(predictions, i)[best]);
-    if (is != NULL && predictions->items->labels[i] == best)
-        (void)fprintf(out, "  right");
-    else if (is != NULL)
-        (void)fprintf(out, "  wrong: it is %s", is);
-    (void)fputc('\n', out);
+    for (uint32_t i = 0; i < n; i++) {
+        item_name(predictions, i, name);
+        columns[0] = wider(columns[0], name);
+        columns[1] =
+            wider(columns[1], mn_adapted_class_name(predictions->adapted, named(predictions, i)));
+    }
+    (void)fprintf(out, "  %-*s  %-*s  probability\n", columns[0], what, columns[1], says);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *is = class_of(predictions, i);
+        const uint32_t best = named(predictions, i);
+        item_name(predictions, i, name);
+        (void)fprintf(out, "  %-*s  %-*s  %9.2f %%", columns[0], name, columns[1],
+                      mn_adapted_class_name(predictions->adapted, best),
+                      100 * (double)answer_of(predictions, i)[best]);
+        if (is != NULL && predictions->items->labels[i] == best)
+            (void)fprintf(out, "  right");
+        else if (is != NULL)
+            (void)fprintf(out, "  wrong: it is %s", is);
+        (void)fputc('\n', out);
+    }
 }
 
 static void print_value(const mn_predictions *predictions, uint32_t i, FILE *out)
