@@ -480,6 +480,11 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
     return status;
 }
 
+const mn_option_table *mn_experiment_options(void)
+{
+    return &table;
+}
+
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
     static rule *const rules[] = {check_stories,    check_images, check_sequences,

@@ -258,6 +258,9 @@ mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, con
 /* One override "a.b=value". */
 mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, mn_error *err);
 
+/* The table that all this is made of. */
+const mn_option_table *mn_experiment_options(void);
+
 /* Rules that concern more than one key. Call once after the last change. */
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err);
 

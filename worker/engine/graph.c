@@ -42,6 +42,12 @@ static void must(mn_graph *graph, bool fits, const char *op)
 
 mn_status mn_graph_check(const mn_graph *graph, mn_error *err)
 {
+    if (graph->large_op != NULL)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "%s would make an array of more than 8 GiB by \"%s\": use a smaller network, "
+            "or smaller tasks (tasks.bundle, tasks.length, tasks.sentences)",
+            graph->large_part == NULL ? "the network" : graph->large_part, graph->large_op);
     if (graph->failed)
         return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
     if (graph->misfit_op != NULL)

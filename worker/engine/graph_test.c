@@ -302,6 +302,22 @@ static void shapes_that_do_not_fit_are_refused_by_operation_and_part(void **stat
     mn_graph_fini(&graph);
 }
 
+static void an_array_that_is_too_large_is_refused_by_operation_and_part(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_error err;
+    mn_graph_init(&graph);
+    mn_node a = mn_graph_constant(&graph, 1, (mn_extent){1u << 20, 1, 1, 1u << 11});
+    assert_int_equal(mn_graph_check(&graph, &err), MN_OK); /* just so */
+    mn_graph_part(&graph, "memory vast");
+    mn_node b = mn_graph_product(&graph, a, a, false, true);
+    assert_int_equal(mn_graph_check(&graph, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "memory vast would make an array of more than 8 GiB"));
+    (void)mn_graph_add(&graph, b, mn_graph_tanh(&graph, b)); /* does no harm */
+    mn_graph_fini(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +332,7 @@ int main(void)
         cmocka_unit_test(product_is_symmetric),
         cmocka_unit_test(equal_nodes_are_made_once_and_unneeded_ones_cost_nothing),
         cmocka_unit_test(what_a_loss_does_not_depend_on_has_no_gradient),
+        cmocka_unit_test(an_array_that_is_too_large_is_refused_by_operation_and_part),
         cmocka_unit_test(shapes_that_do_not_fit_are_refused_by_operation_and_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

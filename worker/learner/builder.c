@@ -1,6 +1,5 @@
 #include "worker/learner/builder.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,9 +36,15 @@ static mn_node declared(mn_builder *builder, uint32_t i)
 static bool known(mn_builder *builder, const char *name, mn_extent inside, mn_node *out)
 {
     uint32_t i = mn_parameters_find(builder->parameters, name);
-    if (i == UINT32_MAX) {
-        assert(builder->declared != NULL && "a tensor that was not declared");
+    if (i == UINT32_MAX && builder->declared != NULL)
         return false;
+    if (i == UINT32_MAX) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "the model's tensor %s is used by these tasks, but not made for "
+                              "training tasks: do both have a support set (tasks.shot)?",
+                              name);
+        *out = mn_graph_zero(builder->graph, inside);
+        return true;
     }
     if (memcmp(&builder->parameters->at[i].inside, &inside, sizeof inside) != 0)
         (void)mn_builder_fail(builder, MN_ERR_CONFIG,

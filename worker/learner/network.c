@@ -69,6 +69,12 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
     mn_network_begin(network, fields, &graph, &builder);
     builder.declared = &network->parameters;
     builder.err = err;
+    const mn_part *memory = network->parts[MN_MODULE_MEMORY];
+    if (memory->written_by_support && mn_fields_find(fields, MN_SUPPORT, "y") == NULL)
+        (void)mn_builder_fail(&builder, MN_ERR_CONFIG,
+                              "model.%s is written by the support set, which these tasks do not "
+                              "have: give them one (tasks.shot), or choose another model.memory",
+                              memory->name);
     declare(network, &builder, fields);
     mn_status status = builder.status == MN_OK ? mn_graph_check(&graph, err) : builder.status;
     mn_graph_fini(&graph);
