@@ -332,6 +332,22 @@ static void a_memory_that_the_support_set_writes_is_refused_where_there_is_none(
     }
 }
 
+static void an_output_that_compares_with_another_memory_is_refused(void **state)
+{
+    (void)state;
+    const mn_fields fields = images(4, 3, 6);
+    mn_experiment e = mlp(false);
+    e.model.output = MN_OUTPUT_DISTANCE;
+    e.model.memory = MN_MEMORY_SUPPORT;
+    assert_refused(&e, &fields,
+                   "model.output distance measures to class means: it needs model.memory "
+                   "class-means");
+    e.model.output = MN_OUTPUT_MATCH;
+    e.model.memory = MN_MEMORY_CLASS_MEANS;
+    assert_refused(&e, &fields,
+                   "model.output match compares with support items: it needs model.memory support");
+}
+
 static void more_tensors_than_the_list_holds_are_refused(void **state)
 {
     (void)state;
@@ -368,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_tensor_that_two_parts_name_is_one_if_they_want_one_shape),
         cmocka_unit_test(a_tensor_that_was_not_declared_is_refused_by_name),
         cmocka_unit_test(a_memory_that_the_support_set_writes_is_refused_where_there_is_none),
+        cmocka_unit_test(an_output_that_compares_with_another_memory_is_refused),
         cmocka_unit_test(more_tensors_than_the_list_holds_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,7 @@ static mn_node distance(mn_builder *builder, mn_role role)
 {
     mn_graph *graph = builder->graph;
     mn_node means = builder->memory[MN_SUPPORT][MEANS];
-    if (means == MN_NONE) {
+    if (mn_memory_of(builder->experiment) != &mn_class_means_part || means == MN_NONE) {
         (void)mn_builder_fail(
             builder, MN_ERR_CONFIG,
             "model.output distance measures to class means: it needs model.memory "
@@ -146,7 +146,8 @@ const mn_part mn_support_memory_part = {.name = "memory support",
 static mn_node match(mn_builder *builder, mn_role role)
 {
     mn_graph *graph = builder->graph;
-    if (builder->memory[MN_SUPPORT][VALUES] == MN_NONE) {
+    if (mn_memory_of(builder->experiment) != &mn_support_memory_part ||
+        builder->memory[MN_SUPPORT][VALUES] == MN_NONE) {
         (void)mn_builder_fail(builder, MN_ERR_CONFIG,
                               "model.output match compares with support items: it needs "
                               "model.memory support");
