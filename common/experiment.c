@@ -329,6 +329,9 @@ static const mn_option rows[] = {
     KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
         "as tasks.query, for validation and test; 0: the same", OTHER,
         BY("tasks.kind=sinusoid|images|glyphs")),
+    KEY(U32,    evaluate.length,       "0",            0,     1000,    "items",
+        "as tasks.length, for validation and test; 0: the same", OTHER,
+        BY("tasks.kind=sequences")),
     KEY(U32,    evaluate.every,        "0",            0,     1e9,     "meta-steps",
         "how often to validate; 0: never", OTHER),
     KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
@@ -653,8 +656,10 @@ static mn_status check_images(const mn_experiment *e, mn_error *err)
 
 static mn_status check_sequences(const mn_experiment *e, mn_error *err)
 {
-    const uint64_t numbers = (uint64_t)e->tasks.length * e->tasks.bundle * e->tasks.image_size *
-                             (uint64_t)e->tasks.image_size;
+    const uint32_t longest =
+        e->evaluate.length > e->tasks.length ? e->evaluate.length : e->tasks.length;
+    const uint64_t numbers =
+        (uint64_t)longest * e->tasks.bundle * e->tasks.image_size * (uint64_t)e->tasks.image_size;
     if (e->tasks.kind != MN_TASKS_SEQUENCES)
         return MN_OK;
     if (e->tasks.data[0] != '\0' && e->run.data_path[0] == '\0')
@@ -675,10 +680,16 @@ static mn_status check_sequences(const mn_experiment *e, mn_error *err)
                        "class equally often, as in %u",
                        (unsigned)e->tasks.length, (unsigned)e->tasks.way,
                        (unsigned)(10 * e->tasks.way));
+    if (e->evaluate.length % e->tasks.way != 0)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "evaluate.length %u is not a multiple of tasks.way %u: a sequence shows each "
+            "class equally often, as in %u; 0: as tasks.length",
+            (unsigned)e->evaluate.length, (unsigned)e->tasks.way, (unsigned)(10 * e->tasks.way));
     if (numbers > MAX_TASK_NUMBERS)
         return mn_fail(err, MN_ERR_CONFIG,
                        "a task of %llu pixels is too large (at most %u): lower tasks.length, "
-                       "tasks.bundle or tasks.image_size",
+                       "evaluate.length, tasks.bundle or tasks.image_size",
                        (unsigned long long)numbers, MAX_TASK_NUMBERS);
     return MN_OK;
 }

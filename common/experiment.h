@@ -211,6 +211,7 @@ typedef struct mn_experiment {
         uint32_t tasks;            /* test tasks */
         mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
+        uint32_t length;           /* of sequences; 0: as in tasks */
         uint32_t every;            /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
         bool keep_best; /* test with the theta that was best on validation */
