@@ -183,6 +183,13 @@ void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32
     builder->shown[i].node = node;
 }
 
+mn_node mn_builder_flat(mn_builder *builder, mn_node u)
+{
+    const mn_extent extent = mn_builder_extent(builder, u);
+    return mn_graph_reshape(builder->graph, u,
+                            (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
+}
+
 mn_extent mn_builder_extent(const mn_builder *builder, mn_node node)
 {
     return mn_graph_extent(builder->graph, node);

@@ -159,10 +159,8 @@ static mn_node told(mn_builder *builder, mn_role role, mn_node u)
     const mn_node label = mn_builder_field(builder, role, "label_before");
     if (label == MN_NONE || builder->status != MN_OK)
         return u;
-    const mn_extent extent = mn_builder_extent(builder, u);
-    const mn_node rows = mn_graph_reshape(
-        builder->graph, u, (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
-    return mn_graph_concat_columns(builder->graph, 2, (const mn_node[]){rows, label});
+    return mn_graph_concat_columns(builder->graph, 2,
+                                   (const mn_node[]){mn_builder_flat(builder, u), label});
 }
 
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)
