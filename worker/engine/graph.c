@@ -61,7 +61,8 @@ mn_status mn_graph_check(const mn_graph *graph, mn_error *err)
     return mn_fail(
         err, MN_ERR_CONFIG,
         "the derivative of \"%s\", which %s uses, is asked for, and there is no rule for "
-        "it: use meta.order 1 or meta.kind episodic, or another part",
+        "it, as where an inner loop of second order goes through what has first derivatives alone: "
+        "use meta.order 1 or meta.kind episodic, or another part",
         graph->refused_op, graph->refused_part == NULL ? "the network" : graph->refused_part);
 }
 
