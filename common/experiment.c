@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TASK_NUMBERS (64u << 20) /* float32 pixels of one task: 256 MiB */
-#define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
 #define N_ROWS (sizeof rows / sizeof *rows)
 
 /* clang-format off */
@@ -329,6 +327,9 @@ static const mn_option rows[] = {
     KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
         "as tasks.query, for validation and test; 0: the same", OTHER,
         BY("tasks.kind=sinusoid|images|glyphs")),
+    KEY(U32,    evaluate.length,       "0",            0,     1000,    "items",
+        "as tasks.length, for validation and test; 0: the same", OTHER,
+        BY("tasks.kind=sequences")),
     KEY(U32,    evaluate.every,        "0",            0,     1e9,     "meta-steps",
         "how often to validate; 0: never", OTHER),
     KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
@@ -415,10 +416,6 @@ static const struct suit {
     {"tasks.kind=sequences", "outer.batch", "2"},
 };
 
-typedef mn_status rule(const mn_experiment *e, mn_error *err);
-static rule check_stories, check_images, check_sequences, check_sinusoid, check_model, check_memory,
-    check_statistics, check_meta, check_outer, check_evaluate, check_pool, check_environment;
-
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
                        bool strict, bool *named, mn_error *err);
 static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPTIONS]);
@@ -426,7 +423,6 @@ static mn_status check_read(const mn_experiment *experiment, const char *source,
                             const size_t lines[MN_MAX_OPTIONS], mn_error *err);
 static size_t row_of(const char *key);
 static void name_after(const char *path, char name[64]);
-static bool decides(const mn_option *option, const mn_experiment *experiment);
 
 void mn_experiment_init(mn_experiment *experiment)
 {
@@ -480,16 +476,9 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
     return status;
 }
 
-mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
+const mn_option_table *mn_experiment_options(void)
 {
-    static rule *const rules[] = {check_stories,    check_images, check_sequences,
-                                  check_sinusoid,   check_model,  check_memory,
-                                  check_statistics, check_meta,   check_outer,
-                                  check_evaluate,   check_pool,   check_environment};
-    mn_status status = mn_options_check_read(&table, experiment->overridden, experiment, err);
-    for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
-        status = rules[i](experiment, err);
-    return status;
+    return &table;
 }
 
 mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, char **text,
@@ -521,359 +510,6 @@ void mn_experiment_help(FILE *out)
 mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err)
 {
     return mn_options_help(&table, topic, out) > 0 ? MN_OK : mn_options_unknown(&table, topic, err);
-}
-
-/* Does a key that decides theta, and that both read, differ? Its values, as text. outer.steps is
- * compared only where both schedules need it: if just one does, the schedules differ. */
-static bool differs(const mn_option *row, const mn_experiment *old, const mn_experiment *now,
-                    char before[MN_OPTION_LONGEST], char after[MN_OPTION_LONGEST])
-{
-    if (!decides(row, old) || !decides(row, now) || !mn_option_is_read(&table, row, old) ||
-        !mn_option_is_read(&table, row, now))
-        return false;
-    mn_option_text(row, old, before);
-    mn_option_text(row, now, after);
-    return strcmp(before, after) != 0;
-}
-
-mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment *now,
-                                   mn_error *err)
-{
-    char before[MN_OPTION_LONGEST];
-    char after[MN_OPTION_LONGEST];
-    for (size_t i = 0; i < N_ROWS; i++)
-        if (differs(&rows[i], old, now, before, after))
-            return mn_fail(
-                err, MN_ERR_CONFIG,
-                "%s was %s when this run began and is %s now: it cannot go on with another "
-                "value; set it back or begin a new run",
-                rows[i].key, before, after);
-    return MN_OK;
-}
-
-mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment *now, char *changes,
-                                  size_t n, mn_error *err)
-{
-    char before[MN_OPTION_LONGEST];
-    char after[MN_OPTION_LONGEST];
-    size_t at = 0;
-    changes[0] = '\0';
-    for (size_t i = 0; i < N_ROWS; i++) {
-        const char *key = rows[i].key;
-        if (!differs(&rows[i], old, now, before, after))
-            continue;
-        if (strncmp(key, "model.", 6) == 0 || strncmp(key, "outer.", 6) == 0 ||
-            strcmp(key, "tasks.kind") == 0)
-            return mn_fail(err, MN_ERR_CONFIG,
-                           "%s was %s in training and is %s now: a trained network is judged with "
-                           "other tasks, meta, evaluate or seed, but it stays what it is; set it "
-                           "back",
-                           key, before, after);
-        if (at < n) /* else they are cut */
-            at += (size_t)snprintf(changes + at, n - at, "%s%s %s instead of %s",
-                                   at > 0 ? ", " : "", key, after, before);
-    }
-    return MN_OK;
-}
-
-static bool has_stories(const mn_experiment *e)
-{
-    return e->tasks.kind == MN_TASKS_STORIES || e->tasks.kind == MN_TASKS_GENERATED_STORIES;
-}
-
-static mn_status check_stories(const mn_experiment *e, mn_error *err)
-{
-    if (!has_stories(e))
-        return e->tasks.shot > 0 ? MN_OK
-                                 : mn_fail(err, MN_ERR_CONFIG,
-                                           "tasks.shot is 0, but only stories may do without a "
-                                           "support set: expected at least 1");
-    if (e->tasks.kind == MN_TASKS_STORIES && e->tasks.data[0] == '\0')
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.kind stories needs tasks.data, the name of a folder with "
-                       "qaN_..._train.txt and qaN_..._test.txt, as in \"en\"");
-    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.world == MN_WORLD_GRID &&
-        e->tasks.sentences < 5)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.sentences is %u, but tasks.world grid needs 4 sentences to say where "
-                       "the agents begin: expected at least 5",
-                       (unsigned)e->tasks.sentences);
-    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.world == MN_WORLD_PAIRS &&
-        (e->tasks.sentences % 2 != 0 || e->tasks.sentences < 4 || e->tasks.sentences > 52))
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.sentences is %u, but tasks.world pairs tells pairs of a letter and a "
-                       "digit, one after the other: expected an even number from 4 to 52",
-                       (unsigned)e->tasks.sentences);
-    if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.shortest > 0 &&
-        (e->tasks.shortest < 5 || e->tasks.shortest > e->tasks.sentences))
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.shortest is %u: expected 0, or from 5 (four sentences say where the "
-                       "agents begin) to tasks.sentences, which is %u",
-                       (unsigned)e->tasks.shortest, (unsigned)e->tasks.sentences);
-    if (e->meta.kind != MN_META_EPISODIC && e->tasks.shot == 0)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "this meta.kind adapts to support questions, but tasks.shot is 0: set it, "
-                       "as in 8, or meta.kind episodic");
-    return MN_OK;
-}
-
-static mn_status check_images(const mn_experiment *e, mn_error *err)
-{
-    if (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_GLYPHS)
-        return MN_OK;
-    if (e->tasks.kind == MN_TASKS_IMAGES && e->tasks.data[0] == '\0')
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.kind images needs tasks.data, the name of a packed file, as in "
-                       "\"omniglot28.mnd\"");
-    if (e->tasks.kind == MN_TASKS_IMAGES && e->run.data_path[0] == '\0')
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.kind images needs run.data_path, the folders to look for %s in",
-                       e->tasks.data);
-    if (e->tasks.way < 2)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.way is %u, but telling classes apart needs at least 2",
-                       (unsigned)e->tasks.way);
-    uint64_t shot = e->evaluate.shot > e->tasks.shot ? e->evaluate.shot : e->tasks.shot;
-    uint64_t query = e->evaluate.query > e->tasks.query ? e->evaluate.query : e->tasks.query;
-    uint64_t numbers =
-        e->tasks.way * (shot + query) * e->tasks.image_size * (uint64_t)e->tasks.image_size;
-    if (numbers > MAX_TASK_NUMBERS)
-        return mn_fail(
-            err, MN_ERR_CONFIG,
-            "a task of %llu pixels is too large (at most %u): lower tasks.way, tasks.shot, "
-            "tasks.query, evaluate.shot, evaluate.query or tasks.image_size",
-            (unsigned long long)numbers, MAX_TASK_NUMBERS);
-    return MN_OK;
-}
-
-static mn_status check_sequences(const mn_experiment *e, mn_error *err)
-{
-    const uint64_t numbers = (uint64_t)e->tasks.length * e->tasks.bundle * e->tasks.image_size *
-                             (uint64_t)e->tasks.image_size;
-    if (e->tasks.kind != MN_TASKS_SEQUENCES)
-        return MN_OK;
-    if (e->tasks.data[0] != '\0' && e->run.data_path[0] == '\0')
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.kind sequences needs run.data_path, the folders to look for %s in",
-                       e->tasks.data);
-    if (e->tasks.way < 2)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.way is %u, but telling classes apart needs at least 2",
-                       (unsigned)e->tasks.way);
-    if (e->tasks.labels == MN_LABELS_LETTERS && e->model.output != MN_OUTPUT_LINEAR)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.labels letters is answered letter by letter, as model.output linear "
-                       "alone does: use that, or tasks.labels one-hot");
-    if (e->tasks.length % e->tasks.way != 0)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "tasks.length %u is not a multiple of tasks.way %u: a sequence shows each "
-                       "class equally often, as in %u",
-                       (unsigned)e->tasks.length, (unsigned)e->tasks.way,
-                       (unsigned)(10 * e->tasks.way));
-    if (numbers > MAX_TASK_NUMBERS)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "a task of %llu pixels is too large (at most %u): lower tasks.length, "
-                       "tasks.bundle or tasks.image_size",
-                       (unsigned long long)numbers, MAX_TASK_NUMBERS);
-    return MN_OK;
-}
-
-static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
-{
-    const struct {
-        const char *key;
-        const double *pair;
-    } pairs[] = {{"tasks.amplitude", e->tasks.amplitude},
-                 {"tasks.phase", e->tasks.phase},
-                 {"tasks.x_range", e->tasks.x_range}};
-    if (e->tasks.kind != MN_TASKS_SINUSOID)
-        return MN_OK;
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (pairs[i].pair[0] > pairs[i].pair[1])
-            return mn_fail(err, MN_ERR_CONFIG, "%s is [%g, %g]: expected the lower number first",
-                           pairs[i].key, pairs[i].pair[0], pairs[i].pair[1]);
-    return MN_OK;
-}
-
-static mn_status check_model(const mn_experiment *e, mn_error *err)
-{
-    if (e->model.memory == MN_MEMORY_MEAN && e->model.encoder.n == 0)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.encoder is empty, but model.memory mean needs at least one layer");
-    if (has_stories(e) != (e->model.input == MN_INPUT_SENTENCES))
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.input sentences reads stories, and nothing else does: it goes with "
-                       "tasks.kind stories or generated-stories, and only with these");
-    if (e->model.input == MN_INPUT_SENTENCES)
-        return e->model.output == MN_OUTPUT_WORDS || e->model.output == MN_OUTPUT_LINEAR
-                   ? MN_OK
-                   : mn_fail(err, MN_ERR_CONFIG,
-                             "model.input sentences goes with model.output words or linear");
-    if (e->model.input == MN_INPUT_IDENTITY)
-        return MN_OK;
-    if (e->model.input == MN_INPUT_MLP) {
-        if (e->model.hidden.n == 0)
-            return mn_fail(err, MN_ERR_CONFIG,
-                           "model.hidden is empty, but model.input mlp needs at least one layer");
-        return MN_OK;
-    }
-    if (e->model.input != MN_INPUT_CONV4)
-        return MN_OK;
-    if (e->tasks.kind == MN_TASKS_SINUSOID)
-        return mn_fail(
-            err, MN_ERR_CONFIG,
-            "model.input conv4 reads images, but tasks.kind is sinusoid: use model.input "
-            "mlp, or tasks.kind images or glyphs");
-    /* A stride of 2 rounds up and so never ends below one pixel; pooling rounds down. */
-    if (e->model.downsampling == MN_DOWN_MAX_POOL && e->tasks.image_size >> e->model.blocks == 0)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.downsampling max-pool leaves nothing of tasks.image_size %u after "
-                       "model.blocks %u: use fewer blocks, a larger image or stride",
-                       (unsigned)e->tasks.image_size, (unsigned)e->model.blocks);
-    return MN_OK;
-}
-
-static mn_status check_memory(const mn_experiment *e, mn_error *err)
-{
-    if (e->model.memory == MN_MEMORY_CLASS_MEANS && has_stories(e))
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.memory class-means is of support items of every class, but of the "
-                       "words of stories only some are answers there: use model.memory story or "
-                       "another that reads stories");
-    const bool steps =
-        e->model.reasoning == MN_REASONING_LSTM || e->model.reasoning == MN_REASONING_FEEDFORWARD;
-    if (steps && e->model.memory != MN_MEMORY_LRUA && e->model.memory != MN_MEMORY_NONE)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.reasoning lstm and feedforward ask with model.units numbers, which "
-                       "model.memory lrua alone takes: use that, model.memory none or another "
-                       "model.reasoning");
-    if (e->model.memory != MN_MEMORY_LRUA)
-        return MN_OK;
-    if (e->model.reasoning == MN_REASONING_NONE)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.memory lrua is asked step by step, but model.reasoning none asks "
-                       "nothing: use model.reasoning lstm or feedforward");
-    if (e->model.read_heads > e->model.slots)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.read_heads %u write to as many slots at a step, but model.slots is "
-                       "%u",
-                       (unsigned)e->model.read_heads, (unsigned)e->model.slots);
-    if (e->model.read_heads * e->model.slot_size > MAX_KEYS)
-        return mn_fail(
-            err, MN_ERR_CONFIG,
-            "model.read_heads %u times model.slot_size %u is too large: expected at most "
-            "%u",
-            (unsigned)e->model.read_heads, (unsigned)e->model.slot_size, MAX_KEYS);
-    return MN_OK;
-}
-
-static mn_status check_statistics(const mn_experiment *e, mn_error *err)
-{
-    const bool has_norm =
-        e->model.input == MN_INPUT_CONV4 || (e->model.input == MN_INPUT_MLP && e->model.batch_norm);
-    if (has_norm && e->model.batch_norm_statistics == MN_STATISTICS_RUNNING &&
-        e->meta.kind != MN_META_EPISODIC)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.batch_norm_statistics running goes with meta.kind episodic alone: an "
-                       "inner loop would move what they are statistics of; for an inductive score "
-                       "use support or item");
-    if (has_norm && e->model.batch_norm_statistics == MN_STATISTICS_ITEM &&
-        e->model.input != MN_INPUT_CONV4)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.batch_norm_statistics item goes over the pixels of an image, which "
-                       "model.input conv4 alone has: use support or batch");
-    return MN_OK;
-}
-
-static mn_status check_meta(const mn_experiment *e, mn_error *err)
-{
-    if (e->meta.kind != MN_META_MAML && e->meta.kind != MN_META_ANIL)
-        return MN_OK;
-    if (e->meta.update == MN_UPDATE_LEARNED && e->meta.order == 1)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "meta.update learned is learned by differentiating through the inner loop: "
-                       "it needs meta.order 2");
-    if (e->meta.head_start != MN_HEAD_PROTOTYPES)
-        return MN_OK;
-    if (e->model.output != MN_OUTPUT_LINEAR || e->model.memory != MN_MEMORY_NONE ||
-        e->model.reasoning != MN_REASONING_NONE)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "meta.head_start prototypes is of a linear output over features: it needs "
-                       "model.output linear, model.memory none and model.reasoning none");
-    if (e->meta.kind == MN_META_MAML && e->meta.adapts != MN_ADAPTS_ALL &&
-        e->meta.adapts != MN_ADAPTS_OUTPUT)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "meta.head_start prototypes gives the inner loop a head to move: it needs "
-                       "meta.adapts all or output");
-    return MN_OK;
-}
-
-static mn_status check_outer(const mn_experiment *e, mn_error *err)
-{
-    if (e->meta.kind == MN_META_REPTILE && e->meta.inner_steps == 0)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "meta.kind reptile learns from its inner steps: meta.inner_steps must be at "
-                       "least 1");
-    if (e->outer.schedule == MN_LR_COSINE && e->outer.lr_min > e->outer.lr)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "outer.lr_min %g is above outer.lr %g, but outer.schedule cosine goes down",
-                       e->outer.lr_min, e->outer.lr);
-    if (e->outer.schedule == MN_LR_COSINE && e->outer.steps == 0)
-        return mn_fail(err, MN_ERR_CONFIG, "outer.schedule cosine needs outer.steps of at least 1");
-    return MN_OK;
-}
-
-static mn_status check_evaluate(const mn_experiment *e, mn_error *err)
-{
-    const mn_uint_list *list = &e->evaluate.inner_steps;
-    for (uint32_t i = 1; i < list->n; i++)
-        if (list->at[i] <= list->at[i - 1])
-            return mn_fail(
-                err, MN_ERR_CONFIG,
-                "evaluate.inner_steps has %u after %u: expected each to be larger than the "
-                "one before",
-                (unsigned)list->at[i], (unsigned)list->at[i - 1]);
-    if (e->evaluate.keep_best && e->evaluate.every == 0)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "evaluate.keep_best needs validation: set evaluate.every, as in 1000");
-    return MN_OK;
-}
-
-static mn_status check_pool(const mn_experiment *e, mn_error *err)
-{
-    const char *listen = e->pool.listen;
-    if (listen[0] != '\0' && strncmp(listen, "tcp://", 6) != 0 && strncmp(listen, "ipc://", 6) != 0)
-        return mn_fail(
-            err, MN_ERR_CONFIG,
-            "pool.listen is \"%s\": expected tcp://ADDRESS:PORT, with * for any free port, "
-            "or ipc://FILE",
-            listen);
-    if (e->pool.threads == 0 && listen[0] == '\0')
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "nobody would compute: pool.threads is 0 and pool.listen is empty");
-    if (e->pool.silence_ms < 2 * e->pool.heartbeat_ms)
-        return mn_fail(
-            err, MN_ERR_CONFIG,
-            "pool.silence_ms %u is too short: expected at least two of pool.heartbeat_ms %u",
-            (unsigned)e->pool.silence_ms, (unsigned)e->pool.heartbeat_ms);
-    return MN_OK;
-}
-
-/* MNEMO_DATA that could not become the default of run.data_path, where it would have been used. */
-static mn_status check_environment(const mn_experiment *e, mn_error *err)
-{
-    const mn_option *option = &rows[row_of("run.data_path")];
-    const char *data = getenv("MNEMO_DATA");
-    mn_experiment scratch = *e;
-    mn_error why;
-    if (data == NULL ||
-        (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_SEQUENCES &&
-         e->tasks.kind != MN_TASKS_STORIES) ||
-        strcmp(e->run.data_path, option->fallback) != 0 ||
-        mn_option_set(option, data, &scratch, &why) == MN_OK)
-        return MN_OK;
-    return mn_fail(err, MN_ERR_CONFIG, "MNEMO_DATA in the environment cannot be used: %s",
-                   why.message);
 }
 
 /* Into a copy, so that nothing is half set. */
@@ -953,11 +589,4 @@ static void name_after(const char *path, char name[64])
     name[n] = '\0';
     if (name[0] == '-')
         name[0] = 'x';
-}
-
-static bool decides(const mn_option *option, const mn_experiment *experiment)
-{
-    if (strcmp(option->key, "outer.steps") == 0)
-        return experiment->outer.schedule == MN_LR_COSINE;
-    return option->decides;
 }

@@ -211,6 +211,7 @@ typedef struct mn_experiment {
         uint32_t tasks;            /* test tasks */
         mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
+        uint32_t length;           /* of sequences; 0: as in tasks */
         uint32_t every;            /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
         bool keep_best; /* test with the theta that was best on validation */
@@ -257,6 +258,9 @@ mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, con
 
 /* One override "a.b=value". */
 mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, mn_error *err);
+
+/* The table that all this is made of. */
+const mn_option_table *mn_experiment_options(void);
 
 /* Rules that concern more than one key. Call once after the last change. */
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err);

@@ -22,6 +22,7 @@ static const struct kind {
     {"attention", SUM},
     {"word attention", SUM}, /* of a sentence's words */
     {"entity gates", MOST},  /* of all entities */
+    {"update gates", MOST},  /* of a layer of query reduction */
 };
 
 static mn_status tell(const mn_story_source *source, mn_story_view *view);
@@ -206,18 +207,22 @@ static void print_sentences(const mn_story_view *view, FILE *out)
     const int cell = with_bars ? 6 + BAR + 1 : 6, room = WIDTH - 2 - (int)n * cell;
     const char *name = n > 0 ? view->columns[0].name : "attention";
     double rest = 0;
+    if (n < view->n_columns)
+        (void)fprintf(out, "  %s, hops 1 to %" PRIu32 " of %" PRIu32 " (--json prints all):\n",
+                      name, n, view->n_columns);
     (void)fputs("  ", out);
     for (uint32_t i = 0; i < n; i++) {
         char heading[16];
         (void)snprintf(heading, sizeof heading, "%s%" PRIu32,
                        view->columns[i].hop < 10 ? "hop " : "", view->columns[i].hop);
-        (void)fprintf(out, "%-*s", cell, view->columns[i].hop > 0 ? heading : "");
+        const bool ends = i + 1 == n && n < view->n_columns; /* the line */
+        (void)fprintf(out, "%-*s", ends ? 0 : cell, view->columns[i].hop > 0 ? heading : "");
         rest = fmax(rest, view->columns[i].weights[view->n_sentences]);
     }
     if (n == 0)
         (void)fputs("this network does not show what it went by\n", out);
     else if (n < view->n_columns)
-        (void)fprintf(out, "(%" PRIu32 " of %" PRIu32 ")\n", n, view->n_columns);
+        (void)fputs("\n", out);
     else
         (void)fprintf(out, "(%s)\n", name);
     for (uint32_t sentence = 0; sentence <= view->n_sentences; sentence++) {

@@ -116,12 +116,14 @@ static void what_is_shown_of_sentences_is_told_of_this_question(void **state)
         {"attention", 1, ITEMS * SLOTS, attention},
         {"word attention", 2, ITEMS * SLOTS * 3, by_word},
         {"entity gates", 0, ITEMS * SLOTS * 2, gates},
+        {"update gates", 1, ITEMS * SLOTS, attention},
         {"attention", 3, ITEMS * 3, attention}, /* not of sentences */
     };
-    mn_story_view *view = view_of(5, shown);
-    static const double expected[3][3] = {{0.25, 0.5, 0.25}, {0.25, 0.75, 0}, {0.75, 1, 0}};
-    assert_int_equal(view->n_columns, 3);
-    for (uint32_t i = 0; i < 3; i++) {
+    mn_story_view *view = view_of(6, shown);
+    static const double expected[4][3] = {
+        {0.25, 0.5, 0.25}, {0.25, 0.75, 0}, {0.75, 1, 0}, {0.25, 0.5, 0.25}};
+    assert_int_equal(view->n_columns, 4);
+    for (uint32_t i = 0; i < 4; i++) {
         assert_string_equal(view->columns[i].name, shown[i + 1].name);
         for (uint32_t k = 0; k < 3; k++)
             assert_true(view->columns[i].weights[k] == expected[i][k]);
@@ -171,6 +173,21 @@ static void text_stays_within_eighty_columns(void **state)
         free(text);
         mn_story_view_destroy(&view);
     }
+}
+
+static void more_columns_than_a_line_has_are_told_by_name_and_number(void **state)
+{
+    (void)state;
+    mn_shown_array shown[12];
+    for (uint32_t i = 0; i < 12; i++)
+        shown[i] = (mn_shown_array){"word attention", i + 1, ITEMS * SLOTS, attention};
+    mn_story_view *view = view_of(12, shown);
+    char *text = printed(view);
+    assert_non_null(strstr(text, "\n  word attention, hops 1 to 10 of 12 (--json prints all):\n"
+                                 "  hop 1 hop 2 "));
+    assert_non_null(strstr(text, "hop 9 10\n"));
+    free(text);
+    mn_story_view_destroy(&view);
 }
 
 static void the_text_names_answer_hops_and_empty_slots(void **state)
@@ -250,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_most_probable_answers_are_told_first),
         cmocka_unit_test(what_is_shown_of_sentences_is_told_of_this_question),
+        cmocka_unit_test(more_columns_than_a_line_has_are_told_by_name_and_number),
         cmocka_unit_test(text_stays_within_eighty_columns),
         cmocka_unit_test(the_text_names_answer_hops_and_empty_slots),
         cmocka_unit_test_setup_teardown(the_picture_is_darker_where_there_is_more_attention,

@@ -431,6 +431,7 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
     if (old.evaluate.way != session->experiment.evaluate.way ||
         old.evaluate.shot != session->experiment.evaluate.shot ||
         old.evaluate.query != session->experiment.evaluate.query ||
+        old.evaluate.length != session->experiment.evaluate.length ||
         memcmp(&old.evaluate.inner_steps, &session->experiment.evaluate.inner_steps,
                sizeof old.evaluate.inner_steps) != 0) { /* the self-test covers test tasks too */
         mn_log(MN_LOG_INFO, "evaluate.* has changed since the checkpoint, so whether this machine "

@@ -74,4 +74,13 @@ case_of other
 expect_code 78 other mnemo train "$file" --run-dir "$work/run-other" --set pool.threads=1 --set seed=999
 expect_words other seed
 ok "another seed: refused with code 78"
+section "sequences that are longer than those of training"
+sequences "$work/sequences.yaml" 3
+expect_code 0 short mnemo train "$work/sequences.yaml" --run-dir "$work/short" --set pool.threads=1
+expect_code 0 longer mnemo evaluate "$work/short" --set evaluate.length=15
+[ "$(grep -cE '^ +[1-9] +[0-9.]+ %' "$work/longer.out")" -eq 5 ] || die "expected the scores of 5 showings of a class"
+expect_code 78 endless mnemo evaluate "$work/short" --set evaluate.length=3000
+expect_words endless 'evaluate\.length' 'out of range'
+ok "a trained network is judged on sequences of 15 items that was trained on 6"
+
 finish

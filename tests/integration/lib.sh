@@ -269,6 +269,59 @@ YAML
     sed -i 's/^  lr: .*/  lr: 0.2\n  optimiser: adagrad\n  weight_decay: 0.001\n  decays: weights/' "$1"
 }
 
+learned_update() { # FILE STEPS: rates and momenta that are learned, of a head that the inner loop moves
+    family "$1" "$2" 20 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5}
+model: {input: mlp, hidden: [16], activation: tanh}
+meta: {kind: anil, inner_steps: 3, inner_lr: 0.1, update: learned}
+YAML
+}
+
+mixture() { # FILE STEPS: tasks of two sets, with a rate for each number of theta
+    family "$1" "$2" 21 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5, mix: "2 slow: phase=0,1; 1 fast: phase=2,3 amplitude=4,5"}
+model: {input: mlp, hidden: [16, 16]}
+meta: {kind: meta-sgd, inner_steps: 2, inner_lr: 0.02}
+YAML
+}
+
+reptile() { # FILE STEPS: no gradient of a query set, but the way that the inner loop went
+    family "$1" "$2" 22 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5}
+model: {input: mlp, hidden: [16, 16]}
+meta: {kind: reptile, inner_steps: 3, inner_lr: 0.02}
+YAML
+}
+
+letters() { # FILE STEPS: classes that are called by five letters, and a controller without a state of its own
+    family "$1" "$2" 23 6 <<YAML
+tasks: {kind: sequences, labels: letters, way: 3, length: 6, bundle: 4, image_size: 8}
+model: {input: identity, memory: lrua, slots: 10, slot_size: 6, read_heads: 2, sharpness: learned, reasoning: feedforward, units: 12}
+meta: {kind: episodic}
+YAML
+}
+
+entities() { # FILE STEPS: a recurrent entity network in the grid world, stories of different lengths
+    family "$1" "$2" 24 8 <<YAML
+tasks: {kind: generated-stories, world: grid, bundle: 8, sentences: 7, shortest: 5}
+model: {memory: entities, slots: 3, embedding: 8}
+YAML
+}
+
+key_value() { # FILE STEPS: a key-value memory, each word under the sentence around it
+    family "$1" "$2" 25 8 <<YAML
+tasks: {kind: generated-stories, bundle: 8, sentences: 6}
+model: {memory: key-value, embedding: 12, hops: 2}
+YAML
+}
+
+fast_weights() { # FILE STEPS: fast weights, on pairs of a letter and a digit
+    family "$1" "$2" 26 8 <<YAML
+tasks: {kind: generated-stories, world: pairs, bundle: 8, sentences: 6}
+model: {memory: fast-weights, embedding: 12}
+YAML
+}
+
 glyphs() { # FILE STEPS
     cat >"$1" <<YAML
 seed: 12

@@ -102,12 +102,31 @@ refer_to() { # KIND
     ok "1 process, 1 thread: theta ${reference:0:16}..."
 }
 
+# A module or rule that the program has and no family of this test uses would be promised and never tried.
+every_kind_has_a_family() {
+    local kind key choice
+    for kind in "${families[@]}" "${kinds[@]}"; do
+        "$kind" "$work/$kind.yaml" 1
+        mnemo train "$work/$kind.yaml" --check
+    done | awk '/^[a-z]/ { section = $1 } /^  [a-z]/ { print section $1 $2 }' >"$work/used"
+    for key in model.input model.memory model.reasoning model.output meta.kind meta.update; do
+        # The line after the help has the choices: "a, b, c; default a"
+        for choice in $(mnemo help "$key" | sed -n 's/; default .*//; s/,//g; 2p'); do
+            grep -qx "${key/./:}:$choice" "$work/used" ||
+                die "no family here has $key $choice: add one to lib.sh and to this test"
+        done
+    done
+    ok "each input, memory, reasoning, output and rule is in one of ${#families[@]} + ${#kinds[@]} families"
+}
+
 kinds=(sinusoid glyphs)
-families=(memory prototypes proto_maml matching sequences process stories reduction)
+families=(memory prototypes proto_maml matching sequences process stories reduction
+    learned_update mixture reptile letters entities key_value fast_weights)
 if [ $# -gt 0 ]; then
     kinds=("$@")
     families=()
 fi
+[ ${#families[@]} -eq 0 ] || every_kind_has_a_family
 for kind in "${families[@]}"; do
     refer_to "$kind"
     train "$kind-3" 2 "2 ranks of 2 threads" --set pool.threads=2

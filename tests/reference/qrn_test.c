@@ -88,7 +88,7 @@ static void check_layers(struct bed *bed, json_t *one, const mn_builder *builder
 {
     static const struct {
         const char *shown, *theirs;
-    } names[] = {{"query", "queries"}, {"attention", "updates"}};
+    } names[] = {{"query", "queries"}, {"update gates", "updates"}};
     uint32_t checked = 0;
     for (uint32_t i = 0; i < builder->n_shown; i++)
         for (size_t k = 0; k < sizeof names / sizeof *names; k++) {

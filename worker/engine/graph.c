@@ -42,6 +42,12 @@ static void must(mn_graph *graph, bool fits, const char *op)
 
 mn_status mn_graph_check(const mn_graph *graph, mn_error *err)
 {
+    if (graph->large_op != NULL)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "%s would make an array of more than 8 GiB by \"%s\": use a smaller network, "
+            "or smaller tasks (tasks.bundle, tasks.length, tasks.sentences)",
+            graph->large_part == NULL ? "the network" : graph->large_part, graph->large_op);
     if (graph->failed)
         return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
     if (graph->misfit_op != NULL)
@@ -55,7 +61,8 @@ mn_status mn_graph_check(const mn_graph *graph, mn_error *err)
     return mn_fail(
         err, MN_ERR_CONFIG,
         "the derivative of \"%s\", which %s uses, is asked for, and there is no rule for "
-        "it: use meta.order 1 or meta.kind episodic, or another part",
+        "it, as where an inner loop of second order goes through what has first derivatives alone: "
+        "use meta.order 1 or meta.kind episodic, or another part",
         graph->refused_op, graph->refused_part == NULL ? "the network" : graph->refused_part);
 }
 
@@ -499,32 +506,35 @@ mn_node mn_graph_least_used(mn_graph *graph, mn_node usage, uint32_t k)
 
 /* Losses. */
 
-static mn_node loss(mn_graph *graph, mn_op op, mn_node y, mn_node target)
+static mn_node loss(mn_graph *graph, mn_op op, mn_node y, mn_node target, mn_node weights)
 {
     mn_graph_node node = mn_node_blank(op, mn_vector(1));
+    const uint32_t rows = mn_node_rows(graph, y);
+    must(graph,
+         rows == mn_node_rows(graph, target) &&
+             mn_node_extent(graph, y).c == mn_node_extent(graph, target).c &&
+             (weights == MN_NONE || mn_extent_count(mn_node_extent(graph, weights)) == rows),
+         mn_op_rows[op]->name);
     node.in[0] = y;
     node.in[1] = target;
+    node.in[2] = weights;
     return mn_node_append(graph, node);
 }
 
 mn_node mn_graph_cross_entropy(mn_graph *graph, mn_node logits, mn_node target)
 {
-    return loss(graph, MN_OP_CROSS_ENTROPY, logits, target);
+    return loss(graph, MN_OP_CROSS_ENTROPY, logits, target, MN_NONE);
 }
 
 mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target)
 {
-    return loss(graph, MN_OP_SQUARED_ERROR, y, target);
+    return loss(graph, MN_OP_SQUARED_ERROR, y, target, MN_NONE);
 }
 
 mn_node mn_graph_weighted_cross_entropy(mn_graph *graph, mn_node logits, mn_node target,
                                         mn_node weights)
 {
-    mn_graph_node node = mn_node_blank(MN_OP_CROSS_ENTROPY, mn_vector(1));
-    node.in[0] = logits;
-    node.in[1] = target;
-    node.in[2] = weights;
-    return mn_node_append(graph, node);
+    return loss(graph, MN_OP_CROSS_ENTROPY, logits, target, weights);
 }
 
 mn_node mn_graph_mean(mn_graph *graph, mn_node a)

@@ -152,7 +152,7 @@ typedef struct mn_graph_node {
 typedef struct mn_graph {
     uint32_t n_nodes, capacity;
     mn_graph_node *nodes; /* [n_nodes], every input before its user; owned */
-    bool failed;          /* out of memory while building: all later calls are harmless */
+    bool failed;          /* out of memory, or too large: all later calls are harmless */
     uint32_t *buckets;    /* [n_buckets]: 1 + the number of a node by its hash, 0: none; owned */
     uint32_t n_buckets;
     const char *part;         /* of the network, whose operations come now; static */
@@ -160,6 +160,8 @@ typedef struct mn_graph {
     const char *refused_part; /* and who had used it */
     const char *misfit_op;    /* what was given shapes that it cannot take, or NULL; static */
     const char *misfit_part;  /* and by whom */
+    const char *large_op;     /* what would give more numbers than an array has, or NULL; static */
+    const char *large_part;   /* and by whom */
 } mn_graph;
 
 void mn_graph_init(mn_graph *graph);

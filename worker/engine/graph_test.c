@@ -302,6 +302,40 @@ static void shapes_that_do_not_fit_are_refused_by_operation_and_part(void **stat
     mn_graph_fini(&graph);
 }
 
+static void a_loss_of_answers_of_another_shape_than_the_target_is_refused(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        mn_graph graph;
+        mn_error err;
+        mn_graph_init(&graph);
+        mn_node y = mn_graph_constant(&graph, 1, (mn_extent){4, 1, 1, 3});
+        mn_node target = mn_graph_constant(&graph, 0, (mn_extent){4, 1, 1, kind == 2 ? 3 : 2});
+        mn_node weights = mn_graph_constant(&graph, 1, (mn_extent){5, 1, 1, 1});
+        (void)(kind == 0   ? mn_graph_cross_entropy(&graph, y, target)
+               : kind == 1 ? mn_graph_squared_error(&graph, y, target)
+                           : mn_graph_weighted_cross_entropy(&graph, y, target, weights));
+        assert_int_equal(mn_graph_check(&graph, &err), MN_ERR_CONFIG);
+        mn_graph_fini(&graph);
+    }
+}
+
+static void an_array_that_is_too_large_is_refused_by_operation_and_part(void **state)
+{
+    (void)state;
+    mn_graph graph;
+    mn_error err;
+    mn_graph_init(&graph);
+    mn_node a = mn_graph_constant(&graph, 1, (mn_extent){1u << 20, 1, 1, 1u << 11});
+    assert_int_equal(mn_graph_check(&graph, &err), MN_OK); /* just so */
+    mn_graph_part(&graph, "memory vast");
+    mn_node b = mn_graph_product(&graph, a, a, false, true);
+    assert_int_equal(mn_graph_check(&graph, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "memory vast would make an array of more than 8 GiB"));
+    (void)mn_graph_add(&graph, b, mn_graph_tanh(&graph, b)); /* does no harm */
+    mn_graph_fini(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +350,8 @@ int main(void)
         cmocka_unit_test(product_is_symmetric),
         cmocka_unit_test(equal_nodes_are_made_once_and_unneeded_ones_cost_nothing),
         cmocka_unit_test(what_a_loss_does_not_depend_on_has_no_gradient),
+        cmocka_unit_test(a_loss_of_answers_of_another_shape_than_the_target_is_refused),
+        cmocka_unit_test(an_array_that_is_too_large_is_refused_by_operation_and_part),
         cmocka_unit_test(shapes_that_do_not_fit_are_refused_by_operation_and_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,10 @@
 #include "worker/engine/nodes.h"
 
+#include "worker/engine/ops/op.h"
 #include <stdlib.h>
 #include <string.h>
+
+#define MAX_NUMBERS ((size_t)1 << 31) /* of one array: 8 GiB */
 
 mn_graph_node mn_node_blank(mn_op op, mn_extent extent)
 {
@@ -27,9 +30,13 @@ static bool same(const mn_graph_node *a, const mn_graph_node *b)
            memcmp(&a->lrua, &b->lrua, sizeof a->lrua) == 0;
 }
 
+/* Of all that tells many nodes of one graph apart, as the factor does thousands of constants. */
 static uint32_t hash_of(const mn_graph_node *node)
 {
+    uint64_t factor;
+    memcpy(&factor, &node->factor, sizeof factor);
     uint64_t hash = (uint64_t)node->op * 0x9e3779b97f4a7c15u + node->offset;
+    hash = (hash ^ factor ^ factor >> 32) * 0x100000001b3u;
     for (int k = 0; k < MN_MAX_INPUTS; k++)
         hash = (hash ^ (uint32_t)node->in[k]) * 0x100000001b3u;
     hash = (hash ^ (uint32_t)node->plus) * 0x100000001b3u;
@@ -67,10 +74,25 @@ static bool grow(mn_graph *graph)
     return true;
 }
 
+/* Numbers of an array, which options may make larger than any memory; no product overflows. */
+static bool is_too_large(mn_extent extent)
+{
+    size_t count = extent.n;
+    return __builtin_mul_overflow(count, extent.h, &count) || count > MAX_NUMBERS ||
+           __builtin_mul_overflow(count, extent.w, &count) || count > MAX_NUMBERS ||
+           __builtin_mul_overflow(count, extent.c, &count) || count > MAX_NUMBERS;
+}
+
 mn_node mn_node_append(mn_graph *graph, mn_graph_node node)
 {
     if (graph->failed)
         return 0;
+    if (is_too_large(node.extent)) {
+        graph->large_op = mn_op_rows[node.op]->name;
+        graph->large_part = graph->part;
+        graph->failed = true;
+        return 0;
+    }
     if (graph->n_nodes == graph->capacity && !grow(graph)) {
         graph->failed = true;
         return 0;

@@ -1,6 +1,5 @@
 #include "worker/learner/builder.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,9 +36,15 @@ static mn_node declared(mn_builder *builder, uint32_t i)
 static bool known(mn_builder *builder, const char *name, mn_extent inside, mn_node *out)
 {
     uint32_t i = mn_parameters_find(builder->parameters, name);
-    if (i == UINT32_MAX) {
-        assert(builder->declared != NULL && "a tensor that was not declared");
+    if (i == UINT32_MAX && builder->declared != NULL)
         return false;
+    if (i == UINT32_MAX) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "the model's tensor %s is used by these tasks, but not made for "
+                              "training tasks: do both have a support set (tasks.shot)?",
+                              name);
+        *out = mn_graph_zero(builder->graph, inside);
+        return true;
     }
     if (memcmp(&builder->parameters->at[i].inside, &inside, sizeof inside) != 0)
         (void)mn_builder_fail(builder, MN_ERR_CONFIG,
@@ -176,6 +181,13 @@ void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32
     (void)snprintf(builder->shown[i].name, sizeof builder->shown[i].name, "%s", name);
     builder->shown[i].hop = hop;
     builder->shown[i].node = node;
+}
+
+mn_node mn_builder_flat(mn_builder *builder, mn_node u)
+{
+    const mn_extent extent = mn_builder_extent(builder, u);
+    return mn_graph_reshape(builder->graph, u,
+                            (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
 }
 
 mn_extent mn_builder_extent(const mn_builder *builder, mn_node node)

@@ -87,4 +87,7 @@ mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, con
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node);
 
+/* Features as a row an item, whatever their extent. */
+mn_node mn_builder_flat(mn_builder *builder, mn_node u);
+
 mn_extent mn_builder_extent(const mn_builder *builder, mn_node node);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SELF_TEST_SEED 20161u
 
@@ -32,6 +33,7 @@ struct mn_workspace {
 
 static mn_status compile(mn_learner *learner, mn_error *err);
 static mn_status list_scores(mn_learner *learner, mn_error *err);
+static mn_status check_memory(const mn_learner *learner, mn_error *err);
 static size_t output_count(const mn_learner *learner, const mn_fields *fields);
 static void finish_row(float *row, size_t columns);
 
@@ -61,6 +63,8 @@ mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train
         status = compile(learner, err);
     if (status == MN_OK)
         status = list_scores(learner, err);
+    if (status == MN_OK)
+        status = check_memory(learner, err);
     if (status != MN_OK) {
         mn_learner_destroy(&learner);
         return status;
@@ -187,6 +191,23 @@ size_t mn_learner_workspace_bytes(const mn_learner *learner)
 {
     return sizeof(mn_workspace) + scratch_bytes(learner) +
            2 * output_floats(learner) * sizeof(float);
+}
+
+/* All sizes are known by now, and none of it has been asked for: what cannot be had is told before
+ * minutes are spent on drawing a theta that goes nowhere. The least that a worker needs: theta, a
+ * row, and its exact sum of two whole numbers of 64 bits a parameter. */
+static mn_status check_memory(const mn_learner *learner, mn_error *err)
+{
+    const double of_theta = (double)learner->size * (2 * sizeof(float) + 2 * sizeof(int64_t));
+    const double workspace = (double)mn_learner_workspace_bytes(learner);
+    const double here = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if (here <= 0 || workspace + of_theta <= here) /* unknown, or enough */
+        return MN_OK;
+    return mn_fail(
+        err, MN_ERR_NOMEM,
+        "%.0f MiB for a thread's workspace and %.0f MiB for %zu parameters and their sum, "
+        "but this machine has %.0f MiB: use a smaller network or smaller tasks",
+        workspace / 0x1p20, of_theta / 0x1p20, learner->size, here / 0x1p20);
 }
 
 mn_status mn_workspace_new(const mn_learner *learner, mn_workspace **out, mn_error *err)

@@ -20,7 +20,7 @@ typedef struct mn_learner mn_learner;
 typedef struct mn_workspace mn_workspace;
 
 /* `train` and `test` are the fields of training tasks and of validation and test tasks. The
- * experiment is copied. */
+ * experiment is copied. MN_ERR_NOMEM: also a learner for which this machine has not enough. */
 mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train,
                          const mn_fields *test, mn_learner **out, mn_error *err);
 void mn_learner_destroy(mn_learner **learner);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -295,6 +296,41 @@ static void other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for
     mn_task_set_destroy(&set);
 }
 
+/* Long before so many numbers are drawn. */
+static void a_learner_that_no_memory_holds_is_refused_with_its_size(void **state)
+{
+    (void)state;
+    static const char *const vast[] = {"tasks.kind=generated-stories",
+                                       "tasks.sentences=12",
+                                       "tasks.shot=0",
+                                       "tasks.bundle=1",
+                                       "model.input=sentences",
+                                       "model.memory=entities",
+                                       "model.reasoning=prelu-hops",
+                                       "model.output=words",
+                                       "model.slots=32768",
+                                       "model.embedding=4096",
+                                       "meta.kind=episodic",
+                                       NULL};
+    mn_experiment e;
+    mn_task_set *set = NULL;
+    mn_learner *learner = NULL;
+    mn_error err = {.message = ""};
+    if ((double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) > 4e10)
+        skip(); /* there are such machines */
+    mn_experiment_init(&e);
+    for (const char *const *assignment = vast; *assignment != NULL; assignment++)
+        assert_int_equal(mn_experiment_set(&e, *assignment, &err), MN_OK);
+    assert_int_equal(mn_task_set_open(&e, NULL, &set, &err), MN_OK);
+    assert_int_equal(mn_learner_new(&e, mn_task_set_fields(set, MN_TRAIN),
+                                    mn_task_set_fields(set, MN_TEST), &learner, &err),
+                     MN_ERR_NOMEM);
+    assert_null(learner);
+    assert_non_null(strstr(err.message, "MiB for a thread's workspace"));
+    assert_non_null(strstr(err.message, "this machine has"));
+    mn_task_set_destroy(&set);
+}
+
 static void
 a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with(void **state)
 {
@@ -407,6 +443,7 @@ int main(void)
         cmocka_unit_test(theta_leaves_in_pytorch_order_and_comes_back),
         cmocka_unit_test(meta_sgd_has_a_rate_for_each_weight),
         cmocka_unit_test(other_classes_in_evaluation_are_refused_where_the_head_has_a_row_for_each),
+        cmocka_unit_test(a_learner_that_no_memory_holds_is_refused_with_its_size),
         cmocka_unit_test(
             a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with),
         cmocka_unit_test(the_statistics_of_batch_norm_are_told_with_the_scores),

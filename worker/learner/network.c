@@ -69,6 +69,12 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
     mn_network_begin(network, fields, &graph, &builder);
     builder.declared = &network->parameters;
     builder.err = err;
+    const mn_part *memory = network->parts[MN_MODULE_MEMORY];
+    if (memory->written_by_support && mn_fields_find(fields, MN_SUPPORT, "y") == NULL)
+        (void)mn_builder_fail(&builder, MN_ERR_CONFIG,
+                              "model.%s is written by the support set, which these tasks do not "
+                              "have: give them one (tasks.shot), or choose another model.memory",
+                              memory->name);
     declare(network, &builder, fields);
     mn_status status = builder.status == MN_OK ? mn_graph_check(&graph, err) : builder.status;
     mn_graph_fini(&graph);
@@ -153,10 +159,8 @@ static mn_node told(mn_builder *builder, mn_role role, mn_node u)
     const mn_node label = mn_builder_field(builder, role, "label_before");
     if (label == MN_NONE || builder->status != MN_OK)
         return u;
-    const mn_extent extent = mn_builder_extent(builder, u);
-    const mn_node rows = mn_graph_reshape(
-        builder->graph, u, (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
-    return mn_graph_concat_columns(builder->graph, 2, (const mn_node[]){rows, label});
+    return mn_graph_concat_columns(builder->graph, 2,
+                                   (const mn_node[]){mn_builder_flat(builder, u), label});
 }
 
 mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_role role)

@@ -278,6 +278,76 @@ static void a_tensor_that_two_parts_name_is_one_if_they_want_one_shape(void **st
     free(network);
 }
 
+/* The walk that declares and the one that builds may differ where options lead them. */
+static void a_tensor_that_was_not_declared_is_refused_by_name(void **state)
+{
+    (void)state;
+    const mn_experiment e = mlp(false);
+    const mn_fields fields = images(8, 3, 6);
+    mn_network *network = network_of(&e, &fields);
+    mn_builder *builder = malloc(sizeof *builder);
+    mn_graph graph;
+    mn_error err = {.message = ""};
+    assert_non_null(builder);
+    mn_network_begin(network, &fields, &graph, builder);
+    builder->err = &err;
+    const mn_node node = mn_builder_vector(builder, "late", 5, MN_START_ZERO);
+    assert_int_equal(mn_builder_extent(builder, node).c, 5); /* who goes on with it does no harm */
+    assert_int_equal(builder->status, MN_ERR_CONFIG);
+    assert_string_equal(err.message,
+                        "the model's tensor late is used by these tasks, but not made for training "
+                        "tasks: do both have a support set (tasks.shot)?");
+    mn_graph_fini(&graph);
+    free(builder);
+    free(network);
+}
+
+static void a_memory_that_the_support_set_writes_is_refused_where_there_is_none(void **state)
+{
+    (void)state;
+    const uint32_t one[3] = {1, 1, 1}, classes[3] = {1, 1, 3};
+    static const struct {
+        mn_memory_kind kind;
+        const char *name;
+    } memories[] = {{MN_MEMORY_MEAN, "mean"},
+                    {MN_MEMORY_SUPPORT, "support"},
+                    {MN_MEMORY_CLASS_MEANS, "class-means"}};
+    mn_fields fields;
+    mn_fields_init(&fields, MN_TARGET_CLASSES, 3);
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "x", MN_FIELD_NUMBERS, 2, one, NULL), MN_OK);
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "y", MN_FIELD_NUMBERS, 2, classes, NULL),
+                     MN_OK);
+    for (size_t i = 0; i < sizeof memories / sizeof *memories; i++) {
+        char because[256];
+        mn_experiment e = mlp(false);
+        e.model.memory = memories[i].kind;
+        e.model.reasoning = MN_REASONING_CONCAT_LINEAR;
+        e.model.units = 4;
+        e.model.encoder = (mn_uint_list){.n = 1, .at = {4}};
+        (void)snprintf(because, sizeof because,
+                       "model.memory %s is written by the support set, which these tasks do not "
+                       "have: give them one (tasks.shot), or choose another model.memory",
+                       memories[i].name);
+        assert_refused(&e, &fields, because);
+    }
+}
+
+static void an_output_that_compares_with_another_memory_is_refused(void **state)
+{
+    (void)state;
+    const mn_fields fields = images(4, 3, 6);
+    mn_experiment e = mlp(false);
+    e.model.output = MN_OUTPUT_DISTANCE;
+    e.model.memory = MN_MEMORY_SUPPORT;
+    assert_refused(&e, &fields,
+                   "model.output distance measures to class means: it needs model.memory "
+                   "class-means");
+    e.model.output = MN_OUTPUT_MATCH;
+    e.model.memory = MN_MEMORY_CLASS_MEANS;
+    assert_refused(&e, &fields,
+                   "model.output match compares with support items: it needs model.memory support");
+}
+
 static void more_tensors_than_the_list_holds_are_refused(void **state)
 {
     (void)state;
@@ -312,6 +382,9 @@ int main(void)
         cmocka_unit_test(too_many_blocks_for_the_image_are_refused_with_the_sizes),
         cmocka_unit_test(tasks_that_would_give_other_tensors_are_refused_by_the_tensors_name),
         cmocka_unit_test(a_tensor_that_two_parts_name_is_one_if_they_want_one_shape),
+        cmocka_unit_test(a_tensor_that_was_not_declared_is_refused_by_name),
+        cmocka_unit_test(a_memory_that_the_support_set_writes_is_refused_where_there_is_none),
+        cmocka_unit_test(an_output_that_compares_with_another_memory_is_refused),
         cmocka_unit_test(more_tensors_than_the_list_holds_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

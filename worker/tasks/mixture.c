@@ -24,6 +24,8 @@ struct mixture {
     uint32_t n, total; /* parts; sum of their weights */
     struct part parts[MAX_PARTS];
     mn_points points; /* their names */
+    mn_status opened; /* MN_OK, or why the first part of which this is so cannot be used */
+    mn_error why;
 };
 
 static mn_status read_parts(struct mixture *mixture, const mn_experiment *experiment,
@@ -42,10 +44,13 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
     if (mixture == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
     mn_status status = read_parts(mixture, experiment, err);
+    if (status != MN_OK)
+        return status;
+    join_data(mixture, parts); /* first: the data of a part may be why it cannot be used */
+    if (mixture->opened != MN_OK)
+        return mn_fail(err, mixture->opened, "%s", mixture->why.message);
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++)
         status = join_fields(mixture, split, &parts->fields[split], err);
-    if (status == MN_OK)
-        join_data(mixture, parts);
     return status;
 }
 
@@ -163,12 +168,19 @@ static mn_status read_part(struct mixture *mixture, const mn_experiment *experim
     if (status == MN_OK)
         status = mn_experiment_check(&own, &why);
     if (status == MN_OK)
-        status = mn_task_set_open(&own, NULL, &part->set, &why);
-    if (status != MN_OK)
+        status = mn_task_set_open_part(&own, &part->set, &why);
+    if (part->set != NULL) {
+        mixture->n++;
+        mixture->points.n = mixture->n;
+        mixture->total += part->weight;
+    }
+    if (status == MN_OK)
+        return MN_OK;
+    if (part->set == NULL || !mn_task_set_has_data(part->set))
         return mn_fail(err, status, "tasks.mix, part %s: %s", name, why.message);
-    mixture->n++;
-    mixture->points.n = mixture->n;
-    mixture->total += part->weight;
+    if (mixture->opened == MN_OK) /* it waits until the data of all parts are known */
+        mixture->opened =
+            mn_fail(&mixture->why, status, "tasks.mix, part %s: %s", name, why.message);
     return MN_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -162,6 +163,52 @@ static void parts_may_be_of_other_data_and_kinds(void **state)
     mn_task_set_destroy(&set);
 }
 
+/* A pack of one image of 8 x 8. */
+static void write_other_pack(const char *path)
+{
+    static const char *const names[] = {"only"};
+    static const uint8_t pixels[64];
+    mn_pack_class class = {.name = names[0], .n_images = 1};
+    const mn_pack_index index = {.height = 8,
+                                 .width = 8,
+                                 .channels = 1,
+                                 .n_images = 1,
+                                 .n_classes = 1,
+                                 .n_groups = 1,
+                                 .classes = &class,
+                                 .groups = names};
+    mn_pack_writer *writer = NULL;
+    assert_int_equal(mn_pack_writer_new(path, &index, &writer, NULL), MN_OK);
+    assert_int_equal(mn_pack_writer_add(writer, pixels, NULL), MN_OK);
+    assert_int_equal(mn_pack_writer_finish(&writer, NULL), MN_OK);
+}
+
+/* A worker whose file of a part is another version is told so, and not what follows from it. */
+static void other_data_of_a_part_than_the_coordinators_is_refused_before_what_follows(void **state)
+{
+    (void)state;
+    mn_error err;
+    sample_write_pack("p.mnd");
+    for (int first = 0; first < 2; first++) { /* what fails is the first part or the last */
+        const char *mix = first ? "1 other: data=q.mnd; 1 file:" : "1 file:; 1 other: data=q.mnd";
+        sample_write_pack("q.mnd");
+        mn_task_set *set = open_set(images, mix);
+        const mn_digest digest = mn_task_set_data_digest(set);
+        mn_task_set_destroy(&set);
+        write_other_pack("q.mnd");
+        assert_int_equal(open_mix(images, mix, &digest, &set, &err), MN_ERR_DATA);
+        assert_non_null(strstr(err.message, ") has digest"));
+        assert_non_null(strstr(err.message, "copy the coordinator's files to that place"));
+        /* To the coordinator itself it is no part of this mixture. */
+        assert_int_equal(open_mix(images, mix, NULL, &set, &err), MN_ERR_CONFIG);
+        assert_non_null(strstr(err.message, "part other: "));
+        assert_non_null(strstr(err.message, "images of 8x8"));
+        assert_int_equal(unlink("q.mnd"), 0);
+        assert_int_equal(open_mix(images, mix, &digest, &set, &err), MN_ERR_NO_INPUT);
+        assert_null(set);
+    }
+}
+
 static void what_makes_no_mixture_is_refused(void **state)
 {
     static const struct {
@@ -213,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_task_is_a_pure_function_of_split_and_index),
         cmocka_unit_test(the_choice_of_a_part_is_no_part_of_its_draw),
         IN_FOLDER(parts_may_be_of_other_data_and_kinds),
+        IN_FOLDER(other_data_of_a_part_than_the_coordinators_is_refused_before_what_follows),
         IN_FOLDER(what_makes_no_mixture_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,15 +21,22 @@ struct state {
 
 enum { X, LABEL_BEFORE, Y, POINT }; /* fields, in order */
 
-static mn_status make_fields(const mn_experiment *experiment, uint32_t channels, mn_fields *fields,
-                             mn_error *err);
+static mn_status check_length(const mn_experiment *experiment, mn_split split, mn_error *err);
+static mn_status make_fields(const mn_experiment *experiment, mn_split split, uint32_t channels,
+                             mn_fields *fields, mn_error *err);
 static void draw_sequence(const struct state *state, mn_split split, mn_random *random,
                           mn_task *task, uint32_t b, uint32_t *classes);
+
+/* Images of a sequence. */
+static uint32_t length_of(const mn_experiment *experiment, mn_split split)
+{
+    return split == MN_TRAIN || experiment->evaluate.length == 0 ? experiment->tasks.length
+                                                                 : experiment->evaluate.length;
+}
 
 static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
                             mn_error *err)
 {
-    const uint32_t showings = experiment->tasks.length / experiment->tasks.way;
     uint32_t way[MN_N_SPLITS], per_class[MN_N_SPLITS], channels = 1;
     struct state *state = calloc(1, sizeof *state);
     parts->state = state;
@@ -39,17 +46,13 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
     state->way = experiment->tasks.way;
     state->has_letters = experiment->tasks.labels == MN_LABELS_LETTERS;
     mn_status status = MN_OK;
-    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
+        status = check_length(experiment, split, err);
         way[split] = experiment->tasks.way;
-        per_class[split] = showings;
+        per_class[split] = length_of(experiment, split) / experiment->tasks.way;
     }
-    if (experiment->tasks.length % experiment->tasks.way != 0 || showings == 0 ||
-        experiment->tasks.length > MAX_LENGTH || showings > MN_MAX_POINTS)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "a sequence of tasks.length %" PRIu32 " images of tasks.way %" PRIu32
-                       " classes: expected a multiple of the classes, up to %u, and up to %d "
-                       "images of each",
-                       experiment->tasks.length, experiment->tasks.way, MAX_LENGTH, MN_MAX_POINTS);
+    if (status != MN_OK)
+        return status;
     if (experiment->tasks.data[0] != '\0') {
         status = mn_open_image_pack(experiment, parts, &state->pack, err);
         if (status == MN_OK)
@@ -59,22 +62,36 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
             channels = mn_image_pack_index(state->pack)->channels;
     }
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++)
-        status = make_fields(experiment, channels, &parts->fields[split], err);
+        status = make_fields(experiment, split, channels, &parts->fields[split], err);
     return status;
 }
 
-static mn_status make_fields(const mn_experiment *experiment, uint32_t channels, mn_fields *fields,
-                             mn_error *err)
+static mn_status check_length(const mn_experiment *experiment, mn_split split, mn_error *err)
 {
+    const uint32_t length = length_of(experiment, split), way = experiment->tasks.way;
+    if (length % way == 0 && length >= way && length <= MAX_LENGTH && length / way <= MN_MAX_POINTS)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "a sequence of %s %" PRIu32 " images of tasks.way %" PRIu32
+                   " classes: expected a multiple of the classes, up to %u, and up to %d images of "
+                   "each",
+                   split == MN_TRAIN ? "tasks.length" : "evaluate.length", length, way, MAX_LENGTH,
+                   MN_MAX_POINTS);
+}
+
+static mn_status make_fields(const mn_experiment *experiment, mn_split split, uint32_t channels,
+                             mn_fields *fields, mn_error *err)
+{
+    const uint32_t length = length_of(experiment, split);
     const uint32_t way = experiment->tasks.way, side = experiment->tasks.image_size;
     const bool letters = experiment->tasks.labels == MN_LABELS_LETTERS;
     const uint32_t y_size = letters ? STRING_LENGTH * N_LETTERS : way;
     const uint32_t x[3] = {side, side, channels}, label[3] = {1, 1, y_size}, number[3] = {1, 1, 1};
-    const uint32_t rows = experiment->tasks.length * experiment->tasks.bundle;
+    const uint32_t rows = length * experiment->tasks.bundle;
     mn_fields_init(fields, MN_TARGET_CLASSES, y_size);
     fields->symbols = letters ? STRING_LENGTH : 1;
     fields->bundle = experiment->tasks.bundle;
-    fields->points.n = experiment->tasks.length / way;
+    fields->points.n = length / way;
     (void)snprintf(fields->points.axis, sizeof fields->points.axis, "showing");
     for (uint32_t i = 0; i < fields->points.n; i++)
         (void)snprintf(fields->points.names[i], sizeof fields->points.names[i], "%" PRIu32, i + 1);

@@ -192,6 +192,52 @@ static void a_length_that_shows_some_classes_more_often_is_refused(void **state)
     assert_null(set);
 }
 
+static void evaluation_may_have_longer_sequences_of_the_same_classes(void **state)
+{
+    static const char *const longer[] = {"evaluate.length=24", NULL};
+    mn_task_set *set = open_set(longer), *as_before = open_set(NULL);
+    mn_task *train = draw(set, MN_TRAIN, 3), *test = draw(set, MN_TEST, 3);
+    mn_task *same = draw(as_before, MN_TRAIN, 3);
+    uint32_t shown[3] = {0};
+    (void)state;
+    assert_int_equal(train->fields.points.n, 4);
+    assert_memory_equal(train->block, same->block, same->fields.size * sizeof *same->block);
+    assert_int_equal(test->fields.points.n, 8);
+    assert_string_equal(test->fields.points.names[7], "8");
+    const float *y = mn_task_find(test, MN_QUERY, "y");
+    for (uint32_t t = 0; t < 24; t++)
+        shown[hot(y + (size_t)t * 2 * 3, 3)]++;
+    for (uint32_t label = 0; label < 3; label++)
+        assert_int_equal(shown[label], 8);
+    assert_true(mn_fields_equal(mn_task_set_fields(set, MN_VAL), mn_task_set_fields(set, MN_TEST)));
+    mn_task_destroy(&train);
+    mn_task_destroy(&test);
+    mn_task_destroy(&same);
+    mn_task_set_destroy(&set);
+    mn_task_set_destroy(&as_before);
+}
+
+static void a_length_of_evaluation_that_cannot_be_is_refused(void **state)
+{
+    mn_experiment experiment;
+    mn_task_set *set = NULL;
+    mn_error err;
+    (void)state;
+    make_experiment(&experiment, (const char *const[]){"evaluate.length=13", NULL});
+    assert_int_equal(mn_experiment_check(&experiment, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "evaluate.length 13 is not a multiple of tasks.way 3"));
+    assert_int_equal(mn_task_set_open(&experiment, NULL, &set, &err), MN_ERR_CONFIG);
+    make_experiment(&experiment, (const char *const[]){"evaluate.length=195", NULL});
+    assert_int_equal(mn_task_set_open(&experiment, NULL, &set, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "evaluate.length 195 images"));
+    assert_non_null(strstr(err.message, "up to 64 images of each"));
+    make_experiment(&experiment, (const char *const[]){"evaluate.length=999", "tasks.bundle=1000",
+                                                       "tasks.image_size=28", NULL});
+    assert_int_equal(mn_experiment_check(&experiment, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "is too large"));
+    assert_null(set);
+}
+
 static void letters_need_an_output_that_answers_letter_by_letter(void **state)
 {
     mn_experiment experiment;
@@ -268,6 +314,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_class_with_too_few_images_and_another_files_digest_are_refused, sample_enter_folder,
             sample_leave_folder),
+        cmocka_unit_test(evaluation_may_have_longer_sequences_of_the_same_classes),
+        cmocka_unit_test(a_length_of_evaluation_that_cannot_be_is_refused),
         cmocka_unit_test(letters_need_an_output_that_answers_letter_by_letter),
         cmocka_unit_test(a_length_that_shows_some_classes_more_often_is_refused),
     };

@@ -40,18 +40,29 @@ static mn_status refuse_data(const mn_task_set_parts *parts, const mn_digest *ex
                    parts->data_where, ours, parts->data_name, theirs);
 }
 
-mn_status mn_task_set_open(const mn_experiment *experiment, const mn_digest *expected,
-                           mn_task_set **out, mn_error *err)
+mn_status mn_task_set_open_part(const mn_experiment *experiment, mn_task_set **out, mn_error *err)
 {
-    mn_task_set *set = calloc(1, sizeof *set);
+    mn_task_set *set = *out = calloc(1, sizeof *set);
     if (set == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
     const bool is_mixture = experiment->tasks.mix[0] != '\0';
     set->kind = is_mixture ? &mn_mixture_kind : kinds[experiment->tasks.kind];
     set->seed = experiment->seed;
     set->parts.data_digest = mn_digest_of("", 0);
-    mn_status status = set->kind->open(experiment, &set->parts, err);
-    if (differs(&set->parts, expected))
+    return set->kind->open(experiment, &set->parts, err);
+}
+
+bool mn_task_set_has_data(const mn_task_set *set)
+{
+    return set->parts.data_where[0] != '\0';
+}
+
+mn_status mn_task_set_open(const mn_experiment *experiment, const mn_digest *expected,
+                           mn_task_set **out, mn_error *err)
+{
+    mn_task_set *set = NULL;
+    mn_status status = mn_task_set_open_part(experiment, &set, err);
+    if (set != NULL && differs(&set->parts, expected))
         status = refuse_data(&set->parts, expected, err);
     if (status != MN_OK) {
         mn_task_set_destroy(&set);

@@ -40,6 +40,13 @@ extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn
 void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,
                          mn_task *task);
 
+/* Open as mn_task_set_open, whatever data the coordinator has, but *out may be set on failure too, and
+ * then knows what data there is as far as it was opened: for whoever compares the data of several
+ * sets at once. The caller destroys it. */
+mn_status mn_task_set_open_part(const mn_experiment *experiment, mn_task_set **out, mn_error *err);
+/* Does the set have data files, of which the digest is known? */
+bool mn_task_set_has_data(const mn_task_set *set);
+
 /* Fields of few-shot tasks of images of side x side pixels: evaluate.* instead of tasks.* for
  * validation and test, where it is set. MN_ERR_CONFIG: such tasks are none, or too large. */
 mn_status mn_few_shot_images(const mn_experiment *experiment, uint32_t side, uint32_t channels,

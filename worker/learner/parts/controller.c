@@ -89,7 +89,7 @@ static mn_node lstm(mn_builder *builder, mn_role role)
     return unroll(builder, role, z, course, lstm_step);
 }
 
-const mn_part mn_lstm_part = {.name = "lstm", .build = lstm};
+const mn_part mn_lstm_part = {.name = "reasoning lstm", .build = lstm};
 
 /* Feed-forward: h = f(W_ih u + b + W_rh r); all that it remembers is in the memory. */
 static void layer_step(mn_builder *builder, mn_node z, struct state *state)
@@ -114,4 +114,4 @@ static mn_node feedforward(mn_builder *builder, mn_role role)
     return unroll(builder, role, z, course, layer_step);
 }
 
-const mn_part mn_feedforward_part = {.name = "feedforward", .build = feedforward};
+const mn_part mn_feedforward_part = {.name = "reasoning feedforward", .build = feedforward};

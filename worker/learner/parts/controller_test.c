@@ -3,6 +3,7 @@
  * product, and fewer. */
 #include "worker/engine/plan.h"
 #include "worker/learner/network.h"
+#include "worker/learner/rules/rule.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -177,6 +178,45 @@ static void a_controller_without_sequences_is_refused(void **state)
     assert_non_null(strstr(err.message, "model.reasoning lstm reads sequences side by side"));
 }
 
+/* Fused steps have first derivatives alone: an inner loop of second order through them is refused
+ * with operation, part and what to do. */
+static void second_derivatives_of_controllers_are_refused(void **state)
+{
+    const struct {
+        mn_memory_kind memory;
+        mn_reasoning_kind reasoning;
+        const char *words;
+    } cases[] = {
+        {MN_MEMORY_NONE, MN_REASONING_LSTM, "\"LSTM step\", which reasoning lstm uses"},
+        {MN_MEMORY_LRUA, MN_REASONING_FEEDFORWARD, "\"LRUA step\", which memory lrua uses"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const uint32_t image[3] = {2, 2, 1};
+        static mn_network network;
+        mn_experiment e = small(cases[i].memory, cases[i].reasoning, 2);
+        mn_fields fields;
+        mn_rule *rule = NULL;
+        mn_error err;
+        e.meta.kind = MN_META_MAML;
+        e.meta.order = 2;
+        e.meta.inner_steps = 1;
+        assert_int_equal(mn_fields_few_shot(&fields, 3, 3, image, MN_TARGET_CLASSES, WAY, &err),
+                         MN_OK);
+        if (mn_network_init(&network, &e, &fields, &err) != MN_OK)
+            fail_msg("%s", err.message);
+        const mn_rule_order order = {.network = &network,
+                                     .fields = &fields,
+                                     .kernels = mn_kernels_choose(),
+                                     .differentiate = true};
+        assert_int_equal(mn_rule_new(&order, &rule, &err), MN_ERR_CONFIG);
+        assert_non_null(strstr(err.message, cases[i].words));
+        assert_non_null(strstr(err.message, "use meta.order 1 or meta.kind episodic"));
+        e.meta.order = 1;
+        assert_int_equal(mn_rule_new(&order, &rule, &err), MN_OK);
+        mn_rule_destroy(&rule);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +224,7 @@ int main(void)
         cmocka_unit_test(lstm_with_a_memory_of_learned_sharpness),
         cmocka_unit_test(lstm_alone),
         cmocka_unit_test(a_layer_with_memory),
+        cmocka_unit_test(second_derivatives_of_controllers_are_refused),
         cmocka_unit_test(a_controller_without_sequences_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

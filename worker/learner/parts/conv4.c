@@ -34,4 +34,4 @@ static mn_node build(mn_builder *builder, mn_role role)
     return e->model.readout == MN_READOUT_MEAN ? mn_graph_pixel_mean(builder->graph, x) : x;
 }
 
-const mn_part mn_conv4_part = {.name = "conv4", .build = build};
+const mn_part mn_conv4_part = {.name = "input conv4", .build = build};

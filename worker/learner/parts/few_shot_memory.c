@@ -15,14 +15,6 @@ enum { MEANS = 0, KEYS = 0, VALUES = 1, CONTEXT = 2 };
 #define TINY 1e-12 /* keeps roots and logarithms finite */
 #define FIRST_SCALE 10.0
 
-/* Features as a row an item, whatever their extent. */
-static mn_node flat(mn_builder *builder, mn_node u)
-{
-    const mn_extent extent = mn_builder_extent(builder, u);
-    return mn_graph_reshape(builder->graph, u,
-                            (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
-}
-
 /* What is compared must be as wide as what it is compared with. */
 static bool as_wide(mn_builder *builder, const char *part, mn_node a, mn_node features)
 {
@@ -41,7 +33,7 @@ static void write_means(mn_builder *builder, mn_role role)
     if (role != MN_SUPPORT || builder->memory[MN_SUPPORT][MEANS] != MN_NONE)
         return;
     mn_node y = mn_builder_need(builder, "model.memory class-means", MN_SUPPORT, "y");
-    mn_node u = flat(builder, builder->flow.u[MN_SUPPORT]);
+    mn_node u = mn_builder_flat(builder, builder->flow.u[MN_SUPPORT]);
     mn_node counts = mn_graph_column_sums(graph, y);
     mn_node shares = mn_graph_reshape(graph, mn_graph_reciprocal(graph, counts),
                                       (mn_extent){mn_builder_extent(builder, y).c, 1, 1, 1});
@@ -57,7 +49,7 @@ static mn_node read_means(mn_builder *builder, mn_role role, uint32_t hop, mn_no
     (void)role;
     (void)hop;
     mn_node p = mn_graph_softmax(
-        graph, mn_graph_product(graph, flat(builder, u), means, false, true), MN_NONE);
+        graph, mn_graph_product(graph, mn_builder_flat(builder, u), means, false, true), MN_NONE);
     return mn_graph_product(graph, p, means, false, false);
 }
 
@@ -70,14 +62,14 @@ static mn_node distance(mn_builder *builder, mn_role role)
 {
     mn_graph *graph = builder->graph;
     mn_node means = builder->memory[MN_SUPPORT][MEANS];
-    if (means == MN_NONE) {
+    if (mn_memory_of(builder->experiment) != &mn_class_means_part || means == MN_NONE) {
         (void)mn_builder_fail(
             builder, MN_ERR_CONFIG,
             "model.output distance measures to class means: it needs model.memory "
             "class-means");
         return builder->flow.o[role];
     }
-    mn_node o = flat(builder, builder->flow.o[role]);
+    mn_node o = mn_builder_flat(builder, builder->flow.o[role]);
     if (!as_wide(builder, "model.output distance", o, means))
         return builder->flow.o[role];
     mn_node products = mn_graph_scale(graph, 2, mn_graph_product(graph, o, means, false, true));
@@ -105,7 +97,7 @@ static void write_support(mn_builder *builder, mn_role role)
     if (role != MN_SUPPORT || memory[KEYS] != MN_NONE)
         return;
     memory[VALUES] = mn_builder_need(builder, "model.memory support", MN_SUPPORT, "y");
-    mn_node u = flat(builder, builder->flow.u[MN_SUPPORT]);
+    mn_node u = mn_builder_flat(builder, builder->flow.u[MN_SUPPORT]);
     if (builder->experiment->model.full_context)
         u = memory[CONTEXT] = mn_full_context_support(builder, u);
     memory[KEYS] = unit(builder, u);
@@ -117,7 +109,7 @@ static mn_node attention(mn_builder *builder, mn_node u)
     mn_node log_scale = mn_builder_table(builder, "match.log_scale", 1, 1, MN_START_VALUE,
                                          2.302585092994046); /* log FIRST_SCALE */
     const mn_node *memory = builder->memory[MN_SUPPORT];
-    u = flat(builder, u);
+    u = mn_builder_flat(builder, u);
     if (memory[CONTEXT] != MN_NONE)
         u = mn_full_context_query(builder, u, memory[CONTEXT]);
     if (!as_wide(builder, "model.memory support", u, memory[KEYS]))
@@ -146,7 +138,8 @@ const mn_part mn_support_memory_part = {.name = "memory support",
 static mn_node match(mn_builder *builder, mn_role role)
 {
     mn_graph *graph = builder->graph;
-    if (builder->memory[MN_SUPPORT][VALUES] == MN_NONE) {
+    if (mn_memory_of(builder->experiment) != &mn_support_memory_part ||
+        builder->memory[MN_SUPPORT][VALUES] == MN_NONE) {
         (void)mn_builder_fail(builder, MN_ERR_CONFIG,
                               "model.output match compares with support items: it needs "
                               "model.memory support");

@@ -9,4 +9,4 @@ static mn_node build(mn_builder *builder, mn_role role)
                             (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
 }
 
-const mn_part mn_identity_part = {.name = "identity", .build = build};
+const mn_part mn_identity_part = {.name = "input identity", .build = build};

@@ -62,11 +62,11 @@ static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
     const mn_lrua shape = shape_of(builder, mn_builder_extent(builder, u).n);
     mn_node *state = &builder->memory[role][0];
     (void)hop; /* steps differ by the state alone */
-    mn_graph_part(builder->graph, "lrua");
+    mn_graph_part(builder->graph, mn_lrua_memory_part.name);
     if (*state == MN_NONE)
         *state = mn_graph_lrua_start(builder->graph, &shape);
     *state = step(builder, &shape, *state, ask(builder, &shape, u));
     return mn_graph_lrua_view(builder->graph, &shape, *state, MN_LRUA_READ);
 }
 
-const mn_part mn_lrua_memory_part = {.name = "lrua", .read = read};
+const mn_part mn_lrua_memory_part = {.name = "memory lrua", .read = read};

@@ -31,4 +31,4 @@ static mn_node build(mn_builder *builder, mn_role role)
     return x;
 }
 
-const mn_part mn_mlp_part = {.name = "mlp", .build = build};
+const mn_part mn_mlp_part = {.name = "input mlp", .build = build};

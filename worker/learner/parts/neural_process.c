@@ -16,14 +16,6 @@
 
 enum { MEAN };
 
-/* Features as a row an item, whatever their extent. */
-static mn_node flat(mn_builder *builder, mn_node u)
-{
-    const mn_extent extent = mn_builder_extent(builder, u);
-    return mn_graph_reshape(builder->graph, u,
-                            (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
-}
-
 /* An activation after each layer, but for the last unless `to_the_end`. */
 static mn_node perceptron(mn_builder *builder, const char *prefix, const mn_uint_list *widths,
                           bool to_the_end, mn_node x)
@@ -44,8 +36,8 @@ static void write_mean(mn_builder *builder, mn_role role)
     if (role != MN_SUPPORT || builder->memory[MN_SUPPORT][MEAN] != MN_NONE)
         return;
     mn_node pairs[2] = {
-        flat(builder, builder->flow.u[MN_SUPPORT]),
-        flat(builder, mn_builder_need(builder, "model.memory mean", MN_SUPPORT, "y"))};
+        mn_builder_flat(builder, builder->flow.u[MN_SUPPORT]),
+        mn_builder_flat(builder, mn_builder_need(builder, "model.memory mean", MN_SUPPORT, "y"))};
     mn_node e = perceptron(builder, "encoder", &builder->experiment->model.encoder, false,
                            mn_graph_concat_columns(graph, 2, pairs));
     const mn_extent extent = mn_builder_extent(builder, e);
@@ -68,7 +60,7 @@ const mn_part mn_mean_part = {
 static mn_node concat_mlp(mn_builder *builder, mn_role role)
 {
     const mn_part *memory = mn_memory_of(builder->experiment);
-    mn_node both[2] = {flat(builder, builder->flow.u[role])}, o = both[0];
+    mn_node both[2] = {mn_builder_flat(builder, builder->flow.u[role])}, o = both[0];
     if (memory->read != NULL) {
         both[1] = memory->read(builder, role, 0, both[0]);
         o = mn_graph_concat_columns(builder->graph, 2, both);
@@ -88,7 +80,8 @@ static mn_node gaussian(mn_builder *builder, mn_role role)
                               "classes: use model.output linear");
         return builder->flow.o[role];
     }
-    mn_node both = mn_builder_linear(builder, "head", flat(builder, builder->flow.o[role]), 2 * c);
+    mn_node both =
+        mn_builder_linear(builder, "head", mn_builder_flat(builder, builder->flow.o[role]), 2 * c);
     mn_node wide = mn_graph_softplus(graph, mn_graph_columns(graph, both, c, c));
     mn_node least = mn_graph_constant(graph, LEAST_DEVIATION, mn_builder_extent(builder, wide));
     mn_node parts[2] = {mn_graph_columns(graph, both, 0, c),
@@ -110,9 +103,10 @@ static mn_node gaussian_loss(mn_builder *builder, mn_role role)
     if (builder->status != MN_OK)
         return mn_graph_mean(graph, y);
     mn_node deviation = mn_graph_columns(graph, y, c, c);
-    mn_node off = mn_graph_multiply(
-        graph, mn_graph_subtract(graph, flat(builder, target), mn_graph_columns(graph, y, 0, c)),
-        mn_graph_reciprocal(graph, deviation));
+    mn_node off = mn_graph_multiply(graph,
+                                    mn_graph_subtract(graph, mn_builder_flat(builder, target),
+                                                      mn_graph_columns(graph, y, 0, c)),
+                                    mn_graph_reciprocal(graph, deviation));
     mn_node nats = mn_graph_scale_add(graph, 0.5, mn_graph_multiply(graph, off, off),
                                       mn_graph_log(graph, deviation));
     nats = mn_graph_add(graph, nats,

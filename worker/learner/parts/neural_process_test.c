@@ -1,36 +1,8 @@
 /* The conditional neural process as a whole, in double: its numbers against the formulas of its
  * paper written out plainly, its gradient against central differences. */
-#include "worker/learner/rules/rule.h"
+#include "worker/learner/parts/part_bed.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-enum { N_SUPPORT = 4, N_QUERY = 3, X = 2, Y = 2, MOST = 1024 };
-
-struct bed {
-    mn_experiment experiment;
-    mn_network network;
-    mn_fields fields;
-    mn_rule *rule;
-    void *scratch;
-    mn_real theta[MOST], gradient[MOST], block[MOST], output[N_QUERY * 2 * Y];
-    mn_rule_data data;
-};
-
-static uint64_t seed_state;
-
-static double draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
-}
+enum { N_SUPPORT = 4, N_QUERY = 3, X = 2, Y = 2 };
 
 static const mn_experiment neural_process = {.meta = {.kind = MN_META_EPISODIC},
                                              .model = {.input = MN_INPUT_IDENTITY,
@@ -50,37 +22,18 @@ static void make_fields(mn_fields *fields, uint32_t n_support)
 
 static int set_up(void **state)
 {
-    struct bed *bed = calloc(1, sizeof *bed);
-    mn_error err = {0};
-    *state = bed;
-    bed->experiment = neural_process;
-    make_fields(&bed->fields, N_SUPPORT);
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    const mn_rule_order order = {.network = &bed->network,
-                                 .fields = &bed->fields,
-                                 .kernels = mn_kernels_choose(),
-                                 .differentiate = true};
-    if (mn_rule_new(&order, &bed->rule, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
-    assert_non_null(bed->scratch);
-    assert_true(bed->network.parameters.size <= MOST && bed->fields.size <= MOST);
-    seed_state = 88172645463325252u;
-    for (size_t i = 0; i < bed->network.parameters.size; i++)
-        bed->theta[i] = (mn_real)(0.7 * draw());
+    mn_fields fields;
+    make_fields(&fields, N_SUPPORT);
+    struct bed *bed = bed_open(&neural_process, &fields, 0.7);
     for (size_t i = 0; i < bed->fields.size; i++)
         bed->block[i] = (mn_real)draw();
-    bed->data.task = bed->block;
+    *state = bed;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct bed *bed = *state;
-    mn_rule_destroy(&bed->rule);
-    free(bed->scratch);
-    free(bed);
+    bed_close(*state);
     return 0;
 }
 
@@ -152,30 +105,7 @@ static void answers_and_loss_are_those_of_the_formulas(void **state)
 
 static void the_gradient_agrees_with_central_differences(void **state)
 {
-    struct bed *bed = *state;
-    static mn_real ignored[MOST];
-    (void)mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, bed->gradient,
-                           bed->output);
-    double largest = 0, e = 1e-5;
-    const size_t n = bed->network.parameters.size;
-    for (size_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs((double)bed->gradient[i]));
-    assert_true(largest > 1e-2);
-    for (size_t i = 0; i < n; i++) {
-        const mn_real value = bed->theta[i];
-        double loss[2];
-        for (int k = 0; k < 2; k++) {
-            bed->theta[i] = (mn_real)((double)value + (k == 0 ? e : -e));
-            loss[k] = mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, ignored,
-                                       bed->output)
-                          .query;
-        }
-        bed->theta[i] = value;
-        const double expected = (loss[0] - loss[1]) / (2 * e);
-        if (!(fabs((double)bed->gradient[i] - expected) < 1e-8 * largest))
-            fail_msg("gradient[%zu] is %.12g, central difference %.12g", i,
-                     (double)bed->gradient[i], expected);
-    }
+    bed_check_gradient(*state);
 }
 
 static void the_support_set_may_have_any_size_and_order(void **state)

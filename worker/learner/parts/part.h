@@ -8,7 +8,7 @@
 #include "worker/learner/builder.h"
 
 typedef struct mn_part {
-    const char *name; /* as model.<module> calls it */
+    const char *name; /* module and kind, as in "memory table": for messages */
     /* input: the features u of a set. reasoning: o from its u. output: y from its o. */
     mn_node (*build)(mn_builder *builder, mn_role role);
     /* memory: write what the items of `role` leave in it; before reasoning, for each set that is

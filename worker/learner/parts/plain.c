@@ -3,14 +3,14 @@
 
 #include "worker/learner/parts/prototype_head.h"
 
-const mn_part mn_no_memory_part = {.name = "none"};
+const mn_part mn_no_memory_part = {.name = "memory none"};
 
 static mn_node features(mn_builder *builder, mn_role role)
 {
     return builder->flow.u[role];
 }
 
-const mn_part mn_no_reasoning_part = {.name = "none", .build = features};
+const mn_part mn_no_reasoning_part = {.name = "reasoning none", .build = features};
 
 /* The task's own head: the rule's, if it has set one, else as the support set gives it. */
 static mn_node linear_from_prototypes(mn_builder *builder, mn_role role)
@@ -37,4 +37,4 @@ static mn_node linear(mn_builder *builder, mn_role role)
     return mn_builder_linear(builder, "head", builder->flow.o[role], builder->fields->y_size);
 }
 
-const mn_part mn_linear_output_part = {.name = "linear", .build = linear};
+const mn_part mn_linear_output_part = {.name = "output linear", .build = linear};

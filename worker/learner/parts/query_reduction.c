@@ -119,7 +119,7 @@ static void show_update(mn_builder *builder, mn_role role, const struct story *s
     if (extent.c > 1)
         z = mn_graph_row_dot(builder->graph, z,
                              mn_graph_constant(builder->graph, 1.0 / extent.c, extent));
-    mn_builder_show(builder, role, "attention", layer + 1,
+    mn_builder_show(builder, role, "update gates", layer + 1,
                     mn_graph_reshape(builder->graph, z, (mn_extent){story->n, 1, 1, story->slots}));
 }
 

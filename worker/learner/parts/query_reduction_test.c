@@ -1,36 +1,8 @@
 /* Query-reduction networks in double: gradients against central differences with every kind of gate,
  * what must not be seen, and what is refused. tests/reference has their numbers. */
-#include "worker/learner/rules/rule.h"
+#include "worker/learner/parts/part_bed.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-enum { N = 3, SLOTS = 4, LENGTH = 3, ASKED = 2, VOCABULARY = 7, D = 4, MOST = 1024 };
-
-struct bed {
-    mn_experiment experiment;
-    mn_network network;
-    mn_fields fields;
-    mn_rule *rule;
-    void *scratch;
-    mn_real theta[MOST], gradient[MOST], block[MOST], output[N * VOCABULARY];
-    mn_rule_data data;
-};
-
-static uint64_t seed_state;
-
-static double draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
-}
+enum { N = 3, SLOTS = 4, LENGTH = 3, ASKED = 2, VOCABULARY = 7, D = 4 };
 
 static mn_real a_word(void)
 {
@@ -94,65 +66,18 @@ static void tell(struct bed *bed)
 
 static struct bed *open_bed(const mn_experiment *experiment)
 {
-    struct bed *bed = calloc(1, sizeof *bed);
-    mn_error err = {.message = ""};
-    assert_non_null(bed);
-    bed->experiment = *experiment;
-    make_fields(&bed->fields);
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    const mn_rule_order order = {.network = &bed->network,
-                                 .fields = &bed->fields,
-                                 .kernels = mn_kernels_choose(),
-                                 .differentiate = true};
-    if (mn_rule_new(&order, &bed->rule, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
-    assert_non_null(bed->scratch);
-    assert_true(bed->network.parameters.size <= MOST && bed->fields.size <= MOST);
-    seed_state = 88172645463325252u;
-    for (size_t i = 0; i < bed->network.parameters.size; i++)
-        bed->theta[i] = (mn_real)(0.9 * draw());
+    mn_fields fields;
+    make_fields(&fields);
+    struct bed *bed = bed_open(experiment, &fields, 0.9);
     tell(bed);
-    bed->data.task = bed->block;
     return bed;
-}
-
-static void close_bed(struct bed *bed)
-{
-    mn_rule_destroy(&bed->rule);
-    free(bed->scratch);
-    free(bed);
-}
-
-static double loss_of(struct bed *bed, mn_real *gradient)
-{
-    return mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, gradient, bed->output)
-        .query;
 }
 
 static void check_gradient(const mn_experiment *experiment)
 {
-    static mn_real ignored[MOST];
     struct bed *bed = open_bed(experiment);
-    const size_t n = bed->network.parameters.size;
-    double largest = 0, e = 1e-5;
-    (void)loss_of(bed, bed->gradient);
-    for (size_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs((double)bed->gradient[i]));
-    assert_true(largest > 1e-2);
-    for (size_t i = 0; i < n; i++) {
-        const mn_real value = bed->theta[i];
-        bed->theta[i] = (mn_real)((double)value + e);
-        const double up = loss_of(bed, ignored);
-        bed->theta[i] = (mn_real)((double)value - e);
-        const double expected = (up - loss_of(bed, ignored)) / (2 * e);
-        bed->theta[i] = value;
-        if (!(fabs((double)bed->gradient[i] - expected) < 1e-8 * largest))
-            fail_msg("gradient[%zu] is %.12g, central difference %.12g", i,
-                     (double)bed->gradient[i], expected);
-    }
-    close_bed(bed);
+    bed_check_gradient(bed);
+    bed_close(bed);
 }
 
 static void gradients_agree_with_central_differences(void **state)
@@ -198,7 +123,7 @@ static void check_control(mn_control control, const char *hidden, const char *se
     assert_true(loss_of(bed, bed->gradient) == before);
     tell_otherwise(bed, seen);
     assert_true(loss_of(bed, bed->gradient) != before);
-    close_bed(bed);
+    bed_close(bed);
 }
 
 static void a_control_sees_only_what_it_may(void **state)
@@ -219,7 +144,7 @@ static void empty_slots_change_nothing(void **state)
     assert_true(loss_of(bed, bed->gradient) == before);
     field(bed, "mask", 0)[3] = 1;
     assert_true(loss_of(bed, bed->gradient) != before);
-    close_bed(bed);
+    bed_close(bed);
 }
 
 static void another_memory_is_refused(void **state)

@@ -1,0 +1,100 @@
+/* part_bed.h: for tests of parts: a network on one small task in double, its loss under its rule, and
+ * the gradient against central differences. The fields and what they hold are the test's own. */
+#pragma once
+
+#include "worker/learner/rules/rule.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MOST = 1024, MOST_ANSWERS = 64 };
+
+struct bed {
+    mn_experiment experiment;
+    mn_network network;
+    mn_fields fields;
+    mn_rule *rule;
+    void *scratch;
+    mn_real theta[MOST], gradient[MOST], block[MOST], output[MOST_ANSWERS];
+    mn_rule_data data;
+};
+
+static uint64_t seed_state;
+
+static inline double draw(void) /* xorshift; -1 .. 1 */
+{
+    seed_state ^= seed_state << 13;
+    seed_state ^= seed_state >> 7;
+    seed_state ^= seed_state << 17;
+    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
+}
+
+/* Theta is drawn within +-scale; the task is all zeros, and the next draws are for it. */
+static inline struct bed *bed_open(const mn_experiment *experiment, const mn_fields *fields,
+                                   double scale)
+{
+    struct bed *bed = calloc(1, sizeof *bed);
+    mn_error err = {.message = ""};
+    assert_non_null(bed);
+    bed->experiment = *experiment;
+    bed->fields = *fields;
+    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    const mn_rule_order order = {.network = &bed->network,
+                                 .fields = &bed->fields,
+                                 .kernels = mn_kernels_choose(),
+                                 .differentiate = true};
+    if (mn_rule_new(&order, &bed->rule, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
+    assert_non_null(bed->scratch);
+    assert_true(bed->network.parameters.size <= MOST && bed->fields.size <= MOST);
+    assert_true(mn_fields_find(fields, MN_QUERY, "y")->n *
+                    mn_network_columns(&bed->network, fields) <=
+                MOST_ANSWERS);
+    seed_state = 88172645463325252u;
+    for (size_t i = 0; i < bed->network.parameters.size; i++)
+        bed->theta[i] = (mn_real)(scale * draw());
+    bed->data.task = bed->block;
+    return bed;
+}
+
+static inline void bed_close(struct bed *bed)
+{
+    mn_rule_destroy(&bed->rule);
+    free(bed->scratch);
+    free(bed);
+}
+
+static inline double loss_of(struct bed *bed, mn_real *gradient)
+{
+    return mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, gradient, bed->output)
+        .query;
+}
+
+static inline void bed_check_gradient(struct bed *bed)
+{
+    static mn_real ignored[MOST];
+    const size_t n = bed->network.parameters.size;
+    double largest = 0, e = 1e-5;
+    (void)loss_of(bed, bed->gradient);
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs((double)bed->gradient[i]));
+    assert_true(largest > 1e-2);
+    for (size_t i = 0; i < n; i++) {
+        const mn_real value = bed->theta[i];
+        bed->theta[i] = (mn_real)((double)value + e);
+        const double up = loss_of(bed, ignored);
+        bed->theta[i] = (mn_real)((double)value - e);
+        const double expected = (up - loss_of(bed, ignored)) / (2 * e);
+        bed->theta[i] = value;
+        if (!(fabs((double)bed->gradient[i] - expected) < 1e-8 * largest))
+            fail_msg("gradient[%zu] is %.12g, central difference %.12g", i,
+                     (double)bed->gradient[i], expected);
+    }
+}
