@@ -301,6 +301,8 @@ static const mn_option rows[] = {
         "largest element of the meta-gradient; 0: no limit", THETA),
     KEY(CHOICE, outer.schedule,        "constant",     0,     0,       "",
         "how the rate goes over the meta-steps", THETA_FROM("constant", "cosine", "step")),
+    KEY(U64,    outer.warmup,          "0",            0,     1e9,     "meta-steps",
+        "the rate grows to its schedule in equal steps at first; 0: it is there at once", THETA),
     KEY(REAL,   outer.lr_min,          "0",            0,     100,     "",
         "cosine: rate at the last meta-step", THETA,
         BY("outer.schedule=cosine")),

@@ -201,6 +201,7 @@ typedef struct mn_experiment {
         double clip_norm;    /* 0: off; global 2-norm of the meta-gradient */
         double clip_value;   /* 0: off; each element */
         mn_schedule schedule;
+        uint64_t warmup;        /* meta-steps of growing to it */
         double lr_min;          /* cosine: the rate at the last step */
         uint64_t lr_step_every; /* step: multiply by lr_factor every so many meta-steps */
         double lr_factor;
