@@ -114,7 +114,7 @@ static const mn_option rows[] = {
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
         THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "sentences",
-                   "entities", "key-value", "fast-weights")),
+                   "entities", "key-value", "fast-weights", "context")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
         "the reasoning module, o = R(u, m)",
         THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops",
@@ -128,6 +128,10 @@ static const mn_option rows[] = {
     KEY(U32,    model.slot_size,       "20",           1,     4096,    "numbers",
         "table, lrua: numbers of a slot", THETA,
         BY("model.memory=table|lrua")),
+    KEY(U32,    model.context,         "5",            1,     4096,    "numbers",
+        "context: numbers that are zero when a task begins, and that no training but the inner loop moves",
+        THETA,
+        BY("model.memory=context")),
     KEY(U32,    model.units,           "40",           1,     4096,    "units",
         "concat-linear, lstm, feedforward: width of the layer, or of the controller", THETA,
         BY("model.reasoning=concat-linear|lstm|feedforward")),
@@ -735,6 +739,23 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_context(const mn_experiment *e, mn_error *err)
+{
+    if (e->model.reasoning != MN_REASONING_CONCAT_LINEAR &&
+        e->model.reasoning != MN_REASONING_CONCAT_MLP)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory context is put beside the features, which model.reasoning "
+                       "concat-linear and concat-mlp alone do: use one of these (with model.input "
+                       "identity they are the network's first layer)");
+    if (e->meta.kind == MN_META_EPISODIC || e->meta.kind == MN_META_ANIL ||
+        (e->meta.kind == MN_META_MAML && e->meta.adapts == MN_ADAPTS_OUTPUT))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory context is moved by an inner loop alone, and this one would "
+                       "leave it at zero: use meta.kind maml with meta.adapts memory, or another "
+                       "rule that moves it");
+    return MN_OK;
+}
+
 static mn_status check_memory(const mn_experiment *e, mn_error *err)
 {
     if (e->model.memory == MN_MEMORY_CLASS_MEANS && has_stories(e))
@@ -749,6 +770,8 @@ static mn_status check_memory(const mn_experiment *e, mn_error *err)
                        "model.reasoning lstm and feedforward ask with model.units numbers, which "
                        "model.memory lrua alone takes: use that, model.memory none or another "
                        "model.reasoning");
+    if (e->model.memory == MN_MEMORY_CONTEXT)
+        return check_context(e, err);
     if (e->model.memory != MN_MEMORY_LRUA)
         return MN_OK;
     if (e->model.reasoning == MN_REASONING_NONE)

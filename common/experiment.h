@@ -41,6 +41,7 @@ typedef enum mn_memory_kind {
     MN_MEMORY_ENTITIES,     /* slots that a story's sentences update, one after the other */
     MN_MEMORY_KEY_VALUE,    /* a story's words, found by their sentences */
     MN_MEMORY_FAST_WEIGHTS, /* a matrix that every sentence of a story adds to */
+    MN_MEMORY_CONTEXT,      /* numbers that the inner loop moves from zero */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -165,6 +166,7 @@ typedef struct mn_experiment {
         mn_readout readout;
         uint32_t units;            /* concat-linear, lstm, feedforward */
         uint32_t slots, slot_size; /* table, lrua; entities: slots */
+        uint32_t context;          /* context: numbers */
         uint32_t read_heads;
         mn_sharpness sharpness; /* lrua: of what is compared, before the softmax */
         uint32_t fast_steps;    /* fast-weights: of the inner loop */

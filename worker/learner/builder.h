@@ -67,6 +67,9 @@ mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, u
  * model.init says of weights. */
 void mn_builder_start_normal(mn_builder *builder, const char *name, double scale);
 
+/* Let a tensor that was just named be in theta what it is at first, whatever is learned. */
+void mn_builder_let_stand(mn_builder *builder, const char *name);
+
 /* A vector that is a running statistic, beginning with `start`; `now` is what it is in this set. */
 mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, double start,
                              mn_node now);

@@ -20,6 +20,7 @@ static const mn_part *const memories[] = {
     [MN_MEMORY_ENTITIES] = &mn_entities_part,
     [MN_MEMORY_KEY_VALUE] = &mn_key_value_part,
     [MN_MEMORY_FAST_WEIGHTS] = &mn_fast_weights_part,
+    [MN_MEMORY_CONTEXT] = &mn_context_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,

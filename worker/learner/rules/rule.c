@@ -13,7 +13,7 @@ static const mn_rule_kind *const kinds[] = {
 struct mn_rule {
     const mn_rule_kind *kind;
     const mn_experiment *experiment; /* lent */
-    size_t size;                     /* of theta */
+    const mn_parameters *parameters; /* of theta; lent */
     void *state;                     /* the kind's own; owned */
 };
 
@@ -30,7 +30,7 @@ mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err)
         return mn_fail(err, MN_ERR_NOMEM, "meta-learning module");
     rule->experiment = order->network->experiment;
     rule->kind = kinds[rule->experiment->meta.kind];
-    rule->size = order->network->parameters.size;
+    rule->parameters = &order->network->parameters;
     mn_status status = rule->kind->compile(order, &rule->state, err);
     if (status != MN_OK) {
         mn_rule_destroy(&rule);
@@ -62,7 +62,14 @@ mn_status mn_rule_profile(const mn_rule *rule, mn_profile *profile, mn_error *er
 mn_rule_losses mn_rule_gradient(const mn_rule *rule, void *scratch, const mn_real *theta,
                                 const mn_rule_data *data, mn_real *gradient, mn_real *output)
 {
-    return rule->kind->gradient(rule->state, scratch, theta, data, gradient, output);
+    const mn_rule_losses losses =
+        rule->kind->gradient(rule->state, scratch, theta, data, gradient, output);
+    for (uint32_t i = 0; i < rule->parameters->n; i++) {
+        const mn_parameter *tensor = &rule->parameters->at[i];
+        if (tensor->stands)
+            memset(gradient + tensor->offset, 0, tensor->count * sizeof *gradient);
+    }
+    return losses;
 }
 
 bool mn_rule_has_steps(const mn_rule *rule)
@@ -106,7 +113,7 @@ void mn_rule_adapted(const mn_rule *rule, const void *scratch, const mn_real *th
     if (rule->kind->adapted != NULL)
         rule->kind->adapted(rule->state, scratch, theta, adapted);
     else
-        memcpy(adapted, theta, rule->size * sizeof *adapted);
+        memcpy(adapted, theta, rule->parameters->size * sizeof *adapted);
 }
 
 double mn_rule_macs(const mn_rule *rule)
