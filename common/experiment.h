@@ -92,6 +92,7 @@ typedef enum mn_meta_kind {
     MN_META_META_SGD, /* one learned rate per parameter */
     MN_META_REPTILE,
     MN_META_EPISODIC, /* no inner loop: the memory itself adapts */
+    MN_META_IMAML,    /* a proximal inner loop, differentiated implicitly */
 } mn_meta_kind;
 typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_ALL,
@@ -185,6 +186,8 @@ typedef struct mn_experiment {
         uint32_t order;   /* 1 or 2 */
         uint32_t inner_steps;
         double inner_lr;
+        double lambda;            /* imaml: of the proximal term */
+        uint32_t cg_steps;        /* imaml: Hessian-vector products at most */
         mn_update_kind update;    /* maml, anil: what a step makes of the gradient */
         uint32_t update_units;    /* learned: of the network over each element; 0: there is none */
         mn_head_start head_start; /* maml, anil: the output's weights before the first step */

@@ -340,6 +340,25 @@ static void the_statistics_of_batch_norm_are_told_with_the_scores(void **state)
     bed_destroy(bed);
 }
 
+static void implicit_maml_tells_of_its_conjugate_gradients(void **state)
+{
+    (void)state;
+    const char *implicit[] = {"tasks.kind=sinusoid", "meta.kind=imaml", "meta.inner_steps=3",
+                              "meta.cg_steps=2", NULL};
+    struct bed *bed = bed_new(implicit);
+    const mn_score_list *scores = mn_learner_train_scores(bed->learner);
+    assert_int_equal(scores->n, 4);
+    assert_string_equal(scores->at[2].name, "negative_curvature");
+    assert_string_equal(scores->at[3].name, "cg_residual");
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    const float *score = bed->row + mn_learner_size(bed->learner);
+    assert_true(score[0] > 0 && score[1] > 0);
+    assert_true(score[2] == 0 || score[2] == 1);
+    assert_true(score[3] > 0); /* two steps are few */
+    assert_true(score[4] == 1 && score[5] == 0);
+    bed_destroy(bed);
+}
+
 static void a_rule_without_steps_is_judged_once_and_has_no_support_loss(void **state)
 {
     (void)state;
@@ -410,6 +429,7 @@ int main(void)
         cmocka_unit_test(
             a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with),
         cmocka_unit_test(the_statistics_of_batch_norm_are_told_with_the_scores),
+        cmocka_unit_test(implicit_maml_tells_of_its_conjugate_gradients),
         cmocka_unit_test(a_rule_without_steps_is_judged_once_and_has_no_support_loss),
         cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),
         cmocka_unit_test(work_is_counted_from_the_mathematics),

@@ -7,7 +7,7 @@
 static const mn_rule_kind *const kinds[] = {
     [MN_META_MAML] = &mn_loop_rule,         [MN_META_ANIL] = &mn_loop_rule,
     [MN_META_META_SGD] = &mn_loop_rule,     [MN_META_REPTILE] = &mn_loop_rule,
-    [MN_META_EPISODIC] = &mn_episodic_rule,
+    [MN_META_EPISODIC] = &mn_episodic_rule, [MN_META_IMAML] = &mn_implicit_rule,
 };
 
 struct mn_rule {
@@ -52,6 +52,12 @@ void mn_rule_destroy(mn_rule **rule)
 size_t mn_rule_scratch_bytes(const mn_rule *rule)
 {
     return rule->kind->scratch_bytes(rule->state);
+}
+
+uint32_t mn_rule_scores(const mn_rule *rule, const mn_score **scores)
+{
+    *scores = rule->kind->scores;
+    return rule->kind->n_scores;
 }
 
 mn_status mn_rule_profile(const mn_rule *rule, mn_profile *profile, mn_error *err)
