@@ -270,7 +270,9 @@ const mn_score_list *mn_learner_test_scores(const mn_learner *learner)
 void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
 {
     const mn_learner *learner = workspace->learner;
-    const mn_rule_data data = {.task = task->block, .profile = workspace->profile};
+    const mn_rule_data data = {.task = task->block,
+                               .meta_step = task->index / learner->experiment.outer.batch,
+                               .profile = workspace->profile};
     mn_rule_losses losses =
         mn_rule_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
     mn_profile_lap(workspace->profile, MN_PART_VECTORS);
@@ -320,7 +322,8 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
     const mn_learner *learner = workspace->learner;
     const mn_rule *rule = training ? learner->train : learner->test;
     void *scratch = workspace->scratch;
-    const mn_rule_data data = {.task = task->block};
+    const mn_rule_data data = {.task = task->block,
+                               .meta_step = task->index / learner->experiment.outer.batch};
     if (out->meta_gradient != NULL && training)
         (void)mn_rule_gradient(rule, scratch, theta, &data, out->meta_gradient, workspace->output);
 

@@ -340,6 +340,27 @@ static void the_statistics_of_batch_norm_are_told_with_the_scores(void **state)
     bed_destroy(bed);
 }
 
+/* The meta-step of a training task is its index by the batch, and nothing else. */
+static void a_training_task_knows_its_meta_step(void **state)
+{
+    (void)state;
+    const char *plain[] = {"tasks.kind=sinusoid", "meta.inner_steps=2", "outer.batch=7", NULL};
+    const char *steps[] = {"tasks.kind=sinusoid", "meta.inner_steps=2", "outer.batch=7",
+                           "meta.step_losses=2", NULL};
+    struct bed *a = bed_new(plain), *b = bed_new(steps);
+    const size_t bytes = mn_learner_train_columns(a->learner) * sizeof *a->row;
+    for (uint64_t index = 0; index < 21; index++) {
+        mn_task_set_draw(a->set, MN_TRAIN, index, a->train_task);
+        mn_task_set_draw(b->set, MN_TRAIN, index, b->train_task);
+        assert_int_equal(b->train_task->index, index);
+        mn_learner_train(a->workspace, a->theta, a->train_task, a->row);
+        mn_learner_train(b->workspace, b->theta, b->train_task, b->row);
+        assert_true((memcmp(a->row, b->row, bytes) == 0) == (index >= 14));
+    }
+    bed_destroy(a);
+    bed_destroy(b);
+}
+
 static void implicit_maml_tells_of_its_conjugate_gradients(void **state)
 {
     (void)state;
@@ -429,6 +450,7 @@ int main(void)
         cmocka_unit_test(
             a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with),
         cmocka_unit_test(the_statistics_of_batch_norm_are_told_with_the_scores),
+        cmocka_unit_test(a_training_task_knows_its_meta_step),
         cmocka_unit_test(implicit_maml_tells_of_its_conjugate_gradients),
         cmocka_unit_test(a_rule_without_steps_is_judged_once_and_has_no_support_loss),
         cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),

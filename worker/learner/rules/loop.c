@@ -16,10 +16,14 @@
  *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
  *   learned   (meta.update, with maml or anil) a step is what update.h makes of the gradient; the
  *             walk goes through its adjoint instead of alpha
+ * A loss after every step (step_losses.h) enters the walk at its step: lam += weight * grad L_Q(phi_k).
+ * Before meta.second_order_from the walk takes H for zero.
+ *
  *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures */
 #include "worker/learner/rules/rule.h"
 
 #include "worker/learner/rules/loop_plans.h"
+#include "worker/learner/rules/step_losses.h"
 #include "worker/learner/rules/update.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +34,7 @@ struct loop {
     mn_meta_kind kind;
     uint32_t order, steps;
     double inner_lr;
+    uint64_t second_order_from, step_losses; /* meta-steps */
     size_t keep_bytes;
     bool walks_back; /* the meta-gradient goes through the inner steps */
     size_t size;     /* of the network's parameters */
@@ -44,7 +49,7 @@ struct loop {
     size_t region_bytes;
     size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
         at_gradient, at_judged, at_rest, at_start, at_head, at_velocity, at_update, at_adjoint,
-        at_share, scratch_bytes;
+        at_share, at_on_the_way, at_dropped, scratch_bytes;
 };
 
 static void lay_out_scratch(struct loop *meta, bool differentiate);
@@ -141,9 +146,11 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->order = e->meta.order;
     meta->steps = e->meta.inner_steps;
     meta->inner_lr = e->meta.inner_lr;
+    meta->second_order_from = e->meta.second_order_from;
     meta->keep_bytes = order->keep_bytes;
     meta->walks_back = order->differentiate && meta->kind != MN_META_REPTILE && meta->order == 2 &&
                        meta->steps > 0;
+    meta->step_losses = meta->walks_back ? e->meta.step_losses : 0;
     mn_loop_needs needs = {.products = meta->walks_back,
                            .query_gradient = order->differentiate && meta->kind != MN_META_REPTILE,
                            .gradients = meta->kind == MN_META_META_SGD || learns_update(e),
@@ -367,6 +374,12 @@ static void clear_velocity(const struct loop *meta, void *scratch)
         memset(velocity_of(meta, scratch, 0), 0, meta->n_phi * sizeof(mn_real));
 }
 
+/* What the loss after inner step k counts, 1 <= k <= steps. */
+static mn_real weight_of(const struct loop *meta, const mn_rule_data *data, uint32_t k)
+{
+    return (mn_real)mn_step_loss_weight(meta->step_losses, data->meta_step, meta->steps, k);
+}
+
 static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_real *theta,
                                        const mn_rule_data *data, mn_real *gradient,
                                        mn_real *query_output)
@@ -404,6 +417,10 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
         other = gradient;
     }
     losses.query = query_run(meta, scratch, theta, data, phi, judged, query_output);
+    if (data->meta_step < meta->step_losses) {
+        const mn_real weight = weight_of(meta, data, steps);
+        meta->kernels->scale(meta->size + meta->plans.head_size, weight, judged, judged);
+    }
 
     const mn_real *lam = judged + meta->plans.adapted_offset;
     if (meta->kind == MN_META_REPTILE) {
@@ -469,6 +486,44 @@ static void add_rest(const struct loop *meta, mn_real factor, const mn_real *par
     meta->kernels->scale_add(meta->size - end, factor, part + end, sum + end, sum + end);
 }
 
+/* The query loss after inner step k, on the way back, where lam is the adjoint of phi there. */
+static void add_step_loss(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
+                          const mn_rule_data *data, mn_real *lam, mn_real *judged)
+{
+    const mn_real weight = weight_of(meta, data, k);
+    mn_real *part = at(scratch, meta->at_on_the_way);
+    (void)query_run(meta, scratch, theta, data, phi_before(meta, scratch, theta, k), part,
+                    at(scratch, meta->at_dropped));
+    meta->kernels->scale_add(meta->n_phi, weight, part + meta->plans.adapted_offset, lam, lam);
+    add_rest(meta, weight, part, judged);
+}
+
+/* The products of the second derivatives at inner step k with `along`: at next those in phi, and for
+ * what stands still what they add to judged, or to the features' cotangents. */
+static void run_products(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
+                         const mn_rule_data *data, const mn_real *along, mn_real *next,
+                         mn_real *judged)
+{
+    mn_real *cotangent = at(scratch, meta->at_cotangent);
+    mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
+    const mn_real factor = meta->update != NULL ? 1 : (mn_real)-meta->inner_lr;
+    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi_before(meta, scratch, theta, k),
+                                   [MN_SLOT_THETA] = theta,
+                                   [MN_SLOT_DIRECTION] = along,
+                                   [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
+                                   [MN_SLOT_TASK] = data->task},
+                            .out = {[MN_SLOT_PRODUCT] = at(scratch, meta->at_rest),
+                                    [MN_SLOT_MOVED] = next,
+                                    [MN_SLOT_COTANGENT] = cotangent},
+                            .kept = region_of(meta, scratch, k),
+                            .profile = data->profile};
+    mn_plan_run(meta->plans.support, 1, scratch, &bindings);
+    if (has_rest(meta))
+        add_rest(meta, factor, at(scratch, meta->at_rest), judged);
+    if (meta->plans.splits)
+        meta->kernels->scale_add(meta->plans.u_count, factor, cotangent, cotangents, cotangents);
+}
+
 /* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first, with a learned update
  * lam + H(phi_k) times the adjoint of the gradient. It begins in judged, the query set's gradient,
  * and goes to and fro between that and other, with rates or an update stays in it; returned is what
@@ -478,46 +533,33 @@ static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real 
                           const mn_rule_data *data, mn_real *judged, mn_real *other,
                           mn_real *rates_gradient)
 {
+    const bool second_order = data->meta_step >= meta->second_order_from;
     mn_real *lam = judged + meta->plans.adapted_offset;
     mn_real *next = other + meta->plans.adapted_offset; /* with rates: the product */
-    mn_real *cotangent = at(scratch, meta->at_cotangent);
-    mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
-    const mn_real factor = meta->update != NULL ? 1 : (mn_real)-meta->inner_lr;
-    memset(cotangents, 0, meta->plans.u_count * sizeof *cotangents);
+    memset(at(scratch, meta->at_cotangents), 0, meta->plans.u_count * sizeof *lam);
     for (uint32_t k = meta->steps; k-- > 0;) {
-        const mn_real *phi = phi_before(meta, scratch, theta, k);
-        if (k + meta->n_regions < meta->steps) /* as the inner step left its region */
+        const bool kept = k + meta->n_regions >= meta->steps;
+        if (!kept &&
+            (second_order || rates_gradient != NULL)) /* as the inner step left its region */
             run_support(meta, scratch, keeps_gradients(meta) ? 0 : MN_PLAN_REPLAY, k, theta, data,
-                        phi, NULL);
+                        phi_before(meta, scratch, theta, k), NULL);
 
         const mn_real *along = lam;
         if (meta->update != NULL)
             along = through_update(meta, scratch, theta, k, data, lam, rates_gradient);
         else if (rates_gradient != NULL)
             along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
-        mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
-                                       [MN_SLOT_THETA] = theta,
-                                       [MN_SLOT_DIRECTION] = along,
-                                       [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
-                                       [MN_SLOT_TASK] = data->task},
-                                .out = {[MN_SLOT_PRODUCT] = at(scratch, meta->at_rest),
-                                        [MN_SLOT_MOVED] = next,
-                                        [MN_SLOT_COTANGENT] = cotangent},
-                                .kept = region_of(meta, scratch, k),
-                                .profile = data->profile};
-        mn_plan_run(meta->plans.support, 1, scratch, &bindings);
-        if (rates_gradient != NULL) {
+        if (second_order)
+            run_products(meta, scratch, theta, k, data, along, next, judged);
+        if (second_order && rates_gradient != NULL) {
             meta->kernels->scale_add(meta->n_phi, meta->update != NULL ? 1 : -1, next, lam, lam);
-        } else {
+        } else if (second_order) {
             mn_real *before = lam;
             lam = next;
             next = before;
         }
-        if (has_rest(meta))
-            add_rest(meta, factor, at(scratch, meta->at_rest), judged);
-        if (meta->plans.splits)
-            meta->kernels->scale_add(meta->plans.u_count, factor, cotangent, cotangents,
-                                     cotangents);
+        if (k > 0 && data->meta_step < meta->step_losses)
+            add_step_loss(meta, scratch, theta, k, data, lam, judged);
     }
     return lam;
 }
@@ -613,7 +655,8 @@ static double macs(const void *of)
     const struct loop *meta = of;
     const mn_loop_plans *plans = &meta->plans;
     const double steps = meta->steps, units = meta->order == 2 ? 9.0 : 3.0;
-    const double support = plans->support_macs, query = plans->query_macs;
+    const double support = plans->support_macs;
+    const double query = plans->query_macs * (meta->step_losses > 0 ? steps : 1);
     if (meta->kind == MN_META_REPTILE)
         return 3.0 * steps * support + query;
     if (!plans->splits && plans->head == NULL)
@@ -642,6 +685,13 @@ static size_t take(size_t *bytes, size_t n)
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+/* Of the query set. */
+static size_t answers_bytes(const mn_loop_plans *plans)
+{
+    const mn_field *y = mn_fields_find(plans->fields, MN_QUERY, "y");
+    return y->n * (size_t)mn_network_columns(plans->network, plans->fields) * sizeof(mn_real);
 }
 
 static void lay_out_scratch(struct loop *meta, bool differentiate)
@@ -680,6 +730,8 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
     meta->at_gradient = take(&bytes, differentiate ? theta + head : phi);
     meta->at_judged = take(&bytes, has_head && differentiate ? theta + head : 0);
     meta->at_rest = take(&bytes, has_rest(meta) ? theta : 0);
+    meta->at_on_the_way = take(&bytes, meta->step_losses > 0 ? theta + head : 0);
+    meta->at_dropped = take(&bytes, meta->step_losses > 0 ? answers_bytes(plans) : 0);
     meta->at_start = take(&bytes, has_head ? phi : 0);
     meta->at_head = take(&bytes, has_head ? mn_plan_kept_bytes(plans->head) : 0);
     if (meta->update != NULL) {

@@ -25,14 +25,15 @@ typedef struct mn_rule_order {
 /* A task as the engine sees it. */
 typedef struct mn_rule_data {
     const mn_real *task; /* the block of its fields */
+    uint64_t meta_step; /* which a training task is drawn for, from 0; for mn_rule_gradient alone */
     mn_profile *profile; /* of the thread, with the rows of mn_rule_profile; NULL: none */
 } mn_rule_data;
 
 #define MN_RULE_SCORES 2
 
 typedef struct mn_rule_losses {
-    double support_before; /* at theta; without a support set: NaN */
-    double query;          /* after adaptation */
+    double support_before;       /* at theta; without a support set: NaN */
+    double query;                /* after adaptation */
     double more[MN_RULE_SCORES]; /* what the kind has scores for */
 } mn_rule_losses;
 

@@ -1,0 +1,136 @@
+/* What MAML++ (Antoniou et al. 2019) does step by step, in double: whole meta-gradients against
+ * central differences of what is made small, at meta-steps of every kind. */
+#include "worker/learner/rules/rule_bed.h"
+#include "worker/learner/rules/step_losses.h"
+
+static void weights_of_step_losses_go_from_alike_to_the_last_alone(void **state)
+{
+    (void)state;
+    for (uint32_t k = 1; k <= 5; k++)
+        assert_true(fabs(mn_step_loss_weight(100, 0, 5, k) - 0.2) < 1e-15);
+    for (uint64_t meta_step = 0; meta_step < 120; meta_step++) {
+        double sum = 0;
+        for (uint32_t k = 1; k <= 5; k++)
+            sum += mn_step_loss_weight(100, meta_step, 5, k);
+        assert_true(fabs(sum - 1) < 1e-14);
+    }
+    assert_true(fabs(mn_step_loss_weight(100, 50, 5, 1) - 0.1) < 1e-15);
+    assert_true(fabs(mn_step_loss_weight(100, 50, 5, 5) - 0.6) < 1e-15);
+    assert_true(fabs(mn_step_loss_weight(100, 99, 5, 4) - 0.006) < 1e-15);
+    assert_true(mn_step_loss_weight(100, 100, 5, 4) == 0);
+    assert_true(mn_step_loss_weight(100, 100, 5, 5) == 1);
+    assert_true(mn_step_loss_weight(0, 0, 5, 5) == 1);
+    assert_true(mn_step_loss_weight(100, 7, 1, 1) == 1);
+}
+
+/* The weighted sum of the losses after all steps. */
+static double weighted(struct rule_bed *bed)
+{
+    const uint32_t steps = mn_rule_steps(bed->rule);
+    double sum = 0;
+    for (uint32_t k = 1; k <= steps; k++)
+        sum +=
+            mn_step_loss_weight(bed->experiment.meta.step_losses, bed->data.meta_step, steps, k) *
+            judged_after(bed, k);
+    return sum;
+}
+
+static struct rule_bed *at_meta_step(uint64_t meta_step, struct rule_bed *bed)
+{
+    bed->data.meta_step = meta_step;
+    return bed;
+}
+
+static void check_step_losses(mn_experiment e, const char *what)
+{
+    e.meta.step_losses = 10;
+    for (uint32_t steps = 1; steps <= 4; steps++)
+        for (uint64_t meta_step = 0; meta_step <= 12; meta_step += 6)
+            for (size_t keep = 0; keep <= KEEP_BYTES; keep += KEEP_BYTES)
+                check_bed(at_meta_step(meta_step, bed_new(e, steps, true, keep)), weighted, 1e-5,
+                          what);
+}
+
+static mn_experiment with(mn_experiment e, mn_adapts adapts)
+{
+    e.meta.adapts = adapts;
+    return e;
+}
+
+static void step_losses_agree_with_central_differences(void **state)
+{
+    (void)state;
+    mn_experiment anil = mlp(false), prototypes = mlp(false), update = mlp(false);
+    anil.meta.kind = MN_META_ANIL;
+    prototypes.meta.head_start = MN_HEAD_PROTOTYPES;
+    update.meta.update = MN_UPDATE_LEARNED;
+    check_step_losses(mlp(false), "maml");
+    check_step_losses(conv(MN_READOUT_MEAN), "maml, conv");
+    check_step_losses(with(mlp(false), MN_ADAPTS_BODY), "body");
+    check_step_losses(anil, "anil");
+    check_step_losses(prototypes, "prototypes");
+    prototypes.meta.kind = MN_META_ANIL;
+    check_step_losses(prototypes, "anil from prototypes");
+    check_step_losses(update, "learned update");
+}
+
+/* After its meta-steps it is MAML to the bit, and what is told is the last loss all the time. */
+static void in_the_end_the_last_step_alone_counts(void **state)
+{
+    (void)state;
+    mn_experiment e = conv(MN_READOUT_MEAN);
+    struct rule_bed *plain = bed_new(e, 3, true, KEEP_BYTES);
+    e.meta.step_losses = 10;
+    struct rule_bed *bed = bed_new(e, 3, true, KEEP_BYTES);
+    const double loss = differentiate_in(plain).query;
+    assert_true(differentiate_in(bed).query == loss);
+    assert_memory_not_equal(bed->gradient, plain->gradient, size_of(bed) * sizeof *bed->gradient);
+    bed->data.meta_step = 10;
+    assert_true(differentiate_in(bed).query == loss);
+    assert_memory_equal(bed->gradient, plain->gradient, size_of(bed) * sizeof *bed->gradient);
+    bed_destroy(plain);
+    bed_destroy(bed);
+}
+
+/* First order until then, whatever is learned, and second order to the bit from then on. */
+static void second_order_begins_at_its_meta_step(void **state)
+{
+    (void)state;
+    mn_experiment all[] = {conv(MN_READOUT_MEAN), mlp(false), with(mlp(false), MN_ADAPTS_BODY),
+                           mlp(false), mlp(false)};
+    all[3].meta.kind = MN_META_ANIL;
+    all[4].meta.kind = MN_META_META_SGD;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (uint32_t steps = 1; steps <= 4; steps++) {
+            mn_experiment e = all[i];
+            struct rule_bed *second = bed_new(e, steps, true, KEEP_BYTES);
+            e.meta.second_order_from = 5;
+            struct rule_bed *bed = at_meta_step(4, bed_new(e, steps, true, KEEP_BYTES));
+            e.meta.order = 1;
+            struct rule_bed *first = bed_new(e, steps, true, KEEP_BYTES);
+            const size_t n = size_of(bed);
+            (void)differentiate_in(first);
+            (void)differentiate_in(second);
+            (void)differentiate_in(bed);
+            for (size_t k = 0; k < n; k++)
+                assert_true(fabs((double)(bed->gradient[k] - first->gradient[k])) < 1e-12);
+            assert_memory_not_equal(bed->gradient, second->gradient, n * sizeof *bed->gradient);
+            bed->data.meta_step = 5;
+            (void)differentiate_in(bed);
+            assert_memory_equal(bed->gradient, second->gradient, n * sizeof *bed->gradient);
+            bed_destroy(first);
+            bed_destroy(second);
+            bed_destroy(bed);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_of_step_losses_go_from_alike_to_the_last_alone),
+        cmocka_unit_test(step_losses_agree_with_central_differences),
+        cmocka_unit_test(in_the_end_the_last_step_alone_counts),
+        cmocka_unit_test(second_order_begins_at_its_meta_step),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
