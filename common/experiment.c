@@ -272,8 +272,9 @@ static const mn_option rows[] = {
         BY("meta.kind=imaml")),
     KEY(CHOICE, meta.update,           "gradient",     0,     0,       "",
         "maml, anil: a step along the gradient, or one whose rates and momenta, one of each tensor, "
-        "are meta-learned (meta.inner_lr is where the rates begin)",
-        THETA_FROM("gradient", "learned"),
+        "are meta-learned, or whose rates are, one of each tensor for each inner step (MAML++); "
+        "meta.inner_lr is where rates begin",
+        THETA_FROM("gradient", "learned", "step-rates"),
         BY("meta.kind=maml|anil")),
     KEY(U32,    meta.update_units,     "0",            0,     64,      "units",
         "learned: hidden units of a small network that scales each element of a step by its size; 0: "
@@ -833,6 +834,11 @@ static mn_status check_meta(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "meta.update learned is learned by differentiating through the inner loop: "
                        "it needs meta.order 2");
+    if (e->meta.update == MN_UPDATE_STEP_RATES && (e->meta.order == 1 || e->meta.inner_steps == 0))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.update step-rates learns the rates of inner steps on the way back "
+                       "through them: it needs meta.order 2 (with meta.second_order_from, first "
+                       "order at first) and meta.inner_steps of at least 1");
     if (e->meta.head_start != MN_HEAD_PROTOTYPES)
         return MN_OK;
     if (e->model.output != MN_OUTPUT_LINEAR || e->model.memory != MN_MEMORY_NONE ||

@@ -100,7 +100,11 @@ typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_BODY,   /* all but the output's */
                          MN_ADAPTS_MEMORY, /* the memory's alone */
 } mn_adapts;
-typedef enum mn_update_kind { MN_UPDATE_GRADIENT, MN_UPDATE_LEARNED } mn_update_kind;
+typedef enum mn_update_kind {
+    MN_UPDATE_GRADIENT,
+    MN_UPDATE_LEARNED,
+    MN_UPDATE_STEP_RATES, /* a rate for each tensor and inner step */
+} mn_update_kind;
 typedef enum mn_head_start { MN_HEAD_LEARNED, MN_HEAD_PROTOTYPES } mn_head_start;
 typedef enum mn_optimiser_kind {
     MN_OPT_SGD,

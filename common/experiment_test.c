@@ -328,6 +328,10 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "model.memory context is moved by an inner loop alone, and this one would "
                          "leave it at zero: use meta.kind maml with meta.adapts memory, or another "
                          "rule that moves it");
+    assert_contradiction("meta.update=step-rates meta.order=1",
+                         "meta.update step-rates learns the rates of inner steps on the way back "
+                         "through them: it needs meta.order 2 (with meta.second_order_from, first "
+                         "order at first) and meta.inner_steps of at least 1");
     assert_contradiction("model.memory=table model.reasoning=lstm",
                          "model.reasoning lstm and feedforward ask with model.units numbers, which "
                          "model.memory lrua alone takes: use that, model.memory none or another "

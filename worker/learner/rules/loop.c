@@ -14,6 +14,8 @@
  *             pullback of their sum.
  *   meta-sgd  alpha is a learned vector, tensors meta_lr.* of theta (Li et al. 2017);
  *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
+ *   step-rates  (meta.update, with maml or anil) alpha is a learned number for each tensor and inner
+ *             step (step_rates.h)
  *   learned   (meta.update, with maml or anil) a step is what update.h makes of the gradient; the
  *             walk goes through its adjoint instead of alpha
  * A loss after every step (step_losses.h) enters the walk at its step: lam += weight * grad L_Q(phi_k).
@@ -24,6 +26,7 @@
 
 #include "worker/learner/rules/loop_plans.h"
 #include "worker/learner/rules/step_losses.h"
+#include "worker/learner/rules/step_rates.h"
 #include "worker/learner/rules/update.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +44,8 @@ struct loop {
     size_t n_theta;  /* the same with those of the rule */
     size_t n_phi;    /* what the inner loop moves: tensors of theta, and the head */
     mn_loop_plans plans;
-    mn_update *update; /* NULL: steps along the gradient; owned */
+    mn_update *update;   /* NULL: steps along the gradient; owned */
+    mn_step_rates rates; /* n 0: there are none */
     /* Scratch: bytes from its start, where all plans work. A region holds what the walk back needs
      * of one inner step: activations, and with rates or an update that are learned the gradient. Steps whose regions do not
      * fit in keep_bytes share the first, and the walk back makes theirs again. */
@@ -49,7 +53,13 @@ struct loop {
     size_t region_bytes;
     size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
         at_gradient, at_judged, at_rest, at_start, at_head, at_velocity, at_update, at_adjoint,
-        at_share, at_on_the_way, at_dropped, scratch_bytes;
+        at_share, at_on_the_way, at_dropped, at_place, scratch_bytes;
+};
+
+/* Where a task is. */
+struct place {
+    uint32_t done; /* inner steps, of a test */
+    uint32_t step; /* whose tensors count, of those that there are of each inner step */
 };
 
 static void lay_out_scratch(struct loop *meta, bool differentiate);
@@ -76,10 +86,10 @@ static void find_adapting(const mn_network *network, mn_loop_needs *needs)
                                               : first[MN_N_MODULES];
 }
 
-static bool learns_update(const mn_experiment *e)
+static bool updates_by(const mn_experiment *e, mn_update_kind update)
 {
     return (e->meta.kind == MN_META_MAML || e->meta.kind == MN_META_ANIL) &&
-           e->meta.update == MN_UPDATE_LEARNED;
+           e->meta.update == update;
 }
 
 /* What an update sees of phi: the tensors that adapt, and the head, if there is one, whose sizes are
@@ -124,10 +134,13 @@ static mn_status declare(mn_network *network, mn_error *err)
                            "layers",
                            MN_MAX_PARAMETERS);
     }
-    if (!learns_update(e))
-        return MN_OK;
     mn_update_part parts[MN_MAX_PARAMETERS + 2];
-    return mn_update_declare(network, list_parts(network, &needs, NULL, parts), parts, err);
+    const uint32_t n_parts = list_parts(network, &needs, NULL, parts);
+    if (updates_by(e, MN_UPDATE_LEARNED))
+        return mn_update_declare(network, n_parts, parts, err);
+    if (updates_by(e, MN_UPDATE_STEP_RATES))
+        return mn_step_rates_declare(network, n_parts, parts, err);
+    return MN_OK;
 }
 
 static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
@@ -153,7 +166,9 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->step_losses = meta->walks_back ? e->meta.step_losses : 0;
     mn_loop_needs needs = {.products = meta->walks_back,
                            .query_gradient = order->differentiate && meta->kind != MN_META_REPTILE,
-                           .gradients = meta->kind == MN_META_META_SGD || learns_update(e),
+                           .gradients = meta->kind == MN_META_META_SGD ||
+                                        updates_by(e, MN_UPDATE_LEARNED) ||
+                                        updates_by(e, MN_UPDATE_STEP_RATES),
                            .rate = meta->inner_lr};
     find_adapting(order->network, &needs);
     mn_status status = mn_loop_plans_init(&meta->plans, order->network, order->fields, &needs,
@@ -163,14 +178,15 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->size = meta->plans.size;
     meta->n_theta = order->network->parameters.size;
     meta->n_phi = meta->plans.adapted_size + meta->plans.head_size;
-    if (learns_update(e)) {
-        mn_update_part parts[MN_MAX_PARAMETERS + 2];
-        const uint32_t n = list_parts(order->network, &needs, &meta->plans, parts);
-        status = mn_update_new(order->network, n, parts, meta->n_phi, order->kernels, &meta->update,
-                               err);
-        if (status != MN_OK)
-            return status;
-    }
+    mn_update_part parts[MN_MAX_PARAMETERS + 2];
+    const uint32_t n_parts = list_parts(order->network, &needs, &meta->plans, parts);
+    if (updates_by(e, MN_UPDATE_LEARNED))
+        status = mn_update_new(order->network, n_parts, parts, meta->n_phi, order->kernels,
+                               &meta->update, err);
+    if (status != MN_OK)
+        return status;
+    if (updates_by(e, MN_UPDATE_STEP_RATES))
+        mn_step_rates_init(&meta->rates, order->network, n_parts, parts, order->kernels);
     lay_out_scratch(meta, order->differentiate);
     return MN_OK;
 }
@@ -253,6 +269,17 @@ static char *region_of(const struct loop *meta, void *scratch, uint32_t k)
 {
     uint32_t shared = meta->steps - meta->n_regions; /* wraps for 0 steps, where k is 0 as well */
     return (char *)scratch + meta->at_regions + (k <= shared ? 0 : k - shared) * meta->region_bytes;
+}
+
+static struct place *place_of(const struct loop *meta, const void *scratch)
+{
+    return (struct place *)(void *)at(scratch, meta->at_place);
+}
+
+/* From now on the tensors that there are of each inner step are those of this one. */
+static void enter_step(const struct loop *meta, void *scratch, uint32_t step)
+{
+    place_of(meta, scratch)->step = step;
 }
 
 /* Whether the walk back needs the gradients themselves: Meta-SGD's, or a learned update's. */
@@ -340,6 +367,9 @@ static double inner_step(const struct loop *meta, void *scratch, const mn_real *
     if (meta->update != NULL) {
         const mn_update_step step = update_step(meta, scratch, theta, k, data, from, to);
         mn_update_run(meta->update, &step);
+    } else if (meta->rates.n > 0) {
+        mn_step_rates_move(&meta->rates, theta, place_of(meta, scratch)->step, from,
+                           gradient_of(meta, scratch, k), to);
     } else if (meta->kind == MN_META_META_SGD) {
         size_t n = meta->plans.adapted_size;
         meta->kernels->multiply(n, theta + meta->size, gradient_of(meta, scratch, k), to);
@@ -387,7 +417,7 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
     const struct loop *meta = of;
     const uint32_t steps = meta->steps;
     const size_t n_rates = meta->n_theta - meta->size; /* tensors of the rule */
-    mn_real *rates_gradient = n_rates > 0 ? gradient + meta->size : NULL;
+    mn_real *rates_gradient = meta->plans.needs.gradients ? gradient + meta->size : NULL;
     const bool sums_gradients = meta->kind == MN_META_META_SGD && !meta->walks_back;
     mn_rule_losses losses = {0};
     find_features(meta, scratch, theta, data);
@@ -397,6 +427,7 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
         memset(rates_gradient, 0, n_rates * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
         mn_real *next = phi_of(meta, scratch, k);
+        enter_step(meta, scratch, k);
         double loss = inner_step(meta, scratch, theta, k, data, phi, next);
         if (k == 0)
             losses.support_before = loss;
@@ -405,6 +436,8 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
                                rates_gradient);
         phi = next;
     }
+    if (steps == 0)
+        enter_step(meta, scratch, 0);
     if (steps == 0)
         losses.support_before = support_loss(meta, scratch, theta, data, phi);
     /* The walk back moves lam from one array to another, and should end in gradient, unless there is
@@ -453,6 +486,23 @@ static const mn_real *through_rates(const struct loop *meta, void *scratch, cons
     return along;
 }
 
+/* Rates of each tensor and step: the same but for - alpha .* lam. */
+static const mn_real *through_step_rates(const struct loop *meta, void *scratch,
+                                         const mn_real *theta, uint32_t k, const mn_real *lam,
+                                         mn_real *rates_gradient)
+{
+    mn_real *along = at(scratch, meta->at_direction);
+    mn_step_rates_pull(&meta->rates, theta, k, gradient_of(meta, scratch, k), lam, along,
+                       rates_gradient - meta->size);
+    return along;
+}
+
+/* Does what a step is made by give the adjoint of the gradient, sign and rate included? */
+static bool steps_have_adjoints(const struct loop *meta)
+{
+    return meta->update != NULL || meta->rates.n > 0;
+}
+
 /* A learned update, at step k, of which moved [n_phi] has the adjoint lam: its tensors' gradient, and
  * the adjoint of the velocity in the array behind the copy of lam; returns that of the gradient. */
 static const mn_real *through_update(const struct loop *meta, void *scratch, const mn_real *theta,
@@ -491,6 +541,7 @@ static void add_step_loss(const struct loop *meta, void *scratch, const mn_real 
                           const mn_rule_data *data, mn_real *lam, mn_real *judged)
 {
     const mn_real weight = weight_of(meta, data, k);
+    enter_step(meta, scratch, k - 1);
     mn_real *part = at(scratch, meta->at_on_the_way);
     (void)query_run(meta, scratch, theta, data, phi_before(meta, scratch, theta, k), part,
                     at(scratch, meta->at_dropped));
@@ -506,7 +557,7 @@ static void run_products(const struct loop *meta, void *scratch, const mn_real *
 {
     mn_real *cotangent = at(scratch, meta->at_cotangent);
     mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
-    const mn_real factor = meta->update != NULL ? 1 : (mn_real)-meta->inner_lr;
+    const mn_real factor = steps_have_adjoints(meta) ? 1 : (mn_real)-meta->inner_lr;
     mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi_before(meta, scratch, theta, k),
                                    [MN_SLOT_THETA] = theta,
                                    [MN_SLOT_DIRECTION] = along,
@@ -538,6 +589,7 @@ static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real 
     mn_real *next = other + meta->plans.adapted_offset; /* with rates: the product */
     memset(at(scratch, meta->at_cotangents), 0, meta->plans.u_count * sizeof *lam);
     for (uint32_t k = meta->steps; k-- > 0;) {
+        enter_step(meta, scratch, k);
         const bool kept = k + meta->n_regions >= meta->steps;
         if (!kept &&
             (second_order || rates_gradient != NULL)) /* as the inner step left its region */
@@ -547,12 +599,15 @@ static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real 
         const mn_real *along = lam;
         if (meta->update != NULL)
             along = through_update(meta, scratch, theta, k, data, lam, rates_gradient);
+        else if (meta->rates.n > 0)
+            along = through_step_rates(meta, scratch, theta, k, lam, rates_gradient);
         else if (rates_gradient != NULL)
             along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
         if (second_order)
             run_products(meta, scratch, theta, k, data, along, next, judged);
         if (second_order && rates_gradient != NULL) {
-            meta->kernels->scale_add(meta->n_phi, meta->update != NULL ? 1 : -1, next, lam, lam);
+            meta->kernels->scale_add(meta->n_phi, steps_have_adjoints(meta) ? 1 : -1, next, lam,
+                                     lam);
         } else if (second_order) {
             mn_real *before = lam;
             lam = next;
@@ -610,6 +665,7 @@ static void finish_gradient(const struct loop *meta, void *scratch, const mn_rea
 static void begin(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
 {
     const struct loop *meta = of;
+    place_of(meta, scratch)->done = 0;
     find_features(meta, scratch, theta, data);
     clear_velocity(meta, scratch);
     memcpy(adapted_in(meta, scratch), phi_before(meta, scratch, theta, 0),
@@ -620,6 +676,7 @@ static double step(const void *of, void *scratch, const mn_real *theta, const mn
 {
     const struct loop *meta = of;
     mn_real *phi = adapted_in(meta, scratch), *next = phi_of(meta, scratch, 1);
+    enter_step(meta, scratch, place_of(meta, scratch)->done++);
     double loss = inner_step(meta, scratch, theta, 0, data, phi, next);
     memcpy(phi, next, meta->n_phi * sizeof *phi);
     if (meta->update != NULL)
@@ -632,6 +689,8 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
                     mn_real *query_output)
 {
     const struct loop *meta = of;
+    const uint32_t done = place_of(meta, scratch)->done;
+    enter_step(meta, scratch, done > 0 ? done - 1 : 0);
     return query_run(meta, scratch, theta, data, adapted_in(meta, scratch),
                      at(scratch, meta->at_gradient), query_output);
 }
@@ -639,6 +698,7 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
 static double support(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
 {
     const struct loop *meta = of;
+    enter_step(meta, scratch, place_of(meta, scratch)->done);
     return support_loss(meta, scratch, theta, data, adapted_in(meta, scratch));
 }
 
@@ -720,6 +780,7 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
             meta->n_regions++;
     (void)take(&bytes, work);
     meta->at_regions = take(&bytes, meta->n_regions * meta->region_bytes);
+    meta->at_place = take(&bytes, sizeof(struct place));
     meta->at_features = take(&bytes, features);
     meta->at_u = take(&bytes, u);
     meta->at_cotangent = take(&bytes, u);
