@@ -226,6 +226,10 @@ static const mn_option rows[] = {
     KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
         "mlp: batch norm after each hidden layer; conv4 always has it", THETA,
         BY("model.input=mlp")),
+    KEY(BOOL,   model.batch_norm_by_step, "false",     0,     0,       "",
+        "batch norm has scales and shifts for each inner step, which the inner loop does not move (MAML++)",
+        THETA,
+        BY("meta.kind=maml,model.input=conv4 or meta.kind=maml,model.input=mlp,model.batch_norm=true")),
     KEY(REAL,   model.batch_norm_eps,  "0.00001",      1e-12, 1,       "",
         "added to the variance", THETA,
         BY("model.input=conv4 or model.input=mlp,model.batch_norm=true")),
@@ -823,6 +827,14 @@ static mn_status check_statistics(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.batch_norm_statistics item goes over the pixels of an image, which "
                        "model.input conv4 alone has: use support or batch");
+    if (has_norm && e->model.batch_norm_by_step && e->meta.kind == MN_META_MAML &&
+        (e->meta.inner_steps == 0 || e->meta.update == MN_UPDATE_LEARNED ||
+         e->meta.head_start == MN_HEAD_PROTOTYPES || e->model.memory != MN_MEMORY_NONE ||
+         (e->meta.adapts != MN_ADAPTS_ALL && e->meta.adapts != MN_ADAPTS_BODY)))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.batch_norm_by_step is of a body that inner steps move: it needs "
+                       "meta.inner_steps of at least 1, meta.adapts all or body, meta.update "
+                       "gradient or step-rates, meta.head_start learned and model.memory none");
     return MN_OK;
 }
 

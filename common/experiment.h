@@ -179,6 +179,7 @@ typedef struct mn_experiment {
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
+        bool batch_norm_by_step;  /* scales and shifts for each inner step */
         double batch_norm_eps;
         mn_statistics batch_norm_statistics;
         double batch_norm_momentum; /* running: share of the new */

@@ -328,6 +328,11 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "model.memory context is moved by an inner loop alone, and this one would "
                          "leave it at zero: use meta.kind maml with meta.adapts memory, or another "
                          "rule that moves it");
+    assert_contradiction("tasks.kind=glyphs model.input=conv4 model.batch_norm_by_step=true "
+                         "meta.adapts=output",
+                         "model.batch_norm_by_step is of a body that inner steps move: it needs "
+                         "meta.inner_steps of at least 1, meta.adapts all or body, meta.update "
+                         "gradient or step-rates, meta.head_start learned and model.memory none");
     assert_contradiction("meta.update=step-rates meta.order=1",
                          "meta.update step-rates learns the rates of inner steps on the way back "
                          "through them: it needs meta.order 2 (with meta.second_order_from, first "

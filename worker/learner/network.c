@@ -71,6 +71,8 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
     builder.declared = &network->parameters;
     builder.err = err;
     declare(network, &builder, fields);
+    network->n_norms = builder.n_norms;
+    memcpy(network->norms, builder.norms, sizeof network->norms);
     mn_status status = builder.status == MN_OK ? mn_graph_check(&graph, err) : builder.status;
     mn_graph_fini(&graph);
     return status;
@@ -144,6 +146,7 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
     memset(&builder->flow, 0xff, sizeof builder->flow); /* MN_NONE */
     memset(builder->memory, 0xff, sizeof builder->memory);
     memset(builder->head, 0xff, sizeof builder->head);
+    memset(builder->step_norms, 0xff, sizeof builder->step_norms);
     memset(builder->support_moments, 0xff, sizeof builder->support_moments);
 }
 

@@ -46,6 +46,7 @@ struct loop {
     mn_loop_plans plans;
     mn_update *update;   /* NULL: steps along the gradient; owned */
     mn_step_rates rates; /* n 0: there are none */
+    mn_step_norms norms; /* likewise */
     /* Scratch: bytes from its start, where all plans work. A region holds what the walk back needs
      * of one inner step: activations, and with rates or an update that are learned the gradient. Steps whose regions do not
      * fit in keep_bytes share the first, and the walk back makes theirs again. */
@@ -53,7 +54,7 @@ struct loop {
     size_t region_bytes;
     size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
         at_gradient, at_judged, at_rest, at_start, at_head, at_velocity, at_update, at_adjoint,
-        at_share, at_on_the_way, at_dropped, at_place, scratch_bytes;
+        at_share, at_on_the_way, at_dropped, at_place, at_norms, at_of_norms, scratch_bytes;
 };
 
 /* Where a task is. */
@@ -136,11 +137,12 @@ static mn_status declare(mn_network *network, mn_error *err)
     }
     mn_update_part parts[MN_MAX_PARAMETERS + 2];
     const uint32_t n_parts = list_parts(network, &needs, NULL, parts);
+    mn_status status = MN_OK;
     if (updates_by(e, MN_UPDATE_LEARNED))
-        return mn_update_declare(network, n_parts, parts, err);
-    if (updates_by(e, MN_UPDATE_STEP_RATES))
-        return mn_step_rates_declare(network, n_parts, parts, err);
-    return MN_OK;
+        status = mn_update_declare(network, n_parts, parts, err);
+    else if (updates_by(e, MN_UPDATE_STEP_RATES))
+        status = mn_step_rates_declare(network, n_parts, parts, err);
+    return status == MN_OK ? mn_step_norms_declare(network, err) : status;
 }
 
 static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
@@ -171,6 +173,9 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
                                         updates_by(e, MN_UPDATE_STEP_RATES),
                            .rate = meta->inner_lr};
     find_adapting(order->network, &needs);
+    mn_step_norms_init(&meta->norms, order->network);
+    if (meta->norms.n > 0)
+        needs.norms = &meta->norms;
     mn_status status = mn_loop_plans_init(&meta->plans, order->network, order->fields, &needs,
                                           order->kernels, err);
     if (status != MN_OK)
@@ -277,9 +282,19 @@ static struct place *place_of(const struct loop *meta, const void *scratch)
 }
 
 /* From now on the tensors that there are of each inner step are those of this one. */
-static void enter_step(const struct loop *meta, void *scratch, uint32_t step)
+static void enter_step(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t step)
 {
     place_of(meta, scratch)->step = step;
+    mn_step_norms_take(&meta->norms, theta, step, at(scratch, meta->at_norms));
+}
+
+/* What the query set or the products just gave to the step's scales and shifts of batch norm;
+ * of_rule: the gradient of the tensors behind the network's. */
+static void add_to_norms(const struct loop *meta, const void *scratch, mn_real factor,
+                         mn_real *of_rule)
+{
+    mn_step_norms_add(&meta->norms, place_of(meta, scratch)->step, factor,
+                      at(scratch, meta->at_of_norms), of_rule - meta->size);
 }
 
 /* Whether the walk back needs the gradients themselves: Meta-SGD's, or a learned update's. */
@@ -334,6 +349,7 @@ static void run_support(const struct loop *meta, void *scratch, unsigned stage, 
     mn_bindings bindings = {
         .in = {[MN_SLOT_PHI] = phi,
                [MN_SLOT_THETA] = theta,
+               [MN_SLOT_STEP] = at(scratch, meta->at_norms),
                [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
                [MN_SLOT_TASK] = data->task},
         .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, scratch, k), [MN_SLOT_MOVED] = moved},
@@ -390,10 +406,14 @@ static double query_run(const struct loop *meta, void *scratch, const mn_real *t
                         const mn_rule_data *data, const mn_real *phi, mn_real *gradient,
                         mn_real *output)
 {
-    mn_bindings bindings = {
-        .in = {[MN_SLOT_THETA] = theta, [MN_SLOT_PHI] = phi, [MN_SLOT_TASK] = data->task},
-        .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output},
-        .profile = data->profile};
+    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
+                                   [MN_SLOT_PHI] = phi,
+                                   [MN_SLOT_STEP] = at(scratch, meta->at_norms),
+                                   [MN_SLOT_TASK] = data->task},
+                            .out = {[MN_SLOT_GRADIENT] = gradient,
+                                    [MN_SLOT_STEP] = at(scratch, meta->at_of_norms),
+                                    [MN_SLOT_OUTPUT] = output},
+                            .profile = data->profile};
     mn_plan_run(meta->plans.query, 0, scratch, &bindings);
     return mn_plan_loss(meta->plans.query, scratch);
 }
@@ -416,28 +436,27 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
 {
     const struct loop *meta = of;
     const uint32_t steps = meta->steps;
-    const size_t n_rates = meta->n_theta - meta->size; /* tensors of the rule */
-    mn_real *rates_gradient = meta->plans.needs.gradients ? gradient + meta->size : NULL;
+    const size_t n_of_rule = meta->n_theta - meta->size;
+    mn_real *of_rule = gradient + meta->size;
     const bool sums_gradients = meta->kind == MN_META_META_SGD && !meta->walks_back;
     mn_rule_losses losses = {0};
     find_features(meta, scratch, theta, data);
     clear_velocity(meta, scratch);
     const mn_real *phi = phi_before(meta, scratch, theta, 0);
-    if (rates_gradient != NULL && !meta->walks_back)
-        memset(rates_gradient, 0, n_rates * sizeof *gradient);
+    if (!meta->walks_back || meta->norms.n > 0) /* else the walk writes it */
+        memset(of_rule, 0, n_of_rule * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
         mn_real *next = phi_of(meta, scratch, k);
-        enter_step(meta, scratch, k);
+        enter_step(meta, scratch, theta, k);
         double loss = inner_step(meta, scratch, theta, k, data, phi, next);
         if (k == 0)
             losses.support_before = loss;
         if (sums_gradients) /* first order: lam stays the same */
-            meta->kernels->add(meta->size, gradient_of(meta, scratch, k), rates_gradient,
-                               rates_gradient);
+            meta->kernels->add(meta->size, gradient_of(meta, scratch, k), of_rule, of_rule);
         phi = next;
     }
     if (steps == 0)
-        enter_step(meta, scratch, 0);
+        enter_step(meta, scratch, theta, 0);
     if (steps == 0)
         losses.support_before = support_loss(meta, scratch, theta, data, phi);
     /* The walk back moves lam from one array to another, and should end in gradient, unless there is
@@ -450,10 +469,12 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
         other = gradient;
     }
     losses.query = query_run(meta, scratch, theta, data, phi, judged, query_output);
+    mn_real weight = 1;
     if (data->meta_step < meta->step_losses) {
-        const mn_real weight = weight_of(meta, data, steps);
+        weight = weight_of(meta, data, steps);
         meta->kernels->scale(meta->size + meta->plans.head_size, weight, judged, judged);
     }
+    add_to_norms(meta, scratch, weight, of_rule);
 
     const mn_real *lam = judged + meta->plans.adapted_offset;
     if (meta->kind == MN_META_REPTILE) {
@@ -461,10 +482,10 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
         return losses;
     }
     if (meta->walks_back) {
-        lam = walk_back(meta, scratch, theta, data, judged, other, rates_gradient);
+        lam = walk_back(meta, scratch, theta, data, judged, other, of_rule);
     } else if (sums_gradients) {
-        meta->kernels->multiply(meta->size, gradient, rates_gradient, rates_gradient);
-        meta->kernels->scale(meta->size, -1, rates_gradient, rates_gradient);
+        meta->kernels->multiply(meta->size, gradient, of_rule, of_rule);
+        meta->kernels->scale(meta->size, -1, of_rule, of_rule);
     }
     finish_gradient(meta, scratch, theta, data, lam, judged, gradient);
     return losses;
@@ -538,22 +559,23 @@ static void add_rest(const struct loop *meta, mn_real factor, const mn_real *par
 
 /* The query loss after inner step k, on the way back, where lam is the adjoint of phi there. */
 static void add_step_loss(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
-                          const mn_rule_data *data, mn_real *lam, mn_real *judged)
+                          const mn_rule_data *data, mn_real *lam, mn_real *judged, mn_real *of_rule)
 {
     const mn_real weight = weight_of(meta, data, k);
-    enter_step(meta, scratch, k - 1);
+    enter_step(meta, scratch, theta, k - 1);
     mn_real *part = at(scratch, meta->at_on_the_way);
     (void)query_run(meta, scratch, theta, data, phi_before(meta, scratch, theta, k), part,
                     at(scratch, meta->at_dropped));
     meta->kernels->scale_add(meta->n_phi, weight, part + meta->plans.adapted_offset, lam, lam);
     add_rest(meta, weight, part, judged);
+    add_to_norms(meta, scratch, weight, of_rule);
 }
 
 /* The products of the second derivatives at inner step k with `along`: at next those in phi, and for
  * what stands still what they add to judged, or to the features' cotangents. */
 static void run_products(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
                          const mn_rule_data *data, const mn_real *along, mn_real *next,
-                         mn_real *judged)
+                         mn_real *judged, mn_real *of_rule)
 {
     mn_real *cotangent = at(scratch, meta->at_cotangent);
     mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
@@ -561,14 +583,17 @@ static void run_products(const struct loop *meta, void *scratch, const mn_real *
     mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi_before(meta, scratch, theta, k),
                                    [MN_SLOT_THETA] = theta,
                                    [MN_SLOT_DIRECTION] = along,
+                                   [MN_SLOT_STEP] = at(scratch, meta->at_norms),
                                    [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
                                    [MN_SLOT_TASK] = data->task},
                             .out = {[MN_SLOT_PRODUCT] = at(scratch, meta->at_rest),
+                                    [MN_SLOT_STEP] = at(scratch, meta->at_of_norms),
                                     [MN_SLOT_MOVED] = next,
                                     [MN_SLOT_COTANGENT] = cotangent},
                             .kept = region_of(meta, scratch, k),
                             .profile = data->profile};
     mn_plan_run(meta->plans.support, 1, scratch, &bindings);
+    add_to_norms(meta, scratch, factor, of_rule);
     if (has_rest(meta))
         add_rest(meta, factor, at(scratch, meta->at_rest), judged);
     if (meta->plans.splits)
@@ -582,30 +607,30 @@ static void run_products(const struct loop *meta, void *scratch, const mn_real *
  * give together, for it depends on them linearly. */
 static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
                           const mn_rule_data *data, mn_real *judged, mn_real *other,
-                          mn_real *rates_gradient)
+                          mn_real *of_rule)
 {
+    const bool has_rates = meta->plans.needs.gradients;
     const bool second_order = data->meta_step >= meta->second_order_from;
     mn_real *lam = judged + meta->plans.adapted_offset;
     mn_real *next = other + meta->plans.adapted_offset; /* with rates: the product */
     memset(at(scratch, meta->at_cotangents), 0, meta->plans.u_count * sizeof *lam);
     for (uint32_t k = meta->steps; k-- > 0;) {
-        enter_step(meta, scratch, k);
+        enter_step(meta, scratch, theta, k);
         const bool kept = k + meta->n_regions >= meta->steps;
-        if (!kept &&
-            (second_order || rates_gradient != NULL)) /* as the inner step left its region */
+        if (!kept && (second_order || has_rates)) /* as the inner step left its region */
             run_support(meta, scratch, keeps_gradients(meta) ? 0 : MN_PLAN_REPLAY, k, theta, data,
                         phi_before(meta, scratch, theta, k), NULL);
 
         const mn_real *along = lam;
         if (meta->update != NULL)
-            along = through_update(meta, scratch, theta, k, data, lam, rates_gradient);
+            along = through_update(meta, scratch, theta, k, data, lam, of_rule);
         else if (meta->rates.n > 0)
-            along = through_step_rates(meta, scratch, theta, k, lam, rates_gradient);
-        else if (rates_gradient != NULL)
-            along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
+            along = through_step_rates(meta, scratch, theta, k, lam, of_rule);
+        else if (has_rates)
+            along = through_rates(meta, scratch, theta, k, lam, of_rule);
         if (second_order)
-            run_products(meta, scratch, theta, k, data, along, next, judged);
-        if (second_order && rates_gradient != NULL) {
+            run_products(meta, scratch, theta, k, data, along, next, judged, of_rule);
+        if (second_order && has_rates) {
             meta->kernels->scale_add(meta->n_phi, steps_have_adjoints(meta) ? 1 : -1, next, lam,
                                      lam);
         } else if (second_order) {
@@ -614,7 +639,7 @@ static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real 
             next = before;
         }
         if (k > 0 && data->meta_step < meta->step_losses)
-            add_step_loss(meta, scratch, theta, k, data, lam, judged);
+            add_step_loss(meta, scratch, theta, k, data, lam, judged, of_rule);
     }
     return lam;
 }
@@ -676,7 +701,7 @@ static double step(const void *of, void *scratch, const mn_real *theta, const mn
 {
     const struct loop *meta = of;
     mn_real *phi = adapted_in(meta, scratch), *next = phi_of(meta, scratch, 1);
-    enter_step(meta, scratch, place_of(meta, scratch)->done++);
+    enter_step(meta, scratch, theta, place_of(meta, scratch)->done++);
     double loss = inner_step(meta, scratch, theta, 0, data, phi, next);
     memcpy(phi, next, meta->n_phi * sizeof *phi);
     if (meta->update != NULL)
@@ -690,7 +715,7 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
 {
     const struct loop *meta = of;
     const uint32_t done = place_of(meta, scratch)->done;
-    enter_step(meta, scratch, done > 0 ? done - 1 : 0);
+    enter_step(meta, scratch, theta, done > 0 ? done - 1 : 0);
     return query_run(meta, scratch, theta, data, adapted_in(meta, scratch),
                      at(scratch, meta->at_gradient), query_output);
 }
@@ -698,7 +723,7 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
 static double support(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
 {
     const struct loop *meta = of;
-    enter_step(meta, scratch, place_of(meta, scratch)->done);
+    enter_step(meta, scratch, theta, place_of(meta, scratch)->done);
     return support_loss(meta, scratch, theta, data, adapted_in(meta, scratch));
 }
 
@@ -781,6 +806,8 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
     (void)take(&bytes, work);
     meta->at_regions = take(&bytes, meta->n_regions * meta->region_bytes);
     meta->at_place = take(&bytes, sizeof(struct place));
+    meta->at_norms = take(&bytes, meta->norms.size * sizeof(mn_real));
+    meta->at_of_norms = take(&bytes, meta->norms.size * sizeof(mn_real));
     meta->at_features = take(&bytes, features);
     meta->at_u = take(&bytes, u);
     meta->at_cotangent = take(&bytes, u);

@@ -172,10 +172,82 @@ static void step_rates_begin_as_maml(void **state)
     bed_destroy(bed);
 }
 
+static mn_experiment normed(mn_experiment e)
+{
+    e.model.batch_norm_by_step = true;
+    return e;
+}
+
+static void norms_of_steps_agree_with_central_differences(void **state)
+{
+    (void)state;
+    mn_experiment by_support = conv(MN_READOUT_MEAN);
+    by_support.model.batch_norm_statistics = MN_STATISTICS_SUPPORT;
+    const mn_experiment bodies[] = {conv(MN_READOUT_FLATTEN), mlp(true), by_support};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        const mn_experiment e = normed(bodies[i]);
+        for (uint32_t steps = 1; steps <= 3; steps++) {
+            const size_t keep = steps % 2 * KEEP_BYTES;
+            check_bed(bed_new(e, steps, true, keep), judged_last, 1e-5, "norms");
+            check_bed(bed_new(with(e, MN_ADAPTS_BODY), steps, true, keep), judged_last, 1e-5,
+                      "norms, body");
+        }
+        check_step_losses(e, "norms");
+        check_step_losses(rated(e), "norms and rates"); /* all of MAML++ */
+    }
+}
+
+/* Tensors of their own, [inner steps, channels], that adaptation leaves as they are; those of a step
+ * that is not made count for nothing. */
+static void norms_of_steps_stand_still(void **state)
+{
+    (void)state;
+    static mn_real adapted[MAX_THETA];
+    struct rule_bed *bed = bed_new(normed(conv(MN_READOUT_MEAN)), 3, true, KEEP_BYTES);
+    const mn_parameter *scale = tensor_of(bed, "bn2.weight");
+    assert_int_equal(scale->tensor.rank, 2);
+    assert_int_equal(scale->tensor.shape[0], 3);
+    assert_int_equal(scale->tensor.shape[1], 3);
+    const double loss = judged_after(bed, 2);
+    mn_rule_adapted(bed->rule, bed->scratch, bed->theta, adapted);
+    for (size_t i = network_size(bed); i < size_of(bed); i++)
+        assert_true(adapted[i] == bed->theta[i]);
+    bed->theta[scale->offset + 6] += 1; /* of the third step */
+    assert_true(judged_after(bed, 2) == loss);
+    bed->theta[scale->offset + 3] += 1; /* of the second */
+    assert_true(judged_after(bed, 2) != loss);
+    bed_destroy(bed);
+}
+
+/* First order: what the query set gives, to the last step's alone. */
+static void norms_of_steps_are_learned_to_first_order_too(void **state)
+{
+    (void)state;
+    mn_experiment e = normed(mlp(true));
+    e.meta.order = 1;
+    struct rule_bed *first = bed_new(e, 3, true, KEEP_BYTES);
+    e.meta.order = 2;
+    e.meta.second_order_from = 1;
+    struct rule_bed *bed = bed_new(e, 3, true, KEEP_BYTES);
+    (void)differentiate_in(first);
+    (void)differentiate_in(bed);
+    assert_memory_equal(first->gradient, bed->gradient, size_of(bed) * sizeof *bed->gradient);
+    const mn_parameter *shift = tensor_of(bed, "bn2.bias");
+    for (size_t i = 0; i < shift->count; i++)
+        assert_true((first->gradient[shift->offset + i] != 0) == (i >= shift->count / 3 * 2));
+    bed_destroy(first);
+    bed_destroy(bed);
+}
+
 /* A test goes step by step, also beyond the steps of training, by the last one's tensors. */
 static void a_test_takes_the_tensors_of_its_step(void **state)
 {
     (void)state;
+    struct rule_bed *normed_train = bed_new(normed(rated(mlp(true))), 3, true, KEEP_BYTES);
+    struct rule_bed *normed_test = bed_new(normed(rated(mlp(true))), 3, false, KEEP_BYTES);
+    assert_true(judged_last(normed_test) == differentiate_in(normed_train).query);
+    bed_destroy(normed_train);
+    bed_destroy(normed_test);
     mn_experiment e = rated(mlp(false));
     struct rule_bed *train = bed_new(e, 2, true, KEEP_BYTES);
     struct rule_bed *test = bed_new(e, 2, false, KEEP_BYTES);
@@ -210,6 +282,9 @@ int main(void)
         cmocka_unit_test(second_order_begins_at_its_meta_step),
         cmocka_unit_test(step_rates_agree_with_central_differences),
         cmocka_unit_test(step_rates_begin_as_maml),
+        cmocka_unit_test(norms_of_steps_agree_with_central_differences),
+        cmocka_unit_test(norms_of_steps_stand_still),
+        cmocka_unit_test(norms_of_steps_are_learned_to_first_order_too),
         cmocka_unit_test(a_test_takes_the_tensors_of_its_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
