@@ -41,6 +41,7 @@ typedef enum mn_memory_kind {
     MN_MEMORY_ENTITIES,     /* slots that a story's sentences update, one after the other */
     MN_MEMORY_KEY_VALUE,    /* a story's words, found by their sentences */
     MN_MEMORY_FAST_WEIGHTS, /* a matrix that every sentence of a story adds to */
+    MN_MEMORY_CONTEXT,      /* numbers that the inner loop moves from zero */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -91,6 +92,7 @@ typedef enum mn_meta_kind {
     MN_META_META_SGD, /* one learned rate per parameter */
     MN_META_REPTILE,
     MN_META_EPISODIC, /* no inner loop: the memory itself adapts */
+    MN_META_IMAML,    /* a proximal inner loop, differentiated implicitly */
 } mn_meta_kind;
 typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_ALL,
@@ -98,7 +100,11 @@ typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_BODY,   /* all but the output's */
                          MN_ADAPTS_MEMORY, /* the memory's alone */
 } mn_adapts;
-typedef enum mn_update_kind { MN_UPDATE_GRADIENT, MN_UPDATE_LEARNED } mn_update_kind;
+typedef enum mn_update_kind {
+    MN_UPDATE_GRADIENT,
+    MN_UPDATE_LEARNED,
+    MN_UPDATE_STEP_RATES, /* a rate for each tensor and inner step */
+} mn_update_kind;
 typedef enum mn_head_start { MN_HEAD_LEARNED, MN_HEAD_PROTOTYPES } mn_head_start;
 typedef enum mn_optimiser_kind {
     MN_OPT_SGD,
@@ -165,6 +171,7 @@ typedef struct mn_experiment {
         mn_readout readout;
         uint32_t units;            /* concat-linear, lstm, feedforward */
         uint32_t slots, slot_size; /* table, lrua; entities: slots */
+        uint32_t context;          /* context: numbers */
         uint32_t read_heads;
         mn_sharpness sharpness; /* lrua: of what is compared, before the softmax */
         uint32_t fast_steps;    /* fast-weights: of the inner loop */
@@ -172,6 +179,7 @@ typedef struct mn_experiment {
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
+        bool batch_norm_by_step;  /* scales and shifts for each inner step */
         double batch_norm_eps;
         mn_statistics batch_norm_statistics;
         double batch_norm_momentum; /* running: share of the new */
@@ -181,8 +189,12 @@ typedef struct mn_experiment {
         mn_meta_kind kind;
         mn_adapts adapts; /* maml */
         uint32_t order;   /* 1 or 2 */
+        uint64_t second_order_from; /* meta-steps of order 1 before */
+        uint64_t step_losses;       /* meta-steps until the last inner step alone counts */
         uint32_t inner_steps;
         double inner_lr;
+        double lambda;            /* imaml: of the proximal term */
+        uint32_t cg_steps;        /* imaml: Hessian-vector products at most */
         mn_update_kind update;    /* maml, anil: what a step makes of the gradient */
         uint32_t update_units;    /* learned: of the network over each element; 0: there is none */
         mn_head_start head_start; /* maml, anil: the output's weights before the first step */
@@ -201,6 +213,7 @@ typedef struct mn_experiment {
         double clip_norm;    /* 0: off; global 2-norm of the meta-gradient */
         double clip_value;   /* 0: off; each element */
         mn_schedule schedule;
+        uint64_t warmup;        /* meta-steps of growing to it */
         double lr_min;          /* cosine: the rate at the last step */
         uint64_t lr_step_every; /* step: multiply by lr_factor every so many meta-steps */
         double lr_factor;

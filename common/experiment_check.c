@@ -189,6 +189,23 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_context(const mn_experiment *e, mn_error *err)
+{
+    if (e->model.reasoning != MN_REASONING_CONCAT_LINEAR &&
+        e->model.reasoning != MN_REASONING_CONCAT_MLP)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory context is put beside the features, which model.reasoning "
+                       "concat-linear and concat-mlp alone do: use one of these (with model.input "
+                       "identity they are the network's first layer)");
+    if (e->meta.kind == MN_META_EPISODIC || e->meta.kind == MN_META_ANIL ||
+        (e->meta.kind == MN_META_MAML && e->meta.adapts == MN_ADAPTS_OUTPUT))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory context is moved by an inner loop alone, and this one would "
+                       "leave it at zero: use meta.kind maml with meta.adapts memory, or another "
+                       "rule that moves it");
+    return MN_OK;
+}
+
 static mn_status check_memory(const mn_experiment *e, mn_error *err)
 {
     if (e->model.memory == MN_MEMORY_CLASS_MEANS && has_stories(e))
@@ -203,6 +220,8 @@ static mn_status check_memory(const mn_experiment *e, mn_error *err)
                        "model.reasoning lstm and feedforward ask with model.units numbers, which "
                        "model.memory lrua alone takes: use that, model.memory none or another "
                        "model.reasoning");
+    if (e->model.memory == MN_MEMORY_CONTEXT)
+        return check_context(e, err);
     if (e->model.memory != MN_MEMORY_LRUA)
         return MN_OK;
     if (e->model.reasoning == MN_REASONING_NONE)
@@ -238,6 +257,14 @@ static mn_status check_statistics(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.batch_norm_statistics item goes over the pixels of an image, which "
                        "model.input conv4 alone has: use support or batch");
+    if (has_norm && e->model.batch_norm_by_step && e->meta.kind == MN_META_MAML &&
+        (e->meta.inner_steps == 0 || e->meta.update == MN_UPDATE_LEARNED ||
+         e->meta.head_start == MN_HEAD_PROTOTYPES || e->model.memory != MN_MEMORY_NONE ||
+         (e->meta.adapts != MN_ADAPTS_ALL && e->meta.adapts != MN_ADAPTS_BODY)))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.batch_norm_by_step is of a body that inner steps move: it needs "
+                       "meta.inner_steps of at least 1, meta.adapts all or body, meta.update "
+                       "gradient or step-rates, meta.head_start learned and model.memory none");
     return MN_OK;
 }
 
@@ -249,6 +276,11 @@ static mn_status check_meta(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "meta.update learned is learned by differentiating through the inner loop: "
                        "it needs meta.order 2");
+    if (e->meta.update == MN_UPDATE_STEP_RATES && (e->meta.order == 1 || e->meta.inner_steps == 0))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.update step-rates learns the rates of inner steps on the way back "
+                       "through them: it needs meta.order 2 (with meta.second_order_from, first "
+                       "order at first) and meta.inner_steps of at least 1");
     if (e->meta.head_start != MN_HEAD_PROTOTYPES)
         return MN_OK;
     if (e->model.output != MN_OUTPUT_LINEAR || e->model.memory != MN_MEMORY_NONE ||

@@ -319,6 +319,24 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "model.memory class-means is of support items of every class, but of the "
                          "words of stories only some are answers there: use model.memory story or "
                          "another that reads stories");
+    assert_contradiction(
+        "model.memory=context meta.adapts=memory",
+        "model.memory context is put beside the features, which model.reasoning "
+        "concat-linear and concat-mlp alone do: use one of these (with model.input "
+        "identity they are the network's first layer)");
+    assert_contradiction("model.memory=context model.reasoning=concat-mlp meta.adapts=output",
+                         "model.memory context is moved by an inner loop alone, and this one would "
+                         "leave it at zero: use meta.kind maml with meta.adapts memory, or another "
+                         "rule that moves it");
+    assert_contradiction("tasks.kind=glyphs model.input=conv4 model.batch_norm_by_step=true "
+                         "meta.adapts=output",
+                         "model.batch_norm_by_step is of a body that inner steps move: it needs "
+                         "meta.inner_steps of at least 1, meta.adapts all or body, meta.update "
+                         "gradient or step-rates, meta.head_start learned and model.memory none");
+    assert_contradiction("meta.update=step-rates meta.order=1",
+                         "meta.update step-rates learns the rates of inner steps on the way back "
+                         "through them: it needs meta.order 2 (with meta.second_order_from, first "
+                         "order at first) and meta.inner_steps of at least 1");
     assert_contradiction("model.memory=table model.reasoning=lstm",
                          "model.reasoning lstm and feedforward ask with model.units numbers, which "
                          "model.memory lrua alone takes: use that, model.memory none or another "

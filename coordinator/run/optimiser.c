@@ -126,6 +126,8 @@ double mn_learning_rate(const mn_experiment *experiment, uint64_t step)
             lr *= power(experiment->outer.lr_factor, step / experiment->outer.lr_step_every);
         break;
     }
+    if (step < experiment->outer.warmup)
+        lr *= (double)(step + 1) / (double)experiment->outer.warmup;
     return (double)(float)lr;
 }
 

@@ -199,6 +199,13 @@ static void learning_rates_follow_their_schedule(void **state)
     assert_true(mn_learning_rate(&experiment, 9) == 0.5);
     assert_true(mn_learning_rate(&experiment, 10) == 0.25);
     assert_true(mn_learning_rate(&experiment, 39) == 0.0625);
+
+    experiment.outer.warmup = 4; /* times the schedule's own */
+    experiment.outer.lr_step_every = 2;
+    assert_true(mn_learning_rate(&experiment, 0) == 0.125);
+    assert_true(mn_learning_rate(&experiment, 1) == 0.25);
+    assert_true(mn_learning_rate(&experiment, 3) == 0.25);
+    assert_true(mn_learning_rate(&experiment, 4) == 0.125);
 }
 
 static void a_step_in_pieces_is_the_whole_step(void **state)

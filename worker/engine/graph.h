@@ -34,6 +34,7 @@ typedef enum mn_slot {
     MN_SLOT_PRODUCT,   /* out: H v, or a pullback; like the parameters */
     MN_SLOT_VELOCITY,  /* in and out: what a learned update remembers; like phi */
     MN_SLOT_MOVED,     /* out: phi or the direction moved by one of these; like phi */
+    MN_SLOT_STEP,      /* parameters of one inner step alone; out: what is like them */
     MN_SLOT_OUTPUT,    /* out: the network's answer [items, y_size], or features */
     MN_N_SLOTS
 } mn_slot;

@@ -98,6 +98,13 @@ void mn_builder_start_normal(mn_builder *builder, const char *name, double scale
     builder->declared->at[i].scale = scale;
 }
 
+void mn_builder_let_stand(mn_builder *builder, const char *name)
+{
+    uint32_t i = mn_parameters_find(builder->parameters, name);
+    if (builder->declared != NULL && i != UINT32_MAX)
+        builder->declared->at[i].stands = true;
+}
+
 mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, double start,
                              mn_node now)
 {

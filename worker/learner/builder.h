@@ -37,6 +37,9 @@ typedef struct mn_builder {
     } statistics[MN_MAX_STATISTICS];
     mn_node support_moments[MN_MAX_LIST][2]; /* mean and variance of the support set before batch
                                                 norm, by layer; MN_NONE: not built */
+    mn_node step_norms[MN_MAX_LIST][2]; /* scale and shift of batch norm, by layer, as a rule gives
+                                           them for an inner step; MN_NONE: it has not */
+    uint32_t n_norms, norms[MN_MAX_LIST]; /* layers that wait for such, and their channels */
     mn_node
         head[2]; /* meta.head_start prototypes: weights and bias of the task; MN_NONE at first */
     mn_node memory[2][MN_MEMORY_NODES]; /* what the memory part keeps between its calls; MN_NONE at
@@ -66,6 +69,9 @@ mn_node mn_builder_table(mn_builder *builder, const char *name, uint32_t rows, u
 /* Let a tensor that was just named begin normal with standard deviation `scale`, whatever
  * model.init says of weights. */
 void mn_builder_start_normal(mn_builder *builder, const char *name, double scale);
+
+/* Let a tensor that was just named be in theta what it is at first, whatever is learned. */
+void mn_builder_let_stand(mn_builder *builder, const char *name);
 
 /* A vector that is a running statistic, beginning with `start`; `now` is what it is in this set. */
 mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, double start,

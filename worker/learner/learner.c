@@ -103,6 +103,10 @@ static mn_status list_scores(mn_learner *learner, mn_error *err)
     mn_status status = mn_scores_list_train(&learner->train_fields,
                                             mn_learner_columns(learner, &learner->train_fields),
                                             has_steps, &learner->train_scores, err);
+    const mn_score *more = NULL;
+    const uint32_t n_more = mn_rule_scores(learner->train, &more);
+    for (uint32_t i = 0; i < n_more && status == MN_OK; i++)
+        status = mn_score_list_add(&learner->train_scores, &more[i], err);
     if (status == MN_OK)
         status = mn_scores_list_test(
             &learner->test_fields, mn_learner_columns(learner, &learner->test_fields), has_steps,
@@ -287,11 +291,13 @@ const mn_score_list *mn_learner_test_scores(const mn_learner *learner)
 void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
 {
     const mn_learner *learner = workspace->learner;
-    const mn_rule_data data = {.task = task->block, .profile = workspace->profile};
+    const mn_rule_data data = {.task = task->block,
+                               .meta_step = task->index / learner->experiment.outer.batch,
+                               .profile = workspace->profile};
     mn_rule_losses losses =
         mn_rule_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
     mn_profile_lap(workspace->profile, MN_PART_VECTORS);
-    float *score = row + learner->size; /* in the order of mn_scores_list_train */
+    float *score = row + learner->size; /* in the order of list_scores() */
     *score++ = (float)losses.query;
     if (task->fields.target == MN_TARGET_CLASSES)
         *score++ = (float)mn_scores_accuracy(task, workspace->output);
@@ -299,7 +305,11 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
         *score++ = (float)mn_scores_squared_error(task, mn_learner_columns(learner, &task->fields),
                                                   workspace->output);
     if (mn_rule_has_steps(learner->train))
-        *score = (float)losses.support_before;
+        *score++ = (float)losses.support_before;
+    const mn_score *more = NULL;
+    const uint32_t n_more = mn_rule_scores(learner->train, &more);
+    for (uint32_t i = 0; i < n_more; i++)
+        *score++ = (float)losses.more[i];
     finish_row(row, mn_learner_train_columns(learner));
 }
 
@@ -333,7 +343,8 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
     const mn_learner *learner = workspace->learner;
     const mn_rule *rule = training ? learner->train : learner->test;
     void *scratch = workspace->scratch;
-    const mn_rule_data data = {.task = task->block};
+    const mn_rule_data data = {.task = task->block,
+                               .meta_step = task->index / learner->experiment.outer.batch};
     if (out->meta_gradient != NULL && training)
         (void)mn_rule_gradient(rule, scratch, theta, &data, out->meta_gradient, workspace->output);
 

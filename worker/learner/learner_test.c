@@ -376,6 +376,46 @@ static void the_statistics_of_batch_norm_are_told_with_the_scores(void **state)
     bed_destroy(bed);
 }
 
+/* The meta-step of a training task is its index by the batch, and nothing else. */
+static void a_training_task_knows_its_meta_step(void **state)
+{
+    (void)state;
+    const char *plain[] = {"tasks.kind=sinusoid", "meta.inner_steps=2", "outer.batch=7", NULL};
+    const char *steps[] = {"tasks.kind=sinusoid", "meta.inner_steps=2", "outer.batch=7",
+                           "meta.step_losses=2", NULL};
+    struct bed *a = bed_new(plain), *b = bed_new(steps);
+    const size_t bytes = mn_learner_train_columns(a->learner) * sizeof *a->row;
+    for (uint64_t index = 0; index < 21; index++) {
+        mn_task_set_draw(a->set, MN_TRAIN, index, a->train_task);
+        mn_task_set_draw(b->set, MN_TRAIN, index, b->train_task);
+        assert_int_equal(b->train_task->index, index);
+        mn_learner_train(a->workspace, a->theta, a->train_task, a->row);
+        mn_learner_train(b->workspace, b->theta, b->train_task, b->row);
+        assert_true((memcmp(a->row, b->row, bytes) == 0) == (index >= 14));
+    }
+    bed_destroy(a);
+    bed_destroy(b);
+}
+
+static void implicit_maml_tells_of_its_conjugate_gradients(void **state)
+{
+    (void)state;
+    const char *implicit[] = {"tasks.kind=sinusoid", "meta.kind=imaml", "meta.inner_steps=3",
+                              "meta.cg_steps=2", NULL};
+    struct bed *bed = bed_new(implicit);
+    const mn_score_list *scores = mn_learner_train_scores(bed->learner);
+    assert_int_equal(scores->n, 4);
+    assert_string_equal(scores->at[2].name, "negative_curvature");
+    assert_string_equal(scores->at[3].name, "cg_residual");
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    const float *score = bed->row + mn_learner_size(bed->learner);
+    assert_true(score[0] > 0 && score[1] > 0);
+    assert_true(score[2] == 0 || score[2] == 1);
+    assert_true(score[3] > 0); /* two steps are few */
+    assert_true(score[4] == 1 && score[5] == 0);
+    bed_destroy(bed);
+}
+
 static void a_rule_without_steps_is_judged_once_and_has_no_support_loss(void **state)
 {
     (void)state;
@@ -447,6 +487,8 @@ int main(void)
         cmocka_unit_test(
             a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with),
         cmocka_unit_test(the_statistics_of_batch_norm_are_told_with_the_scores),
+        cmocka_unit_test(a_training_task_knows_its_meta_step),
+        cmocka_unit_test(implicit_maml_tells_of_its_conjugate_gradients),
         cmocka_unit_test(a_rule_without_steps_is_judged_once_and_has_no_support_loss),
         cmocka_unit_test(numeric_class_is_stable_and_differs_between_models),
         cmocka_unit_test(work_is_counted_from_the_mathematics),

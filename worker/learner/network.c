@@ -20,6 +20,7 @@ static const mn_part *const memories[] = {
     [MN_MEMORY_ENTITIES] = &mn_entities_part,
     [MN_MEMORY_KEY_VALUE] = &mn_key_value_part,
     [MN_MEMORY_FAST_WEIGHTS] = &mn_fast_weights_part,
+    [MN_MEMORY_CONTEXT] = &mn_context_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
@@ -76,6 +77,8 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
                               "have: give them one (tasks.shot), or choose another model.memory",
                               memory->name);
     declare(network, &builder, fields);
+    network->n_norms = builder.n_norms;
+    memcpy(network->norms, builder.norms, sizeof network->norms);
     mn_status status = builder.status == MN_OK ? mn_graph_check(&graph, err) : builder.status;
     mn_graph_fini(&graph);
     return status;
@@ -149,6 +152,7 @@ void mn_network_begin(const mn_network *network, const mn_fields *fields, mn_gra
     memset(&builder->flow, 0xff, sizeof builder->flow); /* MN_NONE */
     memset(builder->memory, 0xff, sizeof builder->memory);
     memset(builder->head, 0xff, sizeof builder->head);
+    memset(builder->step_norms, 0xff, sizeof builder->step_norms);
     memset(builder->support_moments, 0xff, sizeof builder->support_moments);
 }
 

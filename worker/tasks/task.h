@@ -90,6 +90,7 @@ typedef struct mn_task {
     uint32_t n_classes;           /* classes drawn; 0: there are none */
     uint32_t classes[MN_MAX_WAY]; /* which: number of the class within the split; label i is
                                      classes[i] */
+    uint64_t index;               /* which of its split */
     char title[64];               /* what its kind calls it, as "run01"; "": nothing */
 } mn_task;
 

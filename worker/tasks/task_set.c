@@ -116,6 +116,7 @@ void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn
     };
     assert(mn_fields_equal(&task->fields, &set->parts.fields[split]));
     mn_random random = mn_random_stream(set->seed, purposes[split], index);
+    task->index = index;
     mn_task_set_draw_on(set, split, index, &random, task);
 }
 

@@ -9,15 +9,44 @@ static mn_node by_support(mn_builder *builder, mn_role role, uint32_t layer, mn_
 static mn_node by_item(mn_builder *builder, uint32_t layer, mn_node x, mn_node gamma, mn_node beta,
                        bool relu);
 
+static bool has_norm(const mn_experiment *e)
+{
+    return e->model.input == MN_INPUT_CONV4 ||
+           (e->model.input == MN_INPUT_MLP && e->model.batch_norm);
+}
+
+bool mn_norm_is_of_step(const mn_experiment *experiment)
+{
+    return experiment->meta.kind == MN_META_MAML && experiment->model.batch_norm_by_step &&
+           has_norm(experiment);
+}
+
+static void scale_and_shift(mn_builder *builder, uint32_t layer, uint32_t c, mn_node *gamma,
+                            mn_node *beta)
+{
+    char name[32];
+    if (!mn_norm_is_of_step(builder->experiment)) {
+        (void)snprintf(name, sizeof name, "bn%u.weight", layer);
+        *gamma = mn_builder_vector(builder, name, c, MN_START_ONE);
+        (void)snprintf(name, sizeof name, "bn%u.bias", layer);
+        *beta = mn_builder_vector(builder, name, c, MN_START_ZERO);
+        return;
+    }
+    const mn_node *given = builder->step_norms[layer - 1];
+    const mn_extent vector = {1, 1, 1, c};
+    builder->norms[layer - 1] = c;
+    if (builder->n_norms < layer)
+        builder->n_norms = layer;
+    *gamma = given[0] != MN_NONE ? given[0] : mn_graph_constant(builder->graph, 1, vector);
+    *beta = given[1] != MN_NONE ? given[1] : mn_graph_zero(builder->graph, vector);
+}
+
 mn_node mn_batch_norm_build(mn_builder *builder, mn_role role, uint32_t layer, mn_node x, bool relu)
 {
     const mn_experiment *e = builder->experiment;
     const uint32_t c = mn_builder_extent(builder, x).c;
-    char name[32];
-    (void)snprintf(name, sizeof name, "bn%u.weight", layer);
-    mn_node gamma = mn_builder_vector(builder, name, c, MN_START_ONE);
-    (void)snprintf(name, sizeof name, "bn%u.bias", layer);
-    mn_node beta = mn_builder_vector(builder, name, c, MN_START_ZERO);
+    mn_node gamma, beta;
+    scale_and_shift(builder, layer, c, &gamma, &beta);
     switch (e->model.batch_norm_statistics) {
     case MN_STATISTICS_RUNNING:
         return by_running(builder, layer, x, gamma, beta,
@@ -40,9 +69,7 @@ const char *mn_batch_norm_remark(const mn_experiment *experiment)
         [MN_STATISTICS_SUPPORT] = "batch norm by the statistics of the support set (inductive)",
         [MN_STATISTICS_ITEM] = "batch norm by each image's own statistics (inductive)",
     };
-    const bool has_norm = experiment->model.input == MN_INPUT_CONV4 ||
-                          (experiment->model.input == MN_INPUT_MLP && experiment->model.batch_norm);
-    return has_norm ? remarks[experiment->model.batch_norm_statistics] : NULL;
+    return has_norm(experiment) ? remarks[experiment->model.batch_norm_statistics] : NULL;
 }
 
 /* gamma (x - mean) / sqrt(var + eps) + beta = x s + (beta - mean s), by given mean and var [c]. */

@@ -16,5 +16,9 @@
 mn_node mn_batch_norm_build(mn_builder *builder, mn_role role, uint32_t layer, mn_node x,
                             bool relu);
 
+/* With model.batch_norm_by_step gamma and beta are no tensors of the network: the rule gives those of
+ * the inner step at hand (builder->step_norms); where it has not, they are 1 and 0. */
+bool mn_norm_is_of_step(const mn_experiment *experiment);
+
 /* The mode in words, to be told with every score; NULL: this network has no batch norm. */
 const char *mn_batch_norm_remark(const mn_experiment *experiment);

@@ -14,12 +14,20 @@
  *             pullback of their sum.
  *   meta-sgd  alpha is a learned vector, tensors meta_lr.* of theta (Li et al. 2017);
  *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
+ *   step-rates (meta.update, with maml or anil) alpha is a learned number for each tensor and inner
+ *             step (step_rates.h)
  *   learned   (meta.update, with maml or anil) a step is what update.h makes of the gradient; the
  *             walk goes through its adjoint instead of alpha
- *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures */
+ *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures
+ *
+ * A loss after every step (step_losses.h) enters the walk at its step: lam += weight * grad L_Q(phi_k).
+ * Before meta.second_order_from the walk takes H for zero. Batch norm's scales and shifts of an inner
+ * step (step_norms.h) are one more part of what stands still. */
 #include "worker/learner/rules/rule.h"
 
 #include "worker/learner/rules/loop_plans.h"
+#include "worker/learner/rules/step_losses.h"
+#include "worker/learner/rules/step_rates.h"
 #include "worker/learner/rules/update.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +38,16 @@ struct loop {
     mn_meta_kind kind;
     uint32_t order, steps;
     double inner_lr;
+    uint64_t second_order_from, step_losses; /* meta-steps */
     size_t keep_bytes;
     bool walks_back; /* the meta-gradient goes through the inner steps */
     size_t size;     /* of the network's parameters */
     size_t n_theta;  /* the same with those of the rule */
     size_t n_phi;    /* what the inner loop moves: tensors of theta, and the head */
     mn_loop_plans plans;
-    mn_update *update; /* NULL: steps along the gradient; owned */
+    mn_update *update;   /* NULL: steps along the gradient; owned */
+    mn_step_rates rates; /* n 0: there are none */
+    mn_step_norms norms; /* likewise */
     /* Scratch: bytes from its start, where all plans work. A region holds what the walk back needs
      * of one inner step: activations, and with rates or an update that are learned the gradient. Steps whose regions do not
      * fit in keep_bytes share the first, and the walk back makes theirs again. */
@@ -44,7 +55,13 @@ struct loop {
     size_t region_bytes;
     size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
         at_gradient, at_judged, at_rest, at_start, at_head, at_velocity, at_update, at_adjoint,
-        at_share, scratch_bytes;
+        at_share, at_on_the_way, at_dropped, at_place, at_norms, at_of_norms, scratch_bytes;
+};
+
+/* Where a task is, in its scratch. */
+struct place {
+    uint32_t done; /* inner steps of a test */
+    uint32_t step; /* whose rates, scales and shifts count, where each inner step has its own */
 };
 
 static void lay_out_scratch(struct loop *meta, bool differentiate);
@@ -71,10 +88,10 @@ static void find_adapting(const mn_network *network, mn_loop_needs *needs)
                                               : first[MN_N_MODULES];
 }
 
-static bool learns_update(const mn_experiment *e)
+static bool updates_by(const mn_experiment *e, mn_update_kind update)
 {
     return (e->meta.kind == MN_META_MAML || e->meta.kind == MN_META_ANIL) &&
-           e->meta.update == MN_UPDATE_LEARNED;
+           e->meta.update == update;
 }
 
 /* What an update sees of phi: the tensors that adapt, and the head, if there is one, whose sizes are
@@ -119,10 +136,14 @@ static mn_status declare(mn_network *network, mn_error *err)
                            "layers",
                            MN_MAX_PARAMETERS);
     }
-    if (!learns_update(e))
-        return MN_OK;
     mn_update_part parts[MN_MAX_PARAMETERS + 2];
-    return mn_update_declare(network, list_parts(network, &needs, NULL, parts), parts, err);
+    const uint32_t n_parts = list_parts(network, &needs, NULL, parts);
+    mn_status status = MN_OK;
+    if (updates_by(e, MN_UPDATE_LEARNED))
+        status = mn_update_declare(network, n_parts, parts, err);
+    else if (updates_by(e, MN_UPDATE_STEP_RATES))
+        status = mn_step_rates_declare(network, n_parts, parts, err);
+    return status == MN_OK ? mn_step_norms_declare(network, err) : status;
 }
 
 static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
@@ -141,14 +162,21 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->order = e->meta.order;
     meta->steps = e->meta.inner_steps;
     meta->inner_lr = e->meta.inner_lr;
+    meta->second_order_from = e->meta.second_order_from;
     meta->keep_bytes = order->keep_bytes;
     meta->walks_back = order->differentiate && meta->kind != MN_META_REPTILE && meta->order == 2 &&
                        meta->steps > 0;
+    meta->step_losses = meta->walks_back ? e->meta.step_losses : 0;
     mn_loop_needs needs = {.products = meta->walks_back,
                            .query_gradient = order->differentiate && meta->kind != MN_META_REPTILE,
-                           .gradients = meta->kind == MN_META_META_SGD || learns_update(e),
+                           .gradients = meta->kind == MN_META_META_SGD ||
+                                        updates_by(e, MN_UPDATE_LEARNED) ||
+                                        updates_by(e, MN_UPDATE_STEP_RATES),
                            .rate = meta->inner_lr};
     find_adapting(order->network, &needs);
+    mn_step_norms_init(&meta->norms, order->network);
+    if (meta->norms.n > 0)
+        needs.norms = &meta->norms;
     mn_status status = mn_loop_plans_init(&meta->plans, order->network, order->fields, &needs,
                                           order->kernels, err);
     if (status != MN_OK)
@@ -156,14 +184,15 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->size = meta->plans.size;
     meta->n_theta = order->network->parameters.size;
     meta->n_phi = meta->plans.adapted_size + meta->plans.head_size;
-    if (learns_update(e)) {
-        mn_update_part parts[MN_MAX_PARAMETERS + 2];
-        const uint32_t n = list_parts(order->network, &needs, &meta->plans, parts);
-        status = mn_update_new(order->network, n, parts, meta->n_phi, order->kernels, &meta->update,
-                               err);
-        if (status != MN_OK)
-            return status;
-    }
+    mn_update_part parts[MN_MAX_PARAMETERS + 2];
+    const uint32_t n_parts = list_parts(order->network, &needs, &meta->plans, parts);
+    if (updates_by(e, MN_UPDATE_LEARNED))
+        status = mn_update_new(order->network, n_parts, parts, meta->n_phi, order->kernels,
+                               &meta->update, err);
+    if (status != MN_OK)
+        return status;
+    if (updates_by(e, MN_UPDATE_STEP_RATES))
+        mn_step_rates_init(&meta->rates, order->network, n_parts, parts, order->kernels);
     lay_out_scratch(meta, order->differentiate);
     return MN_OK;
 }
@@ -248,6 +277,27 @@ static char *region_of(const struct loop *meta, void *scratch, uint32_t k)
     return (char *)scratch + meta->at_regions + (k <= shared ? 0 : k - shared) * meta->region_bytes;
 }
 
+static struct place *place_of(const struct loop *meta, const void *scratch)
+{
+    return (struct place *)(void *)at(scratch, meta->at_place);
+}
+
+/* From now on the tensors that there are of each inner step are those of this one. */
+static void enter_step(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t step)
+{
+    place_of(meta, scratch)->step = step;
+    mn_step_norms_take(&meta->norms, theta, step, at(scratch, meta->at_norms));
+}
+
+/* What the query set or the products just gave to the step's scales and shifts of batch norm;
+ * of_rule: the gradient of the tensors behind the network's. */
+static void add_to_norms(const struct loop *meta, const void *scratch, mn_real factor,
+                         mn_real *of_rule)
+{
+    mn_step_norms_add(&meta->norms, place_of(meta, scratch)->step, factor,
+                      at(scratch, meta->at_of_norms), of_rule - meta->size);
+}
+
 /* Whether the walk back needs the gradients themselves: Meta-SGD's, or a learned update's. */
 static bool keeps_gradients(const struct loop *meta)
 {
@@ -300,6 +350,7 @@ static void run_support(const struct loop *meta, void *scratch, unsigned stage, 
     mn_bindings bindings = {
         .in = {[MN_SLOT_PHI] = phi,
                [MN_SLOT_THETA] = theta,
+               [MN_SLOT_STEP] = at(scratch, meta->at_norms),
                [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
                [MN_SLOT_TASK] = data->task},
         .out = {[MN_SLOT_GRADIENT] = gradient_of(meta, scratch, k), [MN_SLOT_MOVED] = moved},
@@ -333,6 +384,9 @@ static double inner_step(const struct loop *meta, void *scratch, const mn_real *
     if (meta->update != NULL) {
         const mn_update_step step = update_step(meta, scratch, theta, k, data, from, to);
         mn_update_run(meta->update, &step);
+    } else if (meta->rates.n > 0) {
+        mn_step_rates_move(&meta->rates, theta, place_of(meta, scratch)->step, from,
+                           gradient_of(meta, scratch, k), to);
     } else if (meta->kind == MN_META_META_SGD) {
         size_t n = meta->plans.adapted_size;
         meta->kernels->multiply(n, theta + meta->size, gradient_of(meta, scratch, k), to);
@@ -353,10 +407,14 @@ static double query_run(const struct loop *meta, void *scratch, const mn_real *t
                         const mn_rule_data *data, const mn_real *phi, mn_real *gradient,
                         mn_real *output)
 {
-    mn_bindings bindings = {
-        .in = {[MN_SLOT_THETA] = theta, [MN_SLOT_PHI] = phi, [MN_SLOT_TASK] = data->task},
-        .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output},
-        .profile = data->profile};
+    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
+                                   [MN_SLOT_PHI] = phi,
+                                   [MN_SLOT_STEP] = at(scratch, meta->at_norms),
+                                   [MN_SLOT_TASK] = data->task},
+                            .out = {[MN_SLOT_GRADIENT] = gradient,
+                                    [MN_SLOT_STEP] = at(scratch, meta->at_of_norms),
+                                    [MN_SLOT_OUTPUT] = output},
+                            .profile = data->profile};
     mn_plan_run(meta->plans.query, 0, scratch, &bindings);
     return mn_plan_loss(meta->plans.query, scratch);
 }
@@ -367,33 +425,41 @@ static void clear_velocity(const struct loop *meta, void *scratch)
         memset(velocity_of(meta, scratch, 0), 0, meta->n_phi * sizeof(mn_real));
 }
 
+/* What the loss after inner step k counts, 1 <= k <= steps. */
+static mn_real weight_of(const struct loop *meta, const mn_rule_data *data, uint32_t k)
+{
+    return (mn_real)mn_step_loss_weight(meta->step_losses, data->meta_step, meta->steps, k);
+}
+
 static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_real *theta,
                                        const mn_rule_data *data, mn_real *gradient,
                                        mn_real *query_output)
 {
     const struct loop *meta = of;
     const uint32_t steps = meta->steps;
-    const size_t n_rates = meta->n_theta - meta->size; /* tensors of the rule */
-    mn_real *rates_gradient = n_rates > 0 ? gradient + meta->size : NULL;
+    const size_t n_of_rule = meta->n_theta - meta->size;
+    mn_real *of_rule = gradient + meta->size;
     const bool sums_gradients = meta->kind == MN_META_META_SGD && !meta->walks_back;
     mn_rule_losses losses = {0};
     find_features(meta, scratch, theta, data);
     clear_velocity(meta, scratch);
     const mn_real *phi = phi_before(meta, scratch, theta, 0);
-    if (rates_gradient != NULL && !meta->walks_back)
-        memset(rates_gradient, 0, n_rates * sizeof *gradient);
+    if (!meta->walks_back || meta->norms.n > 0) /* else the walk writes it */
+        memset(of_rule, 0, n_of_rule * sizeof *gradient);
     for (uint32_t k = 0; k < steps; k++) {
         mn_real *next = phi_of(meta, scratch, k);
+        enter_step(meta, scratch, theta, k);
         double loss = inner_step(meta, scratch, theta, k, data, phi, next);
         if (k == 0)
             losses.support_before = loss;
         if (sums_gradients) /* first order: lam stays the same */
-            meta->kernels->add(meta->size, gradient_of(meta, scratch, k), rates_gradient,
-                               rates_gradient);
+            meta->kernels->add(meta->size, gradient_of(meta, scratch, k), of_rule, of_rule);
         phi = next;
     }
-    if (steps == 0)
+    if (steps == 0) {
+        enter_step(meta, scratch, theta, 0);
         losses.support_before = support_loss(meta, scratch, theta, data, phi);
+    }
     /* The walk back moves lam from one array to another, and should end in gradient, unless there is
      * a head, for which that has no room. */
     mn_real *judged = gradient, *other = at(scratch, meta->at_gradient);
@@ -404,6 +470,12 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
         other = gradient;
     }
     losses.query = query_run(meta, scratch, theta, data, phi, judged, query_output);
+    mn_real weight = 1;
+    if (data->meta_step < meta->step_losses) {
+        weight = weight_of(meta, data, steps);
+        meta->kernels->scale(meta->size + meta->plans.head_size, weight, judged, judged);
+    }
+    add_to_norms(meta, scratch, weight, of_rule);
 
     const mn_real *lam = judged + meta->plans.adapted_offset;
     if (meta->kind == MN_META_REPTILE) {
@@ -411,10 +483,10 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
         return losses;
     }
     if (meta->walks_back) {
-        lam = walk_back(meta, scratch, theta, data, judged, other, rates_gradient);
+        lam = walk_back(meta, scratch, theta, data, judged, other, of_rule);
     } else if (sums_gradients) {
-        meta->kernels->multiply(meta->size, gradient, rates_gradient, rates_gradient);
-        meta->kernels->scale(meta->size, -1, rates_gradient, rates_gradient);
+        meta->kernels->multiply(meta->size, gradient, of_rule, of_rule);
+        meta->kernels->scale(meta->size, -1, of_rule, of_rule);
     }
     finish_gradient(meta, scratch, theta, data, lam, judged, gradient);
     return losses;
@@ -434,6 +506,23 @@ static const mn_real *through_rates(const struct loop *meta, void *scratch, cons
         kernels->scale_add(meta->size, -1, part, rates_gradient, rates_gradient);
     kernels->multiply(meta->size, theta + meta->size, lam, along);
     return along;
+}
+
+/* Rates of each tensor and step: the same but for - alpha .* lam. */
+static const mn_real *through_step_rates(const struct loop *meta, void *scratch,
+                                         const mn_real *theta, uint32_t k, const mn_real *lam,
+                                         mn_real *rates_gradient)
+{
+    mn_real *along = at(scratch, meta->at_direction);
+    mn_step_rates_pull(&meta->rates, theta, k, gradient_of(meta, scratch, k), lam, along,
+                       rates_gradient - meta->size);
+    return along;
+}
+
+/* Does what a step is made by give the adjoint of the gradient, sign and rate included? */
+static bool steps_have_adjoints(const struct loop *meta)
+{
+    return meta->update != NULL || meta->rates.n > 0;
 }
 
 /* A learned update, at step k, of which moved [n_phi] has the adjoint lam: its tensors' gradient, and
@@ -469,6 +558,49 @@ static void add_rest(const struct loop *meta, mn_real factor, const mn_real *par
     meta->kernels->scale_add(meta->size - end, factor, part + end, sum + end, sum + end);
 }
 
+/* The query loss after inner step k, on the way back, where lam is the adjoint of phi there. */
+static void add_step_loss(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
+                          const mn_rule_data *data, mn_real *lam, mn_real *judged, mn_real *of_rule)
+{
+    const mn_real weight = weight_of(meta, data, k);
+    enter_step(meta, scratch, theta, k - 1);
+    mn_real *part = at(scratch, meta->at_on_the_way);
+    (void)query_run(meta, scratch, theta, data, phi_before(meta, scratch, theta, k), part,
+                    at(scratch, meta->at_dropped));
+    meta->kernels->scale_add(meta->n_phi, weight, part + meta->plans.adapted_offset, lam, lam);
+    add_rest(meta, weight, part, judged);
+    add_to_norms(meta, scratch, weight, of_rule);
+}
+
+/* The products of the second derivatives at inner step k with `along`: at next those in phi, and for
+ * what stands still what they add to judged, or to the features' cotangents. */
+static void run_products(const struct loop *meta, void *scratch, const mn_real *theta, uint32_t k,
+                         const mn_rule_data *data, const mn_real *along, mn_real *next,
+                         mn_real *judged, mn_real *of_rule)
+{
+    mn_real *cotangent = at(scratch, meta->at_cotangent);
+    mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
+    const mn_real factor = steps_have_adjoints(meta) ? 1 : (mn_real)-meta->inner_lr;
+    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi_before(meta, scratch, theta, k),
+                                   [MN_SLOT_THETA] = theta,
+                                   [MN_SLOT_DIRECTION] = along,
+                                   [MN_SLOT_STEP] = at(scratch, meta->at_norms),
+                                   [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
+                                   [MN_SLOT_TASK] = data->task},
+                            .out = {[MN_SLOT_PRODUCT] = at(scratch, meta->at_rest),
+                                    [MN_SLOT_STEP] = at(scratch, meta->at_of_norms),
+                                    [MN_SLOT_MOVED] = next,
+                                    [MN_SLOT_COTANGENT] = cotangent},
+                            .kept = region_of(meta, scratch, k),
+                            .profile = data->profile};
+    mn_plan_run(meta->plans.support, 1, scratch, &bindings);
+    add_to_norms(meta, scratch, factor, of_rule);
+    if (has_rest(meta))
+        add_rest(meta, factor, at(scratch, meta->at_rest), judged);
+    if (meta->plans.splits)
+        meta->kernels->scale_add(meta->plans.u_count, factor, cotangent, cotangents, cotangents);
+}
+
 /* lam = lam - H(phi_k) (alpha .* lam), from the last inner step to the first, with a learned update
  * lam + H(phi_k) times the adjoint of the gradient. It begins in judged, the query set's gradient,
  * and goes to and fro between that and other, with rates or an update stays in it; returned is what
@@ -476,48 +608,39 @@ static void add_rest(const struct loop *meta, mn_real factor, const mn_real *par
  * give together, for it depends on them linearly. */
 static mn_real *walk_back(const struct loop *meta, void *scratch, const mn_real *theta,
                           const mn_rule_data *data, mn_real *judged, mn_real *other,
-                          mn_real *rates_gradient)
+                          mn_real *of_rule)
 {
+    const bool has_rates = meta->plans.needs.gradients;
+    const bool second_order = data->meta_step >= meta->second_order_from;
     mn_real *lam = judged + meta->plans.adapted_offset;
     mn_real *next = other + meta->plans.adapted_offset; /* with rates: the product */
-    mn_real *cotangent = at(scratch, meta->at_cotangent);
-    mn_real *cotangents = at(scratch, meta->at_cotangents); /* their sum */
-    const mn_real factor = meta->update != NULL ? 1 : (mn_real)-meta->inner_lr;
-    memset(cotangents, 0, meta->plans.u_count * sizeof *cotangents);
+    memset(at(scratch, meta->at_cotangents), 0, meta->plans.u_count * sizeof *lam);
     for (uint32_t k = meta->steps; k-- > 0;) {
-        const mn_real *phi = phi_before(meta, scratch, theta, k);
-        if (k + meta->n_regions < meta->steps) /* as the inner step left its region */
+        enter_step(meta, scratch, theta, k);
+        const bool kept = k + meta->n_regions >= meta->steps;
+        if (!kept && (second_order || has_rates)) /* as the inner step left its region */
             run_support(meta, scratch, keeps_gradients(meta) ? 0 : MN_PLAN_REPLAY, k, theta, data,
-                        phi, NULL);
+                        phi_before(meta, scratch, theta, k), NULL);
 
         const mn_real *along = lam;
         if (meta->update != NULL)
-            along = through_update(meta, scratch, theta, k, data, lam, rates_gradient);
-        else if (rates_gradient != NULL)
-            along = through_rates(meta, scratch, theta, k, lam, rates_gradient);
-        mn_bindings bindings = {.in = {[MN_SLOT_PHI] = phi,
-                                       [MN_SLOT_THETA] = theta,
-                                       [MN_SLOT_DIRECTION] = along,
-                                       [MN_SLOT_FEATURES] = at(scratch, meta->at_u),
-                                       [MN_SLOT_TASK] = data->task},
-                                .out = {[MN_SLOT_PRODUCT] = at(scratch, meta->at_rest),
-                                        [MN_SLOT_MOVED] = next,
-                                        [MN_SLOT_COTANGENT] = cotangent},
-                                .kept = region_of(meta, scratch, k),
-                                .profile = data->profile};
-        mn_plan_run(meta->plans.support, 1, scratch, &bindings);
-        if (rates_gradient != NULL) {
-            meta->kernels->scale_add(meta->n_phi, meta->update != NULL ? 1 : -1, next, lam, lam);
-        } else {
+            along = through_update(meta, scratch, theta, k, data, lam, of_rule);
+        else if (meta->rates.n > 0)
+            along = through_step_rates(meta, scratch, theta, k, lam, of_rule);
+        else if (has_rates)
+            along = through_rates(meta, scratch, theta, k, lam, of_rule);
+        if (second_order)
+            run_products(meta, scratch, theta, k, data, along, next, judged, of_rule);
+        if (second_order && has_rates) {
+            meta->kernels->scale_add(meta->n_phi, steps_have_adjoints(meta) ? 1 : -1, next, lam,
+                                     lam);
+        } else if (second_order) {
             mn_real *before = lam;
             lam = next;
             next = before;
         }
-        if (has_rest(meta))
-            add_rest(meta, factor, at(scratch, meta->at_rest), judged);
-        if (meta->plans.splits)
-            meta->kernels->scale_add(meta->plans.u_count, factor, cotangent, cotangents,
-                                     cotangents);
+        if (k > 0 && data->meta_step < meta->step_losses)
+            add_step_loss(meta, scratch, theta, k, data, lam, judged, of_rule);
     }
     return lam;
 }
@@ -568,6 +691,7 @@ static void finish_gradient(const struct loop *meta, void *scratch, const mn_rea
 static void begin(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
 {
     const struct loop *meta = of;
+    place_of(meta, scratch)->done = 0;
     find_features(meta, scratch, theta, data);
     clear_velocity(meta, scratch);
     memcpy(adapted_in(meta, scratch), phi_before(meta, scratch, theta, 0),
@@ -578,6 +702,7 @@ static double step(const void *of, void *scratch, const mn_real *theta, const mn
 {
     const struct loop *meta = of;
     mn_real *phi = adapted_in(meta, scratch), *next = phi_of(meta, scratch, 1);
+    enter_step(meta, scratch, theta, place_of(meta, scratch)->done++);
     double loss = inner_step(meta, scratch, theta, 0, data, phi, next);
     memcpy(phi, next, meta->n_phi * sizeof *phi);
     if (meta->update != NULL)
@@ -590,6 +715,8 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
                     mn_real *query_output)
 {
     const struct loop *meta = of;
+    const uint32_t done = place_of(meta, scratch)->done;
+    enter_step(meta, scratch, theta, done > 0 ? done - 1 : 0);
     return query_run(meta, scratch, theta, data, adapted_in(meta, scratch),
                      at(scratch, meta->at_gradient), query_output);
 }
@@ -597,6 +724,7 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
 static double support(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
 {
     const struct loop *meta = of;
+    enter_step(meta, scratch, theta, place_of(meta, scratch)->done);
     return support_loss(meta, scratch, theta, data, adapted_in(meta, scratch));
 }
 
@@ -643,7 +771,8 @@ static double macs(const void *of)
     const struct loop *meta = of;
     const mn_loop_plans *plans = &meta->plans;
     const double steps = meta->steps, units = meta->order == 2 ? 9.0 : 3.0;
-    const double support = plans->support_macs, query = plans->query_macs;
+    const double support = plans->support_macs;
+    const double query = plans->query_macs * (meta->step_losses > 0 ? steps : 1);
     if (meta->kind == MN_META_REPTILE)
         return 3.0 * steps * support + query;
     if (!plans->splits && plans->head == NULL)
@@ -674,6 +803,13 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Of the query set. */
+static size_t answers_bytes(const mn_loop_plans *plans)
+{
+    const mn_field *y = mn_fields_find(plans->fields, MN_QUERY, "y");
+    return y->n * (size_t)mn_network_columns(plans->network, plans->fields) * sizeof(mn_real);
+}
+
 static void lay_out_scratch(struct loop *meta, bool differentiate)
 {
     const mn_loop_plans *plans = &meta->plans;
@@ -700,6 +836,9 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
             meta->n_regions++;
     (void)take(&bytes, work);
     meta->at_regions = take(&bytes, meta->n_regions * meta->region_bytes);
+    meta->at_place = take(&bytes, sizeof(struct place));
+    meta->at_norms = take(&bytes, meta->norms.size * sizeof(mn_real));
+    meta->at_of_norms = take(&bytes, meta->norms.size * sizeof(mn_real));
     meta->at_features = take(&bytes, features);
     meta->at_u = take(&bytes, u);
     meta->at_cotangent = take(&bytes, u);
@@ -710,6 +849,8 @@ static void lay_out_scratch(struct loop *meta, bool differentiate)
     meta->at_gradient = take(&bytes, differentiate ? theta + head : phi);
     meta->at_judged = take(&bytes, has_head && differentiate ? theta + head : 0);
     meta->at_rest = take(&bytes, has_rest(meta) ? theta : 0);
+    meta->at_on_the_way = take(&bytes, meta->step_losses > 0 ? theta + head : 0);
+    meta->at_dropped = take(&bytes, meta->step_losses > 0 ? answers_bytes(plans) : 0);
     meta->at_start = take(&bytes, has_head ? phi : 0);
     meta->at_head = take(&bytes, has_head ? mn_plan_kept_bytes(plans->head) : 0);
     if (meta->update != NULL) {

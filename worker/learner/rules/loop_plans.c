@@ -12,8 +12,9 @@ struct draft {
     mn_builder builder;
     mn_node gradients[MN_MAX_PARAMETERS + N_HEAD + 1], products[MN_MAX_PARAMETERS + N_HEAD + 1];
     mn_node wrt[MN_MAX_PARAMETERS + N_HEAD + 1], directions[MN_MAX_PARAMETERS + N_HEAD];
+    mn_node norms[2 * MN_MAX_LIST], of_norms[2 * MN_MAX_LIST]; /* and their derivatives */
     size_t n_outputs;
-    mn_plan_output outputs[3 * (MN_MAX_PARAMETERS + N_HEAD) + 4];
+    mn_plan_output outputs[3 * (MN_MAX_PARAMETERS + N_HEAD) + 4 + 4 * MN_MAX_LIST];
 };
 
 typedef mn_status compile(mn_loop_plans *plans, struct draft *draft, mn_error *err);
@@ -109,6 +110,27 @@ static void enter_tensors(const mn_loop_plans *plans, struct draft *draft)
                                  list->at[i].offset - plans->adapted_offset, list->at[i].inside)
                 : mn_graph_input(&draft->graph, MN_SLOT_THETA, list->at[i].offset,
                                  list->at[i].inside);
+}
+
+/* Batch norm's of the inner step; returns how many nodes. */
+static uint32_t enter_norms(const mn_loop_plans *plans, struct draft *draft)
+{
+    if (plans->needs.norms == NULL)
+        return 0;
+    mn_step_norms_enter(plans->needs.norms, &draft->builder, draft->norms);
+    return 2 * plans->needs.norms->n;
+}
+
+static void give_out_norms(const mn_loop_plans *plans, struct draft *draft, uint32_t n,
+                           unsigned stage)
+{
+    for (uint32_t i = 0; i < n; i++)
+        draft->outputs[draft->n_outputs++] =
+            (mn_plan_output){.node = draft->of_norms[i],
+                             .slot = MN_SLOT_STEP,
+                             .offset = plans->needs.norms->layers[i / 2].at[i % 2],
+                             .count = plans->needs.norms->layers[i / 2].channels,
+                             .stage = stage};
 }
 
 /* The head as one array [d + 1, way], the bias its last row: what lies at `slot` from `offset`. */
@@ -257,6 +279,7 @@ static mn_status compile_support(mn_loop_plans *plans, struct draft *draft, mn_e
     mn_node *tensors = draft->builder.tensors;
     enter_tensors(plans, draft);
     const uint32_t n_head = enter_head(plans, draft, MN_SLOT_PHI, draft->builder.head);
+    const uint32_t n_norms = enter_norms(plans, draft);
     if (splits)
         draft->builder.flow.u[MN_SUPPORT] = mn_graph_input(graph, MN_SLOT_FEATURES, 0, plans->u);
     mn_network_answer(plans->network, &draft->builder, MN_SUPPORT);
@@ -296,6 +319,13 @@ static mn_status compile_support(mn_loop_plans *plans, struct draft *draft, mn_e
         mn_graph_tangents(graph, n_adapted, draft->wrt, draft->directions, n_wrt,
                           draft->gradients + first, draft->products + first);
     }
+    if (n_norms > 0) { /* they stand still as well */
+        mn_node gradients[2 * MN_MAX_LIST];
+        mn_graph_gradient(graph, loss, n_norms, draft->norms, gradients);
+        mn_graph_tangents(graph, n_adapted, draft->wrt, draft->directions, n_norms, gradients,
+                          draft->of_norms);
+        give_out_norms(plans, draft, n_norms, 1);
+    }
     if (plans->needs.gradients)
         give_out_phi(plans, draft, draft->products, MN_SLOT_MOVED, 1);
     else
@@ -314,6 +344,7 @@ static mn_status compile_query(mn_loop_plans *plans, struct draft *draft, mn_err
     mn_graph *graph = &draft->graph;
     enter_tensors(plans, draft);
     const uint32_t n_head = enter_head(plans, draft, MN_SLOT_PHI, draft->builder.head);
+    const uint32_t n_norms = enter_norms(plans, draft);
     mn_network_answer(plans->network, &draft->builder, MN_QUERY);
     mn_node y = draft->builder.flow.y[MN_QUERY];
     mn_node loss = mn_network_loss(plans->network, &draft->builder, MN_QUERY);
@@ -327,6 +358,9 @@ static mn_status compile_query(mn_loop_plans *plans, struct draft *draft, mn_err
         mn_graph_gradient(graph, loss, n + n_head, draft->wrt, draft->gradients);
         give_out(plans, draft, draft->gradients, 0, n, 0, MN_SLOT_GRADIENT, 0);
         give_out_head(plans, draft, draft->gradients + n, plans->size, MN_SLOT_GRADIENT, 0);
+        if (n_norms > 0)
+            mn_graph_gradient(graph, loss, n_norms, draft->norms, draft->of_norms);
+        give_out_norms(plans, draft, n_norms, 0);
     }
     return finish(plans, draft, loss, &plans->query, err);
 }

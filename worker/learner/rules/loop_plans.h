@@ -9,13 +9,15 @@
 
 #include "worker/engine/plan.h"
 #include "worker/learner/network.h"
+#include "worker/learner/rules/step_norms.h"
 
 typedef struct mn_loop_needs {
     uint32_t first, end; /* tensors that adapt */
     bool products;       /* stage 1 of features and support */
     bool query_gradient;
-    bool gradients; /* of support, and products; else what a step makes of them */
-    double rate;    /* of that step */
+    bool gradients;             /* of support, and products; else what a step makes of them */
+    double rate;                /* of that step */
+    const mn_step_norms *norms; /* at STEP, their gradient and products too; NULL: none; lent */
 } mn_loop_needs;
 
 typedef struct mn_loop_plans {

@@ -7,13 +7,14 @@
 static const mn_rule_kind *const kinds[] = {
     [MN_META_MAML] = &mn_loop_rule,         [MN_META_ANIL] = &mn_loop_rule,
     [MN_META_META_SGD] = &mn_loop_rule,     [MN_META_REPTILE] = &mn_loop_rule,
-    [MN_META_EPISODIC] = &mn_episodic_rule,
+    [MN_META_EPISODIC] = &mn_episodic_rule, [MN_META_IMAML] = &mn_implicit_rule,
 };
 
 struct mn_rule {
     const mn_rule_kind *kind;
     const mn_experiment *experiment; /* lent */
     size_t size;                     /* of theta */
+    const mn_parameters *parameters; /* its tensors; lent */
     void *state;                     /* the kind's own; owned */
 };
 
@@ -31,6 +32,7 @@ mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err)
     rule->experiment = order->network->experiment;
     rule->kind = kinds[rule->experiment->meta.kind];
     rule->size = order->network->parameters.size;
+    rule->parameters = &order->network->parameters;
     mn_status status = rule->kind->compile(order, &rule->state, err);
     if (status != MN_OK) {
         mn_rule_destroy(&rule);
@@ -54,6 +56,12 @@ size_t mn_rule_scratch_bytes(const mn_rule *rule)
     return rule->kind->scratch_bytes(rule->state);
 }
 
+uint32_t mn_rule_scores(const mn_rule *rule, const mn_score **scores)
+{
+    *scores = rule->kind->scores;
+    return rule->kind->n_scores;
+}
+
 mn_status mn_rule_profile(const mn_rule *rule, mn_profile *profile, mn_error *err)
 {
     return rule->kind->profile(rule->state, profile, err);
@@ -62,7 +70,14 @@ mn_status mn_rule_profile(const mn_rule *rule, mn_profile *profile, mn_error *er
 mn_rule_losses mn_rule_gradient(const mn_rule *rule, void *scratch, const mn_real *theta,
                                 const mn_rule_data *data, mn_real *gradient, mn_real *output)
 {
-    return rule->kind->gradient(rule->state, scratch, theta, data, gradient, output);
+    const mn_rule_losses losses =
+        rule->kind->gradient(rule->state, scratch, theta, data, gradient, output);
+    for (uint32_t i = 0; i < rule->parameters->n; i++) {
+        const mn_parameter *tensor = &rule->parameters->at[i];
+        if (tensor->stands)
+            memset(gradient + tensor->offset, 0, tensor->count * sizeof *gradient);
+    }
+    return losses;
 }
 
 bool mn_rule_has_steps(const mn_rule *rule)

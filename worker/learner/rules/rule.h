@@ -5,6 +5,7 @@
  * threads; each brings its own scratch. Nothing is allocated per task. */
 #pragma once
 
+#include "common/score.h"
 #include "worker/engine/plan.h"
 #include "worker/learner/network.h"
 
@@ -24,16 +25,22 @@ typedef struct mn_rule_order {
 /* A task as the engine sees it. */
 typedef struct mn_rule_data {
     const mn_real *task; /* the block of its fields */
+    uint64_t meta_step; /* which a training task is drawn for, from 0; for mn_rule_gradient alone */
     mn_profile *profile; /* of the thread, with the rows of mn_rule_profile; NULL: none */
 } mn_rule_data;
 
+#define MN_RULE_SCORES 2
+
 typedef struct mn_rule_losses {
-    double support_before; /* at theta; without a support set: NaN */
-    double query;          /* after adaptation */
+    double support_before;       /* at theta; without a support set: NaN */
+    double query;                /* after adaptation */
+    double more[MN_RULE_SCORES]; /* what the kind has scores for */
 } mn_rule_losses;
 
 typedef struct mn_rule_kind {
     const char *name;
+    uint32_t n_scores;      /* what it tells of a training task beside losses, */
+    const mn_score *scores; /* at most MN_RULE_SCORES */
     /* Add the rule's own tensors behind the network's. NULL: it has none. MN_ERR_CONFIG: it does
      * not suit the network. */
     mn_status (*declare)(mn_network *network, mn_error *err);
@@ -59,7 +66,7 @@ typedef struct mn_rule_kind {
     double (*macs)(const void *state); /* multiply-adds of one training task */
 } mn_rule_kind;
 
-extern const mn_rule_kind mn_loop_rule, mn_episodic_rule;
+extern const mn_rule_kind mn_loop_rule, mn_implicit_rule, mn_episodic_rule;
 
 /* Declare the tensors of the experiment's rule behind those of the network. */
 mn_status mn_rule_declare(mn_network *network, mn_error *err);
@@ -68,6 +75,9 @@ mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err);
 void mn_rule_destroy(mn_rule **rule);
 
 size_t mn_rule_scratch_bytes(const mn_rule *rule);
+
+/* The scores of mn_rule_losses.more; returns how many. */
+uint32_t mn_rule_scores(const mn_rule *rule, const mn_score **scores);
 
 /* Rows for the operations of all plans. */
 mn_status mn_rule_profile(const mn_rule *rule, mn_profile *profile, mn_error *err);

@@ -1,0 +1,200 @@
+/* rule_bed.h: for tests of rules in double: a small task of images in three classes, a theta, and a
+ * whole meta-gradient against central differences of what it should be the gradient of. */
+#pragma once
+
+#include "worker/learner/rules/rule.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N_SUPPORT 6
+#define N_QUERY 4
+#define N_CLASSES 3
+#define MAX_THETA 4096
+#define KEEP_BYTES ((size_t)128 * 1024) /* the activations of three inner steps or so */
+
+struct rule_bed {
+    mn_experiment experiment;
+    mn_network network;
+    mn_fields fields;
+    mn_rule *rule;
+    void *scratch;
+    mn_real task[1024], output[N_QUERY * N_CLASSES];
+    mn_real theta[MAX_THETA], gradient[MAX_THETA];
+    mn_rule_data data;
+};
+
+/* What training makes small; by default the query loss after all inner steps. */
+typedef double objective(struct rule_bed *bed);
+
+static uint64_t seed_state;
+
+static inline double draw(void) /* xorshift; -1 .. 1 */
+{
+    seed_state ^= seed_state << 13;
+    seed_state ^= seed_state >> 7;
+    seed_state ^= seed_state << 17;
+    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
+}
+
+static inline mn_experiment conv(mn_readout readout)
+{
+    return (mn_experiment){.model = {.input = MN_INPUT_CONV4,
+                                     .filters = 3,
+                                     .blocks = 2,
+                                     .readout = readout,
+                                     .batch_norm = true,
+                                     .batch_norm_eps = 1e-5},
+                           .meta = {.kind = MN_META_MAML, .order = 2, .inner_lr = 0.2}};
+}
+
+static inline mn_experiment mlp(bool batch_norm)
+{
+    return (mn_experiment){.model = {.input = MN_INPUT_MLP,
+                                     .hidden = {.n = 2, .at = {7, 5}},
+                                     .activation = MN_TANH,
+                                     .batch_norm = batch_norm,
+                                     .batch_norm_eps = 1e-5},
+                           .meta = {.kind = MN_META_MAML, .order = 2, .inner_lr = 0.2}};
+}
+
+/* Elements of theta, and of it the network's own. */
+static inline size_t size_of(const struct rule_bed *bed)
+{
+    return bed->network.parameters.size;
+}
+
+static inline size_t network_size(const struct rule_bed *bed)
+{
+    const mn_parameter *last = &bed->network.parameters.at[bed->network.first[MN_N_MODULES] - 1];
+    return last->offset + last->count;
+}
+
+static inline const mn_parameter *tensor_of(const struct rule_bed *bed, const char *name)
+{
+    uint32_t i = mn_parameters_find(&bed->network.parameters, name);
+    if (i == UINT32_MAX)
+        fail_msg("there is no tensor %s", name);
+    return &bed->network.parameters.at[i];
+}
+
+/* Weights of up to 0.6; what a rule adds as it begins, and a bit beside it; what is to stand does. */
+static inline void fill(struct rule_bed *bed)
+{
+    const mn_field *at = bed->fields.at;
+    seed_state = 88172645463325252u;
+    for (size_t i = 0; i < mn_field_count(&at[MN_SUPPORT_X]); i++)
+        bed->task[at[MN_SUPPORT_X].offset + i] = (mn_real)draw();
+    for (size_t i = 0; i < mn_field_count(&at[MN_QUERY_X]); i++)
+        bed->task[at[MN_QUERY_X].offset + i] = (mn_real)draw();
+    for (size_t i = 0; i < N_SUPPORT; i++)
+        bed->task[at[MN_SUPPORT_Y].offset + i * N_CLASSES + i % N_CLASSES] = 1;
+    for (size_t i = 0; i < N_QUERY; i++)
+        bed->task[at[MN_QUERY_Y].offset + i * N_CLASSES + (i + 1) % N_CLASSES] = 1;
+    mn_parameters_start(&bed->network.parameters, MN_INIT_GLOROT, 1, bed->theta);
+    for (uint32_t i = 0; i < bed->network.parameters.n; i++) {
+        const mn_parameter *tensor = &bed->network.parameters.at[i];
+        mn_real *values = bed->theta + tensor->offset;
+        for (size_t k = 0; k < tensor->count && !tensor->stands; k++)
+            values[k] = tensor->offset < network_size(bed)
+                            ? (mn_real)(0.6 * draw())
+                            : (mn_real)((double)values[k] + 0.1 * draw());
+    }
+}
+
+static inline struct rule_bed *bed_new(mn_experiment experiment, uint32_t steps, bool differentiate,
+                                       size_t keep_bytes)
+{
+    static const uint32_t image[3] = {6, 6, 1};
+    struct rule_bed *bed = calloc(1, sizeof *bed);
+    assert_non_null(bed);
+    mn_error err = {0};
+    bed->experiment = experiment;
+    bed->experiment.meta.inner_steps = steps;
+    assert_int_equal(mn_fields_few_shot(&bed->fields, N_SUPPORT, N_QUERY, image, MN_TARGET_CLASSES,
+                                        N_CLASSES, &err),
+                     MN_OK);
+    assert_true(bed->fields.size <= sizeof bed->task / sizeof *bed->task);
+    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK ||
+        mn_rule_declare(&bed->network, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_true(size_of(bed) <= MAX_THETA);
+    const mn_rule_order order = {.network = &bed->network,
+                                 .fields = &bed->fields,
+                                 .kernels = mn_kernels_choose(),
+                                 .differentiate = differentiate,
+                                 .keep_bytes = keep_bytes};
+    if (mn_rule_new(&order, &bed->rule, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
+    assert_non_null(bed->scratch);
+    memset(bed->scratch, 0xff, mn_rule_scratch_bytes(bed->rule)); /* NaNs: none may be read */
+    fill(bed);
+    bed->data.task = bed->task;
+    return bed;
+}
+
+static inline void bed_destroy(struct rule_bed *bed)
+{
+    mn_rule_destroy(&bed->rule);
+    free(bed->scratch);
+    free(bed);
+}
+
+static inline mn_rule_losses differentiate_in(struct rule_bed *bed)
+{
+    return mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, bed->gradient,
+                            bed->output);
+}
+
+/* The query loss after `steps` inner steps. */
+static inline double judged_after(struct rule_bed *bed, uint32_t steps)
+{
+    mn_rule_begin(bed->rule, bed->scratch, bed->theta, &bed->data);
+    for (uint32_t k = 0; k < steps; k++)
+        (void)mn_rule_step(bed->rule, bed->scratch, bed->theta, &bed->data);
+    return mn_rule_judge(bed->rule, bed->scratch, bed->theta, &bed->data, bed->output);
+}
+
+static inline double judged_last(struct rule_bed *bed)
+{
+    return judged_after(bed, mn_rule_steps(bed->rule));
+}
+
+static inline double central_difference(struct rule_bed *bed, objective *of, size_t i, double e)
+{
+    const mn_real value = bed->theta[i];
+    bed->theta[i] = (mn_real)((double)value + e);
+    const double above = of(bed);
+    bed->theta[i] = (mn_real)((double)value - e);
+    const double below = of(bed);
+    bed->theta[i] = value;
+    return (above - below) / (2.0 * e);
+}
+
+/* All of the meta-gradient but what stands. The bed is destroyed. */
+static inline void check_bed(struct rule_bed *bed, objective *of, double tolerance,
+                             const char *what)
+{
+    (void)differentiate_in(bed);
+    double largest = 0.0;
+    for (size_t i = 0; i < size_of(bed); i++)
+        largest = fmax(largest, fabs((double)bed->gradient[i]));
+    assert_true(largest > 1e-3);
+    for (uint32_t k = 0; k < bed->network.parameters.n; k++) {
+        const mn_parameter *tensor = &bed->network.parameters.at[k];
+        for (size_t i = tensor->offset; i < tensor->offset + tensor->count; i++) {
+            const double ours = (double)bed->gradient[i];
+            const double expected = tensor->stands ? 0 : central_difference(bed, of, i, 1e-5);
+            if (!(fabs(ours - expected) <= tolerance * largest))
+                fail_msg("%s: the gradient of %s[%zu] is %.12g, central difference %.12g", what,
+                         tensor->tensor.name, i - tensor->offset, ours, expected);
+        }
+    }
+    bed_destroy(bed);
+}
