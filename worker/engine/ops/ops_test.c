@@ -220,6 +220,25 @@ NAIVE(sum_tiles)
 }
 BUILT_AND_NAIVE(sum_tiles);
 
+/* Two blocks of [2, 3, 2], and of [3, 2, 2]. */
+BUILD(swap)
+{
+    GRAPH;
+    mn_node a = arg(bed, 12, 2), b = arg(bed, 6, 4);
+    return mn_graph_multiply(graph, mn_graph_swap_axes(graph, a, 2, 2, 3),
+                             mn_graph_swap_axes(graph, b, 2, 3, 2));
+}
+NAIVE(swap)
+{
+    UNUSED;
+    EACH(block, 2)
+    EACH(row, 6)
+    EACH(k, 2)
+    out[12 * block + 2 * row + k] = a[0][12 * block + 2 * (row % 2 * 3 + row / 2) + k] *
+                                    a[1][12 * block + 2 * (row % 3 * 2 + row / 3) + k];
+}
+BUILT_AND_NAIVE(swap);
+
 /* ---- products. All four ways one below the other: k = 4, m = 2, n = 3 of each. */
 
 static mn_node all_ways(struct bed *bed, uint32_t batches)
@@ -1263,7 +1282,7 @@ static mn_node at_least_one(mn_graph *graph, mn_node a) /* 1 + a^2 */
                         mn_graph_constant(graph, 1.0, mn_graph_extent(graph, a)));
 }
 
-enum { N_STEPS = 37 };
+enum { N_STEPS = 38 };
 
 static mn_node random_step(struct pool *pool, uint32_t kind)
 {
@@ -1384,6 +1403,8 @@ static mn_node random_step(struct pool *pool, uint32_t kind)
         return mn_graph_tanh(graph, mn_graph_scan(graph, b, b, n % 2 == 0 ? 2 : n, below(2)));
     case 35:
         return mn_graph_shift(graph, a, n % 2 == 0 ? 2 : n, below(2));
+    case 36:
+        return mn_graph_swap_axes(graph, a, n % 2 == 0 ? 2 : 1, n % 2 == 0 ? n / 2 : n, c);
     default: /* an array that is written piece by piece, as an unrolled memory is */
         b = mn_graph_zero(graph, mn_matrix(2 * n, c));
         b = mn_graph_place_rows(graph, a, 0, 2 * n, b);
