@@ -114,11 +114,11 @@ static const mn_option rows[] = {
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
         THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "sentences",
-                   "entities", "key-value", "fast-weights")),
+                   "entities", "key-value", "fast-weights", "transformer")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
         "the reasoning module, o = R(u, m)",
         THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops",
-                   "query-reduction", "prelu-hops")),
+                   "query-reduction", "prelu-hops", "read")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
         "the output module, y = O(o)",
         THETA_FROM("linear", "distance", "match", "gaussian", "words")),
@@ -160,8 +160,22 @@ static const mn_option rows[] = {
         "hops, prelu-hops: how often the memory is asked", THETA,
         BY("model.reasoning=hops|prelu-hops")),
     KEY(U32,    model.layers,          "2",            1,     16,      "layers",
-        "query-reduction: how often the story is read, with the same weights", THETA,
-        BY("model.reasoning=query-reduction")),
+        "query-reduction: how often the story is read, with the same weights; transformer: layers, each "
+        "with its own", THETA,
+        BY("model.reasoning=query-reduction or model.memory=transformer")),
+    KEY(CHOICE, model.tokens,          "row",          0,     0,       "",
+        "transformer: a token is an item (a row of a table), or each of its numbers (a cell)",
+        THETA_FROM("row", "cell"),
+        BY("model.memory=transformer")),
+    KEY(U32,    model.token_size,      "64",           1,     4096,    "numbers",
+        "transformer: width of a token", THETA,
+        BY("model.memory=transformer")),
+    KEY(U32,    model.heads,           "4",            1,     64,      "heads",
+        "transformer: attentions side by side, each of an equal part of a token", THETA,
+        BY("model.memory=transformer")),
+    KEY(U32,    model.mlp_size,        "128",          1,     16384,   "units",
+        "transformer: hidden units of a layer", THETA,
+        BY("model.memory=transformer")),
     KEY(CHOICE, model.gates,           "scalar",       0,     0,       "",
         "query-reduction: a gate is one number, or as many as a sentence has",
         THETA_FROM("scalar", "vector"),
@@ -198,8 +212,8 @@ static const mn_option rows[] = {
         "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten"),
         BY("model.input=conv4")),
     KEY(CHOICE, model.activation,      "relu",         0,     0,       "",
-        "mlp, mean, concat-linear, concat-mlp, feedforward: activation", THETA_FROM("relu", "tanh"),
-        BY("model.input=mlp or model.memory=mean or model.reasoning=concat-linear|concat-mlp|feedforward")),
+        "mlp, mean, transformer, concat-linear, concat-mlp, feedforward: activation", THETA_FROM("relu", "tanh"),
+        BY("model.input=mlp or model.memory=mean|transformer or model.reasoning=concat-linear|concat-mlp|feedforward")),
     KEY(U32,    model.read_heads,      "4",            1,     8,       "",
         "lrua: slots that are read and written at a step", THETA,
         BY("model.memory=lrua")),
@@ -733,6 +747,26 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_transformer(const mn_experiment *e, mn_error *err)
+{
+    if (e->model.token_size % e->model.heads != 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.heads %u do not divide model.token_size %u into equal parts: as in "
+                       "%u heads of %u",
+                       (unsigned)e->model.heads, (unsigned)e->model.token_size,
+                       (unsigned)e->model.heads,
+                       (unsigned)(e->model.heads * (e->model.token_size / e->model.heads + 1)));
+    if (has_stories(e) || e->tasks.kind == MN_TASKS_SEQUENCES)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory transformer attends to the items of a support set, which "
+                       "sequences and stories do not have: use another tasks.kind or model.memory");
+    if (e->model.reasoning == MN_REASONING_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory transformer is asked by model.reasoning, but that is none: use "
+                       "read or concat-mlp");
+    return MN_OK;
+}
+
 static mn_status check_memory(const mn_experiment *e, mn_error *err)
 {
     if (e->model.memory == MN_MEMORY_CLASS_MEANS && has_stories(e))
@@ -747,6 +781,12 @@ static mn_status check_memory(const mn_experiment *e, mn_error *err)
                        "model.reasoning lstm and feedforward ask with model.units numbers, which "
                        "model.memory lrua alone takes: use that, model.memory none or another "
                        "model.reasoning");
+    if (e->model.reasoning == MN_REASONING_READ && e->model.memory == MN_MEMORY_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.reasoning read is what the memory gives, but model.memory is none: "
+                       "choose one, as transformer");
+    if (e->model.memory == MN_MEMORY_TRANSFORMER)
+        return check_transformer(e, err);
     if (e->model.memory != MN_MEMORY_LRUA)
         return MN_OK;
     if (e->model.reasoning == MN_REASONING_NONE)

@@ -41,6 +41,7 @@ typedef enum mn_memory_kind {
     MN_MEMORY_ENTITIES,     /* slots that a story's sentences update, one after the other */
     MN_MEMORY_KEY_VALUE,    /* a story's words, found by their sentences */
     MN_MEMORY_FAST_WEIGHTS, /* a matrix that every sentence of a story adds to */
+    MN_MEMORY_TRANSFORMER,  /* the support set, attended to layer by layer */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -51,6 +52,7 @@ typedef enum mn_reasoning_kind {
     MN_REASONING_HOPS,
     MN_REASONING_QUERY_REDUCTION,
     MN_REASONING_PRELU_HOPS,
+    MN_REASONING_READ, /* what the memory gives, and nothing else */
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
@@ -72,6 +74,7 @@ typedef enum mn_word_encoding {
     MN_ENCODING_POSITION_PRINTED, /* as they printed it */
     MN_ENCODING_MASK,             /* learned */
 } mn_word_encoding;
+typedef enum mn_tokens { MN_TOKENS_ROW, MN_TOKENS_CELL } mn_tokens;
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
@@ -150,12 +153,14 @@ typedef struct mn_experiment {
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
         uint32_t hops;             /* hops, prelu-hops */
-        uint32_t layers;           /* query-reduction, as what follows */
+        uint32_t layers;           /* query-reduction, as what follows; transformer */
         mn_gates gates;
         bool reset_gates, bidirectional;
         mn_tying tying;        /* story */
         bool linear_attention; /* story: never a softmax */
         bool empty_slots;      /* story: attention may fall on them */
+        mn_tokens tokens;      /* transformer: an item is one, or each of its numbers */
+        uint32_t token_size, heads, mlp_size; /* transformer */
         mn_uint_list encoder;  /* mean: widths of the layers */
         mn_uint_list decoder;  /* concat-mlp: widths of the layers */
         mn_uint_list hidden;   /* mlp: widths of the hidden layers */
