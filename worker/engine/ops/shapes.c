@@ -258,8 +258,7 @@ static void pull_swap(mn_adjoints *adjoints, mn_node i)
     mn_graph_node back = mn_node_blank(MN_OP_SWAP, (mn_extent){to.n, to.w, to.h, to.c});
     back.in[0] = adjoints->of[i];
     mn_give(adjoints, node.in[0],
-            mn_rule_view(graph, mn_node_append(graph, back), 0,
-                         mn_node_extent(graph, node.in[0])));
+            mn_rule_view(graph, mn_node_append(graph, back), 0, mn_node_extent(graph, node.in[0])));
 }
 
 /* By whichever takes fewer calls: all of one b at a time, or all of one a. */

@@ -59,8 +59,7 @@ static mn_node heads(mn_builder *builder, const char *prefix, const char *what, 
     const mn_extent extent = mn_builder_extent(builder, t);
     char name[96];
     (void)snprintf(name, sizeof name, "%s.%s.weight", prefix, what);
-    mn_node all =
-        mn_graph_linear(graph, t, mn_builder_weights(builder, name, extent, extent.c));
+    mn_node all = mn_graph_linear(graph, t, mn_builder_weights(builder, name, extent, extent.c));
     return mn_graph_swap_axes(graph, all, blocks, extent.n / blocks,
                               builder->experiment->model.heads);
 }
@@ -81,24 +80,24 @@ static mn_node attend(mn_builder *builder, const char *prefix, uint32_t blocks, 
                               " numbers of a token (model.token_size)",
                               n_heads, extent.c);
     if (scores > MOST_SCORES)
-        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
-                              "model.memory transformer would compare %.3g pairs of tokens at once, "
-                              "at most %u: use fewer items, or model.tokens row",
-                              scores, MOST_SCORES);
+        (void)mn_builder_fail(
+            builder, MN_ERR_CONFIG,
+            "model.memory transformer would compare %.3g pairs of tokens at once, "
+            "at most %u: use fewer items, or model.tokens row",
+            scores, MOST_SCORES);
     if (builder->status != MN_OK)
         return asking;
     mn_node q = heads(builder, prefix, "query", blocks, asking);
     mn_node k = heads(builder, prefix, "key", blocks, asked);
     mn_node v = heads(builder, prefix, "value", blocks, asked);
     q = mn_graph_scale(graph, 1.0 / sqrt((double)extent.c / n_heads), q);
-    mn_node p = mn_graph_softmax(
-        graph, mn_graph_batched_product(graph, q, k, all, false, true), MN_NONE);
+    mn_node p =
+        mn_graph_softmax(graph, mn_graph_batched_product(graph, q, k, all, false, true), MN_NONE);
     mn_node o = mn_graph_batched_product(graph, p, v, all, false, false);
     o = mn_graph_swap_axes(graph, o, blocks, n_heads, extent.n / blocks);
     (void)snprintf(name, sizeof name, "%s.out", prefix);
     return mn_builder_linear(
-        builder, name, mn_graph_reshape(graph, o, (mn_extent){extent.n, 1, 1, extent.c}),
-        extent.c);
+        builder, name, mn_graph_reshape(graph, o, (mn_extent){extent.n, 1, 1, extent.c}), extent.c);
 }
 
 /* t + A(norm t) among the tokens of an item. */
@@ -138,8 +137,7 @@ static void pass(mn_builder *builder, uint32_t layer, bool is_support, struct to
     mn_node *asked = &builder->memory[MN_SUPPORT][layer];
     if (is_support)
         *asked = asking;
-    mn_node a =
-        attend(builder, layer_name(name, layer, "rows"), tokens->columns, asking, *asked);
+    mn_node a = attend(builder, layer_name(name, layer, "rows"), tokens->columns, asking, *asked);
     tokens->t = feed_forward(builder, layer, mn_graph_add(builder->graph, tokens->t, a));
 }
 
@@ -161,8 +159,8 @@ static mn_node cells(mn_builder *builder, mn_node u, mn_node y)
     const mn_extent extent = mn_builder_extent(builder, u);
     const uint32_t n = extent.n, all = n * (extent.c + 1);
     mn_node unknown = mn_builder_table(builder, "tokens.unknown", 1, d, MN_START_NORMAL, 1.0);
-    mn_node x = mn_builder_linear(builder, "tokens.x", mn_graph_swap_axes(graph, u, 1, n, extent.c),
-                                  d);
+    mn_node x =
+        mn_builder_linear(builder, "tokens.x", mn_graph_swap_axes(graph, u, 1, n, extent.c), d);
     mn_node last = y == MN_NONE ? mn_graph_repeat_rows(graph, unknown, n)
                                 : mn_builder_linear(builder, "tokens.y", y, d);
     return mn_graph_place_rows(graph, last, n * extent.c, all,
@@ -217,8 +215,8 @@ static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
         pass(builder, l, false, &tokens);
     if (builder->status != MN_OK)
         return u;
-    mn_node last = mn_graph_rows(builder->graph, tokens.t, (tokens.columns - 1) * tokens.items,
-                                 tokens.items);
+    mn_node last =
+        mn_graph_rows(builder->graph, tokens.t, (tokens.columns - 1) * tokens.items, tokens.items);
     return norm(builder, "norm", last);
 }
 
