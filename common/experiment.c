@@ -31,7 +31,8 @@ static const mn_option rows[] = {
 
     KEY(CHOICE, tasks.kind,            "sinusoid",     0,     0,       "",
         "what a task is made of",
-        THETA_FROM("sinusoid", "images", "glyphs", "sequences", "stories", "generated-stories")),
+        THETA_FROM("sinusoid", "images", "glyphs", "sequences", "stories", "generated-stories",
+                   "tables")),
     KEY(NAME,   tasks.data,            "",             0,     0,       "",
         "images, sequences: name of the packed file; sequences without: glyphs; stories: folder of "
         "the sets, or a file qaN_..._train.txt; found on run.data_path", OTHER,
@@ -40,8 +41,8 @@ static const mn_option rows[] = {
         "images: test tasks are the runs of this packed file, as Omniglot's official ones", OTHER,
         BY("tasks.kind=images")),
     KEY(U32,    tasks.way,             "5",            1,     64,      "classes",
-        "images, glyphs: classes of a task; sequences: of a sequence", THETA,
-        BY("tasks.kind=images|glyphs|sequences")),
+        "images, glyphs: classes of a task; sequences: of a sequence; tables: from 2 to so many", THETA,
+        BY("tasks.kind=images|glyphs|sequences|tables")),
     KEY(U32,    tasks.length,          "50",           2,     1000,    "items",
         "sequences: images of a sequence, as many of each class", THETA,
         BY("tasks.kind=sequences")),
@@ -53,12 +54,15 @@ static const mn_option rows[] = {
         "sequences, stories: side by side in one task", THETA,
         BY("tasks.kind=sequences|stories|generated-stories")),
     KEY(U32,    tasks.shot,            "1",            0,     1000,    "items",
-        "support items a class; sinusoid: support points; stories: support questions, of the set "
-        "of the others", THETA,
-        BY("tasks.kind=sinusoid|images|glyphs|stories|generated-stories")),
+        "support items a class; sinusoid: support points; tables: support rows; stories: support questions, "
+        "of the set of the others", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs|stories|generated-stories|tables")),
     KEY(U32,    tasks.query,           "1",            1,     1000,    "items",
-        "query items a class; sinusoid: query points", THETA,
-        BY("tasks.kind=sinusoid|images|glyphs")),
+        "query items a class; sinusoid: query points; tables: query rows", THETA,
+        BY("tasks.kind=sinusoid|images|glyphs|tables")),
+    KEY(U32,    tasks.features,        "5",            1,     32,      "features",
+        "tables: from 1 to so many; those that a table has not are 0", THETA,
+        BY("tasks.kind=tables")),
     KEY(U32,    tasks.image_size,      "28",           4,     256,     "pixels",
         "images, glyphs, sequences: height and width", THETA,
         BY("tasks.kind=images|glyphs|sequences")),
@@ -339,10 +343,10 @@ static const mn_option rows[] = {
         BY("tasks.kind=images|glyphs")),
     KEY(U32,    evaluate.shot,         "0",            0,     1000,    "items",
         "as tasks.shot, for validation and test; 0: the same", OTHER,
-        BY("tasks.kind=sinusoid|images|glyphs")),
+        BY("tasks.kind=sinusoid|images|glyphs|tables")),
     KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
         "as tasks.query, for validation and test; 0: the same", OTHER,
-        BY("tasks.kind=sinusoid|images|glyphs")),
+        BY("tasks.kind=sinusoid|images|glyphs|tables")),
     KEY(U32,    evaluate.every,        "0",            0,     1e9,     "meta-steps",
         "how often to validate; 0: never", OTHER),
     KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
@@ -408,6 +412,13 @@ static const struct suit {
     {"tasks.kind=stories", "tasks.data", "en"},
     {"tasks.kind=stories", "evaluate.tasks", "32768"},
     {"tasks.kind=generated-stories", "tasks.sentences", "12"},
+    {"tasks.kind=tables", "tasks.shot", "64"},
+    {"tasks.kind=tables", "tasks.query", "64"},
+    {"tasks.kind=tables", "model.input", "identity"},
+    {"tasks.kind=tables", "model.memory", "transformer"},
+    {"tasks.kind=tables", "model.reasoning", "read"},
+    {"tasks.kind=tables", "model.tokens", "cell"},
+    {"tasks.kind=tables", "meta.kind", "episodic"},
     {"model.reasoning=query-reduction", "model.memory", "sentences"}, /* Seo et al. 2017 */
     {"model.reasoning=query-reduction", "model.encoding", "position-printed"},
     {"model.reasoning=query-reduction", "model.init", "lecun"},
@@ -733,11 +744,12 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     }
     if (e->model.input != MN_INPUT_CONV4)
         return MN_OK;
-    if (e->tasks.kind == MN_TASKS_SINUSOID)
+    if (e->tasks.kind == MN_TASKS_SINUSOID || e->tasks.kind == MN_TASKS_TABLES)
         return mn_fail(
             err, MN_ERR_CONFIG,
-            "model.input conv4 reads images, but tasks.kind is sinusoid: use model.input "
-            "mlp, or tasks.kind images or glyphs");
+            "model.input conv4 reads images, but tasks.kind is %s: use model.input "
+            "mlp, or tasks.kind images or glyphs",
+            e->tasks.kind == MN_TASKS_SINUSOID ? "sinusoid" : "tables");
     /* A stride of 2 rounds up and so never ends below one pixel; pooling rounds down. */
     if (e->model.downsampling == MN_DOWN_MAX_POOL && e->tasks.image_size >> e->model.blocks == 0)
         return mn_fail(err, MN_ERR_CONFIG,

@@ -16,6 +16,7 @@ typedef enum mn_task_kind {
     MN_TASKS_SEQUENCES, /* of images, one after the other */
     MN_TASKS_STORIES,
     MN_TASKS_GENERATED_STORIES,
+    MN_TASKS_TABLES, /* made up */
 } mn_task_kind;
 typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID, MN_WORLD_PAIRS } mn_world;
 typedef enum mn_sampling {
@@ -126,6 +127,7 @@ typedef struct mn_experiment {
         mn_labels labels;     /* sequences: what a class is called */
         uint32_t bundle;      /* sequences, stories: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
+        uint32_t features;    /* tables: at most */
         uint32_t image_size;  /* images, glyphs: pixels a side */
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
         double warp;          /* images: random affine map of each training image, 0 to 0.5 */

@@ -127,17 +127,31 @@ static mn_node feed_forward(mn_builder *builder, uint32_t layer, mn_node t)
     return mn_graph_add(builder->graph, t, h);
 }
 
-/* One layer. The support set's tokens attend to themselves, and are kept for questions. */
+/* The last column alone: an item as a whole, or its y. */
+static mn_node last_column(mn_builder *builder, mn_node t, uint32_t columns)
+{
+    const uint32_t items = mn_builder_extent(builder, t).n / columns;
+    return columns == 1 ? t : mn_graph_rows(builder->graph, t, (columns - 1) * items, items);
+}
+
+/* One layer. The support set's tokens attend to themselves, and are kept for questions, of which only
+ * the last token is wanted in the end. */
 static void pass(mn_builder *builder, uint32_t layer, bool is_support, struct tokens *tokens)
 {
     char name[64];
+    mn_node *kept = &builder->memory[MN_SUPPORT][layer];
     if (builder->experiment->model.tokens == MN_TOKENS_CELL)
         tokens->t = attend_cells(builder, layer, tokens);
+    mn_node asked = *kept;
+    if (!is_support && layer + 1 == builder->experiment->model.layers) {
+        asked = last_column(builder, asked, tokens->columns);
+        tokens->t = last_column(builder, tokens->t, tokens->columns);
+        tokens->columns = 1;
+    }
     mn_node asking = norm(builder, layer_name(name, layer, "rows.norm"), tokens->t);
-    mn_node *asked = &builder->memory[MN_SUPPORT][layer];
     if (is_support)
-        *asked = asking;
-    mn_node a = attend(builder, layer_name(name, layer, "rows"), tokens->columns, asking, *asked);
+        *kept = asked = asking;
+    mn_node a = attend(builder, layer_name(name, layer, "rows"), tokens->columns, asking, asked);
     tokens->t = feed_forward(builder, layer, mn_graph_add(builder->graph, tokens->t, a));
 }
 
@@ -213,11 +227,7 @@ static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
     struct tokens tokens = tokens_of(builder, u, MN_NONE);
     for (uint32_t l = 0; l < builder->experiment->model.layers && builder->status == MN_OK; l++)
         pass(builder, l, false, &tokens);
-    if (builder->status != MN_OK)
-        return u;
-    mn_node last =
-        mn_graph_rows(builder->graph, tokens.t, (tokens.columns - 1) * tokens.items, tokens.items);
-    return norm(builder, "norm", last);
+    return builder->status == MN_OK ? norm(builder, "norm", tokens.t) : u;
 }
 
 const mn_part mn_transformer_part = {
