@@ -763,10 +763,9 @@ static mn_status check_transformer(const mn_experiment *e, mn_error *err)
 {
     if (e->model.token_size % e->model.heads != 0)
         return mn_fail(err, MN_ERR_CONFIG,
-                       "model.heads %u do not divide model.token_size %u into equal parts: as in "
-                       "%u heads of %u",
+                       "model.heads %u do not divide model.token_size %u into equal parts: "
+                       "expected a token_size as %u",
                        (unsigned)e->model.heads, (unsigned)e->model.token_size,
-                       (unsigned)e->model.heads,
                        (unsigned)(e->model.heads * (e->model.token_size / e->model.heads + 1)));
     if (has_stories(e) || e->tasks.kind == MN_TASKS_SEQUENCES)
         return mn_fail(err, MN_ERR_CONFIG,

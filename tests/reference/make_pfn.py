@@ -43,33 +43,37 @@ def norm(p, name, t):
     return p[name + '.weight'] * t / torch.sqrt((t * t).mean(-1, keepdim=True) + 1e-5)
 
 
-def attend(p, at, t, mask):
-    """t [tokens, sets, D], as multi_head_attention_forward has it."""
+def attend(p, at, heads, t, mask):
+    """t [tokens, sets, d], as multi_head_attention_forward has it."""
     stacked = torch.cat([p[f'{at}.{part}.weight'] for part in ('query', 'key', 'value')])
-    return F.multi_head_attention_forward(t, t, t, D, HEADS, stacked, None, None, None, False, 0.0,
+    return F.multi_head_attention_forward(t, t, t, t.shape[-1], heads, stacked, None, None, None, False, 0.0,
                                           p[at + '.out.weight'], p[at + '.out.bias'], attn_mask=mask)[0]
 
 
-def answer(p, case, task):
-    """The answers to the questions. Tokens are [items, columns, D]."""
-    x = torch.cat([task['support.x'], task['query.x']])
-    if case['tokens'] == 'cell':
+def answer(p, task, heads, act):
+    """The head's answers to the questions; p tells the kind of tokens and the layers. Tokens are [items, columns, d]."""
+    x, shown = torch.cat([task['support.x'], task['query.x']]), len(task['support.x'])
+    asked, by_cell = len(task['query.x']), 'tokens.unknown' in p
+    if by_cell:
         y = torch.cat([F.linear(task['support.y'], p['tokens.y.weight'], p['tokens.y.bias']),
-                       p['tokens.unknown'].expand(QUERY, D)])
+                       p['tokens.unknown'].expand(asked, -1)])
         t = torch.cat([F.linear(x[:, :, None], p['tokens.x.weight'], p['tokens.x.bias']), y[:, None]], 1)
     else:
-        y = torch.cat([task['support.y'] @ p['tokens.y.weight'].t(), torch.zeros(QUERY, D)])
-        t = (F.linear(x, p['tokens.x.weight'], p['tokens.x.bias']) + y)[:, None]
-    hidden = torch.zeros(SUPPORT + QUERY, SUPPORT + QUERY, dtype=torch.bool)
-    hidden[:, SUPPORT:] = True
-    for layer in range(1, LAYERS + 1):
+        y = task['support.y'] @ p['tokens.y.weight'].t()
+        t = (F.linear(x, p['tokens.x.weight'], p['tokens.x.bias']) + F.pad(y, (0, 0, 0, asked)))[:, None]
+    hidden = torch.zeros(shown + asked, shown + asked, dtype=torch.bool)
+    hidden[:, shown:] = True
+    layer = 1
+    while f'layer{layer}.rows.norm.weight' in p:
         at = f'layer{layer}.'
-        if case['tokens'] == 'cell':
-            t = t + attend(p, at + 'cells', norm(p, at + 'cells.norm', t).transpose(0, 1), None).transpose(0, 1)
-        t = t + attend(p, at + 'rows', norm(p, at + 'rows.norm', t), hidden)
-        h = torch.tanh(F.linear(norm(p, at + 'mlp.norm', t), p[at + 'mlp.fc1.weight'], p[at + 'mlp.fc1.bias']))
+        if by_cell:
+            cells = norm(p, at + 'cells.norm', t).transpose(0, 1)
+            t = t + attend(p, at + 'cells', heads, cells, None).transpose(0, 1)
+        t = t + attend(p, at + 'rows', heads, norm(p, at + 'rows.norm', t), hidden)
+        h = act(F.linear(norm(p, at + 'mlp.norm', t), p[at + 'mlp.fc1.weight'], p[at + 'mlp.fc1.bias']))
         t = t + F.linear(h, p[at + 'mlp.fc2.weight'], p[at + 'mlp.fc2.bias'])
-    return F.linear(norm(p, 'norm', t[SUPPORT:, -1]), p['head.weight'], p['head.bias'])
+        layer += 1
+    return F.linear(norm(p, 'norm', t[shown:, -1]), p['head.weight'], p['head.bias'])
 
 
 def numbers(tensor):
@@ -83,7 +87,7 @@ def make_case(case):
         task[role + '.x'] = torch.randn(n, case['features'])
         task[role + '.y'] = (torch.randn(n, 1) if case['y'] == 1
                              else F.one_hot(torch.randint(case['y'], (n,)), case['y']).double())
-    y = answer(p, case, task)
+    y = answer(p, task, HEADS, torch.tanh)
     loss = (((y - task['query.y']) ** 2).mean() if case['y'] == 1
             else -(task['query.y'] * F.log_softmax(y, 1)).sum(1).mean())
     loss.backward()
@@ -92,9 +96,14 @@ def make_case(case):
                 gradients={name: numbers(t.grad) for name, t in p.items()})
 
 
-torch.manual_seed(3)
-written = {'token_size': D, 'heads': HEADS, 'mlp_size': MLP, 'layers': LAYERS, 'support': SUPPORT, 'query': QUERY,
-           'cases': [make_case(case) for case in CASES]}
-with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'pfn.json'), 'w') as out:
-    json.dump(written, out, indent=None, separators=(',', ':'))
-    out.write('\n')
+def main():
+    torch.manual_seed(3)
+    written = {'token_size': D, 'heads': HEADS, 'mlp_size': MLP, 'layers': LAYERS, 'support': SUPPORT, 'query': QUERY,
+               'cases': [make_case(case) for case in CASES]}
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'pfn.json'), 'w') as out:
+        json.dump(written, out, indent=None, separators=(',', ':'))
+        out.write('\n')
+
+
+if __name__ == '__main__':
+    main()
