@@ -269,6 +269,13 @@ YAML
     sed -i 's/^  lr: .*/  lr: 0.2\n  optimiser: adagrad\n  weight_decay: 0.001\n  decays: weights/' "$1"
 }
 
+tables() { # FILE STEPS: attention over the rows and the features of tables that are made up
+    family "$1" "$2" 19 8 <<YAML
+tasks: {kind: tables, way: 3, features: 3, shot: 8, query: 6}
+model: {layers: 2, token_size: 16, heads: 2, mlp_size: 16}
+YAML
+}
+
 glyphs() { # FILE STEPS
     cat >"$1" <<YAML
 seed: 12

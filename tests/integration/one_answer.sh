@@ -103,7 +103,7 @@ refer_to() { # KIND
 }
 
 kinds=(sinusoid glyphs)
-families=(memory prototypes proto_maml matching sequences process stories reduction)
+families=(memory prototypes proto_maml matching sequences process stories reduction tables)
 if [ $# -gt 0 ]; then
     kinds=("$@")
     families=()
