@@ -154,7 +154,7 @@ static double rounded(double x, uint32_t levels)
 
 double mn_table_prior_row(const mn_table_prior *prior, mn_random *random, float *x)
 {
-    double in[MN_TABLE_MOST_WIDTH], nodes[MN_TABLE_LAYERS * MN_TABLE_MOST_WIDTH], score;
+    double in[MN_TABLE_MOST_WIDTH] = {0}, nodes[MN_TABLE_LAYERS * MN_TABLE_MOST_WIDTH] = {0}, score;
     const bool has_causes = prior->mechanism == MN_TABLE_CAUSES;
     for (uint32_t i = 0; i < prior->n_in; i++)
         in[i] = prior->spread[i] * mn_random_normal(random);

@@ -71,8 +71,8 @@ static mn_node attend(mn_builder *builder, const char *prefix, uint32_t blocks, 
     mn_graph *graph = builder->graph;
     const mn_extent extent = mn_builder_extent(builder, asking);
     const uint32_t n_heads = builder->experiment->model.heads, all = blocks * n_heads;
-    const double scores =
-        (double)n_heads * extent.n * (mn_builder_extent(builder, asked).n / blocks);
+    const uint32_t n_asked = mn_builder_extent(builder, asked).n / blocks; /* of a block */
+    const double scores = (double)n_heads * extent.n * n_asked;
     char name[80];
     if (extent.c % n_heads != 0)
         (void)mn_builder_fail(builder, MN_ERR_CONFIG,
