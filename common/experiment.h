@@ -16,6 +16,7 @@ typedef enum mn_task_kind {
     MN_TASKS_SEQUENCES, /* of images, one after the other */
     MN_TASKS_STORIES,
     MN_TASKS_GENERATED_STORIES,
+    MN_TASKS_TABLES, /* made up */
 } mn_task_kind;
 typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID, MN_WORLD_PAIRS } mn_world;
 typedef enum mn_sampling {
@@ -42,6 +43,7 @@ typedef enum mn_memory_kind {
     MN_MEMORY_KEY_VALUE,    /* a story's words, found by their sentences */
     MN_MEMORY_FAST_WEIGHTS, /* a matrix that every sentence of a story adds to */
     MN_MEMORY_CONTEXT,      /* numbers that the inner loop moves from zero */
+    MN_MEMORY_TRANSFORMER,  /* the support set, attended to layer by layer */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -52,6 +54,7 @@ typedef enum mn_reasoning_kind {
     MN_REASONING_HOPS,
     MN_REASONING_QUERY_REDUCTION,
     MN_REASONING_PRELU_HOPS,
+    MN_REASONING_READ, /* what the memory gives, and nothing else */
 } mn_reasoning_kind;
 typedef enum mn_output_kind {
     MN_OUTPUT_LINEAR,
@@ -73,6 +76,7 @@ typedef enum mn_word_encoding {
     MN_ENCODING_POSITION_PRINTED, /* as they printed it */
     MN_ENCODING_MASK,             /* learned */
 } mn_word_encoding;
+typedef enum mn_tokens { MN_TOKENS_ROW, MN_TOKENS_CELL } mn_tokens;
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
@@ -129,6 +133,7 @@ typedef struct mn_experiment {
         mn_labels labels;     /* sequences: what a class is called */
         uint32_t bundle;      /* sequences, stories: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
+        uint32_t features;    /* tables: at most */
         uint32_t image_size;  /* images, glyphs: pixels a side */
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
         double warp;          /* images: random affine map of each training image, 0 to 0.5 */
@@ -156,12 +161,14 @@ typedef struct mn_experiment {
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
         uint32_t hops;             /* hops, prelu-hops */
-        uint32_t layers;           /* query-reduction, as what follows */
+        uint32_t layers;           /* query-reduction, as what follows; transformer */
         mn_gates gates;
         bool reset_gates, bidirectional;
         mn_tying tying;        /* story */
         bool linear_attention; /* story: never a softmax */
         bool empty_slots;      /* story: attention may fall on them */
+        mn_tokens tokens;      /* transformer: an item is one, or each of its numbers */
+        uint32_t token_size, heads, mlp_size; /* transformer */
         mn_uint_list encoder;  /* mean: widths of the layers */
         mn_uint_list decoder;  /* concat-mlp: widths of the layers */
         mn_uint_list hidden;   /* mlp: widths of the hidden layers */

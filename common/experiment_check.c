@@ -175,11 +175,12 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     }
     if (e->model.input != MN_INPUT_CONV4)
         return MN_OK;
-    if (e->tasks.kind == MN_TASKS_SINUSOID)
+    if (e->tasks.kind == MN_TASKS_SINUSOID || e->tasks.kind == MN_TASKS_TABLES)
         return mn_fail(
             err, MN_ERR_CONFIG,
-            "model.input conv4 reads images, but tasks.kind is sinusoid: use model.input "
-            "mlp, or tasks.kind images or glyphs");
+            "model.input conv4 reads images, but tasks.kind is %s: use model.input "
+            "mlp, or tasks.kind images or glyphs",
+            e->tasks.kind == MN_TASKS_SINUSOID ? "sinusoid" : "tables");
     /* A stride of 2 rounds up and so never ends below one pixel; pooling rounds down. */
     if (e->model.downsampling == MN_DOWN_MAX_POOL && e->tasks.image_size >> e->model.blocks == 0)
         return mn_fail(err, MN_ERR_CONFIG,
@@ -206,6 +207,25 @@ static mn_status check_context(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_transformer(const mn_experiment *e, mn_error *err)
+{
+    if (e->model.token_size % e->model.heads != 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.heads %u do not divide model.token_size %u into equal parts: "
+                       "expected a token_size as %u",
+                       (unsigned)e->model.heads, (unsigned)e->model.token_size,
+                       (unsigned)(e->model.heads * (e->model.token_size / e->model.heads + 1)));
+    if (has_stories(e) || e->tasks.kind == MN_TASKS_SEQUENCES)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory transformer attends to the items of a support set, which "
+                       "sequences and stories do not have: use another tasks.kind or model.memory");
+    if (e->model.reasoning == MN_REASONING_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory transformer is asked by model.reasoning, but that is none: use "
+                       "read or concat-mlp");
+    return MN_OK;
+}
+
 static mn_status check_memory(const mn_experiment *e, mn_error *err)
 {
     if (e->model.memory == MN_MEMORY_CLASS_MEANS && has_stories(e))
@@ -220,6 +240,12 @@ static mn_status check_memory(const mn_experiment *e, mn_error *err)
                        "model.reasoning lstm and feedforward ask with model.units numbers, which "
                        "model.memory lrua alone takes: use that, model.memory none or another "
                        "model.reasoning");
+    if (e->model.reasoning == MN_REASONING_READ && e->model.memory == MN_MEMORY_NONE)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.reasoning read is what the memory gives, but model.memory is none: "
+                       "choose one, as transformer");
+    if (e->model.memory == MN_MEMORY_TRANSFORMER)
+        return check_transformer(e, err);
     if (e->model.memory == MN_MEMORY_CONTEXT)
         return check_context(e, err);
     if (e->model.memory != MN_MEMORY_LRUA)

@@ -341,6 +341,22 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "model.reasoning lstm and feedforward ask with model.units numbers, which "
                          "model.memory lrua alone takes: use that, model.memory none or another "
                          "model.reasoning");
+    assert_contradiction("model.memory=transformer model.reasoning=read model.heads=3",
+                         "model.heads 3 do not divide model.token_size 64 into equal parts: "
+                         "expected a token_size as 66");
+    assert_contradiction("model.memory=transformer",
+                         "model.memory transformer is asked by model.reasoning, but that is none: "
+                         "use read or concat-mlp");
+    assert_contradiction("tasks.kind=sequences model.memory=transformer model.reasoning=read",
+                         "model.memory transformer attends to the items of a support set, which "
+                         "sequences and stories do not have: use another tasks.kind or "
+                         "model.memory");
+    assert_contradiction("model.reasoning=read",
+                         "model.reasoning read is what the memory gives, but model.memory is none: "
+                         "choose one, as transformer");
+    assert_contradiction("tasks.kind=tables model.input=conv4",
+                         "model.input conv4 reads images, but tasks.kind is tables: use "
+                         "model.input mlp, or tasks.kind images or glyphs");
     assert_contradiction("meta.update=learned meta.order=1",
                          "meta.update learned is learned by differentiating through the inner "
                          "loop: it needs meta.order 2");
@@ -518,11 +534,11 @@ static void help_on_a_key_or_a_section_tells_only_that(void **state)
     mn_error err = {0};
     char *one = help_on("tasks.shot", MN_OK, &err), *section = help_on("outer", MN_OK, &err);
     assert_string_equal(one,
-                        "  tasks.shot  support items a class; sinusoid: support points; stories: "
-                        "support questions, of the set of the others\n"
+                        "  tasks.shot  support items a class; sinusoid: support points; tables: "
+                        "support rows; stories: support questions, of the set of the others\n"
                         "                0 .. 1000 items; default 1\n"
                         "                read where "
-                        "tasks.kind=sinusoid|images|glyphs|stories|generated-stories\n");
+                        "tasks.kind=sinusoid|images|glyphs|stories|generated-stories|tables\n");
     assert_non_null(strstr(section, "outer.lr_factor "));
     assert_null(strstr(section, "tasks."));
     char *none = help_on("taks.shot", MN_ERR_CONFIG, &err);

@@ -322,6 +322,37 @@ model: {memory: fast-weights, embedding: 12}
 YAML
 }
 
+context() { # FILE STEPS: context parameters alone are moved by the inner loop (CAVIA)
+    family "$1" "$2" 27 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5}
+model: {input: identity, memory: context, context: 3, reasoning: concat-mlp, hidden: [16]}
+meta: {kind: maml, adapts: memory, inner_steps: 2, inner_lr: 0.1}
+YAML
+}
+
+implicit() { # FILE STEPS: a proximal inner loop, whose meta-gradient conjugate gradients find
+    family "$1" "$2" 28 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5}
+model: {input: mlp, hidden: [16], activation: tanh}
+meta: {kind: imaml, inner_steps: 4, inner_lr: 0.02, lambda: 5, cg_steps: 3}
+YAML
+}
+
+maml_plus() { # FILE STEPS: MAML++: losses and rates of each inner step, first order at first
+    family "$1" "$2" 29 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5}
+model: {input: mlp, hidden: [16, 16]}
+meta: {kind: maml, inner_steps: 3, inner_lr: 0.02, update: step-rates, step_losses: 8, second_order_from: 2}
+YAML
+}
+
+tables() { # FILE STEPS: attention over the rows and the features of tables that are made up
+    family "$1" "$2" 19 8 <<YAML
+tasks: {kind: tables, way: 3, features: 3, shot: 8, query: 6}
+model: {layers: 2, token_size: 16, heads: 2, mlp_size: 16}
+YAML
+}
+
 glyphs() { # FILE STEPS
     cat >"$1" <<YAML
 seed: 12

@@ -206,6 +206,18 @@ mn_node mn_graph_tile_rows(mn_graph *graph, mn_node a, uint32_t times)
     return repeated(graph, MN_OP_TILE, a, times, mn_node_rows(graph, a) * times);
 }
 
+mn_node mn_graph_swap_axes(mn_graph *graph, mn_node x, uint32_t blocks, uint32_t a, uint32_t b)
+{
+    const size_t count = mn_extent_count(mn_node_extent(graph, x)), rows = (size_t)blocks * a * b;
+    must(graph, rows > 0 && rows <= UINT32_MAX && count % rows == 0, "swap axes");
+    if (graph->failed || graph->misfit_op != NULL)
+        return x;
+    const uint32_t c = (uint32_t)(count / rows);
+    mn_graph_node node = mn_node_blank(MN_OP_SWAP, (mn_extent){blocks, b, a, c});
+    node.in[0] = x;
+    return mn_rule_view(graph, mn_node_append(graph, node), 0, mn_matrix((uint32_t)rows, c));
+}
+
 mn_node mn_graph_stop(mn_graph *graph, mn_node a)
 {
     return mn_node_unary(graph, MN_OP_STOP, a);

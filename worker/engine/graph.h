@@ -52,6 +52,7 @@ typedef enum mn_op {
     MN_OP_SUM_GROUPS,    /* the reverse */
     MN_OP_TILE,          /* all rows `times` times */
     MN_OP_SUM_TILES,     /* the reverse */
+    MN_OP_SWAP,          /* blocks [a, b, c] as [b, a, c]; the extent is [blocks, b, a, c] */
 
     MN_OP_GEMM,
     MN_OP_BATCHED_GEMM, /* `times` products, blocks of rows of both */
@@ -206,6 +207,9 @@ mn_node mn_graph_repeat_rows(mn_graph *graph, mn_node a, uint32_t times);
 mn_node mn_graph_sum_groups(mn_graph *graph, mn_node a, uint32_t times);
 /* [n, c] -> [times * n, c], the whole again and again. */
 mn_node mn_graph_tile_rows(mn_graph *graph, mn_node a, uint32_t times);
+/* `blocks` arrays [a, b, c], rows of whatever c below each other, with their first two axes swapped:
+ * [blocks * b * a, c]. So the columns of heads become rows of a head, and back. */
+mn_node mn_graph_swap_axes(mn_graph *graph, mn_node x, uint32_t blocks, uint32_t a, uint32_t b);
 /* The same numbers, through which no derivative goes. */
 mn_node mn_graph_stop(mn_graph *graph, mn_node a);
 

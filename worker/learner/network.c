@@ -21,6 +21,7 @@ static const mn_part *const memories[] = {
     [MN_MEMORY_KEY_VALUE] = &mn_key_value_part,
     [MN_MEMORY_FAST_WEIGHTS] = &mn_fast_weights_part,
     [MN_MEMORY_CONTEXT] = &mn_context_part,
+    [MN_MEMORY_TRANSFORMER] = &mn_transformer_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
@@ -31,6 +32,7 @@ static const mn_part *const reasonings[] = {
     [MN_REASONING_HOPS] = &mn_hops_part,
     [MN_REASONING_QUERY_REDUCTION] = &mn_query_reduction_part,
     [MN_REASONING_PRELU_HOPS] = &mn_prelu_hops_part,
+    [MN_REASONING_READ] = &mn_read_part,
 };
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part, [MN_OUTPUT_DISTANCE] = &mn_distance_part,

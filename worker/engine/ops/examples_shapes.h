@@ -171,3 +171,22 @@ NAIVE(sum_tiles)
     out[i] = a[0][i] + a[0][N / 2 + i];
 }
 BUILT_AND_NAIVE(sum_tiles);
+
+/* Two blocks of [2, 3, 2], and of [3, 2, 2]. */
+BUILD(swap)
+{
+    GRAPH;
+    mn_node a = arg(bed, 12, 2), b = arg(bed, 6, 4);
+    return mn_graph_multiply(graph, mn_graph_swap_axes(graph, a, 2, 2, 3),
+                             mn_graph_swap_axes(graph, b, 2, 3, 2));
+}
+NAIVE(swap)
+{
+    UNUSED;
+    EACH(block, 2)
+    EACH(row, 6)
+    EACH(k, 2)
+    out[12 * block + 2 * row + k] = a[0][12 * block + 2 * (row % 2 * 3 + row / 2) + k] *
+                                    a[1][12 * block + 2 * (row % 3 * 2 + row / 3) + k];
+}
+BUILT_AND_NAIVE(swap);

@@ -8,7 +8,7 @@
     /* shapes.c */                                                                                 \
     X(INPUT, input) X(ZERO, zero) X(CONSTANT, constant) X(VIEW, view) X(STOP, stop)                \
     X(PLACE, place) X(COLUMNS, columns) X(PLACE_COLUMNS, place_columns) X(REPEAT, repeat)          \
-    X(SUM_GROUPS, sum_groups) X(TILE, tile) X(SUM_TILES, sum_tiles)                                \
+    X(SUM_GROUPS, sum_groups) X(TILE, tile) X(SUM_TILES, sum_tiles) X(SWAP, swap)                  \
     /* products.c */                                                                               \
     X(GEMM, gemm) X(BATCHED_GEMM, batched_gemm) X(TRANSPOSE, transpose) X(BIAS, bias)              \
     X(COLUMN_SUMS, column_sums)                                                                    \

@@ -73,7 +73,7 @@ static mn_node at_least_one(mn_graph *graph, mn_node a) /* 1 + a^2 */
                         mn_graph_constant(graph, 1.0, mn_graph_extent(graph, a)));
 }
 
-enum { N_STEPS = 37 };
+enum { N_STEPS = 38 };
 
 static mn_node random_step(struct pool *pool, uint32_t kind)
 {
@@ -194,6 +194,8 @@ static mn_node random_step(struct pool *pool, uint32_t kind)
         return mn_graph_tanh(graph, mn_graph_scan(graph, b, b, n % 2 == 0 ? 2 : n, below(2)));
     case 35:
         return mn_graph_shift(graph, a, n % 2 == 0 ? 2 : n, below(2));
+    case 36:
+        return mn_graph_swap_axes(graph, a, n % 2 == 0 ? 2 : 1, n % 2 == 0 ? n / 2 : n, c);
     default: /* an array that is written piece by piece, as an unrolled memory is */
         b = mn_graph_zero(graph, mn_matrix(2 * n, c));
         b = mn_graph_place_rows(graph, a, 0, 2 * n, b);

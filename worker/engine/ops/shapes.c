@@ -248,3 +248,34 @@ const mn_op_row mn_op_sum_tiles = {.name = "sum tiles",
                                    .pull_back = pull_sum_tiles,
                                    .push_forward = push_linear,
                                    .run = run_sum_tiles};
+
+/* [a, b, c] -> [b, a, c] is its own reverse, with a and b swapped. */
+static void pull_swap(mn_adjoints *adjoints, mn_node i)
+{
+    mn_graph *graph = adjoints->graph;
+    const mn_graph_node node = graph->nodes[i];
+    const mn_extent to = node.extent;
+    mn_graph_node back = mn_node_blank(MN_OP_SWAP, (mn_extent){to.n, to.w, to.h, to.c});
+    back.in[0] = adjoints->of[i];
+    mn_give(adjoints, node.in[0],
+            mn_rule_view(graph, mn_node_append(graph, back), 0, mn_node_extent(graph, node.in[0])));
+}
+
+/* By whichever takes fewer calls: all of one b at a time, or all of one a. */
+static void run_swap(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                     mn_real *out)
+{
+    const mn_extent to = operation->node.extent;
+    const size_t a = to.w, b = to.h, c = to.c;
+    const mn_real *from = in[0];
+    for (size_t block = 0; block < to.n; block++, from += a * b * c, out += a * b * c)
+        if (b <= a)
+            for (size_t j = 0; j < b; j++)
+                k->take_columns(a, b * c, j * c, c, from, out + j * a * c);
+        else
+            for (size_t i = 0; i < a; i++)
+                k->put_columns(b, a * c, i * c, c, from + i * b * c, false, out);
+}
+
+const mn_op_row mn_op_swap = {
+    .name = "swap axes", .pull_back = pull_swap, .push_forward = push_linear, .run = run_swap};

@@ -1,4 +1,4 @@
-/* The plainest kinds: no memory, no reasoning, a linear output. */
+/* The plainest kinds: no memory, no reasoning, or just what the memory gives; a linear output. */
 #include "worker/learner/parts/part.h"
 
 #include "worker/learner/parts/prototype_head.h"
@@ -11,6 +11,17 @@ static mn_node features(mn_builder *builder, mn_role role)
 }
 
 const mn_part mn_no_reasoning_part = {.name = "reasoning none", .build = features};
+
+static mn_node read(mn_builder *builder, mn_role role)
+{
+    const mn_part *memory = mn_memory_of(builder->experiment);
+    const mn_extent extent = mn_builder_extent(builder, builder->flow.u[role]);
+    const mn_node u = mn_graph_reshape(builder->graph, builder->flow.u[role],
+                                       (mn_extent){extent.n, 1, 1, extent.h * extent.w * extent.c});
+    return memory->read == NULL ? u : memory->read(builder, role, 0, u);
+}
+
+const mn_part mn_read_part = {.name = "reasoning read", .build = read};
 
 /* The task's own head: the rule's, if it has set one, else as the support set gives it. */
 static mn_node linear_from_prototypes(mn_builder *builder, mn_role role)
