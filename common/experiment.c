@@ -310,6 +310,9 @@ static const mn_option rows[] = {
     KEY(REAL,   outer.lr_factor,       "0.5",          0,     10,      "",
         "step: factor of the rate", THETA,
         BY("outer.schedule=step")),
+    KEY(REAL,   outer.average,         "0",            0,     0.999999, "",
+        "decay of a running average of theta; if not 0, it is what is validated, tested and asked "
+        "(Polyak averaging)", THETA),
     KEY(CHOICE, outer.nonfinite,       "skip",         0,     0,       "",
         "a task whose loss or gradient is not finite", THETA_FROM("skip", "abort")),
     KEY(U64,    outer.max_skipped_steps, "10",         0,     1e9,     "meta-steps",

@@ -204,6 +204,7 @@ typedef struct mn_experiment {
         double lr_min;          /* cosine: the rate at the last step */
         uint64_t lr_step_every; /* step: multiply by lr_factor every so many meta-steps */
         double lr_factor;
+        double average;             /* decay of the average of theta that is judged; 0: none */
         mn_nonfinite nonfinite;     /* a task whose loss or gradient is not finite */
         uint64_t max_skipped_steps; /* so many in a row without a task end the run; 0: none */
     } outer;
