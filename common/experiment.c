@@ -69,6 +69,11 @@ static const mn_option rows[] = {
         "images, sequences: each training image of the file is turned, sheared, scaled and shifted by up to about this",
         THETA,
         BY("tasks.kind=images|sequences")),
+    KEY(REAL,   tasks.bend,            "0",            0,     0.5,     "",
+        "images, sequences: each training image of the file is bent: places a quarter of it apart are moved, "
+        "each by itself, by up to this share of half its size",
+        THETA,
+        BY("tasks.kind=images|sequences")),
     KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
         "images, sequences: classes of a task from anywhere, or all from one group, as an alphabet, or "
         "from one group in one turn", THETA_FROM("random", "group", "turned-group"),
