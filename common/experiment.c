@@ -71,6 +71,11 @@ static const mn_option rows[] = {
         "images, sequences: each training image of the file is turned, sheared, scaled and shifted by up to about this",
         THETA,
         BY("tasks.kind=images|sequences")),
+    KEY(REAL,   tasks.bend,            "0",            0,     0.5,     "",
+        "images, sequences: each training image of the file is bent: places a quarter of it apart are moved, "
+        "each by itself, by up to this share of half its size",
+        THETA,
+        BY("tasks.kind=images|sequences")),
     KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
         "images, sequences: classes of a task from anywhere, or all from one group, as an alphabet, or "
         "from one group in one turn", THETA_FROM("random", "group", "turned-group"),
@@ -352,6 +357,9 @@ static const mn_option rows[] = {
     KEY(REAL,   outer.lr_factor,       "0.5",          0,     10,      "",
         "step: factor of the rate", THETA,
         BY("outer.schedule=step")),
+    KEY(REAL,   outer.average,         "0",            0,     0.999999, "",
+        "decay of a running average of theta; if not 0, it is what is validated, tested and asked "
+        "(Polyak averaging)", THETA),
     KEY(CHOICE, outer.nonfinite,       "skip",         0,     0,       "",
         "a task whose loss or gradient is not finite", THETA_FROM("skip", "abort")),
     KEY(U64,    outer.max_skipped_steps, "10",         0,     1e9,     "meta-steps",

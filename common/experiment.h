@@ -137,6 +137,7 @@ typedef struct mn_experiment {
         uint32_t image_size;  /* images, glyphs: pixels a side */
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
         double warp;          /* images: random affine map of each training image, 0 to 0.5 */
+        double bend;          /* images: random smooth map of each training image, 0 to 0.5 */
         mn_sampling sampling; /* images: classes of a task from anywhere or from one group */
         double amplitude[2];  /* sinusoid: low and high */
         double phase[2];      /* radians */
@@ -224,6 +225,7 @@ typedef struct mn_experiment {
         double lr_min;          /* cosine: the rate at the last step */
         uint64_t lr_step_every; /* step: multiply by lr_factor every so many meta-steps */
         double lr_factor;
+        double average;             /* decay of the average of theta that is judged; 0: none */
         mn_nonfinite nonfinite;     /* a task whose loss or gradient is not finite */
         uint64_t max_skipped_steps; /* so many in a row without a task end the run; 0: none */
     } outer;

@@ -49,12 +49,15 @@ typedef enum mn_message_kind {
 
 typedef enum mn_round_kind { MN_ROUND_TRAIN, MN_ROUND_TEST } mn_round_kind;
 
+/* In a version of theta: what is meant is not theta itself, but its average so far. */
+#define MN_AVERAGE (UINT64_C(1) << 63)
+
 /* One pass over leased tasks that ends in a reduce: a meta-step, or an evaluation. */
 typedef struct mn_round {
     uint64_t id; /* 1, 2, ... within one life of the job */
     mn_round_kind kind;
     mn_split split;
-    uint64_t step;       /* meta-step; also the version of theta in use */
+    uint64_t step;       /* meta-step; also the version of theta in use: see MN_AVERAGE */
     uint64_t first_task; /* index of the round's task 0 within its split */
     uint32_t n_tasks;
 } mn_round;

@@ -87,7 +87,9 @@ static mn_status load_theta(const char *path, struct workshop *shop, mn_error *e
     const mn_theta_layout layout = mn_training_layout(shop->session.training);
     mn_status status = mn_checkpoint_read(path, &layout, &checkpoint, err);
     if (status == MN_OK)
-        mn_learner_import(shop->session.learner, checkpoint.theta, shop->theta);
+        mn_learner_import(shop->session.learner,
+                          checkpoint.average != NULL ? checkpoint.average : checkpoint.theta,
+                          shop->theta);
     mn_checkpoint_fini(&checkpoint);
     return status;
 }

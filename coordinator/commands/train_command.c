@@ -166,9 +166,8 @@ static mn_status begin_run(const mn_session *session, const mn_run *run, mn_erro
 static void report(const mn_session *session, const mn_run *run, const mn_evaluation *test)
 {
     char hex[65];
-    const mn_digest digest = mn_learner_fingerprint(
-        session->learner,
-        mn_training_theta(session->training, mn_training_step(session->training)));
+    const mn_digest digest =
+        mn_learner_fingerprint(session->learner, mn_training_judged_theta(session->training));
     if (session->experiment.run.pictures)
         draw(session, run);
     if (test != NULL)

@@ -264,6 +264,7 @@ static bool next_round(mn_leader *leader, mn_round *round)
         leader->stage = TRAIN;
         round->kind = MN_ROUND_TEST;
         round->split = MN_VAL;
+        round->step |= plan->averages ? MN_AVERAGE : 0;
         round->n_tasks = plan->val_tasks;
         return true;
     }
@@ -281,7 +282,7 @@ static bool next_round(mn_leader *leader, mn_round *round)
     leader->stage = OVER;
     round->kind = MN_ROUND_TEST;
     round->split = MN_TEST;
-    round->step += plan->keep_best;
+    round->step += plan->keep_best || plan->averages;
     round->n_tasks = plan->test_tasks;
     return !leader->complete;
 }

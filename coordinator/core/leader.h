@@ -34,6 +34,7 @@ typedef struct mn_program {
     uint32_t test_tasks; /* 0: no test round */
     bool val_due;        /* begin with the val round of version `start`, which a stop cut off */
     bool keep_best;      /* the test round's theta is not version `steps`: it gets steps+1 */
+    bool averages;       /* the same, and a val round's is version t+1 with MN_AVERAGE in it */
 } mn_program;
 
 typedef enum mn_leader_event_kind {

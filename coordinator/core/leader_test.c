@@ -112,6 +112,20 @@ static void the_program_is_train_validate_and_test(void **state)
     assert_true(mn_leader_look(leader).complete);
 }
 
+static void the_average_of_theta_has_versions_of_its_own(void **state)
+{
+    (void)state;
+    mn_program plan = {
+        .steps = 2, .batch = 5, .val_every = 1, .val_tasks = 4, .test_tasks = 6, .averages = true};
+    begin(&plan, 1);
+    ask(0, 2);
+    assert_int_equal(first(MN_MSG_ROUND)->round.n_tasks, 5);
+    finish_round_expecting(2, MN_VAL, MN_AVERAGE | 1, 0, 4);
+    finish_round_expecting(3, MN_TRAIN, 1, 5, 5);
+    finish_round_expecting(4, MN_VAL, MN_AVERAGE | 2, 0, 4);
+    finish_round_expecting(5, MN_TEST, 3, 0, 6);
+}
+
 static void a_resumed_run_goes_on_where_it_stopped(void **state)
 {
     (void)state;
@@ -266,6 +280,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_program_is_train_validate_and_test),
+        TEST(the_average_of_theta_has_versions_of_its_own),
         TEST(a_resumed_run_goes_on_where_it_stopped),
         TEST(nothing_left_to_do_ends_at_once),
         TEST(tasks_are_shared_by_threads_and_returned_ones_go_to_others),

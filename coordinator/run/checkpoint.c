@@ -15,7 +15,7 @@
 
 #define FILE_NAME "step-%09" PRIu64 ".safetensors"
 
-enum { N_PARTS = 4 };
+enum { N_PARTS = 5 };
 
 /* A vector of the checkpoint, and what stands before its tensors' names. */
 struct part {
@@ -27,6 +27,7 @@ static const struct part parts[N_PARTS] = {
     {"", offsetof(mn_checkpoint, theta)},
     {"optimiser.m.", offsetof(mn_checkpoint, m)},
     {"optimiser.v.", offsetof(mn_checkpoint, v)},
+    {"average.", offsetof(mn_checkpoint, average)},
     {"best.", offsetof(mn_checkpoint, best)},
 };
 

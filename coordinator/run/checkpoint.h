@@ -2,6 +2,7 @@
  *   RUN/checkpoints/step-000000030.safetensors
  *     conv1.weight ...              theta after 30 meta-steps, by PyTorch's names and layouts
  *     optimiser.m.conv1.weight ...  the optimiser's moments (m, v), as far as it has them
+ *     average.conv1.weight ...      the average of theta, if outer.average asks for one
  *     best.conv1.weight ...         the theta that was best on validation, once there is one
  *     metadata                      step, seed, experiment (YAML), digests, version
  * A file is written whole or not at all; what is read is checked against its own digest and the
@@ -29,7 +30,8 @@ typedef struct mn_checkpoint {
     double best_score;           /* larger is better; without meaning if best is NULL */
     char *experiment;            /* YAML as resolved; owned */
     size_t n;                    /* floats in each vector */
-    float *theta, *m, *v, *best; /* [n], PyTorch's layout; owned; NULL: none (theta is never) */
+    /* [n], PyTorch's layout; owned; NULL: none (theta is never) */
+    float *theta, *m, *v, *average, *best;
 } mn_checkpoint;
 
 /* The tensors of theta in order, name and shape; lent. Their counts add up to n. */

@@ -55,6 +55,7 @@ static int set_up(void **state)
                               .theta = numbers(1),
                               .m = numbers(2),
                               .v = numbers(3),
+                              .average = numbers(5),
                               .best = numbers(4)};
     return mn_experiment_print(&experiment, false, &written.experiment, NULL) == MN_OK ? 0 : -1;
 }
@@ -113,6 +114,7 @@ static void what_was_written_is_read_back(void **state)
     assert_memory_equal(read.theta, written.theta, N * sizeof(float));
     assert_memory_equal(read.m, written.m, N * sizeof(float));
     assert_memory_equal(read.v, written.v, N * sizeof(float));
+    assert_memory_equal(read.average, written.average, N * sizeof(float));
     assert_memory_equal(read.best, written.best, N * sizeof(float));
     mn_checkpoint_fini(&read);
 }
@@ -123,13 +125,15 @@ static void vectors_that_are_not_there_stay_away(void **state)
     mn_checkpoint read = {0};
     free(written.m);
     free(written.v);
+    free(written.average);
     free(written.best);
-    written.m = written.v = written.best = NULL;
+    written.m = written.v = written.average = written.best = NULL;
     write_step(1, 3);
     assert_int_equal(mn_checkpoint_read(path_of(1), &layout, &read, NULL), MN_OK);
     assert_memory_equal(read.theta, written.theta, N * sizeof(float));
     assert_null(read.m);
     assert_null(read.v);
+    assert_null(read.average);
     assert_null(read.best);
     mn_checkpoint_fini(&read);
 }
@@ -140,12 +144,13 @@ static void tensors_have_the_names_and_shapes_that_a_pytorch_user_expects(void *
     mn_tensor_file *file = NULL;
     write_step(30, 3);
     assert_int_equal(mn_tensor_file_read(path_of(30), &file, NULL), MN_OK);
-    assert_int_equal(mn_tensor_file_count(file), 8);
+    assert_int_equal(mn_tensor_file_count(file), 10);
     const mn_tensor *bias = mn_tensor_file_find(file, "fc1.bias");
     assert_non_null(bias);
     assert_memory_equal(bias->data, written.theta + 6, 2 * sizeof(float));
     assert_non_null(mn_tensor_file_find(file, "optimiser.m.fc1.weight"));
     assert_non_null(mn_tensor_file_find(file, "optimiser.v.fc1.bias"));
+    assert_non_null(mn_tensor_file_find(file, "average.fc1.weight"));
     assert_non_null(mn_tensor_file_find(file, "best.fc1.weight"));
     char sha256[65];
     mn_digest digest = mn_digest_of(written.theta, N * sizeof(float));

@@ -3,6 +3,7 @@
 #include "common/digest.h"
 #include "common/exact_sum.h"
 #include "common/packed_sum.h"
+#include "common/vector_clones.h"
 #include "coordinator/run/optimiser.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -32,6 +33,7 @@ struct mn_training {
     uint64_t step;
     uint64_t skipped_steps; /* the last so many had no task that counts */
     float *theta;           /* [size] */
+    float *average;         /* [size], of theta; NULL: not asked for */
     float *best;            /* [size], of best_step; without meaning unless has_best */
     float *means;           /* [size] */
     int64_t *row;           /* [2, test_columns]: one row of an evaluation as digits */
@@ -51,6 +53,8 @@ static mn_status find_statistics(mn_training *training, mn_error *err);
 static mn_status spare_vectors(mn_training *training, mn_error *err);
 static void take_statistics(mn_training *training, size_t at, size_t n);
 static void put_statistics(mn_training *training);
+static void average_theta(mn_training *training);
+static void draw_to(size_t n, float share, const float *x, float *y);
 static bool tells_of_each_task(const mn_result *result, const void *payload);
 static float *copy_out(const mn_training *training, const float *inside);
 static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
@@ -76,10 +80,13 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
     training->theta = calloc(training->size, sizeof(float));
     training->best = calloc(training->size, sizeof(float));
     training->means = calloc(training->size, sizeof(float));
+    if (experiment->outer.average > 0)
+        training->average = calloc(training->size, sizeof(float));
     training->row = calloc(2 * training->test_columns, sizeof(int64_t));
     mn_status status = MN_OK;
     if (training->tensors == NULL || training->theta == NULL || training->best == NULL ||
-        training->means == NULL || training->row == NULL || training->means_of_scores == NULL)
+        training->means == NULL || training->row == NULL || training->means_of_scores == NULL ||
+        (experiment->outer.average > 0 && training->average == NULL))
         status = mn_fail(err, MN_ERR_NOMEM, "state of training of %zu parameters", training->size);
     if (status == MN_OK)
         status = find_statistics(training, err);
@@ -94,6 +101,7 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
     for (size_t i = 0; i < n_tensors; i++)
         training->tensors[i] = *mn_learner_tensor(learner, i);
     mn_learner_init_theta(learner, experiment->seed, training->theta);
+    average_theta(training);
     *out = training;
     return MN_OK;
 }
@@ -105,6 +113,7 @@ void mn_training_destroy(mn_training **training)
     mn_optimiser_destroy(&(*training)->optimiser);
     free((*training)->tensors);
     free((*training)->theta);
+    free((*training)->average);
     free((*training)->best);
     free((*training)->means);
     free((*training)->means_of_scores);
@@ -137,6 +146,13 @@ mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkp
                            checkpoint->step, mn_optimiser_vector_name(i));
         mn_learner_import(training->learner, states[i], vector);
     }
+    if (training->average != NULL && checkpoint->average == NULL)
+        return mn_fail(err, MN_ERR_DATA,
+                       "the checkpoint of step %" PRIu64 " lacks the average of theta, which "
+                       "outer.average asks for",
+                       checkpoint->step);
+    if (training->average != NULL)
+        mn_learner_import(training->learner, checkpoint->average, training->average);
     mn_optimiser_set_taken(training->optimiser, checkpoint->optimiser_taken);
     mn_learner_import(training->learner, checkpoint->theta, training->theta);
     training->has_best = checkpoint->best != NULL;
@@ -154,6 +170,7 @@ void mn_training_begin_with(mn_training *training, const float *theta)
 {
     assert(training->step == 0);
     mn_learner_import(training->learner, theta, training->theta);
+    average_theta(training);
 }
 
 mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_error *err)
@@ -176,6 +193,10 @@ mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_e
             continue;
         *states[i] = copy_out(training, vector);
         whole = whole && *states[i] != NULL;
+    }
+    if (training->average != NULL) {
+        out->average = copy_out(training, training->average);
+        whole = whole && out->average != NULL;
     }
     if (training->has_best) {
         out->best = copy_out(training, training->best);
@@ -238,13 +259,21 @@ const float *mn_training_theta(const mn_training *training, uint64_t version)
 {
     if (version == training->step)
         return training->theta;
+    if (version == (training->step | MN_AVERAGE))
+        return mn_training_judged_theta(training);
     return version == training->step + 1 ? mn_training_final_theta(training) : NULL;
+}
+
+const float *mn_training_judged_theta(const mn_training *training)
+{
+    return training->average != NULL ? training->average : training->theta;
 }
 
 const float *mn_training_final_theta(const mn_training *training)
 {
-    return training->experiment->evaluate.keep_best && training->has_best ? training->best
-                                                                          : training->theta;
+    return training->experiment->evaluate.keep_best && training->has_best
+               ? training->best
+               : mn_training_judged_theta(training);
 }
 
 mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
@@ -394,6 +423,8 @@ void mn_training_end_outer(mn_training *training, mn_step_record *record)
         mn_optimiser_end(training->optimiser, training->means, training->theta, &step);
     if (taken > 0)
         put_statistics(training);
+    if (taken > 0)
+        average_theta(training);
     training->stepping = false;
     training->step++;
     training->skipped_steps = taken > 0 ? 0 : training->skipped_steps + 1;
@@ -470,6 +501,28 @@ static void put_statistics(mn_training *training)
     }
 }
 
+/* After outer step t = 1, 2, ..., Polyak and Juditsky's average with a decay:
+ *   average += max(1 - decay, 1 / t) (theta - average)
+ * so that it is the mean of all thetas at first, and forgets theta_0, which is no result of training.
+ * Running statistics are averaged as the weights that they belong to: those of the last steps are
+ * of other features than the averaged weights give. */
+static void average_theta(mn_training *training)
+{
+    const double taken = (double)mn_optimiser_taken(training->optimiser);
+    const double least = taken > 1 ? 1 / taken : 1;
+    const double share = 1 - training->experiment->outer.average;
+    if (training->average != NULL)
+        draw_to(training->size, (float)(share > least ? share : least), training->theta,
+                training->average);
+}
+
+MN_VECTOR_CLONES
+static void draw_to(size_t n, float share, const float *restrict x, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += share * (x[i] - y[i]);
+}
+
 mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *best, mn_error *err)
 {
     uint32_t n_tasks = training->round.n_tasks;
@@ -489,7 +542,8 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
     double score = mn_evaluation_score(out);
     training->validated_step = training->step;
     if (out->n_counted > 0 && (!training->has_best || score > training->best_score)) {
-        memcpy(training->best, training->theta, training->size * sizeof *training->best);
+        memcpy(training->best, mn_training_judged_theta(training),
+               training->size * sizeof *training->best);
         training->best_score = score;
         training->best_step = training->step;
         training->has_best = *best = true;

@@ -49,11 +49,14 @@ const mn_score_list *mn_training_scores(const mn_training *training);
 /* The step of the last validation; 0: none. */
 uint64_t mn_training_validated(const mn_training *training);
 
-/* Theta in the engine's layout, of version step(); version step() + 1, asked for at the end, is the
- * final one. NULL: not there. */
+/* Theta in the engine's layout, of version step(); with MN_AVERAGE in the version the one that is
+ * judged; version step() + 1, asked for at the end, is the final one. NULL: not there. */
 const float *mn_training_theta(const mn_training *training, uint64_t version);
+/* The one that a validation judges: theta itself, or if outer.average asks for it the average of all
+ * that theta was after each outer step. */
+const float *mn_training_judged_theta(const mn_training *training);
 /* The one that is tested at the end: the best if evaluate.keep_best and there is one, else the
- * last. */
+ * one that would be judged last. */
 const float *mn_training_final_theta(const mn_training *training);
 
 /* Make an exact sum of a peer's packed one: *result and *payload, of *payload_bytes, are then those

@@ -458,6 +458,96 @@ static void the_theta_that_was_best_on_validation_is_tested_at_the_end(void **st
     end(&resumed, sums[1]);
 }
 
+/* Outer steps of the same tasks, each followed by a validation that is better than the last. */
+static void step_and_validate(mn_training *training, int n)
+{
+    mn_step_record record;
+    for (int i = 0; i < n; i++) {
+        open_training(training);
+        add_tasks(training, 0, BATCH);
+        assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
+        validate(training, 1.0f / (float)(1 + mn_training_step(training)), true);
+    }
+}
+
+static void the_average_of_theta_is_what_is_judged_and_kept(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_training *without = begin(&sums[0]);
+    experiment.outer.average = 0.6;
+    mn_training *with = begin(&sums[1]);
+    const size_t size = mn_training_size(with), bytes = size * sizeof(float);
+    double *expected = calloc(size, sizeof *expected);
+    assert_ptr_equal(mn_training_judged_theta(without), mn_training_theta(without, 0));
+    assert_memory_equal(mn_training_judged_theta(with), mn_training_theta(with, 0), bytes);
+    for (uint64_t t = 1; t <= 5; t++) {
+        const double share = t == 1 ? 1 : t == 2 ? 0.5 : 0.4; /* a plain mean, until 1 / t < 0.4 */
+        step_and_validate(without, 1);
+        step_and_validate(with, 1);
+        const float *theta = mn_training_theta(with, t), *average = mn_training_judged_theta(with);
+        assert_memory_equal(theta, mn_training_theta(without, t), bytes);
+        assert_ptr_equal(mn_training_theta(with, t | MN_AVERAGE), average);
+        assert_memory_equal(mn_training_final_theta(with), average, bytes);
+        for (size_t i = 0; i < size; i++) {
+            expected[i] += share * ((double)theta[i] - expected[i]);
+            assert_true(fabs((double)average[i] - expected[i]) < 1e-6);
+        }
+    }
+    assert_memory_not_equal(mn_training_final_theta(with), mn_training_theta(with, 5), bytes);
+    free(expected);
+    end(&without, sums[0]);
+    end(&with, sums[1]);
+    experiment.outer.average = 0;
+}
+
+static void a_step_without_a_task_leaves_the_average(void **state)
+{
+    (void)state;
+    int64_t *sums;
+    experiment.outer.average = 0.9;
+    mn_training *training = begin(&sums);
+    const size_t bytes = mn_training_size(training) * sizeof(float);
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    step_and_validate(training, 2);
+    memcpy(before, mn_training_judged_theta(training), bytes);
+    assert_int_equal(lonely_step(training, false, NULL), MN_OK);
+    assert_memory_equal(mn_training_judged_theta(training), before, bytes);
+    free(before);
+    end(&training, sums);
+    experiment.outer.average = 0;
+}
+
+static void a_restored_training_goes_on_with_the_same_average(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_error err;
+    mn_checkpoint checkpoint = {0};
+    experiment.outer.average = 0.9;
+    mn_training *whole = begin(&sums[0]);
+    mn_training *resumed = begin(&sums[1]);
+    const size_t bytes = mn_training_size(whole) * sizeof(float);
+    step_and_validate(whole, 2);
+    assert_int_equal(mn_training_save(whole, &checkpoint, NULL), MN_OK);
+    assert_int_equal(mn_training_restore(resumed, &checkpoint, NULL), MN_OK);
+    assert_memory_equal(mn_training_judged_theta(whole), mn_training_judged_theta(resumed), bytes);
+    step_and_validate(whole, 2);
+    step_and_validate(resumed, 2);
+    assert_memory_equal(mn_training_judged_theta(whole), mn_training_judged_theta(resumed), bytes);
+
+    free(checkpoint.average);
+    checkpoint.average = NULL;
+    assert_int_equal(mn_training_restore(resumed, &checkpoint, &err), MN_ERR_DATA);
+    assert_string_equal(err.message, "the checkpoint of step 2 lacks the average of theta, which "
+                                     "outer.average asks for");
+    mn_checkpoint_fini(&checkpoint);
+    end(&whole, sums[0]);
+    end(&resumed, sums[1]);
+    experiment.outer.average = 0;
+}
+
 static void numbers_that_no_task_gives_are_refused(void **state)
 {
     (void)state;
@@ -490,6 +580,9 @@ int main(void)
         cmocka_unit_test(a_run_ends_after_so_many_steps_in_a_row_without_a_task),
         cmocka_unit_test(a_run_ends_if_none_of_its_steps_had_a_task),
         cmocka_unit_test(the_theta_that_was_best_on_validation_is_tested_at_the_end),
+        cmocka_unit_test(the_average_of_theta_is_what_is_judged_and_kept),
+        cmocka_unit_test(a_step_without_a_task_leaves_the_average),
+        cmocka_unit_test(a_restored_training_goes_on_with_the_same_average),
         cmocka_unit_test(numbers_that_no_task_gives_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

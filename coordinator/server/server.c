@@ -183,6 +183,7 @@ static mn_status open_cores(mn_server *server, mn_error *err)
         .val_due = !config->test_only && every > 0 && step > 0 && step % every == 0 &&
                    mn_training_validated(training) != step,
         .keep_best = experiment->evaluate.keep_best,
+        .averages = experiment->outer.average > 0,
     };
     mn_status status = mn_rank_new(&rank, &server->rank, err);
     if (status == MN_OK && config->job->rank == 0)

@@ -192,7 +192,9 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, con
     mn_status status = MN_OK;
     if (session->job.rank == 0)
         status = mn_checkpoint_read(checkpoint, &layout, &given, err);
-    mn_checkpoint first = {.seed = session->experiment.seed, .n = layout.n, .theta = given.theta};
+    mn_checkpoint first = {.seed = session->experiment.seed,
+                           .n = layout.n,
+                           .theta = given.average != NULL ? given.average : given.theta};
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status = share_checkpoint(session, &first, err);
@@ -456,8 +458,9 @@ static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *chec
     const mn_job *job = &session->job;
     mn_checkpoint mine = *checkpoint; /* rank 0: with its vectors */
     mn_job_share(job, checkpoint, sizeof *checkpoint);
-    float **const here[] = {&checkpoint->theta, &checkpoint->m, &checkpoint->v, &checkpoint->best};
-    float *const own[] = {mine.theta, mine.m, mine.v, mine.best};
+    float **const here[] = {&checkpoint->theta, &checkpoint->m, &checkpoint->v,
+                            &checkpoint->average, &checkpoint->best};
+    float *const own[] = {mine.theta, mine.m, mine.v, mine.average, mine.best};
     mn_status status = MN_OK;
     checkpoint->experiment = mine.experiment;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {

@@ -214,12 +214,13 @@ meta: {kind: maml, adapts: memory, inner_steps: 2, inner_lr: 0.1}
 YAML
 }
 
-prototypes() { # FILE STEPS: class means, batch norm by running statistics
+prototypes() { # FILE STEPS: class means, batch norm by running statistics; the average of theta is judged
     family "$1" "$2" 14 8 <<YAML
 tasks: {kind: glyphs, way: 4, shot: 1, query: 2, image_size: 16}
 model: {input: conv4, filters: 8, blocks: 2, memory: class-means, output: distance, batch_norm_statistics: running}
 meta: {kind: episodic}
 YAML
+    sed -i -e 's/^  lr: .*/&\n  average: 0.9/' -e 's/^  tasks: 10/&\n  every: 4\n  val_tasks: 4/' "$1"
 }
 
 proto_maml() { # FILE STEPS: a head from prototypes, a learned update, statistics of the support set

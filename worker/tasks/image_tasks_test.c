@@ -182,11 +182,11 @@ static void a_group_in_each_turn_is_a_group_of_its_own(void **state)
     mn_image_tasks_destroy(&tasks);
 }
 
-static void only_training_images_are_warped_and_the_classes_stay(void **state)
+static void compare_with_plain(double warp, double bend)
 {
-    (void)state;
     mn_image_tasks *plain = make();
-    experiment.tasks.warp = 0.2;
+    experiment.tasks.warp = warp;
+    experiment.tasks.bend = bend;
     mn_image_tasks *warped = make();
     mn_task *a = NULL, *b = NULL;
     assert_int_equal(mn_task_new(&fields[MN_TRAIN], &a, NULL), MN_OK);
@@ -206,6 +206,14 @@ static void only_training_images_are_warped_and_the_classes_stay(void **state)
     mn_task_destroy(&b);
     mn_image_tasks_destroy(&plain);
     mn_image_tasks_destroy(&warped);
+    experiment.tasks.warp = experiment.tasks.bend = 0;
+}
+
+static void only_training_images_are_warped_or_bent_and_the_classes_stay(void **state)
+{
+    (void)state;
+    compare_with_plain(0.2, 0);
+    compare_with_plain(0, 0.2);
 }
 
 static void assert_refused(mn_split split, const char *because)
@@ -286,7 +294,7 @@ int main(void)
         TEST(without_rotations_only_upright_classes_count),
         TEST(within_a_group_means_all_classes_are_of_one_group_that_has_enough),
         TEST(a_group_in_each_turn_is_a_group_of_its_own),
-        TEST(only_training_images_are_warped_and_the_classes_stay),
+        TEST(only_training_images_are_warped_or_bent_and_the_classes_stay),
         TEST(too_few_classes_or_images_are_told_with_the_numbers),
         TEST(turns_are_counter_clockwise),
     };

@@ -19,22 +19,35 @@ struct image {
     uint32_t channels;
 };
 
+/* Where a row or a column lies in the grid: between corners cell and cell + 1, so far from the first. */
+struct mesh {
+    uint32_t cell;
+    int64_t weight; /* 0 .. WEIGHTS */
+};
+
+static int32_t draw_within(mn_random *random, double amount);
+static struct mesh mesh_at(uint32_t at, uint32_t n);
+static struct place bend_at(const mn_warp *warp, struct mesh y, struct mesh x);
 static struct place turned(struct place place, uint32_t quarter_turns);
 static void read_between(const struct image *image, struct place at, float *out);
 static uint32_t pixel_of(const struct image *image, int64_t y, int64_t x, uint32_t c);
 
-mn_warp mn_warp_draw(mn_random *random, double amount)
+mn_warp mn_warp_draw(mn_random *random, double amount, double bend)
 {
-    assert(amount >= 0 && amount <= 0.5);
-    int32_t most = (int32_t)(amount * MN_WARP_ONE);
     int32_t numbers[6];
     for (int i = 0; i < 6; i++)
-        numbers[i] = (int32_t)mn_random_below(random, 2 * (uint32_t)most + 1) - most;
-    return (mn_warp){.matrix = {{numbers[0], numbers[1]}, {numbers[2], numbers[3]}},
-                     .shift = {numbers[4], numbers[5]}};
+        numbers[i] = draw_within(random, amount);
+    mn_warp warp = {.matrix = {{numbers[0], numbers[1]}, {numbers[2], numbers[3]}},
+                    .shift = {numbers[4], numbers[5]},
+                    .bent = bend > 0};
+    for (uint32_t y = 0; bend > 0 && y <= MN_BEND_CELLS; y++)
+        for (uint32_t x = 0; x <= MN_BEND_CELLS; x++)
+            for (int i = 0; i < 2; i++)
+                warp.bend[y][x][i] = draw_within(random, bend);
+    return warp;
 }
 
-/* A step to the right or down in the result is always the same step in the image. */
+/* But for the bend, a step to the right or down in the result is always the same step in the image. */
 void mn_warp_copy(const mn_warp *warp, const uint8_t *pixels, uint32_t height, uint32_t width,
                   uint32_t channels, uint32_t quarter_turns, float *out)
 {
@@ -53,9 +66,44 @@ void mn_warp_copy(const mn_warp *warp, const uint8_t *pixels, uint32_t height, u
         for (int64_t x = 1 - image.width; x < image.width; x += 2) {
             struct place at = {centre.y + y * down.y + x * right.y,
                                centre.x + y * down.x + x * right.x};
+            if (warp->bent) {
+                struct place bend = bend_at(warp, mesh_at((uint32_t)(y + image.height) / 2, height),
+                                            mesh_at((uint32_t)(x + image.width) / 2, width));
+                bend = turned((struct place){bend.y * image.height, bend.x * image.width},
+                              quarter_turns);
+                at = (struct place){at.y + bend.y, at.x + bend.x};
+            }
             read_between(&image, at, out);
             out += channels;
         }
+}
+
+static int32_t draw_within(mn_random *random, double amount)
+{
+    assert(amount >= 0 && amount <= 0.5);
+    const int32_t most = (int32_t)(amount * MN_WARP_ONE);
+    return (int32_t)mn_random_below(random, 2 * (uint32_t)most + 1) - most;
+}
+
+/* The first and the last of n pixels lie on the grid's rim. */
+static struct mesh mesh_at(uint32_t at, uint32_t n)
+{
+    const uint32_t steps = n > 1 ? at * MN_BEND_CELLS * WEIGHTS / (n - 1) : 0;
+    const uint32_t cell = steps / WEIGHTS < MN_BEND_CELLS ? steps / WEIGHTS : MN_BEND_CELLS - 1;
+    return (struct mesh){.cell = cell, .weight = steps - cell * WEIGHTS};
+}
+
+static struct place bend_at(const mn_warp *warp, struct mesh y, struct mesh x)
+{
+    int64_t sums[2];
+    for (int i = 0; i < 2; i++) {
+        const int64_t above = (WEIGHTS - x.weight) * warp->bend[y.cell][x.cell][i] +
+                              x.weight * warp->bend[y.cell][x.cell + 1][i];
+        const int64_t below = (WEIGHTS - x.weight) * warp->bend[y.cell + 1][x.cell][i] +
+                              x.weight * warp->bend[y.cell + 1][x.cell + 1][i];
+        sums[i] = ((WEIGHTS - y.weight) * above + y.weight * below) / (WEIGHTS * WEIGHTS);
+    }
+    return (struct place){sums[0], sums[1]};
 }
 
 static struct place turned(struct place place, uint32_t quarter_turns)

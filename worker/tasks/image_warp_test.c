@@ -42,13 +42,27 @@ static double pixel_at(const uint8_t *pixels, long y, long x, uint32_t c)
     return inside ? pixels[((size_t)y * WIDTH + (size_t)x) * CHANNELS + c] / 255.0 : 0;
 }
 
+/* Of the grid of corners, at row y and column x. */
+static double bent(const mn_warp *warp, uint32_t y, uint32_t x, int axis)
+{
+    const double at[2] = {y * (double)MN_BEND_CELLS / (HEIGHT - 1),
+                          x * (double)MN_BEND_CELLS / (WIDTH - 1)};
+    double sum = 0;
+    for (uint32_t i = 0; i <= MN_BEND_CELLS; i++)
+        for (uint32_t j = 0; j <= MN_BEND_CELLS; j++)
+            sum += fmax(0, 1 - fabs(at[0] - i)) * fmax(0, 1 - fabs(at[1] - j)) *
+                   warp->bend[i][j][axis];
+    return sum;
+}
+
 static double warped(const mn_warp *warp, const uint8_t *pixels, uint32_t y, uint32_t x, uint32_t c)
 {
     double p[2] = {y - (HEIGHT - 1) / 2.0, x - (WIDTH - 1) / 2.0}, q[2];
     const double half[2] = {HEIGHT / 2.0, WIDTH / 2.0};
     for (int i = 0; i < 2; i++)
         q[i] = half[i] - 0.5 + p[i] +
-               (warp->matrix[i][0] * p[0] + warp->matrix[i][1] * p[1] + warp->shift[i] * half[i]) /
+               (warp->matrix[i][0] * p[0] + warp->matrix[i][1] * p[1] + warp->shift[i] * half[i] +
+                bent(warp, y, x, i) * half[i]) /
                    MN_WARP_ONE;
     double top = floor(q[0]), left = floor(q[1]), v = q[0] - top, u = q[1] - left;
     return (1 - v) * ((1 - u) * pixel_at(pixels, (long)top, (long)left, c) +
@@ -57,7 +71,7 @@ static double warped(const mn_warp *warp, const uint8_t *pixels, uint32_t y, uin
                 u * pixel_at(pixels, (long)top + 1, (long)left + 1, c));
 }
 
-static void a_warped_pixel_is_where_the_affine_map_says(void **state)
+static void a_warped_pixel_is_where_the_map_says(void **state)
 {
     (void)state;
     uint8_t pixels[HEIGHT * WIDTH * CHANNELS];
@@ -66,12 +80,12 @@ static void a_warped_pixel_is_where_the_affine_map_says(void **state)
     int outside = 0;
     for (uint64_t index = 0; index < 200; index++) {
         mn_random random = mn_random_stream(2, MN_RANDOM_SELF_TEST, index);
-        mn_warp warp = mn_warp_draw(&random, index % 2 == 0 ? 0.5 : 0.1);
+        mn_warp warp = mn_warp_draw(&random, index % 2 == 0 ? 0.5 : 0.1, index % 4 < 2 ? 0 : 0.3);
         mn_warp_copy(&warp, pixels, HEIGHT, WIDTH, CHANNELS, 0, found);
         for (uint32_t i = 0; i < HEIGHT * WIDTH * CHANNELS; i++) {
             uint32_t c = i % CHANNELS, x = i / CHANNELS % WIDTH, y = i / CHANNELS / WIDTH;
             double expected = warped(&warp, pixels, y, x, c);
-            assert_true(fabs(found[i] - expected) < 2.5 / 256); /* a weight's step, both ways */
+            assert_true(fabs(found[i] - expected) < (index % 4 < 2 ? 2.5 : 9) / 256); /* weights' steps */
             outside += expected == 0;
         }
     }
@@ -88,7 +102,7 @@ static void a_turned_image_is_warped_after_it_was_turned(void **state)
     fill(pixels, sizeof pixels, 101);
     for (uint32_t turns = 1; turns < 4; turns++) {
         mn_random random = mn_random_stream(3, MN_RANDOM_SELF_TEST, turns);
-        mn_warp warp = mn_warp_draw(&random, 0.3);
+        mn_warp warp = mn_warp_draw(&random, 0.3, 0.2);
         mn_image_tasks_copy(pixels, SIDE, SIDE, 1, turns, copy);
         for (int i = 0; i < SIDE * SIDE; i++)
             turned[i] = (uint8_t)lrintf(copy[i] * 255.0f);
@@ -99,13 +113,40 @@ static void a_turned_image_is_warped_after_it_was_turned(void **state)
     }
 }
 
+static void a_bend_stays_within_its_amount_and_costs_no_number_if_there_is_none(void **state)
+{
+    (void)state;
+    const int32_t most = MN_WARP_ONE / 8;
+    int32_t low = 0, high = 0;
+    mn_random random = mn_random_stream(5, MN_RANDOM_SELF_TEST, 0), straight = random;
+    for (int i = 0; i < 100; i++) {
+        mn_warp warp = mn_warp_draw(&random, 0, 0.125);
+        for (uint32_t j = 0; j < sizeof warp.bend / sizeof ***warp.bend; j++) {
+            const int32_t number = (&warp.bend[0][0][0])[j];
+            low = number < low ? number : low;
+            high = number > high ? number : high;
+        }
+        assert_int_equal(warp.matrix[0][0] | warp.matrix[1][1] | warp.shift[0], 0);
+    }
+    assert_in_range(-low, most * 49 / 50, most);
+    assert_in_range(high, most * 49 / 50, most);
+
+    mn_random again = straight;
+    mn_warp warp = mn_warp_draw(&straight, 0.2, 0);
+    for (int i = 0; i < 6; i++) /* a warp has always been these six */
+        (void)mn_random_below(&again, 2 * (uint32_t)(int32_t)(0.2 * MN_WARP_ONE) + 1);
+    assert_int_equal(mn_random_u32(&straight), mn_random_u32(&again));
+    for (uint32_t j = 0; j < sizeof warp.bend / sizeof ***warp.bend; j++)
+        assert_int_equal((&warp.bend[0][0][0])[j], 0);
+}
+
 static void a_warp_stays_within_its_amount_and_uses_all_of_it(void **state)
 {
     (void)state;
     mn_random random = mn_random_stream(4, MN_RANDOM_SELF_TEST, 0);
     int32_t most = MN_WARP_ONE / 8, low[6] = {0}, high[6] = {0};
     for (int i = 0; i < 1000; i++) {
-        mn_warp warp = mn_warp_draw(&random, 0.125);
+        mn_warp warp = mn_warp_draw(&random, 0.125, 0);
         const int32_t numbers[6] = {warp.matrix[0][0], warp.matrix[0][1], warp.matrix[1][0],
                                     warp.matrix[1][1], warp.shift[0],     warp.shift[1]};
         for (int j = 0; j < 6; j++) {
@@ -117,7 +158,7 @@ static void a_warp_stays_within_its_amount_and_uses_all_of_it(void **state)
         assert_in_range(-low[j], most * 49 / 50, most);
         assert_in_range(high[j], most * 49 / 50, most);
     }
-    mn_warp none = mn_warp_draw(&random, 0);
+    mn_warp none = mn_warp_draw(&random, 0, 0);
     assert_memory_equal(&none, &(mn_warp){.shift = {0}}, sizeof none);
 }
 
@@ -125,8 +166,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_warp_an_image_is_copied_and_turned_bit_for_bit),
-        cmocka_unit_test(a_warped_pixel_is_where_the_affine_map_says),
+        cmocka_unit_test(a_warped_pixel_is_where_the_map_says),
         cmocka_unit_test(a_turned_image_is_warped_after_it_was_turned),
+        cmocka_unit_test(a_bend_stays_within_its_amount_and_costs_no_number_if_there_is_none),
         cmocka_unit_test(a_warp_stays_within_its_amount_and_uses_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
