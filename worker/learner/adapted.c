@@ -479,7 +479,8 @@ static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_tri
         tell_sequences(adapted, trial->task);
     else
         copy_support(adapted->support, trial->task);
-    mn_rule_resume(trial->rule, trial->scratch, adapted->model->theta, adapted->own_values);
+    mn_rule_resume(trial->rule, trial->scratch, adapted->model->theta, adapted->own_values,
+                   adapted->steps);
     return MN_OK;
 }
 

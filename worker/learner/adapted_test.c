@@ -93,6 +93,8 @@ static struct bed *bed_new(const char *yaml)
     bed->outside = calloc(bed->n_theta, sizeof *bed->outside);
     assert_true(bed->theta != NULL && bed->outside != NULL);
     mn_learner_init_theta(bed->learner, 7, bed->theta);
+    for (size_t i = 0; i < bed->n_theta; i++) /* nothing is alike that training would part */
+        bed->theta[i] += 0.02f * (float)(i * 7919 % 101) / 101;
     mn_learner_export(bed->learner, bed->theta, bed->outside);
     if (mn_model_new(&bed->experiment, train, bed->n_theta, bed->outside, &bed->model, &err) !=
         MN_OK)

@@ -757,9 +757,12 @@ static void take_own(const void *of, const void *scratch, mn_real *own)
                meta->plans.head_size * sizeof *own);
 }
 
-static void resume(const void *of, void *scratch, const mn_real *adapted, const mn_real *own)
+/* Phi is all that judging looks at, after however many steps. */
+static void resume(const void *of, void *scratch, const mn_real *adapted, const mn_real *own,
+                   uint32_t steps)
 {
     const struct loop *meta = of;
+    (void)steps;
     mn_real *phi = adapted_in(meta, scratch);
     memcpy(phi, adapted + meta->plans.adapted_offset, meta->plans.adapted_size * sizeof *phi);
     if (meta->plans.head_size > 0)

@@ -126,7 +126,14 @@ void mn_rule_adapted(const mn_rule *rule, const void *scratch, const mn_real *th
 
 mn_status mn_rule_own(const mn_rule *rule, mn_parameters *out, mn_error *err)
 {
-    return rule->kind->own == NULL ? MN_OK : rule->kind->own(rule->state, out, err);
+    const mn_rule_kind *kind = rule->kind;
+    if (kind->step != NULL && kind->resume == NULL)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "what the rule %s (meta.kind) adapts cannot be kept, only be looked at: mnemo "
+            "task does so",
+            kind->name);
+    return kind->own == NULL ? MN_OK : kind->own(rule->state, out, err);
 }
 
 void mn_rule_take_own(const mn_rule *rule, const void *scratch, mn_real *own)
@@ -135,10 +142,11 @@ void mn_rule_take_own(const mn_rule *rule, const void *scratch, mn_real *own)
         rule->kind->take_own(rule->state, scratch, own);
 }
 
-void mn_rule_resume(const mn_rule *rule, void *scratch, const mn_real *adapted, const mn_real *own)
+void mn_rule_resume(const mn_rule *rule, void *scratch, const mn_real *adapted, const mn_real *own,
+                    uint32_t steps)
 {
     if (rule->kind->resume != NULL)
-        rule->kind->resume(rule->state, scratch, adapted, own);
+        rule->kind->resume(rule->state, scratch, adapted, own, steps);
 }
 
 double mn_rule_macs(const mn_rule *rule)

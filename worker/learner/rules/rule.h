@@ -59,10 +59,13 @@ typedef struct mn_rule_kind {
     double (*support)(const void *state, void *scratch, const mn_real *theta,
                       const mn_rule_data *data); /* NULL: there is no support loss */
     void (*adapted)(const void *state, const void *scratch, const mn_real *theta, mn_real *adapted);
-    /* What adapting makes beside theta, as tensors; copy it out; go on with it. NULL: nothing. */
+    /* What adapting makes beside theta, as tensors; copy it out. NULL: nothing. */
     mn_status (*own)(const void *state, mn_parameters *out, mn_error *err);
     void (*take_own)(const void *state, const void *scratch, mn_real *own);
-    void (*resume)(const void *state, void *scratch, const mn_real *adapted, const mn_real *own);
+    /* Be as after so many steps that came to this, to be judged. A rule without steps has nothing to
+     * take up; one with steps and without this cannot be kept. */
+    void (*resume)(const void *state, void *scratch, const mn_real *adapted, const mn_real *own,
+                   uint32_t steps);
     double (*macs)(const void *state); /* multiply-adds of one training task */
 } mn_rule_kind;
 
@@ -109,12 +112,14 @@ void mn_rule_adapted(const mn_rule *rule, const void *scratch, const mn_real *th
                      mn_real *adapted);
 
 /* What an adapted model is made of: theta as adapted, and tensors that adapting made beside it, as a
- * head that begins with prototypes. List these in *out, which is all zero before; copy them out
- * [out->size]; and, in place of beginning and steps, take both up in a rule that is compiled for the
- * same network and another extent, to be judged by it. */
+ * head that begins with prototypes. List these in *out, which is all zero before (MN_ERR_CONFIG: what
+ * this rule adapts cannot be kept); copy them out [out->size]; and, in place of beginning and so many
+ * steps, take both up in a rule that is compiled for the same network and another extent, to be
+ * judged by it. */
 mn_status mn_rule_own(const mn_rule *rule, mn_parameters *out, mn_error *err);
 void mn_rule_take_own(const mn_rule *rule, const void *scratch, mn_real *own);
-void mn_rule_resume(const mn_rule *rule, void *scratch, const mn_real *adapted, const mn_real *own);
+void mn_rule_resume(const mn_rule *rule, void *scratch, const mn_real *adapted, const mn_real *own,
+                    uint32_t steps);
 
 /* Multiply-adds of one training task, counted from the mathematics (forward 1 unit, gradient 3,
  * Hessian-vector product 6): inner steps x support x 9 + query x 3 for second-order MAML. */
