@@ -51,6 +51,14 @@ static const char *const loops[] = {
            "meta: {kind: maml, adapts: memory, inner_steps: 2, inner_lr: 0.01}\n",
     "tasks: {kind: generated-stories, sentences: 6, shot: 3, bundle: 5}\n"
     "model: {embedding: 4, hops: 2}\nmeta: {kind: maml, inner_lr: 0.5, inner_steps: 2}\n",
+    POINTS "model: {input: identity, memory: context, context: 5, reasoning: concat-mlp, decoder: "
+           "[8, 8]}\n"
+           "meta: {kind: maml, adapts: memory, inner_steps: 3, inner_lr: 0.1}\n",
+    POINTS "meta: {kind: imaml, inner_steps: 6, inner_lr: 0.01}\n",
+    GLYPHS CONV
+    "readout: mean, batch_norm_by_step: true}\nmeta: {kind: maml, inner_steps: 3, inner_lr: 0.1}\n",
+    GLYPHS CONV
+    "readout: mean}\nmeta: {kind: maml, update: step-rates, inner_steps: 3, inner_lr: 0.1}\n",
 };
 static const char *const episodes[] = {
     GLYPHS CONV "memory: class-means, output: distance}\nmeta: {kind: episodic}\n",

@@ -162,6 +162,15 @@ static void adapted(const void *of, const void *scratch, const mn_real *theta, m
     memcpy(adapted, at(scratch, meta->at_phi), meta->n * sizeof *adapted);
 }
 
+static void resume(const void *of, void *scratch, const mn_real *adapted, const mn_real *own,
+                   uint32_t steps)
+{
+    const struct implicit *meta = of;
+    (void)own;
+    (void)steps;
+    memcpy(at(scratch, meta->at_phi), adapted, meta->n * sizeof *adapted);
+}
+
 static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *theta,
                                const mn_rule_data *data, mn_real *gradient, mn_real *output)
 {
@@ -294,6 +303,7 @@ const mn_rule_kind mn_implicit_rule = {.name = "imaml",
                                        .judge = judge,
                                        .support = support,
                                        .adapted = adapted,
+                                       .resume = resume,
                                        .macs = macs,
                                        .n_scores = N_SCORES,
                                        .scores = scores};

@@ -762,7 +762,7 @@ static void resume(const void *of, void *scratch, const mn_real *adapted, const 
                    uint32_t steps)
 {
     const struct loop *meta = of;
-    (void)steps;
+    place_of(meta, scratch)->done = steps;
     mn_real *phi = adapted_in(meta, scratch);
     memcpy(phi, adapted + meta->plans.adapted_offset, meta->plans.adapted_size * sizeof *phi);
     if (meta->plans.head_size > 0)
