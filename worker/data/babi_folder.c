@@ -1,5 +1,6 @@
 #include "worker/data/babi_folder.h"
 
+#include "worker/data/data_path.h"
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -10,33 +11,58 @@
 
 static const char train_end[] = "_train.txt", test_end[] = "_test.txt";
 
+static uint32_t number_of(const char *name, const char *end);
 static mn_status read_wanted(const char *wanted, uint64_t *bits, mn_error *err);
+static mn_status tell_missing(const char *name, const char *folders, mn_error *err);
 static mn_status list_folder(const char *folder, uint64_t wanted, mn_babi_folder *out,
                              mn_error *err);
 static mn_status take_file(const char *path, mn_babi_folder *out, mn_error *err);
 static mn_status check(const char *where, const char *wanted, uint64_t bits,
                        const mn_babi_folder *folder, mn_error *err);
 
-/* The path of `name` in one of the folders, and what it is; NULL: there is none, or no memory. */
-static char *find(const char *name, const char *folders, bool *is_folder)
+/* The path of `name` in the folder of n letters or in its "babi", and what it is; NULL: there is
+ * none, or no memory. */
+static char *find_in(const char *folder, size_t n, const char *name, bool *is_folder)
 {
     static const char *const below[] = {"", "/babi"};
-    while (*folders != '\0') {
-        const int n = (int)strcspn(folders, ":");
-        for (unsigned i = 0; n > 0 && i < sizeof below / sizeof *below; i++) {
-            struct stat info;
-            char *path = NULL;
-            if (asprintf(&path, "%.*s%s/%s", n, folders, below[i], name) < 0)
-                return NULL;
-            if (stat(path, &info) == 0 && (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode))) {
-                *is_folder = S_ISDIR(info.st_mode);
-                return path;
-            }
-            free(path);
+    for (unsigned i = 0; n > 0 && i < sizeof below / sizeof *below; i++) {
+        struct stat info;
+        char *path = NULL;
+        if (asprintf(&path, "%.*s%s/%s", (int)n, folder, below[i], name) < 0)
+            return NULL;
+        if (stat(path, &info) == 0 && (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode))) {
+            *is_folder = S_ISDIR(info.st_mode);
+            return path;
         }
-        folders += n + (folders[n] == ':');
+        free(path);
     }
     return NULL;
+}
+
+static char *find_in_folders(const char *folders, const char *name, bool *is_folder)
+{
+    char *path = NULL;
+    while (*folders != '\0' && path == NULL) {
+        const size_t n = strcspn(folders, ":");
+        path = find_in(folders, n, name, is_folder);
+        folders += n + (folders[n] == ':');
+    }
+    return path;
+}
+
+static char *find(const char *name, const char *folders, bool *is_folder)
+{
+    char *path = find_in_folders(folders, name, is_folder);
+    char *cache = path == NULL ? mn_data_path_cache() : NULL;
+    if (cache != NULL)
+        path = find_in(cache, strlen(cache), name, is_folder);
+    free(cache);
+    return path;
+}
+
+static bool is_name(const char *name)
+{
+    return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL;
 }
 
 mn_status mn_babi_folder_find(const char *name, const char *folders, const char *wanted,
@@ -45,7 +71,7 @@ mn_status mn_babi_folder_find(const char *name, const char *folders, const char 
     uint64_t bits = 0;
     bool is_folder = false;
     memset(out, 0, sizeof *out);
-    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
+    if (!is_name(name))
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.data is \"%s\"; expected the name of a folder of stories without "
                        "the folders above it, which are listed in run.data_path",
@@ -55,12 +81,7 @@ mn_status mn_babi_folder_find(const char *name, const char *folders, const char 
         return status;
     char *path = find(name, folders, &is_folder);
     if (path == NULL)
-        return mn_fail(
-            err, MN_ERR_NO_INPUT,
-            "no folder or file %s of stories (qaN_..._train.txt and qaN_..._test.txt, as "
-            "in the bAbI tasks v1.2); put it, or a folder babi with it, into a folder of "
-            "run.data_path or MNEMO_DATA; looked in %.300s",
-            name, folders);
+        return tell_missing(name, folders, err);
     status = is_folder ? list_folder(path, bits, out, err) : take_file(path, out, err);
     if (status == MN_OK)
         status = check(path, wanted, bits, out, err);
@@ -77,6 +98,47 @@ void mn_babi_folder_fini(mn_babi_folder *folder)
         free(folder->sets[i].test);
     }
     memset(folder, 0, sizeof *folder);
+}
+
+char *mn_babi_folder_archive(const char *name, const char *folders)
+{
+    bool is_folder = false;
+    char *zip = NULL;
+    char *path = is_name(name) ? find(name, folders, &is_folder) : NULL;
+    if (!is_name(name) || path != NULL || asprintf(&zip, "%s.zip", name) < 0) {
+        free(path);
+        return NULL;
+    }
+    path = find_in_folders(folders, zip, &is_folder);
+    free(zip);
+    if (!is_folder)
+        return path;
+    free(path);
+    return NULL;
+}
+
+uint32_t mn_babi_file_number(const char *name, bool *is_train)
+{
+    const uint32_t train = number_of(name, train_end);
+    *is_train = train != 0;
+    return train != 0 ? train : number_of(name, test_end);
+}
+
+void mn_babi_list_sets(uint64_t bits, char out[MN_BABI_LIST_SIZE])
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (unsigned first = 0; first < MN_BABI_MAX_SETS; first++) {
+        unsigned last = first;
+        if ((bits >> first & 1) == 0)
+            continue;
+        while (last + 1 < MN_BABI_MAX_SETS && (bits >> (last + 1) & 1) != 0)
+            last++;
+        n += (size_t)snprintf(out + n, MN_BABI_LIST_SIZE - n, "%s%u", n > 0 ? "," : "", first + 1);
+        if (last > first)
+            n += (size_t)snprintf(out + n, MN_BABI_LIST_SIZE - n, "-%u", last + 1);
+        first = last;
+    }
 }
 
 /* "1-3,7" -> bits 0 to 2 and 6. */
@@ -109,6 +171,27 @@ static mn_status read_wanted(const char *wanted, uint64_t *bits, mn_error *err)
             *bits |= (uint64_t)1 << (i - 1);
     } while (*at++ == ',');
     return MN_OK;
+}
+
+static mn_status tell_missing(const char *name, const char *folders, mn_error *err)
+{
+    char *zip = mn_babi_folder_archive(name, folders), *cache = mn_data_path_cache();
+    mn_status status;
+    if (zip == NULL)
+        status = mn_fail(
+            err, MN_ERR_NO_INPUT,
+            "no folder or file %s of stories (qaN_..._train.txt and qaN_..._test.txt, as "
+            "in the bAbI tasks v1.2), and no %s.zip of it; put it, or a folder babi with it, into a "
+            "folder of run.data_path or MNEMO_DATA; looked in %.300s",
+            name, name, folders);
+    else
+        status = mn_fail(err, MN_ERR_NO_INPUT,
+                         "no folder %s of stories, but its archive %s is there, which `mnemo train` "
+                         "or `mnemo task` unpacks once into %s/babi; or unpack it beside itself",
+                         name, zip, cache != NULL ? cache : "the folder MNEMO_CACHE");
+    free(zip);
+    free(cache);
+    return status;
 }
 
 /* The number of "qaN_....<end>"; 0: it is not called so. */
@@ -144,12 +227,12 @@ static mn_status list_folder(const char *path, uint64_t wanted, mn_babi_folder *
     if (folder == NULL)
         return mn_fail_errno(err, "%s", path);
     for (struct dirent *entry; status == MN_OK && (entry = readdir(folder)) != NULL;) {
-        const uint32_t train = number_of(entry->d_name, train_end);
-        const uint32_t number = train != 0 ? train : number_of(entry->d_name, test_end);
+        bool is_train;
+        const uint32_t number = mn_babi_file_number(entry->d_name, &is_train);
         if (number == 0 || (wanted >> (number - 1) & 1) == 0)
             continue;
         mn_babi_set *set = set_of(out, number);
-        char **file = train != 0 ? &set->train : &set->test;
+        char **file = is_train ? &set->train : &set->test;
         if (*file != NULL)
             status = mn_fail(err, MN_ERR_DATA, "%s: %s and %s are both set %" PRIu32, path,
                              strrchr(*file, '/') + 1, entry->d_name, number);
@@ -168,7 +251,8 @@ static mn_status take_file(const char *path, mn_babi_folder *out, mn_error *err)
     if (number == 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.data is the file %s: expected one that is called qaN_..._train.txt, "
-                       "with its qaN_..._test.txt beside it, or their folder",
+                       "with its qaN_..._test.txt beside it, or their folder (of an archive X.zip: "
+                       "X)",
                        path);
     mn_babi_set *set = set_of(out, number);
     const int stem = (int)(strlen(path) - strlen(train_end));
@@ -179,6 +263,28 @@ static mn_status take_file(const char *path, mn_babi_folder *out, mn_error *err)
                                                    : mn_fail(err, MN_ERR_NOMEM, "path %s", path);
 }
 
+/* Those of the sets that have both files. */
+static uint64_t whole_sets(const mn_babi_folder *folder)
+{
+    uint64_t whole = 0;
+    for (uint32_t i = 0; i < folder->n; i++)
+        if (folder->sets[i].train != NULL && folder->sets[i].test != NULL)
+            whole |= (uint64_t)1 << (folder->sets[i].number - 1);
+    return whole;
+}
+
+static mn_status lacks_file(const char *where, const mn_babi_folder *folder, const mn_babi_set *set,
+                            mn_error *err)
+{
+    char rest[MN_BABI_LIST_SIZE];
+    mn_babi_list_sets(whole_sets(folder), rest);
+    return mn_fail(err, MN_ERR_NO_INPUT,
+                   "%s has no file qa%" PRIu32 "_...%s; get it, or leave set %" PRIu32
+                   " out%s%s; no set is left out by itself, as it would count in the result",
+                   where, set->number, set->train == NULL ? train_end : test_end, set->number,
+                   rest[0] != '\0' ? " by tasks.stories=" : "", rest);
+}
+
 static mn_status check(const char *where, const char *wanted, uint64_t bits,
                        const mn_babi_folder *folder, mn_error *err)
 {
@@ -187,11 +293,7 @@ static mn_status check(const char *where, const char *wanted, uint64_t bits,
         const mn_babi_set *set = &folder->sets[i];
         found |= (uint64_t)1 << (set->number - 1);
         if (set->train == NULL || set->test == NULL)
-            return mn_fail(err, MN_ERR_NO_INPUT,
-                           "%s has no file qa%" PRIu32 "_...%s; get it, or leave set %" PRIu32
-                           " out of tasks.stories",
-                           where, set->number, set->train == NULL ? train_end : test_end,
-                           set->number);
+            return lacks_file(where, folder, set, err);
     }
     for (uint32_t i = 0; i < MN_BABI_MAX_SETS && bits != UINT64_MAX; i++)
         if ((bits >> i & 1) != 0 && (found >> i & 1) == 0)

@@ -141,12 +141,29 @@ static void what_is_missing_is_named(void **state)
     refused("en", "all", MN_ERR_NO_INPUT, "has no files qaN_..._train.txt");
     add_set("en", 1);
     touch("en", "qa2_made-up_train.txt");
-    refused("en", "all", MN_ERR_NO_INPUT, "no file qa2_..._test.txt; get it, or leave set 2 out");
+    refused("en", "all", MN_ERR_NO_INPUT, "no file qa2_..._test.txt; get it, or leave set 2 out by tasks.stories=1;");
     assert_string_equal(found("en", ".", "1"), "1"); /* as it is not asked for */
     touch("en", "qa3_made-up_test.txt");
     refused("en", "3", MN_ERR_NO_INPUT, "no file qa3_..._train.txt");
     touch("en", "qa1_again_train.txt");
     refused("en", "1", MN_ERR_DATA, "are both set 1");
+}
+
+static void lists_of_sets_read_as_they_are_asked_for(void **state)
+{
+    (void)state;
+    char list[MN_BABI_LIST_SIZE];
+    mn_babi_list_sets(0, list);
+    assert_string_equal(list, "");
+    mn_babi_list_sets(0x800000000000005bull, list);
+    assert_string_equal(list, "1-2,4-5,7,64");
+    mn_babi_list_sets(UINT64_MAX, list);
+    assert_string_equal(list, "1-64");
+    mn_babi_list_sets(0x5555555555555555ull, list); /* as long as they come */
+    assert_string_equal(list, "1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,35,37,39,41,43,45,47,"
+                              "49,51,53,55,57,59,61,63");
+    mn_babi_list_sets(0xdb6db6db6db6db6dull, list);
+    assert_true(strlen(list) < MN_BABI_LIST_SIZE - 1 && strstr(list, ",63-64") != NULL);
 }
 
 #define IN_FOLDER(test)                                                                            \
@@ -161,6 +178,7 @@ int main(void)
         IN_FOLDER(a_folder_is_looked_for_in_each_place_and_below_its_babi),
         IN_FOLDER(a_training_file_brings_its_test_along),
         IN_FOLDER(what_is_missing_is_named),
+        cmocka_unit_test(lists_of_sets_read_as_they_are_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ void mn_data_archives_fini(mn_data_archives *archives)
 
 /* Places -------------------------------------------------------------------------- */
 
-static char *cache_folder(void)
+char *mn_data_path_cache(void)
 {
     const char *own = getenv("MNEMO_CACHE"), *shared = getenv("XDG_CACHE_HOME"),
                *home = getenv("HOME");
@@ -124,7 +124,7 @@ static mn_status make_places(struct places *places, const char *folders, mn_erro
         folders += n + (folders[n] == ':');
     }
     places->n_sources = places->n;
-    places->folders[places->n] = cache_folder();
+    places->folders[places->n] = mn_data_path_cache();
     places->n += places->folders[places->n] != NULL;
     return MN_OK;
 }

@@ -42,3 +42,6 @@ typedef struct mn_data_archives {
 bool mn_data_path_archives(const char *name, const char *folders, uint32_t image_size,
                            mn_data_archives *out);
 void mn_data_archives_fini(mn_data_archives *archives);
+
+/* The cache's folder, which need not be there; the caller's (free). NULL: there is no cache. */
+char *mn_data_path_cache(void);

@@ -2,8 +2,10 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "worker/data/babi_folder.h"
 #include "worker/data/data_path.h"
 #include "worker/data/import/data_import.h"
+#include "worker/data/import/story_archive.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,9 +14,12 @@ static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const c
                           const char *name, uint32_t image_size, mn_error *err);
 static mn_status pack(const mn_data_archives *archives, const char *name, uint32_t image_size,
                       mn_error *err);
+static mn_status unpack_stories(const char *name, const char *folders, mn_error *err);
 
 mn_status mn_first_use_pack(const mn_experiment *experiment, mn_error *err)
 {
+    if (experiment->tasks.kind == MN_TASKS_STORIES)
+        return unpack_stories(experiment->tasks.data, experiment->run.data_path, err);
     if (experiment->tasks.kind != MN_TASKS_IMAGES)
         return MN_OK;
     mn_status status = pack_if_missing(experiment, experiment->tasks.data, err);
@@ -80,5 +85,35 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
     status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists,
                                 MN_VAL_SIXTH, image_size, output, NULL, NULL, err);
     free(output);
+    return status;
+}
+
+static mn_status unpack_stories(const char *name, const char *folders, mn_error *err)
+{
+    char *zip = mn_babi_folder_archive(name, folders);
+    char *cache = zip != NULL ? mn_data_path_cache() : NULL, *folder = NULL;
+    mn_story_archive found;
+    mn_status status = MN_OK;
+    if (cache != NULL && asprintf(&folder, "%s/babi", cache) < 0) {
+        folder = NULL;
+        status = mn_fail(err, MN_ERR_NOMEM, "unpacking %s", zip);
+    }
+    if (folder != NULL)
+        status = mn_story_archive_unpack(zip, folder, name, &found, err);
+    if (folder != NULL && status == MN_OK) {
+        char whole[MN_BABI_LIST_SIZE], parts[MN_BABI_LIST_SIZE];
+        mn_babi_list_sets(found.whole, whole);
+        mn_babi_list_sets(found.parts, parts);
+        mn_log(MN_LOG_INFO, "unpacked stories, once from=%s to=%s/%s sets=%s", zip, folder, name,
+               whole);
+        if (found.parts != 0)
+            mn_log(MN_LOG_WARN,
+                   "an archive lacks the training or the test file of sets=%s, which cannot be "
+                   "asked for from=%s",
+                   parts, zip);
+    }
+    free(zip);
+    free(cache);
+    free(folder);
     return status;
 }

@@ -1,0 +1,132 @@
+#include "worker/data/import/story_archive.h"
+
+#include "common/file.h"
+#include "worker/data/babi_folder.h"
+#include "worker/data/import/archive.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static mn_status unpack_into(const char *folder, zip_t *zip, const char *source, const char *name,
+                             mn_story_archive *out, mn_error *err);
+static mn_status unpack_entry(const char *folder, zip_t *zip, uint64_t entry, const char *source,
+                              const char *file, mn_error *err);
+static char *joined(const char *before, const char *between, const char *after);
+static void remove_folder(const char *path);
+
+mn_status mn_story_archive_unpack(const char *zip, const char *folder, const char *name,
+                                  mn_story_archive *out, mn_error *err)
+{
+    zip_t *archive = NULL;
+    char *wanted = NULL, *hidden = NULL, *made = NULL;
+    mn_story_archive found = {0};
+    mn_status status = mn_archive_open(zip, &archive, err);
+    if (status != MN_OK)
+        return status;
+    status = mn_folder_make(folder, err);
+    wanted = joined(folder, "/", name);
+    hidden = joined(folder, "/.", name);
+    made = hidden != NULL ? joined(hidden, "-", "XXXXXX") : NULL;
+    if (status == MN_OK && (wanted == NULL || made == NULL))
+        status = mn_fail(err, MN_ERR_NOMEM, "unpacking %s", zip);
+    if (status == MN_OK && mkdtemp(made) == NULL)
+        status = mn_fail_errno(err, "cannot make a folder in %s", folder);
+    else if (status == MN_OK) {
+        status = unpack_into(made, archive, zip, name, &found, err);
+        const bool is_new = status == MN_OK && rename(made, wanted) == 0;
+        if (status == MN_OK && !is_new && errno != EEXIST && errno != ENOTEMPTY)
+            status = mn_fail_errno(err, "cannot call %s %s", made, wanted);
+        if (!is_new)
+            remove_folder(made);
+    }
+    if (status == MN_OK)
+        *out = found;
+    zip_discard(archive);
+    free(wanted);
+    free(hidden);
+    free(made);
+    return status;
+}
+
+/* The file's own name, if it is at the top or in a folder `name`; NULL: it is of no concern. */
+static const char *file_of(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t n = strlen(name);
+    if (slash == NULL)
+        return path;
+    const size_t above = (size_t)(slash - path);
+    const bool is_there = above >= n && strncmp(slash - n, name, n) == 0 &&
+                          (above == n || path[above - n - 1] == '/');
+    return is_there ? slash + 1 : NULL;
+}
+
+static mn_status unpack_into(const char *folder, zip_t *zip, const char *source, const char *name,
+                             mn_story_archive *out, mn_error *err)
+{
+    uint64_t files[2] = {0, 0}; /* test, train */
+    mn_status status = MN_OK;
+    const zip_int64_t n = zip_get_num_entries(zip, 0);
+    for (zip_int64_t i = 0; i < n && status == MN_OK; i++) {
+        const char *path = zip_get_name(zip, (zip_uint64_t)i, 0);
+        const char *file = path != NULL ? file_of(path, name) : NULL;
+        bool is_train = false;
+        const uint32_t number = file != NULL ? mn_babi_file_number(file, &is_train) : 0;
+        if (number == 0)
+            continue;
+        const uint64_t bit = (uint64_t)1 << (number - 1);
+        if ((files[is_train] & bit) != 0)
+            return mn_fail(err, MN_ERR_DATA, "%s: set %u has two files for %s, one of them %s",
+                           source, (unsigned)number, is_train ? "training" : "test", path);
+        files[is_train] |= bit;
+        status = unpack_entry(folder, zip, (uint64_t)i, source, file, err);
+    }
+    if (status == MN_OK && (files[0] | files[1]) == 0)
+        status =
+            mn_fail(err, MN_ERR_DATA,
+                    "%s has no files qaN_..._train.txt and qaN_..._test.txt at its top or in a "
+                    "folder %s",
+                    source, name);
+    *out = (mn_story_archive){.whole = files[0] & files[1], .parts = files[0] ^ files[1]};
+    return status;
+}
+
+static mn_status unpack_entry(const char *folder, zip_t *zip, uint64_t entry, const char *source,
+                              const char *file, mn_error *err)
+{
+    char *where = joined(source, ": ", file), *path = joined(folder, "/", file), *bytes = NULL;
+    size_t n = 0;
+    mn_status status = MN_OK;
+    if (where == NULL || path == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "unpacking %s", source);
+    if (status == MN_OK)
+        status = mn_archive_read(zip, entry, where, &bytes, &n, err);
+    if (status == MN_OK)
+        status = mn_file_write(path, bytes, n, err);
+    free(bytes);
+    free(where);
+    free(path);
+    return status;
+}
+
+static char *joined(const char *before, const char *between, const char *after)
+{
+    char *text = NULL;
+    return asprintf(&text, "%s%s%s", before, between, after) < 0 ? NULL : text;
+}
+
+/* A folder of files that was made here. */
+static void remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder != NULL)
+        (void)closedir(folder);
+    (void)rmdir(path);
+}
