@@ -56,7 +56,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->lambda = e->meta.lambda;
     const mn_loop_needs needs = {.first = 0,
                                  .end = order->network->first[MN_N_MODULES],
-                                 .products = order->differentiate,
+                                 .products = order->differentiate && meta->cg_steps > 0,
                                  .query_gradient = order->differentiate,
                                  .gradients = true};
     mn_status status = mn_loop_plans_init(&meta->plans, order->network, order->fields, &needs,
@@ -174,9 +174,10 @@ static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *the
             losses.support_before = loss;
     }
     losses.query = query_run(meta, scratch, theta, data, gradient, output);
-    const double at_the_end = support_gradient(meta, scratch, theta, data);
     if (meta->steps == 0)
-        losses.support_before = at_the_end;
+        losses.support_before = support_gradient(meta, scratch, theta, data);
+    else if (meta->cg_steps > 0)
+        (void)support_gradient(meta, scratch, theta, data); /* for the products */
     solve(meta, scratch, theta, data, gradient, losses.more);
     return losses;
 }

@@ -414,6 +414,10 @@ static void tasks_without_a_support_set_are_refused_by_all_but_the_episodic_rule
     assert_int_equal(mn_rule_new(&order, &rule, &err), MN_ERR_CONFIG);
     assert_null(rule);
     assert_non_null(strstr(err.message, "use meta.kind episodic"));
+    e.meta.kind = MN_META_IMAML;
+    assert_int_equal(mn_rule_new(&order, &rule, &err), MN_ERR_CONFIG);
+    assert_null(rule);
+    assert_non_null(strstr(err.message, "use meta.kind episodic"));
     e.meta.kind = MN_META_EPISODIC;
     assert_int_equal(mn_rule_new(&order, &rule, &err), MN_OK);
     mn_rule_destroy(&rule);
