@@ -14,14 +14,15 @@
  *             pullback of their sum.
  *   meta-sgd  alpha is a learned vector, tensors meta_lr.* of theta (Li et al. 2017);
  *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
- *   step-rates  (meta.update, with maml or anil) alpha is a learned number for each tensor and inner
+ *   step-rates (meta.update, with maml or anil) alpha is a learned number for each tensor and inner
  *             step (step_rates.h)
  *   learned   (meta.update, with maml or anil) a step is what update.h makes of the gradient; the
  *             walk goes through its adjoint instead of alpha
- * A loss after every step (step_losses.h) enters the walk at its step: lam += weight * grad L_Q(phi_k).
- * Before meta.second_order_from the walk takes H for zero.
+ *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures
  *
- *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures */
+ * A loss after every step (step_losses.h) enters the walk at its step: lam += weight * grad L_Q(phi_k).
+ * Before meta.second_order_from the walk takes H for zero. Batch norm's scales and shifts of an inner
+ * step (step_norms.h) are one more part of what stands still. */
 #include "worker/learner/rules/rule.h"
 
 #include "worker/learner/rules/loop_plans.h"
@@ -57,10 +58,10 @@ struct loop {
         at_share, at_on_the_way, at_dropped, at_place, at_norms, at_of_norms, scratch_bytes;
 };
 
-/* Where a task is. */
+/* Where a task is, in its scratch. */
 struct place {
-    uint32_t done; /* inner steps, of a test */
-    uint32_t step; /* whose tensors count, of those that there are of each inner step */
+    uint32_t done; /* inner steps of a test */
+    uint32_t step; /* whose rates, scales and shifts count, where each inner step has its own */
 };
 
 static void lay_out_scratch(struct loop *meta, bool differentiate);
@@ -455,10 +456,10 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
             meta->kernels->add(meta->size, gradient_of(meta, scratch, k), of_rule, of_rule);
         phi = next;
     }
-    if (steps == 0)
+    if (steps == 0) {
         enter_step(meta, scratch, theta, 0);
-    if (steps == 0)
         losses.support_before = support_loss(meta, scratch, theta, data, phi);
+    }
     /* The walk back moves lam from one array to another, and should end in gradient, unless there is
      * a head, for which that has no room. */
     mn_real *judged = gradient, *other = at(scratch, meta->at_gradient);
