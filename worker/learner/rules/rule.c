@@ -13,7 +13,8 @@ static const mn_rule_kind *const kinds[] = {
 struct mn_rule {
     const mn_rule_kind *kind;
     const mn_experiment *experiment; /* lent */
-    const mn_parameters *parameters; /* of theta; lent */
+    size_t size;                     /* of theta */
+    const mn_parameters *parameters; /* its tensors; lent */
     void *state;                     /* the kind's own; owned */
 };
 
@@ -30,6 +31,7 @@ mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err)
         return mn_fail(err, MN_ERR_NOMEM, "meta-learning module");
     rule->experiment = order->network->experiment;
     rule->kind = kinds[rule->experiment->meta.kind];
+    rule->size = order->network->parameters.size;
     rule->parameters = &order->network->parameters;
     mn_status status = rule->kind->compile(order, &rule->state, err);
     if (status != MN_OK) {
@@ -119,7 +121,7 @@ void mn_rule_adapted(const mn_rule *rule, const void *scratch, const mn_real *th
     if (rule->kind->adapted != NULL)
         rule->kind->adapted(rule->state, scratch, theta, adapted);
     else
-        memcpy(adapted, theta, rule->parameters->size * sizeof *adapted);
+        memcpy(adapted, theta, rule->size * sizeof *adapted);
 }
 
 double mn_rule_macs(const mn_rule *rule)

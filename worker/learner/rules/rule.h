@@ -39,6 +39,8 @@ typedef struct mn_rule_losses {
 
 typedef struct mn_rule_kind {
     const char *name;
+    uint32_t n_scores;      /* what it tells of a training task beside losses, */
+    const mn_score *scores; /* at most MN_RULE_SCORES */
     /* Add the rule's own tensors behind the network's. NULL: it has none. MN_ERR_CONFIG: it does
      * not suit the network. */
     mn_status (*declare)(mn_network *network, mn_error *err);
@@ -58,8 +60,6 @@ typedef struct mn_rule_kind {
                       const mn_rule_data *data); /* NULL: there is no support loss */
     void (*adapted)(const void *state, const void *scratch, const mn_real *theta, mn_real *adapted);
     double (*macs)(const void *state); /* multiply-adds of one training task */
-    uint32_t n_scores;                 /* what it tells of a training task beside losses, */
-    const mn_score *scores;            /* at most MN_RULE_SCORES */
 } mn_rule_kind;
 
 extern const mn_rule_kind mn_loop_rule, mn_implicit_rule, mn_episodic_rule;
