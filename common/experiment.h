@@ -195,8 +195,8 @@ typedef struct mn_experiment {
     } model;
     struct {
         mn_meta_kind kind;
-        mn_adapts adapts; /* maml */
-        uint32_t order;   /* 1 or 2 */
+        mn_adapts adapts;           /* maml */
+        uint32_t order;             /* 1 or 2 */
         uint64_t second_order_from; /* meta-steps of order 1 before */
         uint64_t step_losses;       /* meta-steps until the last inner step alone counts */
         uint32_t inner_steps;

@@ -17,11 +17,11 @@ typedef enum mn_module {
 typedef struct mn_network {
     const mn_experiment *experiment; /* lent */
     const mn_part *parts[MN_N_MODULES];
-    mn_parameters parameters;         /* the network's, then those that a rule adds */
-    uint32_t first[MN_N_MODULES + 1]; /* tensors [first[m], first[m + 1]) are module m's own */
+    mn_parameters parameters;             /* the network's, then those that a rule adds */
+    uint32_t first[MN_N_MODULES + 1];     /* tensors [first[m], first[m + 1]) are module m's own */
     uint32_t n_norms, norms[MN_MAX_LIST]; /* layers of batch norm whose scales and shifts a rule
                                              gives, and their channels */
-    bool is_plain;                    /* y depends on u alone, item by item */
+    bool is_plain;                        /* y depends on u alone, item by item */
 } mn_network;
 
 /* Declare a network for tasks of these fields; the experiment is lent. MN_ERR_CONFIG: the image is
