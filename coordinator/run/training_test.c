@@ -25,7 +25,7 @@ static mn_training *begin(int64_t **sums)
     assert_int_equal(mn_training_new(&experiment, learner, &training, NULL), MN_OK);
     *sums = calloc(mn_training_max_digits(training), sizeof **sums);
     assert_non_null(*sums);
-    mn_training_use(training, *sums);
+    mn_training_use(training, *sums, true);
     return training;
 }
 
