@@ -211,14 +211,14 @@ static void put_question(const struct talk *talk, mn_role role, uint32_t item,
                          const mn_story_question *question, double weight)
 {
     const mn_story_text *text = &talk->text;
-    const uint32_t slots = mn_story_slots(&talk->task->fields);
-    const uint32_t n = question->n_so_far < slots ? question->n_so_far : slots;
+    const mn_story_pages pages = mn_story_pages_of(talk->task, role);
+    const uint32_t n = question->n_so_far < pages.slots ? question->n_so_far : pages.slots;
     const mn_babi_words *sentence =
         text->sentences + question->first_sentence + (question->n_so_far - n);
     for (uint32_t i = 0; i < n; i++)
-        mn_story_tell(talk->task, role, item, i, n - i, sentence[i].n,
+        mn_story_tell(&pages, item, i, n - i, sentence[i].n,
                       text->words + sentence[i].first);
-    mn_story_ask(talk->task, role, item, question->words.n, text->words + question->words.first,
+    mn_story_ask(&pages, item, question->words.n, text->words + question->words.first,
                  question->answer, 0, weight);
 }
 

@@ -100,11 +100,10 @@ INLINE size_t next_named(named *at)
 
 enum { MOST_WORDS = 32 }; /* of an item that are worked on at a time */
 
-/* Words of one item: which rows of the table they are, and what they are weighted with. */
+/* Words of one item: where their rows of the table begin, and those of the weights. */
 typedef struct some_words {
     size_t item, n;
-    size_t rows[MOST_WORDS]; /* where they begin */
-    size_t places[MOST_WORDS];
+    size_t rows[MOST_WORDS], weights[MOST_WORDS];
 } some_words;
 
 /* The next ones, if there are any; `place` is that of the first, and then of the first of others. */
@@ -112,32 +111,34 @@ INLINE bool next_words(const mn_embedding *e, named *at, size_t *place, some_wor
 {
     if (*place >= at->end)
         return false;
-    words->item = *place / e->length;
-    const size_t first = words->item * e->length, end = first + e->length;
+    const size_t item = *place / e->length, first = item * e->length, end = first + e->length;
     size_t n = 0;
     do {
-        words->rows[n] = (size_t)at->ids[*place] * e->c;
-        words->places[n++] = (*place - first) * e->c;
+        words->rows[n] = (size_t)(int64_t)at->ids[*place] * e->c;
+        words->weights[n++] = (*place - first) * e->c;
         *place = next_named(at);
     } while (*place < end && n < MOST_WORDS);
+    words->item = item;
     words->n = n;
     return true;
 }
 
 INLINE void add_words(const some_words *words, const float *table, const float *weights,
-                      const span *b, const size_t vectors, const bool whole, float *out)
+                      const bool weighted, bool fresh, const span *b, const size_t vectors,
+                      const bool whole, float *out)
 {
     vec sum[SPAN_VECTORS];
     UNROLL
     for (size_t v = 0; v < vectors; v++)
-        sum[v] = load_of(out, b, v, vectors, whole);
+        sum[v] = fresh ? splat(0) : load_of(out, b, v, vectors, whole);
     for (size_t i = 0; i < words->n; i++) {
+        const float *row = table + words->rows[i];
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            vec entry = load_of(table + words->rows[i], b, v, vectors, whole);
-            sum[v] += weights == NULL
-                          ? entry
-                          : load_of(weights + words->places[i], b, v, vectors, whole) * entry;
+            vec entry = load_of(row, b, v, vectors, whole);
+            if (weighted)
+                entry *= load_of(weights + words->weights[i], b, v, vectors, whole);
+            sum[v] += entry;
         }
     }
     UNROLL
@@ -146,7 +147,8 @@ INLINE void add_words(const some_words *words, const float *table, const float *
 }
 
 INLINE void give_words(const some_words *words, const float *dy, const float *weights,
-                       const span *b, const size_t vectors, const bool whole, float *table)
+                       const bool weighted, const span *b, const size_t vectors, const bool whole,
+                       float *table)
 {
     vec given[SPAN_VECTORS];
     UNROLL
@@ -156,12 +158,10 @@ INLINE void give_words(const some_words *words, const float *dy, const float *we
         float *row = table + words->rows[i];
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            vec was = load_of(row, b, v, vectors, whole);
-            vec more = weights == NULL
-                           ? was + given[v]
-                           : load_of(weights + words->places[i], b, v, vectors, whole) * given[v] +
-                                 was;
-            store_of(row, more, b, v, vectors, whole);
+            vec part = given[v];
+            if (weighted)
+                part *= load_of(weights + words->weights[i], b, v, vectors, whole);
+            store_of(row, part + load_of(row, b, v, vectors, whole), b, v, vectors, whole);
         }
     }
 }
@@ -177,46 +177,71 @@ INLINE size_t items_there(const mn_embedding *e, const float *filled, size_t fir
     return e->slots == 0 ? e->n : slots_filled(filled[first / e->slots], e->slots);
 }
 
+INLINE void embed_items(const mn_embedding *e, size_t first, size_t n, const float *ids,
+                        const float *table, const float *weights, const bool weighted,
+                        bool accumulate, float *out)
+{
+    const size_t c = e->c;
+    named at = named_of(e, ids, first, n);
+    size_t place = next_named(&at), done = first; /* items before it */
+    some_words words;
+    while (next_words(e, &at, &place, &words)) {
+        const bool fresh = !accumulate && words.item >= done;
+        if (!accumulate && words.item > done)
+            memset(out + done * c, 0, (words.item - done) * c * sizeof *out);
+        done = words.item + 1;
+        for (size_t j = 0; j < c; j += SPAN_VECTORS * (size_t)LANES) {
+            const span b = span_at(j, c);
+#define ADD_WORDS(vectors, whole)                                                                  \
+    add_words(&words, table, weights, weighted, fresh, &b, vectors, whole, out + words.item * c)
+            IN_SPAN(b, ADD_WORDS)
+#undef ADD_WORDS
+        }
+    }
+    if (!accumulate && done < first + n)
+        memset(out + done * c, 0, (first + n - done) * c * sizeof *out);
+}
+
 static void embed(const mn_embedding *e, const float *ids, const float *table, const float *weights,
                   const float *filled, bool accumulate, float *out)
 {
-    const size_t c = e->c;
     for (size_t first = 0; first < e->n; first += together(e)) {
         const size_t n = items_there(e, filled, first);
-        named at = named_of(e, ids, first, n);
-        size_t place = next_named(&at);
-        some_words words;
-        if (!accumulate)
-            memset(out + first * c, 0, n * c * sizeof *out);
-        while (next_words(e, &at, &place, &words))
-            for (size_t j = 0; j < c; j += SPAN_VECTORS * (size_t)LANES) {
-                const span b = span_at(j, c);
-#define ADD_WORDS(vectors, whole)                                                                  \
-    add_words(&words, table, weights, &b, vectors, whole, out + words.item * c)
-                IN_SPAN(b, ADD_WORDS)
-#undef ADD_WORDS
-            }
+        if (weights == NULL)
+            embed_items(e, first, n, ids, table, weights, false, accumulate, out);
+        else
+            embed_items(e, first, n, ids, table, weights, true, accumulate, out);
     }
+}
+
+INLINE void scatter_items(const mn_embedding *e, size_t first, size_t n, const float *ids,
+                          const float *dy, const float *weights, const bool weighted, float *table)
+{
+    const size_t c = e->c;
+    named at = named_of(e, ids, first, n);
+    size_t place = next_named(&at);
+    some_words words;
+    while (next_words(e, &at, &place, &words))
+        for (size_t j = 0; j < c; j += SPAN_VECTORS * (size_t)LANES) {
+            const span b = span_at(j, c);
+#define GIVE_WORDS(vectors, whole)                                                                 \
+    give_words(&words, dy + words.item * c, weights, weighted, &b, vectors, whole, table)
+            IN_SPAN(b, GIVE_WORDS)
+#undef GIVE_WORDS
+        }
 }
 
 static void embed_scatter(const mn_embedding *e, const float *ids, const float *dy,
                           const float *weights, const float *filled, bool accumulate, float *table)
 {
-    const size_t c = e->c;
     if (!accumulate)
-        memset(table, 0, e->rows * c * sizeof *table);
+        memset(table, 0, e->rows * e->c * sizeof *table);
     for (size_t first = 0; first < e->n; first += together(e)) {
-        named at = named_of(e, ids, first, items_there(e, filled, first));
-        size_t place = next_named(&at);
-        some_words words;
-        while (next_words(e, &at, &place, &words))
-            for (size_t j = 0; j < c; j += SPAN_VECTORS * (size_t)LANES) {
-                const span b = span_at(j, c);
-#define GIVE_WORDS(vectors, whole)                                                                 \
-    give_words(&words, dy + words.item * c, weights, &b, vectors, whole, table)
-                IN_SPAN(b, GIVE_WORDS)
-#undef GIVE_WORDS
-            }
+        const size_t n = items_there(e, filled, first);
+        if (weights == NULL)
+            scatter_items(e, first, n, ids, dy, weights, false, table);
+        else
+            scatter_items(e, first, n, ids, dy, weights, true, table);
     }
 }
 
