@@ -761,6 +761,17 @@ NAIVE(cross_entropy)
 }
 BUILT_AND_NAIVE(cross_entropy);
 
+BUILD(choice_loss)
+{
+    static const double rows[N + ROWS] = {0, 1, 0, .2, .3, .5, 1, 0, 0, 0, 0, 1, .5, 0, 2, .25};
+    mn_node a = arg(bed, ROWS, C);
+    memcpy(bed->x_data, rows, sizeof rows);
+    return mn_graph_choice_loss(&bed->graph, a, given(bed, ROWS, C),
+                                mn_graph_input(&bed->graph, MN_SLOT_X, N, mn_matrix(ROWS, 1)));
+}
+static const example example_choice_loss = {.build = build_choice_loss,
+                                            .naive = naive_cross_entropy};
+
 BUILD(squared_error) /* both sides depend on theta */
 {
     mn_node a = arg(bed, ROWS, C), b = arg(bed, ROWS, C);
@@ -1032,6 +1043,18 @@ static void every_operation_has_the_right_value_gradient_and_product(void **stat
         check_against_central_differences(bed);
         bed_destroy(bed);
     }
+}
+
+static void the_loss_by_a_softmax_is_the_cross_entropy(void **state)
+{
+    (void)state;
+    struct bed *bed = ops_bed(102);
+    (void)snprintf(bed->name, sizeof bed->name, "choice loss");
+    mn_node y = example_choice_loss.build(bed);
+    compile(bed, loss_of(bed, y));
+    compare_value(bed, y, &example_choice_loss);
+    check_against_central_differences(bed);
+    bed_destroy(bed);
 }
 
 static void both_factors_of_a_sum_of_products_are_trained(void **state)
@@ -1557,6 +1580,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_has_the_right_value_gradient_and_product),
+        cmocka_unit_test(the_loss_by_a_softmax_is_the_cross_entropy),
         cmocka_unit_test(both_factors_of_a_sum_of_products_are_trained),
         cmocka_unit_test(the_pixels_of_an_image_are_the_rows_of_a_product),
         cmocka_unit_test(what_has_no_rule_is_refused_by_its_name_and_its_part),
