@@ -216,8 +216,7 @@ static void put_question(const struct talk *talk, mn_role role, uint32_t item,
     const mn_babi_words *sentence =
         text->sentences + question->first_sentence + (question->n_so_far - n);
     for (uint32_t i = 0; i < n; i++)
-        mn_story_tell(&pages, item, i, n - i, sentence[i].n,
-                      text->words + sentence[i].first);
+        mn_story_tell(&pages, item, i, n - i, sentence[i].n, text->words + sentence[i].first);
     mn_story_ask(&pages, item, question->words.n, text->words + question->words.first,
                  question->answer, 0, weight);
 }

@@ -480,11 +480,10 @@ static void a_few_rows_of_training_are_a_result(void **state)
     for (uint32_t n = MN_EXACT_ROWS; n <= MN_EXACT_ROWS + 1; n++) {
         const mn_rank_config config = {.train_columns = COLUMNS, .test_columns = COLUMNS + 1};
         char why[256];
-        mn_message rows = {.kind = MN_MSG_RESULT,
-                           .payload_bytes = n * COLUMNS * sizeof(float),
-                           .result.result = {.encoding = MN_ENCODING_ROWS,
-                                             .n_tasks = n,
-                                             .n_columns = COLUMNS}};
+        mn_message rows = {
+            .kind = MN_MSG_RESULT,
+            .payload_bytes = n * COLUMNS * sizeof(float),
+            .result.result = {.encoding = MN_ENCODING_ROWS, .n_tasks = n, .n_columns = COLUMNS}};
         const bool admitted = mn_admits_result(&config, MN_ROUND_TRAIN, n, &rows, why, sizeof why);
         assert_true(admitted == (n == MN_EXACT_ROWS));
         rows.payload_bytes--;

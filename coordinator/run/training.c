@@ -41,7 +41,7 @@ struct mn_training {
     uint32_t n_rows; /* of the open round that its sums lack */
     bool alone;      /* no other rank's sums come to these */
     bool empty;      /* nothing was added yet, and the sums of a TRAIN round are not even cleared */
-    mn_round round; /* open */
+    mn_round round;  /* open */
     double taken, skipped; /* tasks, of the outer step at hand */
     size_t stepped;        /* parameters whose means the optimiser has */
     bool stepping;

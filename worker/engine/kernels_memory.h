@@ -65,10 +65,8 @@ typedef struct named {
 
 INLINE named named_of(const mn_embedding *e, const float *ids, size_t first, size_t n)
 {
-    return (named){.e = e,
-                   .ids = ids,
-                   .end = (first + n) * e->length,
-                   .begin = first * e->length - LANES};
+    return (named){
+        .e = e, .ids = ids, .end = (first + n) * e->length, .begin = first * e->length - LANES};
 }
 
 INLINE unsigned lanes_named(const mn_embedding *e, vec ids)

@@ -166,8 +166,7 @@ static mn_status new_yield(struct jobs *jobs, const mn_lease *lease, size_t n_co
         jobs->spare_yields = yield;
     }
     /* Of so few tasks the rows are no longer than their sum, which is then made where they meet. */
-    bool summed =
-        lease->round.kind == MN_ROUND_TRAIN && lease->round.n_tasks > MN_EXACT_ROWS;
+    bool summed = lease->round.kind == MN_ROUND_TRAIN && lease->round.n_tasks > MN_EXACT_ROWS;
     mn_encoding encoding = summed ? MN_ENCODING_EXACT : MN_ENCODING_ROWS;
     mn_status status = yield->tally != NULL ? MN_OK : mn_tally_new(&yield->tally, err);
     if (status == MN_OK)

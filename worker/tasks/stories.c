@@ -220,8 +220,8 @@ static void put_question(const struct stories *stories, const struct place *plac
     for (uint32_t i = 0; i < n; i++)
         mn_story_tell(place->pages, place->item, i, ages[i], sentence[i].n,
                       text->words + sentence[i].first);
-    mn_story_ask(place->pages, place->item, question->words.n,
-                 text->words + question->words.first, question->answer, point, place->weight);
+    mn_story_ask(place->pages, place->item, question->words.n, text->words + question->words.first,
+                 question->answer, point, place->weight);
 }
 
 /* Question `number` of all sets together: its set, and its number there. */

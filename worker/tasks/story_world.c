@@ -210,8 +210,7 @@ const mn_task_set_kind mn_generated_stories_kind = {.open = open_tasks,
 
 static void tell(struct teller *teller, uint32_t n, const uint32_t *words)
 {
-    mn_story_tell(&teller->pages, teller->item, teller->told, teller->n - teller->told,
-                  n, words);
+    mn_story_tell(&teller->pages, teller->item, teller->told, teller->n - teller->told, n, words);
     teller->told++;
 }
 
@@ -304,8 +303,8 @@ static void tell_rooms(struct teller *teller, uint32_t point)
         const uint32_t who = pick(random, N_PEOPLE, rooms.room);
         const uint32_t words[] = {name(teller, WHERE), name(teller, IS),
                                   name(teller, PEOPLE + who)};
-        mn_story_ask(&teller->pages, teller->item, 3, words,
-                     name(teller, ROOMS + rooms.room[who]), 0, teller->weight);
+        mn_story_ask(&teller->pages, teller->item, 3, words, name(teller, ROOMS + rooms.room[who]),
+                     0, teller->weight);
     } else {
         const uint32_t thing = pick(random, N_THINGS, thing_room);
         const uint32_t words[] = {name(teller, WHERE), name(teller, IS), name(teller, THE),
