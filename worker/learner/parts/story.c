@@ -190,11 +190,4 @@ static mn_node words(mn_builder *builder, mn_role role)
     return mn_graph_product(builder->graph, o, weights, false, true);
 }
 
-static mn_node word_loss(mn_builder *builder, mn_role role)
-{
-    return mn_graph_choice_loss(builder->graph, builder->flow.y[role],
-                                mn_builder_need(builder, "model.output words", role, "y"),
-                                mn_builder_need(builder, "model.output words", role, "weight"));
-}
-
-const mn_part mn_words_part = {.name = "output words", .build = words, .loss = word_loss};
+const mn_part mn_words_part = {.name = "output words", .build = words, .by_softmax = true};
