@@ -3,6 +3,7 @@
 #include "common/vector_clones.h"
 #include <assert.h>
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 static_assert(FLT_EVAL_METHOD == 0, "double is computed as double (no x87)");
@@ -22,6 +23,10 @@ static double integer_as_double(uint64_t integer);
 static double value_of(int64_t high, int64_t low);
 static bool mean_of_moderate(size_t n, const int64_t *high, const int64_t *low, double divisor,
                              float *out);
+static void mean_of_one(size_t n, const float *rows, double divisor, float *out);
+static void mean_of_two(size_t n, const float *rows, size_t stride, double divisor, float *out);
+static void mean_of_some(size_t n, size_t n_rows, const float *rows, size_t stride, double divisor,
+                         float *out);
 
 /* Compares the bits without the sign: they are ordered like the numbers, Inf and NaN above all. */
 MN_VECTOR_CLONES
@@ -121,6 +126,63 @@ void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double div
         for (size_t i = begin; i < begin + size; i++)
             out[i] = (float)(value_of(high[i], low[i]) / divisor);
     }
+}
+
+void mn_exact_mean_of_rows(size_t n, size_t n_rows, const float *rows, size_t stride,
+                           double divisor, float *out)
+{
+    assert(n_rows > 0 && n_rows <= MN_EXACT_ROWS);
+    if (n_rows == 1)
+        mean_of_one(n, rows, divisor, out);
+    else if (n_rows == 2)
+        mean_of_two(n, rows, stride, divisor, out);
+    else
+        mean_of_some(n, n_rows, rows, stride, divisor, out);
+}
+
+/* So few digits are added up as doubles, which hold their sums exactly: below 2^49 and 2^48. The one
+ * addition that joins them rounds as value_of() does, whatever they carry. Dividing by a power of
+ * two is to multiply by another. */
+static inline __attribute__((always_inline)) void mean_of(size_t n, size_t n_rows,
+                                                          const float *restrict rows, size_t stride,
+                                                          double divisor, float *restrict out)
+{
+    int exponent;
+    const double factor = frexp(divisor, &exponent) == 0.5 ? 1 / divisor : 0;
+    for (size_t i = 0; i < n; i++) {
+        double h = 0, l = 0;
+        for (size_t r = 0; r < n_rows; r++) {
+            double scaled = (double)rows[r * stride + i] * 0x1p23;
+            double rounded = scaled + MAGIC - MAGIC;
+            double rest = (scaled - rounded) * 0x1p47;
+            h += rounded;
+            l += rest + MAGIC - MAGIC;
+        }
+        out[i] = (float)(factor != 0 ? (h * 0x1p-23 + l * 0x1p-70) * factor
+                                     : (h * 0x1p-23 + l * 0x1p-70) / divisor);
+    }
+}
+
+MN_VECTOR_CLONES
+static void mean_of_one(size_t n, const float *rows, double divisor, float *out)
+{
+    mean_of(n, 1, rows, 0, divisor, out);
+}
+
+MN_VECTOR_CLONES
+static void mean_of_two(size_t n, const float *rows, size_t stride, double divisor, float *out)
+{
+    mean_of(n, 2, rows, stride, divisor, out);
+}
+
+MN_VECTOR_CLONES
+static void mean_of_some(size_t n, size_t n_rows, const float *rows, size_t stride, double divisor,
+                         float *out)
+{
+    if (n_rows == 3)
+        mean_of(n, 3, rows, stride, divisor, out);
+    else
+        mean_of(n, MN_EXACT_ROWS, rows, stride, divisor, out);
 }
 
 /* The integer high*2^47 + low does not depend on how the digits share it; it is rounded once, to

@@ -186,6 +186,27 @@ static void parts_of_a_vector_added_apart_are_the_whole(void **state)
     assert_memory_equal(means, x, sizeof x);
 }
 
+static void the_mean_of_a_few_rows_is_that_of_their_sum(void **state)
+{
+    (void)state;
+    enum { STRIDE = N + 5 };
+    static const double divisors[] = {1, 2, 3, 4, 0.75, 1e300, 1e-300};
+    static float rows[MN_EXACT_ROWS * STRIDE], expected[N], got[N];
+    static int64_t sum[2 * N];
+    fill(8000, MN_EXACT_ROWS * STRIDE, rows);
+    rows[0] = -0.0f;
+    rows[1] = -0x1p-100f;
+    memset(sum, 0, sizeof sum);
+    for (size_t n_rows = 1; n_rows <= MN_EXACT_ROWS; n_rows++) {
+        mn_exact_add_rows(N, 1, rows + (n_rows - 1) * STRIDE, 0, sum, sum + N);
+        for (size_t i = 0; i < sizeof divisors / sizeof *divisors; i++) {
+            mn_exact_mean(N, sum, sum + N, divisors[i], expected);
+            mn_exact_mean_of_rows(N, n_rows, rows, STRIDE, divisors[i], got);
+            assert_memory_equal(got, expected, sizeof expected);
+        }
+    }
+}
+
 static void rows_added_at_once_are_rows_added_one_by_one(void **state)
 {
     (void)state;
@@ -341,6 +362,7 @@ int main(void)
         cmocka_unit_test(values_and_means_are_the_exact_sum_rounded_once),
         cmocka_unit_test(order_grouping_and_number_of_parts_do_not_matter),
         cmocka_unit_test(parts_of_a_vector_added_apart_are_the_whole),
+        cmocka_unit_test(the_mean_of_a_few_rows_is_that_of_their_sum),
         cmocka_unit_test(rows_added_at_once_are_rows_added_one_by_one),
         cmocka_unit_test(digits_shared_otherwise_have_the_same_value),
         cmocka_unit_test(mean_of_any_digits_is_the_value_divided),

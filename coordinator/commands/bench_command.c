@@ -101,7 +101,7 @@ static mn_status set_up(const mn_command_line *line, uint32_t threads, struct ri
     rig->sums = calloc(mn_training_max_digits(rig->session.training), sizeof *rig->sums);
     if (rig->sums == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "sums");
-    mn_training_use(rig->session.training, rig->sums);
+    mn_training_use(rig->session.training, rig->sums, true);
     return MN_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "coordinator/core/admission.h"
 
+#include "common/exact_sum.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +69,7 @@ bool mn_admits_result(const mn_rank_config *config, mn_round_kind kind, uint32_t
     uint64_t bytes = 0;
     if (training && result->encoding == MN_ENCODING_EXACT) {
         bytes = 2 * columns * sizeof(int64_t);
-    } else if (!training && result->encoding == MN_ENCODING_ROWS) {
+    } else if (result->encoding == MN_ENCODING_ROWS && (!training || n_tasks <= MN_EXACT_ROWS)) {
         bytes = n_tasks * columns * sizeof(float);
     } else if (!training || result->encoding != MN_ENCODING_KEPT) {
         (void)snprintf(why, size, "a result of encoding %d: expected %s", (int)result->encoding,

@@ -43,6 +43,7 @@ struct mn_lease_table {
     uint32_t max_lapsed;    /* of a member: all that it can have in hand at once */
     struct member *members; /* [max_members]; owned */
     uint32_t n_slots;       /* a power of two */
+    uint32_t n_known;       /* slots in use */
     struct slot *slots;     /* [n_slots]; owned */
     mn_deadlines deadlines; /* of the live leases, by slot; owned */
     uint64_t next_epoch;
@@ -144,7 +145,7 @@ mn_status mn_lease_table_reset(mn_lease_table *table, uint32_t n_tasks, mn_error
         table->capacity = n_tasks;
     }
 
-    for (uint32_t i = 0; i < table->max_members; i++)
+    for (uint32_t i = 0; i < table->max_members && table->n_known > 0; i++)
         while (table->members[i].newest != NONE)
             forget(table, &table->slots[table->members[i].newest]);
     table->n_tasks = n_tasks;
@@ -216,6 +217,7 @@ mn_status mn_lease_table_grant(mn_lease_table *table, uint32_t member, uint32_t 
     else
         table->slots[owner->newest].newer = at;
     owner->newest = at;
+    table->n_known++;
     owner->hand.leases++;
     owner->hand.tasks += n;
     if (slot->grant.deadline_us != MN_NEVER)
@@ -592,4 +594,5 @@ static void forget(mn_lease_table *table, struct slot *slot)
     *(slot->newer == NONE ? &owner->newest : &table->slots[slot->newer].older) = slot->older;
     *(slot->older == NONE ? &owner->oldest : &table->slots[slot->older].newer) = slot->newer;
     slot->grant.epoch = 0;
+    table->n_known--;
 }

@@ -1,5 +1,8 @@
 #include "coordinator/core/rank.h"
 
+#include "common/exact_sum.h"
+#include "coordinator/core/admission.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -470,6 +473,24 @@ static void form_and_size_of_a_result_are_those_of_its_round_and_lease(void **st
     expect_refused(1, MN_REFUSED_DAMAGED);
 }
 
+/* Training: rows of at most as many tasks as fit in the bytes of a sum. */
+static void a_few_rows_of_training_are_a_result(void **state)
+{
+    (void)state;
+    for (uint32_t n = MN_EXACT_ROWS; n <= MN_EXACT_ROWS + 1; n++) {
+        const mn_rank_config config = {.train_columns = COLUMNS, .test_columns = COLUMNS + 1};
+        char why[256];
+        mn_message rows = {
+            .kind = MN_MSG_RESULT,
+            .payload_bytes = n * COLUMNS * sizeof(float),
+            .result.result = {.encoding = MN_ENCODING_ROWS, .n_tasks = n, .n_columns = COLUMNS}};
+        const bool admitted = mn_admits_result(&config, MN_ROUND_TRAIN, n, &rows, why, sizeof why);
+        assert_true(admitted == (n == MN_EXACT_ROWS));
+        rows.payload_bytes--;
+        assert_false(mn_admits_result(&config, MN_ROUND_TRAIN, n, &rows, why, sizeof why));
+    }
+}
+
 static mn_message kept(const mn_lease *lease, uint32_t n_columns)
 {
     return (mn_message){
@@ -880,6 +901,7 @@ int main(void)
         TEST(who_leaves_gets_no_more_and_may_still_deliver),
         TEST(three_messages_of_rubbish_end_a_worker),
         TEST(form_and_size_of_a_result_are_those_of_its_round_and_lease),
+        TEST(a_few_rows_of_training_are_a_result),
         TEST(what_a_worker_keeps_counts_with_the_sum_that_brings_it),
         TEST(what_a_worker_kept_is_free_when_its_sum_cannot_be_used),
         TEST(tests_are_not_kept),

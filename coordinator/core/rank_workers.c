@@ -180,9 +180,13 @@ void mn_rank_grant(mn_rank *rank, mn_actions *todo)
 
 void mn_rank_queue_all(mn_rank *rank)
 {
-    for (uint32_t i = 0; i < mn_members_max(rank->members); i++)
-        if (mn_members_at(rank->members, i)->state == MN_MEMBER_READY)
-            mn_members_queue(rank->members, mn_members_at(rank->members, i));
+    uint32_t left = mn_members_count(rank->members); /* few of many places, most often */
+    for (uint32_t i = 0; i < mn_members_max(rank->members) && left > 0; i++) {
+        mn_member *member = mn_members_at(rank->members, i);
+        left -= member->state != MN_MEMBER_GONE;
+        if (member->state == MN_MEMBER_READY)
+            mn_members_queue(rank->members, member);
+    }
 }
 
 void mn_rank_dismiss(mn_rank *rank, const char *why, mn_actions *todo)

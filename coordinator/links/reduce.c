@@ -156,8 +156,11 @@ static void send_segment(mn_reduce *reduce)
     size_t behind = reduce->sent == 0 ? (size_t)reduce->n_ranks + N_COUNTS : 0;
     int64_t *high = reduce->digits + begin, *low = high + columns;
     MPI_Request *requests = reduce->requests[reduce->sent % UNDER_WAY];
+    reduce->sent++;
+    requests[0] = requests[1] = MPI_REQUEST_NULL;
+    if (reduce->n_ranks == 1) /* all are here: nobody's are missing */
+        return;
     MPI_Iallreduce(MPI_IN_PLACE, high, (int)n, MPI_INT64_T, MPI_SUM, reduce->comm, &requests[0]);
     MPI_Iallreduce(MPI_IN_PLACE, low, (int)(n + behind), MPI_INT64_T, MPI_SUM, reduce->comm,
                    &requests[1]);
-    reduce->sent++;
 }

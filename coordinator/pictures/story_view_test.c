@@ -40,9 +40,10 @@ static int set_up(void **state)
         mn_task_new(&fields, &task, NULL) != MN_OK)
         return -1;
     mn_story_clear(task, false);
-    mn_story_tell(task, MN_QUERY, 1, 0, 2, 3, (uint32_t[]){MARY, WENT, GARDEN});
-    mn_story_tell(task, MN_QUERY, 1, 1, 1, 3, (uint32_t[]){MARY, WENT, KITCHEN});
-    mn_story_ask(task, MN_QUERY, 1, 2, (uint32_t[]){WHERE, MARY}, KITCHEN, 0, 0.5);
+    const mn_story_pages pages = mn_story_pages_of(task, MN_QUERY);
+    mn_story_tell(&pages, 1, 0, 2, 3, (uint32_t[]){MARY, WENT, GARDEN});
+    mn_story_tell(&pages, 1, 1, 1, 3, (uint32_t[]){MARY, WENT, KITCHEN});
+    mn_story_ask(&pages, 1, 2, (uint32_t[]){WHERE, MARY}, KITCHEN, 0, 0.5);
     return 0;
 }
 

@@ -39,8 +39,11 @@ struct mn_training {
     int64_t *row;           /* [2, test_columns]: one row of an evaluation as digits */
     int64_t *sums;          /* lent */
     int64_t *unpacked;      /* [2, train_columns]; NULL until a packed sum comes */
-    bool empty;     /* nothing was added yet, and the sums of a TRAIN round are not even cleared */
-    mn_round round; /* open */
+    float *rows;     /* [MN_EXACT_ROWS, train_columns], if a TRAIN round has no more; owned */
+    uint32_t n_rows; /* of the open round that its sums lack */
+    bool alone;      /* no other rank's sums come to these */
+    bool empty;      /* nothing was added yet, and the sums of a TRAIN round are not even cleared */
+    mn_round round;  /* open */
     double taken, skipped; /* tasks, of the outer step at hand */
     size_t stepped;        /* parameters whose means the optimiser has */
     bool stepping;
@@ -59,6 +62,8 @@ static bool tells_of_each_task(const mn_result *result, const void *payload);
 static float *copy_out(const mn_training *training, const float *inside);
 static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
                      const float *rows);
+static void keep_rows(mn_training *training, uint32_t n, const float *rows);
+static void add_to_sums(mn_training *training, uint32_t n, const float *rows);
 static double sum_of_column(const mn_training *training, size_t column);
 static mn_status nothing_was_learned(const mn_training *training, mn_error *err);
 
@@ -83,10 +88,14 @@ mn_status mn_training_new(const mn_experiment *experiment, const mn_learner *lea
     if (experiment->outer.average > 0)
         training->average = calloc(training->size, sizeof(float));
     training->row = calloc(2 * training->test_columns, sizeof(int64_t));
+    const bool few = experiment->outer.batch <= MN_EXACT_ROWS;
+    if (few)
+        training->rows = calloc(MN_EXACT_ROWS * training->train_columns, sizeof(float));
     mn_status status = MN_OK;
     if (training->tensors == NULL || training->theta == NULL || training->best == NULL ||
         training->means == NULL || training->row == NULL || training->means_of_scores == NULL ||
-        (experiment->outer.average > 0 && training->average == NULL))
+        (experiment->outer.average > 0 && training->average == NULL) ||
+        (few && training->rows == NULL))
         status = mn_fail(err, MN_ERR_NOMEM, "state of training of %zu parameters", training->size);
     if (status == MN_OK)
         status = find_statistics(training, err);
@@ -121,6 +130,7 @@ void mn_training_destroy(mn_training **training)
     free((*training)->renewed);
     free((*training)->row);
     free((*training)->unpacked);
+    free((*training)->rows);
     free(*training);
     *training = NULL;
 }
@@ -230,9 +240,10 @@ size_t mn_training_max_digits(const mn_training *training)
     return 2 * (columns > training->train_columns ? columns : training->train_columns);
 }
 
-void mn_training_use(mn_training *training, int64_t *sums)
+void mn_training_use(mn_training *training, int64_t *sums, bool alone)
 {
     training->sums = sums;
+    training->alone = alone;
 }
 
 uint64_t mn_training_step(const mn_training *training)
@@ -319,15 +330,20 @@ void mn_training_open(mn_training *training, const mn_round *round)
 {
     training->round = *round;
     training->empty = true;
+    training->n_rows = 0;
     if (round->kind == MN_ROUND_TEST)
         mn_training_close(training);
 }
 
 void mn_training_close(mn_training *training)
 {
+    if (training->empty && training->n_rows > 0 && training->alone)
+        return; /* the step is taken by the rows */
     if (training->empty)
         memset(training->sums, 0, mn_training_digits(training) * sizeof *training->sums);
     training->empty = false;
+    add_to_sums(training, training->n_rows, training->rows);
+    training->n_rows = 0;
 }
 
 void mn_training_add(mn_training *training, uint32_t begin, const mn_result *result,
@@ -336,6 +352,8 @@ void mn_training_add(mn_training *training, uint32_t begin, const mn_result *res
     size_t columns = training->train_columns;
     if (training->round.kind == MN_ROUND_TEST) {
         add_rows(training, begin, result, payload);
+    } else if (result->encoding == MN_ENCODING_ROWS) {
+        keep_rows(training, result->n_tasks, payload);
     } else if (training->empty) {
         memcpy(training->sums, payload, 2 * columns * sizeof *training->sums);
         training->empty = false;
@@ -407,7 +425,11 @@ void mn_training_advance_outer(mn_training *training, size_t arrived)
         end -= end % MN_OPTIMISER_PIECE;
     while (training->taken > 0 && training->stepped < end) {
         size_t at = training->stepped, n = end - at < BLOCK ? end - at : BLOCK;
-        mn_exact_mean(n, high + at, low + at, training->taken, training->means + at);
+        if (training->n_rows > 0)
+            mn_exact_mean_of_rows(n, training->n_rows, training->rows + at, training->train_columns,
+                                  training->taken, training->means + at);
+        else
+            mn_exact_mean(n, high + at, low + at, training->taken, training->means + at);
         take_statistics(training, at, n);
         mn_optimiser_take(training->optimiser, n, training->means, training->theta);
         training->stepped += n;
@@ -598,8 +620,35 @@ static void add_rows(mn_training *training, uint32_t begin, const mn_result *res
     }
 }
 
+/* Rows of a TRAIN round: few wait for the end of the round, more go to its sums. */
+static void keep_rows(mn_training *training, uint32_t n, const float *rows)
+{
+    if (training->rows != NULL && n <= MN_EXACT_ROWS - training->n_rows) {
+        memcpy(training->rows + training->n_rows * training->train_columns, rows,
+               n * training->train_columns * sizeof *rows);
+        training->n_rows += n;
+        return;
+    }
+    if (training->empty)
+        memset(training->sums, 0, mn_training_digits(training) * sizeof *training->sums);
+    training->empty = false;
+    add_to_sums(training, n, rows);
+}
+
+static void add_to_sums(mn_training *training, uint32_t n, const float *rows)
+{
+    const size_t columns = training->train_columns;
+    if (n > 0)
+        mn_exact_add_rows(columns, n, rows, columns, training->sums, training->sums + columns);
+}
+
 static double sum_of_column(const mn_training *training, size_t column)
 {
+    int64_t sum[2] = {0, 0};
+    for (uint32_t i = 0; i < training->n_rows; i++)
+        mn_exact_add(1, training->rows + i * training->train_columns + column, sum);
+    if (training->n_rows > 0)
+        return mn_exact_value(1, sum, 0);
     return mn_exact_value(training->train_columns, training->sums, column);
 }
 

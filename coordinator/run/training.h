@@ -39,8 +39,9 @@ void mn_training_suspects(const mn_training *training, char *text, size_t n);
 /* Digits of the largest sums that any round of the experiment needs. */
 size_t mn_training_max_digits(const mn_training *training);
 
-/* Where the sums lie (at least max_digits; lent for the training's life). Call once. */
-void mn_training_use(mn_training *training, int64_t *sums);
+/* Where the sums lie (at least max_digits; lent for the training's life), and whether they are those
+ * of all ranks: then a few rows need not become digits, and mean the same. Call once. */
+void mn_training_use(mn_training *training, int64_t *sums, bool alone);
 
 uint64_t mn_training_step(const mn_training *training); /* meta-steps done */
 size_t mn_training_size(const mn_training *training);   /* floats of theta */

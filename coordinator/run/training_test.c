@@ -25,7 +25,7 @@ static mn_training *begin(int64_t **sums)
     assert_int_equal(mn_training_new(&experiment, learner, &training, NULL), MN_OK);
     *sums = calloc(mn_training_max_digits(training), sizeof **sums);
     assert_non_null(*sums);
-    mn_training_use(training, *sums);
+    mn_training_use(training, *sums, true);
     return training;
 }
 
@@ -129,6 +129,54 @@ static void theta_does_not_depend_on_who_adds_what_and_when(void **state)
     assert_true(record[0].grad_norm == record[1].grad_norm && record[0].grad_norm > 0);
     end(&in_order, sums[0]);
     end(&as_sums, sums[1]);
+}
+
+/* With `alone` and without; rows in two parts, or among them a sum. */
+static void rows_of_few_tasks_give_the_theta_of_their_sum(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        int64_t *sums[2];
+        mn_training *by_sum = begin(&sums[0]), *by_rows = begin(&sums[1]);
+        mn_step_record record[2];
+        const mn_result two = {
+            .encoding = MN_ENCODING_ROWS, .n_tasks = 2, .n_columns = (uint32_t)columns};
+        mn_training_use(by_rows, sums[1], how % 2 == 0);
+        for (int step = 0; step < 2; step++) { /* the second finds what the first left */
+            open_training(by_sum);
+            add_tasks(by_sum, 0, BATCH);
+            open_training(by_rows);
+            memset(sums[1], 0x55, 2 * columns * sizeof *sums[1]);
+            mn_training_add(by_rows, 2, &two, rows + 2 * columns);
+            if (how < 2)
+                mn_training_add(by_rows, 0, &two, rows);
+            else
+                add_tasks(by_rows, 0, 2);
+            assert_int_equal(mn_training_step_outer(by_sum, &record[0], NULL), MN_OK);
+            assert_int_equal(mn_training_step_outer(by_rows, &record[1], NULL), MN_OK);
+            assert_true(mn_training_checksum(by_sum) == mn_training_checksum(by_rows));
+            assert_true(record[0].scores[0] == record[1].scores[0]);
+            assert_true(record[0].grad_norm == record[1].grad_norm && record[0].grad_norm > 0);
+        }
+        end(&by_sum, sums[0]);
+        end(&by_rows, sums[1]);
+    }
+}
+
+/* More rows than a round should have: a task that is counted twice is noticed as in sums. */
+static void rows_that_are_too_many_are_counted(void **state)
+{
+    (void)state;
+    int64_t *sums;
+    mn_training *training = begin(&sums);
+    mn_step_record record;
+    const mn_result three = {
+        .encoding = MN_ENCODING_ROWS, .n_tasks = 3, .n_columns = (uint32_t)columns};
+    open_training(training);
+    mn_training_add(training, 0, &three, rows);
+    mn_training_add(training, 1, &three, rows + columns);
+    assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
+    end(&training, sums);
 }
 
 static void restore_with(mn_optimiser_kind optimiser)
@@ -570,6 +618,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(theta_does_not_depend_on_who_adds_what_and_when),
+        cmocka_unit_test(rows_of_few_tasks_give_the_theta_of_their_sum),
+        cmocka_unit_test(rows_that_are_too_many_are_counted),
         cmocka_unit_test(a_restored_training_takes_the_same_next_step),
         cmocka_unit_test(biases_may_be_spared_weight_decay),
         cmocka_unit_test(skipped_tasks_are_left_out_or_end_the_run_as_told),

@@ -198,7 +198,7 @@ static mn_status open_cores(mn_server *server, mn_error *err)
     if (status == MN_OK)
         status = mn_experiment_print(&told, false, &server->experiment, err);
     if (status == MN_OK)
-        mn_training_use(training, mn_reduce_sums(server->reduce));
+        mn_training_use(training, mn_reduce_sums(server->reduce), config->job->n_ranks == 1);
     return status;
 }
 

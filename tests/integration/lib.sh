@@ -255,8 +255,8 @@ meta: {kind: episodic}
 YAML
 }
 
-stories() { # FILE STEPS: an end-to-end memory network on stories that are made up
-    family "$1" "$2" 17 8 <<YAML
+stories() { # FILE STEPS: an end-to-end memory network on stories that are made up; as few tasks a step as go as rows
+    family "$1" "$2" 17 3 <<YAML
 tasks: {kind: generated-stories, bundle: 8, sentences: 6, linear_start: 20}
 model: {embedding: 12, hops: 2}
 YAML

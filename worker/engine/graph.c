@@ -549,6 +549,16 @@ mn_node mn_graph_weighted_cross_entropy(mn_graph *graph, mn_node logits, mn_node
     return loss(graph, MN_OP_CROSS_ENTROPY, logits, target, weights);
 }
 
+mn_node mn_graph_choice_loss(mn_graph *graph, mn_node logits, mn_node target, mn_node weights)
+{
+    mn_graph_node node = mn_node_blank(MN_OP_CROSS_ENTROPY, mn_vector(1));
+    node.in[0] = logits;
+    node.in[1] = target;
+    node.in[2] = weights;
+    node.in[3] = mn_node_unary(graph, MN_OP_SOFTMAX, logits);
+    return mn_node_append(graph, node);
+}
+
 mn_node mn_graph_mean(mn_graph *graph, mn_node a)
 {
     mn_graph_node node = mn_node_blank(MN_OP_MEAN, mn_vector(1));

@@ -325,6 +325,8 @@ mn_node mn_graph_shift(mn_graph *graph, mn_node a, uint32_t steps, bool backward
 mn_node mn_graph_cross_entropy(mn_graph *graph, mn_node logits, mn_node target);
 mn_node mn_graph_weighted_cross_entropy(mn_graph *graph, mn_node logits, mn_node target,
                                         mn_node weights);
+/* The same to seven digits, by the softmax that its gradient needs as well: much sooner made. */
+mn_node mn_graph_choice_loss(mn_graph *graph, mn_node logits, mn_node target, mn_node weights);
 /* Mean over all elements. */
 mn_node mn_graph_squared_error(mn_graph *graph, mn_node y, mn_node target);
 mn_node mn_graph_mean(mn_graph *graph, mn_node a);

@@ -255,6 +255,10 @@ typedef struct mn_kernels {
     /* p .* (tz - <p, tz>) for each row: the tangent of softmax, and its adjoint. */
     void (*softmax_tangent)(size_t rows, size_t c, const mn_real *p, const mn_real *tz,
                             mn_real *out);
+    /* weighted_cross_entropy(), where p = softmax(z) is there: the largest of a row of p is one part
+     * in the sum of exp(z - largest z), so that no other exponential is needed. */
+    double (*choice_loss)(size_t rows, size_t c, const mn_real *z, const mn_real *p,
+                          const mn_real *target, const mn_real *weights);
     /* Mean over rows of -sum target log softmax(z), nats; accumulated in double. */
     double (*cross_entropy)(size_t rows, size_t c, const mn_real *z, const mn_real *target);
     /* Sum over rows of weights [rows] times the same; a row of weight 0 is not looked at. */

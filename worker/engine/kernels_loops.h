@@ -75,12 +75,6 @@ static size_t slots_filled(mn_real filled, size_t slots)
     return filled < (mn_real)slots ? (size_t)filled : slots;
 }
 
-/* Is item i of an embedding there, or a slot that is not filled? */
-static bool item_is_there(const mn_embedding *e, const mn_real *filled, size_t i)
-{
-    return e->slots == 0 || i % e->slots < slots_filled(filled[i / e->slots], e->slots);
-}
-
 /* A row of a recurrence: u + decay .* h of the step before. */
 static void scan_row(size_t c, size_t gates, const mn_real *decay, const mn_real *before,
                      const mn_real *u, mn_real *h)

@@ -295,17 +295,39 @@ static void pixel_spread(size_t n, size_t pixels, size_t c, const float *dy, flo
         }
 }
 
-/* p = exp(z - largest z) of a row; returns the sum of p. */
-INLINE double exponentials(size_t c, const float *z, float largest, float *p)
+/* p = exp(z - largest z) of a row. */
+INLINE void exponentials(size_t c, const float *z, float largest, float *p)
 {
-    double sum = 0;
     for (size_t j = 0; j < c; j += LANES) {
         lanes some = first_lanes(smaller_size(LANES, c - j));
         store_lanes(p + j, exponential(load_lanes(z + j, some) - splat(largest)), some);
     }
-    for (size_t j = 0; j < c; j++)
-        sum += (double)p[j];
-    return sum;
+}
+
+/* Rows whose sums are made side by side: each from its first number to its last, which one alone
+ * would wait for. */
+enum { ROWS_SUMMED = 4 };
+
+INLINE void sums_of_rows(const size_t rows, size_t c, const float *p, double *sums)
+{
+    double sum[ROWS_SUMMED] = {0};
+    for (size_t j = 0; j < c; j++) {
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+            sum[r] += (double)p[r * c + j];
+    }
+    memcpy(sums, sum, rows * sizeof *sums);
+}
+
+INLINE void dots_of_rows(const size_t rows, size_t c, const float *a, const float *b, double *dots)
+{
+    double sum[ROWS_SUMMED] = {0};
+    for (size_t j = 0; j < c; j++) {
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+            sum[r] += (double)a[r * c + j] * (double)b[r * c + j];
+    }
+    memcpy(dots, sum, rows * sizeof *dots);
 }
 
 INLINE float largest_of(size_t c, const float *z)
@@ -327,9 +349,19 @@ INLINE float largest_of(size_t c, const float *z)
 
 static void softmax(size_t rows, size_t c, const float *z, float *p)
 {
-    for (size_t i = 0; i < rows; i++, z += c, p += c) {
-        double sum = exponentials(c, z, largest_of(c, z), p);
-        map(SCALE, c, (float)(1 / sum), p, p, p, p);
+    double sums[ROWS_SUMMED];
+    for (size_t n; rows > 0; rows -= n, z += n * c, p += n * c) {
+        n = rows < ROWS_SUMMED ? 1 : ROWS_SUMMED;
+        for (size_t r = 0; r < n; r++)
+            exponentials(c, z + r * c, largest_of(c, z + r * c), p + r * c);
+        if (n == 1)
+            sums_of_rows(1, c, p, sums);
+        else
+            sums_of_rows(ROWS_SUMMED, c, p, sums);
+        for (size_t r = 0; r < n; r++) {
+            float *row = p + r * c;
+            map(SCALE, c, (float)(1 / sums[r]), row, row, row, row);
+        }
     }
 }
 
@@ -356,13 +388,33 @@ static void masked_softmax(size_t rows, size_t c, const float *z, const float *a
 
 static void softmax_tangent(size_t rows, size_t c, const float *p, const float *tz, float *out)
 {
-    for (size_t i = 0; i < rows; i++, p += c, tz += c, out += c) {
-        double mean = 0;
-        for (size_t j = 0; j < c; j++)
-            mean += (double)p[j] * (double)tz[j];
-        for (size_t j = 0; j < c; j++)
-            out[j] = (float)((double)p[j] * ((double)tz[j] - mean));
+    double means[ROWS_SUMMED];
+    for (size_t n; rows > 0; rows -= n, p += n * c, tz += n * c, out += n * c) {
+        n = rows < ROWS_SUMMED ? 1 : ROWS_SUMMED;
+        if (n == 1)
+            dots_of_rows(1, c, p, tz, means);
+        else
+            dots_of_rows(ROWS_SUMMED, c, p, tz, means);
+        for (size_t r = 0; r < n; r++)
+            for (size_t j = r * c; j < (r + 1) * c; j++)
+                out[j] = (float)((double)p[j] * ((double)tz[j] - means[r]));
     }
+}
+
+static double choice_loss(size_t rows, size_t c, const float *z, const float *p,
+                          const float *target, const float *weights)
+{
+    double loss = 0;
+    for (size_t i = 0; i < rows; i++, z += c, p += c, target += c) {
+        if (!(weights[i] != 0)) /* padding; its numbers may be anything */
+            continue;
+        double log_sum = (double)largest_of(c, z) - log((double)largest_of(c, p)), item = 0;
+        for (size_t j = 0; j < c; j++)
+            if (target[j] != 0)
+                item += (double)target[j] * (log_sum - (double)z[j]);
+        loss += (double)weights[i] * item;
+    }
+    return loss;
 }
 
 static double cross_entropy(size_t rows, size_t c, const float *z, const float *target)

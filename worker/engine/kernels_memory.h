@@ -54,18 +54,19 @@ INLINE void store_of(float *row, vec value, const span *b, size_t v, const size_
 
 /* ---- tables */
 
-/* The numbers that name a row of the table, in their order. Where most are padding, what counts is
- * how fast those are passed over. */
+/* The numbers that name a row of the table, in their order, of items [first, first + n). Where most
+ * are padding, what counts is how fast those are passed over. */
 typedef struct named {
     const mn_embedding *e;
     const float *ids;
-    size_t n, begin; /* of all numbers; of the vector at hand */
-    unsigned bits;   /* of its lanes: those to come */
+    size_t end, begin; /* of all numbers; of the vector at hand */
+    unsigned bits;     /* of its lanes: those to come */
 } named;
 
-INLINE named named_of(const mn_embedding *e, const float *ids)
+INLINE named named_of(const mn_embedding *e, const float *ids, size_t first, size_t n)
 {
-    return (named){.e = e, .ids = ids, .n = e->n * e->length, .begin = (size_t)0 - LANES};
+    return (named){
+        .e = e, .ids = ids, .end = (first + n) * e->length, .begin = first * e->length - LANES};
 }
 
 INLINE unsigned lanes_named(const mn_embedding *e, vec ids)
@@ -76,14 +77,14 @@ INLINE unsigned lanes_named(const mn_embedding *e, vec ids)
     return bits_of(there & (whole != padding));
 }
 
-/* The place of the next one; n: there are no more. */
+/* The place of the next one; the end: there are no more. */
 INLINE size_t next_named(named *at)
 {
     while (at->bits == 0) {
         at->begin += LANES;
-        if (at->begin >= at->n)
-            return at->n;
-        const size_t left = at->n - at->begin;
+        if (at->begin >= at->end)
+            return at->end;
+        const size_t left = at->end - at->begin;
         const float *ids = at->ids + at->begin;
         at->bits =
             lanes_named(at->e, left >= LANES ? load(ids) : load_lanes(ids, first_lanes(left)));
@@ -95,21 +96,47 @@ INLINE size_t next_named(named *at)
     return place;
 }
 
-enum { MOST_WORDS = 32 }; /* that are added up at a time */
+enum { MOST_WORDS = 32 }; /* of an item that are worked on at a time */
 
-INLINE void add_words(size_t n, const float *const *rows, const float *const *weights,
-                      const span *b, const size_t vectors, const bool whole, float *out)
+/* Words of one item: where their rows of the table begin, and those of the weights. */
+typedef struct some_words {
+    size_t item, n;
+    size_t rows[MOST_WORDS], weights[MOST_WORDS];
+} some_words;
+
+/* The next ones, if there are any; `place` is that of the first, and then of the first of others. */
+INLINE bool next_words(const mn_embedding *e, named *at, size_t *place, some_words *words)
+{
+    if (*place >= at->end)
+        return false;
+    const size_t item = *place / e->length, first = item * e->length, end = first + e->length;
+    size_t n = 0;
+    do {
+        words->rows[n] = (size_t)(int64_t)at->ids[*place] * e->c;
+        words->weights[n++] = (*place - first) * e->c;
+        *place = next_named(at);
+    } while (*place < end && n < MOST_WORDS);
+    words->item = item;
+    words->n = n;
+    return true;
+}
+
+INLINE void add_words(const some_words *words, const float *table, const float *weights,
+                      const bool weighted, bool fresh, const span *b, const size_t vectors,
+                      const bool whole, float *out)
 {
     vec sum[SPAN_VECTORS];
     UNROLL
     for (size_t v = 0; v < vectors; v++)
-        sum[v] = load_of(out, b, v, vectors, whole);
-    for (size_t i = 0; i < n; i++) {
+        sum[v] = fresh ? splat(0) : load_of(out, b, v, vectors, whole);
+    for (size_t i = 0; i < words->n; i++) {
+        const float *row = table + words->rows[i];
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            vec entry = load_of(rows[i], b, v, vectors, whole);
-            sum[v] +=
-                weights[i] == NULL ? entry : load_of(weights[i], b, v, vectors, whole) * entry;
+            vec entry = load_of(row, b, v, vectors, whole);
+            if (weighted)
+                entry *= load_of(weights + words->weights[i], b, v, vectors, whole);
+            sum[v] += entry;
         }
     }
     UNROLL
@@ -117,66 +144,102 @@ INLINE void add_words(size_t n, const float *const *rows, const float *const *we
         store_of(out, sum[v], b, v, vectors, whole);
 }
 
-static void clear_items(const mn_embedding *e, const float *filled, float *out)
+INLINE void give_words(const some_words *words, const float *dy, const float *weights,
+                       const bool weighted, const span *b, const size_t vectors, const bool whole,
+                       float *table)
 {
-    if (e->slots == 0)
-        memset(out, 0, e->n * e->c * sizeof *out);
-    else
-        for (size_t i = 0; i < e->n; i += e->slots)
-            memset(out + i * e->c, 0,
-                   slots_filled(filled[i / e->slots], e->slots) * e->c * sizeof *out);
+    vec given[SPAN_VECTORS];
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        given[v] = load_of(dy, b, v, vectors, whole);
+    for (size_t i = 0; i < words->n; i++) {
+        float *row = table + words->rows[i];
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            vec part = given[v];
+            if (weighted)
+                part *= load_of(weights + words->weights[i], b, v, vectors, whole);
+            store_of(row, part + load_of(row, b, v, vectors, whole), b, v, vectors, whole);
+        }
+    }
+}
+
+/* Items that stand together: a memory of which some are there, or all of them. */
+INLINE size_t together(const mn_embedding *e)
+{
+    return e->slots == 0 ? e->n : e->slots;
+}
+
+INLINE size_t items_there(const mn_embedding *e, const float *filled, size_t first)
+{
+    return e->slots == 0 ? e->n : slots_filled(filled[first / e->slots], e->slots);
+}
+
+INLINE void embed_items(const mn_embedding *e, size_t first, size_t n, const float *ids,
+                        const float *table, const float *weights, const bool weighted,
+                        bool accumulate, float *out)
+{
+    const size_t c = e->c;
+    named at = named_of(e, ids, first, n);
+    size_t place = next_named(&at), done = first; /* items before it */
+    some_words words;
+    while (next_words(e, &at, &place, &words)) {
+        const bool fresh = !accumulate && words.item >= done;
+        if (!accumulate && words.item > done)
+            memset(out + done * c, 0, (words.item - done) * c * sizeof *out);
+        done = words.item + 1;
+        for (size_t j = 0; j < c; j += SPAN_VECTORS * (size_t)LANES) {
+            const span b = span_at(j, c);
+#define ADD_WORDS(vectors, whole)                                                                  \
+    add_words(&words, table, weights, weighted, fresh, &b, vectors, whole, out + words.item * c)
+            IN_SPAN(b, ADD_WORDS)
+#undef ADD_WORDS
+        }
+    }
+    if (!accumulate && done < first + n)
+        memset(out + done * c, 0, (first + n - done) * c * sizeof *out);
 }
 
 static void embed(const mn_embedding *e, const float *ids, const float *table, const float *weights,
                   const float *filled, bool accumulate, float *out)
 {
+    for (size_t first = 0; first < e->n; first += together(e)) {
+        const size_t n = items_there(e, filled, first);
+        if (weights == NULL)
+            embed_items(e, first, n, ids, table, weights, false, accumulate, out);
+        else
+            embed_items(e, first, n, ids, table, weights, true, accumulate, out);
+    }
+}
+
+INLINE void scatter_items(const mn_embedding *e, size_t first, size_t n, const float *ids,
+                          const float *dy, const float *weights, const bool weighted, float *table)
+{
     const size_t c = e->c;
-    named at = named_of(e, ids);
-    if (!accumulate)
-        clear_items(e, filled, out);
-    for (size_t place = next_named(&at); place < at.n;) {
-        const size_t item = place / e->length, first = item * e->length;
-        const float *rows[MOST_WORDS], *its_weights[MOST_WORDS];
-        size_t n = 0;
-        for (; place < first + e->length && n < MOST_WORDS; place = next_named(&at)) {
-            rows[n] = table + (size_t)ids[place] * c;
-            its_weights[n++] = weights == NULL ? NULL : weights + (place - first) * c;
-        }
-        if (!item_is_there(e, filled, item))
-            continue;
+    named at = named_of(e, ids, first, n);
+    size_t place = next_named(&at);
+    some_words words;
+    while (next_words(e, &at, &place, &words))
         for (size_t j = 0; j < c; j += SPAN_VECTORS * (size_t)LANES) {
             const span b = span_at(j, c);
-#define ADD_WORDS(vectors, whole)                                                                  \
-    add_words(n, rows, its_weights, &b, vectors, whole, out + item * c)
-            IN_SPAN(b, ADD_WORDS)
-#undef ADD_WORDS
+#define GIVE_WORDS(vectors, whole)                                                                 \
+    give_words(&words, dy + words.item * c, weights, weighted, &b, vectors, whole, table)
+            IN_SPAN(b, GIVE_WORDS)
+#undef GIVE_WORDS
         }
-    }
 }
 
 static void embed_scatter(const mn_embedding *e, const float *ids, const float *dy,
                           const float *weights, const float *filled, bool accumulate, float *table)
 {
-    const size_t c = e->c;
-    size_t item = 0, first = 0;
-    bool is_there = item_is_there(e, filled, 0);
-    named at = named_of(e, ids);
     if (!accumulate)
-        memset(table, 0, e->rows * c * sizeof *table);
-    for (size_t place = next_named(&at); place < at.n; place = next_named(&at)) {
-        if (place >= first + e->length) {
-            item = place / e->length;
-            first = item * e->length;
-            is_there = item_is_there(e, filled, item);
-        }
-        if (!is_there)
-            continue;
-        const float *from = dy + item * c;
-        float *to = table + (size_t)ids[place] * c;
+        memset(table, 0, e->rows * e->c * sizeof *table);
+    for (size_t first = 0; first < e->n; first += together(e)) {
+        const size_t n = items_there(e, filled, first);
         if (weights == NULL)
-            map(ADD, c, 0, from, to, from, to);
+            scatter_items(e, first, n, ids, dy, weights, false, table);
         else
-            map(MULTIPLY_ADD, c, 0, weights + (place - first) * c, from, to, to);
+            scatter_items(e, first, n, ids, dy, weights, true, table);
     }
 }
 

@@ -440,6 +440,21 @@ static void softmax_tangent(size_t rows, size_t c, const mn_real *p, const mn_re
     }
 }
 
+static double choice_loss(size_t rows, size_t c, const mn_real *z, const mn_real *p,
+                          const mn_real *target, const mn_real *weights)
+{
+    double loss = 0;
+    (void)p; /* by what it is made of */
+    for (size_t i = 0; i < rows; i++, z += c, target += c) {
+        if (!(weights[i] != 0))
+            continue;
+        double largest, log_sum = log(exp_sum(c, z, &largest));
+        for (size_t j = 0; j < c; j++)
+            loss += (double)weights[i] * (double)target[j] * (log_sum + largest - (double)z[j]);
+    }
+    return loss;
+}
+
 static double cross_entropy(size_t rows, size_t c, const mn_real *z, const mn_real *target)
 {
     double loss = 0;
@@ -541,6 +556,12 @@ static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long paddin
     if (!(id >= 0 && id < (mn_real)n_rows) || (long)id == padding)
         return NULL;
     return table + (size_t)id * c;
+}
+
+/* Is item i of an embedding there, or a slot that is not filled? */
+static bool item_is_there(const mn_embedding *e, const mn_real *filled, size_t i)
+{
+    return e->slots == 0 || i % e->slots < slots_filled(filled[i / e->slots], e->slots);
 }
 
 static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *table,
@@ -701,6 +722,7 @@ const mn_kernels mn_kernels_plain = {
     .softmax = softmax,
     .softmax_tangent = softmax_tangent,
     .cross_entropy = cross_entropy,
+    .choice_loss = choice_loss,
     .squared_error = squared_error,
     .lstm = lstm,
     .lstm_backward = lstm_backward,

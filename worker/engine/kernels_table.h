@@ -34,6 +34,6 @@
         .multiply = multiply, .relu = relu, .mask = mask, .tanh = tanh_forward,                    \
         .tanh_backward = tanh_backward, .tanh_curve = tanh_curve, .softmax = softmax,              \
         .softmax_tangent = softmax_tangent, .cross_entropy = cross_entropy,                        \
-        .squared_error = squared_error, .lstm = lstm, .lstm_backward = lstm_backward,              \
-        .lrua = lrua, .lrua_backward = lrua_backward,                                              \
+        .choice_loss = choice_loss, .squared_error = squared_error, .lstm = lstm,                  \
+        .lstm_backward = lstm_backward, .lrua = lrua, .lrua_backward = lrua_backward,              \
     }

@@ -734,6 +734,11 @@ static void compare_masked_softmax(const mn_kernels *table, size_t rows, size_t 
     assert_true(isfinite(loss));
     assert_true(fabs(table->weighted_cross_entropy(rows, c, z, target, weights) - loss) <=
                 1e-6 * fabs(loss));
+    plain->softmax(rows, c, z, got); /* rows of padding may hold anything */
+    const double chosen = plain->choice_loss(rows, c, z, got, target, weights);
+    assert_true(fabs(chosen - loss) <= 1e-6 * fabs(loss));
+    assert_true(fabs(table->choice_loss(rows, c, z, got, target, weights) - loss) <=
+                1e-6 * fabs(loss));
     free_arrays();
 }
 

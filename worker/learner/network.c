@@ -219,7 +219,9 @@ mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role 
     if (builder->fields->symbols > 1)
         return loss_of_symbols(builder, y, target);
     if (weights != MN_NONE && builder->fields->target == MN_TARGET_CLASSES)
-        return mn_graph_weighted_cross_entropy(builder->graph, y, target, weights);
+        return output->by_softmax
+                   ? mn_graph_choice_loss(builder->graph, y, target, weights)
+                   : mn_graph_weighted_cross_entropy(builder->graph, y, target, weights);
     return builder->fields->target == MN_TARGET_CLASSES
                ? mn_graph_cross_entropy(builder->graph, y, target)
                : mn_graph_squared_error(builder->graph, y, target);

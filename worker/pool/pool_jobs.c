@@ -165,8 +165,9 @@ static mn_status new_yield(struct jobs *jobs, const mn_lease *lease, size_t n_co
             return mn_fail(err, MN_ERR_NOMEM, "results of a lease");
         jobs->spare_yields = yield;
     }
-    bool training = lease->round.kind == MN_ROUND_TRAIN;
-    mn_encoding encoding = training ? MN_ENCODING_EXACT : MN_ENCODING_ROWS;
+    /* Of so few tasks the rows are no longer than their sum, which is then made where they meet. */
+    bool summed = lease->round.kind == MN_ROUND_TRAIN && lease->round.n_tasks > MN_EXACT_ROWS;
+    mn_encoding encoding = summed ? MN_ENCODING_EXACT : MN_ENCODING_ROWS;
     mn_status status = yield->tally != NULL ? MN_OK : mn_tally_new(&yield->tally, err);
     if (status == MN_OK)
         status = mn_tally_begin(yield->tally, encoding, lease->n, n_columns, n_threads, err);

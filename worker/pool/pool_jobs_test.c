@@ -36,7 +36,9 @@ static int tear_down(void **state)
 static void add(uint64_t epoch, uint32_t n, uint64_t now_ns)
 {
     const mn_lease lease = {
-        .epoch = epoch, .round = {.id = 1, .kind = MN_ROUND_TRAIN, .step = 7}, .n = n};
+        .epoch = epoch,
+        .round = {.id = 1, .kind = MN_ROUND_TRAIN, .step = 7, .n_tasks = MN_EXACT_MAX_TERMS},
+        .n = n};
     assert_int_equal(mn_jobs_add(&jobs, &lease, COLUMNS, THREADS, now_ns, NULL), MN_OK);
 }
 
@@ -143,6 +145,30 @@ static void kept_leases_are_named_in_order_whichever_was_done_first(void **state
     assert_false(mn_jobs_take(&jobs, &result));
 }
 
+static void rounds_of_few_tasks_give_rows_and_join_nothing(void **state)
+{
+    (void)state;
+    mn_pool_result result;
+    for (uint32_t n_tasks = MN_EXACT_ROWS; n_tasks <= MN_EXACT_ROWS + 1; n_tasks++) {
+        for (uint32_t i = 0; i < 2; i++) {
+            const mn_lease lease = {
+                .epoch = 2 * n_tasks + i,
+                .round = {.id = n_tasks, .kind = MN_ROUND_TRAIN, .step = 7, .n_tasks = n_tasks},
+                .n = 2};
+            assert_int_equal(mn_jobs_add(&jobs, &lease, COLUMNS, THREADS, 0, NULL), MN_OK);
+        }
+        const bool few = n_tasks <= MN_EXACT_ROWS;
+        assert_true(joined() != few);
+        compute(job_at(0), 2);
+        compute(job_at(0), 2);
+        assert_true(mn_jobs_take(&jobs, &result));
+        assert_int_equal(result.result.encoding, few ? MN_ENCODING_ROWS : MN_ENCODING_KEPT);
+        assert_true(mn_jobs_take(&jobs, &result));
+        assert_int_equal(result.result.encoding, few ? MN_ENCODING_ROWS : MN_ENCODING_EXACT);
+        assert_int_equal(result.result.n_tasks, few ? 2 : 4);
+    }
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -151,6 +177,7 @@ int main(void)
         TEST(what_is_done_takes_no_more_time_but_took_some),
         TEST(a_pool_that_knows_no_time_joins_nothing),
         TEST(a_sum_is_of_no_more_tasks_than_it_holds),
+        TEST(rounds_of_few_tasks_give_rows_and_join_nothing),
         TEST(kept_leases_are_named_in_order_whichever_was_done_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,8 +182,7 @@ static mn_status make_fields(const struct stories *stories, mn_task_set_parts *p
 
 /* Where an item goes. */
 struct place {
-    mn_task *task;
-    mn_role role;
+    const mn_story_pages *pages;
     uint32_t item;
     double weight;
 };
@@ -212,17 +211,17 @@ static void put_question(const struct stories *stories, const struct place *plac
     uint32_t ages[1024];
     const mn_babi_text *text = part->text;
     const mn_babi_question *question = &text->questions[part->first + number];
-    const uint32_t slots = mn_story_slots(&place->task->fields);
+    const uint32_t slots = place->pages->slots;
     const uint32_t n = question->n_so_far < slots ? question->n_so_far : slots;
     const mn_babi_words *sentence =
         text->sentences + question->first_sentence + (question->n_so_far - n);
     (void)stories;
     make_ages(n, slots, noise, random, ages);
     for (uint32_t i = 0; i < n; i++)
-        mn_story_tell(place->task, place->role, place->item, i, ages[i], sentence[i].n,
+        mn_story_tell(place->pages, place->item, i, ages[i], sentence[i].n,
                       text->words + sentence[i].first);
-    mn_story_ask(place->task, place->role, place->item, question->words.n,
-                 text->words + question->words.first, question->answer, point, place->weight);
+    mn_story_ask(place->pages, place->item, question->words.n, text->words + question->words.first,
+                 question->answer, point, place->weight);
 }
 
 /* Question `number` of all sets together: its set, and its number there. */
@@ -238,7 +237,8 @@ static void draw_training(const struct stories *stories, uint64_t index, mn_rand
                           mn_task *task)
 {
     const mn_experiment *e = &stories->experiment;
-    struct place place = {.task = task, .role = MN_QUERY, .weight = 1.0 / e->tasks.bundle};
+    const mn_story_pages pages = mn_story_pages_of(task, MN_QUERY);
+    struct place place = {.pages = &pages, .weight = 1.0 / e->tasks.bundle};
     for (; place.item < e->tasks.bundle; place.item++) {
         const uint64_t at = index * e->tasks.bundle + place.item, epoch = at / stories->n_training;
         uint32_t number =
@@ -256,7 +256,8 @@ static void draw_support(const struct stories *stories, uint32_t set, double noi
     uint32_t chosen[1024];
     const uint32_t n = stories->experiment.tasks.shot;
     const struct part *part = &stories->parts[MN_TRAIN][set];
-    struct place place = {.task = task, .role = MN_SUPPORT, .weight = 1.0 / n};
+    const mn_story_pages pages = mn_story_pages_of(task, MN_SUPPORT);
+    struct place place = {.pages = &pages, .weight = 1.0 / n};
     mn_random_choose(random, part->n, n, chosen);
     for (; place.item < n; place.item++)
         put_question(stories, &place, part, chosen[place.item], set, noise, random);
@@ -273,13 +274,14 @@ static void draw_adapting(const struct stories *stories, mn_random *random, mn_t
     const struct part *part = &stories->parts[MN_TRAIN][set];
     const uint32_t n = n_support + e->tasks.bundle;
     const bool enough = n <= part->n;
+    const mn_story_pages pages[] = {[MN_SUPPORT] = mn_story_pages_of(task, MN_SUPPORT),
+                                    [MN_QUERY] = mn_story_pages_of(task, MN_QUERY)};
     mn_random_choose(random, part->n, enough ? n : n_support, chosen);
     for (uint32_t i = enough ? n : n_support; i < n; i++)
         chosen[i] = mn_random_below(random, part->n);
     for (uint32_t i = 0; i < n; i++) {
         const bool query = i >= n_support;
-        const struct place place = {.task = task,
-                                    .role = query ? MN_QUERY : MN_SUPPORT,
+        const struct place place = {.pages = &pages[query ? MN_QUERY : MN_SUPPORT],
                                     .item = query ? i - n_support : i,
                                     .weight = 1.0 / (query ? e->tasks.bundle : n_support)};
         put_question(stories, &place, part, chosen[i], set, e->tasks.noise, random);
@@ -301,7 +303,8 @@ static void draw_in_order(const struct stories *stories, mn_split split, uint64_
     const struct part *part = &stories->parts[split][set];
     const uint32_t first = (uint32_t)index * bundle;
     const uint32_t n = part->n - first < bundle ? part->n - first : bundle;
-    struct place place = {.task = task, .role = MN_QUERY, .weight = 1.0 / n};
+    const mn_story_pages pages = mn_story_pages_of(task, MN_QUERY);
+    struct place place = {.pages = &pages, .weight = 1.0 / n};
     for (; place.item < n; place.item++)
         put_question(stories, &place, part, first + place.item, set, 0, random);
     if (stories->experiment.tasks.shot > 0)

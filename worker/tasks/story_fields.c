@@ -71,23 +71,39 @@ static void put_words(float *to, uint32_t room, uint32_t n, const uint32_t *word
         to[i] = (float)words[i];
 }
 
-void mn_story_tell(mn_task *task, mn_role role, uint32_t item, uint32_t slot, uint32_t age,
-                   uint32_t n, const uint32_t *words)
+mn_story_pages mn_story_pages_of(const mn_task *task, mn_role role)
 {
-    const uint32_t length = width_of(task, role, "story");
-    put_words(item_of(task, role, "story", item) + (size_t)slot * length, length, n, words);
-    item_of(task, role, "age", item)[slot] = (float)age;
-    item_of(task, role, "mask", item)[slot] = 1.0f;
+    return (mn_story_pages){.story = mn_task_find(task, role, "story"),
+                            .age = mn_task_find(task, role, "age"),
+                            .mask = mn_task_find(task, role, "mask"),
+                            .question = mn_task_find(task, role, "question"),
+                            .y = mn_task_find(task, role, "y"),
+                            .weight = mn_task_find(task, role, "weight"),
+                            .point = role == MN_QUERY ? mn_task_find(task, role, "point") : NULL,
+                            .slots = width_of(task, role, "mask"),
+                            .length = width_of(task, role, "story"),
+                            .question_length = width_of(task, role, "question"),
+                            .vocabulary = task->fields.y_size};
 }
 
-void mn_story_ask(mn_task *task, mn_role role, uint32_t item, uint32_t n, const uint32_t *words,
+void mn_story_tell(const mn_story_pages *pages, uint32_t item, uint32_t slot, uint32_t age,
+                   uint32_t n, const uint32_t *words)
+{
+    const size_t at = (size_t)item * pages->slots + slot;
+    put_words(pages->story + at * pages->length, pages->length, n, words);
+    pages->age[at] = (float)age;
+    pages->mask[at] = 1.0f;
+}
+
+void mn_story_ask(const mn_story_pages *pages, uint32_t item, uint32_t n, const uint32_t *words,
                   uint32_t answer, uint32_t point, double weight)
 {
-    put_words(item_of(task, role, "question", item), width_of(task, role, "question"), n, words);
-    item_of(task, role, "y", item)[answer < task->fields.y_size ? answer : 0] = 1.0f;
-    item_of(task, role, "weight", item)[0] = (float)weight;
-    if (role == MN_QUERY)
-        item_of(task, role, "point", item)[0] = (float)point;
+    const size_t length = pages->question_length, vocabulary = pages->vocabulary;
+    put_words(pages->question + item * length, pages->question_length, n, words);
+    pages->y[item * vocabulary + (answer < vocabulary ? answer : 0)] = 1.0f;
+    pages->weight[item] = (float)weight;
+    if (pages->point != NULL)
+        pages->point[item] = (float)point;
 }
 
 void mn_story_clear(mn_task *task, bool linear)

@@ -28,12 +28,21 @@ mn_status mn_story_fields(const mn_story_shape *shape, const mn_points *points, 
 /* The slots of a story. */
 uint32_t mn_story_slots(const mn_fields *fields);
 
+/* Where the stories and questions of a role of a task are: its fields, found once. Valid as long as
+ * the task. */
+typedef struct mn_story_pages {
+    float *story, *age, *mask, *question, *y, *weight, *point; /* point: NULL of support */
+    uint32_t slots, length, question_length, vocabulary;
+} mn_story_pages;
+
+mn_story_pages mn_story_pages_of(const mn_task *task, mn_role role);
+
 /* Fill in a task that is all zero: a slot of item `item` of a role; its question with the answer's
  * word (one that is not of the vocabulary is never right). Words beyond the field's length are left
  * out. */
-void mn_story_tell(mn_task *task, mn_role role, uint32_t item, uint32_t slot, uint32_t age,
+void mn_story_tell(const mn_story_pages *pages, uint32_t item, uint32_t slot, uint32_t age,
                    uint32_t n, const uint32_t *words);
-void mn_story_ask(mn_task *task, mn_role role, uint32_t item, uint32_t n, const uint32_t *words,
+void mn_story_ask(const mn_story_pages *pages, uint32_t item, uint32_t n, const uint32_t *words,
                   uint32_t answer, uint32_t point, double weight);
 
 /* All zero again, but for the field linear, which says how the task's attention is made. */

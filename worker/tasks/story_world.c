@@ -54,8 +54,7 @@ struct worlds {
 struct teller {
     const struct worlds *worlds;
     mn_random *random;
-    mn_task *task;
-    mn_role role;
+    mn_story_pages pages;
     uint32_t item, n, told; /* sentences of the story; told so far */
     uint32_t shortest;      /* grid: story there may be */
     double weight;
@@ -167,8 +166,7 @@ static void draw_role(const struct worlds *worlds, uint32_t shortest, mn_role ro
 {
     struct teller teller = {.worlds = worlds,
                             .random = random,
-                            .task = task,
-                            .role = role,
+                            .pages = mn_story_pages_of(task, role),
                             .weight = 1.0 / n,
                             .shortest = shortest};
     for (teller.item = 0; teller.item < n; teller.item++) {
@@ -212,8 +210,7 @@ const mn_task_set_kind mn_generated_stories_kind = {.open = open_tasks,
 
 static void tell(struct teller *teller, uint32_t n, const uint32_t *words)
 {
-    mn_story_tell(teller->task, teller->role, teller->item, teller->told, teller->n - teller->told,
-                  n, words);
+    mn_story_tell(&teller->pages, teller->item, teller->told, teller->n - teller->told, n, words);
     teller->told++;
 }
 
@@ -306,13 +303,13 @@ static void tell_rooms(struct teller *teller, uint32_t point)
         const uint32_t who = pick(random, N_PEOPLE, rooms.room);
         const uint32_t words[] = {name(teller, WHERE), name(teller, IS),
                                   name(teller, PEOPLE + who)};
-        mn_story_ask(teller->task, teller->role, teller->item, 3, words,
-                     name(teller, ROOMS + rooms.room[who]), 0, teller->weight);
+        mn_story_ask(&teller->pages, teller->item, 3, words, name(teller, ROOMS + rooms.room[who]),
+                     0, teller->weight);
     } else {
         const uint32_t thing = pick(random, N_THINGS, thing_room);
         const uint32_t words[] = {name(teller, WHERE), name(teller, IS), name(teller, THE),
                                   name(teller, THINGS + thing)};
-        mn_story_ask(teller->task, teller->role, teller->item, 4, words,
+        mn_story_ask(&teller->pages, teller->item, 4, words,
                      name(teller, ROOMS + thing_room[thing]), 1, teller->weight);
     }
 }
@@ -383,7 +380,7 @@ static void tell_grid(struct teller *teller, uint32_t point)
             move(teller, agents, who,
                  1 + mn_random_below(random, most < LONGEST_MOVE ? most : LONGEST_MOVE));
     }
-    mn_story_ask(teller->task, teller->role, teller->item, 3,
+    mn_story_ask(&teller->pages, teller->item, 3,
                  (uint32_t[]){worlds->where, worlds->is, worlds->agents[point]},
                  worlds->cells[agents[point].y * SIDE + agents[point].x], point, teller->weight);
 }
@@ -405,6 +402,6 @@ static void tell_pairs(struct teller *teller, uint32_t point)
     }
     const uint32_t asked =
         point == 0 ? mn_random_below(random, half) : half + mn_random_below(random, n - half);
-    mn_story_ask(teller->task, teller->role, teller->item, 1, &worlds->letters[letters[asked]],
+    mn_story_ask(&teller->pages, teller->item, 1, &worlds->letters[letters[asked]],
                  worlds->digits[digits[asked]], point, teller->weight);
 }

@@ -142,8 +142,11 @@ float *mn_task_find(const mn_task *task, mn_role role, const char *name)
 uint32_t mn_label_of(uint32_t n, const float *row)
 {
     uint32_t best = 0;
+    float most = row[0];
     for (uint32_t i = 1; i < n; i++)
-        if (row[i] > row[best])
+        if (row[i] > most) {
+            most = row[i];
             best = i;
+        }
     return best;
 }

@@ -24,6 +24,17 @@ NAIVE(cross_entropy)
 }
 BUILT_AND_NAIVE(cross_entropy);
 
+BUILD(choice_loss)
+{
+    static const double rows[N + ROWS] = {0, 1, 0, .2, .3, .5, 1, 0, 0, 0, 0, 1, .5, 0, 2, .25};
+    mn_node a = arg(bed, ROWS, C);
+    memcpy(bed->x_data, rows, sizeof rows);
+    return mn_graph_choice_loss(&bed->graph, a, given(bed, ROWS, C),
+                                mn_graph_input(&bed->graph, MN_SLOT_X, N, mn_matrix(ROWS, 1)));
+}
+static const example example_choice_loss = {.build = build_choice_loss,
+                                            .naive = naive_cross_entropy};
+
 BUILD(squared_error) /* both sides depend on theta */
 {
     mn_node a = arg(bed, ROWS, C), b = arg(bed, ROWS, C);

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* in: logits, target, and weights or nothing. (softmax(z) - target) / items, or times weights. */
+/* in: logits, target, weights or nothing, and with weights softmax(logits) or nothing.
+ * (softmax(z) - target) / items, or times weights. */
 static void pull_cross_entropy(mn_adjoints *adjoints, mn_node i)
 {
     mn_graph *graph = adjoints->graph;
@@ -27,9 +28,10 @@ static void put(double value, mn_real *out)
 static void run_cross_entropy(const mn_operation *operation, const mn_kernels *k,
                               const mn_real *const *in, mn_real *out)
 {
-    put(in[2] == NULL
-            ? k->cross_entropy(operation->rows, operation->c, in[0], in[1])
-            : k->weighted_cross_entropy(operation->rows, operation->c, in[0], in[1], in[2]),
+    const size_t rows = operation->rows, c = operation->c;
+    put(in[2] == NULL   ? k->cross_entropy(rows, c, in[0], in[1])
+        : in[3] == NULL ? k->weighted_cross_entropy(rows, c, in[0], in[1], in[2])
+                        : k->choice_loss(rows, c, in[0], in[3], in[1], in[2]),
         out);
 }
 

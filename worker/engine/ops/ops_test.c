@@ -151,6 +151,18 @@ static void every_operation_has_the_right_value_gradient_and_product(void **stat
     }
 }
 
+static void the_loss_by_a_softmax_is_the_cross_entropy(void **state)
+{
+    (void)state;
+    struct bed *bed = ops_bed(102);
+    (void)snprintf(bed->name, sizeof bed->name, "choice loss");
+    mn_node y = example_choice_loss.build(bed);
+    compile(bed, loss_of(bed, y));
+    compare_value(bed, y, &example_choice_loss);
+    check_against_central_differences(bed);
+    bed_destroy(bed);
+}
+
 static void both_factors_of_a_sum_of_products_are_trained(void **state)
 {
     (void)state;
@@ -313,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_has_the_right_value_gradient_and_product),
+        cmocka_unit_test(the_loss_by_a_softmax_is_the_cross_entropy),
         cmocka_unit_test(both_factors_of_a_sum_of_products_are_trained),
         cmocka_unit_test(the_pixels_of_an_image_are_the_rows_of_a_product),
         cmocka_unit_test(what_has_no_rule_is_refused_by_its_name_and_its_part),

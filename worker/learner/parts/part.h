@@ -22,6 +22,7 @@ typedef struct mn_part {
     mn_node (*next)(mn_builder *builder, uint32_t hop, mn_node sum);
     /* output: the loss of flow.y. NULL: squared error, or cross-entropy of classes. */
     mn_node (*loss)(mn_builder *builder, mn_role role);
+    bool by_softmax;  /* output: a cross-entropy with weights is made by mn_graph_choice_loss */
     uint32_t columns; /* output: numbers of its answer for each number of y; 0 stands for 1 */
 } mn_part;
 

@@ -190,4 +190,4 @@ static mn_node words(mn_builder *builder, mn_role role)
     return mn_graph_product(builder->graph, o, weights, false, true);
 }
 
-const mn_part mn_words_part = {.name = "output words", .build = words};
+const mn_part mn_words_part = {.name = "output words", .build = words, .by_softmax = true};
