@@ -269,6 +269,13 @@ YAML
     sed -i 's/^  lr: .*/  lr: 0.2\n  optimiser: adagrad\n  weight_decay: 0.001\n  decays: weights/' "$1"
 }
 
+entities() { # FILE STEPS: an entity network on such stories
+    family "$1" "$2" 20 8 <<YAML
+tasks: {kind: generated-stories, bundle: 8, sentences: 6}
+model: {memory: entities, slots: 5, reasoning: prelu-hops, embedding: 12}
+YAML
+}
+
 glyphs() { # FILE STEPS
     cat >"$1" <<YAML
 seed: 12
