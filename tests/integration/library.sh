@@ -88,4 +88,18 @@ except mnemo.Error as error:
     print(error.code, error)'
 expect_words refused '^4 this model reads stories'
 ok "stories are refused: $(cat refused.out)"
+sequences sequences.yaml 2
+expect_code 0 train mnemo train sequences.yaml --run-dir sequences
+MNEMO_LIBRARY=$library PYTHONPATH=$(dirname "$example") PYTHONDONTWRITEBYTECODE=1 \
+    expect_code 0 shown "$python" -c '
+import mnemo
+model = mnemo.Model("sequences")
+x = [float(i % 7 == k) for k in range(3) for i in range(model.item)]
+adapted = model.adapt(x, labels=[0, 1, 2])
+adapted.save("shown.safetensors")
+again = mnemo.Adapted.load("shown.safetensors")
+rows = adapted.predict(x)
+assert rows == again.predict(x) and all(abs(sum(row) - 1) < 1e-5 for row in rows)
+print(len(rows), "answers of", adapted.columns, "probabilities, the same from the file")'
+ok "examples shown one after the other: $(cat shown.out)"
 finish

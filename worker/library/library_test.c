@@ -2,6 +2,7 @@
  * ours. The models are written here, byte by byte, as any writer of safetensors would. */
 #include "mnemo/mnemo.h"
 
+#include <locale.h>
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -476,6 +477,21 @@ static void questions_of_wrong_sizes_are_refused(void **state)
     mnemo_model_free(model);
 }
 
+static void numbers_in_files_have_a_point_in_every_country(void **state)
+{
+    (void)state;
+    static const char *const with_commas[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
+    const char *found = NULL;
+    for (size_t i = 0; i < sizeof with_commas / sizeof *with_commas && found == NULL; i++)
+        found = setlocale(LC_NUMERIC, with_commas[i]);
+    if (found == NULL || strtod("0,5", NULL) != 0.5)
+        skip();                                       /* this machine has no such locale */
+    mnemo_model *model = load(CURVES, curve_tensors); /* meta.inner_lr: 0.05 */
+    assert_true(strtod("0,5", NULL) == 0.5);          /* the program's own locale is as before */
+    mnemo_model_free(model);
+    assert_non_null(setlocale(LC_NUMERIC, "C"));
+}
+
 /* ---- threads ---- */
 
 enum { THREADS = 4, ROUNDS = 40 };
@@ -549,6 +565,7 @@ int main(void)
         IN_FOLDER(experiments_out_of_any_range_are_refused),
         IN_FOLDER(examples_of_wrong_sizes_are_refused),
         IN_FOLDER(questions_of_wrong_sizes_are_refused),
+        IN_FOLDER(numbers_in_files_have_a_point_in_every_country),
         IN_FOLDER(threads_that_share_a_model_get_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
