@@ -21,9 +21,15 @@ endfunction()
 mn_install_program(mnemo "help all" "meta-train memory networks on whatever machines there are")
 mn_install_program(mnemo-worker "--help" "join a running meta-training and compute its tasks")
 
+# The library, for other programs: pkg-config mnemo.
+install(TARGETS libmnemo LIBRARY)
+install(FILES ${PROJECT_SOURCE_DIR}/worker/library/mnemo/mnemo.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mnemo)
+install(FILES ${PROJECT_BINARY_DIR}/worker/library/mnemo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_SOURCE_DIR}/worker/library/libmnemo.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/experiments DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo
         FILES_MATCHING PATTERN "*.yaml" PATTERN "story.txt")
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}
-        FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.svg")
+        FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.svg" PATTERN "*.py" PATTERN "*.c")
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/mnemo.sbatch DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo/cluster OPTIONAL)

@@ -37,7 +37,8 @@ enum {
     QUERY,
     HOLDOUT,
     STEPS,
-    NO_INK
+    NO_INK,
+    CHECKPOINT
 };
 
 static const struct option table[] = {
@@ -73,6 +74,7 @@ static const struct option table[] = {
     {"holdout", required_argument, NULL, HOLDOUT},
     {"steps", required_argument, NULL, STEPS},
     {"no-ink", no_argument, NULL, NO_INK},
+    {"checkpoint", required_argument, NULL, CHECKPOINT},
     {NULL, 0, NULL, 0},
 };
 
@@ -137,6 +139,8 @@ static unsigned needs(int option)
         return MN_TAKES_JSON;
     case STORY:
         return MN_TAKES_STORY;
+    case CHECKPOINT:
+        return MN_TAKES_WHICH;
     case THETA:
         return MN_TAKES_THETA;
     case THREADS:
@@ -228,13 +232,19 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                [ROTATIONS - SET] = &line->rotations,
                                [SKIP_DAMAGED - SET] = &line->skip_damaged,
                                [ALL - SET] = &line->all};
-        const char **const texts[] = {
-            [RUN_DIR - SET] = &line->run_dir, [SPLIT - SET] = &line->split,
-            [PNG - SET] = &line->png,         [DUMP - SET] = &line->dump,
-            [THETA - SET] = &line->theta,     [OUTPUT - SET] = &line->output,
-            [SPLITS - SET] = &line->splits,   [SHARES - SET] = &line->shares,
-            [STORY - SET] = &line->story,     [SUPPORT - SET] = &line->support,
-            [QUERY - SET] = &line->query,     [HOLDOUT - SET] = &line->holdout};
+        const char **const texts[] = {[RUN_DIR - SET] = &line->run_dir,
+                                      [SPLIT - SET] = &line->split,
+                                      [PNG - SET] = &line->png,
+                                      [DUMP - SET] = &line->dump,
+                                      [THETA - SET] = &line->theta,
+                                      [OUTPUT - SET] = &line->output,
+                                      [SPLITS - SET] = &line->splits,
+                                      [SHARES - SET] = &line->shares,
+                                      [STORY - SET] = &line->story,
+                                      [SUPPORT - SET] = &line->support,
+                                      [QUERY - SET] = &line->query,
+                                      [HOLDOUT - SET] = &line->holdout,
+                                      [CHECKPOINT - SET] = &line->checkpoint};
         if (value == NULL)
             *flags[option - SET] = true;
         else

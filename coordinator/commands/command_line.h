@@ -29,6 +29,7 @@ enum {
     MN_TAKES_INK = 1 << 14,       /* --ink */
     MN_TAKES_ADAPT = 1 << 15,     /* --support S, --steps N, --holdout HOW */
     MN_TAKES_QUERY = 1 << 16,     /* --query Q, --no-ink */
+    MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
 };
 
 /* All text is lent by argv. */
@@ -41,6 +42,7 @@ typedef struct mn_command_line {
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
+    const char *checkpoint;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */

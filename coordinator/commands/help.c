@@ -72,6 +72,14 @@ static const struct entry {
      "  -o OUT              a folder for predictions.csv and predictions.json\n"
      "  --ink, --no-ink     dark is ink, or is not (default: as when it was adapted)\n"
      "  --json              print it for programs\n"},
+    {"export", "RUN [OPTION]...",
+     "Write what a run has learned for other programs: one safetensors file of theta by PyTorch's\n"
+     "names and layouts, with the experiment, the step and the fingerprint as metadata. Without\n"
+     "--checkpoint it is the theta that is tested: the best on validation if there is one and\n"
+     "evaluate.keep_best is set, else the last.",
+     "  -o FILE             the file (default: RUN/model.safetensors)\n"
+     "  --checkpoint WHICH  last, best, or a file of RUN/checkpoints\n"
+     "  --set KEY=VALUE     another value than the run has, as run.data_path=FOLDER\n"},
     {"data",
      "import omniglot ZIP... -o FILE [OPTION]...\n"
      "import omniglot-runs ZIP -o FILE [--size PIXELS]\n"
@@ -210,7 +218,7 @@ static void print_topics(void)
 {
     (void)fputs(
         "mnemo help TOPIC, where TOPIC is\n"
-        "  a command   train, evaluate, task, ask, adapt, predict, data, keys, bench\n"
+        "  a command   train, evaluate, task, ask, adapt, predict, export, data, keys, bench\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
         "  options     all keys\n"

@@ -240,6 +240,14 @@ static void *add_tensor(struct dump *dump, const char *prefix, const char *name,
     return data;
 }
 
+/* Where number i of a field, channels last, stands in PyTorch's order. */
+static size_t channels_first(const mn_field *field, size_t i)
+{
+    const size_t c = field->channels, pixels = (size_t)field->height * field->width;
+    const size_t channel = i % c, pixel = i / c % pixels, item = i / c / pixels;
+    return (item * c + channel) * pixels + pixel;
+}
+
 static void add_field(struct dump *dump, const mn_fields *fields, const mn_field *field,
                       const float *numbers)
 {
@@ -260,16 +268,12 @@ static void add_field(struct dump *dump, const mn_fields *fields, const mn_field
     if (field->type == MN_FIELD_IDS) {
         int64_t *ids = add_tensor(dump, role, name, MN_I64, pixels > 1 ? 4 : 2, size);
         for (size_t i = 0; ids != NULL && i < count; i++)
-            ids[i] = (int64_t)numbers[i];
+            ids[channels_first(field, i)] = (int64_t)numbers[i];
         return;
     }
-    /* From channels-last to channels-first. */
     float *out = add_tensor(dump, role, name, MN_F32, pixels > 1 ? 4 : 2, size);
-    const size_t c = field->channels;
-    for (size_t i = 0; out != NULL && i < field->n; i++)
-        for (size_t p = 0; p < pixels; p++)
-            for (size_t k = 0; k < c; k++)
-                out[(i * c + k) * pixels + p] = numbers[(i * pixels + p) * c + k];
+    for (size_t i = 0; out != NULL && i < count; i++)
+        out[channels_first(field, i)] = numbers[i];
 }
 
 static void add_parameters(struct dump *dump, const char *prefix, const mn_learner *learner,
@@ -381,10 +385,13 @@ static mn_status look(const mn_adapted_task *which, struct view *view, mn_error 
     if (view->adapted == NULL || view->meta_gradient == NULL || view->output == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "view of a task");
     mn_task_set_draw(which->tasks, which->split, which->index, view->task);
-    view->told = (mn_explanation){.adapted = view->adapted,
-                                  .meta_gradient = training ? view->meta_gradient : NULL,
-                                  .query_output = view->output};
-    mn_learner_explain(view->workspace, which->theta, view->task, training, &view->told);
+    if (training) { /* its statistics may be others than those of a test */
+        mn_explanation gradient = {.meta_gradient = view->meta_gradient};
+        mn_learner_explain(view->workspace, which->theta, view->task, true, &gradient);
+    }
+    view->told = (mn_explanation){.adapted = view->adapted, .query_output = view->output};
+    mn_learner_explain(view->workspace, which->theta, view->task, which->split == MN_TRAIN,
+                       &view->told);
     if (!mn_story_view_fits(fields))
         return MN_OK;
     status = mn_learner_show(which->learner, fields, &view->shown, err);

@@ -87,6 +87,15 @@ static int set_up_stories(void **state)
                      "model: {embedding: 8, hops: 2}\n");
 }
 
+static int set_up_running(void **state)
+{
+    (void)state;
+    return open_yaml("tasks: {kind: glyphs, way: 3, shot: 2, query: 4, image_size: 8}\n"
+                     "model: {input: conv4, filters: 4, blocks: 2, memory: class-means, output: "
+                     "distance, batch_norm_statistics: running}\n"
+                     "meta: {kind: episodic}\n");
+}
+
 static int set_up_sequences(void **state)
 {
     (void)state;
@@ -155,6 +164,63 @@ static void a_dump_has_images_channels_first_and_labels_as_numbers(void **state)
     }
     assert_true(fabs(loss - *(const double *)tensor(file, "query_loss", MN_F64, 0)->data) < 1e-5);
     mn_tensor_file_destroy(&file);
+}
+
+static void a_dump_of_stories_has_words_in_the_order_of_its_shape(void **state)
+{
+    (void)state;
+    mn_tensor_file *file = NULL;
+    mn_task *task = NULL;
+    assert_int_equal(mn_adapted_task_dump(&which, in_folder("t.safetensors"), NULL), MN_OK);
+    assert_int_equal(mn_tensor_file_read(path, &file, NULL), MN_OK);
+    const mn_tensor *story = tensor(file, "query.story", MN_I64, 4);
+    const uint64_t words = story->shape[1], sentences = story->shape[2];
+    assert_int_equal(story->shape[0], 5);
+    assert_int_equal(sentences, 6);
+    assert_int_equal(mn_task_new(mn_task_set_fields(tasks, MN_TRAIN), &task, NULL), MN_OK);
+    mn_task_set_draw(tasks, MN_TRAIN, 11, task);
+    const float *drawn = mn_task_find(task, MN_QUERY, "story");
+    for (uint64_t i = 0; i < 5; i++)
+        for (uint64_t s = 0; s < sentences; s++)
+            for (uint64_t w = 0; w < words; w++)
+                assert_int_equal(((const int64_t *)story->data)[(i * words + w) * sentences + s],
+                                 (int64_t)drawn[(i * sentences + s) * words + w]);
+    mn_task_destroy(&task);
+    mn_tensor_file_destroy(&file);
+}
+
+static double loss_in_dump(mn_split split)
+{
+    mn_tensor_file *file = NULL;
+    which.split = split;
+    assert_int_equal(mn_adapted_task_dump(&which, in_folder("t.safetensors"), NULL), MN_OK);
+    assert_int_equal(mn_tensor_file_read(path, &file, NULL), MN_OK);
+    assert_non_null(mn_tensor_file_find(file, "meta_gradient.bn1.weight"));
+    const double loss = *(const double *)tensor(file, "query_loss", MN_F64, 0)->data;
+    mn_tensor_file_destroy(&file);
+    return loss;
+}
+
+static void a_test_task_is_judged_by_the_statistics_of_tests(void **state)
+{
+    (void)state;
+    mn_workspace *workspace = NULL;
+    mn_task *task = NULL;
+    mn_explanation test = {0}, training = {0};
+    const double told = loss_in_dump(MN_TEST);
+    assert_int_equal(mn_workspace_new(learner, &workspace, NULL), MN_OK);
+    assert_int_equal(mn_task_new(mn_task_set_fields(tasks, MN_TEST), &task, NULL), MN_OK);
+    mn_task_set_draw(tasks, MN_TEST, 11, task);
+    mn_learner_explain(workspace, theta, task, false, &test);
+    mn_learner_explain(workspace, theta, task, true, &training);
+    assert_true(told == test.query_loss);
+    assert_true(told != training.query_loss); /* the statistics of the batch at hand */
+
+    mn_task_set_draw(tasks, MN_TRAIN, 11, task);
+    mn_learner_explain(workspace, theta, task, true, &training);
+    assert_true(loss_in_dump(MN_TRAIN) == training.query_loss);
+    mn_task_destroy(&task);
+    mn_workspace_destroy(&workspace);
 }
 
 static void a_dump_of_values_has_vectors(void **state)
@@ -292,6 +358,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_dump_has_images_channels_first_and_labels_as_numbers,
                                         set_up_glyphs, tear_down),
+        cmocka_unit_test_setup_teardown(a_dump_of_stories_has_words_in_the_order_of_its_shape,
+                                        set_up_stories, tear_down),
+        cmocka_unit_test_setup_teardown(a_test_task_is_judged_by_the_statistics_of_tests,
+                                        set_up_running, tear_down),
         cmocka_unit_test_setup_teardown(a_dump_of_values_has_vectors, set_up_sinusoid, tear_down),
         cmocka_unit_test_setup_teardown(the_curve_drawn_is_the_task_and_the_learners_answers,
                                         set_up_sinusoid, tear_down),

@@ -15,7 +15,7 @@
 
 #define FILE_NAME "step-%09" PRIu64 ".safetensors"
 
-enum { N_PARTS = 5 };
+enum { N_PARTS = 5, MOST_PAIRS = 32 };
 
 /* A vector of the checkpoint, and what stands before its tensors' names. */
 struct part {
@@ -36,8 +36,12 @@ static const float *vector_in(const mn_checkpoint *checkpoint, const struct part
 static mn_status name_tensor(const struct part *part, const mn_tensor *like, mn_tensor *out,
                              mn_error *err);
 static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
-                            const mn_theta_layout *layout, size_t n_tensors,
-                            const mn_tensor *tensors, mn_error *err);
+                            const mn_theta_layout *layout, size_t n_more, const mn_text_pair *more,
+                            mn_error *err);
+static mn_status write_tensors(const char *path, const mn_checkpoint *checkpoint,
+                               const mn_theta_layout *layout, size_t n_tensors,
+                               const mn_tensor *tensors, size_t n_more, const mn_text_pair *more,
+                               mn_error *err);
 static void prune(const char *folder, uint64_t newest, uint32_t keep);
 static void sweep(const char *folder);
 static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
@@ -67,30 +71,31 @@ mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoin
     mn_status status = path_of(folder, checkpoint->step, path, err);
     if (status == MN_OK)
         status = mn_folder_make(folder, err);
-    if (status != MN_OK)
-        return status;
-    mn_tensor *tensors = calloc(N_PARTS * layout->n_tensors, sizeof *tensors);
-    if (tensors == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "checkpoint %s", path);
-
-    size_t n_tensors = 0;
-    for (size_t p = 0; p < N_PARTS && status == MN_OK; p++) {
-        const float *data = vector_in(checkpoint, &parts[p]);
-        for (size_t i = 0; data != NULL && i < layout->n_tensors && status == MN_OK; i++) {
-            mn_tensor *tensor = &tensors[n_tensors++];
-            status = name_tensor(&parts[p], &layout->tensors[i], tensor, err);
-            tensor->data = data;
-            data += mn_tensor_count(tensor);
-        }
-    }
     if (status == MN_OK)
-        status = write_file(path, checkpoint, layout, n_tensors, tensors, err);
-    free(tensors);
+        status = write_file(path, checkpoint, layout, 0, NULL, err);
     if (status == MN_OK) {
         prune(folder, checkpoint->step, keep);
         sweep(folder);
     }
     return status;
+}
+
+mn_status mn_checkpoint_export(const char *path, const mn_checkpoint *checkpoint, bool best,
+                               const mn_theta_layout *layout, size_t n_more,
+                               const mn_text_pair *more, mn_error *err)
+{
+    assert(checkpoint->n == layout->n && (!best || checkpoint->best != NULL));
+    assert(n_more < MOST_PAIRS / 2);
+    mn_text_pair pairs[MOST_PAIRS / 2] = {{"theta", best ? "best" : "last"}};
+    mn_checkpoint theta = *checkpoint; /* its vectors are lent */
+    theta.m = theta.v = theta.best = NULL;
+    if (best) {
+        theta.theta = checkpoint->best;
+        theta.step = theta.validated_step = checkpoint->best_step;
+    }
+    if (n_more > 0)
+        memcpy(pairs + 1, more, n_more * sizeof *more);
+    return write_file(path, &theta, layout, n_more + 1, pairs, err);
 }
 
 mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
@@ -185,8 +190,33 @@ static mn_status name_tensor(const struct part *part, const mn_tensor *like, mn_
 }
 
 static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
-                            const mn_theta_layout *layout, size_t n_tensors,
-                            const mn_tensor *tensors, mn_error *err)
+                            const mn_theta_layout *layout, size_t n_more, const mn_text_pair *more,
+                            mn_error *err)
+{
+    size_t n_tensors = 0;
+    mn_status status = MN_OK;
+    mn_tensor *tensors = calloc(N_PARTS * layout->n_tensors, sizeof *tensors);
+    if (tensors == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "checkpoint %s", path);
+    for (size_t p = 0; p < N_PARTS && status == MN_OK; p++) {
+        const float *data = vector_in(checkpoint, &parts[p]);
+        for (size_t i = 0; data != NULL && i < layout->n_tensors && status == MN_OK; i++) {
+            mn_tensor *tensor = &tensors[n_tensors++];
+            status = name_tensor(&parts[p], &layout->tensors[i], tensor, err);
+            tensor->data = data;
+            data += mn_tensor_count(tensor);
+        }
+    }
+    if (status == MN_OK)
+        status = write_tensors(path, checkpoint, layout, n_tensors, tensors, n_more, more, err);
+    free(tensors);
+    return status;
+}
+
+static mn_status write_tensors(const char *path, const mn_checkpoint *checkpoint,
+                               const mn_theta_layout *layout, size_t n_tensors,
+                               const mn_tensor *tensors, size_t n_more, const mn_text_pair *more,
+                               mn_error *err)
 {
     char step[24], taken[24], skipped[24], seed[24], validated[24], best_step[24], best_score[40];
     char theta[65], data[65], numeric_class[65];
@@ -201,7 +231,7 @@ static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
     (void)snprintf(validated, sizeof validated, "%" PRIu64, checkpoint->validated_step);
     (void)snprintf(best_step, sizeof best_step, "%" PRIu64, checkpoint->best_step);
     (void)snprintf(best_score, sizeof best_score, "%.17g", checkpoint->best_score);
-    const mn_text_pair metadata[] = {
+    const mn_text_pair known[] = {
         {"format", "pt"}, /* what PyTorch's loaders ask for */
         {"mnemo", MN_VERSION},
         {"step", step},
@@ -217,9 +247,14 @@ static mn_status write_file(const char *path, const mn_checkpoint *checkpoint,
         {"best_step", best_step},
         {"best_score", best_score},
     };
-    size_t n_pairs = sizeof metadata / sizeof *metadata;
+    mn_text_pair metadata[MOST_PAIRS];
+    size_t n_pairs = sizeof known / sizeof *known;
     if (checkpoint->best == NULL)
         n_pairs -= 2;
+    memcpy(metadata, known, n_pairs * sizeof *known);
+    if (n_more > 0)
+        memcpy(metadata + n_pairs, more, n_more * sizeof *more);
+    n_pairs += n_more;
     return mn_tensor_file_write(path, n_tensors, tensors, n_pairs, metadata, err);
 }
 

@@ -48,6 +48,14 @@ void mn_checkpoint_fini(mn_checkpoint *checkpoint);
 mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoint,
                               const mn_theta_layout *layout, uint32_t keep, mn_error *err);
 
+/* Write one theta to a file of its own, for who wants the network and no more training: a checkpoint
+ * without the optimiser's moments and without a second theta, so that it can be read as one. The best
+ * one, which must be there, is then that of best_step. Its metadata say "theta": "best" or "last",
+ * and `more` [n_more]. */
+mn_status mn_checkpoint_export(const char *path, const mn_checkpoint *checkpoint, bool best,
+                               const mn_theta_layout *layout, size_t n_more,
+                               const mn_text_pair *more, mn_error *err);
+
 /* Read one file. MN_ERR_DATA: damaged, or its tensors are not those of layout. */
 mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
                              mn_error *err);

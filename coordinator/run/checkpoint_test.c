@@ -160,6 +160,38 @@ static void tensors_have_the_names_and_shapes_that_a_pytorch_user_expects(void *
     mn_tensor_file_destroy(&file);
 }
 
+static void an_exported_theta_is_alone_and_can_be_read_as_a_checkpoint(void **state)
+{
+    (void)state;
+    const mn_text_pair more[] = {{"name", "mine"}};
+    char path[PATH_MAX + 32], hex[65];
+    (void)snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    written.step = 30;
+    for (int best = 0; best < 2; best++) {
+        mn_tensor_file *file = NULL;
+        mn_checkpoint read = {0};
+        const float *theta = best != 0 ? written.best : written.theta;
+        const mn_digest digest = mn_digest_of(theta, N * sizeof *theta);
+        mn_digest_hex(&digest, hex);
+        assert_int_equal(mn_checkpoint_export(path, &written, best != 0, &layout, 1, more, NULL),
+                         MN_OK);
+        assert_int_equal(mn_tensor_file_read(path, &file, NULL), MN_OK);
+        assert_int_equal(mn_tensor_file_count(file), 2);
+        assert_string_equal(mn_tensor_file_metadata(file, "theta"), best != 0 ? "best" : "last");
+        assert_string_equal(mn_tensor_file_metadata(file, "theta_sha256"), hex);
+        assert_string_equal(mn_tensor_file_metadata(file, "name"), "mine");
+        assert_string_equal(mn_tensor_file_metadata(file, "experiment"), written.experiment);
+        assert_null(mn_tensor_file_metadata(file, "best_step"));
+        mn_tensor_file_destroy(&file);
+
+        assert_int_equal(mn_checkpoint_read(path, &layout, &read, NULL), MN_OK);
+        assert_int_equal(read.step, best != 0 ? 20 : 30);
+        assert_memory_equal(read.theta, theta, N * sizeof *theta);
+        assert_true(read.m == NULL && read.v == NULL && read.best == NULL);
+        mn_checkpoint_fini(&read);
+    }
+}
+
 static void only_the_last_few_are_kept(void **state)
 {
     (void)state;
@@ -297,6 +329,7 @@ int main(void)
         IN_FOLDER(what_was_written_is_read_back),
         IN_FOLDER(vectors_that_are_not_there_stay_away),
         IN_FOLDER(tensors_have_the_names_and_shapes_that_a_pytorch_user_expects),
+        IN_FOLDER(an_exported_theta_is_alone_and_can_be_read_as_a_checkpoint),
         IN_FOLDER(only_the_last_few_are_kept),
         IN_FOLDER(a_damaged_file_is_skipped_for_an_older_one),
         IN_FOLDER(no_file_and_no_whole_file_are_told_apart),

@@ -142,6 +142,8 @@ mn_status mn_session_open_run(mn_session *session, const mn_session_options *opt
     if (status == MN_OK)
         status = mn_training_restore(session->training, &checkpoint, err);
     session->resumed = status == MN_OK;
+    session->numeric_class = checkpoint.numeric_class;
+    session->mixed = checkpoint.mixed;
     mn_checkpoint_fini(&checkpoint);
     return status;
 }

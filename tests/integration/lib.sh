@@ -354,6 +354,13 @@ model: {layers: 2, token_size: 16, heads: 2, mlp_size: 16}
 YAML
 }
 
+entity_stories() { # FILE STEPS: an entity network on stories of people and rooms
+    family "$1" "$2" 30 8 <<YAML
+tasks: {kind: generated-stories, bundle: 8, sentences: 6}
+model: {memory: entities, slots: 5, reasoning: prelu-hops, embedding: 12}
+YAML
+}
+
 glyphs() { # FILE STEPS
     cat >"$1" <<YAML
 seed: 12
