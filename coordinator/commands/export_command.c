@@ -119,7 +119,10 @@ static mn_status write_model(const mn_command_line *line, const struct workshop 
     const mn_experiment *experiment = &shop->session.experiment;
     const mn_checkpoint *checkpoint = &shop->checkpoint;
     const mn_theta_layout layout = mn_training_layout(shop->session.training);
-    const float *theta = shop->best ? checkpoint->best : checkpoint->theta;
+    const bool average = !shop->best && checkpoint->average != NULL;
+    const float *theta = shop->best ? checkpoint->best
+                         : average  ? checkpoint->average
+                                    : checkpoint->theta;
     const mn_digest digest = mn_digest_of(theta, layout.n * sizeof *theta);
     const char *remark = mn_batch_norm_remark(experiment), *path = line->output;
     const mn_text_pair more[] = {{"name", experiment->name},
@@ -139,7 +142,10 @@ static mn_status write_model(const mn_command_line *line, const struct workshop 
     mn_digest_hex(&digest, hex);
     (void)printf("%s: %zu tensors, %zu numbers; the %s theta, after meta-step %" PRIu64 "%s%s\n"
                  "theta sha256=%s\n",
-                 path, layout.n_tensors, layout.n, shop->best ? "best" : "last",
+                 path, layout.n_tensors, layout.n,
+                 shop->best ? "best"
+                 : average  ? "averaged"
+                            : "last",
                  shop->best ? checkpoint->best_step : checkpoint->step, remark == NULL ? "" : "; ",
                  remark == NULL ? "" : remark, hex);
     return MN_OK;

@@ -24,10 +24,8 @@ struct part {
 };
 
 static const struct part parts[N_PARTS] = {
-    {"", offsetof(mn_checkpoint, theta)},
-    {"optimiser.m.", offsetof(mn_checkpoint, m)},
-    {"optimiser.v.", offsetof(mn_checkpoint, v)},
-    {"average.", offsetof(mn_checkpoint, average)},
+    {"", offsetof(mn_checkpoint, theta)},         {"optimiser.m.", offsetof(mn_checkpoint, m)},
+    {"optimiser.v.", offsetof(mn_checkpoint, v)}, {"average.", offsetof(mn_checkpoint, average)},
     {"best.", offsetof(mn_checkpoint, best)},
 };
 
@@ -86,9 +84,12 @@ mn_status mn_checkpoint_export(const char *path, const mn_checkpoint *checkpoint
 {
     assert(checkpoint->n == layout->n && (!best || checkpoint->best != NULL));
     assert(n_more < MOST_PAIRS / 2);
-    mn_text_pair pairs[MOST_PAIRS / 2] = {{"theta", best ? "best" : "last"}};
+    const bool average = !best && checkpoint->average != NULL;
+    mn_text_pair pairs[MOST_PAIRS / 2] = {{"theta", best ? "best" : average ? "average" : "last"}};
     mn_checkpoint theta = *checkpoint; /* its vectors are lent */
-    theta.m = theta.v = theta.best = NULL;
+    theta.m = theta.v = theta.average = theta.best = NULL;
+    if (average)
+        theta.theta = checkpoint->average;
     if (best) {
         theta.theta = checkpoint->best;
         theta.step = theta.validated_step = checkpoint->best_step;

@@ -50,8 +50,8 @@ mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoin
 
 /* Write one theta to a file of its own, for who wants the network and no more training: a checkpoint
  * without the optimiser's moments and without a second theta, so that it can be read as one. The best
- * one, which must be there, is then that of best_step. Its metadata say "theta": "best" or "last",
- * and `more` [n_more]. */
+ * one, which must be there, is then that of best_step; the last one is the average if there is one.
+ * Its metadata say "theta": "best", "average" or "last", and `more` [n_more]. */
 mn_status mn_checkpoint_export(const char *path, const mn_checkpoint *checkpoint, bool best,
                                const mn_theta_layout *layout, size_t n_more,
                                const mn_text_pair *more, mn_error *err);

@@ -170,14 +170,15 @@ static void an_exported_theta_is_alone_and_can_be_read_as_a_checkpoint(void **st
     for (int best = 0; best < 2; best++) {
         mn_tensor_file *file = NULL;
         mn_checkpoint read = {0};
-        const float *theta = best != 0 ? written.best : written.theta;
+        const float *theta = best != 0 ? written.best : written.average;
         const mn_digest digest = mn_digest_of(theta, N * sizeof *theta);
         mn_digest_hex(&digest, hex);
         assert_int_equal(mn_checkpoint_export(path, &written, best != 0, &layout, 1, more, NULL),
                          MN_OK);
         assert_int_equal(mn_tensor_file_read(path, &file, NULL), MN_OK);
         assert_int_equal(mn_tensor_file_count(file), 2);
-        assert_string_equal(mn_tensor_file_metadata(file, "theta"), best != 0 ? "best" : "last");
+        assert_string_equal(mn_tensor_file_metadata(file, "theta"),
+                            best != 0 ? "best" : "average");
         assert_string_equal(mn_tensor_file_metadata(file, "theta_sha256"), hex);
         assert_string_equal(mn_tensor_file_metadata(file, "name"), "mine");
         assert_string_equal(mn_tensor_file_metadata(file, "experiment"), written.experiment);

@@ -26,6 +26,7 @@ static mn_status read_file(const char *path, const struct wish *wish, mn_model *
                            mn_error *err);
 static mn_status read_newest(const char *folder, const struct wish *wish, mn_model **out,
                              mn_error *err);
+static bool has_theta(const mn_parameters *list, const mn_tensor_file *file, const char *prefix);
 static mn_status read_experiment(const mn_tensor_file *file, const char *path, size_t n_sets,
                                  const char *const *sets, mn_experiment *out, mn_error *err);
 static mn_status find_fields(const mn_experiment *experiment, const mn_fields *given,
@@ -194,12 +195,12 @@ static mn_status read_file(const char *path, const struct wish *wish, mn_model *
         status = find_fields(experiment, wish->fields, file, path, &model, err);
     if (status == MN_OK) {
         const mn_parameters *list = &model->network.parameters;
-        char best[sizeof list->at[0].tensor.name + 5];
-        (void)snprintf(best, sizeof best, "best.%s", list->n > 0 ? list->at[0].tensor.name : "");
-        const bool has_best =
-            experiment->evaluate.keep_best && mn_tensor_file_find(file, best) != NULL;
+        const bool has_best = experiment->evaluate.keep_best && has_theta(list, file, "best.");
+        const char *prefix = has_best                            ? "best."
+                             : has_theta(list, file, "average.") ? "average."
+                                                                 : "";
         const char *step = mn_tensor_file_metadata(file, has_best ? "best_step" : "step");
-        status = mn_parameters_read(list, file, has_best ? "best." : "", path, model->theta, err);
+        status = mn_parameters_read(list, file, prefix, path, model->theta, err);
         model->step = step != NULL ? strtoull(step, NULL, 10) : 0;
     }
     mn_tensor_file_destroy(&file);
@@ -210,6 +211,13 @@ static mn_status read_file(const char *path, const struct wish *wish, mn_model *
     }
     *out = model;
     return MN_OK;
+}
+
+static bool has_theta(const mn_parameters *list, const mn_tensor_file *file, const char *prefix)
+{
+    char name[sizeof list->at[0].tensor.name + 8];
+    (void)snprintf(name, sizeof name, "%s%s", prefix, list->n > 0 ? list->at[0].tensor.name : "");
+    return mn_tensor_file_find(file, name) != NULL;
 }
 
 static mn_status read_experiment(const mn_tensor_file *file, const char *path, size_t n_sets,

@@ -14,7 +14,8 @@ typedef struct mn_model mn_model;
 
 /* Read a checkpoint: a file RUN/checkpoints/step-*.safetensors, or the folder RUN, of which the
  * newest whole one is taken. Theta is the one that `mnemo evaluate` tests: the best on validation if
- * there is one and evaluate.keep_best is set, else the last. sets [n_sets]: other values than those
+ * there is one and evaluate.keep_best is set, else the average of theta if outer.average asked for
+ * one, else the last. sets [n_sets]: other values than those
  * of training, as "meta.inner_lr=0.1". The caller owns *out.
  *   MN_ERR_NO_INPUT  nothing is there, or no checkpoint yet
  *   MN_ERR_DATA      damaged; no checkpoint of a run; tensors that are not those of its experiment
