@@ -326,7 +326,7 @@ YAML
 context() { # FILE STEPS: context parameters alone are moved by the inner loop (CAVIA)
     family "$1" "$2" 27 12 <<YAML
 tasks: {kind: sinusoid, shot: 5, query: 5}
-model: {input: identity, memory: context, context: 3, reasoning: concat-mlp, hidden: [16]}
+model: {input: identity, memory: context, context: 3, reasoning: concat-mlp, decoder: [16]}
 meta: {kind: maml, adapts: memory, inner_steps: 2, inner_lr: 0.1}
 YAML
 }

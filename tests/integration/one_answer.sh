@@ -104,14 +104,16 @@ refer_to() { # KIND
 
 # A module or rule that the program has and no family of this test uses would be promised and never tried.
 every_kind_has_a_family() {
-    local kind key choice
+    local kind key choice choices
     for kind in "${families[@]}" "${kinds[@]}"; do
         "$kind" "$work/$kind.yaml" 1
-        mnemo train "$work/$kind.yaml" --check
+        mnemo train "$work/$kind.yaml" --check || die "the family $kind is no experiment"
     done | awk '/^[a-z]/ { section = $1 } /^  [a-z]/ { print section $1 $2 }' >"$work/used"
     for key in model.input model.memory model.reasoning model.output meta.kind meta.update; do
         # The line after the help has the choices: "a, b, c; default a"
-        for choice in $(mnemo help "$key" | sed -n 's/; default .*//; s/,//g; 2p'); do
+        choices=$(mnemo help "$key" | sed -n 's/; default .*//; s/,//g; 2p')
+        [ -n "$choices" ] || die "mnemo help $key names no choices"
+        for choice in $choices; do
             grep -qx "${key/./:}:$choice" "$work/used" ||
                 die "no family here has $key $choice: add one to lib.sh and to this test"
         done
