@@ -227,7 +227,8 @@ static bool is_header(const struct row *row)
         double number;
         if (parse(text, &number) || text[0] == '\0' || (first >= '0' && first <= '9') ||
             strncasecmp(text + strspn(text, "+-"), "nan", 4) == 0 ||
-            strncasecmp(text + strspn(text, "+-"), "inf", 3) == 0)
+            strncasecmp(text + strspn(text, "+-"), "inf", 4) == 0 ||
+            strncasecmp(text + strspn(text, "+-"), "infinity", 9) == 0)
             return false;
     }
     return true;

@@ -20,6 +20,7 @@ static void tables_are_read_as_programs_export_them(void **state)
         "1,2\n-0.5,1e-3\n",
         "1,2\n-0.5,1e-3",
         "x,y\r\n1,2\r\n-0.5,1e-3\r\n",
+        "inflation,nanometres\n1,2\n-0.5,1e-3\n",
         "\xef\xbb\xbf\"x\",\"the \"\"y\"\", so\"\n\"1\",\"2\"\n\n \"-0.5\" , 1e-3 \n\n",
         "x;y\n1;2\n-.5;1e-3\n",
         "1\t2\n-0.5\t0.001\n",

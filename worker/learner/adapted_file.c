@@ -257,6 +257,15 @@ static mn_status check_sizes(const mn_adapted *adapted, const char *path, mn_err
     if (mn_adapted_reads_support(adapted->model) &&
         (y == NULL || y->rank != 4 || y->shape[0] != adapted->n_support))
         return damaged(path, "tensor support.y is missing, or of another shape than examples", err);
+    if (mn_adapted_reads_support(adapted->model) && mn_model_takes_examples(adapted->model)) {
+        const mn_tensor *x = mn_tensor_file_find(adapted->file, "support.x");
+        uint32_t item[3];
+        mn_model_item(adapted->model, item);
+        if (x == NULL || x->rank != 4 || x->shape[0] != adapted->n_support ||
+            mn_tensor_count(x) / adapted->n_support != (size_t)item[0] * item[1] * item[2])
+            return damaged(path, "tensor support.x is missing, or of another shape than examples",
+                           err);
+    }
     if (n_names > 0 ? n_names != adapted->way : adapted->way != adapted->model->fields.y_size)
         return damaged(path, "its metadata names another number of classes", err);
     return MN_OK;

@@ -239,6 +239,8 @@ static mn_status read_experiment(const mn_tensor_file *file, const char *path, s
     mn_experiment *trained = status == MN_OK && n_sets > 0 ? malloc(sizeof *trained) : NULL;
     if (trained != NULL)
         *trained = *out;
+    else if (status == MN_OK && n_sets > 0)
+        status = mn_fail(err, MN_ERR_NOMEM, "experiment");
     for (size_t i = 0; i < n_sets && status == MN_OK; i++) {
         mn_error why = {.message = ""};
         status = mn_experiment_set(out, sets[i], &why);
@@ -480,7 +482,7 @@ mn_status mn_model_shape(const mn_model *model, uint32_t way, uint32_t n_support
         uint32_t rows;
         if (way != trained->y_size)
             return refuse_way(model, way, err);
-        if (__builtin_mul_overflow(n_support + 1, n_query, &rows))
+        if (__builtin_mul_overflow((uint64_t)n_support + 1, n_query, &rows))
             rows = UINT32_MAX; /* refused as too large */
         status = resize(trained, 0, rows, out, err);
         out->bundle = n_query;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static mn_status unpack_into(const char *folder, zip_t *zip, const char *source, const char *name,
@@ -37,6 +38,8 @@ mn_status mn_story_archive_unpack(const char *zip, const char *folder, const cha
         status = mn_fail_errno(err, "cannot make a folder in %s", folder);
     else if (status == MN_OK) {
         status = unpack_into(made, archive, zip, name, &found, err);
+        if (status == MN_OK && chmod(made, 0755) != 0) /* other users' workers read it too */
+            status = mn_fail_errno(err, "cannot open %s to all", made);
         const bool is_new = status == MN_OK && rename(made, wanted) == 0;
         if (status == MN_OK && !is_new && errno != EEXIST && errno != ENOTEMPTY)
             status = mn_fail_errno(err, "cannot call %s %s", made, wanted);
