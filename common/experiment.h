@@ -170,10 +170,10 @@ typedef struct mn_experiment {
         bool empty_slots;      /* story: attention may fall on them */
         mn_tokens tokens;      /* transformer: an item is one, or each of its numbers */
         uint32_t token_size, heads, mlp_size; /* transformer */
-        mn_uint_list encoder;  /* mean: widths of the layers */
-        mn_uint_list decoder;  /* concat-mlp: widths of the layers */
-        mn_uint_list hidden;   /* mlp: widths of the hidden layers */
-        uint32_t filters;      /* conv4 */
+        mn_uint_list encoder;                 /* mean: widths of the layers */
+        mn_uint_list decoder;                 /* concat-mlp: widths of the layers */
+        mn_uint_list hidden;                  /* mlp: widths of the hidden layers */
+        uint32_t filters;                     /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
         mn_readout readout;

@@ -176,11 +176,10 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     if (e->model.input != MN_INPUT_CONV4)
         return MN_OK;
     if (e->tasks.kind == MN_TASKS_SINUSOID || e->tasks.kind == MN_TASKS_TABLES)
-        return mn_fail(
-            err, MN_ERR_CONFIG,
-            "model.input conv4 reads images, but tasks.kind is %s: use model.input "
-            "mlp, or tasks.kind images or glyphs",
-            e->tasks.kind == MN_TASKS_SINUSOID ? "sinusoid" : "tables");
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.input conv4 reads images, but tasks.kind is %s: use model.input "
+                       "mlp, or tasks.kind images or glyphs",
+                       e->tasks.kind == MN_TASKS_SINUSOID ? "sinusoid" : "tables");
     /* A stride of 2 rounds up and so never ends below one pixel; pooling rounds down. */
     if (e->model.downsampling == MN_DOWN_MAX_POOL && e->tasks.image_size >> e->model.blocks == 0)
         return mn_fail(err, MN_ERR_CONFIG,
@@ -220,9 +219,10 @@ static mn_status check_transformer(const mn_experiment *e, mn_error *err)
                        "model.memory transformer attends to the items of a support set, which "
                        "sequences and stories do not have: use another tasks.kind or model.memory");
     if (e->model.reasoning == MN_REASONING_NONE)
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "model.memory transformer is asked by model.reasoning, but that is none: use "
-                       "read or concat-mlp");
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "model.memory transformer is asked by model.reasoning, but that is none: use "
+            "read or concat-mlp");
     return MN_OK;
 }
 

@@ -177,8 +177,7 @@ static void an_exported_theta_is_alone_and_can_be_read_as_a_checkpoint(void **st
                          MN_OK);
         assert_int_equal(mn_tensor_file_read(path, &file, NULL), MN_OK);
         assert_int_equal(mn_tensor_file_count(file), 2);
-        assert_string_equal(mn_tensor_file_metadata(file, "theta"),
-                            best != 0 ? "best" : "average");
+        assert_string_equal(mn_tensor_file_metadata(file, "theta"), best != 0 ? "best" : "average");
         assert_string_equal(mn_tensor_file_metadata(file, "theta_sha256"), hex);
         assert_string_equal(mn_tensor_file_metadata(file, "name"), "mine");
         assert_string_equal(mn_tensor_file_metadata(file, "experiment"), written.experiment);

@@ -178,17 +178,19 @@ static mn_status tell_missing(const char *name, const char *folders, mn_error *e
     char *zip = mn_babi_folder_archive(name, folders), *cache = mn_data_path_cache();
     mn_status status;
     if (zip == NULL)
-        status = mn_fail(
-            err, MN_ERR_NO_INPUT,
-            "no folder or file %s of stories (qaN_..._train.txt and qaN_..._test.txt, as "
-            "in the bAbI tasks v1.2), and no %s.zip of it; put it, or a folder babi with it, into a "
-            "folder of run.data_path or MNEMO_DATA; looked in %.300s",
-            name, name, folders);
+        status =
+            mn_fail(err, MN_ERR_NO_INPUT,
+                    "no folder or file %s of stories (qaN_..._train.txt and qaN_..._test.txt, as "
+                    "in the bAbI tasks v1.2), and no %s.zip of it; put it, or a folder babi with "
+                    "it, into a "
+                    "folder of run.data_path or MNEMO_DATA; looked in %.300s",
+                    name, name, folders);
     else
-        status = mn_fail(err, MN_ERR_NO_INPUT,
-                         "no folder %s of stories, but its archive %s is there, which `mnemo train` "
-                         "or `mnemo task` unpacks once into %s/babi; or unpack it beside itself",
-                         name, zip, cache != NULL ? cache : "the folder MNEMO_CACHE");
+        status =
+            mn_fail(err, MN_ERR_NO_INPUT,
+                    "no folder %s of stories, but its archive %s is there, which `mnemo train` "
+                    "or `mnemo task` unpacks once into %s/babi; or unpack it beside itself",
+                    name, zip, cache != NULL ? cache : "the folder MNEMO_CACHE");
     free(zip);
     free(cache);
     return status;

@@ -141,7 +141,8 @@ static void what_is_missing_is_named(void **state)
     refused("en", "all", MN_ERR_NO_INPUT, "has no files qaN_..._train.txt");
     add_set("en", 1);
     touch("en", "qa2_made-up_train.txt");
-    refused("en", "all", MN_ERR_NO_INPUT, "no file qa2_..._test.txt; get it, or leave set 2 out by tasks.stories=1;");
+    refused("en", "all", MN_ERR_NO_INPUT,
+            "no file qa2_..._test.txt; get it, or leave set 2 out by tasks.stories=1;");
     assert_string_equal(found("en", ".", "1"), "1"); /* as it is not asked for */
     touch("en", "qa3_made-up_test.txt");
     refused("en", "3", MN_ERR_NO_INPUT, "no file qa3_..._train.txt");

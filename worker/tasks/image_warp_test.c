@@ -85,7 +85,8 @@ static void a_warped_pixel_is_where_the_map_says(void **state)
         for (uint32_t i = 0; i < HEIGHT * WIDTH * CHANNELS; i++) {
             uint32_t c = i % CHANNELS, x = i / CHANNELS % WIDTH, y = i / CHANNELS / WIDTH;
             double expected = warped(&warp, pixels, y, x, c);
-            assert_true(fabs(found[i] - expected) < (index % 4 < 2 ? 2.5 : 9) / 256); /* weights' steps */
+            assert_true(fabs(found[i] - expected) <
+                        (index % 4 < 2 ? 2.5 : 9) / 256); /* weights' steps */
             outside += expected == 0;
         }
     }
