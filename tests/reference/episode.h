@@ -67,3 +67,13 @@ static inline void expect_judgement(json_t *one, const mn_real *logits, double l
     expect_near("logits", count_of(get(one, "logits")), logits, get(one, "logits"));
     assert_true(fabs(loss - expected) <= RELATIVE * expected);
 }
+
+/* Each tensor's gradient is that of the case's "gradients". outside [theta]: room. */
+static inline void expect_gradients(const mn_parameters *list, const mn_real *gradient,
+                                    mn_real *outside, json_t *one)
+{
+    mn_parameters_export(list, gradient, outside);
+    for (uint32_t i = 0; i < list->n; i++)
+        expect_near(list->at[i].tensor.name, list->at[i].count, outside + list->at[i].offset,
+                    get(get(one, "gradients"), list->at[i].tensor.name));
+}

@@ -118,10 +118,7 @@ static void check_case(struct bed *bed, json_t *one)
                                     &builder, MAX_NUMBERS, bed->output, at, bed->gradient);
     check_layers(bed, one, &builder, at);
     expect_judgement(one, bed->output + at[builder.n_shown], loss);
-    mn_parameters_export(list, bed->gradient, outside);
-    for (uint32_t i = 0; i < list->n; i++)
-        expect_near(list->at[i].tensor.name, list->at[i].count, outside + list->at[i].offset,
-                    get(get(one, "gradients"), list->at[i].tensor.name));
+    expect_gradients(list, bed->gradient, outside, one);
     mn_graph_fini(&graph);
 }
 

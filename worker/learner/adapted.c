@@ -64,6 +64,16 @@ static mn_status hold(mn_adapted *adapted, const mn_model *model, const mn_examp
     return status;
 }
 
+/* What was made, or nothing of it. */
+static mn_status give(mn_status status, mn_adapted *adapted, mn_adapted **out)
+{
+    if (status == MN_OK)
+        *out = adapted;
+    else
+        mn_adapted_destroy(&adapted);
+    return status;
+}
+
 mn_status mn_adapted_new(const mn_model *model, const mn_examples *examples, uint32_t steps,
                          double *losses, mn_adapted **out, mn_error *err)
 {
@@ -84,12 +94,7 @@ mn_status mn_adapted_new(const mn_model *model, const mn_examples *examples, uin
         status = adapt(adapted, model, &trial, steps, losses, err);
     }
     mn_trial_fini(&trial);
-    if (status != MN_OK) {
-        mn_adapted_destroy(&adapted);
-        return status;
-    }
-    *out = adapted;
-    return MN_OK;
+    return give(status, adapted, out);
 }
 
 mn_status mn_model_task(const mn_model *model, uint32_t way, uint32_t n_support, uint32_t n_query,
@@ -126,12 +131,7 @@ mn_status mn_adapted_new_of_task(const mn_model *model, const mn_task *task, uin
         status = adapt(adapted, model, &trial, steps, losses, err);
     }
     mn_trial_fini(&trial);
-    if (status != MN_OK) {
-        mn_adapted_destroy(&adapted);
-        return status;
-    }
-    *out = adapted;
-    return MN_OK;
+    return give(status, adapted, out);
 }
 
 static mn_status diverged(uint32_t step, mn_error *err)

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { MOST = 1024, MOST_ANSWERS = 64 };
+enum { MOST = 4096, MOST_ANSWERS = 64 };
 
 struct bed {
     mn_experiment experiment;
@@ -34,15 +34,10 @@ static inline double draw(void) /* xorshift; -1 .. 1 */
     return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
 }
 
-/* Theta is drawn within +-scale; the task is all zeros, and the next draws are for it. */
-static inline struct bed *bed_open(const mn_experiment *experiment, const mn_fields *fields,
-                                   double scale)
+/* The network and its rule, from the experiment and the fields that the bed has. */
+static inline void bed_compile(struct bed *bed)
 {
-    struct bed *bed = calloc(1, sizeof *bed);
     mn_error err = {.message = ""};
-    assert_non_null(bed);
-    bed->experiment = *experiment;
-    bed->fields = *fields;
     if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
         fail_msg("%s", err.message);
     const mn_rule_order order = {.network = &bed->network,
@@ -53,10 +48,22 @@ static inline struct bed *bed_open(const mn_experiment *experiment, const mn_fie
         fail_msg("%s", err.message);
     bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
     assert_non_null(bed->scratch);
+    memset(bed->scratch, 0xff, mn_rule_scratch_bytes(bed->rule)); /* NaNs */
     assert_true(bed->network.parameters.size <= MOST && bed->fields.size <= MOST);
-    assert_true(mn_fields_find(fields, MN_QUERY, "y")->n *
-                    mn_network_columns(&bed->network, fields) <=
+    assert_true(mn_fields_find(&bed->fields, MN_QUERY, "y")->n *
+                    mn_network_columns(&bed->network, &bed->fields) <=
                 MOST_ANSWERS);
+}
+
+/* Theta is drawn within +-scale; the task is all zeros, and the next draws are for it. */
+static inline struct bed *bed_open(const mn_experiment *experiment, const mn_fields *fields,
+                                   double scale)
+{
+    struct bed *bed = calloc(1, sizeof *bed);
+    assert_non_null(bed);
+    bed->experiment = *experiment;
+    bed->fields = *fields;
+    bed_compile(bed);
     seed_state = 88172645463325252u;
     for (size_t i = 0; i < bed->network.parameters.size; i++)
         bed->theta[i] = (mn_real)(scale * draw());

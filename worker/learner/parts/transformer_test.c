@@ -1,37 +1,9 @@
 /* A prior-fitted network as a whole, in double: its gradient against central differences, what it
  * does not depend on, and what is refused. Its numbers are compared with PyTorch's in
  * tests/reference/pfn_test.c. */
-#include "worker/learner/rules/rule.h"
+#include "worker/learner/parts/part_bed.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-enum { N_SUPPORT = 5, N_QUERY = 3, X = 3, Y = 2, MOST = 4096 };
-
-struct bed {
-    mn_experiment experiment;
-    mn_network network;
-    mn_fields fields;
-    mn_rule *rule;
-    void *scratch;
-    mn_real theta[MOST], gradient[MOST], block[MOST], output[N_QUERY * 2 * Y];
-    mn_rule_data data;
-};
-
-static uint64_t seed_state;
-
-static double draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
-}
+enum { N_SUPPORT = 5, N_QUERY = 3, X = 3, Y = 2 };
 
 static const mn_experiment prior_fitted = {.meta = {.kind = MN_META_EPISODIC},
                                            .model = {.input = MN_INPUT_IDENTITY,
@@ -50,37 +22,15 @@ static void make_fields(mn_fields *fields, uint32_t n_support, mn_target target)
     assert_int_equal(mn_fields_few_shot(fields, n_support, N_QUERY, x, target, Y, NULL), MN_OK);
 }
 
-static void make_rule(struct bed *bed)
-{
-    mn_error err = {0};
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    const mn_rule_order order = {.network = &bed->network,
-                                 .fields = &bed->fields,
-                                 .kernels = mn_kernels_choose(),
-                                 .differentiate = true};
-    if (mn_rule_new(&order, &bed->rule, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
-    assert_non_null(bed->scratch);
-    memset(bed->scratch, 0xff, mn_rule_scratch_bytes(bed->rule)); /* NaNs */
-    assert_true(bed->network.parameters.size <= MOST && bed->fields.size <= MOST);
-}
-
 static struct bed *bed_new(mn_tokens tokens)
 {
-    struct bed *bed = calloc(1, sizeof *bed);
-    assert_non_null(bed);
-    bed->experiment = prior_fitted;
-    bed->experiment.model.tokens = tokens;
-    make_fields(&bed->fields, N_SUPPORT, MN_TARGET_VALUES);
-    make_rule(bed);
-    seed_state = 88172645463325252u;
-    for (size_t i = 0; i < bed->network.parameters.size; i++)
-        bed->theta[i] = (mn_real)(0.9 * draw());
+    mn_experiment experiment = prior_fitted;
+    mn_fields fields;
+    experiment.model.tokens = tokens;
+    make_fields(&fields, N_SUPPORT, MN_TARGET_VALUES);
+    struct bed *bed = bed_open(&experiment, &fields, 0.9);
     for (size_t i = 0; i < bed->fields.size; i++)
         bed->block[i] = (mn_real)draw();
-    bed->data.task = bed->block;
     return bed;
 }
 
@@ -98,43 +48,19 @@ static int set_up_cells(void **state)
 
 static int tear_down(void **state)
 {
-    struct bed *bed = *state;
-    mn_rule_destroy(&bed->rule);
-    free(bed->scratch);
-    free(bed);
+    bed_close(*state);
     return 0;
 }
 
-static double loss_of(struct bed *bed)
+static double loss(struct bed *bed)
 {
     static mn_real ignored[MOST];
-    return mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, ignored, bed->output)
-        .query;
+    return loss_of(bed, ignored);
 }
 
 static void the_gradient_agrees_with_central_differences(void **state)
 {
-    struct bed *bed = *state;
-    (void)mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, bed->gradient,
-                           bed->output);
-    double largest = 0, e = 1e-5;
-    const size_t n = bed->network.parameters.size;
-    for (size_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs((double)bed->gradient[i]));
-    assert_true(largest > 1e-2);
-    for (size_t i = 0; i < n; i++) {
-        const mn_real value = bed->theta[i];
-        double loss[2];
-        for (int k = 0; k < 2; k++) {
-            bed->theta[i] = (mn_real)((double)value + (k == 0 ? e : -e));
-            loss[k] = loss_of(bed);
-        }
-        bed->theta[i] = value;
-        const double expected = (loss[0] - loss[1]) / (2 * e);
-        if (!(fabs((double)bed->gradient[i] - expected) < 1e-8 * largest))
-            fail_msg("gradient[%zu] is %.12g, central difference %.12g", i,
-                     (double)bed->gradient[i], expected);
-    }
+    bed_check_gradient(*state);
 }
 
 /* Every tensor has a say in the loss, but for what the last layer lets support tokens pass. */
@@ -142,8 +68,7 @@ static void every_tensor_is_trained(void **state)
 {
     struct bed *bed = *state;
     const mn_parameters *list = &bed->network.parameters;
-    (void)mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, bed->gradient,
-                           bed->output);
+    (void)loss_of(bed, bed->gradient);
     for (uint32_t i = 0; i < list->n; i++) {
         double largest = 0;
         for (size_t k = 0; k < list->at[i].count; k++)
@@ -165,11 +90,11 @@ static void swap_rows(mn_real *of, uint32_t c, uint32_t i, uint32_t j)
 static void the_order_of_the_support_set_does_not_matter(void **state)
 {
     struct bed *bed = *state;
-    const double before = loss_of(bed);
+    const double before = loss(bed);
     swap_rows(bed->block + bed->fields.at[MN_SUPPORT_X].offset, X, 0, N_SUPPORT - 1);
-    assert_true(fabs(loss_of(bed) - before) > 1e-6); /* its labels are another's now */
+    assert_true(fabs(loss(bed) - before) > 1e-6); /* its labels are another's now */
     swap_rows(bed->block + bed->fields.at[MN_SUPPORT_Y].offset, Y, 0, N_SUPPORT - 1);
-    assert_true(fabs(loss_of(bed) - before) < 1e-12);
+    assert_true(fabs(loss(bed) - before) < 1e-12);
 }
 
 static void a_question_is_answered_whatever_else_is_asked(void **state)
@@ -177,11 +102,11 @@ static void a_question_is_answered_whatever_else_is_asked(void **state)
     struct bed *bed = *state;
     mn_real *query = bed->block + bed->fields.at[MN_QUERY_X].offset;
     mn_real before[N_QUERY * 2 * Y];
-    (void)loss_of(bed);
+    (void)loss(bed);
     memcpy(before, bed->output, sizeof before);
     for (uint32_t k = 0; k < 2 * X; k++) /* all but the last */
         query[k] = (mn_real)draw();
-    (void)loss_of(bed);
+    (void)loss(bed);
     const size_t last = (N_QUERY - 1) * 2 * Y;
     for (size_t k = 0; k < 2 * Y; k++)
         assert_true(fabs((double)(bed->output[last + k] - before[last + k])) < 1e-12);
@@ -191,7 +116,7 @@ static void a_question_is_answered_whatever_else_is_asked(void **state)
 static void the_order_of_features_does_not_matter(void **state)
 {
     struct bed *bed = *state;
-    const double before = loss_of(bed);
+    const double before = loss(bed);
     for (int part = MN_SUPPORT_X; part <= MN_QUERY_X; part += MN_QUERY_X - MN_SUPPORT_X) {
         mn_real *x = bed->block + bed->fields.at[part].offset;
         for (uint32_t i = 0; i < bed->fields.at[part].n; i++) {
@@ -199,7 +124,7 @@ static void the_order_of_features_does_not_matter(void **state)
             x[i * X] = x[i * X + 2];
             x[i * X + 2] = first;
         }
-        assert_true((part == MN_QUERY_X) == (fabs(loss_of(bed) - before) < 1e-12));
+        assert_true((part == MN_QUERY_X) == (fabs(loss(bed) - before) < 1e-12));
     }
 }
 
@@ -232,7 +157,7 @@ static void it_can_be_adapted_by_an_inner_loop_as_well(void **state)
     bed->experiment.meta.order = 2;
     bed->experiment.meta.inner_steps = 2;
     bed->experiment.meta.inner_lr = 0.05;
-    make_rule(bed);
+    bed_compile(bed);
     the_gradient_agrees_with_central_differences(state);
 }
 
