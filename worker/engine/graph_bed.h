@@ -2,6 +2,7 @@
  * central differences of both. In double. */
 #pragma once
 
+#include "worker/engine/draw_bed.h"
 #include "worker/engine/plan.h"
 
 #include <math.h>
@@ -33,16 +34,6 @@ struct bed {
     double gradient[MAX_SIZE], product[MAX_SIZE];
     void *scratch, *kept;
 };
-
-static uint64_t seed_state;
-
-static inline double draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
-}
 
 static inline struct bed *bed_new(mn_extent x, mn_extent target, uint64_t seed)
 {

@@ -1,5 +1,6 @@
 /* kernels_recurrent_test.c: steps of an LSTM and of a memory, and whole recurrences, by each instruction set that this
  * machine has, against the reference. */
+#include "worker/engine/draw_bed.h"
 #include "worker/engine/kernels.h"
 
 #include <math.h>
@@ -11,22 +12,12 @@
 
 #include <cmocka.h>
 
-static uint64_t seed_state = 88172645463325252u;
-
-static float draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (float)((double)(seed_state >> 11) / 4503599627370496.0 - 1.0);
-}
-
 static float *numbers(size_t n)
 {
     float *a = malloc((n + 1) * sizeof *a);
     assert_non_null(a);
     for (size_t i = 0; i < n; i++)
-        a[i] = draw();
+        a[i] = (float)draw();
     a[n] = 1234.5f; /* nobody writes behind the end */
     return a;
 }

@@ -1,5 +1,5 @@
 /* batch_norm_test.c: where the statistics come from, under the rules that adapt and without. */
-#include "worker/learner/rules/loop_bed.h"
+#include "worker/learner/rules/rule_bed.h"
 
 static void statistics_of_the_support_set_or_of_an_item_agree_with_central_differences(void **state)
 {

@@ -1,6 +1,7 @@
 /* controller_test.c: gradients of small networks that are unrolled over sequences against central
  * differences, in double; more steps than MN_STACK_FROM, so that the sums over steps are one
  * product, and fewer. */
+#include "worker/engine/draw_bed.h"
 #include "worker/engine/plan.h"
 #include "worker/learner/network.h"
 #include "worker/learner/rules/rule.h"
@@ -17,16 +18,6 @@
 #define WAY 3u
 #define PIXELS 4u
 #define MOST 4096
-
-static uint64_t seed_state = 88172645463325252u;
-
-static double draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
-}
 
 static void make_fields(uint32_t steps, mn_fields *fields)
 {

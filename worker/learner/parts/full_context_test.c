@@ -1,5 +1,5 @@
 /* full_context_test.c: embeddings in the light of the whole support set, and what is compared. */
-#include "worker/learner/rules/loop_bed.h"
+#include "worker/learner/rules/rule_bed.h"
 
 static mn_experiment matching(mn_experiment experiment)
 {

@@ -2,15 +2,8 @@
  * the gradient against central differences. The fields and what they hold are the test's own. */
 #pragma once
 
+#include "worker/learner/gradient_bed.h"
 #include "worker/learner/rules/rule.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 enum { MOST = 4096, MOST_ANSWERS = 64 };
 
@@ -23,16 +16,6 @@ struct bed {
     mn_real theta[MOST], gradient[MOST], block[MOST], output[MOST_ANSWERS];
     mn_rule_data data;
 };
-
-static uint64_t seed_state;
-
-static inline double draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
-}
 
 /* The network and its rule, from the experiment and the fields that the bed has. */
 static inline void bed_compile(struct bed *bed)
@@ -84,24 +67,22 @@ static inline double loss_of(struct bed *bed, mn_real *gradient)
         .query;
 }
 
-static inline void bed_check_gradient(struct bed *bed)
+static inline double loss_at_theta(void *of)
 {
     static mn_real ignored[MOST];
-    const size_t n = bed->network.parameters.size;
-    double largest = 0, e = 1e-5;
+    return loss_of(of, ignored);
+}
+
+static inline void bed_check_gradient(struct bed *bed)
+{
     (void)loss_of(bed, bed->gradient);
-    for (size_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs((double)bed->gradient[i]));
-    assert_true(largest > 1e-2);
-    for (size_t i = 0; i < n; i++) {
-        const mn_real value = bed->theta[i];
-        bed->theta[i] = (mn_real)((double)value + e);
-        const double up = loss_of(bed, ignored);
-        bed->theta[i] = (mn_real)((double)value - e);
-        const double expected = (up - loss_of(bed, ignored)) / (2 * e);
-        bed->theta[i] = value;
-        if (!(fabs((double)bed->gradient[i] - expected) < 1e-8 * largest))
-            fail_msg("gradient[%zu] is %.12g, central difference %.12g", i,
-                     (double)bed->gradient[i], expected);
-    }
+    const struct gradient_bed check = {.parameters = &bed->network.parameters,
+                                       .theta = bed->theta,
+                                       .gradient = bed->gradient,
+                                       .function = loss_at_theta,
+                                       .of = bed,
+                                       .step = 1e-6,
+                                       .tolerance = 1e-8,
+                                       .what = "loss"};
+    check_gradient(&check, 1e-2);
 }

@@ -1,5 +1,5 @@
 /* prototype_head_test.c: an output that begins each task with the prototypes of its support set. */
-#include "worker/learner/rules/loop_bed.h"
+#include "worker/learner/rules/rule_bed.h"
 
 /* Proto-MAML. */
 static void a_head_from_prototypes_agrees_with_central_differences(void **state)

@@ -73,7 +73,7 @@ static struct bed *open_bed(const mn_experiment *experiment)
     return bed;
 }
 
-static void check_gradient(const mn_experiment *experiment)
+static void check_network(const mn_experiment *experiment)
 {
     struct bed *bed = open_bed(experiment);
     bed_check_gradient(bed);
@@ -89,7 +89,7 @@ static void gradients_agree_with_central_differences(void **state)
         e.model.reset_gates = way & 2;
         e.model.bidirectional = way & 4;
         e.model.layers = 1 + way / 8;
-        check_gradient(&e);
+        check_network(&e);
     }
 }
 
@@ -98,7 +98,7 @@ static void hops_may_ask_the_same_memory(void **state)
     mn_experiment e = query_reduction();
     (void)state;
     e.model.reasoning = MN_REASONING_HOPS;
-    check_gradient(&e);
+    check_network(&e);
 }
 
 /* Word 1 stands everywhere in `name`, and the masks are full. */
@@ -116,7 +116,7 @@ static void check_control(mn_control control, const char *hidden, const char *se
 {
     mn_experiment e = query_reduction();
     e.model.control = control;
-    check_gradient(&e);
+    check_network(&e);
     struct bed *bed = open_bed(&e);
     const double before = loss_of(bed, bed->gradient);
     tell_otherwise(bed, hidden);

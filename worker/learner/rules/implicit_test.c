@@ -14,19 +14,21 @@ static mn_experiment implicit(mn_experiment e, double lambda, uint32_t cg_steps)
 static void at_the_minimum_it_agrees_with_central_differences(void **state)
 {
     (void)state;
-    check_bed(bed_new(implicit(mlp(false), 1, 200), 300, true, 0), judged_last, 1e-6, "mlp");
-    mn_experiment normed = mlp(true); /* steeper, and not of ReLU, whose bends minima like */
-    normed.meta.inner_lr = 0.01;
-    check_bed(bed_new(implicit(normed, 20, 200), 400, true, 0), judged_last, 1e-6,
-              "mlp with batch norm");
+    check_objective(bed_new(implicit(mlp(MN_TANH, false), 1, 200), 300, true, 0), judged_last, 1e-6,
+                    "mlp");
+    mn_experiment steep =
+        mlp(MN_TANH, true); /* steeper, and not of ReLU, whose bends minima like */
+    steep.meta.inner_lr = 0.01;
+    check_objective(bed_new(implicit(steep, 20, 200), 400, true, 0), judged_last, 1e-6,
+                    "mlp with batch norm");
 }
 
 /* So it would not be found if the solution were left out. */
 static void the_solution_is_not_the_query_gradient(void **state)
 {
     (void)state;
-    struct rule_bed *solved = bed_new(implicit(mlp(false), 1, 200), 300, true, 0);
-    struct rule_bed *first = bed_new(implicit(mlp(false), 1, 0), 300, true, 0);
+    struct bed *solved = bed_new(implicit(mlp(MN_TANH, false), 1, 200), 300, true, 0);
+    struct bed *first = bed_new(implicit(mlp(MN_TANH, false), 1, 0), 300, true, 0);
     const mn_rule_losses a = differentiate_in(solved), b = differentiate_in(first);
     assert_true(a.query == b.query);
     assert_true(a.more[0] == 0 && a.more[1] < 1e-6);
@@ -46,8 +48,8 @@ static void a_first_direction_of_negative_curvature_leaves_the_query_gradient(vo
 {
     (void)state;
     uint32_t n_down = 0, n_up = 0;
-    struct rule_bed *bed = bed_new(implicit(mlp(false), 0.01, 1), 0, true, 0);
-    struct rule_bed *first = bed_new(implicit(mlp(false), 0.01, 0), 0, true, 0);
+    struct bed *bed = bed_new(implicit(mlp(MN_TANH, false), 0.01, 1), 0, true, 0);
+    struct bed *first = bed_new(implicit(mlp(MN_TANH, false), 0.01, 0), 0, true, 0);
     for (int i = 0; i < 60; i++) {
         for (size_t k = 0; k < size_of(bed); k++)
             first->theta[k] = bed->theta[k] = (mn_real)(1.5 * draw());
@@ -70,8 +72,8 @@ static void a_later_one_leaves_what_was_found_before_it(void **state)
     (void)state;
     uint32_t n = 0;
     for (uint32_t cg_steps = 2; cg_steps < 8; cg_steps++) {
-        struct rule_bed *bed = bed_new(implicit(mlp(false), 0.01, cg_steps), 0, true, 0);
-        struct rule_bed *less = bed_new(implicit(mlp(false), 0.01, cg_steps - 1), 0, true, 0);
+        struct bed *bed = bed_new(implicit(mlp(MN_TANH, false), 0.01, cg_steps), 0, true, 0);
+        struct bed *less = bed_new(implicit(mlp(MN_TANH, false), 0.01, cg_steps - 1), 0, true, 0);
         for (int i = 0; i < 20; i++) {
             for (size_t k = 0; k < size_of(bed); k++)
                 less->theta[k] = bed->theta[k] = (mn_real)(1.5 * draw());
@@ -93,9 +95,9 @@ static void a_later_one_leaves_what_was_found_before_it(void **state)
 static void a_test_adapts_as_training_does(void **state)
 {
     (void)state;
-    struct rule_bed *bed = bed_new(implicit(mlp(true), 0.5, 3), 4, true, 0);
-    struct rule_bed *test = bed_new(implicit(mlp(true), 0.5, 3), 4, false, 0);
-    struct rule_bed *free_one = bed_new(implicit(mlp(true), 1e-9, 3), 4, false, 0);
+    struct bed *bed = bed_new(implicit(mlp(MN_TANH, true), 0.5, 3), 4, true, 0);
+    struct bed *test = bed_new(implicit(mlp(MN_TANH, true), 0.5, 3), 4, false, 0);
+    struct bed *free_one = bed_new(implicit(mlp(MN_TANH, true), 1e-9, 3), 4, false, 0);
     assert_true(mn_rule_scratch_bytes(test->rule) < mn_rule_scratch_bytes(bed->rule));
     const mn_rule_losses losses = differentiate_in(bed);
     assert_true(judged_last(bed) == losses.query);
@@ -118,8 +120,8 @@ static void a_test_adapts_as_training_does(void **state)
 static void memory_does_not_grow_with_the_inner_steps(void **state)
 {
     (void)state;
-    struct rule_bed *few = bed_new(implicit(mlp(false), 1, 5), 1, true, KEEP_BYTES);
-    struct rule_bed *many = bed_new(implicit(mlp(false), 1, 5), 1000, true, KEEP_BYTES);
+    struct bed *few = bed_new(implicit(mlp(MN_TANH, false), 1, 5), 1, true, KEEP_BYTES);
+    struct bed *many = bed_new(implicit(mlp(MN_TANH, false), 1, 5), 1000, true, KEEP_BYTES);
     assert_int_equal(mn_rule_scratch_bytes(few->rule), mn_rule_scratch_bytes(many->rule));
     bed_destroy(few);
     bed_destroy(many);

@@ -1,15 +1,15 @@
 /* loop_test.c: what tests/reference does not show: whole meta-gradients of every rule against
  * central differences in double on a network with batch norm, whatever adapts, and the memory that
  * they take. */
-#include "worker/learner/rules/loop_bed.h"
+#include "worker/learner/rules/rule_bed.h"
 
 static void second_order_meta_gradients_agree_with_central_differences(void **state)
 {
     (void)state;
     for (uint32_t steps = 0; steps <= 3; steps++) {
-        check_bed(bed_new(MN_META_MAML, 2, steps, true), "maml");
+        check_bed(bed_of(conv(false), MN_META_MAML, 2, steps, true), "maml");
         if (steps > 0)
-            check_bed(bed_new(MN_META_META_SGD, 2, steps, true), "meta-sgd");
+            check_bed(bed_of(conv(false), MN_META_META_SGD, 2, steps, true), "meta-sgd");
     }
 }
 
@@ -115,7 +115,7 @@ static void an_output_that_adapts_is_anil(void **state)
                 struct bed *anil = bed_of(bodies[i], MN_META_ANIL, order, steps, true);
                 struct bed *others[] = {
                     bed_of(e, MN_META_MAML, order, steps, true),
-                    bed_changed(make_whole, KEEP_BYTES, e, MN_META_MAML, order, steps, true)};
+                    bed_changed(make_whole, by(e, MN_META_MAML, order), steps, true, KEEP_BYTES)};
                 mn_rule_losses a = differentiate_in(anil);
                 for (int k = 0; k < 2; k++) {
                     mn_rule_losses b = differentiate_in(others[k]);
@@ -138,7 +138,7 @@ static void an_output_that_adapts_agrees_with_central_differences(void **state)
         for (uint32_t steps = 1; steps <= 3; steps++) {
             mn_experiment e = adapting(bodies[i], MN_ADAPTS_OUTPUT);
             check_bed(bed_of(e, MN_META_MAML, 2, steps, true), "output");
-            check_bed(bed_changed(make_whole, KEEP_BYTES, e, MN_META_MAML, 2, steps, true),
+            check_bed(bed_changed(make_whole, by(e, MN_META_MAML, 2), steps, true, KEEP_BYTES),
                       "output of a whole network");
         }
 }
@@ -149,8 +149,9 @@ static void tensors_in_the_middle_that_adapt_agree_with_central_differences(void
     mn_experiment bodies[] = {conv(false), mlp(MN_TANH, false), mlp(MN_TANH, true)};
     for (size_t i = 0; i < 3; i++)
         for (uint32_t steps = 1; steps <= 3; steps++)
-            check_bed(bed_changed(make_memory, KEEP_BYTES, adapting(bodies[i], MN_ADAPTS_MEMORY),
-                                  MN_META_MAML, 2, steps, true),
+            check_bed(bed_changed(make_memory,
+                                  by(adapting(bodies[i], MN_ADAPTS_MEMORY), MN_META_MAML, 2), steps,
+                                  true, KEEP_BYTES),
                       "middle");
 }
 
@@ -240,12 +241,12 @@ static void the_episodic_rule_is_the_query_gradient(void **state)
 
 static void check_that_keeping_changes_no_bit(mn_experiment experiment, mn_meta_kind kind)
 {
-    struct bed *least = bed_keeping(0, experiment, kind, 2, 5, true), *more[3];
+    struct bed *least = bed_new(by(experiment, kind, 2), 5, true, 0), *more[3];
     size_t bytes[] = {KEEP_BYTES / 4, KEEP_BYTES / 2, (size_t)1 << 30};
     (void)mn_rule_gradient(least->rule, least->scratch, least->theta, &least->data, least->gradient,
                            least->output);
     for (int i = 0; i < 3; i++) {
-        more[i] = bed_keeping(bytes[i], experiment, kind, 2, 5, true);
+        more[i] = bed_new(by(experiment, kind, 2), 5, true, bytes[i]);
         memset(more[i]->gradient, 0xff, sizeof more[i]->gradient);
         (void)mn_rule_gradient(more[i]->rule, more[i]->scratch, more[i]->theta, &more[i]->data,
                                more[i]->gradient, more[i]->output);
@@ -292,7 +293,7 @@ static void check_first_order(mn_meta_kind kind, mn_adapts adapts)
     static mn_real adapted[MAX_THETA], expected[MAX_THETA];
     mn_rule_adapted(first->rule, first->scratch, first->theta, adapted);
 
-    struct bed *plain = bed_new(MN_META_MAML, 2, 0, true);
+    struct bed *plain = bed_of(conv(false), MN_META_MAML, 2, 0, true);
     (void)mn_rule_gradient(plain->rule, plain->scratch, adapted, &first->data, expected,
                            plain->output);
     double moved = 0.0;
@@ -317,24 +318,24 @@ static void first_order_is_the_query_gradient_at_the_adapted_weights(void **stat
 static void memory_grows_by_one_theta_a_step_and_no_more(void **state)
 {
     (void)state;
-    struct bed *one = bed_new(MN_META_MAML, 2, 1, true),
-               *fifty = bed_new(MN_META_MAML, 2, 50, true);
+    struct bed *one = bed_of(conv(false), MN_META_MAML, 2, 1, true),
+               *fifty = bed_of(conv(false), MN_META_MAML, 2, 50, true);
     size_t theta = size_of(one) * sizeof(mn_real);
     assert_true(mn_rule_scratch_bytes(fifty->rule) - mn_rule_scratch_bytes(one->rule) <=
                 49 * (theta + 64) + KEEP_BYTES);
     bed_destroy(one);
     bed_destroy(fifty);
 
-    one = bed_new(MN_META_ANIL, 2, 1, true);
-    fifty = bed_new(MN_META_ANIL, 2, 50, true);
+    one = bed_of(conv(false), MN_META_ANIL, 2, 1, true);
+    fifty = bed_of(conv(false), MN_META_ANIL, 2, 50, true);
     size_t head = (3 * 3 + 3) * sizeof(mn_real), region = 4096; /* the head's alone */
     assert_true(mn_rule_scratch_bytes(fifty->rule) - mn_rule_scratch_bytes(one->rule) <=
                 49 * (head + 64 + region));
     bed_destroy(one);
     bed_destroy(fifty);
 
-    one = bed_new(MN_META_MAML, 1, 1, true);
-    fifty = bed_new(MN_META_MAML, 1, 50, true);
+    one = bed_of(conv(false), MN_META_MAML, 1, 1, true);
+    fifty = bed_of(conv(false), MN_META_MAML, 1, 50, true);
     assert_int_equal(mn_rule_scratch_bytes(fifty->rule), mn_rule_scratch_bytes(one->rule));
     bed_destroy(one);
     bed_destroy(fifty);

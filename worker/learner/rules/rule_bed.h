@@ -2,15 +2,8 @@
  * whole meta-gradient against central differences of what it should be the gradient of. */
 #pragma once
 
+#include "worker/learner/gradient_bed.h"
 #include "worker/learner/rules/rule.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define N_SUPPORT 6
 #define N_QUERY 4
@@ -18,7 +11,7 @@
 #define MAX_THETA 4096
 #define KEEP_BYTES ((size_t)128 * 1024) /* the activations of three inner steps or so */
 
-struct rule_bed {
+struct bed {
     mn_experiment experiment;
     mn_network network;
     mn_fields fields;
@@ -30,52 +23,74 @@ struct rule_bed {
 };
 
 /* What training makes small; by default the query loss after all inner steps. */
-typedef double objective(struct rule_bed *bed);
+typedef double objective(struct bed *bed);
 
-static uint64_t seed_state;
-
-static inline double draw(void) /* xorshift; -1 .. 1 */
-{
-    seed_state ^= seed_state << 13;
-    seed_state ^= seed_state >> 7;
-    seed_state ^= seed_state << 17;
-    return (double)(seed_state >> 11) / 4503599627370496.0 - 1.0;
-}
-
-static inline mn_experiment conv(mn_readout readout)
+static inline mn_experiment conv(bool flatten)
 {
     return (mn_experiment){.model = {.input = MN_INPUT_CONV4,
                                      .filters = 3,
                                      .blocks = 2,
-                                     .readout = readout,
+                                     .downsampling = flatten ? MN_DOWN_MAX_POOL : MN_DOWN_STRIDE,
+                                     .readout = flatten ? MN_READOUT_FLATTEN : MN_READOUT_MEAN,
                                      .batch_norm = true,
                                      .batch_norm_eps = 1e-5},
                            .meta = {.kind = MN_META_MAML, .order = 2, .inner_lr = 0.2}};
 }
 
-static inline mn_experiment mlp(bool batch_norm)
+static inline mn_experiment mlp(mn_activation activation, bool batch_norm)
 {
     return (mn_experiment){.model = {.input = MN_INPUT_MLP,
                                      .hidden = {.n = 2, .at = {7, 5}},
-                                     .activation = MN_TANH,
+                                     .activation = activation,
                                      .batch_norm = batch_norm,
                                      .batch_norm_eps = 1e-5},
                            .meta = {.kind = MN_META_MAML, .order = 2, .inner_lr = 0.2}};
 }
 
+/* What adapts of a network with MAML. */
+static inline mn_experiment adapting(mn_experiment experiment, mn_adapts adapts)
+{
+    experiment.meta.adapts = adapts;
+    return experiment;
+}
+
+static inline mn_experiment normed(mn_experiment experiment, mn_statistics statistics)
+{
+    experiment.model.batch_norm_statistics = statistics;
+    return experiment;
+}
+
+static inline mn_experiment from_prototypes(mn_experiment experiment)
+{
+    experiment.meta.head_start = MN_HEAD_PROTOTYPES;
+    return experiment;
+}
+
+static inline mn_experiment updating(mn_experiment experiment, uint32_t units)
+{
+    experiment.meta.update = MN_UPDATE_LEARNED;
+    experiment.meta.update_units = units;
+    return experiment;
+}
+
 /* Elements of theta, and of it the network's own. */
-static inline size_t size_of(const struct rule_bed *bed)
+static inline size_t size_of(const struct bed *bed)
 {
     return bed->network.parameters.size;
 }
 
-static inline size_t network_size(const struct rule_bed *bed)
+static inline size_t network_size(const struct bed *bed)
 {
     const mn_parameter *last = &bed->network.parameters.at[bed->network.first[MN_N_MODULES] - 1];
     return last->offset + last->count;
 }
 
-static inline const mn_parameter *tensor_of(const struct rule_bed *bed, const char *name)
+static inline size_t head_of(const struct bed *bed)
+{
+    return bed->network.parameters.at[bed->network.first[MN_MODULE_OUTPUT]].offset;
+}
+
+static inline const mn_parameter *tensor_of(const struct bed *bed, const char *name)
 {
     uint32_t i = mn_parameters_find(&bed->network.parameters, name);
     if (i == UINT32_MAX)
@@ -84,7 +99,7 @@ static inline const mn_parameter *tensor_of(const struct rule_bed *bed, const ch
 }
 
 /* Weights of up to 0.6; what a rule adds as it begins, and a bit beside it; what is to stand does. */
-static inline void fill(struct rule_bed *bed)
+static inline void fill(struct bed *bed)
 {
     const mn_field *at = bed->fields.at;
     seed_state = 88172645463325252u;
@@ -107,11 +122,12 @@ static inline void fill(struct rule_bed *bed)
     }
 }
 
-static inline struct rule_bed *bed_new(mn_experiment experiment, uint32_t steps, bool differentiate,
-                                       size_t keep_bytes)
+/* change: what a test makes of the network before the rule sees it, or NULL. */
+static inline struct bed *bed_changed(void (*change)(mn_network *network), mn_experiment experiment,
+                                      uint32_t steps, bool differentiate, size_t keep_bytes)
 {
     static const uint32_t image[3] = {6, 6, 1};
-    struct rule_bed *bed = calloc(1, sizeof *bed);
+    struct bed *bed = calloc(1, sizeof *bed);
     assert_non_null(bed);
     mn_error err = {0};
     bed->experiment = experiment;
@@ -120,8 +136,11 @@ static inline struct rule_bed *bed_new(mn_experiment experiment, uint32_t steps,
                                         N_CLASSES, &err),
                      MN_OK);
     assert_true(bed->fields.size <= sizeof bed->task / sizeof *bed->task);
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK ||
-        mn_rule_declare(&bed->network, &err) != MN_OK)
+    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    if (change != NULL)
+        change(&bed->network);
+    if (mn_rule_declare(&bed->network, &err) != MN_OK)
         fail_msg("%s", err.message);
     assert_true(size_of(bed) <= MAX_THETA);
     const mn_rule_order order = {.network = &bed->network,
@@ -139,21 +158,40 @@ static inline struct rule_bed *bed_new(mn_experiment experiment, uint32_t steps,
     return bed;
 }
 
-static inline void bed_destroy(struct rule_bed *bed)
+static inline struct bed *bed_new(mn_experiment experiment, uint32_t steps, bool differentiate,
+                                  size_t keep_bytes)
+{
+    return bed_changed(NULL, experiment, steps, differentiate, keep_bytes);
+}
+
+static inline mn_experiment by(mn_experiment experiment, mn_meta_kind kind, uint32_t order)
+{
+    experiment.meta.kind = kind;
+    experiment.meta.order = order;
+    return experiment;
+}
+
+static inline struct bed *bed_of(mn_experiment experiment, mn_meta_kind kind, uint32_t order,
+                                 uint32_t steps, bool differentiate)
+{
+    return bed_new(by(experiment, kind, order), steps, differentiate, KEEP_BYTES);
+}
+
+static inline void bed_destroy(struct bed *bed)
 {
     mn_rule_destroy(&bed->rule);
     free(bed->scratch);
     free(bed);
 }
 
-static inline mn_rule_losses differentiate_in(struct rule_bed *bed)
+static inline mn_rule_losses differentiate_in(struct bed *bed)
 {
     return mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data, bed->gradient,
                             bed->output);
 }
 
 /* The query loss after `steps` inner steps. */
-static inline double judged_after(struct rule_bed *bed, uint32_t steps)
+static inline double judged_after(struct bed *bed, uint32_t steps)
 {
     mn_rule_begin(bed->rule, bed->scratch, bed->theta, &bed->data);
     for (uint32_t k = 0; k < steps; k++)
@@ -161,40 +199,54 @@ static inline double judged_after(struct rule_bed *bed, uint32_t steps)
     return mn_rule_judge(bed->rule, bed->scratch, bed->theta, &bed->data, bed->output);
 }
 
-static inline double judged_last(struct rule_bed *bed)
+static inline double judged_last(struct bed *bed)
 {
     return judged_after(bed, mn_rule_steps(bed->rule));
 }
 
-static inline double central_difference(struct rule_bed *bed, objective *of, size_t i, double e)
+/* What the objective is of, for gradient_bed.h. */
+struct objective_of {
+    struct bed *bed;
+    objective *value;
+};
+
+static inline double value_of(void *of)
 {
-    const mn_real value = bed->theta[i];
-    bed->theta[i] = (mn_real)((double)value + e);
-    const double above = of(bed);
-    bed->theta[i] = (mn_real)((double)value - e);
-    const double below = of(bed);
-    bed->theta[i] = value;
-    return (above - below) / (2.0 * e);
+    const struct objective_of *at = of;
+    return at->value(at->bed);
 }
 
-/* All of the meta-gradient but what stands. The bed is destroyed. */
-static inline void check_bed(struct rule_bed *bed, objective *of, double tolerance,
-                             const char *what)
+/* All of the meta-gradient. The bed is destroyed. */
+static inline void check_objective(struct bed *bed, objective *value, double tolerance,
+                                   const char *what)
 {
+    struct objective_of of = {bed, value};
     (void)differentiate_in(bed);
-    double largest = 0.0;
-    for (size_t i = 0; i < size_of(bed); i++)
-        largest = fmax(largest, fabs((double)bed->gradient[i]));
-    assert_true(largest > 1e-3);
-    for (uint32_t k = 0; k < bed->network.parameters.n; k++) {
-        const mn_parameter *tensor = &bed->network.parameters.at[k];
-        for (size_t i = tensor->offset; i < tensor->offset + tensor->count; i++) {
-            const double ours = (double)bed->gradient[i];
-            const double expected = tensor->stands ? 0 : central_difference(bed, of, i, 1e-5);
-            if (!(fabs(ours - expected) <= tolerance * largest))
-                fail_msg("%s: the gradient of %s[%zu] is %.12g, central difference %.12g", what,
-                         tensor->tensor.name, i - tensor->offset, ours, expected);
-        }
-    }
+    const struct gradient_bed check = {.parameters = &bed->network.parameters,
+                                       .theta = bed->theta,
+                                       .gradient = bed->gradient,
+                                       .function = value_of,
+                                       .of = &of,
+                                       .step = 1e-6,
+                                       .tolerance = tolerance,
+                                       .what = what};
+    check_gradient(&check, 1e-3);
     bed_destroy(bed);
+}
+
+/* The query loss after all inner steps is what most rules make small. */
+static inline void check_bed(struct bed *bed, const char *what)
+{
+    check_objective(bed, judged_last, 1e-5, what);
+}
+
+/* By one element at most; relative to the largest of a. */
+static inline double difference(const mn_real *a, const mn_real *b, size_t begin, size_t end)
+{
+    double largest = 0.0, most = 0.0;
+    for (size_t i = begin; i < end; i++) {
+        largest = fmax(largest, fabs((double)a[i]));
+        most = fmax(most, fabs((double)(a[i] - b[i])));
+    }
+    return most / largest;
 }

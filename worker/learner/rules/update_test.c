@@ -1,5 +1,5 @@
 /* update_test.c: whole meta-gradients through learned updates. */
-#include "worker/learner/rules/loop_bed.h"
+#include "worker/learner/rules/rule_bed.h"
 
 static void check_update(mn_experiment body, uint32_t units, const char *name)
 {
