@@ -1,0 +1,77 @@
+#include "worker/learner/rules/loop_state.h"
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t take(size_t *bytes, size_t n)
+{
+    size_t offset = *bytes;
+    *bytes += rounded(n);
+    return offset;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Of the query set. */
+static size_t answers_bytes(const mn_loop_plans *plans)
+{
+    const mn_field *y = mn_fields_find(plans->fields, MN_QUERY, "y");
+    return y->n * (size_t)mn_network_columns(plans->network, plans->fields) * sizeof(mn_real);
+}
+
+void mn_loop_lay_out(mn_loop *meta, bool differentiate)
+{
+    const mn_loop_plans *plans = &meta->plans;
+    size_t work =
+        larger(mn_plan_scratch_bytes(plans->support), mn_plan_scratch_bytes(plans->query));
+    size_t theta = meta->size * sizeof(mn_real), phi = meta->n_phi * sizeof(mn_real);
+    size_t head = plans->head_size * sizeof(mn_real);
+    size_t u = plans->u_count * sizeof(mn_real), features = 0, bytes = 0;
+    const bool back = meta->walks_back, has_head = plans->head != NULL;
+    if (plans->features != NULL) {
+        work = larger(work, mn_plan_scratch_bytes(plans->features));
+        features = mn_plan_kept_bytes(plans->features);
+    }
+    if (has_head)
+        work = larger(work, mn_plan_scratch_bytes(plans->head));
+    if (meta->update != NULL)
+        work = larger(work, mn_update_scratch_bytes(meta->update));
+    meta->region_bytes =
+        mn_plan_kept_bytes(plans->support) + (mn_loop_keeps_gradients(meta) ? rounded(phi) : 0);
+    meta->n_regions = 1;
+    if (back)
+        while (meta->n_regions < meta->steps &&
+               (meta->n_regions + 1) * meta->region_bytes <= meta->keep_bytes)
+            meta->n_regions++;
+    (void)take(&bytes, work);
+    meta->at_regions = take(&bytes, meta->n_regions * meta->region_bytes);
+    meta->at_place = take(&bytes, sizeof(mn_loop_place));
+    meta->at_norms = take(&bytes, meta->norms.size * sizeof(mn_real));
+    meta->at_of_norms = take(&bytes, meta->norms.size * sizeof(mn_real));
+    meta->at_features = take(&bytes, features);
+    meta->at_u = take(&bytes, u);
+    meta->at_cotangent = take(&bytes, u);
+    meta->at_cotangents = take(&bytes, u);
+    size_t n_phis = back && meta->steps > 2 ? meta->steps : 2;
+    meta->at_phi = take(&bytes, n_phis * phi);
+    meta->at_direction = take(&bytes, mn_loop_keeps_gradients(meta) ? phi : 0);
+    meta->at_gradient = take(&bytes, differentiate ? theta + head : phi);
+    meta->at_judged = take(&bytes, has_head && differentiate ? theta + head : 0);
+    meta->at_rest = take(&bytes, mn_loop_has_rest(meta) ? theta : 0);
+    meta->at_on_the_way = take(&bytes, meta->step_losses > 0 ? theta + head : 0);
+    meta->at_dropped = take(&bytes, meta->step_losses > 0 ? answers_bytes(plans) : 0);
+    meta->at_start = take(&bytes, has_head ? phi : 0);
+    meta->at_head = take(&bytes, has_head ? mn_plan_kept_bytes(plans->head) : 0);
+    if (meta->update != NULL) {
+        meta->at_velocity = take(&bytes, (n_phis + 1) * phi);
+        meta->at_update = take(&bytes, mn_update_kept_bytes(meta->update));
+        meta->at_adjoint = take(&bytes, back ? 2 * phi : 0);
+        meta->at_share = take(&bytes, back ? mn_update_count(meta->update) * sizeof(mn_real) : 0);
+    }
+    meta->scratch_bytes = bytes;
+}
