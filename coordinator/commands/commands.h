@@ -11,6 +11,8 @@ mn_status mn_ask_command(int argc, char **argv, mn_error *err);
 mn_status mn_adapt_command(int argc, char **argv, mn_error *err);
 mn_status mn_predict_command(int argc, char **argv, mn_error *err);
 mn_status mn_export_command(int argc, char **argv, mn_error *err);
+mn_status mn_status_command(int argc, char **argv, mn_error *err);
+mn_status mn_top_command(int argc, char **argv, mn_error *err);
 mn_status mn_data_command(int argc, char **argv, mn_error *err);
 mn_status mn_bench_command(int argc, char **argv, mn_error *err);
 mn_status mn_keys_command(int argc, char **argv, mn_error *err);

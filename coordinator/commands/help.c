@@ -8,7 +8,7 @@ static const struct entry {
     const char *name;
     const char *usage;   /* after the name, one form a line */
     const char *what;    /* what it does */
-    const char *options; /* two columns */
+    const char *options; /* two columns; NULL: none */
 } commands[] = {
     {"train", "EXPERIMENT.yaml [OPTION]...\n--run-dir DIR [OPTION]...",
      "Meta-train, alone or under mpirun or srun; in a run folder that exists, go on where it\n"
@@ -19,6 +19,13 @@ static const struct entry {
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"
      "  --check             only print the effective configuration\n"
      "  --quiet, --verbose  say less, or more\n"},
+    {"status", "RUN [--json]",
+     "How a run stands: under way or not, by whom, how far, how fast, its newest scores. It is "
+     "read\n"
+     "from the run's folder; the run takes no notice.",
+     "  --json              print it for programs\n"},
+    {"top", "RUN", "The same once a second, until the run ends or is stopped, or you press Ctrl-C.",
+     NULL},
     {"evaluate", "RUN [OPTION]...",
      "Test the newest theta of a run on test tasks: mean and 95 % interval.",
      "  --set KEY=VALUE     another value than the run has, as evaluate.tasks=2000; not of the\n"
@@ -193,7 +200,9 @@ static void print_usage(const struct entry *entry, const char *before)
 static void print_command(const struct entry *entry)
 {
     print_usage(entry, "usage: ");
-    (void)printf("\n%s\n\noptions:\n%s", entry->what, entry->options);
+    (void)printf("\n%s\n", entry->what);
+    if (entry->options != NULL)
+        (void)printf("\noptions:\n%s", entry->options);
 }
 
 static void print_overview(void)
@@ -218,7 +227,9 @@ static void print_topics(void)
 {
     (void)fputs(
         "mnemo help TOPIC, where TOPIC is\n"
-        "  a command   train, evaluate, task, ask, adapt, predict, export, data, keys, bench\n"
+        "  a command   train, status, top, evaluate, task, ask, adapt, predict, export, data, "
+        "keys,\n"
+        "              bench\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
         "  options     all keys\n"

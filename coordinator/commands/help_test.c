@@ -36,7 +36,7 @@ static size_t lines_of(const char *text)
 static void a_command_tells_its_own_options_in_a_screenful(void **state)
 {
     (void)state;
-    static const char *const names[] = {"train", "task", "ask", "data", "keys", "bench", ""};
+    static const char *const names[] = {"train", "task", "ask", "data", "keys", "bench", "top", ""};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *text = told(names[i]);
         assert_true(lines_of(text) < 40);

@@ -1,0 +1,263 @@
+/* mnemo status and mnemo top: how a run on this machine stands, once or as it goes. */
+#include "coordinator/commands/commands.h"
+
+#include "common/log.h"
+#include "coordinator/commands/command_line.h"
+#include "coordinator/run/run_state.h"
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void print_state(const mn_run_state *state, FILE *out);
+static mn_status print_json(const mn_run_state *state, mn_error *err);
+
+static mn_status open_watch(const mn_command_line *line, const char *command, mn_run_watch **watch,
+                            mn_error *err)
+{
+    if (line->n_arguments != 1)
+        return mn_fail(err, MN_ERR_USAGE, "%s: expected the folder of one run", command);
+    return mn_run_watch_open(line->arguments[0], watch, err);
+}
+
+mn_status mn_status_command(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_run_watch *watch = NULL;
+    const mn_run_state *state = NULL;
+    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_JSON, err);
+    if (status == MN_OK)
+        status = open_watch(&line, "status", &watch, err);
+    if (status == MN_OK)
+        status = mn_run_watch_look(watch, &state, err);
+    if (status == MN_OK && line.json)
+        status = print_json(state, err);
+    else if (status == MN_OK)
+        print_state(state, stdout);
+    mn_run_watch_close(&watch);
+    return status;
+}
+
+static volatile sig_atomic_t ended; /* by Ctrl-C */
+
+static void end(int signal)
+{
+    (void)signal;
+    ended = 1;
+}
+
+/* Drawn over itself on a terminal; else one text after the other, as for a log. */
+static mn_status follow(mn_run_watch *watch, mn_error *err)
+{
+    const bool terminal = isatty(STDOUT_FILENO) != 0;
+    const struct timespec second = {.tv_sec = 1};
+    for (bool first = true; ended == 0; first = false) {
+        const mn_run_state *state;
+        char *text = NULL;
+        size_t n = 0;
+        mn_status status = mn_run_watch_look(watch, &state, err);
+        FILE *out = status == MN_OK ? open_memstream(&text, &n) : NULL;
+        if (status == MN_OK && out == NULL)
+            return mn_fail(err, MN_ERR_NOMEM, "state of the run");
+        if (status != MN_OK)
+            return status;
+        print_state(state, out);
+        if (fclose(out) != 0)
+            return mn_fail(err, MN_ERR_NOMEM, "state of the run");
+        (void)printf("%s%s", terminal ? "\033[H\033[J" : first ? "" : "\n", text);
+        (void)fflush(stdout);
+        free(text);
+        if (state->phase == MN_RUN_STOPPED || state->phase == MN_RUN_DONE)
+            return MN_OK;
+        (void)nanosleep(&second, NULL);
+    }
+    return MN_OK;
+}
+
+mn_status mn_top_command(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_run_watch *watch = NULL;
+    const struct sigaction on_end = {.sa_handler = end};
+    mn_status status = mn_command_line_read(&line, argc, argv, 0, err);
+    if (status == MN_OK)
+        status = open_watch(&line, "top", &watch, err);
+    (void)sigaction(SIGINT, &on_end, NULL);
+    (void)sigaction(SIGTERM, &on_end, NULL);
+    if (status == MN_OK)
+        status = follow(watch, err);
+    mn_run_watch_close(&watch);
+    return status;
+}
+
+/* Text ------------------------------------------------------------------------------ */
+
+static double number_of(const json_t *record, const char *key)
+{
+    const json_t *value = json_object_get(record, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void put_time(double seconds, FILE *out)
+{
+    if (!isfinite(seconds) || seconds > 1e9) {
+        (void)fputs("?", out);
+        return;
+    }
+    const uint64_t s = (uint64_t)(seconds + 0.5);
+    (void)fprintf(out, "%" PRIu64 ":%02u:%02u", s / 3600, (unsigned)(s / 60 % 60),
+                  (unsigned)(s % 60));
+}
+
+/* What is no score in a line of metrics.jsonl. */
+static bool is_of_step(const char *key)
+{
+    static const char *const own[] = {"step",        "lr",      "grad_norm", "skipped",
+                                      "tasks_per_s", "workers", "threads",   "wall_s"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(key, own[i]) == 0)
+            return true;
+    return strncmp(key, "share_", strlen("share_")) == 0;
+}
+
+static void print_recent(const mn_run_state *state, FILE *out)
+{
+    const char *key, *before = "";
+    json_t *value;
+    (void)fprintf(out, "mean of the last %" PRIu32 " meta-steps: ", state->n_recent);
+    json_object_foreach(state->recent, key, value)
+    {
+        if (is_of_step(key))
+            continue;
+        (void)fprintf(out, "%s%s %.5g", before, key, json_number_value(value));
+        before = ", ";
+    }
+    const double threads = number_of(state->last, "threads");
+    (void)fprintf(out, "\n%.5g tasks/s; %.0f thread%s, %.0f remote workers",
+                  number_of(state->recent, "tasks_per_s"), threads, threads == 1 ? "" : "s",
+                  number_of(state->last, "workers"));
+    if (isfinite(number_of(state->recent, "share_tasks")))
+        (void)fprintf(out,
+                      "; threads' time: tasks %.1f %%, adding up %.1f %%, allreduce %.1f %%, outer "
+                      "step %.1f %%, waiting %.1f %%",
+                      100 * number_of(state->recent, "share_tasks"),
+                      100 * number_of(state->recent, "share_sums"),
+                      100 * number_of(state->recent, "share_reduce"),
+                      100 * number_of(state->recent, "share_outer"),
+                      100 * number_of(state->recent, "share_wait"));
+    if (number_of(state->recent, "skipped") > 0)
+        (void)fprintf(out, "\n%.3g tasks a meta-step were skipped: not finite",
+                      number_of(state->recent, "skipped"));
+    (void)fputc('\n', out);
+}
+
+/* "loss 0.52 +- 0.02, accuracy ..." of {"val_loss": .., "val_loss_ci95": .., ...}, or of a row of the
+ * test table, where `before` is "". */
+static void print_scores(const json_t *record, const char *before, FILE *out)
+{
+    const char *key, *between = "";
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)record, key, value)
+    {
+        char interval[128];
+        if (strncmp(key, before, strlen(before)) != 0)
+            continue;
+        (void)snprintf(interval, sizeof interval, "%.100s_ci95", key);
+        const double half_width = number_of(record, interval);
+        if (!isfinite(half_width) || !json_is_number(value))
+            continue;
+        (void)fprintf(out, "%s%s %.5g +- %.2g", between, key + strlen(before),
+                      json_number_value(value), half_width);
+        between = ", ";
+    }
+    (void)fputc('\n', out);
+}
+
+static void print_test(const json_t *test, FILE *out)
+{
+    const json_t *rows = json_object_get(test, "scores");
+    const size_t n = json_array_size(rows);
+    if (n == 0)
+        return;
+    (void)fprintf(
+        out, "test over %.0f tasks (test.json, last of %zu rows): ", number_of(test, "tasks"), n);
+    print_scores(json_array_get(rows, n - 1), "", out);
+}
+
+static void print_state(const mn_run_state *state, FILE *out)
+{
+    const mn_experiment *experiment = &state->experiment;
+    const uint64_t steps = experiment->outer.steps;
+    const uint64_t left = steps > state->step ? steps - state->step : 0;
+    (void)fprintf(out, "%s: %s", experiment->name, mn_run_phase_text(state->phase));
+    if (state->phase == MN_RUN_RUNNING || state->phase == MN_RUN_ELSEWHERE)
+        (void)fprintf(out, ", %s", state->writer);
+    (void)fprintf(out, "\n%s\nmeta-step %" PRIu64 " of %" PRIu64, state->folder, state->step,
+                  steps);
+    if (state->last != NULL) {
+        (void)fputs(", ", out);
+        put_time(state->wall_s, out);
+        (void)fputs(" so far", out);
+        if (left > 0 && isfinite(state->step_s)) {
+            (void)fputs(", ", out);
+            put_time(state->step_s * (double)left, out);
+            (void)fputs(" to go", out);
+        }
+        (void)fprintf(out, "; last written %.0f s ago", state->silent_s);
+    }
+    (void)fputc('\n', out);
+    if (state->recent != NULL)
+        print_recent(state, out);
+    if (state->validation != NULL) {
+        (void)fprintf(out,
+                      "validation after meta-step %.0f: ", number_of(state->validation, "step"));
+        print_scores(state->validation, "val_", out);
+    }
+    if (state->test != NULL)
+        print_test(state->test, out);
+    if (state->has_checkpoint)
+        (void)fprintf(out, "checkpoint of meta-step %" PRIu64 "\n", state->checkpoint);
+    if (state->phase == MN_RUN_STOPPED && left > 0)
+        (void)fprintf(out, "to go on: mnemo train --run-dir %s\n", state->folder);
+    if (state->phase == MN_RUN_RUNNING && state->joinable)
+        (void)fprintf(out, "to join: mnemo-worker %s/endpoint\n", state->folder);
+}
+
+/* JSON ------------------------------------------------------------------------------ */
+
+static json_t *or_null(json_t *value)
+{
+    return value == NULL ? json_null() : json_incref(value);
+}
+
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static mn_status print_json(const mn_run_state *state, mn_error *err)
+{
+    const uint64_t steps = state->experiment.outer.steps;
+    const uint64_t left = steps > state->step ? steps - state->step : 0;
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:b}", "run",
+        state->folder, "name", state->experiment.name, "state", mn_run_phase_text(state->phase),
+        "writer", state->writer, "step", (json_int_t)state->step, "steps", (json_int_t)steps,
+        "wall_s", real_or_null(state->wall_s), "to_go_s",
+        left > 0 ? real_or_null(state->step_s * (double)left) : json_real(0), "silent_s",
+        real_or_null(state->silent_s), "recent_steps", (int)state->n_recent, "recent",
+        or_null(state->recent), "last", or_null(state->last), "validation",
+        or_null(state->validation), "test", or_null(state->test), "checkpoint",
+        state->has_checkpoint ? json_integer((json_int_t)state->checkpoint) : json_null(),
+        "joinable", state->joinable);
+    if (root == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "state of the run as JSON");
+    (void)json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    (void)putchar('\n');
+    json_decref(root);
+    return MN_OK;
+}
