@@ -163,10 +163,25 @@ static inline __attribute__((always_inline)) void mean_of(size_t n, size_t n_row
     }
 }
 
+/* The sum of one number is that number, without the bits below 2^-70: none from 2^-46 on. Added to
+ * 0, for a sum of nothing but -0 is 0. All factors are powers of two, so each product is rounded at
+ * most once, where it is too small to have all bits. */
 MN_VECTOR_CLONES
-static void mean_of_one(size_t n, const float *rows, double divisor, float *out)
+static void mean_of_one(size_t n, const float *restrict row, double divisor, float *restrict out)
 {
-    mean_of(n, 1, rows, 0, divisor, out);
+    int exponent;
+    const double factor = frexp(divisor, &exponent) == 0.5 ? 1 / divisor : 0;
+    if (!(factor >= 0x1p-120 && factor <= 0x1p120)) {
+        mean_of(n, 1, row, 0, divisor, out);
+        return;
+    }
+    const float scale = (float)factor;
+    for (size_t i = 0; i < n; i++) {
+        const float units = row[i] * 0x1p70f, size = fabsf(units);
+        const float magic = size < 0x1p23f ? 0x1p23f : 0; /* beyond that all are whole */
+        const float whole = copysignf(size + magic - magic, units);
+        out[i] = whole * 0x1p-70f * scale + 0;
+    }
 }
 
 MN_VECTOR_CLONES

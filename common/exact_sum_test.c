@@ -190,12 +190,20 @@ static void the_mean_of_a_few_rows_is_that_of_their_sum(void **state)
 {
     (void)state;
     enum { STRIDE = N + 5 };
-    static const double divisors[] = {1, 2, 3, 4, 0.75, 1e300, 1e-300};
+    static const double divisors[] = {1,     2,      3,       4,        0.75,    16,
+                                      1e300, 1e-300, 0x1p110, 0x1p-110, 0x1p200, 0x1p-100};
     static float rows[MN_EXACT_ROWS * STRIDE], expected[N], got[N];
     static int64_t sum[2 * N];
     fill(8000, MN_EXACT_ROWS * STRIDE, rows);
     rows[0] = -0.0f;
     rows[1] = -0x1p-100f;
+    for (int i = 2; i < 200; i++) /* about 2^-70, 2^-48 and 2^-46, and what is less than normal */
+        rows[i] =
+            (float)ldexp((i % 2 ? 1 : -1) * (0x900000 + 0x11111 * (i % 50)), (i < 50    ? -70
+                                                                              : i < 100 ? -93
+                                                                              : i < 150 ? -69
+                                                                                        : -150) +
+                                                                                 i % 7 - 3);
     memset(sum, 0, sizeof sum);
     for (size_t n_rows = 1; n_rows <= MN_EXACT_ROWS; n_rows++) {
         mn_exact_add_rows(N, 1, rows + (n_rows - 1) * STRIDE, 0, sum, sum + N);

@@ -15,8 +15,11 @@
 
 #define ALIGNMENT 64
 #define ROW_FLOATS (ALIGNMENT / sizeof(float))
-#define SHORT_NS                                                                                   \
-    50000u /* a task that takes less is sooner computed than a thread is woken for it */
+/* A task that takes less is sooner computed than a thread is woken for it. Where there is one thread
+ * nothing is computed meanwhile, so that each step pays for waking twice, and what bounds it is how
+ * long the owner may be away from its sockets. */
+#define SHORT_NS 50000u
+#define SHORT_ALONE_NS 500000u
 #define HELP_NS 200000u /* of work at a time are the owner's */
 
 struct thread {
@@ -51,6 +54,7 @@ struct mn_pool {
     struct thread threads[];
 };
 
+static bool is_short(const mn_pool *pool, uint64_t task_ns);
 static mn_status start_thread(mn_pool *pool, mn_error *err);
 static void *work(void *argument);
 static bool go_on(struct thread *thread);
@@ -228,15 +232,20 @@ bool mn_pool_help(mn_pool *pool)
         uint64_t until_ns = now_ns() + HELP_NS;
         do
             more = go_on(hands);
-        while (more && hands->task_ns < SHORT_NS && hands->ended_ns < until_ns);
+        while (more && is_short(pool, hands->task_ns) && hands->ended_ns < until_ns);
         mn_profile_lap(hands->profile, MN_PART_HAND);
-        pool->lent = hands->task_ns < SHORT_NS;
+        pool->lent = is_short(pool, hands->task_ns);
         if (!pool->lent)
             (void)pthread_cond_signal(&hands->work);
     }
     more = more && pool->lent;
     (void)pthread_mutex_unlock(&pool->lock);
     return more;
+}
+
+static bool is_short(const mn_pool *pool, uint64_t task_ns)
+{
+    return task_ns < (pool->n_threads == 1 ? SHORT_ALONE_NS : SHORT_NS);
 }
 
 /* ---- the threads */
@@ -313,7 +322,7 @@ static void wait_for_work(struct thread *thread)
     if (!first || !pool->lent)
         mn_profile_lap(thread->profile, MN_PART_HAND);
     if (first && !pool->lent)
-        pool->lent = pool->owner_helps && thread->task_ns < SHORT_NS;
+        pool->lent = pool->owner_helps && is_short(pool, thread->task_ns);
     (void)pthread_cond_wait(&thread->work, &pool->lock);
     if (!first || !pool->lent)
         mn_profile_waited(thread->profile);

@@ -37,7 +37,7 @@ struct mn_workspace {
 static atomic_bool gated; /* tasks say that they began and wait to be let through */
 static sem_t began, gate;
 static size_t columns;   /* of training: TRAIN_COLUMNS, or fewer for tasks of some microseconds */
-static atomic_bool slow; /* each task takes 0.1 ms at least */
+static atomic_bool slow; /* each task takes 0.6 ms at least */
 static pthread_t owner;  /* of the pools */
 static atomic_uint by_owner, by_other; /* tasks of training, since the start of the test */
 
@@ -99,7 +99,7 @@ static void fill_row(const float *theta, const mn_task *task, size_t n, float *r
         (void)sem_post(&began);
         (void)sem_wait(&gate);
     }
-    for (uint64_t end_ns = now_ns() + 100000; atomic_load(&slow) && now_ns() < end_ns;)
+    for (uint64_t end_ns = now_ns() + 600000; atomic_load(&slow) && now_ns() < end_ns;)
         ;
     uint64_t index = (uint64_t)task->at[MN_SUPPORT_X][0];
     for (size_t i = 0; i < n; i++)

@@ -139,14 +139,30 @@ float *mn_task_find(const mn_task *task, mn_role role, const char *name)
     return field == NULL ? NULL : task->block + field->offset;
 }
 
+/* By lanes, each of which has its own largest and the first place of it. */
 uint32_t mn_label_of(uint32_t n, const float *row)
 {
-    uint32_t best = 0;
-    float most = row[0];
-    for (uint32_t i = 1; i < n; i++)
-        if (row[i] > most) {
-            most = row[i];
-            best = i;
+    enum { LANES = 16 };
+    float most[LANES];
+    uint32_t at[LANES], best = 0;
+    const uint32_t n_lanes = n < LANES ? n : LANES;
+    for (uint32_t k = 0; k < n_lanes; k++) {
+        most[k] = row[k];
+        at[k] = k;
+    }
+    uint32_t i = n_lanes;
+    for (; i + LANES <= n; i += LANES)
+        for (uint32_t k = 0; k < LANES; k++) {
+            at[k] = row[i + k] > most[k] ? i + k : at[k];
+            most[k] = row[i + k] > most[k] ? row[i + k] : most[k];
         }
-    return best;
+    for (; i < n; i++)
+        if (row[i] > most[i % LANES]) {
+            most[i % LANES] = row[i];
+            at[i % LANES] = i;
+        }
+    for (uint32_t k = 1; k < n_lanes; k++)
+        if (most[k] > most[best] || (most[k] == most[best] && at[k] < at[best]))
+            best = k;
+    return at[best];
 }

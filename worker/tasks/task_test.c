@@ -216,9 +216,28 @@ static void few_shot_tasks_are_told_from_others(void **state)
     assert_false(mn_fields_are_few_shot(&others));
 }
 
+static void a_label_is_the_first_of_the_largest(void **state)
+{
+    (void)state;
+    float row[70];
+    uint32_t random = 1;
+    for (uint32_t n = 1; n <= 70; n++)
+        for (int again = 0; again < 50; again++) {
+            uint32_t expected = 0;
+            for (uint32_t i = 0; i < n; i++) {
+                random = random * 1664525u + 1013904223u;
+                row[i] = (float)(int)(random >> 16 & 63) - 80; /* many are equal */
+                if (row[i] > row[expected])
+                    expected = i;
+            }
+            assert_int_equal(mn_label_of(n, row), expected);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_label_is_the_first_of_the_largest),
         cmocka_unit_test(fields_begin_at_cache_lines_and_do_not_overlap),
         cmocka_unit_test(the_arrays_of_a_task_are_aligned_and_its_own),
         cmocka_unit_test(a_field_without_numbers_is_refused_by_its_name),
