@@ -336,9 +336,10 @@ static void compute(struct thread *thread, struct job *job)
     const mn_round *round = &job->lease.round;
     uint32_t task = job->begun++;
     uint64_t index = round->first_task + job->lease.begin + task;
-    float *row = thread->rows + thread->n_rows * pool->row_stride;
     struct yield *yield = job->yield;
     bool summed = yield->encoding == MN_ENCODING_EXACT;
+    float *row = summed ? thread->rows + thread->n_rows * pool->row_stride
+                        : mn_tally_row(yield->tally, task);
     job->in_hand++;
     (void)pthread_mutex_unlock(&pool->lock);
     mn_profile_lap(thread->profile, MN_PART_HAND);
@@ -352,9 +353,6 @@ static void compute(struct thread *thread, struct job *job)
         mn_task_set_draw(pool->set, round->split, index, thread->test_task);
         mn_learner_test(thread->workspace, job->theta->values, thread->test_task, row);
     }
-    if (!summed)
-        mn_tally_put(yield->tally, task, row);
-    mn_profile_lap(thread->profile, MN_PART_SUMS);
     uint64_t ended_ns = now_ns();
 
     (void)pthread_mutex_lock(&pool->lock);

@@ -73,9 +73,9 @@ mn_status mn_tally_begin(mn_tally *tally, mn_encoding encoding, uint32_t n_tasks
     return mn_fail(err, MN_ERR_NOMEM, "results of %zu bytes", tally->bytes);
 }
 
-void mn_tally_put(mn_tally *tally, uint32_t task, const float *row)
+float *mn_tally_row(mn_tally *tally, uint32_t task)
 {
-    memcpy((float *)tally->payload + task * tally->n_columns, row, tally->n_columns * sizeof *row);
+    return (float *)tally->payload + task * tally->n_columns;
 }
 
 void mn_tally_add(mn_tally *tally, uint32_t thread, uint32_t n_rows, const float *rows,

@@ -21,8 +21,9 @@ void mn_tally_destroy(mn_tally **tally);
 mn_status mn_tally_begin(mn_tally *tally, mn_encoding encoding, uint32_t n_tasks, size_t n_columns,
                          uint32_t n_threads, mn_error *err);
 
-/* MN_ENCODING_ROWS: put the row of task 0 .. n_tasks-1 in its place. Any thread, each task once. */
-void mn_tally_put(mn_tally *tally, uint32_t task, const float *row);
+/* MN_ENCODING_ROWS: the place of the row of task 0 .. n_tasks-1, [n_columns], to be written by any one
+ * thread. */
+float *mn_tally_row(mn_tally *tally, uint32_t task);
 /* MN_ENCODING_EXACT: add rows, `stride` floats apart; whose they are leaves no trace. Any thread.
  */
 void mn_tally_add(mn_tally *tally, uint32_t thread, uint32_t n_rows, const float *rows,
