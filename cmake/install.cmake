@@ -4,7 +4,7 @@ mark_as_advanced(HELP2MAN)
 
 # `help` is the option or word that makes the program tell all.
 function(mn_install_program name help summary)
-    install(TARGETS ${name} RUNTIME)
+    install(TARGETS ${name} RUNTIME COMPONENT ${name})
     if(NOT HELP2MAN OR MNEMO_SANITIZE OR CMAKE_CROSSCOMPILING)
         return()
     endif()
@@ -15,21 +15,23 @@ function(mn_install_program name help summary)
                 --output=${page} $<TARGET_FILE:${name}>
         DEPENDS ${name} VERBATIM COMMENT "Man page of ${name}")
     add_custom_target(${name}-man ALL DEPENDS ${page})
-    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT ${name})
 endfunction()
 
 mn_install_program(mnemo "help all" "meta-train memory networks on whatever machines there are")
 mn_install_program(mnemo-worker "--help" "join a running meta-training and compute its tasks")
 
 # The library, for other programs: pkg-config mnemo.
-install(TARGETS libmnemo LIBRARY)
-install(FILES ${PROJECT_SOURCE_DIR}/worker/library/mnemo/mnemo.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mnemo)
-install(FILES ${PROJECT_BINARY_DIR}/worker/library/mnemo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-install(FILES ${PROJECT_SOURCE_DIR}/worker/library/libmnemo.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+install(TARGETS libmnemo LIBRARY COMPONENT libmnemo0 NAMELINK_COMPONENT libmnemo-dev)
+install(FILES ${PROJECT_SOURCE_DIR}/worker/library/mnemo/mnemo.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mnemo COMPONENT libmnemo-dev)
+install(FILES ${PROJECT_BINARY_DIR}/worker/library/mnemo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT libmnemo-dev)
+install(FILES ${PROJECT_SOURCE_DIR}/worker/library/libmnemo.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libmnemo-dev)
 
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/experiments DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/experiments DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo COMPONENT mnemo
         FILES_MATCHING PATTERN "*.yaml" PATTERN "story.txt")
-install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}
+install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT mnemo-doc)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT mnemo-doc
         FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.svg" PATTERN "*.py" PATTERN "*.c")
-install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/mnemo.sbatch DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo/cluster OPTIONAL)
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/mnemo.sbatch DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo/cluster COMPONENT mnemo OPTIONAL)
+
+include(cmake/package.cmake)

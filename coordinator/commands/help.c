@@ -130,6 +130,12 @@ static const struct entry {
      "  --profile           where a task's time goes, by kind of operation and by single "
      "operation\n"
      "  --set KEY=VALUE     another value than the file has\n"},
+    {"self-test", "",
+     "Compute training tasks of several families of learners by every set of kernels that this\n"
+     "machine has, and again, and compare: with the reference kernels to within rounding, with "
+     "the\n"
+     "second time bit by bit. Needs no data and writes no file.",
+     NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -189,12 +195,13 @@ static const struct entry *find_command(const char *name)
 
 static void print_usage(const struct entry *entry, const char *before)
 {
-    for (const char *form = entry->usage; *form != '\0';) {
+    const char *form = entry->usage;
+    do {
         int n = (int)strcspn(form, "\n");
-        (void)printf("%smnemo %s %.*s\n", before, entry->name, n, form);
+        (void)printf("%smnemo %s%s%.*s\n", before, entry->name, n > 0 ? " " : "", n, form);
         form += n;
         form += *form == '\n';
-    }
+    } while (*form != '\0');
 }
 
 static void print_command(const struct entry *entry)
@@ -229,7 +236,7 @@ static void print_topics(void)
         "mnemo help TOPIC, where TOPIC is\n"
         "  a command   train, status, top, evaluate, task, ask, adapt, predict, export, data, "
         "keys,\n"
-        "              bench\n"
+        "              bench, self-test\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
         "  options     all keys\n"

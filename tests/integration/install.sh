@@ -17,6 +17,10 @@ ok "mnemo-worker links no reader of pictures or archives"
 cd "$work" || die "cannot go to $work"
 expect_code 0 version env -i "$prefix/bin/mnemo" --version
 expect_words version '[0-9]+\.[0-9]+'
+expect_code 0 self "$prefix/bin/mnemo" self-test
+expect_words self 'MAML, convolutions .*numeric class' 'stories, attention' 'all as it should be'
+ok "the installed program finds that this machine computes what the reference does"
+expect_code 64 word "$prefix/bin/mnemo" self-test now
 expect_code 0 train "$prefix/bin/mnemo" train "$prefix/share/mnemo/experiments/sinusoid-maml.yaml" \
     --run-dir "$work/run" --set outer.steps=3 --set evaluate.tasks=10 --set run.pictures=false
 [ -n "$(theta_of train)" ] || die "the installed program printed no theta"

@@ -1,0 +1,42 @@
+#!/bin/bash
+# The Debian packages hold what their names say and ask for what the programs link; unpacked, they work.
+# shellcheck disable=SC2154 # variables of lib.sh
+source "$(dirname "$0")/lib.sh"
+
+command -v dpkg-shlibdeps >/dev/null || skip "no dpkg-shlibdeps here (package dpkg-dev)"
+expect_code 0 cpack env -C "$build" cpack -B "$work/packages"
+mapfile -t packages < <(find "$work/packages" -maxdepth 1 -name '*.deb' -printf '%f\n' | sort)
+[ ${#packages[@]} -eq 5 ] || die "5 packages were expected: ${packages[*]}"
+
+depends_of() { # PACKAGE
+    dpkg-deb -f "$work/packages/$1"_*.deb Depends
+}
+holds() { # PACKAGE FILE...
+    local package=$1 file
+    shift
+    for file in "$@"; do
+        grep -qE "\\./usr/$file( ->|\$)" <<<"$(dpkg-deb -c "$work/packages/${package}"_*.deb)" || die "$package lacks $file"
+    done
+}
+holds mnemo bin/mnemo share/man/man1/mnemo.1 share/mnemo/experiments/sinusoid-maml.yaml
+holds mnemo-worker bin/mnemo-worker share/man/man1/mnemo-worker.1
+holds libmnemo0 'lib/libmnemo\.so\.[0-9.]+'
+holds libmnemo-dev lib/libmnemo.so include/mnemo/mnemo.h lib/pkgconfig/mnemo.pc share/man/man3/libmnemo.3
+holds mnemo-doc share/doc/mnemo/README.md
+ok "five packages hold what their names say"
+
+for library in libzmq5 libopenmpi3 libsodium23 openmpi-bin; do
+    grep -q "$library" <<<"$(depends_of mnemo)" || die "mnemo does not depend on $library: $(depends_of mnemo)"
+done
+if depends_of mnemo-worker | grep -E 'libopenmpi|libpng|libzip'; then
+    die "mnemo-worker depends on what it should not link"
+fi
+ok "they ask for what the programs link"
+
+for package in "$work"/packages/*.deb; do
+    dpkg-deb -x "$package" "$work/root" || die "cannot unpack $package"
+done
+expect_code 0 self "$work/root/usr/bin/mnemo" self-test
+expect_words self 'all as it should be'
+ok "unpacked, mnemo passes its self-test"
+finish
