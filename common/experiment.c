@@ -367,6 +367,9 @@ static const mn_option rows[] = {
 
     KEY(U32,    evaluate.tasks,        "600",          1,     32768,   "tasks",
         "test tasks", OTHER),
+    KEY(CHOICE, evaluate.split,        "test",         0,     0,       "",
+        "classes, or stories, that test tasks are drawn from: of val or train where the test is not to "
+        "be looked at yet", OTHER_FROM("train", "val", "test")),
     KEY(LIST,   evaluate.inner_steps,  "",             0,     1000,    "steps",
         "measure after these steps of adaptation; empty: after meta.inner_steps", OTHER,
         BY("meta.kind=maml|anil|meta-sgd|reptile|imaml")),

@@ -231,6 +231,7 @@ typedef struct mn_experiment {
     } outer;
     struct {
         uint32_t tasks;            /* test tasks */
+        mn_split split;            /* what they are drawn from */
         mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
         uint32_t length;           /* of sequences; 0: as in tasks */
@@ -310,3 +311,8 @@ mn_status mn_experiment_may_resume(const mn_experiment *old, const mn_experiment
  * tells what else does: "meta.inner_lr 0.4 instead of 0.1, ..."; "": nothing. */
 mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment *now, char *changes,
                                   size_t n, mn_error *err);
+
+/* Which keys may give the second experiment other test tasks than the first: "seed 2 instead of 1,
+ * ..."; what does not fit is cut; "": none. */
+void mn_experiment_task_changes(const mn_experiment *first, const mn_experiment *second, char *text,
+                                size_t n);

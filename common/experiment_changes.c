@@ -1,5 +1,5 @@
 /* What may differ between the experiment that a run was begun with and the one that it is told now:
- * mn_experiment_may_resume and mn_experiment_may_judge. */
+ * mn_experiment_may_resume and mn_experiment_may_judge; and what gives two of them other tasks. */
 #include "common/experiment.h"
 
 #include <string.h>
@@ -65,4 +65,31 @@ mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment 
                                    at > 0 ? ", " : "", key, after, before);
     }
     return MN_OK;
+}
+
+void mn_experiment_task_changes(const mn_experiment *first, const mn_experiment *second, char *text,
+                                size_t n)
+{
+    static const char *const others[] = {"seed",           "evaluate.tasks", "evaluate.split",
+                                         "evaluate.way",   "evaluate.shot",  "evaluate.query",
+                                         "evaluate.length"};
+    const mn_option_table *table = mn_experiment_options();
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < table->n; i++) {
+        const mn_option *row = &table->rows[i];
+        char here[MN_OPTION_LONGEST];
+        char there[MN_OPTION_LONGEST];
+        bool counts = strncmp(row->key, "tasks.", 6) == 0;
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+            counts = counts || strcmp(row->key, others[k]) == 0;
+        if (!counts || !mn_option_is_read(table, row, first) ||
+            !mn_option_is_read(table, row, second))
+            continue;
+        mn_option_text(row, first, here);
+        mn_option_text(row, second, there);
+        if (strcmp(here, there) != 0 && at < n)
+            at += (size_t)snprintf(text + at, n - at, "%s%s %s instead of %s", at > 0 ? ", " : "",
+                                   row->key, there, here);
+    }
 }

@@ -484,6 +484,28 @@ static void a_trained_network_is_judged_with_other_tasks_and_another_adaptation(
     }
 }
 
+static void what_gives_two_experiments_other_tasks_is_told(void **state)
+{
+    (void)state;
+    char text[200];
+    mn_experiment first, second;
+    mn_experiment_init(&first);
+    second = first;
+    mn_experiment_task_changes(&first, &second, text, sizeof text);
+    assert_string_equal(text, "");
+    second.outer.lr = 0.5; /* the same tasks */
+    second.evaluate.every = 7;
+    mn_experiment_task_changes(&first, &second, text, sizeof text);
+    assert_string_equal(text, "");
+    second.seed = first.seed + 1;
+    second.evaluate.shot = 3;
+    mn_experiment_task_changes(&first, &second, text, sizeof text);
+    assert_non_null(strstr(text, "seed "));
+    assert_non_null(strstr(text, ", evaluate.shot 3 instead of 0"));
+    mn_experiment_task_changes(&first, &second, text, 10);
+    assert_int_equal(strlen(text), 9);
+}
+
 static void a_key_that_nothing_reads_is_an_error_that_names_its_readers(void **state)
 {
     static const char text[] = "tasks: {kind: sinusoid}\nmodel: {input: mlp, filters: 8}\n";
@@ -730,6 +752,7 @@ int main(void)
         cmocka_unit_test(a_run_goes_on_with_other_values_of_all_that_does_not_decide_theta),
         cmocka_unit_test(a_run_goes_on_unless_its_answer_would_change),
         cmocka_unit_test(a_trained_network_is_judged_with_other_tasks_and_another_adaptation),
+        cmocka_unit_test(what_gives_two_experiments_other_tasks_is_told),
         cmocka_unit_test(a_key_that_nothing_reads_is_an_error_that_names_its_readers),
         cmocka_unit_test(help_lists_every_key_and_what_follows_the_kind),
         cmocka_unit_test(help_on_a_key_or_a_section_tells_only_that),

@@ -38,7 +38,8 @@ enum {
     HOLDOUT,
     STEPS,
     NO_INK,
-    CHECKPOINT
+    CHECKPOINT,
+    BASELINE
 };
 
 static const struct option table[] = {
@@ -75,6 +76,7 @@ static const struct option table[] = {
     {"steps", required_argument, NULL, STEPS},
     {"no-ink", no_argument, NULL, NO_INK},
     {"checkpoint", required_argument, NULL, CHECKPOINT},
+    {"baseline", no_argument, NULL, BASELINE},
     {NULL, 0, NULL, 0},
 };
 
@@ -130,6 +132,9 @@ static unsigned needs(int option)
     case VERBOSE:
         return MN_TAKES_VERBOSITY;
     case SPLIT:
+        return MN_TAKES_SPLIT;
+    case BASELINE:
+        return MN_TAKES_JUDGING;
     case INDEX:
     case DUMP:
         return MN_TAKES_TASK;
@@ -231,7 +236,8 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                [PROFILE - SET] = &line->profile,
                                [ROTATIONS - SET] = &line->rotations,
                                [SKIP_DAMAGED - SET] = &line->skip_damaged,
-                               [ALL - SET] = &line->all};
+                               [ALL - SET] = &line->all,
+                               [BASELINE - SET] = &line->baseline};
         const char **const texts[] = {[RUN_DIR - SET] = &line->run_dir,
                                       [SPLIT - SET] = &line->split,
                                       [PNG - SET] = &line->png,

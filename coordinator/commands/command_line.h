@@ -14,7 +14,7 @@ enum {
     MN_TAKES_RUN_DIR = 1 << 0,    /* --run-dir DIR */
     MN_TAKES_CHECK = 1 << 1,      /* --check */
     MN_TAKES_VERBOSITY = 1 << 2,  /* --quiet, --verbose */
-    MN_TAKES_TASK = 1 << 3,       /* --split S, --index N, --dump FILE */
+    MN_TAKES_TASK = 1 << 3,       /* --index N, --dump FILE */
     MN_TAKES_BENCH = 1 << 4,      /* --threads N, --seconds S, --profile */
     MN_TAKES_IMPORT = 1 << 5,     /* --size N, --splits LISTS */
     MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
@@ -30,6 +30,8 @@ enum {
     MN_TAKES_ADAPT = 1 << 15,     /* --support S, --steps N, --holdout HOW */
     MN_TAKES_QUERY = 1 << 16,     /* --query Q, --no-ink */
     MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
+    MN_TAKES_SPLIT = 1 << 18,     /* --split S */
+    MN_TAKES_JUDGING = 1 << 19,   /* --baseline */
 };
 
 /* All text is lent by argv. */
@@ -39,7 +41,8 @@ typedef struct mn_command_line {
     const char *sets[MN_MAX_ARGUMENTS];
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
-    bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all;
+    bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
+        baseline;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
     const char *checkpoint;

@@ -1,50 +1,112 @@
+/* mnemo evaluate: what trained thetas are worth on test tasks, alone or on the same tasks. */
 #include "coordinator/commands/commands.h"
 
 #include "coordinator/commands/command_line.h"
+#include "coordinator/run/comparison.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-static mn_status evaluate(const mn_command_line *line, mn_session *session, mn_error *err);
-static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err);
-static mn_status test(const mn_command_line *line, mn_session *session, mn_error *err);
+enum { MOST_RUNS = 16, MOST_CONTESTANTS = MOST_RUNS + 1 };
+
+/* One theta that is judged. */
+struct judged {
+    mn_evaluation table;
+    bool tested;
+    char theta[MN_THETA_NAME], sha256[65], changes[sizeof((mn_session *)0)->changes];
+    char name[PATH_MAX];
+    uint64_t step;
+};
+
+/* What the command opens, to be closed again; all is owned but line. */
+struct court {
+    const mn_command_line *line;
+    size_t n_runs;
+    mn_session sessions[MOST_RUNS];
+    struct judged judged[MOST_CONTESTANTS]; /* the runs, and behind them a random start */
+    size_t n_judged;
+};
+
+static mn_status check_line(const mn_command_line *line, mn_error *err);
+static mn_status open_run(struct court *court, size_t k, mn_error *err);
+static mn_status same_tasks(struct court *court, mn_error *err);
+static mn_status judge(struct court *court, mn_session *session, const char *name, mn_error *err);
+static mn_status report(const struct court *court, mn_error *err);
+static void close_court(struct court *court);
 
 mn_status mn_evaluate_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
-    mn_session session = {0};
-    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_VERBOSITY, err);
-    if (status == MN_OK && line.n_arguments != 1)
-        status = mn_fail(err, MN_ERR_USAGE, "evaluate: expected the folder of one run");
+    mn_status status = mn_command_line_read(
+        &line, argc, argv, MN_TAKES_VERBOSITY | MN_TAKES_JSON | MN_TAKES_SPLIT | MN_TAKES_JUDGING,
+        err);
+    if (status == MN_OK)
+        status = check_line(&line, err);
     if (status != MN_OK)
         return status;
-    status = mn_session_begin(&session, mn_command_line_level(&line), err);
-    if (status == MN_OK)
-        status = evaluate(&line, &session, err);
-    if (status != MN_OK && session.job.rank != 0)
+    struct court *court = calloc(1, sizeof *court);
+    if (court == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "runs to be judged");
+    court->line = &line;
+    court->n_runs = line.n_arguments;
+    mn_session *first = &court->sessions[0];
+    status = mn_session_begin(first, mn_command_line_level(&line), err);
+    for (size_t k = 0; k < court->n_runs && status == MN_OK; k++) {
+        court->sessions[k].job = first->job;
+        status = open_run(court, k, err);
+    }
+    if (status == MN_OK && court->n_runs > 1)
+        status = same_tasks(court, err);
+    for (size_t k = 0; k < court->n_runs && status == MN_OK; k++)
+        status = judge(court, &court->sessions[k], line.arguments[k], err);
+    if (status == MN_OK && line.baseline) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "random start, seed %" PRIu64, first->experiment.seed);
+        status = mn_session_begin_anew(first, err);
+        if (status == MN_OK)
+            status = judge(court, first, name, err);
+    }
+    if (first->job.rank == 0 && (status == MN_OK || court->n_judged == 1)) {
+        mn_error why = {0};
+        const mn_status told = report(court, &why);
+        if (status == MN_OK && told != MN_OK)
+            status = mn_fail(err, told, "%s", why.message);
+    }
+    if (status != MN_OK && first->job.rank != 0)
         err->message[0] = '\0'; /* rank 0 says it for all */
-    mn_session_end(&session);
+    close_court(court);
     return status;
 }
 
-static mn_status evaluate(const mn_command_line *line, mn_session *session, mn_error *err)
+static mn_status check_line(const mn_command_line *line, mn_error *err)
 {
-    mn_status status = read_experiment(line, session, err);
-    if (status == MN_OK)
-        status = mn_session_open(session, err);
-    if (status == MN_OK)
-        status = mn_session_check_splits(session, true, err);
-    if (status == MN_OK)
-        status = mn_session_resume(session, line->arguments[0], MN_TO_JUDGE, err);
-    if (status == MN_OK && session->threads == 0) /* a run of remote workers; here there are none */
-        session->threads = mn_session_threads(-1, session->job.n_here);
-    return status == MN_OK ? test(line, session, err) : status;
+    if (line->n_arguments == 0)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "evaluate: expected the folder of one run, or of several "
+                       "to compare");
+    if (line->n_arguments > MOST_RUNS)
+        return mn_fail(err, MN_ERR_USAGE, "evaluate: more than %d runs", MOST_RUNS);
+    if (line->split != NULL && strcmp(line->split, "train") != 0 &&
+        strcmp(line->split, "val") != 0 && strcmp(line->split, "test") != 0)
+        return mn_fail(err, MN_ERR_USAGE, "--split %s: expected train, val or test", line->split);
+    return MN_OK;
 }
 
-static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err)
+/* Opening ------------------------------------------------------------------------------ */
+
+static mn_status read_experiment(const mn_command_line *line, const char *folder,
+                                 mn_session *session, mn_error *err)
 {
-    const mn_session_options options = {
-        .sets = line->sets, .n_sets = line->n_sets, .folder = line->arguments[0]};
+    const char *sets[MN_MAX_ARGUMENTS + 1];
+    char split[32];
+    mn_session_options options = {.sets = sets, .n_sets = line->n_sets, .folder = folder};
+    memcpy(sets, line->sets, line->n_sets * sizeof *sets);
+    if (line->split != NULL) {
+        (void)snprintf(split, sizeof split, "evaluate.split=%s", line->split);
+        sets[options.n_sets++] = split;
+    }
     mn_status status = MN_OK;
     if (session->job.rank == 0) {
         status = mn_session_experiment(&options, &session->experiment, err);
@@ -53,23 +115,126 @@ static mn_status read_experiment(const mn_command_line *line, mn_session *sessio
     return mn_job_agree(&session->job, status, err);
 }
 
-static mn_status test(const mn_command_line *line, mn_session *session, mn_error *err)
+static mn_status open_run(struct court *court, size_t k, mn_error *err)
 {
-    const mn_serving how = {.test_only = true, .quiet = line->quiet};
-    mn_evaluation table = {0};
-    bool tested = false;
-    mn_status status = mn_session_serve(session, &how, &table, &tested, err);
-    if (tested && session->job.rank == 0) {
-        char hex[65];
-        const mn_digest digest =
-            mn_learner_fingerprint(session->learner, mn_training_final_theta(session->training));
-        mn_digest_hex(&digest, hex);
-        mn_evaluation_print(&table, stdout);
-        if (session->changes[0] != '\0')
-            (void)printf("not as in training: %s\n", session->changes);
-        (void)printf("after meta-step %" PRIu64 "; theta sha256=%s\n",
-                     mn_training_step(session->training), hex);
-    }
-    mn_evaluation_fini(&table);
+    mn_session *session = &court->sessions[k];
+    const char *folder = court->line->arguments[k];
+    mn_status status = read_experiment(court->line, folder, session, err);
+    if (status == MN_OK)
+        status = mn_session_open(session, err);
+    if (status == MN_OK)
+        status = mn_session_check_splits(session, true, err);
+    if (status == MN_OK)
+        status = mn_session_resume(session, folder, MN_TO_JUDGE, err);
+    if (status == MN_OK && session->threads == 0) /* a run of remote workers; here there are none */
+        session->threads = mn_session_threads(-1, session->job.n_here);
     return status;
+}
+
+/* Keys may differ and the tasks be the same, as the seed where stories come in order; so the tasks
+ * themselves are compared, and keys only tell why they differ. */
+static mn_status same_tasks(struct court *court, mn_error *err)
+{
+    const mn_session *first = &court->sessions[0];
+    const mn_command_line *line = court->line;
+    mn_status status = MN_OK;
+    mn_digest expected = {{0}};
+    for (size_t k = 0; k < court->n_runs && first->job.rank == 0 && status == MN_OK; k++) {
+        const mn_session *other = &court->sessions[k];
+        mn_digest digest = {{0}};
+        char keys[512];
+        status = mn_task_set_fingerprint(other->tasks, MN_TEST, other->experiment.evaluate.tasks,
+                                         &digest, err);
+        if (k == 0)
+            expected = digest;
+        if (status != MN_OK || memcmp(&digest, &expected, sizeof digest) == 0)
+            continue;
+        mn_experiment_task_changes(&first->experiment, &other->experiment, keys, sizeof keys);
+        status =
+            mn_fail(err, MN_ERR_CONFIG,
+                    "%s is not judged on the same tasks as %s: it has %s; give all of them the "
+                    "same by --set, as --set seed=1",
+                    line->arguments[k], line->arguments[0], keys[0] != '\0' ? keys : "other data");
+    }
+    return mn_job_agree(&first->job, status, err);
+}
+
+/* Judging ------------------------------------------------------------------------------ */
+
+static mn_status judge(struct court *court, mn_session *session, const char *name, mn_error *err)
+{
+    struct judged *judged = &court->judged[court->n_judged];
+    const mn_serving how = {.test_only = true, .quiet = court->line->quiet};
+    mn_status status = mn_session_serve(session, &how, &judged->table, &judged->tested, err);
+    const mn_digest digest =
+        mn_learner_fingerprint(session->learner, mn_training_final_theta(session->training));
+    mn_digest_hex(&digest, judged->sha256);
+    mn_training_name_final(session->training, judged->theta);
+    (void)snprintf(judged->name, sizeof judged->name, "%s", name);
+    (void)snprintf(judged->changes, sizeof judged->changes, "%s", session->changes);
+    judged->step = mn_training_step(session->training);
+    court->n_judged++;
+    return status;
+}
+
+/* Telling ------------------------------------------------------------------------------ */
+
+static void print(const struct court *court)
+{
+    char conditions[512];
+    const bool alone = court->n_judged == 1;
+    mn_conditions_text(&court->sessions[0].conditions, conditions, sizeof conditions);
+    (void)printf("%s\n", conditions);
+    for (size_t k = 0; k < court->n_judged; k++) {
+        const struct judged *judged = &court->judged[k];
+        const char *name = alone ? "" : judged->name, *colon = alone ? "" : ": ";
+        if (judged->changes[0] != '\0')
+            (void)printf("%s%snot as in training: %s\n", name, colon, judged->changes);
+        (void)printf("%s%stheta: %s\n", name, colon, judged->theta);
+        (void)printf("%s%safter meta-step %" PRIu64 "; theta sha256=%s\n", name, colon,
+                     judged->step, judged->sha256);
+    }
+}
+
+static mn_status report(const struct court *court, mn_error *err)
+{
+    mn_contestant contestants[MOST_CONTESTANTS];
+    mn_status status = MN_OK;
+    for (size_t k = 0; k < court->n_judged; k++) {
+        const struct judged *judged = &court->judged[k];
+        if (!judged->tested)
+            return MN_OK; /* why is told by the error */
+        contestants[k] =
+            (mn_contestant){.name = judged->name,
+                            .table = &judged->table,
+                            .conditions = &court->sessions[k < court->n_runs ? k : 0].conditions,
+                            .changes = judged->changes,
+                            .theta = judged->theta,
+                            .sha256 = judged->sha256,
+                            .step = judged->step};
+    }
+    if (court->line->json) {
+        char *text = NULL;
+        status = mn_comparison_json(court->n_judged, contestants, &text, err);
+        if (status == MN_OK)
+            (void)puts(text);
+        free(text);
+        return status;
+    }
+    if (court->n_judged == 1)
+        mn_evaluation_print(&court->judged[0].table, stdout);
+    else
+        mn_comparison_print(court->n_judged, contestants, stdout);
+    print(court);
+    return MN_OK;
+}
+
+static void close_court(struct court *court)
+{
+    for (size_t k = 0; k < court->n_judged; k++)
+        mn_evaluation_fini(&court->judged[k].table);
+    for (size_t k = court->n_runs - 1; k > 0; k--)
+        mn_session_close(&court->sessions[k]);
+    mn_session_end(&court->sessions[0]);
+    free(court);
 }

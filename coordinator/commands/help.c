@@ -26,8 +26,13 @@ static const struct entry {
      "  --json              print it for programs\n"},
     {"top", "RUN", "The same once a second, until the run ends or is stopped, or you press Ctrl-C.",
      NULL},
-    {"evaluate", "RUN [OPTION]...",
-     "Test the newest theta of a run on test tasks: mean and 95 % interval.",
+    {"evaluate", "RUN... [OPTION]...",
+     "Test the newest theta of a run on test tasks: mean and 95 % interval. Several runs are\n"
+     "compared on the same tasks, task by task, with the first of them.",
+     "  --baseline          judge a random start too, adapted as long on the same tasks: what\n"
+     "                      meta-training has gained\n"
+     "  --split SPLIT       tasks from the classes of train, val or test (default: test)\n"
+     "  --json              print it for programs\n"
      "  --set KEY=VALUE     another value than the run has, as evaluate.tasks=2000; not of the\n"
      "                      network or of the outer loop\n"
      "  --quiet, --verbose  say less, or more\n"},

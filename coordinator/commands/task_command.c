@@ -24,8 +24,8 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err)
     mn_command_line line;
     struct workshop shop = {0};
     mn_split split = MN_TEST;
-    mn_status status =
-        mn_command_line_read(&line, argc, argv, MN_TAKES_TASK | MN_TAKES_PNG | MN_TAKES_THETA, err);
+    mn_status status = mn_command_line_read(
+        &line, argc, argv, MN_TAKES_TASK | MN_TAKES_SPLIT | MN_TAKES_PNG | MN_TAKES_THETA, err);
     if (status == MN_OK && line.n_arguments != 1)
         status =
             mn_fail(err, MN_ERR_USAGE, "task: expected one experiment file or folder of a run");

@@ -20,6 +20,8 @@ static mn_status take_theta(const mn_command_line *line, mn_session *session, co
                             mn_error *err);
 static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err);
 static void report(const mn_session *session, const mn_run *run, const mn_evaluation *test);
+static void print_theta(const mn_session *session, const char *what, const char *which,
+                        const float *theta);
 static void draw(const mn_session *session, const mn_run *run);
 static mn_status print_configuration(const mn_command_line *line, mn_error *err);
 
@@ -165,15 +167,34 @@ static mn_status begin_run(const mn_session *session, const mn_run *run, mn_erro
 
 static void report(const mn_session *session, const mn_run *run, const mn_evaluation *test)
 {
-    char hex[65];
-    const mn_digest digest =
-        mn_learner_fingerprint(session->learner, mn_training_judged_theta(session->training));
+    const mn_training *training = session->training;
+    const float *tested = mn_training_final_theta(training);
+    const float *last = mn_training_judged_theta(training);
+    char name[MN_THETA_NAME];
     if (session->experiment.run.pictures)
         draw(session, run);
-    if (test != NULL)
+    if (test != NULL) {
+        char conditions[512];
         mn_evaluation_print(test, stdout);
+        mn_conditions_text(&session->conditions, conditions, sizeof conditions);
+        (void)printf("%s\n", conditions);
+    }
+    if (test != NULL && tested != last) {
+        mn_training_name_final(training, name);
+        print_theta(session, "tested", name, tested);
+    }
+    mn_training_name_judged(training, name);
+    (void)printf("theta: %s\n", name);
+    print_theta(session, "theta", "", last); /* the last line, which scripts read */
+}
+
+static void print_theta(const mn_session *session, const char *what, const char *which,
+                        const float *theta)
+{
+    char hex[65];
+    const mn_digest digest = mn_learner_fingerprint(session->learner, theta);
     mn_digest_hex(&digest, hex);
-    (void)printf("theta sha256=%s\n", hex);
+    (void)printf("%s%s%s sha256=%s\n", what, which[0] != '\0' ? ": " : "", which, hex);
 }
 
 /* Pictures are a gift: without them the run is as good. */

@@ -43,6 +43,7 @@ mn_status mn_evaluation_from_rows(const mn_score_list *scores, mn_split split, u
 void mn_evaluation_fini(mn_evaluation *evaluation)
 {
     free(evaluation->estimates);
+    free(evaluation->rows);
     *evaluation = (mn_evaluation){0};
 }
 
@@ -96,11 +97,21 @@ void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out)
         }
         (void)fputc('\n', out);
     }
-    if (scores->remark[0] != '\0')
-        (void)fprintf(out, "  %s\n", scores->remark);
 }
 
-mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_error *err)
+mn_status mn_evaluation_json(const mn_evaluation *evaluation, const mn_conditions *conditions,
+                             char **text, mn_error *err)
+{
+    json_t *root = mn_evaluation_object(evaluation, conditions);
+    char *made = json_dumps(root, JSON_INDENT(2));
+    json_decref(root);
+    if (made == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "table of the evaluation");
+    *text = made;
+    return MN_OK;
+}
+
+json_t *mn_evaluation_object(const mn_evaluation *evaluation, const mn_conditions *conditions)
 {
     const mn_score_list *scores = evaluation->scores;
     json_t *table = json_array();
@@ -134,13 +145,10 @@ mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_er
     (void)json_object_set_new(root, "units", units);
     if (scores->remark[0] != '\0')
         (void)json_object_set_new(root, "remark", json_string(scores->remark));
+    if (conditions != NULL)
+        (void)json_object_set_new(root, "conditions", mn_conditions_json(conditions));
     (void)json_object_set_new(root, "scores", table);
-    char *made = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    if (made == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "table of the evaluation");
-    *text = made;
-    return MN_OK;
+    return root;
 }
 
 void mn_evaluation_text(const mn_evaluation *evaluation, char *text, size_t n)

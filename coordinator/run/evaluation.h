@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/experiment.h"
 #include "common/score.h"
+#include "coordinator/run/conditions.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,7 @@ typedef struct mn_evaluation {
     uint32_t n_skipped;          /* tasks whose loss was not finite or too large */
     const mn_score_list *scores; /* lent, for the evaluation's life */
     mn_estimate *estimates;      /* [scores->n]; owned */
+    double *rows; /* the tasks' own, as below, [n_counted + n_skipped]; owned; NULL: not kept */
 } mn_evaluation;
 
 /* From rows [n_tasks, 2 * scores->n + 2]: the scores, a weight for each, taken, skipped (1 or 0). A
@@ -38,11 +40,15 @@ void mn_evaluation_fini(mn_evaluation *evaluation);
  * larger is the better; -INFINITY if no task counted. */
 double mn_evaluation_score(const mn_evaluation *evaluation);
 
-/* The table, for people: a row a point, a column a name. */
+/* The table, for people: a row a point, a column a name. The conditions are told beside it. */
 void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out);
 
-/* The same as JSON text; owned by the caller (free). */
-mn_status mn_evaluation_json(const mn_evaluation *evaluation, char **text, mn_error *err);
+/* The same as JSON text, with the conditions if they are given; owned by the caller (free). */
+mn_status mn_evaluation_json(const mn_evaluation *evaluation, const mn_conditions *conditions,
+                             char **text, mn_error *err);
+/* And as an object; the caller owns it. */
+struct json_t *mn_evaluation_object(const mn_evaluation *evaluation,
+                                    const mn_conditions *conditions);
 
 /* For a log line: the judged score and those of its point, as "loss 0.1234 +- 0.0012, accuracy 97.12 +- 0.21 %";
  * what does not fit is cut. */

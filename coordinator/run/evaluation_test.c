@@ -129,7 +129,7 @@ static void the_table_says_how_it_was_made_and_what_was_skipped(void **state)
               "            5     2.0000 +- 1.1316   80.00 % +- 22.63 %\n");
     free(text);
 
-    assert_int_equal(mn_evaluation_json(&evaluation, &text, NULL), MN_OK);
+    assert_int_equal(mn_evaluation_json(&evaluation, NULL, &text, NULL), MN_OK);
     json_t *root = json_loads(text, 0, NULL);
     const json_t *row = json_array_get(json_object_get(root, "scores"), 1);
     assert_int_equal(json_array_size(json_object_get(root, "scores")), 2);
@@ -184,7 +184,7 @@ static void points_may_be_words_and_a_name_may_be_missing_at_one(void **state)
     assert_non_null(
         strstr(text, "\n   qa7     0.1800 +- 0.0000                         0.1900 +- "));
     free(text);
-    assert_int_equal(mn_evaluation_json(&evaluation, &text, NULL), MN_OK);
+    assert_int_equal(mn_evaluation_json(&evaluation, NULL, &text, NULL), MN_OK);
     json_t *root = json_loads(text, 0, NULL);
     const json_t *row = json_array_get(json_object_get(root, "scores"), 6);
     assert_string_equal(json_string_value(json_object_get(row, "set")), "qa7");
@@ -225,7 +225,7 @@ static void scores_without_points_make_one_row(void **state)
     text = printed(&evaluation);
     assert_non_null(strstr(text, "over 2 tasks\n               loss\n     0.5000 +- 0.0000\n"));
     free(text);
-    assert_int_equal(mn_evaluation_json(&evaluation, &text, NULL), MN_OK);
+    assert_int_equal(mn_evaluation_json(&evaluation, NULL, &text, NULL), MN_OK);
     json_t *root = json_loads(text, 0, NULL);
     assert_int_equal(json_object_size(json_array_get(json_object_get(root, "scores"), 0)), 2);
     json_decref(root);

@@ -139,7 +139,7 @@ mn_status mn_scribe_test(mn_scribe *scribe, const mn_evaluation *evaluation, mn_
         return MN_OK;
     mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "test.json", path, err);
     if (status == MN_OK)
-        status = mn_evaluation_json(evaluation, &text, err);
+        status = mn_evaluation_json(evaluation, scribe->config.conditions, &text, err);
     if (status == MN_OK)
         status = mn_file_write(path, text, strlen(text), err);
     free(text);

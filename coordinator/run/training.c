@@ -287,6 +287,28 @@ const float *mn_training_final_theta(const mn_training *training)
                : mn_training_judged_theta(training);
 }
 
+void mn_training_name_final(const mn_training *training, char name[MN_THETA_NAME])
+{
+    if (training->experiment->evaluate.keep_best && training->has_best)
+        (void)snprintf(name, MN_THETA_NAME, "best on validation, of meta-step %" PRIu64,
+                       training->best_step);
+    else
+        mn_training_name_judged(training, name);
+}
+
+void mn_training_name_judged(const mn_training *training, char name[MN_THETA_NAME])
+{
+    (void)snprintf(name, MN_THETA_NAME, "%s, of meta-step %" PRIu64,
+                   training->average != NULL ? "average" : "last", training->step);
+}
+
+bool mn_training_best(const mn_training *training, double *score, uint64_t *step)
+{
+    *score = training->best_score;
+    *step = training->best_step;
+    return training->has_best;
+}
+
 mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
                              uint64_t *payload_bytes, mn_error *err)
 {
@@ -554,9 +576,14 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
         return mn_fail(err, MN_ERR_NOMEM, "table of %" PRIu32 " tasks", n_tasks);
     for (size_t i = 0; i < numbers; i++)
         rows[i] = mn_exact_value(numbers, training->sums, i);
-    mn_status status = mn_evaluation_from_rows(mn_learner_test_scores(training->learner),
-                                               training->round.split, n_tasks, rows, out, err);
-    free(rows);
+    const mn_split split = training->round.split == MN_TEST ? training->experiment->evaluate.split
+                                                            : training->round.split;
+    mn_status status = mn_evaluation_from_rows(mn_learner_test_scores(training->learner), split,
+                                               n_tasks, rows, out, err);
+    if (status == MN_OK)
+        out->rows = rows;
+    else
+        free(rows);
 
     *best = false;
     if (status != MN_OK || training->round.split != MN_VAL)

@@ -59,6 +59,12 @@ const float *mn_training_judged_theta(const mn_training *training);
 /* The one that is tested at the end: the best if evaluate.keep_best and there is one, else the
  * one that would be judged last. */
 const float *mn_training_final_theta(const mn_training *training);
+/* Which that is, or which would be judged last, for people: "best on validation, of meta-step 30". */
+#define MN_THETA_NAME 64
+void mn_training_name_final(const mn_training *training, char name[MN_THETA_NAME]);
+void mn_training_name_judged(const mn_training *training, char name[MN_THETA_NAME]);
+/* The best score on validation so far (mn_evaluation_score) and its step. false: there is none. */
+bool mn_training_best(const mn_training *training, double *score, uint64_t *step);
 
 /* Make an exact sum of a peer's packed one: *result and *payload, of *payload_bytes, are then those
  * of the sum, which is lent until the next call. Other encodings stay. MN_ERR_DATA: no packed sum

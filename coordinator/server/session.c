@@ -105,6 +105,7 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
                                 mn_error *err)
 {
     mn_status status = mn_session_experiment(options, &session->experiment, err);
+    session->experiment.evaluate.split = MN_TEST; /* who looks at a task says of which split */
     if (status == MN_OK)
         status = mn_first_use_pack(&session->experiment, err);
     if (status == MN_OK)
@@ -277,11 +278,26 @@ void mn_session_announce(const mn_session *session)
                session->threads);
 }
 
-void mn_session_end(mn_session *session)
+mn_status mn_session_begin_anew(mn_session *session, mn_error *err)
+{
+    mn_training_destroy(&session->training);
+    session->resumed = false;
+    session->changes[0] = '\0';
+    mn_status status =
+        mn_training_new(&session->experiment, session->learner, &session->training, err);
+    return mn_job_agree(&session->job, status, err);
+}
+
+void mn_session_close(mn_session *session)
 {
     mn_training_destroy(&session->training);
     mn_learner_destroy(&session->learner);
     mn_task_set_destroy(&session->tasks);
+}
+
+void mn_session_end(mn_session *session)
+{
+    mn_session_close(session);
     mn_job_end(&session->job);
 }
 
@@ -364,6 +380,9 @@ static mn_status make_learner(mn_session *session, mn_error *err)
                        mn_task_set_fields(session->tasks, MN_TEST), &session->learner, err);
     if (status == MN_OK)
         status = mn_training_new(&session->experiment, session->learner, &session->training, err);
+    if (status == MN_OK)
+        session->conditions = mn_conditions_of(&session->experiment, session->tasks,
+                                               mn_learner_test_scores(session->learner)->remark);
     return status;
 }
 
@@ -486,6 +505,7 @@ static mn_status new_scribe(const mn_session *session, const mn_run *run, bool q
 {
     const mn_scribe_config config = {.experiment = &session->experiment,
                                      .training = session->training,
+                                     .conditions = &session->conditions,
                                      .run = run,
                                      .data = session->data,
                                      .numeric_class = session->numeric_class,

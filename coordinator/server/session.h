@@ -27,6 +27,7 @@ typedef struct mn_session {
     bool mixed;         /* numeric classes */
     char changes[1200]; /* rank 0, judging: what differs from training, for people; "": nothing */
     uint64_t run_id;
+    mn_conditions conditions; /* of the test round, once tasks and learner are there */
 } mn_session;
 
 typedef struct mn_session_options {
@@ -87,7 +88,12 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
 /* One line on memory, and a warning if the threads have too few processors. */
 void mn_session_announce(const mn_session *session);
 
-/* Frees all, MPI at last. Takes a half-open session too. */
+/* Theta is that of meta-step 0 again, as the experiment draws it, and nothing is known of a run. */
+mn_status mn_session_begin_anew(mn_session *session, mn_error *err);
+
+/* Frees all but the job, so that another session may have it. Takes a half-open session too. */
+void mn_session_close(mn_session *session);
+/* The same, and MPI at last. */
 void mn_session_end(mn_session *session);
 
 /* Threads that a pool should have here: as asked for, or for -1 this rank's share of the

@@ -19,6 +19,7 @@ static const mn_task_set_kind *const kinds[] = {
 struct mn_task_set {
     const mn_task_set_kind *kind;
     uint64_t seed;
+    mn_split judged; /* test tasks are those of this split */
     mn_task_set_parts parts;
 };
 
@@ -27,6 +28,12 @@ static bool differs(const mn_task_set_parts *parts, const mn_digest *expected)
 {
     return expected != NULL && parts->data_where[0] != '\0' &&
            memcmp(expected->bytes, parts->data_digest.bytes, sizeof expected->bytes) != 0;
+}
+
+/* Whose tasks stand for those of a split. */
+static mn_split drawn_from(const mn_task_set *set, mn_split split)
+{
+    return split == MN_TEST ? set->judged : split;
 }
 
 static mn_status refuse_data(const mn_task_set_parts *parts, const mn_digest *expected,
@@ -49,6 +56,7 @@ mn_status mn_task_set_open_part(const mn_experiment *experiment, mn_task_set **o
     const bool is_mixture = experiment->tasks.mix[0] != '\0';
     set->kind = is_mixture ? &mn_mixture_kind : kinds[experiment->tasks.kind];
     set->seed = experiment->seed;
+    set->judged = experiment->evaluate.split;
     set->parts.data_digest = mn_digest_of("", 0);
     return set->kind->open(experiment, &set->parts, err);
 }
@@ -100,12 +108,20 @@ const char *mn_task_set_data_name(const mn_task_set *set)
 
 uint64_t mn_task_set_size(const mn_task_set *set, mn_split split)
 {
-    return set->parts.n_tasks[split];
+    return set->parts.n_tasks[drawn_from(set, split)];
 }
 
 mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err)
 {
-    return set->kind->check != NULL ? set->kind->check(set->parts.state, split, err) : MN_OK;
+    const mn_split from = drawn_from(set, split);
+    if (!mn_fields_equal(&set->parts.fields[from], &set->parts.fields[split]))
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "evaluate.split asks for test tasks from the classes of %s, whose tasks have "
+            "other extents than test tasks: give both the same (evaluate.way, .shot, "
+            ".query and .length 0, and what is wanted as tasks.way and so on)",
+            from == MN_TRAIN ? "train" : "val");
+    return set->kind->check != NULL ? set->kind->check(set->parts.state, from, err) : MN_OK;
 }
 
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
@@ -115,10 +131,11 @@ void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn
         [MN_VAL] = MN_RANDOM_TASK_VAL,
         [MN_TEST] = MN_RANDOM_TASK_TEST,
     };
-    assert(mn_fields_equal(&task->fields, &set->parts.fields[split]));
-    mn_random random = mn_random_stream(set->seed, purposes[split], index);
+    const mn_split from = drawn_from(set, split);
+    assert(mn_fields_equal(&task->fields, &set->parts.fields[from]));
+    mn_random random = mn_random_stream(set->seed, purposes[from], index);
     task->index = index;
-    mn_task_set_draw_on(set, split, index, &random, task);
+    mn_task_set_draw_on(set, from, index, &random, task);
 }
 
 void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,
@@ -126,6 +143,32 @@ void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index,
 {
     task->title[0] = '\0';
     set->kind->draw(set->parts.state, split, index, random, task);
+}
+
+mn_status mn_task_set_fingerprint(const mn_task_set *set, mn_split split, uint32_t n,
+                                  mn_digest *out, mn_error *err)
+{
+    mn_task *task = NULL;
+    mn_hasher hasher;
+    mn_status status = mn_task_new(mn_task_set_fields(set, split), &task, err);
+    if (status != MN_OK)
+        return status;
+    mn_hasher_init(&hasher);
+    for (uint32_t i = 0; i < task->fields.n; i++) {
+        const mn_field *field = &task->fields.at[i];
+        const uint32_t extents[] = {field->role, field->n, field->height, field->width,
+                                    field->channels};
+        mn_hasher_add(&hasher, field->name, strlen(field->name) + 1);
+        mn_hasher_add(&hasher, extents, sizeof extents);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        mn_task_set_draw(set, split, i, task);
+        const uint64_t sum = mn_checksum(task->block, task->fields.size * sizeof *task->block);
+        mn_hasher_add(&hasher, &sum, sizeof sum);
+    }
+    *out = mn_hasher_finish(&hasher);
+    mn_task_destroy(&task);
+    return MN_OK;
 }
 
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out)

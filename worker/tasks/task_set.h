@@ -32,6 +32,8 @@ mn_digest mn_task_set_data_digest(const mn_task_set *set);
 /* "omniglot.mnd" or "" */
 const char *mn_task_set_data_name(const mn_task_set *set);
 
+/* From here on the test split stands for evaluate.split, from which test tasks are drawn. */
+
 /* How many tasks, from index 0, show all that a split has once; 0: there is no end. */
 uint64_t mn_task_set_size(const mn_task_set *set, mn_split split);
 
@@ -41,6 +43,11 @@ mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *er
 
 /* Draw task `index` of `split`, which was checked, into task, which was made for its fields. */
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task);
+
+/* Digest of all numbers of the first n tasks of a split, which was checked, and of their extents: two
+ * sets of one digest have the same tasks. */
+mn_status mn_task_set_fingerprint(const mn_task_set *set, mn_split split, uint32_t n,
+                                  mn_digest *out, mn_error *err);
 
 /* Print a task for people: what its kind knows of it, or else its fields. */
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out);

@@ -191,6 +191,35 @@ static void validation_and_test_tasks_may_have_other_classes_than_training_tasks
     assert_refused(&e, NULL, MN_ERR_CONFIG, "evaluate.way is 65");
 }
 
+static void test_tasks_may_be_those_of_another_split(void **state)
+{
+    (void)state;
+    mn_error err = {0};
+    mn_digest of_val, of_test, again;
+    mn_experiment e = experiment_of(MN_TASKS_GLYPHS);
+    mn_task_set *set = open_set(&e);
+    assert_int_equal(mn_task_set_fingerprint(set, MN_VAL, 3, &of_val, &err), MN_OK);
+    assert_int_equal(mn_task_set_fingerprint(set, MN_TEST, 3, &of_test, &err), MN_OK);
+    assert_memory_not_equal(&of_val, &of_test, sizeof of_val);
+    mn_task_set_destroy(&set);
+
+    e.evaluate.split = MN_VAL;
+    set = open_set(&e);
+    assert_int_equal(mn_task_set_fingerprint(set, MN_TEST, 3, &again, &err), MN_OK);
+    assert_memory_equal(&again, &of_val, sizeof of_val);
+    assert_int_equal(mn_task_set_fingerprint(set, MN_TEST, 2, &again, &err), MN_OK);
+    assert_memory_not_equal(&again, &of_val, sizeof of_val); /* fewer tasks */
+    mn_task_set_destroy(&set);
+
+    e.evaluate.split = MN_TRAIN;
+    e.evaluate.way = 3;
+    set = open_set(&e);
+    assert_int_equal(mn_task_set_check(set, MN_TEST, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "from the classes of train"));
+    assert_int_equal(mn_task_set_check(set, MN_TRAIN, &err), MN_OK);
+    mn_task_set_destroy(&set);
+}
+
 static void other_data_than_the_coordinators_is_refused_with_both_digests(void **state)
 {
     (void)state;
@@ -424,6 +453,7 @@ int main(void)
         TEST(threads_that_share_a_set_draw_the_same_tasks),
         TEST(fields_follow_the_experiment_and_evaluate_has_its_own_counts),
         TEST(validation_and_test_tasks_may_have_other_classes_than_training_tasks),
+        TEST(test_tasks_may_be_those_of_another_split),
         TEST(other_data_than_the_coordinators_is_refused_with_both_digests),
         TEST(an_experiment_that_does_not_fit_its_data_is_refused),
         TEST(test_tasks_are_the_runs_and_all_else_is_drawn),

@@ -1,0 +1,72 @@
+#!/bin/bash
+# What a run is worth: judged again with other values than in training, against a random start and against other runs,
+# always on the same tasks; what is not as in training is told, and runs whose tasks differ are not compared.
+# shellcheck disable=SC2154 # variables of lib.sh
+source "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
+
+json() { # NAME EXPRESSION: of the object d that mnemo printed
+    python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$work/$1.out" "$2"
+}
+says() { # NAME TEXT: on a line of its output
+    grep -qF -- "$2" "$work/$1.out" || die "$1 does not say: $2"
+}
+
+section "one run, with other values"
+sinusoid sine.yaml 60
+expect_code 0 train mnemo train sine.yaml --run-dir sine --set pool.threads=1 \
+    --set evaluate.every=20 --set evaluate.val_tasks=10 --set evaluate.keep_best=true
+says train 'split test; 5 + 5 points; one theta, no ensemble'
+says train 'theta: last, of meta-step 60'
+last=$(tail -n 1 train.out)
+[[ $last =~ ^theta\ sha256=[0-9a-f]{64}$ ]] || die "the last line of training is '$last'"
+expect_code 0 same mnemo evaluate sine
+says same 'theta: best on validation, of meta-step'
+[ "$(sed -n 's/^tested: .* sha256=//p' train.out)" = "$(sed -n 's/.*theta sha256=//p' same.out)" ] ||
+    die "training tests another theta than evaluate"
+expect_code 0 other mnemo evaluate sine --split val --set meta.inner_lr=0.01 --set evaluate.inner_steps=0,1,4 \
+    --set evaluate.shot=7 --set seed=3 --json
+[ "$(json other 'd["runs"][0]["not_as_in_training"]')" = 'seed 3 instead of 11, meta.inner_lr 0.01 instead of 0.02' ] ||
+    die "$(json other 'd["runs"][0]["not_as_in_training"]')"
+[ "$(json other '[d["runs"][0]["test"]["conditions"][k] for k in ("split", "shot", "query")]')" = "['val', 7, 5]" ] ||
+    die 'conditions'
+[ "$(json other '[row["inner_steps"] for row in d["runs"][0]["test"]["scores"]]')" = '[0, 1, 4]' ] || die 'inner steps'
+expect_code 64 no_split mnemo evaluate sine --split tests
+expect_words no_split 'expected train, val or test'
+ok "another rate, shot, number of steps, seed and split: told beside the scores"
+
+section "a random start"
+expect_code 0 baseline mnemo evaluate sine --baseline --json
+[ "$(json baseline 'd["runs"][1]["run"]')" = 'random start, seed 11' ] || die 'no random start'
+[ "$(json baseline 'd["runs"][1]["step"]')" = 0 ] || die 'the random start is trained'
+expect_code 0 start mnemo train sine.yaml --run-dir start --set pool.threads=1 --set outer.steps=0
+[ "$(json baseline 'd["runs"][1]["theta_sha256"]')" = "$(theta_of start)" ] || die 'not the theta of meta-step 0'
+expect_code 0 compared mnemo evaluate sine start --json
+[ "$(json baseline 'd["runs"][1]["differences"]')" = "$(json compared 'd["runs"][1]["differences"]')" ] ||
+    die 'a random start differs from a run of no steps'
+[ "$(json baseline 'd["runs"][1]["differences"][0]["difference"] > 0')" = True ] || die 'training has gained nothing'
+ok "a random start is the theta of meta-step 0, on the same tasks"
+
+section "several runs"
+expect_code 0 itself mnemo evaluate sine sine
+says itself '20 tasks, the same for all'
+expect_code 0 itself_too mnemo evaluate sine sine --json
+[ "$(json itself_too '[d["runs"][1]["differences"][0][k] for k in ("difference", "equal", "sign_test_p")]')" = '[0.0, 20, 1.0]' ] ||
+    die 'a run differs from itself'
+mpi 2
+expect_code 0 ranks "${launch[@]}" "$bin/mnemo" evaluate sine start --baseline --set pool.threads=1 --json
+expect_code 0 alone mnemo evaluate sine start --baseline --set pool.threads=1 --json
+cmp -s ranks.out alone.out || die 'two ranks compare otherwise than one'
+glyphs glyphs.yaml 2
+prototypes prototypes.yaml 2
+expect_code 0 maml mnemo train glyphs.yaml --run-dir maml --set pool.threads=1 --set evaluate.inner_steps=0,1
+expect_code 0 means mnemo train prototypes.yaml --run-dir means --set pool.threads=1 --set tasks.way=5 \
+    --set tasks.image_size=20 --set model.blocks=3
+expect_code 78 seeds mnemo evaluate maml means --set evaluate.tasks=5
+expect_words seeds 'means is not judged on the same tasks as maml' 'seed 14 instead of 12'
+expect_code 0 kinds mnemo evaluate maml means --set evaluate.tasks=5 --set seed=1 --json
+[ "$(json kinds '[row["score"] for row in d["runs"][1]["differences"]]')" = "['loss', 'accuracy']" ] ||
+    die 'learners of different kinds are not compared by what stands for all'
+expect_code 64 nobody mnemo evaluate
+ok "paired on the same tasks, whatever the learners; other tasks are refused with the keys that differ"
+finish
