@@ -8,15 +8,16 @@
 #define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
-static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_model, check_memory,
-    check_statistics, check_meta, check_outer, check_evaluate, check_pool, check_environment;
+static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_model,
+    check_memory, check_statistics, check_meta, check_outer, check_evaluate, check_pool,
+    check_environment;
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_mix, check_stories,    check_images, check_sequences,
-                                  check_sinusoid,   check_model,  check_memory,
-                                  check_statistics, check_meta,   check_outer,
-                                  check_evaluate,   check_pool,   check_environment};
+    static rule *const rules[] = {check_mix,        check_stories, check_images,   check_sequences,
+                                  check_sinusoid,   check_model,   check_memory,   check_statistics,
+                                  check_meta,       check_outer,   check_evaluate, check_pool,
+                                  check_environment};
     mn_status status =
         mn_options_check_read(mn_experiment_options(), experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
