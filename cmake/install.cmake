@@ -34,4 +34,20 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR
         FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.svg" PATTERN "*.py" PATTERN "*.c")
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/mnemo.sbatch DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo/cluster COMPONENT mnemo OPTIONAL)
 
+# What the shells ask the program by.
+foreach(place bash:bash-completion/completions/mnemo zsh:zsh/vendor-completions/_mnemo fish:fish/vendor_completions.d/mnemo.fish)
+    string(REGEX MATCH "^[^:]+" shell ${place})
+    string(REGEX REPLACE "^[^:]+:" "" path ${place})
+    get_filename_component(folder ${path} DIRECTORY)
+    get_filename_component(name ${path} NAME)
+    if(NOT CMAKE_CROSSCOMPILING AND NOT MNEMO_SANITIZE)
+        set(script ${PROJECT_BINARY_DIR}/completion/${name})
+        add_custom_command(OUTPUT ${script}.${shell}
+            COMMAND mnemo complete ${shell} > ${script}.${shell} DEPENDS mnemo VERBATIM COMMENT "Completion for ${shell}")
+        add_custom_target(completion-${shell} ALL DEPENDS ${script}.${shell})
+        install(FILES ${script}.${shell} DESTINATION ${CMAKE_INSTALL_DATADIR}/${folder} RENAME ${name} COMPONENT mnemo)
+    endif()
+endforeach()
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/completion)
+
 include(cmake/package.cmake)

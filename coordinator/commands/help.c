@@ -141,6 +141,10 @@ static const struct entry {
      "the\n"
      "second time bit by bit. Needs no data and writes no file.",
      NULL},
+    {"complete", "bash|zsh|fish",
+     "Print what makes a shell complete mnemo's commands, options and keys; in ~/.bashrc:\n"
+     "  eval \"$(mnemo complete bash)\"",
+     NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -152,6 +156,15 @@ static void print_codes(void);
 static void print_options(void);
 static void print_all(void);
 static const struct entry *find_command(const char *name);
+
+const char *mn_help_command(size_t i, const char **options)
+{
+    if (i >= N_COMMANDS)
+        return NULL;
+    if (options != NULL)
+        *options = commands[i].options;
+    return commands[i].name;
+}
 
 mn_status mn_help(const char *topic, mn_error *err)
 {
@@ -241,7 +254,7 @@ static void print_topics(void)
         "mnemo help TOPIC, where TOPIC is\n"
         "  a command   train, status, top, evaluate, task, ask, adapt, predict, export, data, "
         "keys,\n"
-        "              bench, self-test\n"
+        "              bench, self-test, complete\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
         "  options     all keys\n"

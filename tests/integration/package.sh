@@ -18,7 +18,8 @@ holds() { # PACKAGE FILE...
         grep -qE "\\./usr/$file( ->|\$)" <<<"$(dpkg-deb -c "$work/packages/${package}"_*.deb)" || die "$package lacks $file"
     done
 }
-holds mnemo bin/mnemo share/man/man1/mnemo.1 share/mnemo/experiments/sinusoid-maml.yaml
+holds mnemo bin/mnemo share/man/man1/mnemo.1 share/mnemo/experiments/sinusoid-maml.yaml \
+    share/bash-completion/completions/mnemo
 holds mnemo-worker bin/mnemo-worker share/man/man1/mnemo-worker.1
 holds libmnemo0 'lib/libmnemo\.so\.[0-9.]+'
 holds libmnemo-dev lib/libmnemo.so include/mnemo/mnemo.h lib/pkgconfig/mnemo.pc share/man/man3/libmnemo.3
