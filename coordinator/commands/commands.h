@@ -15,6 +15,7 @@ mn_status mn_status_command(int argc, char **argv, mn_error *err);
 mn_status mn_top_command(int argc, char **argv, mn_error *err);
 mn_status mn_self_test_command(int argc, char **argv, mn_error *err);
 mn_status mn_complete_command(int argc, char **argv, mn_error *err);
+mn_status mn_report_command(int argc, char **argv, mn_error *err);
 mn_status mn_data_command(int argc, char **argv, mn_error *err);
 mn_status mn_bench_command(int argc, char **argv, mn_error *err);
 mn_status mn_keys_command(int argc, char **argv, mn_error *err);

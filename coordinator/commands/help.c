@@ -26,6 +26,11 @@ static const struct entry {
      "  --json              print it for programs\n"},
     {"top", "RUN", "The same once a second, until the run ends or is stopped, or you press Ctrl-C.",
      NULL},
+    {"report", "RUN... [-o FILE]",
+     "One or several runs as one page for a browser, which needs nothing else: scores with "
+     "intervals,\n"
+     "curves of all of them together, pictures, the experiments and what differs between them.",
+     "  -o FILE             the page (default: report.html in the first run's folder)\n"},
     {"evaluate", "RUN... [OPTION]...",
      "Test the newest theta of a run on test tasks: mean and 95 % interval. Several runs are\n"
      "compared on the same tasks, task by task, with the first of them.",
@@ -252,7 +257,8 @@ static void print_topics(void)
 {
     (void)fputs(
         "mnemo help TOPIC, where TOPIC is\n"
-        "  a command   train, status, top, evaluate, task, ask, adapt, predict, export, data, "
+        "  a command   train, status, top, report, evaluate, task, ask, adapt, predict, export, "
+        "data, "
         "keys,\n"
         "              bench, self-test, complete\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"

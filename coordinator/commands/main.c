@@ -10,13 +10,14 @@ typedef mn_status command(int argc, char **argv, mn_error *err);
 static const struct {
     const char *name;
     command *call;
-} commands[] = {{"train", mn_train_command},         {"evaluate", mn_evaluate_command},
-                {"task", mn_task_command},           {"ask", mn_ask_command},
-                {"adapt", mn_adapt_command},         {"predict", mn_predict_command},
-                {"data", mn_data_command},           {"keys", mn_keys_command},
-                {"bench", mn_bench_command},         {"export", mn_export_command},
-                {"status", mn_status_command},       {"top", mn_top_command},
-                {"self-test", mn_self_test_command}, {"complete", mn_complete_command}};
+} commands[] = {{"train", mn_train_command},      {"evaluate", mn_evaluate_command},
+                {"task", mn_task_command},        {"ask", mn_ask_command},
+                {"adapt", mn_adapt_command},      {"predict", mn_predict_command},
+                {"data", mn_data_command},        {"keys", mn_keys_command},
+                {"bench", mn_bench_command},      {"export", mn_export_command},
+                {"status", mn_status_command},    {"top", mn_top_command},
+                {"report", mn_report_command},    {"self-test", mn_self_test_command},
+                {"complete", mn_complete_command}};
 
 static mn_status run(int argc, char **argv, mn_error *err);
 
@@ -48,8 +49,9 @@ static mn_status run(int argc, char **argv, mn_error *err)
         if (strcmp(name, commands[i].name) == 0)
             return mn_help_is_asked(argc - 2, argv + 2) ? mn_help(name, err)
                                                         : commands[i].call(argc - 1, argv + 1, err);
-    return mn_fail(err, MN_ERR_USAGE,
-                   "%s%s%s: expected train, status, top, evaluate, task, ask, adapt, predict, "
-                   "export, data, keys, bench, self-test or help TOPIC; see mnemo --help",
-                   name[0] == '\0' ? "no command" : "\"", name, name[0] == '\0' ? "" : "\"");
+    return mn_fail(
+        err, MN_ERR_USAGE,
+        "%s%s%s: expected train, status, top, report, evaluate, task, ask, adapt, predict, "
+        "export, data, keys, bench, self-test or help TOPIC; see mnemo --help",
+        name[0] == '\0' ? "no command" : "\"", name, name[0] == '\0' ? "" : "\"");
 }

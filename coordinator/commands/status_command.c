@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/run/run_history.h"
 #include "coordinator/run/run_state.h"
 #include <inttypes.h>
 #include <math.h>
@@ -113,17 +114,6 @@ static void put_time(double seconds, FILE *out)
                   (unsigned)(s % 60));
 }
 
-/* What is no score in a line of metrics.jsonl. */
-static bool is_of_step(const char *key)
-{
-    static const char *const own[] = {"step",        "lr",      "grad_norm", "skipped",
-                                      "tasks_per_s", "workers", "threads",   "wall_s"};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strcmp(key, own[i]) == 0)
-            return true;
-    return strncmp(key, "share_", strlen("share_")) == 0;
-}
-
 static void print_recent(const mn_run_state *state, FILE *out)
 {
     const char *key, *before = "";
@@ -131,7 +121,7 @@ static void print_recent(const mn_run_state *state, FILE *out)
     (void)fprintf(out, "mean of the last %" PRIu32 " meta-steps: ", state->n_recent);
     json_object_foreach(state->recent, key, value)
     {
-        if (is_of_step(key))
+        if (!mn_history_is_score(key))
             continue;
         (void)fprintf(out, "%s%s %.5g", before, key, json_number_value(value));
         before = ", ";

@@ -22,6 +22,12 @@ extern char **environ;
 
 enum { MAX_PANELS = 2 };
 
+static const char style[] = "set encoding utf8\n"
+                            "set border 3 lc rgb '#888888'\n"
+                            "set tics nomirror textcolor rgb '#333333'\n"
+                            "set grid lc rgb '#e4e4e4' lt 1\n"
+                            "set key samplen 2 spacing 1.2\n";
+
 struct history {
     size_t n, capacity;
     double (*at)[1 + MAX_PANELS]; /* step, then the score of each panel; owned */
@@ -105,6 +111,49 @@ mn_status mn_chart_fit(const char *folder, const char *name, const mn_fitted_cur
             write_fit_script(name, curve, out);
         status = save(folder, name, "gp", out, &text, err);
     }
+    return status == MN_OK ? draw(folder, name, err) : status;
+}
+
+mn_status mn_chart_lines(const char *folder, const char *name, const char *title, size_t n,
+                         const mn_line *lines, mn_error *err)
+{
+    static const char *const colours[] = {"#1f5fa8", "#d1700e", "#2a7d46", "#a3322e",
+                                          "#6a4c9c", "#7a5a3a", "#c2559a", "#555555"};
+    const size_t n_colours = sizeof colours / sizeof *colours;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    for (size_t k = 0; out != NULL && k < n; k++) {
+        (void)fprintf(out, "%s# x, y, half of the interval\n", k > 0 ? "\n\n" : "");
+        for (size_t i = 0; i < lines[k].n; i++) {
+            const double half = lines[k].half_width != NULL ? lines[k].half_width[i] : NAN;
+            (void)fprintf(out, "%.9g %.9g %.9g\n", lines[k].x[i], lines[k].y[i],
+                          isfinite(half) ? half : 0);
+        }
+    }
+    mn_status status = save(folder, name, "dat", out, &text, err);
+    if (status != MN_OK)
+        return status;
+    out = open_memstream(&text, &size);
+    if (out != NULL) {
+        (void)fprintf(out,
+                      "# Draws %s.svg from %s.dat: gnuplot %s.gp\n%s"
+                      "set terminal svg size 900,420 dynamic font 'DejaVu Sans,13' background rgb "
+                      "'white'\nset output '%s.svg'\nset key outside below horizontal noenhanced\n"
+                      "set xlabel 'meta-step'\nset title font ',15' noenhanced\nset title ",
+                      name, name, name, style, name);
+        put_quoted(title, out);
+        for (size_t k = 0; k < n; k++) {
+            (void)fprintf(
+                out, "%s'%s.dat' index %zu using 1:2%s lw 2 lc rgb '%s' noenhanced title ",
+                k == 0 ? "\nplot " : ", \\\n     ", name, k,
+                lines[k].half_width != NULL ? ":3 with yerrorlines pt 7 ps 0.5" : " with lines",
+                colours[k % n_colours]);
+            put_quoted(lines[k].title, out);
+        }
+        (void)fputs("\nset output\n", out);
+    }
+    status = save(folder, name, "gp", out, &text, err);
     return status == MN_OK ? draw(folder, name, err) : status;
 }
 
@@ -204,12 +253,6 @@ static void write_validation(const struct history *validation, const struct pane
         (void)fputc('\n', out);
     }
 }
-
-static const char style[] = "set encoding utf8\n"
-                            "set border 3 lc rgb '#888888'\n"
-                            "set tics nomirror textcolor rgb '#333333'\n"
-                            "set grid lc rgb '#e4e4e4' lt 1\n"
-                            "set key samplen 2 spacing 1.2\n";
 
 /* Panel k of the learning curve: a share from the bottom up to 100 %, a loss in nats down to 0, any
  * other score on a logarithmic axis, for a squared error falls by powers of ten. */

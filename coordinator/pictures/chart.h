@@ -16,6 +16,18 @@
 mn_status mn_chart_curve(const char *folder, const char *title, const mn_score_list *scores,
                          mn_error *err);
 
+/* Lines over meta-steps, as of several runs. All arrays are lent. */
+typedef struct mn_line {
+    const char *title;
+    size_t n;
+    const double *x, *y;
+    const double *half_width; /* [n] of intervals; NaN where there is none; NULL: nowhere */
+} mn_line;
+
+/* <folder>/<name>.dat, .gp, and by gnuplot .svg. Status as above. */
+mn_status mn_chart_lines(const char *folder, const char *name, const char *title, size_t n,
+                         const mn_line *lines, mn_error *err);
+
 /* A task of values: one x, one y. All arrays are lent. */
 typedef struct mn_fitted_curve {
     const char *title;

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a run's folder tells while the run is under way, when it was stopped, and when it is done; and how it is followed.
+# What a run's folder tells while the run is under way, when it was stopped, and when it is done; how it is followed, and several on one page.
 # shellcheck disable=SC2154 # variables of lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -40,4 +40,34 @@ expect_code 0 whole mnemo train "$file" --run-dir "$work/whole" --set pool.threa
 expect_code 0 end mnemo status "$work/whole"
 expect_words end 'sinusoid: done' 'meta-step 10 of 10' 'validation after meta-step 10: .*loss [0-9.]+ \+- ' 'test over 20 tasks'
 ok "a run that is done: its scores"
+
+sinusoid "$file" 12
+other="$work/<b>other & co"
+expect_code 0 second mnemo train "$file" --run-dir "$other" --set pool.threads=1 --set seed=5 --set evaluate.every=5
+expect_code 0 report mnemo report "$work/whole" "$other" "$run" -o "$work/page.html"
+page=$(<"$work/page.html")
+for name in whole second; do
+    [[ $page == *"$(theta_of "$name")"* ]] || die "the page lacks the fingerprint of $name"
+done
+[[ $page != *'<b>other'* && $page == *'&lt;b&gt;other &amp; co'* ]] || die "a name stands in the page as markup"
+[[ $page == *'<th scope="row">seed</th>'* && $page == *'loss on validation'* ]] || die "the page lacks what differs, or a curve"
+[[ $page == *'<svg'* ]] || ! command -v gnuplot >/dev/null || die "no picture in the page"
+! grep -oE '(src|href)=.https?:' "$work/page.html" || die "the page fetches something"
+python3 - "$work/page.html" <<'PYTHON' || die "the page's elements are not closed as they were opened"
+import html.parser, sys
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong = [], 0
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+    def handle_endtag(self, tag):
+        self.wrong += not self.open or self.open.pop() != tag
+page = Page()
+page.feed(open(sys.argv[1]).read())
+sys.exit(page.wrong > 0 or page.open != ["html"])
+PYTHON
+expect_code 66 none mnemo report "$work/whole" "$work"
+ok "several runs on one page: fingerprints, curves, what differs; names are text"
 finish
