@@ -86,6 +86,10 @@ static const mn_option rows[] = {
     KEY(PAIR,   tasks.phase,           "0, 3.141592653589793", -1e6, 1e6, "radians",
         "sinusoid: phase is drawn from here", THETA,
         BY("tasks.kind=sinusoid")),
+    KEY(CHOICE, tasks.curve,           "sine",         0,     0,       "",
+        "sinusoid: y = amplitude f(x - phase), where f is the sine, x itself (a line) or its sign (a step)",
+        THETA_FROM("sine", "line", "step"),
+        BY("tasks.kind=sinusoid")),
     KEY(PAIR,   tasks.x_range,         "-5, 5",        -1e6,  1e6,     "",
         "sinusoid: x is drawn from here", THETA,
         BY("tasks.kind=sinusoid")),
@@ -114,7 +118,19 @@ static const mn_option rows[] = {
     KEY(TEXT,   tasks.mix,             "",             0,     0,       "",
         "a mixture: parts \"WEIGHT NAME: KEY=VALUE ...\" with ';' between, each these tasks with some "
         "keys of this section set otherwise, as in \"3 slow: phase=0,1; 1 fast: phase=2,3\"", THETA,
-        BY("tasks.kind=sinusoid|images|glyphs")),
+        BY("tasks.kind=sinusoid|images|glyphs|tables")),
+    KEY(CHOICE, tasks.mix_by,          "weight",       0,     0,       "",
+        "a mixture: a part is drawn as often as its weight says; or as weight times its classes, in each "
+        "split; or in training as weight times its loss of late, which theta tells",
+        THETA_FROM("weight", "size", "difficulty"),
+        BY("tasks.kind=sinusoid|images|glyphs|tables")),
+    KEY(REAL,   tasks.mix_power,       "1",            0,     4,       "",
+        "size, difficulty: to this power; 0: as weight; 0.5: large sets less often than their size says", THETA,
+        BY("tasks.mix_by=size|difficulty")),
+    KEY(REAL,   tasks.mix_renewal,     "0.1",          0.0001, 1,      "",
+        "difficulty: a meta-step moves a set's running loss this share of the way to that of its tasks, times "
+        "their share of all tasks", THETA,
+        BY("tasks.mix_by=difficulty")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
         "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),

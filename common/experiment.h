@@ -18,6 +18,12 @@ typedef enum mn_task_kind {
     MN_TASKS_GENERATED_STORIES,
     MN_TASKS_TABLES, /* made up */
 } mn_task_kind;
+typedef enum mn_curve { MN_CURVE_SINE, MN_CURVE_LINE, MN_CURVE_STEP } mn_curve;
+typedef enum mn_mix_by {
+    MN_MIX_BY_WEIGHT,
+    MN_MIX_BY_SIZE,
+    MN_MIX_BY_DIFFICULTY,
+} mn_mix_by;
 typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID, MN_WORLD_PAIRS } mn_world;
 typedef enum mn_sampling {
     MN_SAMPLE_RANDOM,
@@ -142,6 +148,7 @@ typedef struct mn_experiment {
         double amplitude[2];  /* sinusoid: low and high */
         double phase[2];      /* radians */
         double x_range[2];
+        mn_curve curve;        /* sinusoid: what stands for the sine */
         char stories[64];      /* stories: which sets, "all" or "1-3,7" */
         uint32_t sentences;    /* the most recent so many are the memory */
         double noise;          /* stories: empty memories among those of training, share at most */
@@ -150,6 +157,9 @@ typedef struct mn_experiment {
         mn_world world;        /* generated-stories */
         uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
         char mix[512];         /* parts of a mixture of such tasks; empty: none */
+        mn_mix_by mix_by;      /* how often each is drawn */
+        double mix_power;      /* of a part's size, or of its difficulty */
+        double mix_renewal;    /* difficulty: share of a set's running loss that is renewed */
     } tasks;
     struct {
         mn_input_kind input;

@@ -8,12 +8,12 @@
 #define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
-static rule check_stories, check_images, check_sequences, check_sinusoid, check_model, check_memory,
+static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_model, check_memory,
     check_statistics, check_meta, check_outer, check_evaluate, check_pool, check_environment;
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_stories,    check_images, check_sequences,
+    static rule *const rules[] = {check_mix, check_stories,    check_images, check_sequences,
                                   check_sinusoid,   check_model,  check_memory,
                                   check_statistics, check_meta,   check_outer,
                                   check_evaluate,   check_pool,   check_environment};
@@ -22,6 +22,16 @@ mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
         status = rules[i](experiment, err);
     return status;
+}
+
+static mn_status check_mix(const mn_experiment *e, mn_error *err)
+{
+    if (e->tasks.mix_by == MN_MIX_BY_WEIGHT || e->tasks.mix[0] != '\0')
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "tasks.mix_by says how often the parts of a mixture are drawn, but tasks.mix is "
+                   "empty: give it parts, as in \"1 slow: phase=0,1; 1 fast: phase=2,3\", or set "
+                   "tasks.mix_by to weight");
 }
 
 static bool has_stories(const mn_experiment *e)

@@ -440,6 +440,12 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
         mn_image_tasks_draw(state->tables, split, random, task);
 }
 
+static uint64_t classes(const void *of, mn_split split)
+{
+    const struct state *state = of;
+    return mn_image_tasks_classes(state->tables, split);
+}
+
 static void describe(const void *of, const mn_task *task, FILE *out)
 {
     const struct state *state = of;
@@ -448,5 +454,9 @@ static void describe(const void *of, const mn_task *task, FILE *out)
     mn_task_print(task, out);
 }
 
-const mn_task_set_kind mn_image_kind = {
-    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw, .describe = describe};
+const mn_task_set_kind mn_image_kind = {.open = open_tasks,
+                                        .close = close_tasks,
+                                        .check = check,
+                                        .draw = draw,
+                                        .classes = classes,
+                                        .describe = describe};

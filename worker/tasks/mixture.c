@@ -2,18 +2,16 @@
  * keys of the section tasks set otherwise, so that the experiment says all there is to say:
  *     "3 slow: phase=0,1; 1 fast: phase=2,3 amplitude=4,5"
  * is of the part `slow` three times as often as of `fast`. Which part a task is of is drawn from the
- * task's own stream, and the rest by the part. All parts have tasks of one shape. To it comes
+ * task's own stream, and the rest by the part; parts may be of different kinds. How often each comes
+ * is its weight, or what tasks.mix_by makes of it (odds.h). All parts have tasks of one shape. To it
+ * comes
  *   query.point   1   which part the task is of: scores are told by part
  */
+#include "common/mix.h"
+#include "worker/tasks/odds.h"
 #include "worker/tasks/task_set_kind.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define MAX_PARTS 16u
-#define MAX_WEIGHT 1000000u
-#define MAX_ASSIGNMENT 320u
 
 struct part {
     uint32_t weight;
@@ -21,17 +19,22 @@ struct part {
 };
 
 struct mixture {
-    uint32_t n, total; /* parts; sum of their weights */
-    struct part parts[MAX_PARTS];
-    mn_points points; /* their names */
-    mn_status opened; /* MN_OK, or why the first part of which this is so cannot be used */
+    uint32_t n;
+    struct part parts[MN_MIX_MOST_PARTS];
+    uint32_t weights[MN_MIX_MOST_PARTS];
+    mn_mix_by by;
+    double power;
+    mn_odds odds[MN_N_SPLITS]; /* difficulty: while nothing is known of it */
+    mn_points points;          /* their names */
+    mn_status opened;          /* MN_OK, or why the first part of which this is so cannot be used */
     mn_error why;
 };
 
 static mn_status read_parts(struct mixture *mixture, const mn_experiment *experiment,
                             mn_error *err);
-static mn_status read_part(struct mixture *mixture, const mn_experiment *experiment,
-                           const char *text, mn_error *err);
+static mn_status read_part(struct mixture *mixture, const mn_experiment *experiment, uint32_t i,
+                           mn_error *err);
+static mn_status find_odds(struct mixture *mixture, const mn_experiment *experiment, mn_error *err);
 static mn_status join_fields(const struct mixture *mixture, mn_split split, mn_fields *fields,
                              mn_error *err);
 static void join_data(const struct mixture *mixture, mn_task_set_parts *parts);
@@ -51,6 +54,8 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
         return mn_fail(err, mixture->opened, "%s", mixture->why.message);
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++)
         status = join_fields(mixture, split, &parts->fields[split], err);
+    if (status == MN_OK)
+        status = find_odds(mixture, experiment, err);
     return status;
 }
 
@@ -71,12 +76,23 @@ static mn_status check(const void *of, mn_split split, mn_error *err)
     return status;
 }
 
+/* Validation and test are of the same tasks from first to last, whatever has become difficult. */
+static uint32_t choose(const struct mixture *mixture, mn_split split, mn_random *random,
+                       const float *losses)
+{
+    double by[MN_MIX_MOST_PARTS] = {0};
+    if (mixture->by != MN_MIX_BY_DIFFICULTY || split != MN_TRAIN || losses == NULL)
+        return mn_odds_draw(&mixture->odds[split], random);
+    for (uint32_t i = 0; i < mixture->n; i++)
+        by[i] = (double)losses[i];
+    const mn_odds odds = mn_odds_by(mixture->n, mixture->weights, by, mixture->power);
+    return mn_odds_draw(&odds, random);
+}
+
 static void draw(const void *of, mn_split split, uint64_t index, mn_random *random, mn_task *task)
 {
     const struct mixture *mixture = of;
-    uint32_t at = mn_random_below(random, mixture->total), chosen = 0;
-    while (at >= mixture->parts[chosen].weight)
-        at -= mixture->parts[chosen++].weight;
+    const uint32_t chosen = choose(mixture, split, random, task->set_losses);
     mn_task_set_draw_on(mixture->parts[chosen].set, split, index, random, task);
 
     const mn_field *point = &task->fields.at[task->fields.n - 1];
@@ -99,88 +115,62 @@ const mn_task_set_kind mn_mixture_kind = {
 
 /* Reading ------------------------------------------------------------------------- */
 
-static mn_status refuse(const char *part, const char *what, mn_error *err)
-{
-    return mn_fail(err, MN_ERR_CONFIG,
-                   "tasks.mix: \"%.60s\": %s; expected 2 to %u parts with ';' between, each "
-                   "\"WEIGHT NAME: KEY=VALUE ...\" with keys of the section tasks, as in \"3 slow: "
-                   "phase=0,1; 1 fast: phase=2,3\"",
-                   part, what, MAX_PARTS);
-}
-
 static mn_status read_parts(struct mixture *mixture, const mn_experiment *experiment, mn_error *err)
 {
-    char text[sizeof experiment->tasks.mix], *rest = text;
+    const uint32_t n = mn_mix_parts(experiment);
     mn_status status = MN_OK;
-    (void)snprintf(text, sizeof text, "%s", experiment->tasks.mix);
     (void)snprintf(mixture->points.axis, sizeof mixture->points.axis, "set");
-    for (char *part = strsep(&rest, ";"); part != NULL && status == MN_OK;
-         part = strsep(&rest, ";"))
-        status = mixture->n < MAX_PARTS ? read_part(mixture, experiment, part, err)
-                                        : refuse(part, "too many parts", err);
-    if (status == MN_OK && mixture->n < 2)
-        status = refuse(experiment->tasks.mix, "one part is no mixture", err);
+    for (uint32_t i = 0; i < n && status == MN_OK; i++)
+        status = read_part(mixture, experiment, i, err);
     return status;
 }
 
-/* "3 slow: " -> weight and name; what follows them stays in *text. */
-static bool read_head(const char **text, uint32_t *weight, char name[12])
+static mn_status read_part(struct mixture *mixture, const mn_experiment *experiment, uint32_t i,
+                           mn_error *err)
 {
-    int used = 0;
-    if (sscanf(*text, " %7" SCNu32 " %11[a-zA-Z0-9_-] :%n", weight, name, &used) != 2 || used == 0)
-        return false;
-    *text += used;
-    return *weight > 0 && *weight <= MAX_WEIGHT;
-}
-
-static mn_status set_keys(mn_experiment *experiment, const char *text, mn_error *err)
-{
-    mn_status status = MN_OK;
-    for (text += strspn(text, " "); *text != '\0' && status == MN_OK; text += strspn(text, " ")) {
-        char assignment[MAX_ASSIGNMENT + sizeof "tasks."];
-        const int n = (int)strcspn(text, " ");
-        if (n >= (int)MAX_ASSIGNMENT)
-            return refuse(text, "an assignment that is too long", err);
-        (void)snprintf(assignment, sizeof assignment, "tasks.%.*s", n, text);
-        status = mn_experiment_set(experiment, assignment, err);
-        text += n;
-    }
-    return status;
-}
-
-static mn_status read_part(struct mixture *mixture, const mn_experiment *experiment,
-                           const char *text, mn_error *err)
-{
-    const char *rest = text;
-    struct part *part = &mixture->parts[mixture->n];
-    char *name = mixture->points.names[mixture->n];
-    mn_experiment own = *experiment;
+    mn_mix_part read;
     mn_error why = {0};
-    if (!read_head(&rest, &part->weight, name))
-        return refuse(text, "no weight from 1 to a million with a name of up to 11 letters", err);
-    for (uint32_t i = 0; i < mixture->n; i++)
-        if (strcmp(mixture->points.names[i], name) == 0)
-            return refuse(text, "a name that stands twice", err);
-    own.tasks.mix[0] = '\0';
-    mn_status status = set_keys(&own, rest, &why);
-    if (status == MN_OK && own.tasks.mix[0] != '\0')
-        return refuse(text, "a mixture within a mixture", err);
-    if (status == MN_OK)
-        status = mn_experiment_check(&own, &why);
-    if (status == MN_OK)
-        status = mn_task_set_open_part(&own, &part->set, &why);
-    if (part->set != NULL) {
-        mixture->n++;
-        mixture->points.n = mixture->n;
-        mixture->total += part->weight;
-    }
+    mn_status status = mn_mix_read(experiment, i, &read, err);
+    if (status != MN_OK)
+        return status;
+    struct part *part = &mixture->parts[i];
+    part->weight = read.weight;
+    (void)snprintf(mixture->points.names[i], sizeof mixture->points.names[i], "%s", read.name);
+    status = mn_task_set_open_part(&read.experiment, &part->set, &why);
+    if (part->set != NULL)
+        mixture->points.n = mixture->n = i + 1;
     if (status == MN_OK)
         return MN_OK;
     if (part->set == NULL || !mn_task_set_has_data(part->set))
-        return mn_fail(err, status, "tasks.mix, part %s: %s", name, why.message);
+        return mn_fail(err, status, "tasks.mix, part %s: %s", read.name, why.message);
     if (mixture->opened == MN_OK) /* it waits until the data of all parts are known */
         mixture->opened =
-            mn_fail(&mixture->why, status, "tasks.mix, part %s: %s", name, why.message);
+            mn_fail(&mixture->why, status, "tasks.mix, part %s: %s", read.name, why.message);
+    return MN_OK;
+}
+
+/* The odds of each split, once all parts are open. */
+static mn_status find_odds(struct mixture *mixture, const mn_experiment *experiment, mn_error *err)
+{
+    double by[MN_MIX_MOST_PARTS] = {0};
+    for (uint32_t i = 0; i < mixture->n; i++)
+        mixture->weights[i] = mixture->parts[i].weight;
+    mixture->by = experiment->tasks.mix_by;
+    mixture->power = experiment->tasks.mix_power;
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
+        for (uint32_t i = 0; i < mixture->n && mixture->by == MN_MIX_BY_SIZE; i++) {
+            const uint64_t classes = mn_task_set_classes(mixture->parts[i].set, split);
+            by[i] = (double)classes;
+            if (classes == 0 && mn_task_set_check(mixture->parts[i].set, split, NULL) == MN_OK)
+                return mn_fail(err, MN_ERR_CONFIG,
+                               "tasks.mix_by is size, but tasks of part %s are made up, and there "
+                               "is no end of their classes: use weight or difficulty",
+                               mixture->points.names[i]);
+        }
+        mixture->odds[split] = mixture->by == MN_MIX_BY_SIZE
+                                   ? mn_odds_by(mixture->n, mixture->weights, by, mixture->power)
+                                   : mn_odds_of(mixture->n, mixture->weights);
+    }
     return MN_OK;
 }
 

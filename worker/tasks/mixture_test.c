@@ -18,8 +18,8 @@ static const char waves[] = "tasks: {kind: sinusoid, shot: 4, query: 6}\n";
 static const char images[] = "tasks: {kind: images, data: p.mnd, image_size: 4, way: 3}\n"
                              "model: {blocks: 2}\nrun: {data_path: .}\n";
 
-static mn_status open_mix(const char *yaml, const char *mix, const mn_digest *expected,
-                          mn_task_set **set, mn_error *err)
+static mn_status open_mix_by(const char *yaml, const char *mix, mn_mix_by by, double power,
+                             const mn_digest *expected, mn_task_set **set, mn_error *err)
 {
     mn_experiment experiment;
     mn_experiment_init(&experiment);
@@ -27,7 +27,15 @@ static mn_status open_mix(const char *yaml, const char *mix, const mn_digest *ex
     if (status != MN_OK)
         fail_msg("%s", err->message);
     (void)snprintf(experiment.tasks.mix, sizeof experiment.tasks.mix, "%s", mix);
+    experiment.tasks.mix_by = by;
+    experiment.tasks.mix_power = power;
     return mn_task_set_open(&experiment, expected, set, err);
+}
+
+static mn_status open_mix(const char *yaml, const char *mix, const mn_digest *expected,
+                          mn_task_set **set, mn_error *err)
+{
+    return open_mix_by(yaml, mix, MN_MIX_BY_WEIGHT, 1, expected, set, err);
 }
 
 static mn_task_set *open_set(const char *yaml, const char *mix)
@@ -163,6 +171,68 @@ static void parts_may_be_of_other_data_and_kinds(void **state)
     mn_task_set_destroy(&set);
 }
 
+static double share_of_part(const mn_task_set *set, mn_split split, const float *losses,
+                            uint32_t part)
+{
+    mn_task *task = task_for(set, split);
+    unsigned n = 0;
+    for (uint64_t index = 0; index < 1000; index++) {
+        mn_task_set_draw_after(set, split, index, losses, task);
+        n += (uint32_t)mn_task_find(task, MN_QUERY, "point")[0] == part;
+    }
+    mn_task_destroy(&task);
+    return n / 1000.0;
+}
+
+/* Of the sample's 14 training classes 7 are turned; for validation both parts have 5. */
+static void parts_may_come_by_their_size(void **state)
+{
+    static const char mix[] = "1 all:; 1 upright: rotations=false";
+    mn_task_set *set = NULL;
+    mn_error err = {0};
+    (void)state;
+    sample_write_pack("p.mnd");
+    assert_int_equal(open_mix_by(images, mix, MN_MIX_BY_SIZE, 1, NULL, &set, &err), MN_OK);
+    assert_true(fabs(share_of_part(set, MN_TRAIN, NULL, 0) - 2.0 / 3) < 0.05);
+    assert_true(fabs(share_of_part(set, MN_VAL, NULL, 0) - 0.5) < 0.05);
+    mn_task_set_destroy(&set);
+    assert_int_equal(open_mix_by(images, mix, MN_MIX_BY_SIZE, 4, NULL, &set, &err), MN_OK);
+    assert_true(fabs(share_of_part(set, MN_TRAIN, NULL, 0) - 16.0 / 17) < 0.03);
+    mn_task_set_destroy(&set);
+    assert_int_equal(
+        open_mix_by(images, "1 all:; 1 drawn: kind=glyphs", MN_MIX_BY_SIZE, 1, NULL, &set, &err),
+        MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "part drawn are made up"));
+}
+
+/* The harder of two sets comes more often in training alone; without losses, by its weight. */
+static void parts_may_come_by_their_difficulty(void **state)
+{
+    static const float losses[] = {3, 1};
+    mn_task_set *set = NULL;
+    mn_error err = {0};
+    (void)state;
+    assert_int_equal(open_mix_by(waves, "1 a:; 1 b:", MN_MIX_BY_DIFFICULTY, 1, NULL, &set, &err),
+                     MN_OK);
+    assert_true(fabs(share_of_part(set, MN_TRAIN, losses, 0) - 0.75) < 0.05);
+    assert_true(fabs(share_of_part(set, MN_TRAIN, NULL, 0) - 0.5) < 0.05);
+    assert_true(fabs(share_of_part(set, MN_TEST, losses, 0) - 0.5) < 0.05);
+    mn_task_set_destroy(&set);
+    set = open_set(waves, "1 a:; 1 b:"); /* by weight losses are nothing */
+    assert_true(fabs(share_of_part(set, MN_TRAIN, losses, 0) - 0.5) < 0.05);
+    mn_task_set_destroy(&set);
+}
+
+static void sines_lines_and_steps_mix(void **state)
+{
+    mn_task_set *set =
+        open_set(waves, "1 sine:; 1 line: curve=line amplitude=-1,1; 1 step: curve=step");
+    (void)state;
+    for (uint32_t part = 0; part < 3; part++)
+        assert_true(fabs(share_of_part(set, MN_TRAIN, NULL, part) - 1.0 / 3) < 0.05);
+    mn_task_set_destroy(&set);
+}
+
 /* A pack of one image of 8 x 8. */
 static void write_other_pack(const char *path)
 {
@@ -260,6 +330,9 @@ int main(void)
         cmocka_unit_test(a_task_is_a_pure_function_of_split_and_index),
         cmocka_unit_test(the_choice_of_a_part_is_no_part_of_its_draw),
         IN_FOLDER(parts_may_be_of_other_data_and_kinds),
+        IN_FOLDER(parts_may_come_by_their_size),
+        cmocka_unit_test(parts_may_come_by_their_difficulty),
+        cmocka_unit_test(sines_lines_and_steps_mix),
         IN_FOLDER(other_data_of_a_part_than_the_coordinators_is_refused_before_what_follows),
         IN_FOLDER(what_makes_no_mixture_is_refused),
     };

@@ -7,6 +7,8 @@
 
 static void draw_points(const mn_sinusoid *sinusoid, double amplitude, double phase,
                         mn_random *random, uint32_t n, float *restrict x, float *restrict y);
+static void bend(mn_curve curve, double amplitude, double phase, uint32_t n, const float *x,
+                 float *y);
 static inline double sine(double angle);
 
 static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
@@ -20,6 +22,7 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
     memcpy(sinusoid->amplitude, experiment->tasks.amplitude, sizeof sinusoid->amplitude);
     memcpy(sinusoid->phase, experiment->tasks.phase, sizeof sinusoid->phase);
     memcpy(sinusoid->x_range, experiment->tasks.x_range, sizeof sinusoid->x_range);
+    sinusoid->curve = experiment->tasks.curve;
     mn_status status = MN_OK;
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
         bool other = split != MN_TRAIN;
@@ -62,8 +65,22 @@ static void draw_points(const mn_sinusoid *sinusoid, double amplitude, double ph
 {
     for (uint32_t i = 0; i < n; i++)
         x[i] = (float)mn_random_uniform(random, sinusoid->x_range[0], sinusoid->x_range[1]);
+    if (sinusoid->curve != MN_CURVE_SINE) {
+        bend(sinusoid->curve, amplitude, phase, n, x, y);
+        return;
+    }
     for (uint32_t i = 0; i < n; i++)
         y[i] = (float)(amplitude * sine((double)x[i] - phase));
+}
+
+static void bend(mn_curve curve, double amplitude, double phase, uint32_t n, const float *x,
+                 float *y)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const double from = (double)x[i] - phase;
+        const double f = curve == MN_CURVE_LINE ? from : from < 0 ? -1.0 : 1.0;
+        y[i] = (float)(amplitude * f);
+    }
 }
 
 double mn_sinusoid_sine(double angle)

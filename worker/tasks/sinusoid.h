@@ -1,7 +1,9 @@
-/* sinusoid.h: regression tasks y = A sin(x - phase), with A, phase and x uniform.
+/* sinusoid.h: regression tasks y = A f(x - phase), with A, phase and x uniform. f is the sine, or
+ * for mixtures of families of curves x itself (a line) or its sign (a step).
  * Source: Finn, Abbeel, Levine 2017 (arXiv:1703.03400), section 5.1. */
 #pragma once
 
+#include "common/experiment.h"
 #include "common/random.h"
 #include "worker/tasks/task.h"
 
@@ -9,6 +11,7 @@ typedef struct mn_sinusoid {
     double amplitude[2]; /* low and high; the same below */
     double phase[2];     /* radians */
     double x_range[2];
+    mn_curve curve;
 } mn_sinusoid;
 
 /* Draw a task from its stream: amplitude, phase, the support's x, the query's x. */

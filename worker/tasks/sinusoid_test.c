@@ -10,9 +10,9 @@
 
 enum { SUPPORT = 10, QUERY = 7 };
 
-static const mn_sinusoid finn = {{0.1, 5.0}, {0.0, 3.14159265358979}, {-5.0, 5.0}};
+static const mn_sinusoid finn = {{0.1, 5.0}, {0.0, 3.14159265358979}, {-5.0, 5.0}, MN_CURVE_SINE};
 
-static mn_task *draw(uint32_t n_query, uint64_t index)
+static mn_task *draw_of(const mn_sinusoid *sinusoid, uint32_t n_query, uint64_t index)
 {
     const uint32_t number[3] = {1, 1, 1};
     mn_fields fields;
@@ -21,8 +21,13 @@ static mn_task *draw(uint32_t n_query, uint64_t index)
         mn_fields_few_shot(&fields, SUPPORT, n_query, number, MN_TARGET_VALUES, 1, NULL), MN_OK);
     assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
     mn_random random = mn_random_stream(5, MN_RANDOM_TASK_TRAIN, index);
-    mn_sinusoid_draw(&finn, &random, task);
+    mn_sinusoid_draw(sinusoid, &random, task);
     return task;
+}
+
+static mn_task *draw(uint32_t n_query, uint64_t index)
+{
+    return draw_of(&finn, n_query, index);
 }
 
 static void the_sine_is_that_of_the_c_library_to_1e_15(void **state)
@@ -84,12 +89,53 @@ static void more_query_points_leave_the_support_as_it_was(void **state)
     mn_task_destroy(&other);
 }
 
+/* A line through two points of the support goes through all; a step has two values, one the other's
+ * negative, the lower one on one side. */
+static void lines_and_steps_are_what_they_are_called(void **state)
+{
+    mn_sinusoid line = finn, step = finn;
+    (void)state;
+    line.curve = MN_CURVE_LINE;
+    step.curve = MN_CURVE_STEP;
+    unsigned both_sides = 0;
+    for (uint64_t index = 0; index < 50; index++) {
+        mn_task *sine = draw(QUERY, index);
+        mn_task *task = draw_of(&line, QUERY, index);
+        const float *x = task->at[MN_SUPPORT_X], *y = task->at[MN_SUPPORT_Y];
+        const double slope = ((double)y[1] - (double)y[0]) / ((double)x[1] - (double)x[0]);
+        assert_memory_equal(x, sine->at[MN_SUPPORT_X], SUPPORT * sizeof *x); /* same draws */
+        assert_true(slope > 0.09 && slope < 5.01);
+        for (int i = 0; i < QUERY; i++)
+            assert_true(fabs((double)y[0] +
+                             slope * ((double)task->at[MN_QUERY_X][i] - (double)x[0]) -
+                             (double)task->at[MN_QUERY_Y][i]) < 1e-2);
+        mn_task_destroy(&sine);
+        mn_task_destroy(&task);
+
+        task = draw_of(&step, QUERY, index);
+        x = task->at[MN_SUPPORT_X];
+        y = task->at[MN_SUPPORT_Y];
+        bool low = false, high = false;
+        for (int i = 0; i < SUPPORT; i++) {
+            assert_true(fabsf(y[i]) == fabsf(y[0]));
+            for (int k = 0; k < SUPPORT; k++)
+                assert_true(x[i] > x[k] || y[i] <= y[k] || x[i] == x[k]);
+            low = low || y[i] < 0;
+            high = high || y[i] > 0;
+        }
+        both_sides += low && high;
+        mn_task_destroy(&task);
+    }
+    assert_true(both_sides > 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sine_is_that_of_the_c_library_to_1e_15),
         cmocka_unit_test(all_points_of_a_task_lie_on_one_sinusoid_of_the_asked_ranges),
         cmocka_unit_test(more_query_points_leave_the_support_as_it_was),
+        cmocka_unit_test(lines_and_steps_are_what_they_are_called),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

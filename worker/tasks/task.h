@@ -91,7 +91,8 @@ typedef struct mn_task {
     uint32_t classes[MN_MAX_WAY]; /* which: number of the class within the split; label i is
                                      classes[i] */
     uint64_t index;               /* which of its split */
-    char title[64];               /* what its kind calls it, as "run01"; "": nothing */
+    const float *set_losses; /* while it is drawn: of the sets of a mixture (task_set.h), or NULL */
+    char title[64];          /* what its kind calls it, as "run01"; "": nothing */
 } mn_task;
 
 /* Memory for a task of these fields, zero; owned by the caller. */

@@ -103,6 +103,11 @@ uint64_t mn_task_set_size(const mn_task_set *set, mn_split split)
     return set->parts.n_tasks[split];
 }
 
+uint64_t mn_task_set_classes(const mn_task_set *set, mn_split split)
+{
+    return set->kind->classes != NULL ? set->kind->classes(set->parts.state, split) : 0;
+}
+
 mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *err)
 {
     return set->kind->check != NULL ? set->kind->check(set->parts.state, split, err) : MN_OK;
@@ -110,12 +115,19 @@ mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *er
 
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
 {
+    mn_task_set_draw_after(set, split, index, NULL, task);
+}
+
+void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t index,
+                            const float *losses, mn_task *task)
+{
     static const mn_purpose purposes[MN_N_SPLITS] = {
         [MN_TRAIN] = MN_RANDOM_TASK_TRAIN,
         [MN_VAL] = MN_RANDOM_TASK_VAL,
         [MN_TEST] = MN_RANDOM_TASK_TEST,
     };
     assert(mn_fields_equal(&task->fields, &set->parts.fields[split]));
+    task->set_losses = losses;
     mn_random random = mn_random_stream(set->seed, purposes[split], index);
     task->index = index;
     mn_task_set_draw_on(set, split, index, &random, task);

@@ -42,6 +42,13 @@ mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *er
 /* Draw task `index` of `split`, which was checked, into task, which was made for its fields. */
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task);
 
+/* The same, with the running losses of the sets of a mixture as theta holds them
+ * (mn_learner_set_losses), by which training tasks are drawn if tasks.mix_by is difficulty; NULL: by
+ * the weights alone. The task is then a function of these, too: as theta is the same for all tasks of
+ * a meta-step, so are they. */
+void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t index,
+                            const float *losses, mn_task *task);
+
 /* Print a task for people: what its kind knows of it, or else its fields. */
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out);
 

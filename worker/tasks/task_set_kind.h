@@ -28,6 +28,8 @@ typedef struct mn_task_set_kind {
     /* random: the task's own stream. No allocation, no failure. */
     void (*draw)(const void *state, mn_split split, uint64_t index, mn_random *random,
                  mn_task *task);
+    /* How many classes a split has to draw from. NULL, or 0: there is no end of them. */
+    uint64_t (*classes)(const void *state, mn_split split);
     void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
     const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
 } mn_task_set_kind;
@@ -39,6 +41,9 @@ extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn
  * have fields behind the set's own. */
 void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,
                          mn_task *task);
+
+/* As the kind's; 0: there is no end. */
+uint64_t mn_task_set_classes(const mn_task_set *set, mn_split split);
 
 /* Open as mn_task_set_open, whatever data the coordinator has, but *out may be set on failure too, and
  * then knows what data there is as far as it was opened: for whoever compares the data of several

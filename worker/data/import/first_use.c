@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/mix.h"
 #include "worker/data/babi_folder.h"
 #include "worker/data/data_path.h"
 #include "worker/data/import/data_import.h"
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static mn_status make_of(const mn_experiment *experiment, mn_error *err);
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err);
 static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const char *cache,
                           const char *name, uint32_t image_size, mn_error *err);
@@ -17,6 +19,20 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
 static mn_status unpack_stories(const char *name, const char *folders, mn_error *err);
 
 mn_status mn_first_use_pack(const mn_experiment *experiment, mn_error *err)
+{
+    mn_status status = MN_OK;
+    if (mn_mix_parts(experiment) == 0)
+        return make_of(experiment, err);
+    for (uint32_t i = 0; i < mn_mix_parts(experiment) && status == MN_OK; i++) {
+        mn_mix_part part;
+        status = mn_mix_read(experiment, i, &part, err);
+        if (status == MN_OK)
+            status = make_of(&part.experiment, err);
+    }
+    return status;
+}
+
+static mn_status make_of(const mn_experiment *experiment, mn_error *err)
 {
     if (experiment->tasks.kind == MN_TASKS_STORIES)
         return unpack_stories(experiment->tasks.data, experiment->run.data_path, err);

@@ -5,7 +5,7 @@
 #include "common/error.h"
 #include "common/experiment.h"
 
-/* Make sure that each of the experiment's packed files (tasks.data, tasks.runs) is there if it is there already or can be made: from
+/* Make sure that each of the experiment's packed files (tasks.data, tasks.runs, those of the parts of tasks.mix) is there if it is there already or can be made: from
  * images_background.zip and images_evaluation.zip, with the lists in splits_vinyals beside them if
  * they are there, or from the one archive of a mn_data_recipe (see data_path.h). Several processes may do so at once: each gives its whole file
  * the name. Of stories: if there is no folder tasks.data but an archive <tasks.data>.zip, unpack it (see

@@ -162,6 +162,25 @@ static void processes_that_import_at_the_same_time_all_succeed(void **state)
     assert_int_equal(n_files, 1);
 }
 
+/* What a part of a mixture asks for, even where the experiment itself asks for no data. */
+static void the_data_of_the_parts_of_a_mixture_are_made(void **state)
+{
+    mn_experiment experiment = wants();
+    char *path = NULL;
+    mn_error err = {0};
+    (void)state;
+    sample_write_omniglot("data/omniglot");
+    experiment.tasks.kind = MN_TASKS_GLYPHS;
+    experiment.tasks.data[0] = '\0';
+    (void)strcpy(experiment.tasks.mix, "1 drawn:; 1 file: kind=images data=omniglot8.mnd");
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_OK);
+    assert_int_equal(mn_data_path_find("omniglot8.mnd", "data", 8, &path, &err), MN_OK);
+    free(path);
+    (void)strcpy(experiment.tasks.mix, "1 drawn:; 1 file: kind=images");
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "part file"));
+}
+
 static void nothing_is_made_where_nothing_can_be(void **state)
 {
     (void)state;
@@ -190,6 +209,7 @@ int main(void)
         TEST(runs_and_background_alphabets_are_made_of_an_archive_each),
         TEST(lists_beside_the_archives_make_the_splits),
         TEST(processes_that_import_at_the_same_time_all_succeed),
+        TEST(the_data_of_the_parts_of_a_mixture_are_made),
         TEST(nothing_is_made_where_nothing_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
