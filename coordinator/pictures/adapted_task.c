@@ -384,7 +384,8 @@ static mn_status look(const mn_adapted_task *which, struct view *view, mn_error 
                           sizeof *view->output);
     if (view->adapted == NULL || view->meta_gradient == NULL || view->output == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "view of a task");
-    mn_task_set_draw(which->tasks, which->split, which->index, view->task);
+    mn_task_set_draw_after(which->tasks, which->split, which->index,
+                           mn_learner_set_losses(which->learner, which->theta), view->task);
     if (training) { /* its statistics may be others than those of a test */
         mn_explanation gradient = {.meta_gradient = view->meta_gradient};
         mn_learner_explain(view->workspace, which->theta, view->task, true, &gradient);

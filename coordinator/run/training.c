@@ -16,6 +16,7 @@ enum { BLOCK = 2048 }; /* parameters */
 struct statistic {
     size_t begin, n; /* columns of theta */
     size_t renewed;  /* where its new values begin */
+    float share;     /* of the way to the tasks' that a step goes */
 };
 
 struct mn_training {
@@ -472,8 +473,11 @@ static mn_status find_statistics(mn_training *training, mn_error *err)
     for (size_t i = 0; i < n; i++) {
         const size_t count = (size_t)mn_tensor_count(mn_learner_tensor(training->learner, i));
         if (mn_learner_is_statistic(training->learner, i)) {
-            training->statistics[training->n_statistics++] =
-                (struct statistic){.begin = at, .n = count, .renewed = total};
+            training->statistics[training->n_statistics++] = (struct statistic){
+                .begin = at,
+                .n = count,
+                .renewed = total,
+                .share = (float)mn_learner_statistic_share(training->learner, i)};
             total += count;
         }
         at += count;
@@ -500,7 +504,6 @@ static mn_status spare_vectors(mn_training *training, mn_error *err)
 /* The means of columns [at, at + n) have been made, and the optimiser has not seen them. */
 static void take_statistics(mn_training *training, size_t at, size_t n)
 {
-    const float share = (float)training->experiment->model.batch_norm_momentum;
     for (size_t i = 0; i < training->n_statistics; i++) {
         const struct statistic *statistic = &training->statistics[i];
         for (size_t k = 0; k < statistic->n; k++) {
@@ -508,7 +511,7 @@ static void take_statistics(mn_training *training, size_t at, size_t n)
             if (column < at || column >= at + n)
                 continue;
             training->renewed[statistic->renewed + k] =
-                training->theta[column] - share * training->means[column];
+                training->theta[column] - statistic->share * training->means[column];
             training->means[column] = 0;
         }
     }

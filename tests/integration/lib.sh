@@ -286,6 +286,14 @@ meta: {kind: meta-sgd, inner_steps: 2, inner_lr: 0.02}
 YAML
 }
 
+difficulty() { # FILE STEPS: curves of three kinds, each drawn as often as its loss of late is high
+    family "$1" "$2" 31 12 <<YAML
+tasks: {kind: sinusoid, shot: 5, query: 5, mix_by: difficulty, mix: "1 sine:; 1 line: curve=line; 1 step: curve=step"}
+model: {input: mlp, hidden: [16, 16]}
+meta: {kind: maml, inner_steps: 2, inner_lr: 0.01}
+YAML
+}
+
 reptile() { # FILE STEPS: no gradient of a query set, but the way that the inner loop went
     family "$1" "$2" 22 12 <<YAML
 tasks: {kind: sinusoid, shot: 5, query: 5}

@@ -113,6 +113,7 @@ mn_node mn_builder_statistic(mn_builder *builder, const char *name, uint32_t c, 
     if (builder->declared != NULL && i != UINT32_MAX) {
         builder->declared->at[i].scale = start;
         builder->declared->at[i].is_statistic = true;
+        builder->declared->at[i].share = builder->experiment->model.batch_norm_momentum;
     }
     if (now != MN_NONE && builder->n_statistics < MN_MAX_STATISTICS) {
         builder->statistics[builder->n_statistics].tensor = i;

@@ -34,6 +34,8 @@ struct mn_workspace {
 static mn_status compile(mn_learner *learner, mn_error *err);
 static mn_status list_scores(mn_learner *learner, mn_error *err);
 static mn_status check_memory(const mn_learner *learner, mn_error *err);
+static void tell_set_loss(const mn_learner *learner, const float *theta, const mn_task *task,
+                          double loss, float *row);
 static size_t output_count(const mn_learner *learner, const mn_fields *fields);
 static void finish_row(float *row, size_t columns);
 
@@ -153,6 +155,17 @@ const mn_tensor *mn_learner_tensor(const mn_learner *learner, size_t i)
 bool mn_learner_is_statistic(const mn_learner *learner, size_t i)
 {
     return learner->network.parameters.at[i].is_statistic;
+}
+
+double mn_learner_statistic_share(const mn_learner *learner, size_t i)
+{
+    return learner->network.parameters.at[i].share;
+}
+
+const float *mn_learner_set_losses(const mn_learner *learner, const float *theta)
+{
+    const uint32_t n = learner->network.set_losses;
+    return n > 0 ? theta + learner->size - n : NULL;
 }
 
 void mn_learner_export(const mn_learner *learner, const float *inside, float *outside)
@@ -297,6 +310,7 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
     mn_rule_losses losses =
         mn_rule_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
     mn_profile_lap(workspace->profile, MN_PART_VECTORS);
+    tell_set_loss(learner, theta, task, losses.query, row);
     float *score = row + learner->size; /* in the order of list_scores() */
     *score++ = (float)losses.query;
     if (task->fields.target == MN_TARGET_CLASSES)
@@ -311,6 +325,20 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
     for (uint32_t i = 0; i < n_more; i++)
         *score++ = (float)losses.more[i];
     finish_row(row, mn_learner_train_columns(learner));
+}
+
+/* What the running loss of the task's set lacks to the task's; the other sets' stand. So a mean over
+ * tasks moves each by the share of tasks that are its own. */
+static void tell_set_loss(const mn_learner *learner, const float *theta, const mn_task *task,
+                          double loss, float *row)
+{
+    const uint32_t n = learner->network.set_losses;
+    const float *running = mn_learner_set_losses(learner, theta);
+    const float *point = mn_task_find(task, MN_QUERY, "point");
+    if (running == NULL || point == NULL || !(point[0] >= 0 && point[0] < (float)n))
+        return;
+    const uint32_t set = (uint32_t)point[0];
+    row[learner->size - n + set] = running[set] - (float)loss;
 }
 
 void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)

@@ -35,8 +35,12 @@ void mn_learner_init_theta(const mn_learner *learner, uint64_t seed, float *thet
 size_t mn_learner_tensors(const mn_learner *learner);
 const mn_tensor *mn_learner_tensor(const mn_learner *learner, size_t i);
 /* Is tensor i a running statistic? Its column of a row then holds what it lacks to the statistic of
- * the task, and the outer step is running -= model.batch_norm_momentum * mean of that. */
+ * the task, and the outer step is running -= share * mean of that. */
 bool mn_learner_is_statistic(const mn_learner *learner, size_t i);
+double mn_learner_statistic_share(const mn_learner *learner, size_t i);
+/* The statistic mixture.losses of theta, the running query loss of each set of a mixture that is drawn
+ * by difficulty, for mn_task_set_draw_after. NULL: the tasks are drawn otherwise. */
+const float *mn_learner_set_losses(const mn_learner *learner, const float *theta);
 /* A vector of mn_learner_size floats (theta, a gradient, an optimiser's moment) from the engine's
  * layout to the tensors of PyTorch one after the other, and back. */
 void mn_learner_export(const mn_learner *learner, const float *inside, float *outside);

@@ -472,6 +472,59 @@ static void work_is_counted_from_the_mathematics(void **state)
     bed_destroy(bed);
 }
 
+/* Rules of every kind leave the losses of the sets alone: what a row says of them is the learner's,
+ * and all else of the row is what it would be without. */
+static void a_row_tells_how_far_off_the_running_loss_of_its_set_is(void **state)
+{
+    static const char *const rules[][2] = {
+        {"meta.kind=maml", NULL},     {"meta.kind=maml", "meta.update=learned"},
+        {"meta.kind=meta-sgd", NULL}, {"meta.kind=maml", "meta.update=step-rates"},
+        {"meta.kind=reptile", NULL},  {"meta.kind=imaml", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        const char *assignments[] = {"tasks.mix=1 a:; 1 b: curve=step",
+                                     "model.hidden=7",
+                                     "meta.inner_steps=2",
+                                     rules[i][0],
+                                     rules[i][1] != NULL ? rules[i][1] : "seed=1",
+                                     "tasks.mix_by=difficulty",
+                                     NULL};
+        struct bed *bed = bed_new(assignments);
+        assignments[5] = NULL;
+        struct bed *plain = bed_new(assignments);
+        const size_t size = mn_learner_size(bed->learner), n = mn_learner_size(plain->learner);
+        const size_t last = mn_learner_tensors(bed->learner) - 1;
+        const float *losses = mn_learner_set_losses(bed->learner, bed->theta);
+        assert_int_equal(size, n + 2);
+        assert_null(mn_learner_set_losses(plain->learner, plain->theta));
+        assert_ptr_equal(losses, bed->theta + n);
+        assert_true(losses[0] == 1 && losses[1] == 1);
+        assert_string_equal(mn_learner_tensor(bed->learner, last)->name, "mixture.losses");
+        assert_true(mn_learner_is_statistic(bed->learner, last));
+        assert_true(mn_learner_statistic_share(bed->learner, last) == 0.1);
+        memset(bed->row, 0x41, mn_learner_train_columns(bed->learner) * sizeof *bed->row);
+        mn_learner_train(bed->workspace, bed->theta, plain->train_task, bed->row);
+        mn_learner_train(plain->workspace, plain->theta, plain->train_task, plain->row);
+        const int set = (int)mn_task_find(plain->train_task, MN_QUERY, "point")[0];
+        assert_memory_equal(bed->row, plain->row, n * sizeof *bed->row);
+        assert_true(bed->row[n + (size_t)(1 - set)] == 0);
+        assert_true(bed->row[n + (size_t)set] == 1 - bed->row[size]); /* the loss follows */
+        assert_memory_equal(bed->row + size, plain->row + n,
+                            (mn_learner_train_columns(plain->learner) - n) * sizeof *bed->row);
+
+        float *adapted = calloc(size, sizeof *adapted);
+        assert_non_null(adapted);
+        bed->theta[n] = 5;
+        mn_learner_explain(bed->workspace, bed->theta, plain->train_task, true,
+                           &(mn_explanation){.adapted = adapted});
+        assert_true(adapted[n] == 5 && adapted[n + 1] == 1);
+        free(adapted);
+        bed_destroy(bed);
+        bed_destroy(plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +540,7 @@ int main(void)
         cmocka_unit_test(
             a_head_from_prototypes_is_tested_with_other_classes_than_it_was_trained_with),
         cmocka_unit_test(the_statistics_of_batch_norm_are_told_with_the_scores),
+        cmocka_unit_test(a_row_tells_how_far_off_the_running_loss_of_its_set_is),
         cmocka_unit_test(a_training_task_knows_its_meta_step),
         cmocka_unit_test(implicit_maml_tells_of_its_conjugate_gradients),
         cmocka_unit_test(a_rule_without_steps_is_judged_once_and_has_no_support_loss),

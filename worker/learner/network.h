@@ -21,7 +21,10 @@ typedef struct mn_network {
     uint32_t first[MN_N_MODULES + 1];     /* tensors [first[m], first[m + 1]) are module m's own */
     uint32_t n_norms, norms[MN_MAX_LIST]; /* layers of batch norm whose scales and shifts a rule
                                              gives, and their channels */
-    bool is_plain;                        /* y depends on u alone, item by item */
+    uint32_t
+        set_losses; /* numbers of the last tensor, which is the task set's: running losses of the
+                            sets of a mixture that is drawn by difficulty; 0: there is none */
+    bool is_plain;  /* y depends on u alone, item by item */
 } mn_network;
 
 /* Declare a network for tasks of these fields; the experiment is lent. MN_ERR_CONFIG: the image is

@@ -37,6 +37,7 @@ typedef struct mn_parameter {
     double scale;      /* of the init, where it takes one */
     bool is_statistic; /* of what runs through the network, not learned: its "gradient" is what it
                           lacks to the statistic at hand, and the outer step goes a share of that */
+    double share;      /* of a statistic: how much of the way, 0 to 1 */
     bool stands;       /* no training moves it: its gradient is zero */
     mn_extent inside;
     uint32_t image_pixels; /* LINEAR over an image: h*w, else 1 */

@@ -346,7 +346,9 @@ static void compute(struct thread *thread, struct job *job)
 
     uint64_t began_ns = now_ns();
     if (job->training) {
-        mn_task_set_draw(pool->set, round->split, index, thread->train_task);
+        mn_task_set_draw_after(pool->set, round->split, index,
+                               mn_learner_set_losses(pool->learner, job->theta->values),
+                               thread->train_task);
         mn_profile_lap(thread->profile, MN_PART_DRAW);
         mn_learner_train(thread->workspace, job->theta->values, thread->train_task, row);
     } else {

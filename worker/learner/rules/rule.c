@@ -1,5 +1,6 @@
 #include "worker/learner/rules/rule.h"
 
+#include "common/mix.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +15,37 @@ struct mn_rule {
     const mn_rule_kind *kind;
     const mn_experiment *experiment; /* lent */
     size_t size;                     /* of theta */
+    size_t own_size;                 /* the same without what is the task set's, at the end */
     const mn_parameters *parameters; /* its tensors; lent */
     void *state;                     /* the kind's own; owned */
 };
 
+static mn_status declare_set_losses(mn_network *network, mn_error *err);
+
 mn_status mn_rule_declare(mn_network *network, mn_error *err)
 {
     const mn_rule_kind *kind = kinds[network->experiment->meta.kind];
-    return kind->declare == NULL ? MN_OK : kind->declare(network, err);
+    const mn_status status = kind->declare == NULL ? MN_OK : kind->declare(network, err);
+    return status == MN_OK ? declare_set_losses(network, err) : status;
+}
+
+static mn_status declare_set_losses(mn_network *network, mn_error *err)
+{
+    const mn_experiment *e = network->experiment;
+    const uint32_t n = mn_mix_parts(e);
+    if (e->tasks.mix_by != MN_MIX_BY_DIFFICULTY || n == 0)
+        return MN_OK;
+    const uint32_t i =
+        mn_parameters_add_vector(&network->parameters, "mixture.losses", n, MN_START_ONE);
+    if (i == UINT32_MAX)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model: more than %d tensors of parameters, with that of tasks.mix_by; use "
+                       "fewer layers",
+                       MN_MAX_PARAMETERS);
+    network->parameters.at[i].is_statistic = true;
+    network->parameters.at[i].share = e->tasks.mix_renewal;
+    network->set_losses = n;
+    return MN_OK;
 }
 
 mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err)
@@ -32,6 +56,7 @@ mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err)
     rule->experiment = order->network->experiment;
     rule->kind = kinds[rule->experiment->meta.kind];
     rule->size = order->network->parameters.size;
+    rule->own_size = rule->size - order->network->set_losses;
     rule->parameters = &order->network->parameters;
     mn_status status = rule->kind->compile(order, &rule->state, err);
     if (status != MN_OK) {
@@ -72,6 +97,7 @@ mn_rule_losses mn_rule_gradient(const mn_rule *rule, void *scratch, const mn_rea
 {
     const mn_rule_losses losses =
         rule->kind->gradient(rule->state, scratch, theta, data, gradient, output);
+    memset(gradient + rule->own_size, 0, (rule->size - rule->own_size) * sizeof *gradient);
     for (uint32_t i = 0; i < rule->parameters->n; i++) {
         const mn_parameter *tensor = &rule->parameters->at[i];
         if (tensor->stands)
@@ -118,10 +144,13 @@ double mn_rule_support(const mn_rule *rule, void *scratch, const mn_real *theta,
 void mn_rule_adapted(const mn_rule *rule, const void *scratch, const mn_real *theta,
                      mn_real *adapted)
 {
-    if (rule->kind->adapted != NULL)
-        rule->kind->adapted(rule->state, scratch, theta, adapted);
-    else
+    if (rule->kind->adapted == NULL) {
         memcpy(adapted, theta, rule->size * sizeof *adapted);
+        return;
+    }
+    rule->kind->adapted(rule->state, scratch, theta, adapted);
+    memcpy(adapted + rule->own_size, theta + rule->own_size,
+           (rule->size - rule->own_size) * sizeof *adapted);
 }
 
 mn_status mn_rule_own(const mn_rule *rule, mn_parameters *out, mn_error *err)

@@ -71,7 +71,9 @@ typedef struct mn_rule_kind {
 
 extern const mn_rule_kind mn_loop_rule, mn_implicit_rule, mn_episodic_rule;
 
-/* Declare the tensors of the experiment's rule behind those of the network. */
+/* Declare the tensors of the experiment's rule behind those of the network, and behind them, where the
+ * sets of a mixture are drawn by difficulty, the vector mixture.losses. No rule looks at it: it stays
+ * as it is in theta', and its gradient is 0 until the learner tells it. */
 mn_status mn_rule_declare(mn_network *network, mn_error *err);
 
 mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err);

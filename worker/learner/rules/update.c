@@ -178,14 +178,14 @@ mn_status mn_update_new(const mn_network *network, uint32_t n, const mn_update_p
     const mn_parameters *list = &network->parameters;
     draft->list = list;
     draft->first = network->first[MN_N_MODULES];
-    draft->n_tensors = list->n - draft->first;
+    draft->n_tensors = list->n - draft->first - (network->set_losses > 0);
     draft->n_parts = n;
     draft->inner_lr = network->experiment->meta.inner_lr;
     draft->n_outputs = 0;
     assert(draft->n_tensors >= 2 * n);
     update->size = size;
     update->offset = list->at[draft->first].offset;
-    update->count = list->size - update->offset;
+    update->count = list->size - network->set_losses - update->offset;
     mn_graph_init(&draft->graph);
     mn_status status = compile(update, draft, parts, kernels, err);
     mn_graph_fini(&draft->graph);
