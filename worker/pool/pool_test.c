@@ -109,6 +109,7 @@ static void fill_row(const float *theta, const mn_task *task, size_t n, float *r
 void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task *task, float *row)
 {
     assert_non_null(workspace->learner);
+    assert_ptr_equal(task->set_losses, theta + 1); /* drawn after the theta of the round */
     fill_row(theta, task, columns, row);
     atomic_fetch_add(pthread_equal(pthread_self(), owner) ? &by_owner : &by_other, 1);
 }
@@ -131,6 +132,19 @@ mn_status mn_task_set_check(const mn_task_set *set, mn_split split, mn_error *er
 {
     (void)set;
     return split == refused_split ? mn_fail(err, MN_ERR_CONFIG, "it has 0 classes") : MN_OK;
+}
+
+const float *mn_learner_set_losses(const mn_learner *learner, const float *theta)
+{
+    assert_non_null(learner);
+    return theta + 1;
+}
+
+void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t index,
+                            const float *losses, mn_task *task)
+{
+    task->set_losses = losses;
+    mn_task_set_draw(set, split, index, task);
 }
 
 void mn_task_set_draw(const mn_task_set *set, mn_split split, uint64_t index, mn_task *task)
