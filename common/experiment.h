@@ -139,6 +139,8 @@ typedef struct mn_experiment {
         mn_labels labels;     /* sequences: what a class is called */
         uint32_t bundle;      /* sequences, stories: side by side in a task */
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
+        uint32_t way_from, shot_from; /* images, glyphs: fewest of a task; 0: way, shot, always */
+        bool unbalanced;              /* each class has its own shot */
         uint32_t features;    /* tables: at most */
         uint32_t image_size;  /* images, glyphs: pixels a side */
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
@@ -244,6 +246,7 @@ typedef struct mn_experiment {
         mn_split split;            /* what they are drawn from */
         mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
+        uint32_t way_from, shot_from;
         uint32_t length;           /* of sequences; 0: as in tasks */
         uint32_t every;            /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;

@@ -76,6 +76,42 @@ static mn_status check_stories(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_range(const char *from_key, uint32_t from, uint32_t least, const char *key,
+                             uint32_t most, mn_error *err)
+{
+    if (from == 0 || (from >= least && from <= most))
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "%s is %u, but tasks have from so many up to %s, which is %u: expected 0, or %u "
+                   "to %u",
+                   from_key, (unsigned)from, key, (unsigned)most, (unsigned)least, (unsigned)most);
+}
+
+static mn_status check_ranges(const mn_experiment *e, mn_error *err)
+{
+    const bool way = e->evaluate.way != 0, shot = e->evaluate.shot != 0;
+    mn_status status =
+        check_range("tasks.way_from", e->tasks.way_from, 2, "tasks.way", e->tasks.way, err);
+    if (status == MN_OK)
+        status =
+            check_range("tasks.shot_from", e->tasks.shot_from, 1, "tasks.shot", e->tasks.shot, err);
+    if (status == MN_OK)
+        status = check_range("evaluate.way_from", e->evaluate.way_from, 2,
+                             way ? "evaluate.way" : "tasks.way",
+                             way ? e->evaluate.way : e->tasks.way, err);
+    if (status == MN_OK)
+        status = check_range("evaluate.shot_from", e->evaluate.shot_from, 1,
+                             shot ? "evaluate.shot" : "tasks.shot",
+                             shot ? e->evaluate.shot : e->tasks.shot, err);
+    if (status == MN_OK && e->tasks.unbalanced && e->tasks.shot_from == 0 &&
+        e->evaluate.shot_from == 0)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "tasks.unbalanced lets each class have its own number of support items, from "
+            "tasks.shot_from to tasks.shot: set tasks.shot_from, as in 1");
+    return status;
+}
+
 static mn_status check_images(const mn_experiment *e, mn_error *err)
 {
     if (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_GLYPHS)
@@ -92,6 +128,9 @@ static mn_status check_images(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.way is %u, but telling classes apart needs at least 2",
                        (unsigned)e->tasks.way);
+    mn_status ranges = check_ranges(e, err);
+    if (ranges != MN_OK)
+        return ranges;
     uint64_t shot = e->evaluate.shot > e->tasks.shot ? e->evaluate.shot : e->tasks.shot;
     uint64_t query = e->evaluate.query > e->tasks.query ? e->evaluate.query : e->tasks.query;
     uint64_t numbers =

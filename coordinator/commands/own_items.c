@@ -147,10 +147,16 @@ static bool find_usual(const mn_experiment *experiment, double *usual)
         for (uint64_t index = 0; index < LOOKED_AT; index++) {
             mn_task_set_draw(set, MN_TRAIN, index, task);
             const float *x = mn_task_find(task, MN_QUERY, "x");
-            const size_t count = mn_field_count(mn_fields_find(&task->fields, MN_QUERY, "x"));
-            for (size_t i = 0; i < count; i++)
-                sum += (double)x[i];
-            n += (double)count;
+            const float *weights = mn_task_find(task, MN_QUERY, "weight");
+            const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "x");
+            const size_t size = mn_field_item(field);
+            for (uint32_t item = 0; item < field->n; item++, x += size) {
+                if (weights != NULL && !(weights[item] != 0))
+                    continue; /* padding */
+                for (size_t i = 0; i < size; i++)
+                    sum += (double)x[i];
+                n += (double)size;
+            }
         }
     mn_task_destroy(&task);
     mn_task_set_destroy(&set);

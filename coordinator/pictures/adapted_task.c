@@ -81,8 +81,11 @@ static void print_answers(const struct view *view, FILE *out)
     const mn_fields *fields = &view->task->fields;
     const uint32_t n = mn_fields_find(fields, MN_QUERY, "y")->n, c = fields->y_size;
     const float *output = view->output, *truth = mn_task_find(view->task, MN_QUERY, "y");
-    uint32_t right = 0;
+    uint32_t right = 0, asked = 0;
     for (uint32_t i = 0; i < n; i++, output += view->columns, truth += c) {
+        if (mn_fields_have_padding(fields) && mn_is_padding(c, truth))
+            continue;
+        asked++;
         if (fields->target == MN_TARGET_CLASSES) {
             const uint32_t answer = mn_label_of(c, output), is = mn_label_of(c, truth);
             right += answer == is;
@@ -97,7 +100,7 @@ static void print_answers(const struct view *view, FILE *out)
         }
     }
     if (fields->target == MN_TARGET_CLASSES)
-        (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right\n", right, n);
+        (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right\n", right, asked);
 }
 
 static bool has_deviations(const struct view *view)

@@ -65,13 +65,19 @@ static bool is_of_images(const mn_task *task)
            x->height > 1 && x->width > 1 && (x->channels == 1 || x->channels == 3);
 }
 
+/* Padding has none. */
+static bool has_label(uint32_t way, const float *y, uint32_t label)
+{
+    return mn_label_of(way, y) == label && !mn_is_padding(way, y);
+}
+
 static uint32_t most_of_a_class(uint32_t n_items, uint32_t n_classes, const float *y)
 {
     uint32_t most = 0;
     for (uint32_t label = 0; label < n_classes; label++) {
         uint32_t n = 0;
         for (uint32_t i = 0; i < n_items; i++)
-            n += mn_label_of(n_classes, y + (size_t)i * n_classes) == label;
+            n += has_label(n_classes, y + (size_t)i * n_classes, label);
         most = n > most ? n : most;
     }
     return most;
@@ -81,8 +87,9 @@ static struct layout lay_out(const mn_task *task)
 {
     const mn_field *x = &task->fields.at[MN_SUPPORT_X];
     const uint32_t way = task->fields.y_size;
+    const uint32_t there = mn_fields_have_padding(&task->fields) ? task->n_classes : way;
     struct layout layout = {
-        .cell = x->width * ZOOM + GAP, .row = x->height * ZOOM + GAP, .n_classes = way};
+        .cell = x->width * ZOOM + GAP, .row = x->height * ZOOM + GAP, .n_classes = there};
     layout.n_columns[0] = most_of_a_class(x->n, way, task->at[MN_SUPPORT_Y]);
     layout.n_columns[1] = most_of_a_class(task->fields.at[MN_QUERY_X].n, way, task->at[MN_QUERY_Y]);
     /* A column is at least as wide as its heading. */
@@ -110,7 +117,7 @@ static void put_items(mn_sheet *sheet, const struct layout *layout, const mn_tas
     for (uint32_t label = 0; label < layout->n_classes; label++) {
         uint32_t column = 0;
         for (uint32_t i = 0; i < n; i++)
-            if (mn_label_of(way, y + (size_t)i * way) == label) {
+            if (has_label(way, y + (size_t)i * way, label)) {
                 const uint32_t left = layout->left[part] + column++ * layout->cell;
                 const uint32_t top = layout->top + label * layout->row;
                 mn_sheet_image(sheet, left, top, ZOOM, shape, x + i * size);

@@ -294,6 +294,14 @@ meta: {kind: maml, inner_steps: 2, inner_lr: 0.01}
 YAML
 }
 
+ranges() { # FILE STEPS: tasks of two to four classes, each with its own shot; batch norm leaves padding out
+    family "$1" "$2" 32 6 <<YAML
+tasks: {kind: glyphs, way: 4, way_from: 2, shot: 3, shot_from: 1, unbalanced: true, image_size: 12}
+model: {input: conv4, filters: 8, blocks: 2}
+meta: {kind: maml, inner_steps: 1, inner_lr: 0.1, head_start: prototypes}
+YAML
+}
+
 reptile() { # FILE STEPS: no gradient of a query set, but the way that the inner loop went
     family "$1" "$2" 22 12 <<YAML
 tasks: {kind: sinusoid, shot: 5, query: 5}

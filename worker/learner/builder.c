@@ -180,6 +180,26 @@ mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, con
     return mn_graph_input(builder->graph, MN_SLOT_TASK, 0, (mn_extent){1, 1, 1, 1});
 }
 
+/* Beside it any logit is 0. */
+#define NEVER 1e9
+
+mn_node mn_builder_absent_classes(const mn_builder *builder)
+{
+    mn_node classes = mn_builder_field(builder, MN_SHARED, "classes");
+    if (classes == MN_NONE)
+        return MN_NONE;
+    return mn_graph_scale_add(
+        builder->graph, -1, classes,
+        mn_graph_constant(builder->graph, 1, mn_builder_extent(builder, classes)));
+}
+
+mn_node mn_builder_leave_out(const mn_builder *builder, mn_node z, mn_node absent)
+{
+    return absent == MN_NONE
+               ? z
+               : mn_graph_bias(builder->graph, z, mn_graph_scale(builder->graph, -NEVER, absent));
+}
+
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node)
 {

@@ -89,6 +89,13 @@ mn_node mn_builder_activation(mn_builder *builder, mn_node x, mn_activation acti
 mn_node mn_builder_field(const mn_builder *builder, mn_role role, const char *name);
 mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, const char *name);
 
+/* [c] over the classes of tasks whose number of classes varies (shared.classes): 1 where a class is
+ * not there, else 0; MN_NONE: all are. And scores or logits `z` [n, c] of which those that are not
+ * there, or not items but padding, `absent` [c], can never be the largest nor have a part in a
+ * softmax, to the last bit; z where absent is MN_NONE. */
+mn_node mn_builder_absent_classes(const mn_builder *builder);
+mn_node mn_builder_leave_out(const mn_builder *builder, mn_node z, mn_node absent);
+
 /* Let a node of the query set be found under a name (builder->shown), to be looked at. */
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node);

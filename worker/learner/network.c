@@ -40,6 +40,7 @@ static const mn_part *const outputs[] = {
     [MN_OUTPUT_WORDS] = &mn_words_part,
 };
 
+static void refuse_padding(const mn_network *network, mn_builder *builder, const mn_fields *fields);
 static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);
 static mn_node build(const mn_network *network, mn_builder *builder, mn_module module,
                      mn_role role);
@@ -78,12 +79,29 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
                               "model.%s is written by the support set, which these tasks do not "
                               "have: give them one (tasks.shot), or choose another model.memory",
                               memory->name);
+    refuse_padding(network, &builder, fields);
     declare(network, &builder, fields);
     network->n_norms = builder.n_norms;
     memcpy(network->norms, builder.norms, sizeof network->norms);
     mn_status status = builder.status == MN_OK ? mn_graph_check(&graph, err) : builder.status;
     mn_graph_fini(&graph);
     return status;
+}
+
+/* Tasks that vary in classes and items are padded; who would take padding for items says so here. */
+static void refuse_padding(const mn_network *network, mn_builder *builder, const mn_fields *fields)
+{
+    static const char *const others[MN_N_MODULES] = {
+        [MN_MODULE_MEMORY] = "class-means, support, table, context or none",
+        [MN_MODULE_REASONING] = "concat-linear, concat-mlp, hops, read or none"};
+    for (mn_module module = MN_MODULE_MEMORY; module <= MN_MODULE_REASONING; module++)
+        if (mn_fields_have_padding(fields) && !network->parts[module]->takes_padding)
+            (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                                  "model.%s would take the padding of tasks of several ways and "
+                                  "shots for items: use %s, or tasks of one size "
+                                  "(tasks.way_from, tasks.shot_from, evaluate.way_from and "
+                                  "evaluate.shot_from 0)",
+                                  network->parts[module]->name, others[module]);
 }
 
 /* Module by module, so that each one's own tensors stand together. */
@@ -194,6 +212,9 @@ void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role r
     (void)mn_network_features(network, builder, role);
     builder->flow.o[role] = build(network, builder, MN_MODULE_REASONING, role);
     builder->flow.y[role] = build(network, builder, MN_MODULE_OUTPUT, role);
+    if (builder->status == MN_OK)
+        builder->flow.y[role] = mn_builder_leave_out(builder, builder->flow.y[role],
+                                                     mn_builder_absent_classes(builder));
 }
 
 /* Mean over items of the sum of the cross-entropies of their labels. */

@@ -130,6 +130,13 @@ static void put(double of_value, double of_weight, float **value, float **weight
     *(*weight)++ = (float)of_weight;
 }
 
+/* Episodes of several sizes count alike, as is the custom; elsewhere each item does that counts. */
+static bool counts_by_item(const mn_fields *fields)
+{
+    const bool weighed = mn_fields_find(fields, MN_QUERY, "weight") != NULL;
+    return !mn_fields_have_padding(fields) && (weighed || fields->points.n > 0);
+}
+
 /* Squared error of the items at a point, whose weight they are. */
 static void put_error(const mn_task *task, uint32_t columns, const float *output,
                       const float *points, float point, float **value, float **weight)
@@ -152,7 +159,7 @@ void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const flo
                    float **value, float **weight)
 {
     const float *weights = mn_task_find(task, MN_QUERY, "weight");
-    const bool by_item = weights != NULL || task->fields.points.n > 0;
+    const bool by_item = counts_by_item(&task->fields);
     if (!has_classes(&task->fields)) {
         put(loss, 1, value, weight);
         if (has_deviations(&task->fields, columns))
@@ -179,7 +186,9 @@ void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *ou
         uint32_t right = 0, n = 0;
         if (points != NULL && has_classes(&task->fields))
             count(task, output, weights, points, (float)i, &right, &n);
-        if (has_classes(&task->fields))
+        if (has_classes(&task->fields) && mn_fields_have_padding(&task->fields))
+            put(n > 0 ? (double)right / n : 0, n > 0, value, weight);
+        else if (has_classes(&task->fields))
             put(right, n, value, weight);
         else
             put_error(task, columns, output, points, (float)i, value, weight);

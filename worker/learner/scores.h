@@ -3,7 +3,8 @@
  * trains with, apart for the points that the tasks name (fields.points: showings of a sequence, sets
  * of a mixture). A test score is a sum over items with a weight beside it, so that a mean over tasks
  * is one over items, however many of them a task has; where tasks have neither points nor padding
- * it is the task's mean with weight 1. */
+ * it is the task's mean with weight 1; and so it is where tasks vary in classes and items
+ * (mn_fields_add_padding), of which the padding counts for nothing. */
 #pragma once
 
 #include "common/experiment.h"

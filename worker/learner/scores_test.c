@@ -64,10 +64,38 @@ static void a_class_is_right_if_its_number_is_the_largest(void **state)
     mn_task_destroy(&task);
 }
 
+/* A task of 2 classes and 2 items counts as much as one of 3 and 6, and its padding for nothing. */
+static void episodes_of_several_sizes_count_alike(void **state)
+{
+    static const uint32_t x[3] = {1, 1, 1};
+    static const float y[6 * 3] = {1, 0, 0, /**/ 0, 1, 0}, weights[6] = {0.5, 0.5};
+    static const float answers[6 * 3] = {3, 2, -9, /**/ 3, 2, -9}; /* of padding: right, if asked */
+    mn_fields fields;
+    mn_task *task = NULL;
+    float row[6] = {0}, *value = row, *weight = row + 3;
+    (void)state;
+    assert_int_equal(mn_fields_few_shot(&fields, 3, 6, x, MN_TARGET_CLASSES, 3, NULL), MN_OK);
+    assert_int_equal(mn_fields_add_padding(&fields, NULL), MN_OK);
+    fields.points.n = 1;
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "point", MN_FIELD_NUMBERS, 6, x, NULL),
+                     MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
+    memcpy(mn_task_find(task, MN_QUERY, "y"), y, sizeof y);
+    memcpy(mn_task_find(task, MN_QUERY, "weight"), weights, sizeof weights);
+    assert_true(mn_scores_accuracy(task, answers) == 0.5);
+    mn_scores_put(task, 3, 0.75, answers, &value, &weight);
+    mn_scores_put_points(task, 3, answers, &value, &weight);
+    assert_true(row[0] == 0.75f && row[3] == 1);
+    assert_true(row[1] == 0.5f && row[4] == 1);
+    assert_true(row[2] == 0.5f && row[5] == 1); /* of its set, too */
+    mn_task_destroy(&task);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_string_is_right_if_all_its_letters_are),
+        cmocka_unit_test(episodes_of_several_sizes_count_alike),
         cmocka_unit_test(a_class_is_right_if_its_number_is_the_largest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,12 +83,13 @@ void mn_glyph_draw(const mn_glyph *glyph, mn_random *hand, uint32_t size, float 
     }
 }
 
-void mn_glyphs_draw(uint64_t seed, mn_split split, mn_random *random, mn_task *task)
+void mn_glyphs_draw(uint64_t seed, mn_split split, const mn_few_shot *few_shot, mn_random *random,
+                    mn_task *task)
 {
-    const mn_field *support = &task->fields.at[MN_SUPPORT_X];
-    uint32_t way = task->fields.y_size, side = support->height;
-    uint32_t shot = support->n / way, query = task->fields.at[MN_QUERY_X].n / way;
-    size_t size = (size_t)side * side;
+    const uint32_t side = task->fields.at[MN_SUPPORT_X].height;
+    uint32_t shots[MN_MAX_WAY];
+    const uint32_t way = mn_few_shot_draw_way(few_shot, random, MN_MAX_WAY);
+    mn_few_shot_draw_shots(few_shot, random, way, shots);
     for (uint32_t label = 0; label < way; label++) {
         bool fresh;
         do {
@@ -99,15 +100,18 @@ void mn_glyphs_draw(uint64_t seed, mn_split split, mn_random *random, mn_task *t
         } while (!fresh);
 
         mn_glyph glyph = mn_glyph_make(seed, split, task->classes[label]);
-        for (uint32_t i = 0; i < shot; i++)
-            mn_glyph_draw(&glyph, random, side, task->at[MN_SUPPORT_X] + (label * shot + i) * size);
-        for (uint32_t i = 0; i < query; i++)
-            mn_glyph_draw(&glyph, random, side, task->at[MN_QUERY_X] + (label * query + i) * size);
+        for (uint32_t i = 0; i < shots[label]; i++)
+            mn_glyph_draw(&glyph, random, side, mn_few_shot_support(few_shot, task, label, i));
+        for (uint32_t i = 0; i < few_shot->query; i++)
+            mn_glyph_draw(&glyph, random, side, mn_few_shot_query(few_shot, task, label, i));
     }
-    task->n_classes = way;
-    mn_few_shot_label(way, shot, task->at[MN_SUPPORT_Y]);
-    mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
+    mn_few_shot_finish(few_shot, way, shots, task);
 }
+
+struct glyphs {
+    uint64_t seed;
+    mn_few_shot few_shot[MN_N_SPLITS];
+};
 
 static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
                             mn_error *err)
@@ -116,20 +120,22 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.image_size is %" PRIu32 ", but glyphs have 1 to %d pixels a side",
                        experiment->tasks.image_size, MN_GLYPH_MAX_SIZE);
-    uint64_t *seed = malloc(sizeof *seed);
-    parts->state = seed;
-    if (seed == NULL)
+    struct glyphs *glyphs = calloc(1, sizeof *glyphs);
+    parts->state = glyphs;
+    if (glyphs == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    *seed = experiment->seed;
+    glyphs->seed = experiment->seed;
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++)
+        glyphs->few_shot[split] = mn_few_shot_of(experiment, split);
     return mn_few_shot_images(experiment, experiment->tasks.image_size, 1, parts->fields, err);
 }
 
 static void draw(const void *state, mn_split split, uint64_t index, mn_random *random,
                  mn_task *task)
 {
-    const uint64_t *seed = state;
+    const struct glyphs *glyphs = state;
     (void)index;
-    mn_glyphs_draw(*seed, split, random, task);
+    mn_glyphs_draw(glyphs->seed, split, &glyphs->few_shot[split], random, task);
 }
 
 const mn_task_set_kind mn_glyph_kind = {.open = open_tasks, .close = free, .draw = draw};

@@ -6,6 +6,7 @@
 
 #include "common/experiment.h"
 #include "common/random.h"
+#include "worker/tasks/few_shot.h"
 #include "worker/tasks/task.h"
 
 #define MN_GLYPH_MAX_STROKES 4
@@ -29,5 +30,6 @@ mn_glyph mn_glyph_make(uint64_t seed, mn_split split, uint32_t number);
  * MN_GLYPH_MAX_SIZE. */
 void mn_glyph_draw(const mn_glyph *glyph, mn_random *hand, uint32_t size, float *out);
 
-/* A few-shot task, items class-major as in image_tasks.h. */
-void mn_glyphs_draw(uint64_t seed, mn_split split, mn_random *random, mn_task *task);
+/* A few-shot task of this kind, items class-major as in few_shot.h. */
+void mn_glyphs_draw(uint64_t seed, mn_split split, const mn_few_shot *few_shot, mn_random *random,
+                    mn_task *task);

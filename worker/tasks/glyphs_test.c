@@ -114,10 +114,11 @@ static void nearest_pixels_do_better_than_chance_and_far_from_well(void **state)
     assert_int_equal(mn_fields_few_shot(&fields, WAY, WAY, image, MN_TARGET_CLASSES, WAY, NULL),
                      MN_OK);
     assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
+    const mn_few_shot few_shot = {.way = {WAY, WAY}, .shot = {1, 1}, .query = 1};
     uint32_t right = 0;
     for (uint64_t index = 0; index < TASKS; index++) {
         mn_random random = hand(index);
-        mn_glyphs_draw(1, MN_TEST, &random, task);
+        mn_glyphs_draw(1, MN_TEST, &few_shot, &random, task);
         for (uint32_t label = 0; label < WAY; label++) {
             assert_true(task->at[MN_SUPPORT_Y][label * WAY + label] == 1.0f);
             right +=

@@ -24,9 +24,10 @@ struct choice {
 };
 
 struct split {
+    mn_few_shot few_shot;
     struct choice *choices; /* [n]; owned; a class's number in the split is its place here */
     uint32_t n;
-    /* For sampling within a group: the groups that have enough classes. by_group holds the numbers
+    /* For sampling within a group: the groups that have enough classes for some task. by_group holds the numbers
      * of their classes group after group, and group g has [starts[g], starts[g + 1]) of it. */
     uint32_t *by_group; /* owned */
     uint32_t *starts;   /* owned */
@@ -45,27 +46,33 @@ static const char *const split_names[MN_N_SPLITS] = {"train", "val", "test"};
 static mn_status fill_split(struct split *split, const mn_image_pack *pack, mn_split which,
                             bool rotations, mn_error *err);
 static mn_status check_split(const struct split *split, const mn_image_pack *pack, mn_split which,
-                             const mn_experiment *experiment, uint32_t way, uint32_t per_class,
-                             mn_error *err);
+                             const mn_experiment *experiment, mn_error *err);
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             mn_sampling sampling, uint32_t way, mn_error *err);
+                             mn_sampling sampling, mn_error *err);
 
 mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *experiment,
                              const mn_fields fields[MN_N_SPLITS], mn_image_tasks **out,
                              mn_error *err)
 {
-    uint32_t way[MN_N_SPLITS], per_class[MN_N_SPLITS];
+    mn_few_shot few_shot[MN_N_SPLITS];
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS; which++) {
-        way[which] = fields[which].y_size;
-        per_class[which] =
-            (fields[which].at[MN_SUPPORT_X].n + fields[which].at[MN_QUERY_X].n) / way[which];
+        mn_few_shot *of = &few_shot[which];
+        *of = mn_few_shot_of(experiment, which);
+        of->varies = mn_fields_have_padding(&fields[which]);
+        of->way[1] = fields[which].y_size;
+        of->shot[1] = fields[which].at[MN_SUPPORT_X].n / of->way[1];
+        of->query = fields[which].at[MN_QUERY_X].n / of->way[1];
+        if (!of->varies) {
+            of->way[0] = of->way[1];
+            of->shot[0] = of->shot[1];
+        }
     }
-    return mn_image_tasks_of(pack, experiment, way, per_class, out, err);
+    return mn_image_tasks_of(pack, experiment, few_shot, out, err);
 }
 
 mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *experiment,
-                            const uint32_t way[MN_N_SPLITS], const uint32_t per_class[MN_N_SPLITS],
-                            mn_image_tasks **out, mn_error *err)
+                            const mn_few_shot few_shot[MN_N_SPLITS], mn_image_tasks **out,
+                            mn_error *err)
 {
     mn_image_tasks *tasks = calloc(1, sizeof *tasks);
     if (tasks == NULL)
@@ -77,15 +84,15 @@ mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *expe
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
         struct split *split = &tasks->splits[which];
+        split->few_shot = few_shot[which];
         if (which == MN_TEST && experiment->tasks.runs[0] != '\0')
             continue; /* its tasks are given */
         status = fill_split(split, pack, which, experiment->tasks.rotations, err);
         mn_status fits = MN_OK;
         if (status == MN_OK)
-            fits = check_split(split, pack, which, experiment, way[which], per_class[which],
-                               &split->refusal);
+            fits = check_split(split, pack, which, experiment, &split->refusal);
         if (status == MN_OK && fits == MN_OK && tasks->sampling != MN_SAMPLE_RANDOM)
-            fits = group_split(split, pack, which, tasks->sampling, way[which], &split->refusal);
+            fits = group_split(split, pack, which, tasks->sampling, &split->refusal);
         if (fits == MN_ERR_NOMEM)
             status = mn_fail(err, fits, "tables of image tasks");
     }
@@ -125,41 +132,47 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
                          mn_task *task)
 {
     const struct split *split = &tasks->splits[which];
+    const mn_few_shot *few_shot = &split->few_shot;
     const mn_field *x_field = &task->fields.at[MN_SUPPORT_X];
-    uint32_t way = task->fields.y_size, shot = x_field->n / way;
-    uint32_t query = task->fields.at[MN_QUERY_X].n / way;
-    size_t size = mn_field_item(x_field);
+    const uint32_t query = few_shot->query;
+    uint32_t shots[MN_MAX_WAY];
     assert(split->refusal.status == MN_OK);
 
-    mn_image_tasks_choose(tasks, which, random, way, task->classes);
+    const uint32_t way = mn_image_tasks_choose(tasks, which, random, task->classes);
+    mn_few_shot_draw_shots(few_shot, random, way, shots);
     for (uint32_t label = 0; label < way; label++) {
         const struct choice *class = &split->choices[task->classes[label]];
         uint32_t images[MAX_PER_CLASS];
+        if (shots[label] > class->n_images - query)
+            shots[label] = class->n_images - query;
+        const uint32_t shot = shots[label];
         mn_random_choose(random, class->n_images, shot + query, images);
         for (uint32_t i = 0; i < shot + query; i++) {
-            float *x = i < shot ? task->at[MN_SUPPORT_X] + (label * shot + i) * size
-                                : task->at[MN_QUERY_X] + (label * query + i - shot) * size;
+            float *x = i < shot ? mn_few_shot_support(few_shot, task, label, i)
+                                : mn_few_shot_query(few_shot, task, label, i - shot);
             mn_image_tasks_show(tasks, which, random, task->classes[label], images[i], x_field, x);
         }
     }
-    task->n_classes = way;
-    mn_few_shot_label(way, shot, task->at[MN_SUPPORT_Y]);
-    mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
+    mn_few_shot_finish(few_shot, way, shots, task);
 }
 
-void mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split which, mn_random *random,
-                           uint32_t way, uint32_t *classes)
+uint32_t mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split which, mn_random *random,
+                               uint32_t *classes)
 {
     const struct split *split = &tasks->splits[which];
     if (tasks->sampling == MN_SAMPLE_RANDOM) {
+        const uint32_t way = mn_few_shot_draw_way(&split->few_shot, random, split->n);
         mn_random_choose(random, split->n, way, classes);
-        return;
+        return way;
     }
-    uint32_t group = mn_random_below(random, split->n_groups);
+    const uint32_t group = mn_random_below(random, split->n_groups);
     const uint32_t *members = split->by_group + split->starts[group];
-    mn_random_choose(random, split->starts[group + 1] - split->starts[group], way, classes);
+    const uint32_t n = split->starts[group + 1] - split->starts[group];
+    const uint32_t way = mn_few_shot_draw_way(&split->few_shot, random, n);
+    mn_random_choose(random, n, way, classes);
     for (uint32_t label = 0; label < way; label++)
         classes[label] = members[classes[label]];
+    return way;
 }
 
 uint32_t mn_image_tasks_images(const mn_image_tasks *tasks, mn_split which, uint32_t class_number)
@@ -231,9 +244,10 @@ static mn_status fill_split(struct split *split, const mn_image_pack *pack, mn_s
 }
 
 static mn_status check_split(const struct split *split, const mn_image_pack *pack, mn_split which,
-                             const mn_experiment *experiment, uint32_t way, uint32_t per_class,
-                             mn_error *err)
+                             const mn_experiment *experiment, mn_error *err)
 {
+    const uint32_t way = split->few_shot.way[1];
+    const uint32_t per_class = split->few_shot.shot[0] + split->few_shot.query;
     const mn_pack_index *index = mn_image_pack_index(pack);
     if (split->n < way)
         return mn_fail(err, MN_ERR_CONFIG,
@@ -246,11 +260,12 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
                        : which == MN_VAL  ? "; or set evaluate.every to 0"
                        : which == MN_TEST ? "; or give its tasks by tasks.runs"
                                           : "");
-    if (per_class > MAX_PER_CLASS)
+    if (split->few_shot.shot[1] + split->few_shot.query > MAX_PER_CLASS)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%" PRIu32 " support and query images of each class are asked for (split "
                        "%s); at most %u are possible",
-                       per_class, split_names[which], MAX_PER_CLASS);
+                       split->few_shot.shot[1] + split->few_shot.query, split_names[which],
+                       MAX_PER_CLASS);
     char small[200] = "";
     uint32_t n_small = 0, named = 0;
     for (uint32_t i = 0; i < split->n; i++) {
@@ -275,7 +290,9 @@ static mn_status check_split(const struct split *split, const mn_image_pack *pac
                    " (tasks.* or evaluate.*): %s%s; lower these, or import again without such "
                    "classes (--min-images %" PRIu32 ")",
                    mn_image_pack_path(pack), n_small, split_names[which],
-                   experiment->tasks.kind == MN_TASKS_SEQUENCES ? "length / way" : "shot + query",
+                   experiment->tasks.kind == MN_TASKS_SEQUENCES        ? "length / way"
+                   : split->few_shot.shot[0] < split->few_shot.shot[1] ? "shot_from + query"
+                                                                       : "shot + query",
                    per_class, small, more, per_class);
 }
 
@@ -289,8 +306,9 @@ static uint32_t group_of(const mn_pack_index *index, const struct choice *choice
 
 /* Counting sort of the classes by group, without the groups that have too few. */
 static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_split which,
-                             mn_sampling sampling, uint32_t way, mn_error *err)
+                             mn_sampling sampling, mn_error *err)
 {
+    const uint32_t way = split->few_shot.way[1], least = split->few_shot.way[0];
     const mn_pack_index *index = mn_image_pack_index(pack);
     const size_t n_groups = (size_t)index->n_groups * 4;
     uint32_t *counts = calloc(n_groups + 1, sizeof *counts);
@@ -320,7 +338,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
 
     uint32_t begin = 0;
     for (size_t group = 0; group < n_groups; group++) {
-        if (counts[group] < way)
+        if (counts[group] < least)
             continue;
         next[group] = begin;
         begin += counts[group];
@@ -328,7 +346,7 @@ static mn_status group_split(struct split *split, const mn_image_pack *pack, mn_
     }
     for (uint32_t i = 0; i < split->n; i++) {
         uint32_t group = group_of(index, &split->choices[i], sampling);
-        if (counts[group] >= way)
+        if (counts[group] >= least)
             split->by_group[next[group]++] = i;
     }
 done:

@@ -1,11 +1,14 @@
 /* image_tasks.h: few-shot tasks from a packed image file: `way` classes of a split, `shot` support
- * and `query` query images of each, all different drawings. Items are class-major: item i of the
- * support has label i / shot, item i of the query label i / query. */
+ * and `query` query images of each, all different drawings. Items are class-major (few_shot.h). Where
+ * way and shot vary, a task from one group has no more classes than the group, and a class that has
+ * fewer images than the query images and the shot has a smaller shot; each has the least, or the split
+ * is refused. */
 #pragma once
 
 #include "common/experiment.h"
 #include "common/random.h"
 #include "worker/data/image_pack.h"
+#include "worker/tasks/few_shot.h"
 #include "worker/tasks/task.h"
 
 typedef struct mn_image_tasks mn_image_tasks;
@@ -18,8 +21,8 @@ mn_status mn_image_tasks_new(const mn_image_pack *pack, const mn_experiment *exp
                              mn_error *err);
 /* The same for tasks of other fields: so many classes of a split, and images of each. */
 mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *experiment,
-                            const uint32_t way[MN_N_SPLITS], const uint32_t per_class[MN_N_SPLITS],
-                            mn_image_tasks **out, mn_error *err);
+                            const mn_few_shot few_shot[MN_N_SPLITS], mn_image_tasks **out,
+                            mn_error *err);
 void mn_image_tasks_destroy(mn_image_tasks **tasks);
 
 /* May tasks of this split be drawn? MN_ERR_CONFIG: it has too few classes, or classes too few
@@ -34,10 +37,11 @@ uint32_t mn_image_tasks_classes(const mn_image_tasks *tasks, mn_split split);
 void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split split, mn_random *random,
                          mn_task *task);
 
-/* What a draw is made of: classes of a split, in random order; how many images one of them has; and
+/* What a draw is made of: classes of a split, in random order, and how many: as many as the way where
+ * that does not vary; how many images one of them has; and
  * one of these as an item of field x, warped if it is a training image. */
-void mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split split, mn_random *random,
-                           uint32_t way, uint32_t *classes);
+uint32_t mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split split, mn_random *random,
+                               uint32_t *classes);
 uint32_t mn_image_tasks_images(const mn_image_tasks *tasks, mn_split split, uint32_t class_number);
 void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split split, mn_random *random,
                          uint32_t class_number, uint32_t image, const mn_field *x, float *out);

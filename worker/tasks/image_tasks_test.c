@@ -266,6 +266,62 @@ static void too_few_classes_or_images_are_told_with_the_numbers(void **state)
                    "the largest group of split train has 5 classes, but its tasks have 7");
 }
 
+static uint32_t shown(const mn_task *task, uint32_t label)
+{
+    const uint32_t way = task->fields.y_size;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < task->fields.at[MN_SUPPORT_X].n; i++)
+        n += task->at[MN_SUPPORT_Y][i * way + label] == 1.0f;
+    return n;
+}
+
+/* From 2 to 5 of them, in groups of 2 (a) and 5 (b): a task of group a has 2. A class has 6 images, so
+ * with 3 query images its shot is 3 where 4 or 5 are drawn. */
+static void
+a_task_has_no_more_classes_than_its_group_and_a_class_no_more_images_than_it_has(void **state)
+{
+    (void)state;
+    enum { MOST_SHOT = 5 };
+    experiment.tasks.kind = MN_TASKS_IMAGES;
+    experiment.tasks.way_from = 2;
+    experiment.tasks.shot_from = 1;
+    experiment.tasks.sampling = MN_SAMPLE_GROUP;
+    experiment.tasks.rotations = false;
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
+        ask_for(split, WAY, WAY * MOST_SHOT, WAY * QUERY);
+        assert_int_equal(mn_fields_add_padding(&fields[split], NULL), MN_OK);
+    }
+    mn_image_tasks *tasks = make();
+    mn_task *task = NULL;
+    uint32_t of_way[WAY + 1] = {0}, of_shot[MOST_SHOT + 1] = {0};
+    assert_int_equal(mn_task_new(&fields[MN_TRAIN], &task, NULL), MN_OK);
+    assert_int_equal(mn_image_tasks_check(tasks, MN_TRAIN, NULL), MN_OK);
+    for (uint64_t index = 0; index < 2000; index++) {
+        mn_random random = mn_random_stream(1, MN_RANDOM_TASK_TRAIN, index);
+        mn_image_tasks_draw(tasks, MN_TRAIN, &random, task);
+        of_way[task->n_classes]++;
+        of_shot[shown(task, 0)]++;
+        for (uint32_t label = 0; label < WAY; label++)
+            assert_int_equal(shown(task, label), label < task->n_classes ? shown(task, 0) : 0);
+        const bool of_a = read_pixel(task->at[MN_SUPPORT_X], 0, 0) < 2;
+        assert_true(!of_a || task->n_classes == 2);
+    }
+    assert_int_equal(of_way[1], 0);
+    assert_in_range(of_way[2], 1150, 1350); /* 1000 of a, a fourth of the rest */
+    for (uint32_t way = 3; way <= WAY; way++)
+        assert_in_range(of_way[way], 200, 300);
+    assert_in_range(of_shot[1], 340, 460);
+    assert_in_range(of_shot[3], 1120, 1280); /* drawn as 3, 4 or 5 */
+    assert_int_equal(of_shot[4] + of_shot[5], 0);
+    mn_task_destroy(&task);
+    mn_image_tasks_destroy(&tasks);
+
+    experiment.tasks.shot_from = 4; /* with 3 query images */
+    assert_refused(MN_TRAIN, "fewer images than shot_from + query, 7");
+    experiment.tasks.shot_from = experiment.tasks.way_from = 0;
+    experiment.tasks.sampling = MN_SAMPLE_RANDOM;
+}
+
 static void turns_are_counter_clockwise(void **state)
 {
     (void)state;
@@ -296,6 +352,7 @@ int main(void)
         TEST(a_group_in_each_turn_is_a_group_of_its_own),
         TEST(only_training_images_are_warped_or_bent_and_the_classes_stay),
         TEST(too_few_classes_or_images_are_told_with_the_numbers),
+        TEST(a_task_has_no_more_classes_than_its_group_and_a_class_no_more_images_than_it_has),
         TEST(turns_are_counter_clockwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

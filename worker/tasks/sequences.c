@@ -37,7 +37,8 @@ static uint32_t length_of(const mn_experiment *experiment, mn_split split)
 static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
                             mn_error *err)
 {
-    uint32_t way[MN_N_SPLITS], per_class[MN_N_SPLITS], channels = 1;
+    mn_few_shot few_shot[MN_N_SPLITS] = {0}; /* so many classes, and images of each */
+    uint32_t channels = 1;
     struct state *state = calloc(1, sizeof *state);
     parts->state = state;
     if (state == NULL)
@@ -48,16 +49,17 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
     mn_status status = MN_OK;
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
         status = check_length(experiment, split, err);
-        way[split] = experiment->tasks.way;
-        per_class[split] = length_of(experiment, split) / experiment->tasks.way;
+        for (int most = 0; most < 2; most++) {
+            few_shot[split].way[most] = experiment->tasks.way;
+            few_shot[split].shot[most] = length_of(experiment, split) / experiment->tasks.way;
+        }
     }
     if (status != MN_OK)
         return status;
     if (experiment->tasks.data[0] != '\0') {
         status = mn_open_image_pack(experiment, parts, &state->pack, err);
         if (status == MN_OK)
-            status =
-                mn_image_tasks_of(state->pack, experiment, way, per_class, &state->tables, err);
+            status = mn_image_tasks_of(state->pack, experiment, few_shot, &state->tables, err);
         if (status == MN_OK)
             channels = mn_image_pack_index(state->pack)->channels;
     }
@@ -161,7 +163,7 @@ static void draw_sequence(const struct state *state, mn_split split, mn_random *
     if (state->tables == NULL)
         choose_glyphs(random, way, classes);
     else
-        mn_image_tasks_choose(state->tables, split, random, way, classes);
+        (void)mn_image_tasks_choose(state->tables, split, random, classes);
     for (uint32_t t = 0; t < length; t++)
         labels[t] = t / each;
     mn_random_shuffle(random, length, labels);

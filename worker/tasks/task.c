@@ -99,15 +99,46 @@ mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_q
     return status;
 }
 
+mn_status mn_fields_add_padding(mn_fields *fields, mn_error *err)
+{
+    const uint32_t number[3] = {1, 1, 1}, classes[3] = {1, 1, fields->y_size};
+    const uint32_t n_support = fields->at[MN_SUPPORT_X].n, n_query = fields->at[MN_QUERY_X].n;
+    mn_status status =
+        mn_fields_add(fields, MN_SUPPORT, "weight", MN_FIELD_NUMBERS, n_support, number, err);
+    if (status == MN_OK)
+        status = mn_fields_add(fields, MN_QUERY, "weight", MN_FIELD_NUMBERS, n_query, number, err);
+    if (status == MN_OK)
+        status = mn_fields_add(fields, MN_SHARED, "classes", MN_FIELD_MASK, 1, classes, err);
+    return status;
+}
+
+bool mn_fields_have_padding(const mn_fields *fields)
+{
+    return mn_fields_find(fields, MN_SHARED, "classes") != NULL;
+}
+
+/* Is there a field of so many items of so many numbers? */
+static bool has_vectors(const mn_fields *fields, mn_role role, const char *name, uint32_t n,
+                        uint32_t channels)
+{
+    const mn_field *field = mn_fields_find(fields, role, name);
+    return field != NULL && field->n == n && field->height == 1 && field->width == 1 &&
+           field->channels == channels;
+}
+
 bool mn_fields_are_few_shot(const mn_fields *fields)
 {
     static const char *const names[MN_N_FEW_SHOT] = {"x", "y", "x", "y"};
-    const bool mixed = fields->n == MN_N_FEW_SHOT + 1 && /* of a mixture */
-                       mn_fields_find(fields, MN_QUERY, "point") == &fields->at[MN_N_FEW_SHOT];
-    bool so = fields->n == MN_N_FEW_SHOT || mixed;
+    const uint32_t padding = mn_fields_have_padding(fields) ? 3 : 0;
+    const uint32_t point = mn_fields_find(fields, MN_QUERY, "point") != NULL; /* of a mixture */
+    bool so = fields->n == MN_N_FEW_SHOT + padding + point;
     for (uint32_t i = 0; so && i < MN_N_FEW_SHOT; i++)
         so = strcmp(fields->at[i].name, names[i]) == 0 &&
              fields->at[i].role == (i < MN_QUERY_X ? MN_SUPPORT : MN_QUERY);
+    if (so && padding > 0)
+        so = has_vectors(fields, MN_SUPPORT, "weight", fields->at[MN_SUPPORT_X].n, 1) &&
+             has_vectors(fields, MN_QUERY, "weight", fields->at[MN_QUERY_X].n, 1) &&
+             has_vectors(fields, MN_SHARED, "classes", 1, fields->y_size);
     return so;
 }
 
@@ -137,6 +168,14 @@ float *mn_task_find(const mn_task *task, mn_role role, const char *name)
 {
     const mn_field *field = mn_fields_find(&task->fields, role, name);
     return field == NULL ? NULL : task->block + field->offset;
+}
+
+bool mn_is_padding(uint32_t n, const float *y)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (y[i] != 0)
+            return false;
+    return true;
 }
 
 /* By lanes, each of which has its own largest and the first place of it. */

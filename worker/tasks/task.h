@@ -47,7 +47,8 @@ typedef struct mn_points {
 
 /* The fields of a task. Those called y are what is asked for: a row an item. With a field
  * query.weight (a number an item) the loss is the sum of weight times each item's, and items of
- * weight 0 are padding; without it, the mean. */
+ * weight 0 are padding; without it, the mean. So it is with support.weight. With a field
+ * shared.classes only those classes are there of which it is 1, and no other can be the answer. */
 typedef struct mn_fields {
     uint32_t n;
     mn_field at[MN_MAX_FIELDS];
@@ -81,7 +82,15 @@ enum { MN_SUPPORT_X, MN_SUPPORT_Y, MN_QUERY_X, MN_QUERY_Y, MN_N_FEW_SHOT };
 mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_query,
                              const uint32_t x[3], mn_target target, uint32_t y_size, mn_error *err);
 
+/* The same of tasks that vary in classes and items, up to the extents that `fields` have: behind them
+ *   support.weight, query.weight   1 / how many items of the set there are; 0: padding, of which x
+ *                                  and y are 0
+ *   shared.classes                 which classes there are: 1, or 0 */
+mn_status mn_fields_add_padding(mn_fields *fields, mn_error *err);
+
+/* Are these the fields of mn_fields_few_shot, with what may be behind them? */
 bool mn_fields_are_few_shot(const mn_fields *fields);
+bool mn_fields_have_padding(const mn_fields *fields); /* few-shot ones */
 
 typedef struct mn_task {
     mn_fields fields;
@@ -101,6 +110,9 @@ void mn_task_destroy(mn_task **task);
 
 /* The numbers of a field; NULL: there is none of this name. */
 float *mn_task_find(const mn_task *task, mn_role role, const char *name);
+
+/* Is this row of y that of padding, where nothing is asked? */
+bool mn_is_padding(uint32_t n, const float *y);
 
 /* The label that n > 0 numbers stand for, one-hot or answers: the place of the largest, the first of
  * several. */

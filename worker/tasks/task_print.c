@@ -51,6 +51,8 @@ void mn_task_print(const mn_task *task, FILE *out)
     if (is_of_images(task)) {
         for (uint32_t i = 0; i < x->n; i++) {
             const float *y = task->at[MN_SUPPORT_Y] + (size_t)i * fields->y_size;
+            if (mn_is_padding(fields->y_size, y))
+                continue;
             (void)fprintf(out, "\nsupport %" PRIu32 ", label %" PRIu32 "\n", i,
                           mn_label_of(fields->y_size, y));
             print_image(x, task->at[MN_SUPPORT_X] + i * mn_field_item(x), out);

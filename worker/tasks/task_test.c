@@ -210,6 +210,19 @@ static void few_shot_tasks_are_told_from_others(void **state)
     assert_int_equal(mn_fields_add(&mixed, MN_QUERY, "point", MN_FIELD_NUMBERS, 10, number, NULL),
                      MN_OK);
     assert_true(mn_fields_are_few_shot(&mixed));
+    mn_fields padded = fields;
+    assert_false(mn_fields_have_padding(&padded));
+    assert_int_equal(mn_fields_add_padding(&padded, NULL), MN_OK);
+    assert_true(mn_fields_have_padding(&padded) && mn_fields_are_few_shot(&padded));
+    mn_fields both = padded, bad = padded;
+    assert_int_equal(mn_fields_add(&both, MN_QUERY, "point", MN_FIELD_NUMBERS, 10, number, NULL),
+                     MN_OK);
+    assert_true(mn_fields_are_few_shot(&both));
+    bad.at[bad.n - 1].channels = 4; /* classes that are none */
+    assert_false(mn_fields_are_few_shot(&bad));
+    bad = padded;
+    bad.at[bad.n - 2].n = 9; /* a query item without a weight */
+    assert_false(mn_fields_are_few_shot(&bad));
     swapped.at[MN_SUPPORT_X].role = MN_QUERY;
     assert_false(mn_fields_are_few_shot(&more));
     assert_false(mn_fields_are_few_shot(&swapped));

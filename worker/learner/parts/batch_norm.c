@@ -4,6 +4,8 @@
 
 static mn_node by_running(mn_builder *builder, uint32_t layer, mn_node x, mn_node gamma,
                           mn_node beta, mn_node stats, bool relu);
+static mn_node padded(mn_builder *builder, mn_role role, uint32_t layer, mn_node x, mn_node gamma,
+                      mn_node beta, bool relu);
 static mn_node by_support(mn_builder *builder, mn_role role, uint32_t layer, mn_node x,
                           mn_node gamma, mn_node beta, bool relu);
 static mn_node by_item(mn_builder *builder, uint32_t layer, mn_node x, mn_node gamma, mn_node beta,
@@ -47,6 +49,9 @@ mn_node mn_batch_norm_build(mn_builder *builder, mn_role role, uint32_t layer, m
     const uint32_t c = mn_builder_extent(builder, x).c;
     mn_node gamma, beta;
     scale_and_shift(builder, layer, c, &gamma, &beta);
+    if (mn_fields_have_padding(builder->fields) &&
+        e->model.batch_norm_statistics != MN_STATISTICS_ITEM)
+        return padded(builder, role, layer, x, gamma, beta, relu);
     switch (e->model.batch_norm_statistics) {
     case MN_STATISTICS_RUNNING:
         return by_running(builder, layer, x, gamma, beta,
@@ -86,6 +91,17 @@ static mn_node by_given(mn_builder *builder, mn_node x, mn_node mean, mn_node va
     return relu ? mn_graph_relu(graph, y) : y;
 }
 
+/* The running statistics of a layer, told what they are now: [c], MN_NONE while nothing is trained. */
+static void running(mn_builder *builder, uint32_t layer, uint32_t c, const mn_node now[2],
+                    mn_node moments[2])
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "bn%u.running_mean", layer);
+    moments[0] = mn_builder_statistic(builder, name, c, 0, now[0]);
+    (void)snprintf(name, sizeof name, "bn%u.running_var", layer);
+    moments[1] = mn_builder_statistic(builder, name, c, 1, now[1]);
+}
+
 /* stats [2, c]: mean, 1/sqrt(var + eps), of the set at hand. */
 static mn_node by_running(mn_builder *builder, uint32_t layer, mn_node x, mn_node gamma,
                           mn_node beta, mn_node stats, bool relu)
@@ -94,22 +110,61 @@ static mn_node by_running(mn_builder *builder, uint32_t layer, mn_node x, mn_nod
     const double eps = builder->experiment->model.batch_norm_eps;
     const uint32_t c = mn_builder_extent(builder, x).c;
     const mn_extent vector = {1, 1, 1, c};
-    mn_node mean_now = MN_NONE, var_now = MN_NONE;
+    mn_node now[2] = {MN_NONE, MN_NONE}, moments[2];
     if (builder->training) {
         mn_node inverse = mn_graph_reshape(graph, mn_graph_rows(graph, stats, 1, 1), vector);
-        mean_now = mn_graph_reshape(graph, mn_graph_rows(graph, stats, 0, 1), vector);
-        var_now = mn_graph_subtract(
+        now[0] = mn_graph_reshape(graph, mn_graph_rows(graph, stats, 0, 1), vector);
+        now[1] = mn_graph_subtract(
             graph, mn_graph_reciprocal(graph, mn_graph_multiply(graph, inverse, inverse)),
             mn_graph_constant(graph, eps, vector));
     }
-    char name[32];
-    (void)snprintf(name, sizeof name, "bn%u.running_mean", layer);
-    mn_node mean = mn_builder_statistic(builder, name, c, 0, mean_now);
-    (void)snprintf(name, sizeof name, "bn%u.running_var", layer);
-    mn_node var = mn_builder_statistic(builder, name, c, 1, var_now);
+    running(builder, layer, c, now, moments);
     if (builder->training)
         return mn_graph_batch_norm(graph, x, gamma, beta, eps, relu);
-    return by_given(builder, x, mean, var, gamma, beta, relu);
+    return by_given(builder, x, moments[0], moments[1], gamma, beta, relu);
+}
+
+/* Mean and biased variance [c] of the items that are not padding, all pixels of each. */
+static void moments_without_padding(mn_builder *builder, mn_role role, mn_node x,
+                                    mn_node moments[2])
+{
+    mn_graph *graph = builder->graph;
+    const mn_extent image = mn_builder_extent(builder, x), vector = {1, 1, 1, image.c};
+    const uint32_t pixels = image.h * image.w;
+    mn_node rows = mn_graph_reshape(graph, x, (mn_extent){image.n * pixels, 1, 1, image.c});
+    mn_node weights =
+        mn_graph_repeat_rows(graph, mn_builder_need(builder, "batch norm", role, "weight"), pixels);
+    weights = mn_graph_scale(graph, 1.0 / pixels, weights);
+    moments[0] =
+        mn_graph_reshape(graph, mn_graph_product(graph, weights, rows, true, false), vector);
+    mn_node off = mn_graph_bias(graph, rows, mn_graph_scale(graph, -1, moments[0]));
+    moments[1] = mn_graph_reshape(
+        graph, mn_graph_product(graph, weights, mn_graph_multiply(graph, off, off), true, false),
+        vector);
+}
+
+/* All kinds of statistics but those of an item, by small operations: padding enters none. */
+static mn_node padded(mn_builder *builder, mn_role role, uint32_t layer, mn_node x, mn_node gamma,
+                      mn_node beta, bool relu)
+{
+    const mn_statistics kind = builder->experiment->model.batch_norm_statistics;
+    mn_node *of_support = builder->support_moments[layer - 1];
+    const bool of_batch = kind == MN_STATISTICS_BATCH || builder->training;
+    mn_node now[2] = {MN_NONE, MN_NONE}, standing[2];
+    if (kind == MN_STATISTICS_SUPPORT && role == MN_QUERY)
+        return by_given(builder, x, of_support[0], of_support[1], gamma, beta, relu);
+    if (kind == MN_STATISTICS_SUPPORT || of_batch)
+        moments_without_padding(builder, role, x, now);
+    if (kind == MN_STATISTICS_SUPPORT) {
+        of_support[0] = now[0];
+        of_support[1] = now[1];
+    }
+    if (kind == MN_STATISTICS_RUNNING) {
+        running(builder, layer, mn_builder_extent(builder, x).c, now, standing);
+        return by_given(builder, x, of_batch ? now[0] : standing[0],
+                        of_batch ? now[1] : standing[1], gamma, beta, relu);
+    }
+    return by_given(builder, x, now[0], now[1], gamma, beta, relu);
 }
 
 /* The support set as ever; what it leaves for the query set, mean and biased variance by small

@@ -22,4 +22,5 @@ static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
                                 mn_builder_extent(builder, u).n);
 }
 
-const mn_part mn_context_part = {.name = "memory context", .write = write, .read = read};
+const mn_part mn_context_part = {
+    .name = "memory context", .write = write, .takes_padding = true, .read = read};

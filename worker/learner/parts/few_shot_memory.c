@@ -34,7 +34,9 @@ static void write_means(mn_builder *builder, mn_role role)
         return;
     mn_node y = mn_builder_need(builder, "model.memory class-means", MN_SUPPORT, "y");
     mn_node u = mn_builder_flat(builder, builder->flow.u[MN_SUPPORT]);
-    mn_node counts = mn_graph_column_sums(graph, y);
+    mn_node counts = mn_graph_column_sums(graph, y), absent = mn_builder_absent_classes(builder);
+    if (absent != MN_NONE) /* the mean of no item is 0 */
+        counts = mn_graph_add(graph, counts, absent);
     mn_node shares = mn_graph_reshape(graph, mn_graph_reciprocal(graph, counts),
                                       (mn_extent){mn_builder_extent(builder, y).c, 1, 1, 1});
     builder->memory[MN_SUPPORT][MEANS] =
@@ -48,14 +50,16 @@ static mn_node read_means(mn_builder *builder, mn_role role, uint32_t hop, mn_no
     mn_node means = builder->memory[MN_SUPPORT][MEANS];
     (void)role;
     (void)hop;
+    mn_node scores = mn_graph_product(graph, mn_builder_flat(builder, u), means, false, true);
     mn_node p = mn_graph_softmax(
-        graph, mn_graph_product(graph, mn_builder_flat(builder, u), means, false, true), MN_NONE);
+        graph, mn_builder_leave_out(builder, scores, mn_builder_absent_classes(builder)), MN_NONE);
     return mn_graph_product(graph, p, means, false, false);
 }
 
 const mn_part mn_class_means_part = {.name = "memory class-means",
                                      .write = write_means,
                                      .written_by_support = true,
+                                     .takes_padding = true,
                                      .read = read_means};
 
 static mn_node distance(mn_builder *builder, mn_role role)
@@ -98,9 +102,27 @@ static void write_support(mn_builder *builder, mn_role role)
         return;
     memory[VALUES] = mn_builder_need(builder, "model.memory support", MN_SUPPORT, "y");
     mn_node u = mn_builder_flat(builder, builder->flow.u[MN_SUPPORT]);
+    if (builder->experiment->model.full_context && mn_fields_have_padding(builder->fields))
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "model.full_context reads the support set as a sequence, of which it "
+                              "cannot leave out what tasks of several ways and shots lack: use "
+                              "model.full_context false, or tasks of one size (tasks.way_from, "
+                              "tasks.shot_from 0)");
     if (builder->experiment->model.full_context)
         u = memory[CONTEXT] = mn_full_context_support(builder, u);
     memory[KEYS] = unit(builder, u);
+}
+
+/* [n]: 1 for each support item that is padding, whose label is 0 everywhere; MN_NONE: none can be. */
+static mn_node absent_items(mn_builder *builder)
+{
+    mn_graph *graph = builder->graph;
+    mn_node labels = builder->memory[MN_SUPPORT][VALUES];
+    if (!mn_fields_have_padding(builder->fields))
+        return MN_NONE;
+    const mn_extent items = {1, 1, 1, mn_builder_extent(builder, labels).n};
+    mn_node there = mn_graph_reshape(graph, mn_graph_row_dot(graph, labels, labels), items);
+    return mn_graph_scale_add(graph, -1, there, mn_graph_constant(graph, 1, items));
 }
 
 static mn_node attention(mn_builder *builder, mn_node u)
@@ -118,7 +140,9 @@ static mn_node attention(mn_builder *builder, mn_node u)
     mn_node cosines = mn_graph_product(graph, unit(builder, u), memory[KEYS], false, true);
     mn_node scale = mn_graph_repeat_rows(graph, mn_graph_exp(graph, log_scale),
                                          mn_builder_extent(builder, cosines).n);
-    return mn_graph_softmax(graph, mn_graph_row_scale(graph, scale, cosines), MN_NONE);
+    mn_node scores = mn_graph_row_scale(graph, scale, cosines);
+    return mn_graph_softmax(graph, mn_builder_leave_out(builder, scores, absent_items(builder)),
+                            MN_NONE);
 }
 
 static mn_node read_support(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
@@ -132,6 +156,7 @@ static mn_node read_support(mn_builder *builder, mn_role role, uint32_t hop, mn_
 const mn_part mn_support_memory_part = {.name = "memory support",
                                         .write = write_support,
                                         .written_by_support = true,
+                                        .takes_padding = true,
                                         .read = read_support};
 
 /* The logarithm of the probabilities, whose softmax they are. */

@@ -68,7 +68,8 @@ static mn_node concat_mlp(mn_builder *builder, mn_role role)
     return perceptron(builder, "decoder", &builder->experiment->model.decoder, true, o);
 }
 
-const mn_part mn_concat_mlp_part = {.name = "reasoning concat-mlp", .build = concat_mlp};
+const mn_part mn_concat_mlp_part = {
+    .name = "reasoning concat-mlp", .build = concat_mlp, .takes_padding = true};
 
 static mn_node gaussian(mn_builder *builder, mn_role role)
 {

@@ -15,6 +15,7 @@ typedef struct mn_part {
      * built. A memory that only the support set writes says so, and all sets read it. */
     void (*write)(mn_builder *builder, mn_role role);
     bool written_by_support;
+    bool takes_padding; /* memory, reasoning: works item by item, or leaves out what is padding */
     /* memory: what it gives for the question u [rows, d], the hop-th time it is asked. */
     mn_node (*read)(mn_builder *builder, mn_role role, uint32_t hop, mn_node u);
     /* memory: what reasoning hops asks it with next, where that is not just u and what it gave for

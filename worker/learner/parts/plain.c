@@ -3,14 +3,15 @@
 
 #include "worker/learner/parts/prototype_head.h"
 
-const mn_part mn_no_memory_part = {.name = "memory none"};
+const mn_part mn_no_memory_part = {.name = "memory none", .takes_padding = true};
 
 static mn_node features(mn_builder *builder, mn_role role)
 {
     return builder->flow.u[role];
 }
 
-const mn_part mn_no_reasoning_part = {.name = "reasoning none", .build = features};
+const mn_part mn_no_reasoning_part = {
+    .name = "reasoning none", .build = features, .takes_padding = true};
 
 static mn_node read(mn_builder *builder, mn_role role)
 {
@@ -21,7 +22,7 @@ static mn_node read(mn_builder *builder, mn_role role)
     return memory->read == NULL ? u : memory->read(builder, role, 0, u);
 }
 
-const mn_part mn_read_part = {.name = "reasoning read", .build = read};
+const mn_part mn_read_part = {.name = "reasoning read", .build = read, .takes_padding = true};
 
 /* The task's own head: the rule's, if it has set one, else as the support set gives it. */
 static mn_node linear_from_prototypes(mn_builder *builder, mn_role role)
@@ -36,7 +37,7 @@ static mn_node linear_from_prototypes(mn_builder *builder, mn_role role)
     if (builder->head[0] == MN_NONE)
         mn_prototype_head(graph, builder->flow.u[MN_SUPPORT],
                           mn_builder_need(builder, "meta.head_start prototypes", MN_SUPPORT, "y"),
-                          &builder->head[0], &builder->head[1]);
+                          mn_builder_absent_classes(builder), &builder->head[0], &builder->head[1]);
     return mn_graph_bias(graph, mn_graph_linear(graph, builder->flow.o[role], builder->head[0]),
                          builder->head[1]);
 }

@@ -170,7 +170,7 @@ static mn_node hops(mn_builder *builder, mn_role role)
     return u;
 }
 
-const mn_part mn_hops_part = {.name = "reasoning hops", .build = hops};
+const mn_part mn_hops_part = {.name = "reasoning hops", .build = hops, .takes_padding = true};
 
 static mn_node words(mn_builder *builder, mn_role role)
 {

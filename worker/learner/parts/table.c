@@ -35,7 +35,8 @@ static mn_node read(mn_builder *builder, mn_role role, uint32_t hop, mn_node u)
     return mn_graph_product(graph, p, slots, false, false);
 }
 
-const mn_part mn_table_part = {.name = "memory table", .write = write, .read = read};
+const mn_part mn_table_part = {
+    .name = "memory table", .write = write, .takes_padding = true, .read = read};
 
 static mn_node concat_linear(mn_builder *builder, mn_role role)
 {
@@ -54,4 +55,5 @@ static mn_node concat_linear(mn_builder *builder, mn_role role)
                                  e->model.activation);
 }
 
-const mn_part mn_concat_linear_part = {.name = "reasoning concat-linear", .build = concat_linear};
+const mn_part mn_concat_linear_part = {
+    .name = "reasoning concat-linear", .build = concat_linear, .takes_padding = true};

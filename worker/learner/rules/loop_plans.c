@@ -236,7 +236,7 @@ static mn_status compile_head(mn_loop_plans *plans, struct draft *draft, mn_erro
     mn_node u = mn_graph_input(graph, MN_SLOT_FEATURES, 0, plans->u);
     mn_node y = mn_builder_need(&draft->builder, "meta.head_start prototypes", MN_SUPPORT, "y");
     mn_node weights, bias;
-    mn_prototype_head(graph, u, y, &weights, &bias);
+    mn_prototype_head(graph, u, y, mn_builder_absent_classes(&draft->builder), &weights, &bias);
     mn_node head = mn_graph_place_rows(graph, bias, whole.n - 1, whole.n,
                                        mn_graph_place_rows(graph, weights, 0, whole.n, MN_NONE));
     draft->outputs[draft->n_outputs++] =
