@@ -12,6 +12,7 @@
 
 #include "common/digest.h"
 #include "common/error.h"
+#include "common/experiment.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,8 +21,6 @@
 #define MN_DATA_TABLE_MAX_BYTES ((size_t)1 << 30) /* of a file */
 #define MN_DATA_TABLE_MAX_FILES 8u
 #define MN_DATA_TABLE_WORD 256u /* bytes of a cell as text, with NUL */
-
-typedef enum mn_header { MN_HEADER_AUTO, MN_HEADER_YES, MN_HEADER_NO } mn_header;
 
 /* What the cells of a column are in memory. */
 typedef enum mn_cells {
