@@ -12,6 +12,8 @@
 #define MN_ROW_FORM_MOST_WORDS 256u /* of a column */
 #define MN_ROW_FORM_MOST_WIDTH 65536u
 
+#define MN_ROW_FORM_NOTE "row_form" /* under this an adapted model keeps the text of a form */
+
 typedef struct mn_row_column {
     char *name;               /* owned */
     uint32_t place;           /* in the table that the form was made from */
