@@ -372,7 +372,7 @@ rows_table() { # FOLDER: rows of classes and of tasks, by a rule, found by all p
 rows() { # FILE STEPS: classes of the rows of a table, prototypes in a space that is learned
     rows_table "${1%/*}"
     family "$1" "$2" 31 12 <<YAML
-tasks: {kind: rows, table: rows.csv, class_column: kind, words: one-hot, shares: [60, 20, 20], way: 2, shot: 2, query: 3}
+tasks: {kind: rows, table: rows.csv, class_column: kind, columns: "a, b, c", words: one-hot, shares: [60, 20, 20], way: 2, shot: 2, query: 3}
 model: {input: mlp, hidden: [16, 8], memory: class-means, output: distance}
 meta: {kind: episodic}
 YAML
