@@ -237,6 +237,16 @@ static mn_status add_weights(mn_fields *fields, mn_error *err)
                          (const uint32_t[3]){1, 1, 1}, err);
 }
 
+/* Validation and test tasks have the same extents, as a learner is compiled for both. */
+static uint32_t most_held_out(const mn_row_groups *groups)
+{
+    uint32_t most = 1; /* a split without a row is refused when it is asked for */
+    for (uint32_t g = 0; g < groups->n; g++)
+        for (mn_split split = MN_VAL; split < MN_N_SPLITS; split++)
+            most = groups->at[g].n[split] > most ? groups->at[g].n[split] : most;
+    return most;
+}
+
 static mn_status make_fields(const mn_experiment *e, const struct rows *rows,
                              mn_task_set_parts *parts, mn_error *err)
 {
@@ -248,10 +258,8 @@ static mn_status make_fields(const mn_experiment *e, const struct rows *rows,
         const uint32_t shot = of_split(split, e->evaluate.shot, e->tasks.shot);
         uint32_t query = of_split(split, e->evaluate.query, e->tasks.query);
         const bool held_out = rows->by_row && split != MN_TRAIN;
-        for (uint32_t g = 0; held_out && g < rows->groups.n; g++)
-            query =
-                g == 0 || rows->groups.at[g].n[split] > query ? rows->groups.at[g].n[split] : query;
-        query = query > 0 ? query : 1; /* a split without a row is refused when it is asked for */
+        if (held_out)
+            query = most_held_out(&rows->groups);
         if (shot + (held_out ? 0 : query) > MOST_ITEMS)
             return mn_fail(err, MN_ERR_CONFIG,
                            "%" PRIu32 " + %" PRIu32 " rows are too many: expected at most %u "
