@@ -17,6 +17,7 @@ typedef enum mn_task_kind {
     MN_TASKS_STORIES,
     MN_TASKS_GENERATED_STORIES,
     MN_TASKS_TABLES, /* made up */
+    MN_TASKS_ROWS,   /* of a table of the user's own */
 } mn_task_kind;
 typedef enum mn_curve { MN_CURVE_SINE, MN_CURVE_LINE, MN_CURVE_STEP } mn_curve;
 typedef enum mn_mix_by {
@@ -24,6 +25,10 @@ typedef enum mn_mix_by {
     MN_MIX_BY_SIZE,
     MN_MIX_BY_DIFFICULTY,
 } mn_mix_by;
+typedef enum mn_header { MN_HEADER_AUTO, MN_HEADER_YES, MN_HEADER_NO } mn_header; /* of a text */
+typedef enum mn_split_by { MN_SPLIT_BY_TASK, MN_SPLIT_BY_ROW } mn_split_by;
+typedef enum mn_missing { MN_MISSING_REFUSE, MN_MISSING_MEAN } mn_missing;
+typedef enum mn_word_columns { MN_WORDS_REFUSE, MN_WORDS_ONE_HOT } mn_word_columns;
 typedef enum mn_world { MN_WORLD_ROOMS, MN_WORLD_GRID, MN_WORLD_PAIRS } mn_world;
 typedef enum mn_sampling {
     MN_SAMPLE_RANDOM,
@@ -158,6 +163,20 @@ typedef struct mn_experiment {
         uint64_t linear_start; /* meta-steps without softmax in the attention */
         mn_world world;        /* generated-stories */
         uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
+        /* rows: of a table of the user's own; columns by name or number, from 1 */
+        char table[256];       /* a file, or several side by side, ',' between */
+        mn_header header;      /* is its first line one? */
+        char class_column[64]; /* the class of a row is asked for; or */
+        char task_column[64];  /* rows of a task are alike here, and */
+        char y_column[64];     /* this number is asked for */
+        char columns[512];     /* features, ',' between; empty: all others */
+        char split_column[64]; /* train, val or test of each row; or */
+        char split_list[256];  /* a table of classes or tasks and their splits; or */
+        mn_uint_list shares;   /* per cent for train, val and test */
+        mn_split_by split_by;  /* of classes or tasks, or of each task's rows */
+        mn_missing missing;
+        mn_word_columns words;
+        bool standardise;
         char mix[512];         /* parts of a mixture of such tasks; empty: none */
         mn_mix_by mix_by;      /* how often each is drawn */
         double mix_power;      /* of a part's size, or of its difficulty */

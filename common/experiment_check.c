@@ -8,16 +8,16 @@
 #define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
-static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_model,
-    check_memory, check_statistics, check_meta, check_outer, check_evaluate, check_pool,
-    check_environment;
+static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_rows,
+    check_model, check_memory, check_statistics, check_meta, check_outer, check_evaluate,
+    check_pool, check_environment;
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_mix,        check_stories, check_images,   check_sequences,
-                                  check_sinusoid,   check_model,   check_memory,   check_statistics,
-                                  check_meta,       check_outer,   check_evaluate, check_pool,
-                                  check_environment};
+    static rule *const rules[] = {check_mix,        check_stories,    check_images, check_sequences,
+                                  check_sinusoid,   check_rows,       check_model,  check_memory,
+                                  check_statistics, check_meta,       check_outer,  check_evaluate,
+                                  check_pool,       check_environment};
     mn_status status =
         mn_options_check_read(mn_experiment_options(), experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
@@ -201,6 +201,41 @@ static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_rows(const mn_experiment *e, mn_error *err)
+{
+    const bool classes = e->tasks.class_column[0] != '\0', values = e->tasks.task_column[0] != '\0';
+    const mn_uint_list *shares = &e->tasks.shares;
+    if (e->tasks.kind != MN_TASKS_ROWS)
+        return MN_OK;
+    if (e->tasks.table[0] == '\0' || e->run.data_path[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind rows needs tasks.table, a file as \"flowers.csv\", and "
+                       "run.data_path (or MNEMO_DATA), the folders that it lies below");
+    if (classes == values || values != (e->tasks.y_column[0] != '\0'))
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "tasks.kind rows needs either tasks.class_column, for few-shot "
+            "classification, or both tasks.task_column and tasks.y_column, for regression");
+    if (classes && e->tasks.way < 2)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.way is %u, but telling classes apart needs at least 2",
+                       (unsigned)e->tasks.way);
+    if (e->tasks.split_column[0] != '\0' && e->tasks.split_list[0] != '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.split_column and tasks.split_list both say what is for training: "
+                       "expected one of them, or none");
+    if (shares->n != 3 || shares->at[0] + shares->at[1] + shares->at[2] != 100 ||
+        shares->at[0] == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.shares: expected three whole numbers that make 100, for train, val "
+                       "and test, as [70, 15, 15]");
+    if (e->tasks.split_by == MN_SPLIT_BY_ROW && (classes || e->tasks.split_list[0] != '\0'))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.split_by row is of regression (tasks.task_column), by "
+                       "tasks.split_column or tasks.shares");
+    return MN_OK;
+}
+
 static mn_status check_model(const mn_experiment *e, mn_error *err)
 {
     if (e->model.memory == MN_MEMORY_MEAN && e->model.encoder.n == 0)
@@ -225,11 +260,14 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     }
     if (e->model.input != MN_INPUT_CONV4)
         return MN_OK;
-    if (e->tasks.kind == MN_TASKS_SINUSOID || e->tasks.kind == MN_TASKS_TABLES)
+    if (e->tasks.kind == MN_TASKS_SINUSOID || e->tasks.kind == MN_TASKS_TABLES ||
+        e->tasks.kind == MN_TASKS_ROWS)
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.input conv4 reads images, but tasks.kind is %s: use model.input "
                        "mlp, or tasks.kind images or glyphs",
-                       e->tasks.kind == MN_TASKS_SINUSOID ? "sinusoid" : "tables");
+                       e->tasks.kind == MN_TASKS_SINUSOID ? "sinusoid"
+                       : e->tasks.kind == MN_TASKS_ROWS   ? "rows"
+                                                          : "tables");
     /* A stride of 2 rounds up and so never ends below one pixel; pooling rounds down. */
     if (e->model.downsampling == MN_DOWN_MAX_POOL && e->tasks.image_size >> e->model.blocks == 0)
         return mn_fail(err, MN_ERR_CONFIG,
@@ -432,7 +470,7 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
     mn_error why;
     if (data == NULL ||
         (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_SEQUENCES &&
-         e->tasks.kind != MN_TASKS_STORIES) ||
+         e->tasks.kind != MN_TASKS_STORIES && e->tasks.kind != MN_TASKS_ROWS) ||
         strcmp(e->run.data_path, option->fallback) != 0 ||
         mn_option_set(option, data, &scratch, &why) == MN_OK)
         return MN_OK;

@@ -30,8 +30,9 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[MN_N_DTYPES] = {
-    [MN_F32] = {"F32", 4}, [MN_F64] = {"F64", 8}, [MN_I64] = {"I64", 8},
-    [MN_I32] = {"I32", 4}, [MN_U8] = {"U8", 1},
+    [MN_F32] = {"F32", 4},   [MN_F64] = {"F64", 8}, [MN_I64] = {"I64", 8},
+    [MN_I32] = {"I32", 4},   [MN_U8] = {"U8", 1},   [MN_F16] = {"F16", 2},
+    [MN_BF16] = {"BF16", 2}, [MN_I16] = {"I16", 2}, [MN_I8] = {"I8", 1},
 };
 
 struct mn_tensor_file {
@@ -464,7 +465,8 @@ static mn_status read_entry(const struct reader *reader, const char *name, const
         tensor->dtype++;
     if (tensor->dtype == MN_N_DTYPES)
         return mn_fail(err, MN_ERR_DATA,
-                       "%s: tensor '%s' is of dtype '%.16s', expected F32, F64, I64, I32 or U8",
+                       "%s: tensor '%s' is of dtype '%.16s', expected F32, F64, F16, "
+                       "BF16, I64, I32, I16, I8 or U8",
                        source, name, json_string_value(dtype));
 
     if (json_array_size(shape) > MN_TENSOR_MAX_RANK)

@@ -12,7 +12,18 @@
 
 #define MN_TENSOR_MAX_RANK 4
 
-typedef enum mn_dtype { MN_F32, MN_F64, MN_I64, MN_I32, MN_U8, MN_N_DTYPES } mn_dtype;
+typedef enum mn_dtype {
+    MN_F32,
+    MN_F64,
+    MN_I64,
+    MN_I32,
+    MN_U8,
+    MN_F16, /* these are read by what takes a user's own arrays alone */
+    MN_BF16,
+    MN_I16,
+    MN_I8,
+    MN_N_DTYPES
+} mn_dtype;
 
 typedef struct mn_tensor {
     char name[96];

@@ -21,8 +21,9 @@
 /* What the command opens, to be closed again; all is owned but line. */
 struct bench {
     const mn_command_line *line;
-    mn_session session;    /* of a run of stories */
-    const mn_words *words; /* that it knows; lent by the session; NULL: it has none */
+    mn_session session;      /* of a run of stories */
+    const mn_words *words;   /* that it knows; lent by the session; NULL: it has none */
+    const mn_row_form *form; /* of the columns of its table; lent likewise */
     mn_model *model;
     mn_own_items support, query;
     mn_hold_out hold_out; /* its arrays; losses NULL: nothing was held out */
@@ -99,16 +100,18 @@ static mn_status check_line(const mn_command_line *line, mn_error *err)
     return MN_OK;
 }
 
-/* What a checkpoint does not tell, the run's data do: the words of stories, the drawings of sequences. */
+/* What a checkpoint does not tell, the run's data do: the words of stories, the drawings of sequences, the
+ * columns of a table. */
 static bool needs_data(const mn_command_line *line)
 {
     mn_experiment *experiment = malloc(sizeof *experiment);
     const mn_session_options options = {.folder = line->arguments[0]};
-    const bool needs = experiment != NULL && mn_run_begun(options.folder) &&
-                       mn_session_experiment(&options, experiment, NULL) == MN_OK &&
-                       (experiment->tasks.kind == MN_TASKS_STORIES ||
-                        experiment->tasks.kind == MN_TASKS_GENERATED_STORIES ||
-                        experiment->tasks.kind == MN_TASKS_SEQUENCES);
+    const bool needs =
+        experiment != NULL && mn_run_begun(options.folder) &&
+        mn_session_experiment(&options, experiment, NULL) == MN_OK &&
+        (experiment->tasks.kind == MN_TASKS_STORIES ||
+         experiment->tasks.kind == MN_TASKS_GENERATED_STORIES ||
+         experiment->tasks.kind == MN_TASKS_SEQUENCES || experiment->tasks.kind == MN_TASKS_ROWS);
     free(experiment);
     return needs;
 }
@@ -123,6 +126,7 @@ static mn_status open_with_data(struct bench *bench, mn_error *err)
         return status;
     const mn_fields *fields = mn_task_set_fields(bench->session.tasks, MN_TRAIN);
     bench->words = mn_task_set_words(bench->session.tasks);
+    bench->form = mn_task_set_row_form(bench->session.tasks);
     if (bench->words != NULL && mn_fields_find(fields, MN_SUPPORT, "question") == NULL)
         return mn_fail(err, MN_ERR_USAGE,
                        "%s needs no examples: it was trained to answer by the story alone "
@@ -143,6 +147,13 @@ static mn_status open_model(struct bench *bench, mn_error *err)
     mn_status status = needs_data(line)
                            ? open_with_data(bench, err)
                            : mn_model_read(run, line->n_sets, line->sets, &bench->model, err);
+    if (status == MN_OK && bench->form == NULL &&
+        mn_model_experiment(bench->model)->tasks.kind == MN_TASKS_ROWS)
+        return mn_fail(
+            err, MN_ERR_USAGE,
+            "%s has learned from the rows of a table (tasks.kind rows): expected the folder "
+            "of the run, whose table tells what its columns are",
+            run);
     if (status != MN_OK || bench->words != NULL || mn_model_takes_examples(bench->model))
         return status;
     return mn_fail(
@@ -157,6 +168,8 @@ static mn_status open_model(struct bench *bench, mn_error *err)
 static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,
                             mn_ink ink, mn_own_items *out, mn_error *err)
 {
+    if (bench->form != NULL)
+        return mn_own_items_read_rows(path, bench->form, with_answers, out, err);
     return bench->words != NULL
                ? mn_own_items_read_story(path, mn_model_fields(bench->model), bench->words,
                                          with_answers, out, err)
@@ -264,7 +277,9 @@ static mn_status predict(struct bench *bench, mn_error *err)
 static void print_losses(const struct bench *bench)
 {
     const bool nats = mn_adapted_classes(bench->adapted) > 0;
-    (void)printf("  inner step  support loss (%s)\n", nats ? "nats" : "squared error");
+    (void)printf("  inner step  support loss (%s)\n", nats                  ? "nats"
+                                                      : bench->form != NULL ? "of standardised y"
+                                                                            : "squared error");
     for (uint32_t k = 0; k <= bench->steps; k++) {
         if (k == MOST_STEPS_TOLD && bench->steps > MOST_STEPS_TOLD) {
             (void)printf("         ...\n");
@@ -358,23 +373,37 @@ static json_t *as_json(const struct bench *bench)
     return root;
 }
 
+/* What predicting later needs to know of how items are read. */
+static mn_status write_adapted(const struct bench *bench, const char *path, mn_error *err)
+{
+    char mean[32], *columns = NULL;
+    (void)snprintf(mean, sizeof mean, "%.9g", bench->support.folder.mean);
+    mn_text_pair notes[] = {{"ink", bench->support.dark_is_ink ? "dark" : "light"},
+                            {"picture_mean", mean}};
+    size_t n = mn_adapted_classes(bench->adapted) > 0 ? 2 : 0;
+    mn_status status = MN_OK;
+    if (bench->form != NULL) {
+        status = mn_row_form_text(bench->form, &columns, err);
+        notes[0] = (mn_text_pair){MN_ROW_FORM_NOTE, columns};
+        n = 1;
+    }
+    if (status == MN_OK)
+        status = mn_adapted_write(bench->adapted, path, n, notes, err);
+    free(columns);
+    return status;
+}
+
 /* The model last: where it is, all is. */
 static mn_status write(const struct bench *bench, const json_t *root, mn_error *err)
 {
     const char *folder = bench->line->output;
-    char path[PATH_MAX], mean[32];
-    (void)snprintf(mean, sizeof mean, "%.9g", bench->support.folder.mean);
-    const mn_text_pair notes[] = {{"ink", bench->support.dark_is_ink ? "dark" : "light"},
-                                  {"picture_mean", mean}};
+    char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/adapted.safetensors", folder) >= (int)sizeof path)
         return mn_fail(err, MN_ERR_IO, "%.200s...: the path is too long", folder);
     mn_status status = bench->line->query != NULL
                            ? mn_predictions_write(&bench->predictions, root, folder, err)
                            : mn_folder_make(folder, err);
-    return status == MN_OK
-               ? mn_adapted_write(bench->adapted, path,
-                                  mn_adapted_classes(bench->adapted) > 0 ? 2 : 0, notes, err)
-               : status;
+    return status == MN_OK ? write_adapted(bench, path, err) : status;
 }
 
 static void close_bench(struct bench *bench)

@@ -37,15 +37,22 @@ void mn_own_items_fini(mn_own_items *items)
 {
     mn_picture_folder_fini(&items->folder);
     mn_number_table_fini(&items->table);
-    for (uint32_t i = 0; items->question_texts != NULL && i < items->n; i++)
-        free(items->question_texts[i]);
-    free(items->question_texts);
+    for (uint32_t i = 0; items->texts != NULL && i < items->n; i++)
+        free(items->texts[i]);
+    free(items->texts);
     free((void *)items->questions);
     free(items->answers);
     mn_story_text_fini(&items->story);
     mn_words_destroy(&items->words);
     free(items->columns[0]);
     free(items->columns[1]);
+    free(items->row_x);
+    free(items->row_y);
+    free(items->row_z);
+    free(items->row_labels);
+    for (uint32_t i = 0; items->row_classes != NULL && i < items->n_classes; i++)
+        free(items->row_classes[i]);
+    free((void *)items->row_classes);
     *items = (mn_own_items){0};
 }
 
@@ -53,40 +60,47 @@ mn_examples mn_own_items_examples(const mn_own_items *items)
 {
     return (mn_examples){.n = items->n,
                          .x = items->x,
-                         .n_classes = items->folder.n_classes,
+                         .n_classes = items->n_classes,
                          .labels = items->labels,
-                         .y = items->y,
-                         .names = (const char *const *)items->folder.classes};
+                         .y = items->is_rows && items->y != NULL ? items->row_z : items->y,
+                         .names = items->classes};
 }
 
 mn_status mn_own_items_match(mn_own_items *items, const mn_adapted *adapted, mn_error *err)
 {
     const uint32_t way = mn_adapted_classes(adapted);
-    mn_picture_folder *folder = &items->folder;
-    uint32_t *renamed = calloc(folder->n_classes + 1, sizeof *renamed);
+    uint32_t *labels = items->is_rows ? items->row_labels : items->folder.labels;
+    uint32_t *renamed = calloc(items->n_classes + 1, sizeof *renamed);
     if (renamed == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "classes");
     mn_status status = MN_OK;
-    for (uint32_t c = 0; c < folder->n_classes && status == MN_OK; c++) {
+    for (uint32_t c = 0; c < items->n_classes && status == MN_OK; c++) {
         for (renamed[c] = 0; renamed[c] < way; renamed[c]++)
-            if (strcmp(folder->classes[c], mn_adapted_class_name(adapted, renamed[c])) == 0)
+            if (strcmp(items->classes[c], mn_adapted_class_name(adapted, renamed[c])) == 0)
                 break;
         if (renamed[c] < way)
             continue;
         char shown[200], known[500] = "";
-        (void)mn_text_escape(folder->classes[c], strlen(folder->classes[c]), shown, sizeof shown);
+        (void)mn_text_escape(items->classes[c], strlen(items->classes[c]), shown, sizeof shown);
         for (uint32_t i = 0, at = 0; i < way && at < sizeof known - 64; i++)
             at += (uint32_t)snprintf(known + at, sizeof known - at, "%s%.40s", i > 0 ? ", " : "",
                                      mn_adapted_class_name(adapted, i));
         status =
-            mn_fail(err, MN_ERR_DATA,
-                    "--query: its folder %s is no class of the examples (%s): name it as one of "
-                    "them, or put pictures whose class is not known into the folder itself",
-                    shown, known);
+            items->is_rows
+                ? mn_fail(
+                      err, MN_ERR_DATA,
+                      "--query: its label %s is no class of the examples (%s): name it as one of "
+                      "them, or leave the cell empty where the class is not known",
+                      shown, known)
+                : mn_fail(
+                      err, MN_ERR_DATA,
+                      "--query: its folder %s is no class of the examples (%s): name it as one of "
+                      "them, or put pictures whose class is not known into the folder itself",
+                      shown, known);
     }
-    for (uint32_t i = 0; i < folder->n && status == MN_OK; i++)
-        if (folder->labels[i] != MN_NO_CLASS)
-            folder->labels[i] = renamed[folder->labels[i]];
+    for (uint32_t i = 0; labels != NULL && i < items->n && status == MN_OK; i++)
+        if (labels[i] != MN_NO_CLASS)
+            labels[i] = renamed[labels[i]];
     free(renamed);
     return status;
 }
@@ -130,6 +144,8 @@ static mn_status read_pictures(const char *path, const mn_model *model, bool wit
     out->x = out->folder.x;
     out->labels = out->folder.labels;
     out->names = (const char *const *)out->folder.names;
+    out->n_classes = out->folder.n_classes;
+    out->classes = (const char *const *)out->folder.classes;
     out->dark_is_ink = form.dark_is_ink;
     warn(out, path, model);
     return MN_OK;
@@ -218,6 +234,132 @@ static mn_status read_points(const char *path, const mn_model *model, bool with_
     return MN_OK;
 }
 
+/* Rows ------------------------------------------------------------------------------- */
+
+/* "a,b" is two files side by side, unless a file is called that. */
+static mn_status open_table(const char *path, const mn_row_form *form, mn_data_table *out,
+                            mn_error *err)
+{
+    const char *paths[MN_DATA_TABLE_MAX_FILES] = {path};
+    uint32_t n = 1;
+    struct stat info;
+    char *copy = strdup(path), *left = copy;
+    if (copy == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%s", path);
+    if (stat(path, &info) != 0)
+        for (n = 0; left != NULL && n < MN_DATA_TABLE_MAX_FILES; n++)
+            paths[n] = strsep(&left, ",");
+    mn_status status =
+        mn_data_table_read(n, paths, form->named ? MN_HEADER_YES : MN_HEADER_AUTO, out, err);
+    free(copy);
+    return status;
+}
+
+static bool make_room(const mn_row_form *form, uint32_t n, mn_own_items *out)
+{
+    out->row_x = calloc((size_t)n * form->width, sizeof *out->row_x);
+    out->row_y = calloc(n, sizeof *out->row_y);
+    out->row_z = calloc(n, sizeof *out->row_z);
+    out->row_labels = calloc(n, sizeof *out->row_labels);
+    out->row_classes = calloc(n, sizeof *out->row_classes);
+    out->texts = calloc(n, sizeof *out->texts);
+    return out->row_x != NULL && out->row_y != NULL && out->row_z != NULL &&
+           out->row_labels != NULL && out->row_classes != NULL && out->texts != NULL;
+}
+
+/* The number of a class, in the order in which they come. */
+static mn_status number_class(const char *name, mn_own_items *out, uint32_t *label, mn_error *err)
+{
+    for (*label = 0; *label < out->n_classes; ++*label)
+        if (strcmp(out->row_classes[*label], name) == 0)
+            return MN_OK;
+    out->row_classes[out->n_classes] = strdup(name);
+    if (out->row_classes[out->n_classes] == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "classes");
+    out->n_classes++;
+    return MN_OK;
+}
+
+static mn_status read_answer(const char *path, const mn_row_form *form, const mn_data_table *table,
+                             uint32_t row, uint32_t place, bool must, mn_own_items *out,
+                             mn_error *err)
+{
+    char word[MN_DATA_TABLE_WORD] = "";
+    double number;
+    bool told = place != UINT32_MAX;
+    if (told)
+        mn_data_table_word(table, row, place, word);
+    if (told && form->classes)
+        told = word[0] != '\0';
+    else if (told)
+        told = mn_data_table_number(table, row, place, &number) != MN_CELL_MISSING;
+    out->row_labels[row] = MN_NO_CLASS;
+    out->row_y[row] = out->row_z[row] = NAN;
+    if (!told)
+        return must ? mn_fail(err, MN_ERR_DATA,
+                              "%s: row %" PRIu32 " has no %s: expected one in column \"%.60s\"",
+                              path, row + 1, form->classes ? "class" : "y", form->answer.name)
+                    : MN_OK;
+    if (form->classes)
+        return number_class(word, out, &out->row_labels[row], err);
+    mn_status status = mn_row_form_y(form, path, table, row, place, &out->row_z[row], err);
+    if (status == MN_OK) {
+        (void)mn_data_table_number(table, row, place, &number);
+        out->row_y[row] = (float)number;
+    }
+    return status;
+}
+
+static mn_status read_rows(const char *path, const mn_row_form *form, const mn_data_table *table,
+                           bool with_answers, mn_own_items *out, mn_error *err)
+{
+    uint32_t answer = UINT32_MAX, unknown = 0, n_told = 0;
+    uint32_t *places = calloc(form->n, sizeof *places);
+    mn_status status = places != NULL && make_room(form, table->n_rows, out)
+                           ? mn_row_form_match(form, path, table, places, &answer, err)
+                           : mn_fail(err, MN_ERR_NOMEM, "%s", path);
+    if (status == MN_OK)
+        out->n = table->n_rows;
+    for (uint32_t row = 0; row < table->n_rows && status == MN_OK; row++) {
+        status = mn_row_form_x(form, path, table, row, places,
+                               out->row_x + (size_t)row * form->width, &unknown, err);
+        if (status == MN_OK)
+            status = read_answer(path, form, table, row, answer, with_answers, out, err);
+        if (status == MN_OK && asprintf(&out->texts[row], "row %" PRIu32, row + 1) < 0) {
+            out->texts[row] = NULL;
+            status = mn_fail(err, MN_ERR_NOMEM, "%s", path);
+        }
+        n_told += status == MN_OK && !isnan(out->row_y[row]);
+    }
+    free(places);
+    if (status == MN_OK && unknown > 0)
+        mn_log(MN_LOG_WARN,
+               "%s: %" PRIu32
+               " cells have words that the run's training rows have not: taken as none",
+               path, unknown);
+    out->x = out->row_x;
+    out->labels = form->classes ? out->row_labels : NULL;
+    out->classes = form->classes ? (const char *const *)out->row_classes : NULL;
+    out->y = n_told > 0 ? out->row_y : NULL;
+    out->names = (const char *const *)out->texts;
+    return status;
+}
+
+mn_status mn_own_items_read_rows(const char *path, const mn_row_form *form, bool with_answers,
+                                 mn_own_items *out, mn_error *err)
+{
+    mn_data_table table = {0};
+    *out =
+        (mn_own_items){.is_rows = true, .y_mean = form->answer.mean, .y_scale = form->answer.scale};
+    mn_status status = open_table(path, form, &table, err);
+    if (status == MN_OK)
+        status = read_rows(path, form, &table, with_answers, out, err);
+    mn_data_table_fini(&table);
+    if (status != MN_OK)
+        mn_own_items_fini(out);
+    return status;
+}
+
 /* Stories ---------------------------------------------------------------------------- */
 
 static char *question_text(const mn_own_items *items, const mn_story_question *question)
@@ -240,9 +382,9 @@ static mn_status choose_questions(bool with_answers, uint32_t n_known, mn_own_it
     const mn_story_text *story = &out->story;
     const size_t room = story->n_questions + 1;
     out->questions = calloc(room, sizeof *out->questions);
-    out->question_texts = calloc(room, sizeof *out->question_texts);
+    out->texts = calloc(room, sizeof *out->texts);
     out->answers = calloc(room, sizeof *out->answers);
-    if (out->questions == NULL || out->question_texts == NULL || out->answers == NULL)
+    if (out->questions == NULL || out->texts == NULL || out->answers == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", story->n_questions);
     for (uint32_t i = 0; i < story->n_questions; i++) {
         const mn_story_question *question = &story->questions[i];
@@ -251,8 +393,8 @@ static mn_status choose_questions(bool with_answers, uint32_t n_known, mn_own_it
         const bool known = question->answer > 0 && question->answer < n_known;
         out->questions[out->n] = question;
         out->answers[out->n] = known ? question->answer : MN_NO_CLASS;
-        out->question_texts[out->n] = question_text(out, question);
-        if (out->question_texts[out->n++] == NULL)
+        out->texts[out->n] = question_text(out, question);
+        if (out->texts[out->n++] == NULL)
             return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", story->n_questions);
     }
     return MN_OK;
@@ -278,7 +420,7 @@ mn_status mn_own_items_read_story(const char *path, const mn_fields *fields, con
         return status;
     }
     out->labels = out->answers;
-    out->names = (const char *const *)out->question_texts;
+    out->names = (const char *const *)out->texts;
     mn_own_story_warn(&out->story, out->words, known, fields, out->n, out->questions);
     return MN_OK;
 }

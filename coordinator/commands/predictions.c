@@ -4,6 +4,7 @@
 #include "common/text.h"
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -41,6 +42,19 @@ static mn_status ask(const mn_adapted *adapted, const mn_own_items *items, float
     return status;
 }
 
+/* Into the unit of the user's table: a mean, and where there is one a deviation. */
+static void rescale(mn_predictions *predictions)
+{
+    const uint32_t columns = mn_adapted_columns(predictions->adapted);
+    const double scale = predictions->items->y_scale, mean = predictions->items->y_mean;
+    for (uint32_t i = 0; i < predictions->items->n; i++) {
+        float *answer = predictions->answers + (size_t)i * columns;
+        answer[0] = (float)((double)answer[0] * scale + mean);
+        if (columns > 1)
+            answer[1] = (float)((double)answer[1] * scale);
+    }
+}
+
 mn_status mn_predictions_new(const mn_adapted *adapted, const mn_own_items *items,
                              mn_predictions *out, mn_error *err)
 {
@@ -53,6 +67,8 @@ mn_status mn_predictions_new(const mn_adapted *adapted, const mn_own_items *item
         items->is_story ? ask(adapted, items, out->answers, err)
                         : mn_adapted_predict(adapted, items->n, items->x, out->answers, NULL, err);
     out->seconds = mn_predictions_clock() - begin;
+    if (status == MN_OK && items->is_rows && mn_adapted_classes(adapted) == 0)
+        rescale(out);
     if (status != MN_OK)
         mn_predictions_fini(out);
     return status;
@@ -88,6 +104,12 @@ static bool has_deviations(const mn_predictions *predictions)
     return mn_adapted_columns(predictions->adapted) > 1;
 }
 
+/* Is its value told? */
+static bool is_told(const mn_predictions *predictions, uint32_t i)
+{
+    return predictions->items->y != NULL && !isnan(predictions->items->y[i]);
+}
+
 static void item_name(const mn_predictions *predictions, uint32_t i, char out[300])
 {
     const char *name = predictions->items->names[i];
@@ -100,7 +122,7 @@ void mn_predictions_print(const mn_predictions *predictions, uint32_t most, FILE
     if (mn_adapted_classes(predictions->adapted) > 0) {
         print_classes(predictions, told, out);
     } else {
-        (void)fprintf(out, "  %12s %12s%s%s\n", "x", "y",
+        (void)fprintf(out, "  %12s %12s%s%s\n", predictions->items->is_rows ? "row" : "x", "y",
                       has_deviations(predictions) ? "    deviation" : "",
                       predictions->items->y != NULL ? "  given as" : "");
         for (uint32_t i = 0; i < told; i++)
@@ -120,7 +142,8 @@ static int wider(int columns, const char *text)
 static void print_classes(const mn_predictions *predictions, uint32_t n, FILE *out)
 {
     const bool is_story = predictions->items->is_story;
-    const char *what = is_story ? "question" : "picture", *says = is_story ? "answer" : "class";
+    const char *what = is_story ? "question" : predictions->items->is_rows ? "row" : "picture";
+    const char *says = is_story ? "answer" : "class";
     int columns[2] = {wider(0, what), wider(0, says)};
     char name[300];
     for (uint32_t i = 0; i < n; i++) {
@@ -148,10 +171,13 @@ static void print_classes(const mn_predictions *predictions, uint32_t n, FILE *o
 static void print_value(const mn_predictions *predictions, uint32_t i, FILE *out)
 {
     const float *answer = answer_of(predictions, i);
-    (void)fprintf(out, "  %12.6g %12.6g", (double)predictions->items->x[i], (double)answer[0]);
+    if (predictions->items->is_rows)
+        (void)fprintf(out, "  %12s %12.6g", predictions->items->names[i], (double)answer[0]);
+    else
+        (void)fprintf(out, "  %12.6g %12.6g", (double)predictions->items->x[i], (double)answer[0]);
     if (has_deviations(predictions))
         (void)fprintf(out, " %12.4g", (double)answer[1]);
-    if (predictions->items->y != NULL)
+    if (is_told(predictions, i))
         (void)fprintf(out, "  %.6g", (double)predictions->items->y[i]);
     (void)fputc('\n', out);
 }
@@ -168,14 +194,19 @@ static uint32_t count_right(const mn_predictions *predictions, uint32_t *judged)
     return right;
 }
 
-static double squared_error(const mn_predictions *predictions)
+/* Over the n items whose values are told, one at least. */
+static double squared_error(const mn_predictions *predictions, uint32_t *n)
 {
     double sum = 0;
+    *n = 0;
     for (uint32_t i = 0; i < predictions->items->n; i++) {
+        if (!is_told(predictions, i))
+            continue;
         const double off = (double)answer_of(predictions, i)[0] - (double)predictions->items->y[i];
         sum += off * off;
+        ++*n;
     }
-    return sum / predictions->items->n;
+    return sum / *n;
 }
 
 static void print_sum(const mn_predictions *predictions, FILE *out)
@@ -185,9 +216,11 @@ static void print_sum(const mn_predictions *predictions, FILE *out)
     if (judged > 0)
         (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right: accuracy %.2f %%\n", right, judged,
                       100.0 * right / judged);
-    if (predictions->items->y != NULL)
-        (void)fprintf(out, "mean squared error %.6g over %" PRIu32 " points\n",
-                      squared_error(predictions), predictions->items->n);
+    if (predictions->items->y != NULL) {
+        const double error = squared_error(predictions, &judged);
+        (void)fprintf(out, "mean squared error %.6g over %" PRIu32 " %s\n", error, judged,
+                      predictions->items->is_rows ? "rows" : "points");
+    }
 }
 
 /* CSV -------------------------------------------------------------------------------- */
@@ -237,14 +270,18 @@ static void put_classes(const mn_predictions *predictions, FILE *out)
 static void put_values(const mn_predictions *predictions, FILE *out)
 {
     const bool deviations = has_deviations(predictions);
-    (void)fprintf(out, "x,predicted%s,is\n", deviations ? ",deviation" : "");
+    (void)fprintf(out, "%s,predicted%s,is\n", predictions->items->is_rows ? "item" : "x",
+                  deviations ? ",deviation" : "");
     for (uint32_t i = 0; i < predictions->items->n; i++) {
         const float *answer = answer_of(predictions, i);
-        (void)fprintf(out, "%.9g,%.9g", (double)predictions->items->x[i], (double)answer[0]);
+        if (predictions->items->is_rows)
+            (void)fprintf(out, "%s,%.9g", predictions->items->names[i], (double)answer[0]);
+        else
+            (void)fprintf(out, "%.9g,%.9g", (double)predictions->items->x[i], (double)answer[0]);
         if (deviations)
             (void)fprintf(out, ",%.9g", (double)answer[1]);
         (void)fputc(',', out);
-        if (predictions->items->y != NULL)
+        if (is_told(predictions, i))
             (void)fprintf(out, "%.9g", (double)predictions->items->y[i]);
         (void)fputc('\n', out);
     }
@@ -292,11 +329,14 @@ static json_t *value_json(const mn_predictions *predictions, uint32_t i)
 {
     const float *answer = answer_of(predictions, i);
     json_t *one = json_object();
-    (void)json_object_set_new(one, "x", json_real((double)predictions->items->x[i]));
+    if (predictions->items->is_rows)
+        (void)json_object_set_new(one, "item", json_string(predictions->items->names[i]));
+    else
+        (void)json_object_set_new(one, "x", json_real((double)predictions->items->x[i]));
     (void)json_object_set_new(one, "predicted", json_real((double)answer[0]));
     if (has_deviations(predictions))
         (void)json_object_set_new(one, "deviation", json_real((double)answer[1]));
-    if (predictions->items->y != NULL)
+    if (is_told(predictions, i))
         (void)json_object_set_new(one, "is", json_real((double)predictions->items->y[i]));
     return one;
 }
@@ -320,7 +360,8 @@ void mn_predictions_json(const mn_predictions *predictions, json_t *root)
     if (judged > 0)
         (void)json_object_set_new(root, "accuracy", json_real((double)right / judged));
     if (predictions->items->y != NULL)
-        (void)json_object_set_new(root, "squared_error", json_real(squared_error(predictions)));
+        (void)json_object_set_new(root, "squared_error",
+                                  json_real(squared_error(predictions, &judged)));
     (void)json_object_set_new(root, "predict_milliseconds", json_real(1e3 * predictions->seconds));
 }
 

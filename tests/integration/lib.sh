@@ -370,6 +370,31 @@ model: {layers: 2, token_size: 16, heads: 2, mlp_size: 16}
 YAML
 }
 
+rows_table() { # FOLDER: rows of classes and of tasks, by a rule, found by all programs of this test
+    export MNEMO_DATA=$1
+    awk 'BEGIN { print "kind,a,b,c,y"
+        for (k = 0; k < 12; k++) for (r = 0; r < 8; r++)
+            printf "k%d,%d,%.2f,%s,%d\n", k, k * 7 % 5, r / 4 + k % 3, (k + r) % 3 ? "red" : "blue", k + 2 * r }' >"$1/rows.csv"
+}
+
+rows() { # FILE STEPS: classes of the rows of a table, prototypes in a space that is learned
+    rows_table "${1%/*}"
+    family "$1" "$2" 31 12 <<YAML
+tasks: {kind: rows, table: rows.csv, class_column: kind, columns: "a, b, c", words: one-hot, shares: [60, 20, 20], way: 2, shot: 2, query: 3}
+model: {input: mlp, hidden: [16, 8], memory: class-means, output: distance}
+meta: {kind: episodic}
+YAML
+}
+
+row_values() { # FILE STEPS: numbers of the rows of a table, tasks that adapt to their other rows
+    rows_table "${1%/*}"
+    family "$1" "$2" 32 12 <<YAML
+tasks: {kind: rows, table: rows.csv, task_column: kind, y_column: y, columns: "a, b", split_by: row, shot: 8, query: 2}
+model: {input: mlp, hidden: [16]}
+meta: {kind: maml, inner_steps: 2, inner_lr: 0.05}
+YAML
+}
+
 entity_stories() { # FILE STEPS: an entity network on stories of people and rooms
     family "$1" "$2" 30 8 <<YAML
 tasks: {kind: generated-stories, bundle: 8, sentences: 6}

@@ -134,13 +134,17 @@ static void make_small(mn_experiment *experiment, mn_random *random, char *lines
     static const struct {
         const char *key, *value;
     } smaller[] = {
-        {"tasks.length", "10"},    {"tasks.bundle", "2"},      {"tasks.way", "5"},
-        {"tasks.query", "2"},      {"tasks.image_size", "16"}, {"model.units", "12"},
-        {"model.filters", "4"},    {"model.slots", "9"},       {"model.slot_size", "6"},
-        {"model.embedding", "8"},  {"evaluate.way", "0"},      {"evaluate.query", "0"},
-        {"model.hidden", "8, 8"},  {"model.encoder", "8, 8"},  {"model.decoder", "8"},
-        {"tasks.data", "p.mnd"},   {"tasks.runs", ""},         {"evaluate.inner_steps", "0, 2"},
-        {"tasks.sentences", "12"},
+        {"tasks.length", "10"},       {"tasks.bundle", "2"},
+        {"tasks.way", "5"},           {"tasks.query", "2"},
+        {"tasks.image_size", "16"},   {"model.units", "12"},
+        {"model.filters", "4"},       {"model.slots", "9"},
+        {"model.slot_size", "6"},     {"model.embedding", "8"},
+        {"evaluate.way", "0"},        {"evaluate.query", "0"},
+        {"model.hidden", "8, 8"},     {"model.encoder", "8, 8"},
+        {"model.decoder", "8"},       {"tasks.data", "p.mnd"},
+        {"tasks.runs", ""},           {"evaluate.inner_steps", "0, 2"},
+        {"tasks.sentences", "12"},    {"tasks.table", "t.csv"},
+        {"tasks.columns", "a, b, c"}, {"tasks.class_column", "kind"},
     };
     const mn_option_table *table = mn_experiment_options();
     for (size_t i = 0; i < sizeof smaller / sizeof *smaller; i++) {
@@ -155,6 +159,11 @@ static void make_small(mn_experiment *experiment, mn_random *random, char *lines
             value = "4"; /* of the sample's images */
         if (mn_option_is_read(table, option, experiment))
             set(experiment, lines, option->key, value);
+    }
+    if (experiment->tasks.kind == MN_TASKS_ROWS && one_in(random, 2)) {
+        set(experiment, lines, "tasks.class_column", "");
+        set(experiment, lines, "tasks.task_column", "kind");
+        set(experiment, lines, "tasks.y_column", "y");
     }
     set(experiment, lines, "run.data_path", ".");
 }
@@ -429,6 +438,17 @@ static void write_stories(void)
     sample_write("en/qa1_one_test.txt", text, at);
 }
 
+/* A table of 60 classes, or tasks, of 8 rows. */
+static void write_rows(void)
+{
+    char text[60 * 8 * 32] = "kind,a,b,c,y\n";
+    size_t at = strlen(text);
+    for (int row = 0; row < 60 * 8; row++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "k%d,%d,%d.5,%d,%d\n", row % 60,
+                               row % 60 % 7, row % 11, row / 60, row % 60 + row % 11);
+    sample_write("t.csv", text, at);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seed = 1, draws = 400, only = UINT64_MAX, n_failed = 0;
@@ -452,6 +472,7 @@ int main(int argc, char **argv)
         return 70;
     sample_write_pack("p.mnd");
     write_stories();
+    write_rows();
     const uint64_t first = only == UINT64_MAX ? 0 : only,
                    end = only == UINT64_MAX ? draws : only + 1;
     for (uint64_t number = first; number < end; number++)

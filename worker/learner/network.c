@@ -228,6 +228,16 @@ static mn_node loss_of_symbols(mn_builder *builder, mn_node y, mn_node target)
         mn_graph_constant(builder->graph, 1.0 / n, (mn_extent){n * symbols, 1, 1, 1}));
 }
 
+/* Sum over items of weight times their mean squared error. */
+static mn_node weighted_squared_error(mn_builder *builder, mn_node y, mn_node target,
+                                      mn_node weights)
+{
+    mn_graph *graph = builder->graph;
+    mn_node off = mn_graph_subtract(graph, y, target);
+    mn_node each = mn_graph_row_scale(graph, weights, mn_graph_multiply(graph, off, off));
+    return mn_graph_mean(graph, mn_graph_scale(graph, mn_builder_extent(builder, y).n, each));
+}
+
 mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role role)
 {
     const mn_part *output = network->parts[MN_MODULE_OUTPUT];
@@ -243,6 +253,8 @@ mn_node mn_network_loss(const mn_network *network, mn_builder *builder, mn_role 
         return output->by_softmax
                    ? mn_graph_choice_loss(builder->graph, y, target, weights)
                    : mn_graph_weighted_cross_entropy(builder->graph, y, target, weights);
+    if (weights != MN_NONE)
+        return weighted_squared_error(builder, y, target, weights);
     return builder->fields->target == MN_TARGET_CLASSES
                ? mn_graph_cross_entropy(builder->graph, y, target)
                : mn_graph_squared_error(builder->graph, y, target);

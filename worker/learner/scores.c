@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#define N_EXPLAINED (sizeof explained / sizeof *explained)
+
 static bool has_classes(const mn_fields *fields)
 {
     return fields->target == MN_TARGET_CLASSES;
@@ -10,6 +12,12 @@ static bool has_classes(const mn_fields *fields)
 static bool has_deviations(const mn_fields *fields, uint32_t columns)
 {
     return !has_classes(fields) && columns > fields->y_size;
+}
+
+/* Is it known what a unit of y is? */
+static bool has_scale(const mn_fields *fields)
+{
+    return !has_classes(fields) && fields->y_scale > 0;
 }
 
 static mn_score loss_of(const mn_fields *fields, uint32_t columns)
@@ -22,6 +30,9 @@ static mn_score loss_of(const mn_fields *fields, uint32_t columns)
 
 static const mn_score share = {.name = "accuracy", .is_share = true, .higher_is_better = true};
 static const mn_score squared_error = {.name = "squared_error"};
+static const mn_score explained[] = {
+    {.name = "explained_variance", .is_share = true, .higher_is_better = true},
+    {.name = "explained_within", .is_share = true, .higher_is_better = true}};
 
 mn_status mn_scores_list_train(const mn_fields *fields, uint32_t columns, bool has_steps,
                                mn_score_list *out, mn_error *err)
@@ -59,10 +70,17 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
         if (steps->at[i] == judged_steps)
             chosen = i;
         status = mn_score_list_add(out, &loss, err);
-        if (status == MN_OK && (classes || deviations))
+        if (status == MN_OK && (classes || deviations || has_scale(fields)))
             status = mn_score_list_add(out, &right, err);
+        for (size_t k = 0; status == MN_OK && has_scale(fields) && k < N_EXPLAINED; k++) {
+            mn_score share_of = explained[k];
+            (void)snprintf(share_of.axis, sizeof share_of.axis, "%s", right.axis);
+            (void)snprintf(share_of.point, sizeof share_of.point, "%s", right.point);
+            status = mn_score_list_add(out, &share_of, err);
+        }
     }
-    out->judged = classes ? 2 * chosen + 1 : deviations ? 2 * chosen : chosen;
+    const uint32_t each = steps->n > 0 ? out->n / steps->n : 1;
+    out->judged = each * chosen + (classes ? 1 : 0);
     for (uint32_t i = 0; i < fields->points.n && status == MN_OK; i++) {
         (void)snprintf(right.axis, sizeof right.axis, "%s", fields->points.axis);
         (void)snprintf(right.point, sizeof right.point, "%s", fields->points.names[i]);
@@ -113,15 +131,38 @@ static void add_errors(uint32_t n, const float *output, const float *y, double *
     }
 }
 
-double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output)
+/* Sums over the query items that count, of numbers of y as the task has them. */
+struct squares {
+    uint32_t n;
+    double errors;      /* squared */
+    double y, y_square; /* of y, and of its squares */
+};
+
+static struct squares sum_squares(const mn_task *task, uint32_t columns, const float *output)
 {
     const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
+    const float *weights = mn_task_find(task, MN_QUERY, "weight");
     const uint32_t c = task->fields.y_size;
     const float *y = task->block + field->offset;
-    double sum = 0;
-    for (uint32_t i = 0; i < field->n; i++, y += c, output += columns)
-        add_errors(c, output, y, &sum);
-    return field->n == 0 ? 0.0 : sum / ((double)field->n * c);
+    struct squares sums = {0};
+    for (uint32_t i = 0; i < field->n; i++, y += c, output += columns) {
+        if (weights != NULL && !(weights[i] != 0))
+            continue;
+        add_errors(c, output, y, &sums.errors);
+        for (uint32_t k = 0; k < c; k++) {
+            sums.y += (double)y[k];
+            sums.y_square += (double)y[k] * (double)y[k];
+        }
+        sums.n += c;
+    }
+    return sums;
+}
+
+double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output)
+{
+    const struct squares sums = sum_squares(task, columns, output);
+    const double unit = has_scale(&task->fields) ? (double)task->fields.y_scale : 1;
+    return sums.n == 0 ? 0.0 : sums.errors / (double)sums.n * unit * unit;
 }
 
 static void put(double of_value, double of_weight, float **value, float **weight)
@@ -155,15 +196,30 @@ static void put_error(const mn_task *task, uint32_t columns, const float *output
     put(sum / c, n, value, weight);
 }
 
+/* With weights of items the means are over items, however many of them a task has. */
+static void put_values(const mn_task *task, uint32_t columns, double loss, const float *output,
+                       float **value, float **weight)
+{
+    const bool scaled = has_scale(&task->fields);
+    const struct squares sums = sum_squares(task, columns, output);
+    const double n = mn_task_find(task, MN_QUERY, "weight") != NULL ? (double)sums.n : 1;
+    put(loss * n, n, value, weight);
+    if (scaled || has_deviations(&task->fields, columns))
+        put(mn_scores_squared_error(task, columns, output) * n, n, value, weight);
+    if (!scaled)
+        return;
+    const double within = sums.y_square - sums.y * sums.y / (double)sums.n;
+    put(sums.y_square - sums.errors, sums.y_square, value, weight);
+    put(within - sums.errors, within, value, weight);
+}
+
 void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
                    float **value, float **weight)
 {
     const float *weights = mn_task_find(task, MN_QUERY, "weight");
     const bool by_item = counts_by_item(&task->fields);
     if (!has_classes(&task->fields)) {
-        put(loss, 1, value, weight);
-        if (has_deviations(&task->fields, columns))
-            put(mn_scores_squared_error(task, columns, output), 1, value, weight);
+        put_values(task, columns, loss, output, value, weight);
         return;
     }
     uint32_t right, n;

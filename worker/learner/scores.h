@@ -15,6 +15,13 @@
  * deviations (model.output gaussian), 2 y_size. Then the loss is in nats, and beside it stands the
  * squared error of the means. */
 
+/* Where y is standardised (fields.y_scale), the loss is of standardised numbers, and beside it stand, over all
+ * items of all tasks that were tested,
+ *   squared_error       in the unit of the user's y
+ *   explained_variance  1 - sum of squared errors / sum of squared distances from the mean of y in the training rows
+ *   explained_within    the same with distances from the mean of a task's own items
+ * so that each task counts by its own variance: weights are the distances. */
+
 /* loss, accuracy (classes), squared_error (means and deviations), support_loss (rules with steps):
  * means over a task. */
 mn_status mn_scores_list_train(const mn_fields *fields, uint32_t columns, bool has_steps,
@@ -28,7 +35,7 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
 /* Share of the query items whose largest output is at their class, at each of their labels if they
  * have several (fields.symbols). output [items, y_size]. */
 double mn_scores_accuracy(const mn_task *task, const float *output);
-/* Mean over the query's y of (mean - y)^2. output [items, columns], the means first. */
+/* Mean over the query's y that count of (mean - y)^2, in the user's unit. output [items, columns], the means first. */
 double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output);
 
 /* Append loss, and accuracy or squared error if it is listed, of one judgement: *value++, *weight++ for each.

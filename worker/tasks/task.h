@@ -57,6 +57,8 @@ typedef struct mn_fields {
     uint32_t symbols; /* classes: one y is so many labels side by side, each one-hot among
                          y_size / symbols; 1, or it divides y_size */
     mn_target target;
+    float y_scale; /* values: y is (the user's - mean of the training rows) / y_scale, and explained
+                        variance is a score; 0: y is as it is */
     uint32_t bundle; /* episodes computed side by side as one task (tasks.bundle), at least 1 */
     mn_points points;
 } mn_fields;

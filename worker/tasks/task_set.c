@@ -14,6 +14,7 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_STORIES] = &mn_stories_kind,
     [MN_TASKS_GENERATED_STORIES] = &mn_generated_stories_kind,
     [MN_TASKS_TABLES] = &mn_tables_kind,
+    [MN_TASKS_ROWS] = &mn_rows_kind,
 };
 
 struct mn_task_set {
@@ -194,4 +195,9 @@ void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out
 const mn_words *mn_task_set_words(const mn_task_set *set)
 {
     return set->kind->words == NULL ? NULL : set->kind->words(set->parts.state);
+}
+
+const mn_row_form *mn_task_set_row_form(const mn_task_set *set)
+{
+    return set->kind->row_form == NULL ? NULL : set->kind->row_form(set->parts.state);
 }

@@ -6,6 +6,7 @@
 #include "common/digest.h"
 #include "common/error.h"
 #include "common/experiment.h"
+#include "worker/data/row_form.h"
 #include "worker/data/words.h"
 #include "worker/tasks/task.h"
 #include <stddef.h>
@@ -61,3 +62,7 @@ void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out
 
 /* The words that the ids of stories mean; NULL: there are none. Lent for the set's life. */
 const mn_words *mn_task_set_words(const mn_task_set *set);
+
+/* How the columns of a user's table become the numbers of items; NULL: these tasks are of none. Lent for
+ * the set's life. */
+const mn_row_form *mn_task_set_row_form(const mn_task_set *set);

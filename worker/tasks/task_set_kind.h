@@ -31,11 +31,12 @@ typedef struct mn_task_set_kind {
     /* How many classes a split has to draw from. NULL, or 0: there is no end of them. */
     uint64_t (*classes)(const void *state, mn_split split);
     void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
-    const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
+    const mn_words *(*words)(const void *state);       /* of stories; NULL: there are none */
+    const mn_row_form *(*row_form)(const void *state); /* of a user's table; NULL: there is none */
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
-    mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind, mn_tables_kind;
+    mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind, mn_tables_kind, mn_rows_kind;
 
 /* Draw as mn_task_set_draw, but on a stream of which something has been used, into a task that may
  * have fields behind the set's own. */

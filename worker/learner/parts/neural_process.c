@@ -96,11 +96,7 @@ static mn_node gaussian_loss(mn_builder *builder, mn_role role)
     const uint32_t c = builder->fields->y_size;
     mn_node y = builder->flow.y[role];
     mn_node target = mn_builder_need(builder, "model.output gaussian", role, "y");
-    if (mn_builder_field(builder, role, "weight") != MN_NONE)
-        (void)mn_builder_fail(
-            builder, MN_ERR_CONFIG,
-            "model.output gaussian does not know of weights of items, which these "
-            "tasks have: choose another output");
+    mn_node weights = mn_builder_field(builder, role, "weight");
     if (builder->status != MN_OK)
         return mn_graph_mean(graph, y);
     mn_node deviation = mn_graph_columns(graph, y, c, c);
@@ -112,6 +108,9 @@ static mn_node gaussian_loss(mn_builder *builder, mn_role role)
                                       mn_graph_log(graph, deviation));
     nats = mn_graph_add(graph, nats,
                         mn_graph_constant(graph, HALF_LOG_2_PI, mn_builder_extent(builder, nats)));
+    if (weights != MN_NONE)
+        nats = mn_graph_row_scale(graph, weights,
+                                  mn_graph_scale(graph, mn_builder_extent(builder, nats).n, nats));
     return mn_graph_mean(graph, mn_graph_scale(graph, c, nats)); /* of a point, not of a number */
 }
 
