@@ -37,6 +37,7 @@ struct split {
 struct mn_image_tasks {
     mn_sampling sampling;
     double warp, bend; /* of training images */
+    bool mirror;       /* likewise */
     struct split splits[MN_N_SPLITS];
 };
 
@@ -73,6 +74,7 @@ mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *expe
     tasks->sampling = experiment->tasks.sampling;
     tasks->warp = experiment->tasks.warp;
     tasks->bend = experiment->tasks.bend;
+    tasks->mirror = experiment->tasks.mirror;
 
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
@@ -172,8 +174,10 @@ void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split which, mn_random 
 {
     const struct choice *class = &tasks->splits[which].choices[class_number];
     const uint8_t *pixels = class->pixels + image * mn_field_item(x);
-    if (which == MN_TRAIN && (tasks->warp > 0 || tasks->bend > 0)) {
+    if (which == MN_TRAIN && (tasks->warp > 0 || tasks->bend > 0 || tasks->mirror)) {
         mn_warp warp = mn_warp_draw(random, tasks->warp, tasks->bend);
+        if (tasks->mirror && mn_random_below(random, 2) == 1)
+            mn_warp_mirror(&warp);
         mn_warp_copy(&warp, pixels, x->height, x->width, x->channels, class->quarter_turns, out);
     } else {
         mn_image_tasks_copy(pixels, x->height, x->width, x->channels, class->quarter_turns, out);
