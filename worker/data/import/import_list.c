@@ -10,7 +10,6 @@
 
 #define MAX_LIST_FILE_BYTES ((size_t)1 << 30)
 
-static bool good_name(const char *name);
 static int compare_items(const void *a, const void *b);
 static int compare_classes(const void *a, const void *b, void *list);
 static size_t prefix_of(const char *name, int n_slashes);
@@ -52,7 +51,8 @@ mn_status mn_import_list_add(mn_import_list *list, const char *group, const char
                              const char *file, uint32_t part, uint32_t source, uint64_t entry,
                              const char *path, const char *where, mn_error *err)
 {
-    if (!good_name(group) || !good_name(class_name) || !good_name(file))
+    if (!mn_import_good_name(group) || !mn_import_good_name(class_name) ||
+        !mn_import_good_name(file))
         return mn_fail(err, MN_ERR_DATA,
                        "%s: group, class and file must have names of 1 to %u bytes without control "
                        "characters, '\\', '.' and '..'",
@@ -261,7 +261,7 @@ void mn_import_printable(const char *name, char out[200])
 
 /* Order --------------------------------------------------------------------------- */
 
-static bool good_name(const char *name)
+bool mn_import_good_name(const char *name)
 {
     size_t n = strlen(name);
     if (n == 0 || n > MN_PACK_MAX_NAME || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
