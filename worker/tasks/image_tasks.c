@@ -450,11 +450,30 @@ static uint64_t classes(const void *of, mn_split split)
     return mn_image_tasks_classes(state->tables, split);
 }
 
+static bool class_name(const void *of, const mn_task *task, uint32_t label, char out[MN_CLASS_NAME])
+{
+    const struct state *state = of;
+    const struct split *split = &state->tables->splits[task->split];
+    if ((task->split == MN_TEST && state->runs != NULL) || task->classes[label] >= split->n)
+        return false;
+    const struct choice *choice = &split->choices[task->classes[label]];
+    const mn_pack_index *index = mn_image_pack_index(state->pack);
+    const mn_pack_class *class = &index->classes[choice->class_number];
+    static const char *const turns[4] = {"", " turned 90", " turned 180", " turned 270"};
+    (void)snprintf(out, MN_CLASS_NAME, "%s/%s%s", index->groups[class->group], class->name,
+                   turns[choice->quarter_turns]);
+    return true;
+}
+
 static void describe(const void *of, const mn_task *task, FILE *out)
 {
     const struct state *state = of;
+    char name[MN_CLASS_NAME];
     if (state->runs != NULL && task->title[0] != '\0')
         mn_image_runs_describe(state->runs, task, out);
+    for (uint32_t label = 0; label < task->n_classes && class_name(of, task, label, name); label++)
+        (void)fprintf(out, "%s %" PRIu32 " is %s\n", label == 0 ? "label   " : "        ", label,
+                      name);
     mn_task_print(task, out);
 }
 
@@ -463,4 +482,5 @@ const mn_task_set_kind mn_image_kind = {.open = open_tasks,
                                         .check = check,
                                         .draw = draw,
                                         .classes = classes,
-                                        .describe = describe};
+                                        .describe = describe,
+                                        .class_name = class_name};

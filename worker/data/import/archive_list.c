@@ -75,8 +75,9 @@ static void take_apart(char *name, struct parts *parts)
     for (char *part; (part = strsep(&name, "/")) != NULL;) {
         if (part[0] == '\0' || strcmp(part, ".") == 0)
             continue;
-        parts->leads_out = parts->leads_out || strcmp(part, "..") == 0;
-        parts->is_system = parts->is_system || mn_folder_is_system(part);
+        const bool up = strcmp(part, "..") == 0;
+        parts->leads_out = parts->leads_out || up;
+        parts->is_system = parts->is_system || (!up && mn_folder_is_system(part));
         parts->is_deep = parts->is_deep || parts->n == MAX_PARTS;
         if (!parts->is_deep)
             parts->at[parts->n++] = part;

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Deflate makes at most 1,032 bytes of one; pictures hardly shrink. */
-#define MOST_GROWTH 1100u
+/* Pictures hardly shrink, arrays of drawings some fifty times; bombs some thousand and more. */
+#define MOST_GROWTH 250u
 #define ALWAYS_GOOD ((uint64_t)64 << 20)
 #define BLOCK 65536u
 
@@ -18,7 +18,7 @@ struct mn_archive_stream {
     char *name;              /* owned: of the entry; "" before the first */
     struct archive *archive; /* owned */
     uint64_t n_read, n_most; /* bytes after decompression, of all entries */
-    bool entries;
+    bool entries, ended;
 };
 
 static mn_status open_archive(mn_archive_stream *stream, mn_error *err);
@@ -47,6 +47,18 @@ mn_status mn_archive_stream_open(const char *path, bool entries, mn_archive_stre
     }
     *out = stream;
     return MN_OK;
+}
+
+static const char *why(const mn_archive_stream *stream)
+{
+    const char *text = archive_error_string(stream->archive);
+    return text != NULL ? text : "it is cut short or no such file";
+}
+
+static mn_status no_good(const mn_archive_stream *stream, mn_error *err)
+{
+    return mn_fail(err, MN_ERR_DATA, "%s is no good %s: %s; pack it again, or download it again",
+                   stream->path, stream->entries ? "zip or tar archive" : "file", why(stream));
 }
 
 static mn_status open_archive(mn_archive_stream *stream, mn_error *err)
@@ -78,8 +90,7 @@ static mn_status open_archive(mn_archive_stream *stream, mn_error *err)
         errno = archive_errno(archive);
         return mn_fail_errno(err, "cannot open %s", stream->path);
     }
-    return mn_fail(err, MN_ERR_DATA, "%s cannot be read: %s", stream->path,
-                   archive_error_string(archive));
+    return no_good(stream, err);
 }
 
 void mn_archive_stream_destroy(mn_archive_stream **stream)
@@ -94,12 +105,6 @@ void mn_archive_stream_destroy(mn_archive_stream **stream)
     *stream = NULL;
 }
 
-static const char *why(const mn_archive_stream *stream)
-{
-    const char *text = archive_error_string(stream->archive);
-    return text != NULL ? text : "it is cut short or no such file";
-}
-
 mn_status mn_archive_stream_next(mn_archive_stream *stream, const char **name, bool *is_file,
                                  mn_error *err)
 {
@@ -107,12 +112,11 @@ mn_status mn_archive_stream_next(mn_archive_stream *stream, const char **name, b
     int code = archive_read_next_header(stream->archive, &entry);
     *name = NULL;
     *is_file = false;
-    if (code == ARCHIVE_EOF)
+    stream->ended = code == ARCHIVE_EOF; /* of a file alone: it is empty */
+    if (stream->ended)
         return MN_OK;
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of names and times */
-        return mn_fail(err, MN_ERR_DATA,
-                       "%s is no good %s: %s; pack it again, or download it again", stream->path,
-                       stream->entries ? "zip or tar archive" : "file", why(stream));
+        return no_good(stream, err);
     const uint64_t past = (uint64_t)archive_filter_bytes(stream->archive, 0);
     const uint64_t size =
         archive_entry_size_is_set(entry) ? (uint64_t)archive_entry_size(entry) : 0;
@@ -144,7 +148,7 @@ mn_status mn_archive_stream_read(mn_archive_stream *stream, void *bytes, size_t 
                                  mn_error *err)
 {
     *got = 0;
-    while (*got < n) {
+    while (*got < n && !stream->ended) {
         la_ssize_t some = archive_read_data(stream->archive, (char *)bytes + *got, n - *got);
         if (some == ARCHIVE_RETRY)
             continue;

@@ -18,7 +18,7 @@ void mn_archive_stream_destroy(mn_archive_stream **stream);
 
 /* Go on to the next entry. *name is lent until the next call, NULL: that was the last. It may be any bytes.
  *   is_file  it has bytes: no folder, link or device
- * MN_ERR_DATA: the archive is damaged, or grows more than a thousandfold. */
+ * MN_ERR_DATA: the archive is damaged, or grows beyond measure. */
 mn_status mn_archive_stream_next(mn_archive_stream *stream, const char **name, bool *is_file,
                                  mn_error *err);
 

@@ -137,6 +137,8 @@ static mn_status parse_npy(const uint8_t *bytes, size_t n, const char *where, mn
     char *text = strndup((const char *)bytes + before, length), shown[200];
     if (text == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%s", where);
+    for (size_t end = strlen(text); end > 0 && strchr(" \n", text[end - 1]) != NULL;)
+        text[--end] = '\0';
     (void)mn_text_escape(text, strlen(text) < 120 ? strlen(text) : 120, shown, sizeof shown);
     const char *order = value_of(text, "'fortran_order'");
     const bool good = read_kind(value_of(text, "'descr'"), out) &&

@@ -97,10 +97,6 @@ mn_status mn_import_work_keep(mn_import_work *work, uint8_t *pixels, uint32_t he
     const mn_import_options *options = work->options;
     const uint32_t side = options->image_size;
     const size_t n_small = (size_t)side * side;
-    if (options->channels == 1 && channels == 3 && work->n_seen % LOOK_EVERY == 0) {
-        work->n_looked_at++;
-        work->n_coloured += mn_picture_is_coloured(pixels, (size_t)height * width);
-    }
     if (options->dark_is_ink)
         for (size_t i = 0; i < (size_t)height * width * channels; i++)
             pixels[i] = (uint8_t)(255 - pixels[i]);
