@@ -15,6 +15,7 @@
 struct parts {
     char *text; /* owned: the parts point into it */
     const char *at[MAX_PARTS];
+    const char *file; /* the last of all parts */
     unsigned n;
     bool is_folder, is_system, leads_out, is_deep;
 };
@@ -34,7 +35,8 @@ struct listing {
     mn_import_work *work;
     struct picture *pictures; /* [n], owned */
     uint32_t n, capacity;
-    char *bytes; /* [MN_PICTURE_MAX_BYTES + 1], owned; of which the system gives what is used */
+    char *bytes; /* of a picture: owned, and room for so many */
+    size_t n_room;
     mn_error *err;
 };
 
@@ -46,9 +48,6 @@ mn_status mn_archive_list(const char *path, bool find_splits, mn_import_work *wo
 {
     struct listing listing = {.path = path, .work = work, .err = err};
     mn_status status = MN_OK;
-    listing.bytes = malloc(MN_PICTURE_MAX_BYTES + 1);
-    if (listing.bytes == NULL)
-        status = mn_fail(err, MN_ERR_NOMEM, "reading %s", path);
     if (status == MN_OK)
         status = mn_archive_stream_open(path, true, &listing.stream, err);
     if (status == MN_OK)
@@ -79,6 +78,7 @@ static void take_apart(char *name, struct parts *parts)
         parts->leads_out = parts->leads_out || up;
         parts->is_system = parts->is_system || (!up && mn_folder_is_system(part));
         parts->is_deep = parts->is_deep || parts->n == MAX_PARTS;
+        parts->file = part;
         if (!parts->is_deep)
             parts->at[parts->n++] = part;
     }
@@ -151,7 +151,7 @@ static mn_status read_entry(struct listing *listing, const struct parts *parts, 
                             const char *where)
 {
     mn_import_report *report = listing->work->report;
-    const char *file = parts->n > 0 ? parts->at[parts->n - 1] : "", *format = NULL;
+    const char *file = parts->n > 0 ? parts->file : "", *format = NULL;
     if (parts->is_folder)
         return MN_OK;
     if (parts->is_system)
