@@ -123,6 +123,17 @@ refused 65 'badtable.tsv:2: expected a label' cifar ten.bin --class-names badtab
 refused 65 'header.tsv:1: expected names of columns' cifar ten.bin --class-names header.tsv
 ok "both layouts, names and groups; other files are told"
 
+section "no room"
+expect_code 74 limit bash -c 'ulimit -f 10; exec mnemo data import cifar ten.bin -o limit.mnd'
+words limit 'cannot keep a picture until it is packed: File too large'
+[ ! -e limit.mnd ] || die "a half-made file was left"
+expect_code 66 nowhere mnemo data import cifar ten.bin -o nowhere/x.mnd
+words nowhere 'no place for pictures in the folder of nowhere/x.mnd'
+mkdir -p $'odd/new\nline'
+cp dir/a/0.png $'odd/new\nline'
+refused 65 'odd/new\x0aline/0.png: group, class and file must have names' folder odd
+ok "what the disk or a limit refuses is told; names cannot forge lines of messages"
+
 section "names"
 cat >names.yaml <<'YAML'
 seed: 1

@@ -70,13 +70,24 @@ static mn_status pack_if_missing(const mn_experiment *experiment, const char *na
     return status;
 }
 
+/* What to do where the cache cannot be written: a read-only home, a quota. */
+static mn_status with_remedy(mn_status status, const char *cache, mn_error *err)
+{
+    if ((status != MN_ERR_PERMISSION && status != MN_ERR_IO) || err == NULL)
+        return status;
+    const mn_error why = *err;
+    return mn_fail(err, status,
+                   "%.700s; packed files go to %.200s, or to a folder that MNEMO_CACHE names",
+                   why.message, cache);
+}
+
 static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const char *cache,
                           const char *name, uint32_t image_size, mn_error *err)
 {
     char *output = NULL;
     mn_status status = mn_folder_make(cache, err);
     if (status != MN_OK)
-        return status;
+        return with_remedy(status, cache, err);
     if (asprintf(&output, "%s/%s", cache, name) < 0)
         return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
     mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s to=%s", zip, output);
@@ -84,7 +95,7 @@ static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const c
                  ? mn_import_omniglot_runs(zip, image_size, output, NULL, NULL, err)
                  : mn_import_omniglot(&zip, 1, NULL, 0, image_size, output, NULL, NULL, err);
     free(output);
-    return status;
+    return with_remedy(status, cache, err);
 }
 
 static mn_status pack(const mn_data_archives *archives, const char *name, uint32_t image_size,
@@ -93,7 +104,7 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
     char *output = NULL;
     mn_status status = mn_folder_make(archives->cache, err);
     if (status != MN_OK)
-        return status;
+        return with_remedy(status, archives->cache, err);
     if (asprintf(&output, "%s/%s", archives->cache, name) < 0)
         return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
     mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s splits=%s to=%s", archives->zips[0],
@@ -101,7 +112,7 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
     status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists,
                                 MN_VAL_SIXTH, image_size, output, NULL, NULL, err);
     free(output);
-    return status;
+    return with_remedy(status, archives->cache, err);
 }
 
 static mn_status unpack_stories(const char *name, const char *folders, mn_error *err)

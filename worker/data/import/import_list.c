@@ -2,6 +2,7 @@
 
 #include "common/digest.h"
 #include "common/file.h"
+#include "common/text.h"
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -52,11 +53,14 @@ mn_status mn_import_list_add(mn_import_list *list, const char *group, const char
                              const char *path, const char *where, mn_error *err)
 {
     if (!mn_import_good_name(group) || !mn_import_good_name(class_name) ||
-        !mn_import_good_name(file))
+        !mn_import_good_name(file)) {
+        char shown[600];
+        (void)mn_text_escape(where, strlen(where), shown, sizeof shown);
         return mn_fail(err, MN_ERR_DATA,
                        "%s: group, class and file must have names of 1 to %u bytes without control "
-                       "characters, '\\', '.' and '..'",
-                       where, MN_PACK_MAX_NAME);
+                       "characters, '\\', '.' and '..'; give it another name",
+                       shown, MN_PACK_MAX_NAME);
+    }
     if (list->n_items == MN_PACK_MAX_IMAGES)
         return mn_fail(err, MN_ERR_DATA, "%s: more than %u pictures; a packed file holds no more",
                        where, MN_PACK_MAX_IMAGES);

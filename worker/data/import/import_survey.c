@@ -296,4 +296,5 @@ static void print(const struct survey *survey, FILE *out)
         free(text);
     }
     mn_pack_table_print_splits(survey->index, out);
+    (void)fflush(out); /* what is wrong after this is told after it */
 }
