@@ -9,6 +9,8 @@
 #include "worker/data/import/story_archive.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 static mn_status make_of(const mn_experiment *experiment, mn_error *err);
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err);
@@ -44,6 +46,23 @@ static mn_status make_of(const mn_experiment *experiment, mn_error *err)
                : status;
 }
 
+/* The file is found by its name: it may be of archives that others have taken the place of. */
+static void warn_if_older(const char *path, const mn_data_archives *archives)
+{
+    struct stat packed, archive;
+    const size_t n = archives->cache != NULL ? strlen(archives->cache) : 0;
+    if (n == 0 || strncmp(path, archives->cache, n) != 0 || stat(path, &packed) != 0)
+        return; /* somebody put it where it is */
+    for (int i = 0; i < 2; i++)
+        if (stat(archives->zips[i], &archive) == 0 && archive.st_mtime > packed.st_mtime) {
+            mn_log(MN_LOG_WARN,
+                   "the packed file is older than an archive that is there; if that has changed, "
+                   "remove the file, and it is packed again packed=%s archive=%s",
+                   path, archives->zips[i]);
+            return;
+        }
+}
+
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err)
 {
     const char *folders = experiment->run.data_path;
@@ -53,6 +72,10 @@ static mn_status pack_if_missing(const mn_experiment *experiment, const char *na
     mn_data_archives archives;
     mn_status status = MN_OK;
     if (mn_data_path_find(name, folders, image_size, &path, NULL) == MN_OK) {
+        if (mn_data_path_archives(name, folders, image_size, &archives)) {
+            warn_if_older(path, &archives);
+            mn_data_archives_fini(&archives);
+        }
         free(path);
         return MN_OK;
     }
