@@ -125,7 +125,7 @@ ok "both layouts, names and groups; other files are told"
 
 section "no room"
 expect_code 74 limit bash -c 'ulimit -f 10; exec mnemo data import cifar ten.bin -o limit.mnd'
-words limit 'cannot keep a picture until it is packed: File too large'
+words limit 'cannot keep a picture until it is packed, for which room is needed twice: File too large'
 [ ! -e limit.mnd ] || die "a half-made file was left"
 expect_code 66 nowhere mnemo data import cifar ten.bin -o nowhere/x.mnd
 words nowhere 'no place for pictures in the folder of nowhere/x.mnd'

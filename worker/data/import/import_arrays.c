@@ -1,6 +1,7 @@
+#include "worker/data/import/data_import.h"
+
 #include "worker/data/import/archive_stream.h"
 #include "worker/data/import/array_file.h"
-#include "worker/data/import/data_import.h"
 #include "worker/data/import/import_labels.h"
 #include "worker/data/import/import_work.h"
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 struct located {
     mn_array array;
     const char *path;
+    bool among_others; /* in its file */
     bool in_archive;
     uint32_t entry; /* of an archive */
 };
@@ -35,6 +37,7 @@ struct reading {
     struct pair pairs[MOST_PAIRS];
     uint32_t n_pairs;
     uint64_t n_images;
+    mn_error passed_over; /* why, of the first array that cannot be read; "": all can be */
     mn_error *err;
 };
 
@@ -105,13 +108,12 @@ static void resolve(const struct reading *reading, mn_import_options *options)
 
 /* Finding ------------------------------------------------------------------------- */
 
-static mn_status add(struct reading *reading, const mn_array *array, const char *path,
-                     bool in_archive, uint32_t entry)
+static mn_status add(struct reading *reading, struct located located)
 {
     if (reading->n_arrays == MOST_ARRAYS)
-        return mn_fail(reading->err, MN_ERR_DATA, "%s: more than %u arrays", path, MOST_ARRAYS);
-    reading->arrays[reading->n_arrays++] =
-        (struct located){.array = *array, .path = path, .in_archive = in_archive, .entry = entry};
+        return mn_fail(reading->err, MN_ERR_DATA, "%s: more than %u arrays", located.path,
+                       MOST_ARRAYS);
+    reading->arrays[reading->n_arrays++] = located;
     return MN_OK;
 }
 
@@ -150,12 +152,18 @@ static mn_status locate_in_archive(struct reading *reading, const char *path)
         mn_error why = {0};
         status = read_header(stream, where, &array, &why);
         if (status == MN_ERR_DATA) { /* an array of texts beside images is no reason to give up */
+            if (reading->passed_over.message[0] == '\0')
+                reading->passed_over = why;
             status = MN_OK;
             continue;
         }
         (void)snprintf(array.name, sizeof array.name, "%.*s", (int)strnlen(shown, 199) - 4, shown);
         if (status == MN_OK)
-            status = add(reading, &array, path, true, entry);
+            status = add(reading, (struct located){.array = array,
+                                                   .path = path,
+                                                   .among_others = true,
+                                                   .in_archive = true,
+                                                   .entry = entry});
         else
             (void)mn_fail(reading->err, status, "%s", why.message);
     }
@@ -189,7 +197,8 @@ static mn_status locate_tensors(struct reading *reading, mn_archive_stream *stre
             mn_array_parse_safetensors(header, (size_t)n, path, &arrays, &n_arrays, reading->err);
     }
     for (size_t i = 0; i < n_arrays && status == MN_OK; i++)
-        status = add(reading, &arrays[i], path, false, 0);
+        status =
+            add(reading, (struct located){.array = arrays[i], .path = path, .among_others = true});
     free(arrays);
     free(header);
     return status;
@@ -218,10 +227,9 @@ static mn_status locate(struct reading *reading, const char *path)
         status = mn_archive_stream_open(path, false, &stream, reading->err);
     if (status == MN_OK)
         status = read_header(stream, path, &array, reading->err);
-    mn_import_printable(path, (char[200]){0});
     (void)snprintf(array.name, sizeof array.name, "%.*s", (int)sizeof array.name - 1, path);
     if (status == MN_OK)
-        status = add(reading, &array, path, false, 0);
+        status = add(reading, (struct located){.array = array, .path = path});
     mn_archive_stream_destroy(&stream);
     return status;
 }
@@ -310,8 +318,10 @@ static mn_status pair_by_kind(struct reading *reading, const char *path)
     return mn_fail(reading->err, n_images * n_labels == 0 ? MN_ERR_DATA : MN_ERR_USAGE,
                    "%.200s has %" PRIu32 " arrays that may be images ([n, h, w], [n, h, w, c] or "
                    "[n, c, h, w]) and %" PRIu32 " that may be labels (whole numbers, [n]); name "
-                   "those that are meant: --arrays IMAGES,LABELS. There are: %s",
-                   path, n_images, n_labels, found);
+                   "those that are meant: --arrays IMAGES,LABELS. There are: %s%s%.300s",
+                   path, n_images, n_labels, found,
+                   reading->passed_over.message[0] != '\0' ? "; not read: " : "",
+                   reading->passed_over.message);
 }
 
 static mn_status choose_pairs(struct reading *reading, const char *const *paths, size_t n_paths,
@@ -335,10 +345,10 @@ static mn_status choose_pairs(struct reading *reading, const char *const *paths,
 
 static void name_of(const struct located *located, char out[300])
 {
-    if (strcmp(located->array.name, located->path) == 0)
-        (void)snprintf(out, 300, "%.250s", located->path);
-    else
+    if (located->among_others)
         (void)snprintf(out, 300, "%.180s: array %s", located->path, located->array.name);
+    else
+        (void)snprintf(out, 300, "%.250s", located->path);
 }
 
 static mn_status check_pair(struct reading *reading, struct pair *pair)

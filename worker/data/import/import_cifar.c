@@ -1,5 +1,6 @@
-#include "worker/data/import/archive_stream.h"
 #include "worker/data/import/data_import.h"
+
+#include "worker/data/import/archive_stream.h"
 #include "worker/data/import/import_labels.h"
 #include "worker/data/import/import_work.h"
 #include <inttypes.h>

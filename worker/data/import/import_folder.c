@@ -1,6 +1,7 @@
+#include "worker/data/import/data_import.h"
+
 #include "common/file.h"
 #include "worker/data/import/archive_list.h"
-#include "worker/data/import/data_import.h"
 #include "worker/data/import/folder_list.h"
 #include "worker/data/import/import_work.h"
 #include <stdio.h>

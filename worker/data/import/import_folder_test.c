@@ -97,6 +97,18 @@ static void pictures_that_look_inverted_are_told(void **state)
     assert_told("f", options, "1  pictures that are light at the rim: nearly all others are dark");
 }
 
+static void sizes_that_no_task_takes_are_told(void **state)
+{
+    (void)state;
+    mn_import_options options = plain_options();
+    write_class("a", (const uint32_t[]){3, 5, 0});
+    assert_told("f", options, "sizes: 8x8 pixels, packed as 4x4 grey");
+    assert_null(strstr(told, "tasks take images"));
+    options.image_size = 257;
+    assert_told("f", options, "tasks take images of 4 to 256 pixels a side: see --size");
+    assert_non_null(strstr(told, "2  pictures smaller than what is packed"));
+}
+
 static void a_dry_run_tells_the_same_and_writes_nothing(void **state)
 {
     (void)state;
@@ -235,6 +247,7 @@ int main(void)
         TEST(pictures_that_are_there_twice_are_told_by_what_they_spoil),
         TEST(few_pictures_of_a_class_are_told),
         TEST(pictures_that_look_inverted_are_told),
+        TEST(sizes_that_no_task_takes_are_told),
         TEST(a_dry_run_tells_the_same_and_writes_nothing),
         TEST(folders_above_all_of_an_archive_are_passed_over),
         TEST(what_an_archive_has_beside_pictures_is_counted),

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SMALLEST 4u /* of tasks.image_size */
+#define LARGEST 256u
 #define FEW_PICTURES 6u /* a task of 5 shots needs so many */
 
 /* A picture's pixels as a number, with which equal ones are found. */
@@ -268,6 +270,9 @@ static void print_odd(const struct survey *survey, FILE *out)
     if (survey->n_stretched > 0)
         (void)fprintf(out, "  %8" PRIu32 "  pictures smaller than what is packed: see --size\n",
                       survey->n_stretched);
+    if (survey->index->height > LARGEST || survey->index->height < SMALLEST)
+        (void)fprintf(out, "            tasks take images of %u to %u pixels a side: see --size\n",
+                      SMALLEST, LARGEST);
     if (survey->n_colourless == n)
         (void)fprintf(out,
                       "  %8" PRIu32 "  pictures, all of them, have no colours: without "

@@ -1,6 +1,6 @@
 /* import_work.h: an import of a person's own pictures while it goes on, whatever they come from: which were
  * found, their pixels at the size that is packed, then classes, splits, a description, and the packed file. A
- * reader calls begin, then add or keep for each picture, then finish. */
+ * reader begins, decodes or keeps each picture and adds it to the list, and finishes. */
 #pragma once
 
 #include "worker/data/import/data_import.h"
@@ -21,7 +21,8 @@ typedef struct mn_import_work {
     mn_error first_damage;
 } mn_import_work;
 
-/* All of these may be called after a failure of mn_import_work_begin, but for add and keep. */
+/* The first fills *work in any case, and mn_import_work_fini may follow a failure too; all pointers are lent
+ * until then. MN_ERR_USAGE: a size or number of channels that cannot be. */
 mn_status mn_import_work_begin(mn_import_work *work, const mn_import_options *options,
                                const char *output, const mn_import_progress *progress,
                                mn_import_report *report, mn_error *err);
@@ -36,7 +37,8 @@ mn_status mn_import_work_decode(mn_import_work *work, const void *bytes, size_t 
 /* Count a picture that is damaged for another reason. */
 void mn_import_work_damaged(mn_import_work *work, const char *why);
 
-/* Keep pixels as they are, light, [height, width, channels] of 1 or 3, shrunk or stretched. */
+/* Keep an image of [height, width, channels] bytes, 1 or 3 channels, at *place, in the size and colours that
+ * are asked for. `pixels` is scratch afterwards. */
 mn_status mn_import_work_keep(mn_import_work *work, uint8_t *pixels, uint32_t height,
                               uint32_t width, uint32_t channels, uint32_t n_all, uint64_t *place,
                               mn_error *err);

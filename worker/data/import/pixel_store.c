@@ -53,7 +53,8 @@ mn_status mn_pixel_store_add(mn_pixel_store *store, const uint8_t *pixels, uint6
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return mn_fail_errno(err, "cannot keep a picture until it is packed");
+            return mn_fail_errno(
+                err, "cannot keep a picture until it is packed, for which room is needed twice");
         done += (size_t)n;
     }
     *place = store->n++;
