@@ -151,6 +151,7 @@ typedef struct mn_experiment {
         bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
         double warp;          /* images: random affine map of each training image, 0 to 0.5 */
         double bend;          /* images: random smooth map of each training image, 0 to 0.5 */
+        bool mirror;          /* images: training images left for right at random */
         mn_sampling sampling; /* images: classes of a task from anywhere or from one group */
         double amplitude[2];  /* sinusoid: low and high */
         double phase[2];      /* radians */

@@ -39,7 +39,11 @@ enum {
     STEPS,
     NO_INK,
     CHECKPOINT,
-    BASELINE
+    BASELINE,
+    DRY_RUN,
+    GREY,
+    CLASS_NAMES,
+    ARRAYS
 };
 
 static const struct option table[] = {
@@ -77,6 +81,10 @@ static const struct option table[] = {
     {"no-ink", no_argument, NULL, NO_INK},
     {"checkpoint", required_argument, NULL, CHECKPOINT},
     {"baseline", no_argument, NULL, BASELINE},
+    {"dry-run", no_argument, NULL, DRY_RUN},
+    {"grey", no_argument, NULL, GREY},
+    {"class-names", required_argument, NULL, CLASS_NAMES},
+    {"arrays", required_argument, NULL, ARRAYS},
     {NULL, 0, NULL, 0},
 };
 
@@ -172,7 +180,13 @@ static unsigned needs(int option)
     case MIN_IMAGES:
     case ROTATIONS:
     case SKIP_DAMAGED:
+    case DRY_RUN:
         return MN_TAKES_FOLDER;
+    case GREY:
+    case CLASS_NAMES:
+        return MN_TAKES_LABELS;
+    case ARRAYS:
+        return MN_TAKES_ARRAYS;
     case ALL:
         return MN_TAKES_ALL;
     case VAL_ALPHABETS:
@@ -237,7 +251,9 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                [ROTATIONS - SET] = &line->rotations,
                                [SKIP_DAMAGED - SET] = &line->skip_damaged,
                                [ALL - SET] = &line->all,
-                               [BASELINE - SET] = &line->baseline};
+                               [BASELINE - SET] = &line->baseline,
+                               [DRY_RUN - SET] = &line->dry_run,
+                               [GREY - SET] = &line->grey};
         const char **const texts[] = {[RUN_DIR - SET] = &line->run_dir,
                                       [SPLIT - SET] = &line->split,
                                       [PNG - SET] = &line->png,
@@ -250,7 +266,9 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                       [SUPPORT - SET] = &line->support,
                                       [QUERY - SET] = &line->query,
                                       [HOLDOUT - SET] = &line->holdout,
-                                      [CHECKPOINT - SET] = &line->checkpoint};
+                                      [CHECKPOINT - SET] = &line->checkpoint,
+                                      [CLASS_NAMES - SET] = &line->class_names,
+                                      [ARRAYS - SET] = &line->arrays};
         if (value == NULL)
             *flags[option - SET] = true;
         else

@@ -20,7 +20,7 @@ enum {
     MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
     MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT */
     MN_TAKES_FOLDER = 1 << 8,     /* --shares A,B,C, --seed N, --min-images N, --colour,
-                                    --rotations, --skip-damaged */
+                                    --rotations, --skip-damaged, --dry-run */
     MN_TAKES_ALL = 1 << 9,        /* --all */
     MN_TAKES_ALPHABETS = 1 << 10, /* --val-alphabets N */
     MN_TAKES_PNG = 1 << 11,       /* --png FILE */
@@ -32,6 +32,8 @@ enum {
     MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
     MN_TAKES_SPLIT = 1 << 18,     /* --split S */
     MN_TAKES_JUDGING = 1 << 19,   /* --baseline */
+    MN_TAKES_LABELS = 1 << 20,    /* --class-names FILE, --grey */
+    MN_TAKES_ARRAYS = 1 << 21,    /* --arrays IMAGES,LABELS */
 };
 
 /* All text is lent by argv. */
@@ -43,9 +45,10 @@ typedef struct mn_command_line {
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
         baseline;
+    bool dry_run, grey;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
-    const char *checkpoint;
+    const char *checkpoint, *class_names, *arrays;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */

@@ -16,6 +16,9 @@
 static mn_status import_omniglot(int argc, char **argv, mn_error *err);
 static mn_status import_runs(int argc, char **argv, mn_error *err);
 static mn_status import_folder(int argc, char **argv, mn_error *err);
+static mn_status import_idx(int argc, char **argv, mn_error *err);
+static mn_status import_arrays(int argc, char **argv, mn_error *err);
+static mn_status import_cifar(int argc, char **argv, mn_error *err);
 static mn_status show(int argc, char **argv, mn_error *err);
 static mn_status read_shares(const char *text, double shares[MN_N_SPLITS], mn_error *err);
 static mn_status finish(mn_status status, const char *output, const mn_import_report *report,
@@ -30,6 +33,9 @@ mn_status mn_data_command(int argc, char **argv, mn_error *err)
     } commands[] = {{{"import", "omniglot"}, import_omniglot},
                     {{"import", "omniglot-runs"}, import_runs},
                     {{"import", "folder"}, import_folder},
+                    {{"import", "idx"}, import_idx},
+                    {{"import", "arrays"}, import_arrays},
+                    {{"import", "cifar"}, import_cifar},
                     {{"show", NULL}, show}};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         int n = commands[i].words[1] != NULL ? 2 : 1, same = 0;
@@ -42,8 +48,9 @@ mn_status mn_data_command(int argc, char **argv, mn_error *err)
     }
     return mn_fail(err, MN_ERR_USAGE,
                    "data: expected import omniglot ZIP... -o FILE, import omniglot-runs ZIP "
-                   "-o FILE, import folder DIR -o FILE, or "
-                   "show FILE; see mnemo data --help");
+                   "-o FILE, import folder DIR -o FILE, import idx IMAGES LABELS -o FILE, import "
+                   "arrays FILE... -o FILE, import cifar FILE... -o FILE, or show FILE; see mnemo "
+                   "data --help");
 }
 
 static mn_status import_omniglot(int argc, char **argv, mn_error *err)
@@ -89,41 +96,126 @@ static mn_status import_runs(int argc, char **argv, mn_error *err)
     return finish(status, line.output, &report, err);
 }
 
+/* The options of a person's own pictures, whatever they come from. */
+static mn_status own_options(const mn_command_line *line, mn_import_options *options, mn_error *err)
+{
+    if (line->shares != NULL && line->splits != NULL)
+        return mn_fail(err, MN_ERR_USAGE, "data import: either --shares or --splits");
+    *options = (mn_import_options){
+        .image_size = line->size,
+        .channels = line->colour ? 3
+                    : line->grey ? 1
+                                 : 0,
+        .dark_is_ink = line->ink,
+        .turned = line->rotations,
+        .skip_damaged = line->skip_damaged,
+        .least = line->min_images,
+        .splits = line->splits != NULL   ? MN_SPLITS_LISTS
+                  : line->shares != NULL ? MN_SPLITS_SHARES
+                                         : MN_SPLITS_FOUND,
+        .shares = {0.64, 0.16, 0.20}, /* as mini-ImageNet: 64, 16 and 20 of 100 classes */
+        .seed = line->seed,
+        .lists = line->splits,
+        .class_names = line->class_names,
+        .arrays = line->arrays,
+        .describe = stdout,
+        .dry_run = line->dry_run,
+    };
+    return line->shares != NULL ? read_shares(line->shares, options->shares, err) : MN_OK;
+}
+
+/* Read the line of an import of `what`, which wants `wanted` before -o FILE. */
+static mn_status read_own(mn_command_line *line, int argc, char **argv, unsigned takes,
+                          const char *what, size_t n_least, size_t n_most, const char *wanted,
+                          mn_import_options *options, mn_error *err)
+{
+    mn_status status = mn_command_line_read(
+        line, argc, argv,
+        MN_TAKES_IMPORT | MN_TAKES_FOLDER | MN_TAKES_INK | MN_TAKES_OUTPUT | takes, err);
+    if (status == MN_OK && (line->n_arguments < n_least || line->n_arguments > n_most ||
+                            (line->output == NULL && !line->dry_run)))
+        status = mn_fail(err, MN_ERR_USAGE,
+                         "data import %s: expected %s and -o FILE (or --dry-run)", what, wanted);
+    return status == MN_OK ? own_options(line, options, err) : status;
+}
+
+/* A last word; what was found has been told. */
+static mn_status finish_own(mn_status status, const mn_command_line *line,
+                            const mn_import_report *report)
+{
+    if (isatty(STDERR_FILENO))
+        (void)fputs("\r\033[K", stderr);
+    if (status != MN_OK)
+        mn_import_report_print_left(report, stderr);
+    else if (line->dry_run)
+        (void)puts("nothing was written (--dry-run)");
+    else
+        (void)puts(line->output);
+    return status;
+}
+
+static const mn_import_progress *progress_shown(void)
+{
+    static const mn_import_progress progress = {.call = show_progress};
+    return isatty(STDERR_FILENO) ? &progress : NULL;
+}
+
 static mn_status import_folder(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
     mn_import_report report = {0};
-    const mn_import_progress progress = {.call = show_progress};
-    mn_status status = mn_command_line_read(
-        &line, argc, argv, MN_TAKES_IMPORT | MN_TAKES_FOLDER | MN_TAKES_INK | MN_TAKES_OUTPUT, err);
-    if (status == MN_OK && (line.n_arguments != 1 || line.output == NULL))
-        status = mn_fail(err, MN_ERR_USAGE, "data import folder: expected one folder and -o FILE");
-    if (status == MN_OK && line.shares != NULL && line.splits != NULL)
-        status = mn_fail(err, MN_ERR_USAGE, "data import folder: either --shares or --splits");
+    mn_import_options options;
+    mn_status status =
+        read_own(&line, argc, argv, 0, "folder", 1, 1, "one folder, zip or tar", &options, err);
     if (status != MN_OK)
         return status;
-    mn_import_folder_options options = {
-        .folder = line.arguments[0],
-        .image_size = line.size != 0 ? line.size : DEFAULT_SIZE,
-        .channels = line.colour ? 3 : 1,
-        .dark_is_ink = line.ink,
-        .turned = line.rotations,
-        .skip_damaged = line.skip_damaged,
-        .least = line.min_images,
-        .splits = line.splits != NULL   ? MN_SPLITS_LISTS
-                  : line.shares != NULL ? MN_SPLITS_SHARES
-                                        : MN_SPLITS_FOUND,
-        .shares = {0.64, 0.16, 0.20}, /* as mini-ImageNet: 64, 16 and 20 of 100 classes */
-        .seed = line.seed,
-        .lists = line.splits,
-    };
-    if (line.shares != NULL)
-        status = read_shares(line.shares, options.shares, err);
-    if (status != MN_OK)
-        return status;
-    status = mn_import_folder(&options, line.output, isatty(STDERR_FILENO) ? &progress : NULL,
-                              &report, err);
-    return finish(status, line.output, &report, err);
+    options.image_size = options.image_size != 0 ? options.image_size : DEFAULT_SIZE;
+    options.channels = options.channels != 0 ? options.channels : 1;
+    status =
+        mn_import_folder(line.arguments[0], &options, line.output, progress_shown(), &report, err);
+    return finish_own(status, &line, &report);
+}
+
+static mn_status pack_arrays(const mn_command_line *line, const mn_import_options *options,
+                             mn_error *err)
+{
+    mn_import_report report = {0};
+    mn_status status = mn_import_arrays(line->arguments, line->n_arguments, options, line->output,
+                                        progress_shown(), &report, err);
+    return finish_own(status, line, &report);
+}
+
+static mn_status import_idx(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_import_options options;
+    mn_status status = read_own(&line, argc, argv, MN_TAKES_LABELS, "idx", 2, MN_MAX_ARGUMENTS,
+                                "IMAGES LABELS", &options, err);
+    return status == MN_OK ? pack_arrays(&line, &options, err) : status;
+}
+
+static mn_status import_arrays(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_import_options options;
+    mn_status status =
+        read_own(&line, argc, argv, MN_TAKES_LABELS | MN_TAKES_ARRAYS, "arrays", 1,
+                 MN_MAX_ARGUMENTS, "X.npy Y.npy, FILE.npz or FILE.safetensors", &options, err);
+    return status == MN_OK ? pack_arrays(&line, &options, err) : status;
+}
+
+static mn_status import_cifar(int argc, char **argv, mn_error *err)
+{
+    mn_command_line line;
+    mn_import_report report = {0};
+    mn_import_options options;
+    mn_status status = read_own(&line, argc, argv, MN_TAKES_LABELS, "cifar", 1, MN_MAX_ARGUMENTS,
+                                "FILE.bin...", &options, err);
+    if (status == MN_OK)
+        status = finish_own(mn_import_cifar(line.arguments, line.n_arguments, &options, line.output,
+                                            progress_shown(), &report, err),
+                            &line, &report);
+    return status;
 }
 
 static mn_status read_shares(const char *text, double shares[MN_N_SPLITS], mn_error *err)
@@ -195,5 +287,8 @@ static mn_status show(int argc, char **argv, mn_error *err)
 static void show_progress(void *user, uint32_t n_done, uint32_t n_all)
 {
     (void)user;
-    (void)fprintf(stderr, "\r%" PRIu32 "/%" PRIu32 " pictures\033[K", n_done, n_all);
+    if (n_all > 0)
+        (void)fprintf(stderr, "\r%" PRIu32 "/%" PRIu32 " pictures\033[K", n_done, n_all);
+    else
+        (void)fprintf(stderr, "\r%" PRIu32 " pictures\033[K", n_done);
 }

@@ -44,7 +44,7 @@ static void a_command_tells_its_own_options_in_a_screenful(void **state)
         free(text);
     }
     char *data = told("data"), *train = told("train");
-    assert_non_null(strstr(data, "usage: mnemo data import folder DIR -o FILE"));
+    assert_non_null(strstr(data, "usage: mnemo data import folder DIR|ZIP|TAR -o FILE"));
     assert_non_null(strstr(data, "--min-images N"));
     assert_null(strstr(train, "--min-images"));
     free(data);

@@ -2,6 +2,7 @@
 #include "common/error.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/commands/help.h"
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static mn_status run(int argc, char **argv, mn_error *err);
 int main(int argc, char **argv)
 {
     mn_error err = {0};
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file beyond a quota is an error that can be told */
     mn_status status = run(argc, argv, &err);
     if (status != MN_OK && err.message[0] != '\0')
         (void)fprintf(stderr, "mnemo: %s: %s\n", mn_status_text(status), err.message);

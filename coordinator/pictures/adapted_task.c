@@ -33,6 +33,8 @@ static mn_status print_questions(const mn_adapted_task *which, const struct view
                                  mn_error *err);
 static mn_status draw_questions(const mn_adapted_task *which, const struct view *view,
                                 const char *path, mn_error *err);
+static mn_status draw_images(const mn_adapted_task *which, const struct view *view,
+                             const char *path, mn_error *err);
 static mn_status draw_sequence(const mn_adapted_task *which, const struct view *view,
                                const char *path, mn_error *err);
 static bool has_deviations(const struct view *view);
@@ -122,13 +124,38 @@ mn_status mn_adapted_task_draw(const mn_adapted_task *which, const char *path, m
         else if (!mn_fields_are_few_shot(fields))
             status = mn_fail(err, MN_ERR_USAGE, "tasks of this kind have no picture");
         else if (x->height > 1)
-            status = mn_task_sheet_png(view.task, view.output, path, err);
+            status = draw_images(which, &view, path, err);
         else if (x->channels == 1 && fields->y_size == 1 && fields->target == MN_TARGET_VALUES)
             status = draw_curve(which, &view, path, err);
         else
             status = mn_fail(err, MN_ERR_USAGE, "tasks of this shape have no picture");
     }
     close_view(&view);
+    return status;
+}
+
+/* ---- images ---- */
+
+/* With the names of classes, but for their groups, where there are names. */
+static mn_status draw_images(const mn_adapted_task *which, const struct view *view,
+                             const char *path, mn_error *err)
+{
+    const uint32_t n = view->task->n_classes;
+    char(*texts)[MN_CLASS_NAME] = calloc((size_t)n + 1, sizeof *texts);
+    const char **names = calloc((size_t)n + 1, sizeof *names);
+    mn_status status = MN_OK;
+    bool named = n > 0 && n == view->task->fields.y_size;
+    if (texts == NULL || names == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "names of %" PRIu32 " classes", n);
+    for (uint32_t i = 0; i < n && status == MN_OK && named; i++) {
+        named = mn_task_set_class_name(which->tasks, view->task, i, texts[i]);
+        const char *slash = strrchr(texts[i], '/');
+        names[i] = slash != NULL ? slash + 1 : texts[i];
+    }
+    if (status == MN_OK)
+        status = mn_task_sheet_png(view->task, view->output, named ? names : NULL, path, err);
+    free(texts);
+    free((void *)names);
     return status;
 }
 

@@ -11,7 +11,8 @@
 #define GAP 6u       /* between images */
 #define WIDE_GAP 24u /* between support and query */
 #define LABEL_LETTERS 3u
-#define FRAME 3u /* around a wrong answer, where the gap is */
+#define MOST_LETTERS 20u /* of a name */
+#define FRAME 3u         /* around a wrong answer, where the gap is */
 
 /* Where things are on it. */
 struct layout {
@@ -23,17 +24,17 @@ struct layout {
 };
 
 static bool is_of_images(const mn_task *task);
-static struct layout lay_out(const mn_task *task);
+static struct layout lay_out(const mn_task *task, const char *const *names);
 static void put_items(mn_sheet *sheet, const struct layout *layout, const mn_task *task, int part,
                       const float *answers);
 
-mn_status mn_task_sheet_png(const mn_task *task, const float *answers, const char *path,
-                            mn_error *err)
+mn_status mn_task_sheet_png(const mn_task *task, const float *answers, const char *const *names,
+                            const char *path, mn_error *err)
 {
     if (!is_of_images(task))
         return mn_fail(err, MN_ERR_USAGE,
                        "a sheet shows tasks of grey or colour images; this is none");
-    struct layout layout = lay_out(task);
+    struct layout layout = lay_out(task, names);
     mn_sheet sheet;
     mn_status status = mn_sheet_init(&sheet, layout.width, layout.height,
                                      task->fields.at[MN_SUPPORT_X].channels, err);
@@ -44,8 +45,9 @@ mn_status mn_task_sheet_png(const mn_task *task, const float *answers, const cha
     mn_sheet_text(&sheet, layout.left[0], layout.top - MN_SHEET_LINE, mn_sheet_dark, "support");
     mn_sheet_text(&sheet, layout.left[1], layout.top - MN_SHEET_LINE, mn_sheet_dark, "query");
     for (uint32_t i = 0; i < layout.n_classes; i++) {
-        char label[12];
-        (void)snprintf(label, sizeof label, "%" PRIu32, i);
+        char label[12 + MOST_LETTERS];
+        (void)snprintf(label, sizeof label, "%" PRIu32 " %.*s", i, (int)MOST_LETTERS,
+                       names != NULL ? names[i] : "");
         uint32_t top = layout.top + i * layout.row + (layout.row - GAP) / 2 - MN_SHEET_TEXT / 2;
         mn_sheet_text(&sheet, MARGIN, top, mn_sheet_dark, label);
     }
@@ -83,7 +85,16 @@ static uint32_t most_of_a_class(uint32_t n_items, uint32_t n_classes, const floa
     return most;
 }
 
-static struct layout lay_out(const mn_task *task)
+/* Of the letters before a row: a label, and a name after it, cut. */
+static uint32_t letters_of(uint32_t n_classes, const char *const *names)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; names != NULL && i < n_classes; i++)
+        most = strlen(names[i]) > most ? strlen(names[i]) : most;
+    return LABEL_LETTERS + (most < MOST_LETTERS ? (uint32_t)most : MOST_LETTERS);
+}
+
+static struct layout lay_out(const mn_task *task, const char *const *names)
 {
     const mn_field *x = &task->fields.at[MN_SUPPORT_X];
     const uint32_t way = task->fields.y_size;
@@ -98,7 +109,7 @@ static struct layout lay_out(const mn_task *task)
         wide[i] = layout.n_columns[i] * layout.cell;
         wide[i] = wide[i] > heading[i] ? wide[i] : heading[i];
     }
-    layout.left[0] = MARGIN + LABEL_LETTERS * MN_SHEET_LETTER;
+    layout.left[0] = MARGIN + letters_of(way, names) * MN_SHEET_LETTER;
     layout.left[1] = layout.left[0] + wide[0] + WIDE_GAP;
     layout.width = layout.left[1] + wide[1] + MARGIN;
     layout.top = MARGIN + (task->title[0] != '\0' ? 2 : 1) * MN_SHEET_LINE;

@@ -56,12 +56,12 @@ static void each_pixel_of_ink_is_nine_dark_pixels_on_the_sheet(void **state)
     (void)state;
     mn_task *task = make(28, 1);
     mn_error err;
-    assert_int_equal(mn_task_sheet_png(task, NULL, "blank.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(task, NULL, NULL, "blank.png", &err), MN_OK);
     uint32_t blank = count_black("blank.png");
     task->at[MN_SUPPORT_X][5] = 1.0f;
     task->at[MN_QUERY_X][3 * 28 * 28 + 100] = 1.0f;
     task->at[MN_QUERY_X][100] = 2.0f; /* what is out of range is shown as its bound */
-    assert_int_equal(mn_task_sheet_png(task, NULL, "ink.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(task, NULL, NULL, "ink.png", &err), MN_OK);
     assert_int_equal(count_black("ink.png"), blank + 3 * 9);
     mn_task_destroy(&task);
 }
@@ -73,7 +73,7 @@ static void a_class_has_a_row_and_an_item_a_column(void **state)
     for (uint32_t i = 0; i < 28 * 28; i++)
         task->at[MN_QUERY_X][3 * 28 * 28 + i] = 1.0f; /* the second query of the second class */
     mn_error err;
-    assert_int_equal(mn_task_sheet_png(task, NULL, "sheet.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(task, NULL, NULL, "sheet.png", &err), MN_OK);
     uint8_t *pixels = NULL;
     png_image image = read_png("sheet.png", &pixels);
     uint32_t left = image.width, right = 0, top = image.height, bottom = 0;
@@ -97,14 +97,14 @@ static void colour_is_shown_and_points_are_refused(void **state)
     (void)state;
     mn_task *colour = make(6, 3), *points = make(1, 1);
     mn_error err;
-    assert_int_equal(mn_task_sheet_png(colour, NULL, "c.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(colour, NULL, NULL, "c.png", &err), MN_OK);
     png_image image = {.version = PNG_IMAGE_VERSION};
     assert_true(png_image_begin_read_from_file(&image, "c.png"));
     assert_true(image.format & PNG_FORMAT_FLAG_COLOR);
     png_image_free(&image);
-    assert_int_equal(mn_task_sheet_png(points, NULL, "p.png", &err), MN_ERR_USAGE);
+    assert_int_equal(mn_task_sheet_png(points, NULL, NULL, "p.png", &err), MN_ERR_USAGE);
     assert_int_not_equal(access("p.png", F_OK), 0);
-    assert_int_equal(mn_task_sheet_png(colour, NULL, "none/c.png", &err), MN_ERR_NO_INPUT);
+    assert_int_equal(mn_task_sheet_png(colour, NULL, NULL, "none/c.png", &err), MN_ERR_NO_INPUT);
     mn_task_destroy(&colour);
     mn_task_destroy(&points);
 }
@@ -126,14 +126,14 @@ static void a_title_is_above_and_a_wrong_answer_has_a_frame(void **state)
     mn_task *task = make(28, 1);
     const float right[] = {1, 0, 2, 1, 0, 1, -2, -1}, wrong[] = {1, 0, 2, 1, 1, 0, -2, -1};
     mn_error err;
-    assert_int_equal(mn_task_sheet_png(task, NULL, "none.png", &err), MN_OK);
-    assert_int_equal(mn_task_sheet_png(task, right, "right.png", &err), MN_OK);
-    assert_int_equal(mn_task_sheet_png(task, wrong, "wrong.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(task, NULL, NULL, "none.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(task, right, NULL, "right.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(task, wrong, NULL, "wrong.png", &err), MN_OK);
     const uint32_t dark = count("none.png", 60);
     assert_int_equal(count("right.png", 60), dark);
     assert_int_equal(count("wrong.png", 60), dark + 4 * 3 * (84 + 3)); /* 84 pixels, 3 thick */
     (void)strcpy(task->title, "run01");
-    assert_int_equal(mn_task_sheet_png(task, NULL, "title.png", &err), MN_OK);
+    assert_int_equal(mn_task_sheet_png(task, NULL, NULL, "title.png", &err), MN_OK);
     assert_true(count("title.png", 60) > dark + 5 * 4 * 7);
     mn_task_destroy(&task);
 }

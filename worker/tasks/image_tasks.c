@@ -38,6 +38,7 @@ struct split {
 struct mn_image_tasks {
     mn_sampling sampling;
     double warp, bend; /* of training images */
+    bool mirror;       /* likewise */
     struct split splits[MN_N_SPLITS];
 };
 
@@ -80,6 +81,7 @@ mn_status mn_image_tasks_of(const mn_image_pack *pack, const mn_experiment *expe
     tasks->sampling = experiment->tasks.sampling;
     tasks->warp = experiment->tasks.warp;
     tasks->bend = experiment->tasks.bend;
+    tasks->mirror = experiment->tasks.mirror;
 
     mn_status status = MN_OK;
     for (mn_split which = MN_TRAIN; which < MN_N_SPLITS && status == MN_OK; which++) {
@@ -185,8 +187,10 @@ void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split which, mn_random 
 {
     const struct choice *class = &tasks->splits[which].choices[class_number];
     const uint8_t *pixels = class->pixels + image * mn_field_item(x);
-    if (which == MN_TRAIN && (tasks->warp > 0 || tasks->bend > 0)) {
+    if (which == MN_TRAIN && (tasks->warp > 0 || tasks->bend > 0 || tasks->mirror)) {
         mn_warp warp = mn_warp_draw(random, tasks->warp, tasks->bend);
+        if (tasks->mirror && mn_random_below(random, 2) == 1)
+            mn_warp_mirror(&warp);
         mn_warp_copy(&warp, pixels, x->height, x->width, x->channels, class->quarter_turns, out);
     } else {
         mn_image_tasks_copy(pixels, x->height, x->width, x->channels, class->quarter_turns, out);
@@ -464,11 +468,30 @@ static uint64_t classes(const void *of, mn_split split)
     return mn_image_tasks_classes(state->tables, split);
 }
 
+static bool class_name(const void *of, const mn_task *task, uint32_t label, char out[MN_CLASS_NAME])
+{
+    const struct state *state = of;
+    const struct split *split = &state->tables->splits[task->split];
+    if ((task->split == MN_TEST && state->runs != NULL) || task->classes[label] >= split->n)
+        return false;
+    const struct choice *choice = &split->choices[task->classes[label]];
+    const mn_pack_index *index = mn_image_pack_index(state->pack);
+    const mn_pack_class *class = &index->classes[choice->class_number];
+    static const char *const turns[4] = {"", " turned 90", " turned 180", " turned 270"};
+    (void)snprintf(out, MN_CLASS_NAME, "%s/%s%s", index->groups[class->group], class->name,
+                   turns[choice->quarter_turns]);
+    return true;
+}
+
 static void describe(const void *of, const mn_task *task, FILE *out)
 {
     const struct state *state = of;
+    char name[MN_CLASS_NAME];
     if (state->runs != NULL && task->title[0] != '\0')
         mn_image_runs_describe(state->runs, task, out);
+    for (uint32_t label = 0; label < task->n_classes && class_name(of, task, label, name); label++)
+        (void)fprintf(out, "%s %" PRIu32 " is %s\n", label == 0 ? "label   " : "        ", label,
+                      name);
     mn_task_print(task, out);
 }
 
@@ -477,4 +500,5 @@ const mn_task_set_kind mn_image_kind = {.open = open_tasks,
                                         .check = check,
                                         .draw = draw,
                                         .classes = classes,
-                                        .describe = describe};
+                                        .describe = describe,
+                                        .class_name = class_name};

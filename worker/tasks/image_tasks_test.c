@@ -3,6 +3,7 @@
 #include "worker/data/import/sample_data.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,6 +217,43 @@ static void only_training_images_are_warped_or_bent_and_the_classes_stay(void **
     compare_with_plain(0, 0.2);
 }
 
+static bool is_mirrored(const float *image, const float *of)
+{
+    for (int y = 0; y < SAMPLE_SIDE; y++)
+        for (int x = 0; x < SAMPLE_SIDE; x++)
+            if (image[y * SAMPLE_SIDE + x] != of[y * SAMPLE_SIDE + SAMPLE_SIDE - 1 - x])
+                return false;
+    return true;
+}
+
+static void a_mirror_shows_training_images_as_they_are_or_left_for_right(void **state)
+{
+    (void)state;
+    int n_mirrored = 0;
+    const size_t bytes = PIXELS * sizeof(float);
+    experiment.tasks.mirror = true;
+    mn_image_tasks *tasks = make();
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++)
+        for (uint64_t i = 0; i < 100; i++) {
+            float plain[PIXELS], shown[PIXELS];
+            mn_random random = mn_random_stream(1, MN_RANDOM_SELF_TEST, i);
+            const mn_field *x = &fields[split].at[MN_QUERY_X];
+            mn_image_tasks_show(tasks, split, &random, 1, (uint32_t)i % SAMPLE_IMAGES, x, shown);
+            experiment.tasks.mirror = false;
+            mn_image_tasks *straight = make();
+            mn_image_tasks_show(straight, split, &random, 1, (uint32_t)i % SAMPLE_IMAGES, x, plain);
+            mn_image_tasks_destroy(&straight);
+            experiment.tasks.mirror = true;
+            if (split == MN_TRAIN && is_mirrored(shown, plain))
+                n_mirrored++;
+            else
+                assert_memory_equal(shown, plain, bytes);
+        }
+    assert_in_range(n_mirrored, 35, 65);
+    mn_image_tasks_destroy(&tasks);
+    experiment.tasks.mirror = false;
+}
+
 static void assert_refused(mn_split split, const char *because)
 {
     mn_image_tasks *tasks = make();
@@ -350,6 +388,7 @@ int main(void)
         TEST(without_rotations_only_upright_classes_count),
         TEST(within_a_group_means_all_classes_are_of_one_group_that_has_enough),
         TEST(a_group_in_each_turn_is_a_group_of_its_own),
+        TEST(a_mirror_shows_training_images_as_they_are_or_left_for_right),
         TEST(only_training_images_are_warped_or_bent_and_the_classes_stay),
         TEST(too_few_classes_or_images_are_told_with_the_numbers),
         TEST(a_task_has_no_more_classes_than_its_group_and_a_class_no_more_images_than_it_has),

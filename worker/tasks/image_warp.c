@@ -47,6 +47,17 @@ mn_warp mn_warp_draw(mn_random *random, double amount, double bend)
     return warp;
 }
 
+/* The same result of an image whose columns run the other way: where p was read, (p.y, -p.x) is. */
+void mn_warp_mirror(mn_warp *warp)
+{
+    warp->matrix[1][0] = -warp->matrix[1][0];
+    warp->matrix[1][1] = -2 * MN_WARP_ONE - warp->matrix[1][1];
+    warp->shift[1] = -warp->shift[1];
+    for (uint32_t y = 0; warp->bent && y <= MN_BEND_CELLS; y++)
+        for (uint32_t x = 0; x <= MN_BEND_CELLS; x++)
+            warp->bend[y][x][1] = -warp->bend[y][x][1];
+}
+
 /* But for the bend, a step to the right or down in the result is always the same step in the image. */
 void mn_warp_copy(const mn_warp *warp, const uint8_t *pixels, uint32_t height, uint32_t width,
                   uint32_t channels, uint32_t quarter_turns, float *out)

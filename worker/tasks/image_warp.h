@@ -26,6 +26,9 @@ typedef struct mn_warp {
  * [-bend, bend], amount and bend in 0 .. 0.5. Without a bend, none of its numbers is drawn. */
 mn_warp mn_warp_draw(mn_random *random, double amount, double bend);
 
+/* Show the image in a mirror: its left and right are exchanged, then all of the warp is done. */
+void mn_warp_mirror(mn_warp *warp);
+
 /* Write [height, width, channels] numbers of 0 to 1, read between pixels by bilinear interpolation
  * (steps of 1/256 pixel), 0 outside. The image is first turned counter-clockwise; only a square can
  * be turned. Sides up to 4096. */

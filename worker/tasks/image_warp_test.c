@@ -114,6 +114,35 @@ static void a_turned_image_is_warped_after_it_was_turned(void **state)
     }
 }
 
+/* Seen in a mirror: pixel x of a row is what was pixel WIDTH - 1 - x. */
+static void mirror_rows(const uint8_t *pixels, uint8_t *mirrored)
+{
+    for (uint32_t y = 0; y < HEIGHT; y++)
+        for (uint32_t x = 0; x < WIDTH; x++)
+            memcpy(mirrored + (y * WIDTH + x) * CHANNELS,
+                   pixels + (y * WIDTH + WIDTH - 1 - x) * CHANNELS, CHANNELS);
+}
+
+static void a_mirrored_warp_shows_the_mirrored_image(void **state)
+{
+    (void)state;
+    enum { N = HEIGHT * WIDTH * CHANNELS };
+    uint8_t pixels[N], mirrored[N];
+    float expected[N], found[N];
+    for (uint64_t index = 0; index < 20; index++) {
+        fill(pixels, sizeof pixels, index);
+        mirror_rows(pixels, mirrored);
+        mn_random random = mn_random_stream(6, MN_RANDOM_SELF_TEST, index);
+        mn_warp warp =
+            index == 0 ? (mn_warp){0} : mn_warp_draw(&random, 0.3, index % 2 == 0 ? 0 : 0.2);
+        mn_warp_copy(&warp, mirrored, HEIGHT, WIDTH, CHANNELS, 0, expected);
+        mn_warp_mirror(&warp);
+        mn_warp_copy(&warp, pixels, HEIGHT, WIDTH, CHANNELS, 0, found);
+        for (int i = 0; i < N; i++) /* places are cut to 1/256 pixel, from the other side here */
+            assert_true(fabsf(found[i] - expected[i]) <= (index == 0 ? 0 : 1.01f / 256));
+    }
+}
+
 static void a_bend_stays_within_its_amount_and_costs_no_number_if_there_is_none(void **state)
 {
     (void)state;
@@ -169,6 +198,7 @@ int main(void)
         cmocka_unit_test(without_a_warp_an_image_is_copied_and_turned_bit_for_bit),
         cmocka_unit_test(a_warped_pixel_is_where_the_map_says),
         cmocka_unit_test(a_turned_image_is_warped_after_it_was_turned),
+        cmocka_unit_test(a_mirrored_warp_shows_the_mirrored_image),
         cmocka_unit_test(a_bend_stays_within_its_amount_and_costs_no_number_if_there_is_none),
         cmocka_unit_test(a_warp_stays_within_its_amount_and_uses_all_of_it),
     };

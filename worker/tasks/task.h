@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "common/experiment.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,6 +102,7 @@ typedef struct mn_task {
     uint32_t n_classes;           /* classes drawn; 0: there are none */
     uint32_t classes[MN_MAX_WAY]; /* which: number of the class within the split; label i is
                                      classes[i] */
+    mn_split split;               /* of whose tasks it is one */
     uint64_t index;               /* which of its split */
     const float *set_losses; /* while it is drawn: of the sets of a mixture (task_set.h), or NULL */
     char title[64];          /* what its kind calls it, as "run01"; "": nothing */

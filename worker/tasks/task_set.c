@@ -155,6 +155,7 @@ void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index,
                          mn_task *task)
 {
     task->title[0] = '\0';
+    task->split = split;
     set->kind->draw(set->parts.state, split, index, random, task);
 }
 
@@ -190,6 +191,13 @@ void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out
         set->kind->describe(set->parts.state, task, out);
     else
         mn_task_print(task, out);
+}
+
+bool mn_task_set_class_name(const mn_task_set *set, const mn_task *task, uint32_t label,
+                            char out[MN_CLASS_NAME])
+{
+    return set->kind->class_name != NULL && label < task->n_classes &&
+           set->kind->class_name(set->parts.state, task, label, out);
 }
 
 const mn_words *mn_task_set_words(const mn_task_set *set)

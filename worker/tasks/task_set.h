@@ -9,6 +9,7 @@
 #include "worker/data/row_form.h"
 #include "worker/data/words.h"
 #include "worker/tasks/task.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,6 +60,12 @@ void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t ind
 
 /* Print a task for people: what its kind knows of it, or else its fields. */
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out);
+
+/* What people call the class that a task has under a label, "group/class", fit to print. False: its
+ * classes have no names. */
+#define MN_CLASS_NAME 600
+bool mn_task_set_class_name(const mn_task_set *set, const mn_task *task, uint32_t label,
+                            char out[MN_CLASS_NAME]);
 
 /* The words that the ids of stories mean; NULL: there are none. Lent for the set's life. */
 const mn_words *mn_task_set_words(const mn_task_set *set);

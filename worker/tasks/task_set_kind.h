@@ -31,8 +31,11 @@ typedef struct mn_task_set_kind {
     /* How many classes a split has to draw from. NULL, or 0: there is no end of them. */
     uint64_t (*classes)(const void *state, mn_split split);
     void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
-    const mn_words *(*words)(const void *state);       /* of stories; NULL: there are none */
     const mn_row_form *(*row_form)(const void *state); /* of a user's table; NULL: there is none */
+    /* As mn_task_set_class_name, label < task->n_classes. NULL: classes have no names. */
+    bool (*class_name)(const void *state, const mn_task *task, uint32_t label,
+                       char out[MN_CLASS_NAME]);
+    const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,

@@ -1,21 +1,18 @@
 #include "worker/data/import/data_import.h"
 
-#include "common/file.h"
 #include "worker/data/image_pack.h"
 #include "worker/data/import/archive.h"
 #include "worker/data/import/folder_list.h"
 #include "worker/data/import/import_list.h"
+#include "worker/data/import/import_splits.h"
 #include "worker/data/import/picture.h"
 #include "worker/data/import/runs_list.h"
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zip.h>
 
 #define MAX_ARCHIVES 16u
@@ -24,8 +21,7 @@
 struct source {
     const char *const *paths;  /* archives */
     zip_t *zips[MAX_ARCHIVES]; /* owned */
-    size_t n_zips;             /* 0: a folder */
-    const char *folder;
+    size_t n_zips;
     mn_import_report *report;
 };
 
@@ -37,14 +33,6 @@ struct shape {
 
 static mn_status list_archive(struct source *source, uint32_t which, mn_import_list *list,
                               mn_error *err);
-static mn_status split_folder_classes(const mn_import_folder_options *options, bool found,
-                                      mn_import_list *list, mn_import_report *report,
-                                      mn_error *err);
-static mn_status split_by_lists(mn_import_list *list, const char *lists, bool plain, bool turned,
-                                mn_error *err);
-static mn_status count_unlisted(const mn_import_list *list, mn_import_report *report,
-                                mn_error *err);
-static mn_status leave_damaged(const struct source *source, mn_import_list *list, mn_error *err);
 static mn_status check_size(uint32_t image_size, uint32_t channels, mn_error *err);
 static mn_status write_pack(const struct source *source, const mn_import_list *list,
                             const struct shape *shape, const char *output,
@@ -87,8 +75,9 @@ mn_status mn_import_omniglot(const char *const *zips, size_t n_zips, const char 
     if (status == MN_OK)
         status = mn_import_list_arrange(&list, zips[0], "give each archive once", err);
     if (status == MN_OK)
-        status = split_folder != NULL ? split_by_lists(&list, split_folder, false, true, err)
-                                      : mn_import_list_split_by_part(&list, n_val, err);
+        status = split_folder != NULL
+                     ? mn_import_splits_listed(&list, split_folder, false, true, err)
+                     : mn_import_list_split_by_part(&list, n_val, err);
     const bool own = split_folder == NULL && n_val != MN_VAL_SIXTH;
     for (int split = 0; split < MN_N_SPLITS && status == MN_OK && !own; split++)
         if (list.n_entries[split] == 0)
@@ -125,124 +114,6 @@ mn_status mn_import_omniglot_runs(const char *zip, uint32_t image_size, const ch
         status = write_drawings(&source, &list, image_size, output, progress, err);
     close_zips(&source, &list);
     return status;
-}
-
-mn_status mn_import_folder(const mn_import_folder_options *options, const char *output,
-                           const mn_import_progress *progress, mn_import_report *report,
-                           mn_error *err)
-{
-    struct source source = {.folder = options->folder, .report = report};
-    mn_import_list list = {0};
-    bool found = false;
-    *report = (mn_import_report){0};
-    mn_status status = check_size(options->image_size, options->channels, err);
-    if (status == MN_OK)
-        status = mn_folder_list(options->folder, options->splits == MN_SPLITS_FOUND, &list, report,
-                                &found, err);
-    if (status == MN_OK && options->skip_damaged)
-        status = leave_damaged(&source, &list, err);
-    if (status == MN_OK && options->least > 1)
-        mn_import_list_leave_small(&list, options->least, report);
-    if (status == MN_OK)
-        status = mn_import_list_arrange(
-            &list, options->folder,
-            "a test needs classes that training has not seen: move its pictures together, or give "
-            "--shares (as 0.6,0.2,0.2) to put each class together and share the classes out",
-            err);
-    if (status == MN_OK)
-        status = split_folder_classes(options, found, &list, report, err);
-    const struct shape shape = {.side = options->image_size,
-                                .channels = options->channels,
-                                .dark_is_ink = options->dark_is_ink};
-    if (status == MN_OK)
-        status = write_pack(&source, &list, &shape, output, progress, err);
-    mn_import_list_fini(&list);
-    return status;
-}
-
-static mn_status split_folder_classes(const mn_import_folder_options *options, bool found,
-                                      mn_import_list *list, mn_import_report *report, mn_error *err)
-{
-    mn_status status = MN_OK;
-    if (found) {
-        (void)snprintf(report->splits, sizeof report->splits,
-                       "by the folders train, val and test at the top of %.100s", options->folder);
-        return mn_import_list_split_as_parts(list, options->turned, err);
-    }
-    if (options->splits == MN_SPLITS_LISTS) {
-        (void)snprintf(report->splits, sizeof report->splits, "by the lists of %.140s",
-                       options->lists);
-        status = split_by_lists(list, options->lists, true, options->turned, err);
-        return status == MN_OK ? count_unlisted(list, report, err) : status;
-    }
-    (void)snprintf(report->splits, sizeof report->splits,
-                   "by shares of the classes, %g train, %g val, %g test (seed %" PRIu64
-                   "); see --shares, --splits",
-                   options->shares[MN_TRAIN], options->shares[MN_VAL], options->shares[MN_TEST],
-                   options->seed);
-    return mn_import_list_split_shared(list, options->shares, options->seed, options->turned, err);
-}
-
-/* `lists` is a folder or paths with commas between; a list's split is its name's beginning. A
- * folder of Omniglot's has all three. */
-static mn_status split_by_lists(mn_import_list *list, const char *lists, bool plain, bool turned,
-                                mn_error *err)
-{
-    static const char *const names[MN_N_SPLITS] = {"train", "val", "test"};
-    char *paths[MN_N_SPLITS] = {NULL, NULL, NULL}, *copy = strdup(lists), *rest = copy;
-    struct stat info;
-    mn_status status = copy == NULL ? mn_fail(err, MN_ERR_NOMEM, "lists of splits") : MN_OK;
-    bool is_folder = (stat(lists, &info) == 0 && S_ISDIR(info.st_mode)) || !plain;
-    unsigned n_found = 0;
-    for (unsigned i = 0; is_folder && i < MN_N_SPLITS && status == MN_OK; i++) {
-        if (asprintf(&paths[i], "%s/%s.txt", lists, names[i]) < 0) {
-            paths[i] = NULL;
-            status = mn_fail(err, MN_ERR_NOMEM, "lists of splits");
-        } else if (plain && access(paths[i], F_OK) != 0) {
-            free(paths[i]);
-            paths[i] = NULL;
-        }
-        n_found += paths[i] != NULL;
-    }
-    for (char *path; !is_folder && status == MN_OK && (path = strsep(&rest, ",")) != NULL;) {
-        const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
-        unsigned split = 0;
-        while (split < MN_N_SPLITS && strncmp(base, names[split], strlen(names[split])) != 0)
-            split++;
-        if (split == MN_N_SPLITS || paths[split] != NULL)
-            status = mn_fail(err, MN_ERR_USAGE,
-                             "--splits %s: expected a folder with train.txt, val.txt or test.txt, "
-                             "or paths of such files with commas between, each split once",
-                             lists);
-        else if ((paths[split] = strdup(path)) == NULL)
-            status = mn_fail(err, MN_ERR_NOMEM, "lists of splits");
-        else
-            n_found++;
-    }
-    if (status == MN_OK && n_found == 0)
-        status = mn_fail(err, MN_ERR_NO_INPUT,
-                         "the folder %s has neither train.txt nor val.txt nor test.txt", lists);
-    if (status == MN_OK)
-        status = mn_import_list_split_read(list, (const char *const *)paths, plain, turned, err);
-    for (unsigned i = 0; i < MN_N_SPLITS; i++)
-        free(paths[i]);
-    free(copy);
-    return status;
-}
-
-static mn_status count_unlisted(const mn_import_list *list, mn_import_report *report, mn_error *err)
-{
-    unsigned char *listed = calloc((size_t)list->n_classes + 1, 1);
-    if (listed == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "splits of %" PRIu32 " classes", list->n_classes);
-    for (int split = 0; split < MN_N_SPLITS; split++)
-        for (uint32_t i = 0; i < list->n_entries[split]; i++)
-            listed[list->entries[split][i].class_number] = 1;
-    for (uint32_t i = 0; i < list->n_classes; i++)
-        if (!listed[i])
-            mn_import_left_count(&report->unlisted, list->classes[i].name);
-    free(listed);
-    return MN_OK;
 }
 
 static mn_status check_size(uint32_t image_size, uint32_t channels, mn_error *err)
@@ -324,25 +195,19 @@ static mn_status list_archive(struct source *source, uint32_t which, mn_import_l
     return status;
 }
 
-/* Both ---------------------------------------------------------------------------- */
+/* Pictures ------------------------------------------------------------------------ */
 
 static mn_status read_item(const struct source *source, const mn_import_item *item, char **where,
                            char **bytes, size_t *n, mn_error *err)
 {
-    const char *name =
-        source->n_zips == 0 ? NULL : zip_get_name(source->zips[item->source], item->entry, 0);
+    const char *name = zip_get_name(source->zips[item->source], item->entry, 0);
     char shown[200];
     mn_import_printable(name != NULL ? name : item->name, shown);
-    int length = source->n_zips == 0
-                     ? asprintf(where, "%s", item->path)
-                     : asprintf(where, "%s: entry %s", source->paths[item->source], shown);
-    if (length < 0) {
+    if (asprintf(where, "%s: entry %s", source->paths[item->source], shown) < 0) {
         *where = NULL;
         return mn_fail(err, MN_ERR_NOMEM, "reading %s", shown);
     }
-    if (source->n_zips > 0)
-        return mn_archive_read(source->zips[item->source], item->entry, *where, bytes, n, err);
-    return mn_file_read(*where, MN_PICTURE_MAX_BYTES, bytes, n, err);
+    return mn_archive_read(source->zips[item->source], item->entry, *where, bytes, n, err);
 }
 
 /* `format`, if not NULL, is told too. */
@@ -363,45 +228,13 @@ static mn_status read_picture(const struct source *source, const mn_import_item 
     return status;
 }
 
-/* A pass of its own, since the file begins with the number of its images. */
-static mn_status leave_damaged(const struct source *source, mn_import_list *list, mn_error *err)
-{
-    const struct shape smallest = {.side = 1, .channels = 1};
-    for (uint32_t i = 0; i < list->n_items; i++) {
-        uint8_t pixel;
-        mn_error why = {0};
-        mn_status status = read_picture(source, &list->items[i], &smallest, &pixel, NULL, &why);
-        if (status != MN_OK && status != MN_ERR_DATA)
-            return mn_fail(err, status, "%s", why.message);
-        list->items[i].left = status == MN_ERR_DATA;
-        if (list->items[i].left)
-            mn_import_report_leave(source->report, "damaged pictures", "", why.message);
-    }
-    mn_import_list_sweep(list);
-    return MN_OK;
-}
-
 static void look_at(const struct source *source, const mn_import_item *item,
                     mn_picture_format format, const uint8_t *pixels, size_t n)
 {
     source->report->n_png += format == MN_PICTURE_PNG;
     source->report->n_jpeg += format == MN_PICTURE_JPEG;
     if (n > 1 && memcmp(pixels, pixels + 1, n - 1) == 0)
-        mn_import_left_count(&source->report->blank, item->path != NULL ? item->path : item->name);
-}
-
-/* A damaged picture ends the import, but the rest is looked at first, so that all are told. */
-static mn_status tell_damaged(const struct source *source, const mn_import_list *list,
-                              uint32_t first, const struct shape *shape, uint8_t *pixels,
-                              const mn_error *why, mn_error *err)
-{
-    uint32_t n_more = 0;
-    for (uint32_t i = first + 1; i < list->n_items; i++)
-        n_more += read_picture(source, &list->items[i], shape, pixels, NULL, NULL) == MN_ERR_DATA;
-    return mn_fail(err, MN_ERR_DATA,
-                   "%s; %" PRIu32 " more are damaged; mend them, or leave them out with "
-                   "--skip-damaged",
-                   why->message, n_more);
+        mn_import_left_count(&source->report->blank, item->name);
 }
 
 static mn_status write_pack(const struct source *source, const mn_import_list *list,
@@ -416,12 +249,7 @@ static mn_status write_pack(const struct source *source, const mn_import_list *l
                                       : mn_pack_writer_new(output, &index, &writer, err);
     for (uint32_t i = 0; i < list->n_items && status == MN_OK; i++) {
         mn_picture_format format = MN_PICTURE_OTHER;
-        mn_error why = {0};
-        status = read_picture(source, &list->items[i], shape, pixels, &format, &why);
-        if (status != MN_OK)
-            (void)mn_fail(err, status, "%s", why.message);
-        if (status == MN_ERR_DATA && source->n_zips == 0)
-            status = tell_damaged(source, list, i, shape, pixels, &why, err);
+        status = read_picture(source, &list->items[i], shape, pixels, &format, err);
         if (status == MN_OK)
             look_at(source, &list->items[i], format, pixels, n_bytes);
         if (status == MN_OK)

@@ -348,25 +348,24 @@ static void write_jpeg_at(const char *path, uint32_t side, uint32_t period)
 
 static mn_import_report report;
 
-static mn_import_folder_options plain_options(void)
+static mn_import_options plain_options(void)
 {
-    return (mn_import_folder_options){
-        .folder = "f", .image_size = 4, .channels = 1, .shares = {0.34, 0.33, 0.33}, .seed = 3};
+    return (mn_import_options){
+        .image_size = 4, .channels = 1, .shares = {0.34, 0.33, 0.33}, .seed = 3};
 }
 
-static mn_image_pack *import(const mn_import_folder_options *options)
+static mn_image_pack *import(const mn_import_options *options)
 {
     mn_error err = {0};
-    if (mn_import_folder(options, "out.mnd", NULL, &report, &err) != MN_OK)
+    if (mn_import_folder("f", options, "out.mnd", NULL, &report, &err) != MN_OK)
         fail_msg("%s", err.message);
     return open_pack("out.mnd");
 }
 
-static void assert_refused(const mn_import_folder_options *options, mn_status status,
-                           const char *words)
+static void assert_refused(const mn_import_options *options, mn_status status, const char *words)
 {
     mn_error err = {0};
-    assert_int_equal(mn_import_folder(options, "out.mnd", NULL, &report, &err), status);
+    assert_int_equal(mn_import_folder("f", options, "out.mnd", NULL, &report, &err), status);
     if (strstr(err.message, words) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", err.message, words);
     assert_no_output();
@@ -384,7 +383,7 @@ static void a_folder_of_classes_and_groups_is_imported(void **state)
     write_png_at("f/birds/owls/1.png", 5, 7);
     write_png_at("f/birds/.hidden/1.png", 5, 7);
     sample_write("f/cats/notes.txt", "x", 1);
-    mn_import_folder_options options = plain_options();
+    mn_import_options options = plain_options();
     options.channels = 3;
     mn_image_pack *pack = import(&options);
     const mn_pack_index *index = mn_image_pack_index(pack);
@@ -422,7 +421,7 @@ static void write_split_folders(void)
 static void folders_of_splits_are_splits(void **state)
 {
     (void)state;
-    mn_import_folder_options options = plain_options();
+    mn_import_options options = plain_options();
     write_split_folders();
     mn_image_pack *pack = import(&options);
     const mn_pack_index *index = mn_image_pack_index(pack);
@@ -446,7 +445,7 @@ static void folders_of_splits_are_splits(void **state)
 static void a_class_in_two_splits_is_refused_or_put_together(void **state)
 {
     (void)state;
-    mn_import_folder_options options = plain_options();
+    mn_import_options options = plain_options();
     write_split_folders();
     assert_int_equal(mn_folder_make("f/test/cat", NULL), MN_OK);
     write_png_at("f/test/cat/1.png", 4, 3); /* the same file name too */
@@ -470,7 +469,7 @@ static void one_class_called_train_among_others_is_a_class(void **state)
         (void)snprintf(path, sizeof path, "%s/1.png", folders[i]);
         write_png_at(path, 4, 3);
     }
-    const mn_import_folder_options options = plain_options();
+    const mn_import_options options = plain_options();
     mn_image_pack *pack = import(&options);
     assert_int_equal(mn_image_pack_index(pack)->n_classes, 3);
     mn_image_pack_destroy(&pack);
@@ -479,7 +478,7 @@ static void one_class_called_train_among_others_is_a_class(void **state)
 static void lists_make_the_splits_of_a_folder(void **state)
 {
     (void)state;
-    mn_import_folder_options options = plain_options();
+    mn_import_options options = plain_options();
     write_split_folders(); /* the lists overrule them */
     options.splits = MN_SPLITS_LISTS;
     options.lists = "lists";
@@ -527,7 +526,7 @@ static void what_is_left_is_counted_by_reason_with_the_first(void **state)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         sample_write(files[i], "x", 1);
     write_png_at("f/a/1.png", 4, 3);
-    const mn_import_folder_options options = plain_options();
+    const mn_import_options options = plain_options();
     mn_image_pack *pack = import(&options);
     assert_int_equal(mn_image_pack_index(pack)->n_images, 1);
     assert_int_equal(report.n_reasons, sizeof expected / sizeof *expected);
@@ -557,7 +556,7 @@ static void what_is_left_is_counted_by_reason_with_the_first(void **state)
 static void damaged_pictures_are_counted_or_left_out(void **state)
 {
     (void)state;
-    mn_import_folder_options options = plain_options();
+    mn_import_options options = plain_options();
     assert_int_equal(mn_folder_make("f/a", NULL), MN_OK);
     write_png_at("f/a/1.png", 4, 3);
     sample_write("f/a/2.png", "broken", 6);
@@ -575,7 +574,7 @@ static void damaged_pictures_are_counted_or_left_out(void **state)
 static void pictures_of_one_colour_are_taken_but_told(void **state)
 {
     (void)state;
-    const mn_import_folder_options options = plain_options();
+    const mn_import_options options = plain_options();
     assert_int_equal(mn_folder_make("f/a", NULL), MN_OK);
     write_png_at("f/a/1.png", 4, 3);
     write_png_at("f/a/2.png", 4, 1); /* all ink */
@@ -588,7 +587,7 @@ static void pictures_of_one_colour_are_taken_but_told(void **state)
 static void folders_in_folders_are_groups_in_groups_and_links_do_not_trap(void **state)
 {
     (void)state;
-    mn_import_folder_options options = plain_options();
+    mn_import_options options = plain_options();
     assert_int_equal(mn_folder_make("f/animals/birds/owl", NULL), MN_OK);
     write_png_at("f/animals/birds/owl/1.png", 4, 3);
     assert_int_equal(symlink("..", "f/animals/birds/up"), 0);
@@ -607,10 +606,10 @@ static void folders_in_folders_are_groups_in_groups_and_links_do_not_trap(void *
 static void a_folder_of_another_shape_is_told(void **state)
 {
     (void)state;
-    const mn_import_folder_options options = plain_options();
+    const mn_import_options options = plain_options();
     assert_refused(&options, MN_ERR_NO_INPUT, "cannot look at the folder f");
     sample_write("f", "zip", 3);
-    assert_refused(&options, MN_ERR_USAGE, "f is no folder");
+    assert_refused(&options, MN_ERR_DATA, "f is no good zip or tar archive");
     assert_int_equal(unlink("f"), 0);
     assert_int_equal(mn_folder_make("f/a", NULL), MN_OK);
     assert_refused(&options, MN_ERR_DATA, "f: no picture to take in it");

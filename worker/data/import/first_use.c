@@ -9,6 +9,8 @@
 #include "worker/data/import/story_archive.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 static mn_status make_of(const mn_experiment *experiment, mn_error *err);
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err);
@@ -44,6 +46,23 @@ static mn_status make_of(const mn_experiment *experiment, mn_error *err)
                : status;
 }
 
+/* The file is found by its name: it may be of archives that others have taken the place of. */
+static void warn_if_older(const char *path, const mn_data_archives *archives)
+{
+    struct stat packed, archive;
+    const size_t n = archives->cache != NULL ? strlen(archives->cache) : 0;
+    if (n == 0 || strncmp(path, archives->cache, n) != 0 || stat(path, &packed) != 0)
+        return; /* somebody put it where it is */
+    for (int i = 0; i < 2; i++)
+        if (stat(archives->zips[i], &archive) == 0 && archive.st_mtime > packed.st_mtime) {
+            mn_log(MN_LOG_WARN,
+                   "the packed file is older than an archive that is there; if that has changed, "
+                   "remove the file, and it is packed again packed=%s archive=%s",
+                   path, archives->zips[i]);
+            return;
+        }
+}
+
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err)
 {
     const char *folders = experiment->run.data_path;
@@ -53,6 +72,10 @@ static mn_status pack_if_missing(const mn_experiment *experiment, const char *na
     mn_data_archives archives;
     mn_status status = MN_OK;
     if (mn_data_path_find(name, folders, image_size, &path, NULL) == MN_OK) {
+        if (mn_data_path_archives(name, folders, image_size, &archives)) {
+            warn_if_older(path, &archives);
+            mn_data_archives_fini(&archives);
+        }
         free(path);
         return MN_OK;
     }
@@ -70,13 +93,24 @@ static mn_status pack_if_missing(const mn_experiment *experiment, const char *na
     return status;
 }
 
+/* What to do where the cache cannot be written: a read-only home, a quota. */
+static mn_status with_remedy(mn_status status, const char *cache, mn_error *err)
+{
+    if ((status != MN_ERR_PERMISSION && status != MN_ERR_IO) || err == NULL)
+        return status;
+    const mn_error why = *err;
+    return mn_fail(err, status,
+                   "%.700s; packed files go to %.200s, or to a folder that MNEMO_CACHE names",
+                   why.message, cache);
+}
+
 static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const char *cache,
                           const char *name, uint32_t image_size, mn_error *err)
 {
     char *output = NULL;
     mn_status status = mn_folder_make(cache, err);
     if (status != MN_OK)
-        return status;
+        return with_remedy(status, cache, err);
     if (asprintf(&output, "%s/%s", cache, name) < 0)
         return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
     mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s to=%s", zip, output);
@@ -84,7 +118,7 @@ static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const c
                  ? mn_import_omniglot_runs(zip, image_size, output, NULL, NULL, err)
                  : mn_import_omniglot(&zip, 1, NULL, 0, image_size, output, NULL, NULL, err);
     free(output);
-    return status;
+    return with_remedy(status, cache, err);
 }
 
 static mn_status pack(const mn_data_archives *archives, const char *name, uint32_t image_size,
@@ -93,7 +127,7 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
     char *output = NULL;
     mn_status status = mn_folder_make(archives->cache, err);
     if (status != MN_OK)
-        return status;
+        return with_remedy(status, archives->cache, err);
     if (asprintf(&output, "%s/%s", archives->cache, name) < 0)
         return mn_fail(err, MN_ERR_NOMEM, "packing %s", name);
     mn_log(MN_LOG_INFO, "packing Omniglot, once from=%s splits=%s to=%s", archives->zips[0],
@@ -101,7 +135,7 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
     status = mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists,
                                 MN_VAL_SIXTH, image_size, output, NULL, NULL, err);
     free(output);
-    return status;
+    return with_remedy(status, archives->cache, err);
 }
 
 static mn_status unpack_stories(const char *name, const char *folders, mn_error *err)

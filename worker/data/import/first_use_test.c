@@ -7,11 +7,13 @@
 #include "worker/data/image_pack.h"
 #include "worker/data/import/sample_data.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -181,6 +183,55 @@ static void the_data_of_the_parts_of_a_mixture_are_made(void **state)
     assert_non_null(strstr(err.message, "part file"));
 }
 
+/* What is logged while the data is looked for. */
+static char *logged(void)
+{
+    char *text = NULL;
+    size_t n = 0;
+    mn_error err = {0};
+    const mn_experiment experiment = wants();
+    const int real = dup(STDERR_FILENO);
+    assert_non_null(freopen("log", "w", stderr));
+    const mn_status status = mn_first_use_pack(&experiment, &err);
+    (void)fflush(stderr);
+    assert_true(dup2(real, STDERR_FILENO) >= 0);
+    (void)close(real);
+    assert_int_equal(status, MN_OK);
+    assert_int_equal(mn_file_read("log", 1 << 20, &text, &n, &err), MN_OK);
+    return text;
+}
+
+static void a_packed_file_older_than_its_archives_is_told(void **state)
+{
+    (void)state;
+    sample_write_omniglot("data");
+    free(pack_and_find());
+    char *text = logged();
+    assert_null(strstr(text, "older than an archive"));
+    free(text);
+    const struct timespec later[2] = {{.tv_sec = 4000000000}, {.tv_sec = 4000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, "data/images_evaluation.zip", later, 0), 0);
+    text = logged();
+    assert_non_null(strstr(text, "older than an archive"));
+    assert_non_null(strstr(text, "archive=data/images_evaluation.zip"));
+    free(text);
+}
+
+static void a_cache_that_cannot_be_written_is_told_with_the_remedy(void **state)
+{
+    (void)state;
+    const mn_experiment experiment = wants();
+    mn_error err = {0};
+    char before[4096];
+    (void)snprintf(before, sizeof before, "%s", getenv("MNEMO_CACHE"));
+    sample_write_omniglot("data");
+    sample_write("file", "x", 1);
+    assert_int_equal(setenv("MNEMO_CACHE", "file/cache", 1), 0);
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_ERR_IO);
+    assert_non_null(strstr(err.message, "or to a folder that MNEMO_CACHE names"));
+    assert_int_equal(setenv("MNEMO_CACHE", before, 1), 0);
+}
+
 static void nothing_is_made_where_nothing_can_be(void **state)
 {
     (void)state;
@@ -210,6 +261,8 @@ int main(void)
         TEST(lists_beside_the_archives_make_the_splits),
         TEST(processes_that_import_at_the_same_time_all_succeed),
         TEST(the_data_of_the_parts_of_a_mixture_are_made),
+        TEST(a_packed_file_older_than_its_archives_is_told),
+        TEST(a_cache_that_cannot_be_written_is_told_with_the_remedy),
         TEST(nothing_is_made_where_nothing_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,10 +53,11 @@ mn_status mn_folder_list(const char *folder, bool find_splits, mn_import_list *l
     if (stat(folder, &info) != 0)
         return mn_fail_errno(err, "cannot look at the folder %s", folder);
     if (!S_ISDIR(info.st_mode))
-        return mn_fail(err, MN_ERR_USAGE,
-                       "%s is no folder; expected one of class/PICTURE or group/class/PICTURE (an "
-                       "archive has to be unpacked first)",
-                       folder);
+        return mn_fail(
+            err, MN_ERR_USAGE,
+            "%s is no folder; expected one of class/PICTURE or group/class/PICTURE, or a "
+            "zip or tar of it",
+            folder);
     place.device = info.st_dev;
     place.inode = info.st_ino;
     mn_status status = look_at_top(folder, &top, err);
@@ -83,7 +84,7 @@ bool mn_folder_is_system(const char *name)
 
 /* The top ------------------------------------------------------------------------- */
 
-static int split_of(const char *name)
+int mn_folder_split_of(const char *name)
 {
     static const struct {
         const char *name;
@@ -114,7 +115,7 @@ static mn_status look_at_top(const char *folder, struct top *top, mn_error *err)
     mn_status status = n < 0 ? mn_fail_errno(err, "cannot read the folder %s", folder) : MN_OK;
     for (int i = 0; i < n; i++) {
         const char *name = names[i]->d_name;
-        int split = split_of(name);
+        int split = mn_folder_split_of(name);
         if (!mn_folder_is_system(name) && is_folder(folder, name)) {
             if (split < 0 || top->splits[split] != NULL)
                 top->n_others++;
@@ -139,7 +140,7 @@ static mn_status list_splits(const struct walk *walk, const struct place *top_pl
         n < 0 ? mn_fail_errno(walk->err, "cannot read the folder %s", top_place->path) : MN_OK;
     for (int i = 0; i < n; i++) {
         const char *name = names[i]->d_name;
-        int split = split_of(name);
+        int split = mn_folder_split_of(name);
         char *path = NULL;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || status != MN_OK) {
             /* nothing */
@@ -150,8 +151,7 @@ static mn_status list_splits(const struct walk *walk, const struct place *top_pl
             mn_import_report_leave(walk->report, MN_LEFT_SYSTEM, "", path);
         } else if (split < 0 || top->splits[split] == NULL ||
                    strcmp(top->splits[split], name) != 0) {
-            mn_import_report_leave(walk->report, "files and folders beside train, val and test", "",
-                                   path);
+            mn_import_report_leave(walk->report, MN_LEFT_BESIDE, "", path);
         } else {
             struct place below = *top_place;
             below.path = path;
@@ -243,16 +243,14 @@ static mn_status add_picture(const struct walk *walk, const struct place *place,
 static mn_status list_file(const struct walk *walk, const struct place *place, const char *name,
                            const char *path, bool *used)
 {
-    static const char convert[] = "turn them into PNG or JPEG, as `mogrify -format png` does";
     const char *format = NULL;
     bool is_read = mn_picture_format_of_name(name, &format) != MN_PICTURE_OTHER;
     if (!is_read && format == NULL) {
         mn_import_report_leave(walk->report, "files that are no pictures by their names", "", path);
     } else if (!is_read) {
-        mn_import_report_leave(walk->report, format, convert, path);
+        mn_import_report_leave(walk->report, format, MN_CONVERT, path);
     } else if (place->name[0] == '\0') {
-        mn_import_report_leave(walk->report, "pictures in no class", "put them into a folder each",
-                               path);
+        mn_import_report_leave(walk->report, MN_LEFT_LOOSE, "put them into a folder each", path);
     } else {
         *used = true;
         return add_picture(walk, place, name, path);

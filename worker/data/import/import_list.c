@@ -2,6 +2,7 @@
 
 #include "common/digest.h"
 #include "common/file.h"
+#include "common/text.h"
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,7 +11,6 @@
 
 #define MAX_LIST_FILE_BYTES ((size_t)1 << 30)
 
-static bool good_name(const char *name);
 static int compare_items(const void *a, const void *b);
 static int compare_classes(const void *a, const void *b, void *list);
 static size_t prefix_of(const char *name, int n_slashes);
@@ -52,11 +52,15 @@ mn_status mn_import_list_add(mn_import_list *list, const char *group, const char
                              const char *file, uint32_t part, uint32_t source, uint64_t entry,
                              const char *path, const char *where, mn_error *err)
 {
-    if (!good_name(group) || !good_name(class_name) || !good_name(file))
+    if (!mn_import_good_name(group) || !mn_import_good_name(class_name) ||
+        !mn_import_good_name(file)) {
+        char shown[600];
+        (void)mn_text_escape(where, strlen(where), shown, sizeof shown);
         return mn_fail(err, MN_ERR_DATA,
                        "%s: group, class and file must have names of 1 to %u bytes without control "
-                       "characters, '\\', '.' and '..'",
-                       where, MN_PACK_MAX_NAME);
+                       "characters, '\\', '.' and '..'; give it another name",
+                       shown, MN_PACK_MAX_NAME);
+    }
     if (list->n_items == MN_PACK_MAX_IMAGES)
         return mn_fail(err, MN_ERR_DATA, "%s: more than %u pictures; a packed file holds no more",
                        where, MN_PACK_MAX_IMAGES);
@@ -261,7 +265,7 @@ void mn_import_printable(const char *name, char out[200])
 
 /* Order --------------------------------------------------------------------------- */
 
-static bool good_name(const char *name)
+bool mn_import_good_name(const char *name)
 {
     size_t n = strlen(name);
     if (n == 0 || n > MN_PACK_MAX_NAME || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)

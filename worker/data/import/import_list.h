@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "worker/data/image_pack.h"
 #include "worker/data/import/import_report.h"
+#include "worker/data/import/picture.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,11 +14,12 @@
 
 typedef struct mn_import_item {
     char *name;      /* owned: "group/class/file" */
-    char *path;      /* owned: the file; NULL for an archive's entry */
+    char *path;      /* owned: the file; NULL for an archive's entry and an array's image */
     uint32_t part;   /* all of part 0 come before part 1 */
     uint32_t source; /* the importer's own: which archive, and where in it */
     uint64_t entry;
-    bool left; /* out with it at the next mn_import_list_sweep() */
+    mn_picture_facts facts; /* the importer's own too */
+    bool left;              /* out with it at the next mn_import_list_sweep() */
 } mn_import_item;
 
 typedef struct mn_import_list {
@@ -73,6 +75,9 @@ mn_status mn_import_list_split_read(mn_import_list *list, const char *const path
 
 /* What mn_pack_writer_new needs; lent while the list lives. */
 mn_pack_index mn_import_list_index(const mn_import_list *list, uint32_t side, uint32_t channels);
+
+/* Is it fit for a group, class or file, as mn_import_list_add has it? */
+bool mn_import_good_name(const char *name);
 
 /* Copy a stranger's name into out for a message: cut, and "?" for control characters. */
 void mn_import_printable(const char *name, char out[200]);

@@ -25,8 +25,8 @@ void mn_import_left_count(mn_import_left *left, const char *name)
         (void)mn_text_escape(name, strlen(name), left->first, sizeof left->first);
 }
 
-static void print_reason(const mn_import_left *left, const char *what, const char *remedy,
-                         FILE *out)
+void mn_import_left_print(const mn_import_left *left, const char *what, const char *remedy,
+                          FILE *out)
 {
     (void)fprintf(out, "  %8" PRIu64 "  %s%s%s (%s%s)\n", left->n, what,
                   remedy[0] != '\0' ? ": " : "", remedy, left->n > 1 ? "first: " : "", left->first);
@@ -37,21 +37,26 @@ void mn_import_report_print_left(const mn_import_report *report, FILE *out)
     if (report->n_reasons > 0)
         (void)fputs("left:\n", out);
     for (uint32_t i = 0; i < report->n_reasons; i++)
-        print_reason(&report->left[i], report->left[i].what, report->left[i].remedy, out);
+        mn_import_left_print(&report->left[i], report->left[i].what, report->left[i].remedy, out);
 }
 
 void mn_import_report_print(const mn_import_report *report, FILE *out)
 {
-    (void)fprintf(out, "taken: %" PRIu64 " pictures (%" PRIu64 " PNG, %" PRIu64 " JPEG)\n",
-                  report->n_png + report->n_jpeg, report->n_png, report->n_jpeg);
+    if (report->n_plain > 0)
+        (void)fprintf(out, "taken: %" PRIu64 " pictures\n", report->n_plain);
+    else
+        (void)fprintf(out, "taken: %" PRIu64 " pictures (%" PRIu64 " PNG, %" PRIu64 " JPEG)\n",
+                      report->n_png + report->n_jpeg, report->n_png, report->n_jpeg);
     if (report->splits[0] != '\0')
         (void)fprintf(out, "splits: %s\n", report->splits);
     mn_import_report_print_left(report, out);
     if (report->blank.n > 0 || report->unlisted.n > 0)
         (void)fputs("taken, but look at them:\n", out);
     if (report->blank.n > 0)
-        print_reason(&report->blank, "pictures of one colour throughout",
-                     "light strokes on nothing vanish, since transparent becomes white", out);
+        mn_import_left_print(&report->blank, "pictures of one colour throughout",
+                             "light strokes on nothing vanish, since transparent becomes white",
+                             out);
     if (report->unlisted.n > 0)
-        print_reason(&report->unlisted, "classes that no list names", "they are in no split", out);
+        mn_import_left_print(&report->unlisted, "classes that no list names",
+                             "they are in no split", out);
 }

@@ -18,6 +18,7 @@ typedef struct mn_import_report {
     mn_import_left left[MN_REPORT_REASONS];
     uint32_t n_reasons;
     uint64_t n_png, n_jpeg;  /* pictures taken */
+    uint64_t n_plain;        /* taken from arrays */
     char splits[200];        /* how the classes came into splits; "": an import without a choice */
     mn_import_left blank;    /* taken, but of one colour throughout */
     mn_import_left unlisted; /* classes taken, but in no split */
@@ -29,6 +30,10 @@ void mn_import_report_leave(mn_import_report *report, const char *what, const ch
 
 /* One more of a kind. */
 void mn_import_left_count(mn_import_left *left, const char *name);
+
+/* One line of a kind: how many, what, what to do, the first. */
+void mn_import_left_print(const mn_import_left *left, const char *what, const char *remedy,
+                          FILE *out);
 
 /* A line for each reason; nothing if all was taken. */
 void mn_import_report_print_left(const mn_import_report *report, FILE *out);

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* Differences of channels that a camera or JPEG makes of grey are smaller. */
+#define COLOUR 24
+
 /* How a format is known: by bytes at its beginning, and by the ends of names. */
 static const struct kind {
     const char *name;
@@ -63,10 +66,19 @@ mn_picture_format mn_picture_format_of_name(const char *file, const char **name)
 mn_status mn_picture_read(const void *bytes, size_t n, uint32_t side, uint32_t channels,
                           bool dark_is_ink, const char *where, uint8_t *out, mn_error *err)
 {
+    mn_picture_facts facts;
+    return mn_picture_read_facts(bytes, n, side, channels, dark_is_ink, where, out, &facts, err);
+}
+
+mn_status mn_picture_read_facts(const void *bytes, size_t n, uint32_t side, uint32_t channels,
+                                bool dark_is_ink, const char *where, uint8_t *out,
+                                mn_picture_facts *facts, mn_error *err)
+{
     mn_pixels pixels = {0};
     mn_status status = MN_OK;
     const char *name = NULL;
-    switch (mn_picture_format_of(bytes, n, &name)) {
+    const mn_picture_format format = mn_picture_format_of(bytes, n, &name);
+    switch (format) {
     case MN_PICTURE_PNG:
         status = mn_png_decode(bytes, n, channels, where, &pixels, err);
         break;
@@ -86,7 +98,20 @@ mn_status mn_picture_read(const void *bytes, size_t n, uint32_t side, uint32_t c
             pixels.bytes[i] = (uint8_t)(255 - pixels.bytes[i]);
     mn_picture_scale(pixels.bytes, pixels.height, pixels.width, channels, side, out);
     free(pixels.bytes);
+    *facts = (mn_picture_facts){format, pixels.height, pixels.width};
     return MN_OK;
+}
+
+bool mn_picture_is_coloured(const uint8_t *pixels, size_t n)
+{
+    for (size_t i = 0; i < n; i++, pixels += 3) {
+        const uint8_t most = pixels[0] > pixels[1] ? pixels[0] : pixels[1];
+        const uint8_t least = pixels[0] < pixels[1] ? pixels[0] : pixels[1];
+        if ((most > pixels[2] ? most : pixels[2]) - (least < pixels[2] ? least : pixels[2]) >
+            COLOUR)
+            return true;
+    }
+    return false;
 }
 
 mn_status mn_pixels_check(uint32_t width, uint32_t height, const char *format, const char *where,

@@ -37,6 +37,20 @@ mn_picture_format mn_picture_format_of_name(const char *file, const char **name)
 mn_status mn_picture_read(const void *bytes, size_t n, uint32_t side, uint32_t channels,
                           bool dark_is_ink, const char *where, uint8_t *out, mn_error *err);
 
+/* What a picture was before it became a square. */
+typedef struct mn_picture_facts {
+    mn_picture_format format;
+    uint32_t height, width;
+} mn_picture_facts;
+
+/* As mn_picture_read; *facts is told too, on success. */
+mn_status mn_picture_read_facts(const void *bytes, size_t n, uint32_t side, uint32_t channels,
+                                bool dark_is_ink, const char *where, uint8_t *out,
+                                mn_picture_facts *facts, mn_error *err);
+
+/* Has one of n pixels of red, green and blue a colour? What a camera or JPEG makes of grey has not. */
+bool mn_picture_is_coloured(const uint8_t *pixels, size_t n);
+
 /* The shrinking alone: from [height, width, channels], sides up to MN_PICTURE_MAX_SIDE. */
 void mn_picture_scale(const uint8_t *from, uint32_t height, uint32_t width, uint32_t channels,
                       uint32_t side, uint8_t *out);

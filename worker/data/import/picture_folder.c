@@ -10,9 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Differences of channels that a camera or JPEG makes of grey are smaller. */
-#define COLOUR 24
-
 struct reading {
     const mn_picture_form *form;
     mn_import_report *report;
@@ -239,18 +236,6 @@ static mn_status make_room(struct reading *reading)
     return status;
 }
 
-static bool is_coloured(const uint8_t *pixels, size_t n)
-{
-    for (size_t i = 0; i < n; i++, pixels += 3) {
-        const uint8_t most = pixels[0] > pixels[1] ? pixels[0] : pixels[1];
-        const uint8_t least = pixels[0] < pixels[1] ? pixels[0] : pixels[1];
-        if ((most > pixels[2] ? most : pixels[2]) - (least < pixels[2] ? least : pixels[2]) >
-            COLOUR)
-            return true;
-    }
-    return false;
-}
-
 static mn_status read_one(struct reading *reading, const char *path, const char *name,
                           uint32_t label)
 {
@@ -266,7 +251,7 @@ static mn_status read_one(struct reading *reading, const char *path, const char 
         status =
             mn_picture_read(bytes, n, form->side, 3, false, path, reading->pixels, reading->err);
     if (status == MN_OK && form->channels == 1)
-        out->n_coloured += is_coloured(reading->pixels, n_pixels);
+        out->n_coloured += mn_picture_is_coloured(reading->pixels, n_pixels);
     if (status == MN_OK)
         status = mn_picture_read(bytes, n, form->side, form->channels, form->dark_is_ink, path,
                                  reading->pixels, reading->err);
