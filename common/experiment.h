@@ -146,9 +146,9 @@ typedef struct mn_experiment {
         uint32_t shot, query; /* support and query items per class (sinusoid: points) */
         uint32_t way_from, shot_from; /* images, glyphs: fewest of a task; 0: way, shot, always */
         bool unbalanced;              /* each class has its own shot */
-        uint32_t features;    /* tables: at most */
-        uint32_t image_size;  /* images, glyphs: pixels a side */
-        bool rotations;       /* images: turned by 90, 180, 270 degrees as new classes */
+        uint32_t features;            /* tables: at most */
+        uint32_t image_size;          /* images, glyphs: pixels a side */
+        bool rotations;               /* images: turned by 90, 180, 270 degrees as new classes */
         double warp;          /* images: random affine map of each training image, 0 to 0.5 */
         double bend;          /* images: random smooth map of each training image, 0 to 0.5 */
         bool mirror;          /* images: training images left for right at random */
@@ -178,10 +178,10 @@ typedef struct mn_experiment {
         mn_missing missing;
         mn_word_columns words;
         bool standardise;
-        char mix[512];         /* parts of a mixture of such tasks; empty: none */
-        mn_mix_by mix_by;      /* how often each is drawn */
-        double mix_power;      /* of a part's size, or of its difficulty */
-        double mix_renewal;    /* difficulty: share of a set's running loss that is renewed */
+        char mix[512];      /* parts of a mixture of such tasks; empty: none */
+        mn_mix_by mix_by;   /* how often each is drawn */
+        double mix_power;   /* of a part's size, or of its difficulty */
+        double mix_renewal; /* difficulty: share of a set's running loss that is renewed */
     } tasks;
     struct {
         mn_input_kind input;
@@ -267,8 +267,8 @@ typedef struct mn_experiment {
         mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
         uint32_t way_from, shot_from;
-        uint32_t length;           /* of sequences; 0: as in tasks */
-        uint32_t every;            /* validate each so many meta-steps; 0: never */
+        uint32_t length; /* of sequences; 0: as in tasks */
+        uint32_t every;  /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
         bool keep_best; /* test with the theta that was best on validation */
     } evaluate;
