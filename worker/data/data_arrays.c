@@ -1,15 +1,14 @@
-/* Arrays as the Python world keeps them. The form of .npy is that of numpy.lib.format, versions 1 to 3; .npz is
- * a zip archive of such files, of which no compression is read. */
+/* Arrays as the Python world keeps them; .npz is a zip archive of .npy files, of which no compression is
+ * read. */
 #include "worker/data/data_arrays.h"
 
 #include "common/tensor_file.h"
 #include "common/text.h"
+#include "worker/data/npy.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MOST_HEADER 4096u
 
 /* Little-endian numbers of a file, wherever they stand. */
 static uint32_t u16_at(const char *at)
@@ -24,109 +23,57 @@ static uint32_t u32_at(const char *at)
 
 /* .npy ------------------------------------------------------------------------------- */
 
-static mn_status bad_header(const char *source, const char *name, const char *header, mn_error *err)
-{
-    char shown[120];
-    (void)mn_text_escape(header, strlen(header), shown, sizeof shown);
-    return mn_fail(
-        err, MN_ERR_DATA,
-        "%s: array %.80s: header \"%s\": expected numbers or strings of one type, little-endian, "
-        "as numpy.save writes float32, float64, int64 or str arrays of one or two "
-        "dimensions",
-        source, name, shown);
-}
-
-/* The value behind a key of the header's Python dictionary; NULL: there is none. */
-static const char *value_of(const char *header, const char *key)
-{
-    const char *at = strstr(header, key);
-    if (at == NULL)
-        return NULL;
-    at += strlen(key);
-    at += strspn(at, " ");
-    if (*at++ != ':')
-        return NULL;
-    return at + strspn(at, " ");
-}
-
-static bool read_descr(const char *text, mn_data_array *array)
+static bool find_cells(const mn_npy *npy, mn_cells *cells)
 {
     static const struct {
-        const char *descr;
+        char kind;
+        uint8_t bytes; /* 0: any */
         mn_cells cells;
-    } types[] = {{"<f4", MN_CELLS_F32}, {"<f8", MN_CELLS_F64}, {"<f2", MN_CELLS_F16},
-                 {"|i1", MN_CELLS_I8},  {"<i2", MN_CELLS_I16}, {"<i4", MN_CELLS_I32},
-                 {"<i8", MN_CELLS_I64}, {"|u1", MN_CELLS_U8},  {"<u2", MN_CELLS_U16},
-                 {"<u4", MN_CELLS_U32}, {"<u8", MN_CELLS_U64}, {"|b1", MN_CELLS_U8}};
-    const char quote = text[0];
-    char *end = NULL;
-    if (quote != '\'' && quote != '"')
-        return false;
+    } types[] = {{'f', 4, MN_CELLS_F32},  {'f', 8, MN_CELLS_F64},  {'f', 2, MN_CELLS_F16},
+                 {'i', 1, MN_CELLS_I8},   {'i', 2, MN_CELLS_I16},  {'i', 4, MN_CELLS_I32},
+                 {'i', 8, MN_CELLS_I64},  {'u', 1, MN_CELLS_U8},   {'u', 2, MN_CELLS_U16},
+                 {'u', 4, MN_CELLS_U32},  {'u', 8, MN_CELLS_U64},  {'b', 1, MN_CELLS_U8},
+                 {'U', 0, MN_CELLS_UCS4}, {'S', 0, MN_CELLS_BYTES}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strncmp(text + 1, types[i].descr, 3) == 0 && text[4] == quote) {
-            array->cells = types[i].cells;
-            array->size = (uint32_t)(text[3] - '0');
-            return true;
+        if (types[i].kind == npy->kind && (types[i].bytes == 0 || types[i].bytes == npy->bytes)) {
+            *cells = types[i].cells;
+            return npy->bytes == 1 || !npy->big_endian;
         }
-    const bool is_str = strncmp(text + 1, "<U", 2) == 0, is_bytes = strncmp(text + 1, "|S", 2) == 0;
-    if ((!is_str && !is_bytes) || text[3] < '1' || text[3] > '9')
-        return false;
-    const unsigned long n = strtoul(text + 3, &end, 10);
-    if (*end != quote || n > 65536)
-        return false;
-    array->cells = is_str ? MN_CELLS_UCS4 : MN_CELLS_BYTES;
-    array->size = (uint32_t)(is_str ? 4 * n : n);
-    return true;
-}
-
-/* "(150,)" or "(150, 4)" */
-static bool read_shape(const char *text, mn_data_array *array)
-{
-    uint64_t shape[2] = {0, 1};
-    uint32_t rank = 0;
-    if (*text++ != '(')
-        return false;
-    while (*text >= '0' && *text <= '9') {
-        char *end = NULL;
-        if (rank == 2)
-            return false;
-        shape[rank++] = strtoull(text, &end, 10);
-        text = end + strspn(end, ", ");
-    }
-    array->n_rows = shape[0];
-    array->n_columns = shape[1];
-    array->is_vector = rank == 1;
-    return *text == ')' && rank > 0 && shape[0] <= UINT32_MAX && shape[1] <= UINT32_MAX;
+    return false;
 }
 
 mn_status mn_data_arrays_npy(const char *source, const char *name, const char *bytes, size_t n,
                              mn_data_table *table, mn_error *err)
 {
-    char header[MOST_HEADER + 1] = "";
+    mn_npy npy;
     mn_data_array array = {.name = name};
-    const bool is_npy =
-        n >= 12 && memcmp(bytes, "\x93NUMPY", 6) == 0 && bytes[6] >= 1 && bytes[6] <= 3;
-    const size_t before = is_npy && bytes[6] == 1 ? 10 : 12;
-    const size_t length = !is_npy ? 0 : bytes[6] == 1 ? u16_at(bytes + 8) : u32_at(bytes + 8);
-    if (!is_npy || length > MOST_HEADER || length > n - before)
+    char shown[MN_NPY_SHOWN];
+    if (!mn_npy_begins(bytes, n))
         return mn_fail(err, MN_ERR_DATA,
                        "%s: %.80s is no array as numpy.save writes it, or is torn", source, name);
-    memcpy(header, bytes + before, length);
-    const char *descr = value_of(header, "'descr'"), *shape = value_of(header, "'shape'");
-    const char *order = value_of(header, "'fortran_order'");
-    if (descr == NULL || shape == NULL || order == NULL || !read_descr(descr, &array) ||
-        !read_shape(shape, &array))
-        return bad_header(source, name, header, err);
-    const bool by_column = strncmp(order, "True", 4) == 0;
+    mn_status status = mn_npy_parse(bytes, n, source, &npy, shown, err);
+    if (status != MN_OK && status != MN_ERR_CONFIG)
+        return status;
+    if (status == MN_ERR_CONFIG || npy.rank > 2 || npy.shape[0] > UINT32_MAX ||
+        npy.shape[1] > UINT32_MAX || !find_cells(&npy, &array.cells))
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s: array %.80s: header \"%s\": expected numbers or strings of one type, "
+                       "little-endian, as numpy.save writes float32, float64, int64 or str arrays "
+                       "of one or two dimensions",
+                       source, name, shown);
+    array.size = npy.bytes;
+    array.n_rows = npy.shape[0];
+    array.n_columns = npy.rank == 2 ? npy.shape[1] : 1;
+    array.is_vector = npy.rank == 1;
     const uint64_t cells = array.n_rows * array.n_columns; /* of two 32-bit numbers */
-    if (cells > (n - before - length) / array.size)
+    if (cells > (n - npy.begin) / array.size)
         return mn_fail(err, MN_ERR_DATA,
                        "%s: %.80s is torn: it has fewer numbers than the %" PRIu64 " x %" PRIu64
                        " of its header",
                        source, name, array.n_rows, array.n_columns);
-    array.first = bytes + before + length;
-    array.row_stride = by_column ? array.size : (size_t)array.n_columns * array.size;
-    array.column_stride = by_column ? (size_t)array.n_rows * array.size : array.size;
+    array.first = bytes + npy.begin;
+    array.row_stride = npy.by_column ? array.size : (size_t)array.n_columns * array.size;
+    array.column_stride = npy.by_column ? (size_t)array.n_rows * array.size : array.size;
     table->named = false; /* its name is the file's */
     return mn_data_table_add(source, &array, table, err);
 }

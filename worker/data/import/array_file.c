@@ -1,6 +1,7 @@
 #include "worker/data/import/array_file.h"
 
 #include "common/text.h"
+#include "worker/data/npy.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -9,8 +10,8 @@
 #include <string.h>
 
 #define MAX_LABEL 999999.0
-#define NPY_MAGIC "\x93NUMPY"
 #define MAX_BYTES ((uint64_t)1 << 62)
+_Static_assert(MN_ARRAY_RANK == MN_NPY_RANK, "an array takes all dimensions of a header");
 
 static mn_status parse_idx(const uint8_t *bytes, size_t n, const char *where, mn_array *out,
                            mn_error *err);
@@ -23,7 +24,7 @@ mn_status mn_array_parse(const void *bytes, size_t n, const char *where, mn_arra
 {
     const uint8_t *at = bytes;
     *out = (mn_array){.name = ""};
-    if (n >= sizeof NPY_MAGIC - 1 && memcmp(at, NPY_MAGIC, sizeof NPY_MAGIC - 1) == 0)
+    if (mn_npy_begins(at, n))
         return parse_npy(at, n, where, out, err);
     if (n >= 4 && at[0] == 0 && at[1] == 0 && at[2] >= 0x08 && at[2] <= 0x0e)
         return parse_idx(at, n, where, out, err);
@@ -66,96 +67,34 @@ static mn_status parse_idx(const uint8_t *bytes, size_t n, const char *where, mn
     return check_shape(out, where, err);
 }
 
-/* The text after 'key': in the dictionary of an NPY header; NULL: not there. */
-static const char *value_of(const char *text, const char *key)
-{
-    const char *at = strstr(text, key);
-    if (at == NULL)
-        return NULL;
-    at += strlen(key);
-    at += strspn(at, " ");
-    if (*at++ != ':')
-        return NULL;
-    return at + strspn(at, " ");
-}
-
-static bool read_kind(const char *text, mn_array *out)
-{
-    static const char codes[] = {[MN_ARRAY_BOOL] = 'b',
-                                 [MN_ARRAY_UNSIGNED] = 'u',
-                                 [MN_ARRAY_SIGNED] = 'i',
-                                 [MN_ARRAY_FLOAT] = 'f'};
-    if (text == NULL || (text[0] != '\'' && text[0] != '"') || text[1] == '\0' ||
-        strchr("<>|=", text[1]) == NULL || text[2] == '\0')
-        return false;
-    const char *code = memchr(codes, text[2], sizeof codes);
-    if (code == NULL || text[3] < '1' || text[3] > '8' || text[4] != text[0])
-        return false;
-    out->type = (mn_array_type)(code - codes);
-    out->bytes = (uint32_t)(text[3] - '0');
-    out->big_endian = text[1] == '>';
-    const bool whole = out->bytes == 1 || out->bytes == 2 || out->bytes == 4 || out->bytes == 8;
-    return whole && (out->type != MN_ARRAY_BOOL || out->bytes == 1) &&
-           (out->type != MN_ARRAY_FLOAT || out->bytes >= 4);
-}
-
-static bool read_shape(const char *text, mn_array *out)
-{
-    if (text == NULL || *text++ != '(')
-        return false;
-    for (;;) {
-        text += strspn(text, " ");
-        if (*text == ')')
-            return out->rank > 0;
-        char *end = NULL;
-        if (*text < '0' || *text > '9' || out->rank == MN_ARRAY_RANK)
-            return false;
-        out->shape[out->rank++] = strtoull(text, &end, 10); /* the most if it is beyond */
-        text = end + strspn(end, " ");
-        if (*text == ',')
-            text++;
-        else if (*text != ')')
-            return false;
-    }
-}
-
-/* NPY: mark, version, the header's length, and a dictionary as Python writes it. */
 static mn_status parse_npy(const uint8_t *bytes, size_t n, const char *where, mn_array *out,
                            mn_error *err)
 {
-    const size_t before = n > 6 && bytes[6] == 1 ? 10 : 12;
-    if (n < before || bytes[6] == 0 || bytes[6] > 3)
-        return mn_fail(err, MN_ERR_DATA, "%s: its NPY header is cut short, or of a version above 3",
-                       where);
-    size_t length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
-    if (before == 12)
-        length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
-    if (length > n - before)
-        return mn_fail(err, MN_ERR_DATA,
-                       "%s: its NPY header is cut short, or longer than %zu bytes", where,
-                       MN_ARRAY_HEADER_BYTES);
-    char *text = strndup((const char *)bytes + before, length), shown[200];
-    if (text == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "%s", where);
-    for (size_t end = strlen(text); end > 0 && strchr(" \n", text[end - 1]) != NULL;)
-        text[--end] = '\0';
-    (void)mn_text_escape(text, strlen(text) < 120 ? strlen(text) : 120, shown, sizeof shown);
-    const char *order = value_of(text, "'fortran_order'");
-    const bool good = read_kind(value_of(text, "'descr'"), out) &&
-                      read_shape(value_of(text, "'shape'"), out) && order != NULL;
-    const bool turned = good && out->rank > 1 && strncmp(order, "True", 4) == 0;
-    free(text);
-    if (!good)
+    mn_npy npy;
+    char shown[MN_NPY_SHOWN];
+    mn_status status = mn_npy_parse(bytes, n, where, &npy, shown, err);
+    if (status != MN_OK && status != MN_ERR_CONFIG)
+        return status;
+    if (status == MN_ERR_CONFIG || npy.kind == 'U' || npy.kind == 'S' ||
+        (npy.kind == 'f' && npy.bytes < 4))
         return mn_fail(err, MN_ERR_DATA,
                        "%s: an NPY file of %s; expected whole numbers, truth values or float32 or "
                        "float64 numbers, in 1 to %u dimensions: save X.astype('uint8'), "
                        "y.astype('int64')",
                        where, shown, MN_ARRAY_RANK);
-    if (turned)
+    if (npy.by_column && npy.rank > 1)
         return mn_fail(err, MN_ERR_DATA,
                        "%s: its numbers are in Fortran's order; save numpy.ascontiguousarray(X)",
                        where);
-    out->begin = before + length;
+    out->type = npy.kind == 'b'   ? MN_ARRAY_BOOL
+                : npy.kind == 'u' ? MN_ARRAY_UNSIGNED
+                : npy.kind == 'i' ? MN_ARRAY_SIGNED
+                                  : MN_ARRAY_FLOAT;
+    out->bytes = npy.bytes;
+    out->big_endian = npy.big_endian;
+    out->rank = npy.rank;
+    memcpy(out->shape, npy.shape, sizeof out->shape);
+    out->begin = npy.begin;
     return check_shape(out, where, err);
 }
 
