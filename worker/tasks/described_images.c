@@ -414,7 +414,8 @@ static mn_status check(const void *of, mn_split split, mn_error *err)
                        "tasks.class_split",
                        mn_image_pack_path(state->pack), unseen.end - unseen.begin, names[split],
                        shape->unseen);
-    if (n_seen < (split == MN_TRAIN ? shape->way - shape->unseen : shape->way > shape->unseen))
+    const uint32_t wanted = shape->way - shape->unseen;
+    if (n_seen < (split == MN_TRAIN && state->trains ? wanted : wanted > 0))
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s: %" PRIu32 " classes are left to be seen in %s, but a task has %" PRIu32
                        " (tasks.way less tasks.unseen, or of evaluate): lower tasks.way",
