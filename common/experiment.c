@@ -151,10 +151,6 @@ static const mn_option rows[] = {
     KEY(BOOL,   tasks.redraw,          "false",        0,     0,       "",
         "described-images, where nothing is trained: task i has the division class_split + i", THETA,
         BY("tasks.kind=described-images")),
-    KEY(BOOL,   tasks.rehearsal,       "false",        0,     0,       "",
-        "described-images: test tasks are drawn as validation tasks are, to choose options without the "
-        "unseen classes", OTHER,
-        BY("tasks.kind=described-images")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
         "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),

@@ -170,7 +170,6 @@ typedef struct mn_experiment {
         uint32_t class_split;   /* which random division of the classes; 0: the file's own */
         uint32_t val_classes;   /* of it: seen classes that validation takes for unseen */
         bool redraw;            /* each task has a division of its own */
-        bool rehearsal;         /* test tasks are drawn as validation tasks are */
     } tasks;
     struct {
         mn_input_kind input;

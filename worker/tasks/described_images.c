@@ -60,7 +60,7 @@ struct state {
     uint32_t n_of[MN_N_SPLITS];
     struct shape shapes[MN_N_SPLITS];
     double warp, bend;
-    bool rehearsal, redraw, trains;
+    bool redraw, trains;
     uint32_t class_split;
 };
 
@@ -81,7 +81,6 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
         return mn_fail(err, MN_ERR_NOMEM, "task set");
     state->warp = experiment->tasks.warp;
     state->bend = experiment->tasks.bend;
-    state->rehearsal = experiment->tasks.rehearsal;
     state->redraw = experiment->tasks.redraw;
     state->class_split = experiment->tasks.class_split;
     state->trains = experiment->outer.steps > 0;
@@ -362,7 +361,7 @@ static void ranges_of(const struct state *state, mn_split split, struct range *s
     const uint32_t train = state->n_of[MN_TRAIN], known = train + state->n_of[MN_VAL];
     if (split == MN_TRAIN) {
         *seen = *unseen = (struct range){0, train};
-    } else if (split == MN_VAL || state->rehearsal) {
+    } else if (split == MN_VAL) {
         *seen = (struct range){0, known};
         *unseen = (struct range){state->n_of[MN_VAL] > 0 ? train : 0, known};
     } else {
@@ -400,13 +399,12 @@ static mn_status check(const void *of, mn_split split, mn_error *err)
     struct range seen, unseen;
     uint32_t support, query;
     ranges_of(state, split, &seen, &unseen);
-    const bool pretends = split == MN_VAL || (split == MN_TEST && state->rehearsal);
     const uint32_t n_seen = seen_classes(state, split);
-    if (pretends && state->n_of[MN_VAL] == 0 && state->trains)
+    if (split == MN_VAL && state->n_of[MN_VAL] == 0 && state->trains)
         return mn_fail(err, MN_ERR_CONFIG,
                        "no class is for validation alone, and what was trained on is not unseen: "
                        "set tasks.val_classes with tasks.class_split, or evaluate.every 0 and "
-                       "tasks.rehearsal false");
+                       "evaluate.split test");
     if (unseen.end - unseen.begin < shape->unseen)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s: %" PRIu32 " classes may be unseen in %s, but a task has %" PRIu32

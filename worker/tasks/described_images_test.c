@@ -180,20 +180,7 @@ static void unseen_classes_of_the_test_are_in_no_other_task(void **state)
     mn_task_set_destroy(&set);
 }
 
-static void a_rehearsal_tests_on_what_validation_has_for_unseen(void **state)
-{
-    (void)state;
-    mn_task_set *set = open_set();
-    const uint32_t val = classes_of(set, MN_VAL, true, 1), test = classes_of(set, MN_TEST, true, 1);
-    mn_task_set_destroy(&set);
-    experiment.tasks.rehearsal = true;
-    set = open_set();
-    assert_int_equal(classes_of(set, MN_TEST, true, 1), val);
-    assert_int_equal(classes_of(set, MN_TEST, false, 20) & test, 0);
-    mn_task_set_destroy(&set);
-}
-
-/* Division class_split + i, and rehearsals of it that do not see its unseen classes. */
+/* Division class_split + i, of which validation does not see the unseen classes. */
 static void each_task_may_have_a_division_of_its_own(void **state)
 {
     uint32_t unseen[4], all = 0;
@@ -219,10 +206,10 @@ static void each_task_may_have_a_division_of_its_own(void **state)
     mn_task_set_destroy(&set);
 
     experiment.tasks.class_split -= 2;
-    experiment.tasks.redraw = experiment.tasks.rehearsal = true;
+    experiment.tasks.redraw = true;
     set = open_set();
     for (uint64_t index = 0; index < 4; index++) {
-        mn_task *task = draw(set, MN_TEST, index);
+        mn_task *task = draw(set, MN_VAL, index);
         assert_int_equal(task->n_classes, 9);
         for (uint32_t label = 0; label < 9; label++)
             assert_int_equal(unseen[index] & 1u << class_of_label(task, label), 0);
@@ -315,8 +302,6 @@ static void what_lacks_or_does_not_fit_is_told(void **state)
     experiment = good;
     experiment.tasks.val_classes = 0;
     expect_no_tasks(MN_VAL, "no class is for validation alone");
-    experiment.tasks.rehearsal = true;
-    expect_no_tasks(MN_TEST, "no class is for validation alone");
 }
 
 static void other_descriptions_are_other_data(void **state)
@@ -340,7 +325,6 @@ int main(void)
         TEST(every_image_has_the_label_and_the_description_of_its_class),
         TEST(images_are_asked_for_at_their_points_among_their_candidates),
         TEST(unseen_classes_of_the_test_are_in_no_other_task),
-        TEST(a_rehearsal_tests_on_what_validation_has_for_unseen),
         TEST(each_task_may_have_a_division_of_its_own),
         TEST(tasks_of_unseen_classes_alone_have_no_support_set),
         TEST(a_task_is_told_by_the_names_of_its_classes),
