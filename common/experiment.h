@@ -17,6 +17,7 @@ typedef enum mn_task_kind {
     MN_TASKS_STORIES,
     MN_TASKS_GENERATED_STORIES,
     MN_TASKS_TABLES, /* made up */
+    MN_TASKS_DIALOGUES,
 } mn_task_kind;
 typedef enum mn_curve { MN_CURVE_SINE, MN_CURVE_LINE, MN_CURVE_STEP } mn_curve;
 typedef enum mn_mix_by {
@@ -68,6 +69,7 @@ typedef enum mn_output_kind {
     MN_OUTPUT_MATCH,    /* with support items */
     MN_OUTPUT_GAUSSIAN, /* means and deviations */
     MN_OUTPUT_WORDS,
+    MN_OUTPUT_CANDIDATES, /* whole sentences, of which one is the answer */
 } mn_output_kind;
 typedef enum mn_statistics { /* of batch norm */
                              MN_STATISTICS_BATCH,
@@ -83,6 +85,8 @@ typedef enum mn_word_encoding {
     MN_ENCODING_MASK,             /* learned */
 } mn_word_encoding;
 typedef enum mn_tokens { MN_TOKENS_ROW, MN_TOKENS_CELL } mn_tokens;
+typedef enum mn_time { MN_TIME_TURNS, MN_TIME_AGES } mn_time;
+typedef enum mn_candidate_words { MN_CANDIDATES_OWN, MN_CANDIDATES_TIED } mn_candidate_words;
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
@@ -155,6 +159,10 @@ typedef struct mn_experiment {
         double held_out;       /* stories: share of training questions for validation */
         uint64_t linear_start; /* meta-steps without softmax in the attention */
         mn_world world;        /* generated-stories */
+        uint32_t dialog;       /* dialogues: which set */
+        bool oov;              /* dialogues: test on entities that training lacks */
+        mn_time time;          /* dialogues: how a memory tells when it was said */
+        bool match;            /* dialogues: candidates tell which types they share */
         uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
         char mix[512];         /* parts of a mixture of such tasks; empty: none */
         mn_mix_by mix_by;      /* how often each is drawn */
@@ -178,6 +186,7 @@ typedef struct mn_experiment {
         mn_tying tying;        /* story */
         bool linear_attention; /* story: never a softmax */
         bool empty_slots;      /* story: attention may fall on them */
+        mn_candidate_words candidates; /* candidates: whose vectors their words have */
         mn_tokens tokens;      /* transformer: an item is one, or each of its numbers */
         uint32_t token_size, heads, mlp_size; /* transformer */
         mn_uint_list encoder;                 /* mean: widths of the layers */

@@ -180,6 +180,12 @@ mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, con
     return mn_graph_input(builder->graph, MN_SLOT_TASK, 0, (mn_extent){1, 1, 1, 1});
 }
 
+uint32_t mn_builder_vocabulary(const mn_builder *builder)
+{
+    const mn_fields *fields = builder->fields;
+    return fields->vocabulary > 0 ? fields->vocabulary : fields->y_size;
+}
+
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node)
 {

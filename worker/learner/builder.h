@@ -89,6 +89,9 @@ mn_node mn_builder_activation(mn_builder *builder, mn_node x, mn_activation acti
 mn_node mn_builder_field(const mn_builder *builder, mn_role role, const char *name);
 mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, const char *name);
 
+/* How many numbers the words of the fields have. */
+uint32_t mn_builder_vocabulary(const mn_builder *builder);
+
 /* Let a node of the query set be found under a name (builder->shown), to be looked at. */
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node);

@@ -61,3 +61,10 @@ void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out
 
 /* The words that the ids of stories mean; NULL: there are none. Lent for the set's life. */
 const mn_words *mn_task_set_words(const mn_task_set *set);
+/* What the answers are called, [y_size]; NULL: those of stories are words, others have no names. Lent
+ * for the set's life. */
+const char *const *mn_task_set_answers(const mn_task_set *set);
+
+/* How dialogues of one's own become tasks (dialog_book.h); NULL: these are no dialogues. Lent so too. */
+struct mn_dialog_book;
+const struct mn_dialog_book *mn_task_set_dialogs(const mn_task_set *set);

@@ -69,7 +69,7 @@ mn_node mn_sentences_words(mn_builder *builder)
 {
     const mn_experiment *e = builder->experiment;
     const bool wide = e->model.memory == MN_MEMORY_SENTENCES; /* Seo et al. 2017 */
-    return mn_builder_table(builder, "embed.weight", builder->fields->y_size, e->model.embedding,
+    return mn_builder_table(builder, "embed.weight", mn_builder_vocabulary(builder), e->model.embedding,
                             wide ? MN_START_UNIFORM : MN_START_NORMAL,
                             wide ? 1 : MN_SENTENCES_START);
 }
@@ -110,7 +110,7 @@ static mn_node question_words(mn_builder *builder)
         return mn_sentences_words(builder);
     const bool adjacent = memory == MN_MEMORY_STORY && e->model.tying == MN_TYING_ADJACENT;
     return mn_builder_table(builder, adjacent ? "embed0.weight" : "embed_b.weight",
-                            builder->fields->y_size, e->model.embedding, MN_START_NORMAL,
+                            mn_builder_vocabulary(builder), e->model.embedding, MN_START_NORMAL,
                             MN_SENTENCES_START);
 }
 
