@@ -108,6 +108,7 @@ static bool needs_data(const mn_command_line *line)
                        mn_session_experiment(&options, experiment, NULL) == MN_OK &&
                        (experiment->tasks.kind == MN_TASKS_STORIES ||
                         experiment->tasks.kind == MN_TASKS_GENERATED_STORIES ||
+                        experiment->tasks.kind == MN_TASKS_DIALOGUES ||
                         experiment->tasks.kind == MN_TASKS_SEQUENCES);
     free(experiment);
     return needs;

@@ -39,7 +39,8 @@ enum {
     STEPS,
     NO_INK,
     CHECKPOINT,
-    BASELINE
+    BASELINE,
+    INTERACTIVE
 };
 
 static const struct option table[] = {
@@ -77,6 +78,7 @@ static const struct option table[] = {
     {"no-ink", no_argument, NULL, NO_INK},
     {"checkpoint", required_argument, NULL, CHECKPOINT},
     {"baseline", no_argument, NULL, BASELINE},
+    {"interactive", no_argument, NULL, INTERACTIVE},
     {NULL, 0, NULL, 0},
 };
 
@@ -146,6 +148,8 @@ static unsigned needs(int option)
         return MN_TAKES_STORY;
     case CHECKPOINT:
         return MN_TAKES_WHICH;
+    case INTERACTIVE:
+        return MN_TAKES_TALK;
     case THETA:
         return MN_TAKES_THETA;
     case THREADS:
@@ -237,7 +241,8 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                [ROTATIONS - SET] = &line->rotations,
                                [SKIP_DAMAGED - SET] = &line->skip_damaged,
                                [ALL - SET] = &line->all,
-                               [BASELINE - SET] = &line->baseline};
+                               [BASELINE - SET] = &line->baseline,
+                               [INTERACTIVE - SET] = &line->interactive};
         const char **const texts[] = {[RUN_DIR - SET] = &line->run_dir,
                                       [SPLIT - SET] = &line->split,
                                       [PNG - SET] = &line->png,

@@ -32,6 +32,7 @@ enum {
     MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
     MN_TAKES_SPLIT = 1 << 18,     /* --split S */
     MN_TAKES_JUDGING = 1 << 19,   /* --baseline */
+    MN_TAKES_TALK = 1 << 20,      /* --interactive */
 };
 
 /* All text is lent by argv. */
@@ -42,7 +43,7 @@ typedef struct mn_command_line {
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
-        baseline;
+        baseline, interactive;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
     const char *checkpoint;

@@ -81,9 +81,12 @@ static void print_answers(const struct view *view, FILE *out)
     const mn_fields *fields = &view->task->fields;
     const uint32_t n = mn_fields_find(fields, MN_QUERY, "y")->n, c = fields->y_size;
     const float *output = view->output, *truth = mn_task_find(view->task, MN_QUERY, "y");
-    uint32_t right = 0;
+    const float *weight = mn_task_find(view->task, MN_QUERY, "weight");
+    uint32_t right = 0, padding = 0;
     for (uint32_t i = 0; i < n; i++, output += view->columns, truth += c) {
-        if (fields->target == MN_TARGET_CLASSES) {
+        if (weight != NULL && weight[i] == 0)
+            padding++;
+        else if (fields->target == MN_TARGET_CLASSES) {
             const uint32_t answer = mn_label_of(c, output), is = mn_label_of(c, truth);
             right += answer == is;
             (void)fprintf(out, "query %" PRIu32 ": predicted %" PRIu32 ", is %" PRIu32 "%s\n", i,
@@ -97,7 +100,7 @@ static void print_answers(const struct view *view, FILE *out)
         }
     }
     if (fields->target == MN_TARGET_CLASSES)
-        (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right\n", right, n);
+        (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " right\n", right, n - padding);
 }
 
 static bool has_deviations(const struct view *view)
@@ -151,6 +154,7 @@ static mn_status view_question(const mn_adapted_task *which, const struct view *
     const mn_story_source source = {.task = view->task,
                                     .item = item,
                                     .words = mn_task_set_words(which->tasks),
+                                    .answers = mn_task_set_answers(which->tasks),
                                     .logits = view->output + (size_t)item * view->columns,
                                     .n_shown = mn_shown_count(view->shown),
                                     .shown = mn_shown_arrays(view->shown),
@@ -188,8 +192,8 @@ static mn_status print_questions(const mn_adapted_task *which, const struct view
                           point != NULL ? points->names[(uint32_t)point[i] % MN_MAX_POINTS] : "");
             mn_story_view_print(one, out);
         } else if (!one->right) {
-            (void)fprintf(out, "\nquestion %" PRIu32 ": %s?  %s, %.0f %%; is %s  <- wrong", i,
-                          one->question, one->answers[0].word, 100 * one->answers[0].probability,
+            (void)fprintf(out, "\nquestion %" PRIu32 ": %s%s  %s, %.0f %%; is %s  <- wrong", i,
+                          one->question, one->mark, one->answers[0].word, 100 * one->answers[0].probability,
                           one->is);
         }
         mn_story_view_destroy(&one);
