@@ -55,7 +55,8 @@ static const struct entry {
      "and\nhow much each hop of the network went by each sentence. Without a question, those in "
      "the "
      "file\nare asked. A run that learned from dialogues is talked to: --interactive.",
-     "  --interactive       talk, a line at a time from standard input to its end: what you say to a "
+     "  --interactive       talk, a line at a time from standard input to its end: what you say to "
+     "a "
      "bot,\n"
      "                      or sentences of a story and questions on lines that end in '?'; :help "
      "tells more\n"

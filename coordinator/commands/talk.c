@@ -299,8 +299,8 @@ static mn_status read_dialog(struct talk *talk, const char *user, const char *bo
     lexicon.candidates = NULL;
     const int n = asprintf(&line, "%" PRIu32 " %s%s%s\n", talk->turn + 1, user,
                            bot != NULL ? "\t" : "", bot != NULL ? bot : "");
-    mn_status status = n < 0 ? mn_fail(err, MN_ERR_NOMEM, "a conversation")
-                             : keep(talk, line, (size_t)n, err);
+    mn_status status =
+        n < 0 ? mn_fail(err, MN_ERR_NOMEM, "a conversation") : keep(talk, line, (size_t)n, err);
     if (n >= 0)
         free(line);
     if (status == MN_OK && bot != NULL)

@@ -193,8 +193,8 @@ static mn_status print_questions(const mn_adapted_task *which, const struct view
             mn_story_view_print(one, out);
         } else if (!one->right) {
             (void)fprintf(out, "\nquestion %" PRIu32 ": %s%s  %s, %.0f %%; is %s  <- wrong", i,
-                          one->question, one->mark, one->answers[0].word, 100 * one->answers[0].probability,
-                          one->is);
+                          one->question, one->mark, one->answers[0].word,
+                          100 * one->answers[0].probability, one->is);
         }
         mn_story_view_destroy(&one);
     }

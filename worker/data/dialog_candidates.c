@@ -20,9 +20,9 @@ mn_status mn_dialog_candidates_parse(const char *source, const char *bytes, size
                            ? read_lines(source, bytes, n, out, err)
                            : mn_fail(err, MN_ERR_NOMEM, "the candidates of %s", source);
     if (status == MN_OK && out->n == 0)
-        status = mn_fail(err, MN_ERR_DATA,
-                         "%s: expected candidates, a line each, as in \"1 where should it be\"",
-                         source);
+        status =
+            mn_fail(err, MN_ERR_DATA,
+                    "%s: expected candidates, a line each, as in \"1 where should it be\"", source);
     if (status == MN_OK)
         status = sort(source, out, err);
     out->digest = mn_digest_of(bytes, n);

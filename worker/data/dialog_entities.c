@@ -10,8 +10,8 @@ static const char type_begin[] = "R_";
 static mn_status read_line(const mn_dialog_lines *lines, mn_span line, bool facts_alone,
                            mn_dialog_entities *out, mn_error *err);
 
-mn_status mn_dialog_entities_parse(const char *source, const char *bytes, size_t n, bool facts_alone,
-                                   mn_dialog_entities *out, mn_error *err)
+mn_status mn_dialog_entities_parse(const char *source, const char *bytes, size_t n,
+                                   bool facts_alone, mn_dialog_entities *out, mn_error *err)
 {
     mn_dialog_lines lines = {.source = source, .left = {bytes, n}};
     memset(out, 0, sizeof *out);
@@ -70,11 +70,12 @@ static mn_status read_line(const mn_dialog_lines *lines, mn_span line, bool fact
     const bool is_fact = value.n > 0 && mn_span_cut_word(&left).n == 0 && type.n > n_begin &&
                          type.n < MN_WORD_BYTES && memcmp(type.at, type_begin, n_begin) == 0;
     if (!is_fact)
-        return facts_alone ? mn_dialog_lines_refuse(
-                                 lines, line, "a number, a thing, a type that begins with R_, "
-                                              "and a value",
-                                 err)
-                           : MN_OK;
+        return facts_alone
+                   ? mn_dialog_lines_refuse(lines, line,
+                                            "a number, a thing, a type that begins with R_, "
+                                            "and a value",
+                                            err)
+                   : MN_OK;
     const uint32_t at = type_of(out, type);
     mn_error why;
     if (at == MN_DIALOG_MAX_TYPES)

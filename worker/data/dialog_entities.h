@@ -22,6 +22,6 @@ typedef struct mn_dialog_entities {
 /* Read n bytes, which messages call `source`: a list of facts alone, or the facts among other lines
  * of dialogues. MN_ERR_DATA: path:line, what is there and what was expected; no fact; too many.
  * On failure *out is empty. */
-mn_status mn_dialog_entities_parse(const char *source, const char *bytes, size_t n, bool facts_alone,
-                                   mn_dialog_entities *out, mn_error *err);
+mn_status mn_dialog_entities_parse(const char *source, const char *bytes, size_t n,
+                                   bool facts_alone, mn_dialog_entities *out, mn_error *err);
 void mn_dialog_entities_fini(mn_dialog_entities *entities);

@@ -88,11 +88,12 @@ static mn_status tell_missing(const char *name, const char *folders, mn_error *e
     char *zip = mn_babi_folder_archive(name, folders), *cache = mn_data_path_cache();
     mn_status status;
     if (zip == NULL)
-        status = mn_fail(err, MN_ERR_NO_INPUT,
-                         "no folder %s of dialogues (dialog-babi-task1-...-trn.txt and the like, as "
-                         "in the bAbI dialog tasks), and no %s.zip of it; put it into a folder of "
-                         "run.data_path or MNEMO_DATA; looked in %.300s",
-                         name, name, folders);
+        status =
+            mn_fail(err, MN_ERR_NO_INPUT,
+                    "no folder %s of dialogues (dialog-babi-task1-...-trn.txt and the like, as "
+                    "in the bAbI dialog tasks), and no %s.zip of it; put it into a folder of "
+                    "run.data_path or MNEMO_DATA; looked in %.300s",
+                    name, name, folders);
     else
         status = mn_fail(err, MN_ERR_NO_INPUT,
                          "no folder %s of dialogues, but its archive %s is there, which `mnemo "

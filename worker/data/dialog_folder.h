@@ -22,7 +22,8 @@ typedef enum mn_dialog_file {
 } mn_dialog_file;
 
 typedef struct mn_dialog_folder {
-    char *paths[MN_DIALOG_N_FILES]; /* NULL: MN_DIALOG_OOV or MN_DIALOG_FACTS, there is none; owned */
+    char *
+        paths[MN_DIALOG_N_FILES]; /* NULL: MN_DIALOG_OOV or MN_DIALOG_FACTS, there is none; owned */
 } mn_dialog_folder;
 
 /* Find `name` as mn_babi_find does, and the files of set `number` (1 to MN_DIALOG_MAX_SETS) in it.

@@ -178,9 +178,10 @@ static mn_status read_answer(struct reader *reader, mn_span asked, mn_span given
     if (memchr(given.at, '\t', given.n) != NULL)
         return mn_dialog_lines_refuse(&reader->lines, given, "one tab in the line", reader->err);
     if (text->n_responses - reader->first_response == MN_DIALOG_MAX_RESPONSES)
-        return mn_fail(reader->err, MN_ERR_DATA, "%s:%" PRIu32 ": more than %u responses in one "
-                       "dialogue", reader->lines.source, reader->lines.line,
-                       MN_DIALOG_MAX_RESPONSES);
+        return mn_fail(reader->err, MN_ERR_DATA,
+                       "%s:%" PRIu32 ": more than %u responses in one "
+                       "dialogue",
+                       reader->lines.source, reader->lines.line, MN_DIALOG_MAX_RESPONSES);
     mn_status status = say(reader, MN_SPEAKER_USER, asked);
     if (status == MN_OK)
         status = say(reader, MN_SPEAKER_BOT, given);
@@ -228,8 +229,7 @@ static mn_status read_line(struct reader *reader, mn_span line)
     if (id > reader->text->last_turn)
         reader->text->last_turn = id;
     reader->answered = mn_span_cut_at_tab(&line, &part);
-    return reader->answered ? read_answer(reader, part, line)
-                            : say(reader, MN_SPEAKER_FACTS, part);
+    return reader->answered ? read_answer(reader, part, line) : say(reader, MN_SPEAKER_FACTS, part);
 }
 
 /* Before a line that is blank, of another dialogue, or behind the last. */

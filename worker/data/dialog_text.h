@@ -15,8 +15,8 @@
 #include "worker/data/words.h"
 #include <stdint.h>
 
-#define MN_DIALOG_MAX_TURN 8192u   /* lines of a dialogue */
-#define MN_DIALOG_MAX_LENGTH 64u   /* words of an utterance */
+#define MN_DIALOG_MAX_TURN 8192u     /* lines of a dialogue */
+#define MN_DIALOG_MAX_LENGTH 64u     /* words of an utterance */
 #define MN_DIALOG_MAX_RESPONSES 512u /* of a dialogue */
 
 typedef enum mn_speaker {

@@ -188,7 +188,8 @@ void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *ou
             put(right, n, value, weight);
         else
             put_error(task, columns, output, points, (float)i, value, weight);
-    }    if (task->fields.whole[0] != '\0' && has_classes(&task->fields)) {
+    }
+    if (task->fields.whole[0] != '\0' && has_classes(&task->fields)) {
         uint32_t right, n;
         count(task, output, weights, NULL, 0, &right, &n);
         put(right == n, 1, value, weight);

@@ -106,8 +106,7 @@ static mn_status read_files(struct dialogues *dialogues, const mn_dialog_folder 
 {
     const mn_experiment *e = &dialogues->experiment;
     mn_dialog_book *book = &dialogues->book;
-    mn_status status =
-        read_candidates(folder->paths[MN_DIALOG_CANDIDATES], &book->candidates, err);
+    mn_status status = read_candidates(folder->paths[MN_DIALOG_CANDIDATES], &book->candidates, err);
     if (status == MN_OK && e->tasks.match)
         status = read_entities(folder, &book->entities, err);
     if (status == MN_OK)
@@ -165,8 +164,8 @@ static void draw_training(const struct dialogues *dialogues, uint64_t index, mn_
         const uint32_t number =
             mn_random_place(mn_random_stream(e->seed, MN_RANDOM_ORDER, epoch), text->n_responses,
                             (uint32_t)(at % text->n_responses));
-        mn_dialog_book_put(&dialogues->book, text, &text->responses[number],
-                           1.0 / e->tasks.bundle, i, task);
+        mn_dialog_book_put(&dialogues->book, text, &text->responses[number], 1.0 / e->tasks.bundle,
+                           i, task);
     }
 }
 

@@ -29,8 +29,7 @@ static mn_status add_role(const mn_story_shape *shape, mn_role role, uint32_t n,
     if (status == MN_OK && role == MN_QUERY && shape->candidates == 0)
         status = add(fields, role, "point", MN_FIELD_NUMBERS, n, 1, 1, err);
     if (status == MN_OK && shape->types > 0)
-        status =
-            add(fields, role, "match", MN_FIELD_MASK, n, shape->types, shape->candidates, err);
+        status = add(fields, role, "match", MN_FIELD_MASK, n, shape->types, shape->candidates, err);
     return status;
 }
 

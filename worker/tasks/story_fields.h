@@ -38,7 +38,7 @@ uint32_t mn_story_slots(const mn_fields *fields);
  * the task. */
 typedef struct mn_story_pages {
     float *story, *age, *mask, *question, *y, *weight, *point; /* age, point: NULL where none is */
-    uint32_t slots, length, question_length, answers; /* numbers of y */
+    uint32_t slots, length, question_length, answers;          /* numbers of y */
 } mn_story_pages;
 
 mn_story_pages mn_story_pages_of(const mn_task *task, mn_role role);

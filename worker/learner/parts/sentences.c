@@ -69,8 +69,8 @@ mn_node mn_sentences_words(mn_builder *builder)
 {
     const mn_experiment *e = builder->experiment;
     const bool wide = e->model.memory == MN_MEMORY_SENTENCES; /* Seo et al. 2017 */
-    return mn_builder_table(builder, "embed.weight", mn_builder_vocabulary(builder), e->model.embedding,
-                            wide ? MN_START_UNIFORM : MN_START_NORMAL,
+    return mn_builder_table(builder, "embed.weight", mn_builder_vocabulary(builder),
+                            e->model.embedding, wide ? MN_START_UNIFORM : MN_START_NORMAL,
                             wide ? 1 : MN_SENTENCES_START);
 }
 

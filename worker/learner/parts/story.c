@@ -231,8 +231,7 @@ static mn_node candidates(mn_builder *builder, mn_role role)
     mn_node by_type =
         mn_builder_table(builder, "match.weight", types.h, asked.c, MN_START_NORMAL, START);
     mn_node worth = mn_graph_product(graph, o, by_type, false, true);
-    mn_node flat =
-        mn_graph_reshape(graph, match, (mn_extent){types.n * types.h, 1, 1, types.c});
+    mn_node flat = mn_graph_reshape(graph, match, (mn_extent){types.n * types.h, 1, 1, types.c});
     return mn_graph_add(graph, y,
                         mn_graph_batched_product(graph, worth, flat, types.n, false, false));
 }
