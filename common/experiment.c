@@ -125,6 +125,10 @@ static const mn_option rows[] = {
         "dialogues: when something was said is a word, its turn from the first on, or its age, which a "
         "memory has vectors of its own for", THETA_FROM("turns", "ages"),
         BY("tasks.kind=dialogues")),
+    KEY(CHOICE, tasks.vocabulary,      "training",     0,     0,       "",
+        "dialogues: words of training have vectors, or also those that are found in candidates alone, where "
+        "they are never right", THETA_FROM("training", "candidates"),
+        BY("tasks.kind=dialogues")),
     KEY(BOOL,   tasks.match,           "false",        0,     0,       "",
         "dialogues: a candidate tells of which types it holds an entity that the dialogue holds too", THETA,
         BY("tasks.kind=dialogues")),

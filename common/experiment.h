@@ -86,6 +86,7 @@ typedef enum mn_word_encoding {
 } mn_word_encoding;
 typedef enum mn_tokens { MN_TOKENS_ROW, MN_TOKENS_CELL } mn_tokens;
 typedef enum mn_time { MN_TIME_TURNS, MN_TIME_AGES } mn_time;
+typedef enum mn_vocabulary { MN_VOCABULARY_TRAINING, MN_VOCABULARY_CANDIDATES } mn_vocabulary;
 typedef enum mn_candidate_words { MN_CANDIDATES_OWN, MN_CANDIDATES_TIED } mn_candidate_words;
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
@@ -162,6 +163,7 @@ typedef struct mn_experiment {
         uint32_t dialog;       /* dialogues: which set */
         bool oov;              /* dialogues: test on entities that training lacks */
         mn_time time;          /* dialogues: how a memory tells when it was said */
+        mn_vocabulary vocabulary; /* dialogues: which words have vectors */
         bool match;            /* dialogues: candidates tell which types they share */
         uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
         char mix[512];         /* parts of a mixture of such tasks; empty: none */

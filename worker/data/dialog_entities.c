@@ -63,7 +63,8 @@ static mn_status read_line(const mn_dialog_lines *lines, mn_span line, bool fact
     const size_t n_begin = sizeof type_begin - 1;
     uint32_t id, number;
     mn_span left = line;
-    const bool has_id = mn_span_cut_number(&left, &id);
+    const bool is_said = !facts_alone && memchr(line.at, '\t', line.n) != NULL;
+    const bool has_id = mn_span_cut_number(&left, &id) && !is_said;
     const mn_span thing = has_id ? mn_span_cut_word(&left) : (mn_span){line.at, 0};
     const mn_span type = has_id ? mn_span_cut_word(&left) : thing;
     const mn_span value = has_id ? mn_span_cut_word(&left) : thing;

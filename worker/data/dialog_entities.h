@@ -1,6 +1,7 @@
 /* dialog_entities.h: things that dialogues talk of, as restaurants' telephone numbers and kinds of
  * food, and of which types each is: from facts "ID thing R_type value", words with spaces or tabs
- * between, as the knowledge base of the bAbI dialog tasks lists them. The values are the entities. */
+ * between, as the knowledge base of the bAbI dialog tasks lists them. The values are the entities. Among
+ * lines of dialogues those with a tab are what is said, and no facts. */
 #pragma once
 
 #include "common/digest.h"

@@ -11,12 +11,14 @@ static const char *const speaker_names[MN_N_SPEAKERS] = {
     [MN_SPEAKER_USER] = "#user", [MN_SPEAKER_BOT] = "#bot", [MN_SPEAKER_FACTS] = "#facts"};
 
 static mn_status add_words(mn_dialog_book *book, uint32_t last_turn, mn_error *err);
+static mn_status add_candidates(mn_dialog_book *book, mn_error *err);
 static mn_status sort_words(mn_dialog_book *book, mn_dialog_text *text, mn_error *err);
 
-mn_status mn_dialog_book_open(mn_dialog_book *book, const char *training, mn_time time,
-                              uint32_t most_slots, mn_dialog_text *out, mn_error *err)
+mn_status mn_dialog_book_open(mn_dialog_book *book, const char *training,
+                              const mn_experiment *experiment, mn_dialog_text *out, mn_error *err)
 {
-    book->time = time;
+    const uint32_t most_slots = experiment->tasks.sentences;
+    book->time = experiment->tasks.time;
     memset(out, 0, sizeof *out);
     mn_status status = mn_words_new(&book->words, err);
     if (status != MN_OK)
@@ -26,6 +28,8 @@ mn_status mn_dialog_book_open(mn_dialog_book *book, const char *training, mn_tim
     status = mn_dialog_text_read(training, &lexicon, out, err);
     if (status == MN_OK)
         status = add_words(book, out->last_turn, err);
+    if (status == MN_OK && experiment->tasks.vocabulary == MN_VOCABULARY_CANDIDATES)
+        status = add_candidates(book, err);
     if (status == MN_OK)
         status = sort_words(book, out, err);
     if (status == MN_OK)
@@ -67,6 +71,22 @@ static mn_status add_words(mn_dialog_book *book, uint32_t last_turn, mn_error *e
         status = mn_words_add(book->words, name, (size_t)n, &book->turns[i], err);
     }
     return status;
+}
+
+static mn_status add_candidates(mn_dialog_book *book, mn_error *err)
+{
+    uint32_t words[MN_DIALOG_MAX_LENGTH], entities[MN_DIALOG_MAX_LENGTH], n;
+    mn_dialog_lexicon lexicon = mn_dialog_book_lexicon(book);
+    mn_status status = MN_OK;
+    lexicon.grow = true;
+    for (uint32_t i = 0; i < book->candidates.n && status == MN_OK; i++) {
+        const char *text = book->candidates.texts[i];
+        mn_error why;
+        status = mn_dialog_split(text, strlen(text), &lexicon, words, entities, &n, &why);
+        if (status != MN_OK)
+            return mn_fail(err, status, "candidate \"%.80s\": %s", text, why.message);
+    }
+    return MN_OK;
 }
 
 /* So that a word's number is the same wherever in the file it came first. */

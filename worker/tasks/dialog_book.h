@@ -2,8 +2,8 @@
  * how what was said is written into a task (story_fields.h): the memory is what was said before, an
  * utterance or a fact a slot, with a word more for who spoke (#user, #bot, #facts) and, unless ages
  * tell that, one for its turn (#1, #2, ...); the question is what the user said last; the answer is
- * one of the candidates. Words that training lacks have no vector: they are number
- * mn_words_count(words), of which the network reads nothing. */
+ * one of the candidates. Words that training lacks (tasks.vocabulary candidates: and the candidates
+ * too) have no vector: they are number mn_words_count(words), of which the network reads nothing. */
 #pragma once
 
 #include "common/experiment.h"
@@ -11,7 +11,7 @@
 #include "worker/tasks/story_fields.h"
 
 typedef struct mn_dialog_book {
-    mn_words *words; /* of training, and those words more; owned */
+    mn_words *words; /* of training, perhaps of candidates, and those words more; owned */
     mn_dialog_candidates candidates;
     mn_dialog_entities entities; /* names NULL: candidates tell of no types */
     mn_time time;
@@ -23,8 +23,8 @@ typedef struct mn_dialog_book {
 
 /* Open, once candidates and entities are read: read the dialogues of training, whose words these are,
  * and number those of the candidates. The caller's to close, on failure too. */
-mn_status mn_dialog_book_open(mn_dialog_book *book, const char *training, mn_time time,
-                              uint32_t most_slots, mn_dialog_text *out, mn_error *err);
+mn_status mn_dialog_book_open(mn_dialog_book *book, const char *training,
+                              const mn_experiment *experiment, mn_dialog_text *out, mn_error *err);
 void mn_dialog_book_close(mn_dialog_book *book);
 
 /* What a reader of other dialogues knows. */

@@ -110,8 +110,8 @@ static mn_status read_files(struct dialogues *dialogues, const mn_dialog_folder 
     if (status == MN_OK && e->tasks.match)
         status = read_entities(folder, &book->entities, err);
     if (status == MN_OK)
-        status = mn_dialog_book_open(book, folder->paths[MN_DIALOG_TRN], e->tasks.time,
-                                     e->tasks.sentences, &dialogues->texts[MN_DIALOG_TRN], err);
+        status = mn_dialog_book_open(book, folder->paths[MN_DIALOG_TRN], e,
+                                     &dialogues->texts[MN_DIALOG_TRN], err);
     const mn_dialog_lexicon lexicon = mn_dialog_book_lexicon(book);
     for (mn_dialog_file i = MN_DIALOG_DEV; i < MN_DIALOG_N_TEXTS && status == MN_OK; i++)
         if (folder->paths[i] != NULL)

@@ -190,53 +190,12 @@ static mn_node words(mn_builder *builder, mn_role role)
     return mn_graph_product(builder->graph, o, weights, false, true);
 }
 
-/* Sentences of which one is the answer (Bordes, Boureau, Weston 2016, arXiv:1605.07683):
- *   y_c = o . sum_j W[w_cj]   of candidate c with words w_c, a bag
- * Its vector is made once for all questions of the task. With match types, to y_c is added o . M_t for
- * every type t of which the candidate holds an entity that the question's dialogue holds too.
- * Tensors candidate.weight (W; tied: the table of what the memory gives) and match.weight (M). */
-static mn_node candidate_words(mn_builder *builder, uint32_t d)
-{
-    const mn_experiment *e = builder->experiment;
-    if (e->model.candidates == MN_CANDIDATES_OWN)
-        return mn_builder_table(builder, "candidate.weight", mn_builder_vocabulary(builder), d,
-                                MN_START_NORMAL, START);
-    if (e->model.memory != MN_MEMORY_STORY)
-        return mn_sentences_words(builder);
-    return is_adjacent(builder)
-               ? table(builder, "embed", e->model.hops, mn_builder_vocabulary(builder))
-               : table(builder, "embed_c", UINT32_MAX, mn_builder_vocabulary(builder));
-}
-
-static mn_node candidates(mn_builder *builder, mn_role role)
-{
-    mn_graph *graph = builder->graph;
-    mn_node o = mn_builder_flat(builder, builder->flow.o[role]);
-    mn_node ids = mn_builder_need(builder, "model.output candidates", MN_SHARED, "candidates");
-    mn_node match = mn_builder_field(builder, role, "match");
-    const mn_extent asked = mn_builder_extent(builder, o);
-    mn_node words = candidate_words(builder, asked.c);
-    if (builder->status == MN_OK && mn_builder_extent(builder, words).c != asked.c)
-        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
-                              "model.candidates tied compares words of %u numbers with what is "
-                              "reasoned, which has %u: use model.candidates own",
-                              mn_builder_extent(builder, words).c, asked.c);
-    if (builder->status != MN_OK)
-        return o;
-    mn_node vectors = mn_graph_embed(graph, ids, words, MN_NONE, 0);
-    mn_node y = mn_graph_product(graph, o, vectors, false, true);
-    if (match == MN_NONE)
-        return y;
-    const mn_extent types = mn_builder_extent(builder, match); /* [n, types, 1, candidates] */
-    mn_node by_type =
-        mn_builder_table(builder, "match.weight", types.h, asked.c, MN_START_NORMAL, START);
-    mn_node worth = mn_graph_product(graph, o, by_type, false, true);
-    mn_node flat = mn_graph_reshape(graph, match, (mn_extent){types.n * types.h, 1, 1, types.c});
-    return mn_graph_add(graph, y,
-                        mn_graph_batched_product(graph, worth, flat, types.n, false, false));
-}
-
-const mn_part mn_candidates_part = {
-    .name = "output candidates", .build = candidates, .by_softmax = true};
-
 const mn_part mn_words_part = {.name = "output words", .build = words, .by_softmax = true};
+
+mn_node mn_story_given_words(mn_builder *builder)
+{
+    return is_adjacent(builder) ? table(builder, "embed", builder->experiment->model.hops,
+                                        mn_builder_vocabulary(builder))
+                                : table(builder, "embed_c", UINT32_MAX,
+                                        mn_builder_vocabulary(builder));
+}
