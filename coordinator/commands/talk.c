@@ -261,24 +261,17 @@ static mn_status print_answer(const struct talk *talk, mn_error *err)
 
 /* Dialogues ----------------------------------------------------------------------- */
 
-/* Words as training has them: without a '.', '!', '?' or ',' behind them where only so they are known.
- * Those that are not known are told. */
-static mn_status tidy(const struct talk *talk, const char *text, char *out, mn_error *err)
+/* Words as training has them: without a '.', '!', '?' or ',' behind them where only so they are
+ * known. */
+static void tidy(const struct talk *talk, const char *text, char *out)
 {
-    const size_t n_text = strlen(text);
     char *to = out;
     for (const char *at = text; *at != '\0';) {
         size_t n = strcspn(at, " "), bare = n;
         while (bare > 0 && strchr(".!?,", at[bare - 1]) != NULL)
             bare--;
-        const bool known = n >= MN_WORD_BYTES || mn_words_find(talk->known, at, n) != 0;
-        if (!known && mn_words_find(talk->known, at, bare) != 0)
+        if (mn_words_find(talk->known, at, n) == 0 && mn_words_find(talk->known, at, bare) != 0)
             n = bare;
-        else if (!known && n > 0) {
-            char word[MN_WORD_BYTES];
-            (void)snprintf(word, sizeof word, "%.*s", (int)(bare > 0 ? bare : n), at);
-            warn_of_word(talk, word);
-        }
         memcpy(to, at, n);
         to += n;
         *to++ = ' ';
@@ -286,7 +279,18 @@ static mn_status tidy(const struct talk *talk, const char *text, char *out, mn_e
         at += strspn(at, " ");
     }
     *to = '\0';
-    return n_text > 0 && to == out ? mn_fail(err, MN_ERR_DATA, "a line without words") : MN_OK;
+}
+
+static void warn_of_words(const struct talk *talk, const char *text)
+{
+    for (const char *at = text; *at != '\0'; at += strspn(at, " ")) {
+        const size_t n = strcspn(at, " ");
+        char word[MN_WORD_BYTES];
+        (void)snprintf(word, sizeof word, "%.*s", (int)n, at);
+        if (mn_words_find(talk->known, at, n) == 0)
+            warn_of_word(talk, word);
+        at += n;
+    }
 }
 
 /* Write line `turn` behind what was told, read all of it, and if `keeps` is false forget the line. */
@@ -330,11 +334,11 @@ static mn_status hear_user(struct talk *talk, const char *said, mn_error *err)
 {
     char user[2 * MOST_LINE];
     mn_dialog_text text;
-    mn_status status = tidy(talk, said[0] == '\0' ? "<silence>" : said, user, err);
-    if (status == MN_OK) /* any answer will do to read it */
-        status = read_dialog(talk, user, "-", false, &text, err);
+    tidy(talk, said[0] == '\0' ? "<silence>" : said, user);
+    mn_status status = read_dialog(talk, user, "-", false, &text, err); /* any answer will do */
     if (status != MN_OK)
         return status;
+    warn_of_words(talk, user);
     const mn_dialog_response *response = &text.responses[text.n_responses - 1];
     warn_of_memory(talk, response->n_so_far, "utterances and facts");
     mn_dialog_book_clear(talk->book, talk->task);
@@ -397,6 +401,6 @@ static mn_status hear(struct talk *talk, const char *text, mn_error *err)
 {
     if (talk->book == NULL)
         return hear_sentence(talk, text, err);
-    return text[0] == '+' && text[1] == ' ' ? hear_fact(talk, text + 2, err)
-                                            : hear_user(talk, text, err);
+    return text[0] == '+' && (text[1] == ' ' || text[1] == '\0') ? hear_fact(talk, text + 1, err)
+                                                                  : hear_user(talk, text, err);
 }
