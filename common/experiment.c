@@ -191,6 +191,10 @@ static const mn_option rows[] = {
     KEY(U32,    model.embedding,       "50",           1,     4096,    "numbers",
         "sentences: numbers of a word's vector", THETA,
         BY("model.input=sentences")),
+    KEY(REAL,   model.word_scale,      "0.1",          1e-6,  100,     "",
+        "story, candidates: words' vectors begin normal with this standard deviation; sentences: those of "
+        "the candidates", THETA,
+        BY("model.memory=story or model.output=candidates")),
     KEY(CHOICE, model.encoding,        "position",     0,     0,       "",
         "sentences: a sentence is the sum of its words, or weighted by their positions, as memory "
         "networks were programmed or printed, or by what is learned for each position",

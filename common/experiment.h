@@ -179,6 +179,7 @@ typedef struct mn_experiment {
         bool full_context;         /* support: embeddings know the whole support set */
         uint32_t context_steps;    /* of the query items' LSTM then */
         uint32_t embedding;        /* sentences: numbers of a word's vector */
+        double word_scale;         /* story, candidates: deviation that vectors begin with */
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
         uint32_t hops;             /* hops, prelu-hops */

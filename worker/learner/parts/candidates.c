@@ -11,7 +11,7 @@ static mn_node candidate_words(mn_builder *builder, uint32_t d)
     const mn_experiment *e = builder->experiment;
     if (e->model.candidates == MN_CANDIDATES_OWN)
         return mn_builder_table(builder, "response.weight", mn_builder_vocabulary(builder), d,
-                                MN_START_NORMAL, MN_SENTENCES_START);
+                                MN_START_NORMAL, e->model.word_scale);
     return e->model.memory == MN_MEMORY_STORY ? mn_story_given_words(builder)
                                               : mn_sentences_words(builder);
 }

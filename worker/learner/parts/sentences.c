@@ -111,7 +111,7 @@ static mn_node question_words(mn_builder *builder)
     const bool adjacent = memory == MN_MEMORY_STORY && e->model.tying == MN_TYING_ADJACENT;
     return mn_builder_table(builder, adjacent ? "embed0.weight" : "embed_b.weight",
                             mn_builder_vocabulary(builder), e->model.embedding, MN_START_NORMAL,
-                            MN_SENTENCES_START);
+                            memory == MN_MEMORY_STORY ? e->model.word_scale : MN_SENTENCES_START);
 }
 
 static mn_node question(mn_builder *builder, mn_role role)

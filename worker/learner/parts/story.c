@@ -24,7 +24,8 @@ static mn_node table(mn_builder *builder, const char *name, uint32_t number, uin
         (void)snprintf(full, sizeof full, "%s.weight", name);
     else
         (void)snprintf(full, sizeof full, "%s%u.weight", name, (unsigned)number);
-    return mn_builder_table(builder, full, rows, d, MN_START_NORMAL, START);
+    return mn_builder_table(builder, full, rows, d, MN_START_NORMAL,
+                            builder->experiment->model.word_scale);
 }
 
 static bool is_adjacent(const mn_builder *builder)
