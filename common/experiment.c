@@ -235,8 +235,9 @@ static const mn_option rows[] = {
         "query-reduction: the next layer's queries know of later sentences too", THETA,
         BY("model.reasoning=query-reduction")),
     KEY(CHOICE, model.tying,           "adjacent",     0,     0,       "",
-        "story: a hop reads from what the next one matches with, or all hops share two tables",
-        THETA_FROM("adjacent", "layer-wise"),
+        "story: a hop reads from what the next one matches with, or all hops share two tables, or one that "
+        "is the question's too",
+        THETA_FROM("adjacent", "layer-wise", "single"),
         BY("model.memory=story")),
     KEY(CHOICE, model.candidates,      "own",          0,     0,       "",
         "candidates: their words have vectors of their own, or those of what the memory gives",

@@ -77,7 +77,7 @@ typedef enum mn_statistics { /* of batch norm */
                              MN_STATISTICS_SUPPORT, /* query items by the support set's */
                              MN_STATISTICS_ITEM,    /* each image by its own */
 } mn_statistics;
-typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
+typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE, MN_TYING_SINGLE } mn_tying;
 typedef enum mn_word_encoding {
     MN_ENCODING_BAG,
     MN_ENCODING_POSITION,         /* as the authors of memory networks programmed it */

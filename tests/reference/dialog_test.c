@@ -97,6 +97,8 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
     bed->experiment.model.hops = (uint32_t)json_integer_value(get(root, "hops"));
     if (strcmp(tying, "layer-wise") == 0)
         bed->experiment.model.tying = MN_TYING_LAYER_WISE;
+    if (strcmp(tying, "single") == 0)
+        bed->experiment.model.tying = MN_TYING_SINGLE;
     if (strcmp(json_string_value(get(one, "candidates")), "tied") == 0)
         bed->experiment.model.candidates = MN_CANDIDATES_TIED;
     make_fields(bed, match);
@@ -133,7 +135,7 @@ static void choices_of_sentences_agree_with_pytorch(void **unused)
     json_t *root = load_own("dialog.json"), *one;
     size_t i;
     (void)unused;
-    assert_true(json_array_size(get(root, "cases")) == 4);
+    assert_true(json_array_size(get(root, "cases")) == 5);
     json_array_foreach(get(root, "cases"), i, one)
     {
         print_message("  %s, %s\n", json_string_value(get(one, "tying")),

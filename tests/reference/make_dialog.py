@@ -19,13 +19,16 @@ MATCH = [[[0, 1, 0, 1, 0, 0], [1, 0, 0, 1, 0, 1]], [[0, 0, 0, 0, 0, 0], [0, 0, 1
          [[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 1]]]
 ANSWERS = [4, 0, 3]
 CASES = [dict(tying='layer-wise', candidates='own', match=True), dict(tying='layer-wise', candidates='tied', match=False),
-         dict(tying='adjacent', candidates='own', match=False), dict(tying='adjacent', candidates='tied', match=True)]
+         dict(tying='adjacent', candidates='own', match=False), dict(tying='adjacent', candidates='tied', match=True),
+         dict(tying='single', candidates='tied', match=False)]
 
 
 def make_parameters(case):
     table = (VOCABULARY, D)
     if case['tying'] == 'adjacent':
         shapes = {'embed%d.weight' % k: table for k in range(HOPS + 1)}
+    elif case['tying'] == 'single':
+        shapes = {'embed.weight': table, 'hop.weight': (D, D)}
     else:
         shapes = {'embed_a.weight': table, 'embed_c.weight': table, 'embed_b.weight': table, 'hop.weight': (D, D)}
     if case['candidates'] == 'own':
@@ -45,10 +48,14 @@ def bag(table, words):
 
 def answer(p, case, item):
     adjacent = case['tying'] == 'adjacent'
-    u = bag(p['embed0.weight'] if adjacent else p['embed_b.weight'], QUESTIONS[item])
+    names = {'adjacent': 'embed0', 'single': 'embed', 'layer-wise': 'embed_b'}
+    u = bag(p[names[case['tying']] + '.weight'], QUESTIONS[item])
     for hop in range(HOPS):
-        a = p['embed%d.weight' % hop] if adjacent else p['embed_a.weight']
-        c = p['embed%d.weight' % (hop + 1)] if adjacent else p['embed_c.weight']
+        if case['tying'] == 'single':
+            a = c = p['embed.weight']
+        else:
+            a = p['embed%d.weight' % hop] if adjacent else p['embed_a.weight']
+            c = p['embed%d.weight' % (hop + 1)] if adjacent else p['embed_c.weight']
         weights = torch.softmax(torch.stack([bag(a, sentence) @ u for sentence in STORIES[item]]), 0)
         read = sum(w * bag(c, sentence) for w, sentence in zip(weights, STORIES[item]))
         u = (u if adjacent else p['hop.weight'] @ u) + read

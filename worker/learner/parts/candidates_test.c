@@ -19,7 +19,7 @@ static void gradients_are_those_of_central_differences(void **state)
     (void)state;
     for (mn_candidate_words words = MN_CANDIDATES_OWN; words <= MN_CANDIDATES_TIED; words++) {
         mn_experiment experiment;
-        for (mn_tying tying = MN_TYING_ADJACENT; tying <= MN_TYING_LAYER_WISE; tying++) {
+        for (mn_tying tying = MN_TYING_ADJACENT; tying <= MN_TYING_SINGLE; tying++) {
             experiment = experiment_of(MN_MEMORY_STORY, MN_REASONING_HOPS, tying, words);
             network_check_gradient(&experiment, 3);
         }
@@ -37,9 +37,9 @@ static bool has_tensor(const struct network_bed *bed, const char *name)
 /* Tied, the table is one that the memory has by another name, and as wide as the vocabulary. */
 static void tied_words_have_no_table_of_their_own(void **state)
 {
-    static const char *const given[] = {"embed2.weight", "embed_c.weight"};
+    static const char *const given[] = {"embed2.weight", "embed_c.weight", "embed.weight"};
     (void)state;
-    for (mn_tying tying = MN_TYING_ADJACENT; tying <= MN_TYING_LAYER_WISE; tying++)
+    for (mn_tying tying = MN_TYING_ADJACENT; tying <= MN_TYING_SINGLE; tying++)
         for (mn_candidate_words words = MN_CANDIDATES_OWN; words <= MN_CANDIDATES_TIED; words++) {
             const mn_experiment experiment =
                 experiment_of(MN_MEMORY_STORY, MN_REASONING_HOPS, tying, words);

@@ -108,8 +108,11 @@ static mn_node question_words(mn_builder *builder)
     if (memory == MN_MEMORY_SENTENCES || memory == MN_MEMORY_ENTITIES ||
         memory == MN_MEMORY_KEY_VALUE || memory == MN_MEMORY_FAST_WEIGHTS)
         return mn_sentences_words(builder);
-    const bool adjacent = memory == MN_MEMORY_STORY && e->model.tying == MN_TYING_ADJACENT;
-    return mn_builder_table(builder, adjacent ? "embed0.weight" : "embed_b.weight",
+    static const char *const names[] = {[MN_TYING_ADJACENT] = "embed0.weight",
+                                        [MN_TYING_LAYER_WISE] = "embed_b.weight",
+                                        [MN_TYING_SINGLE] = "embed.weight"};
+    const mn_tying tying = memory == MN_MEMORY_STORY ? e->model.tying : MN_TYING_LAYER_WISE;
+    return mn_builder_table(builder, names[tying],
                             mn_builder_vocabulary(builder), e->model.embedding, MN_START_NORMAL,
                             memory == MN_MEMORY_STORY ? e->model.word_scale : MN_SENTENCES_START);
 }

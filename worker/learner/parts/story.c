@@ -7,7 +7,9 @@
  * Adjacent tying: A of hop k + 1 is C of hop k, B is A of hop 1, and the answer's weights are the C
  * of the last hop: tensors embed0 .. embedK, with the ages' temporal0 .. temporalK. Layer-wise: all
  * hops share embed_a, embed_c, temporal_a and temporal_c, and B, H and the answer's weights are
- * embed_b, hop and answer. All begin normal with standard deviation 0.1. Word 0 contributes nothing.
+ * embed_b, hop and answer. Single: as layer-wise, but A, C and B are one table, embed, with temporal, as
+ * Bordes, Boureau and Weston 2016 have it, where an unknown thing is found again by its own vector.
+ * All begin normal with standard deviation 0.1. Word 0 contributes nothing.
  * Empty slots score 0 and give nothing, but stay in the softmax, unless model.empty_slots is false:
  * so in the authors' code, and better by three points of mean error on bAbI. */
 #include "worker/learner/parts/sentences.h"
@@ -31,6 +33,11 @@ static mn_node table(mn_builder *builder, const char *name, uint32_t number, uin
 static bool is_adjacent(const mn_builder *builder)
 {
     return builder->experiment->model.tying == MN_TYING_ADJACENT;
+}
+
+static bool is_single(const mn_builder *builder)
+{
+    return builder->experiment->model.tying == MN_TYING_SINGLE;
 }
 
 /* How many sentences each story has told: the first slots, and no others. MN_NONE where all slots
@@ -76,13 +83,13 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
 static mn_node keys(mn_builder *builder, mn_role role, uint32_t hop)
 {
     return is_adjacent(builder) ? sentences(builder, role, "", hop)
-                                : sentences(builder, role, "_a", UINT32_MAX);
+                                : sentences(builder, role, is_single(builder) ? "" : "_a", UINT32_MAX);
 }
 
 static mn_node values(mn_builder *builder, mn_role role, uint32_t hop)
 {
     return is_adjacent(builder) ? sentences(builder, role, "", hop + 1)
-                                : sentences(builder, role, "_c", UINT32_MAX);
+                                : sentences(builder, role, is_single(builder) ? "" : "_c", UINT32_MAX);
 }
 
 /* Declares; equal nodes are made once, so that reading makes nothing twice. */
@@ -197,6 +204,6 @@ mn_node mn_story_given_words(mn_builder *builder)
 {
     return is_adjacent(builder) ? table(builder, "embed", builder->experiment->model.hops,
                                         mn_builder_vocabulary(builder))
-                                : table(builder, "embed_c", UINT32_MAX,
+                                : table(builder, is_single(builder) ? "embed" : "embed_c", UINT32_MAX,
                                         mn_builder_vocabulary(builder));
 }
