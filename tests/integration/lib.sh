@@ -385,12 +385,11 @@ dialog_files() { # FOLDER
 }
 
 dialogues() { # FILE STEPS: a memory network that chooses among sentences, with match types
-    dialog_files "$(dirname "$1")/dialogs"
+    dialog_files "$MNEMO_CACHE/babi/dialogs" # where workers look too
     family "$1" "$2" 31 3 <<YAML
 tasks: {kind: dialogues, data: dialogs, bundle: 8, match: true}
 model: {embedding: 12, hops: 2, candidates: tied}
 YAML
-    sed -i "s|^run:|run:\n  data_path: $(dirname "$1")|" "$1"
 }
 
 entity_stories() { # FILE STEPS: an entity network on stories of people and rooms

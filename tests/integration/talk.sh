@@ -94,7 +94,7 @@ for choice in 'tasks.dialog=7 1' 'tasks.dialog=3 dialog-babi-task3' 'tasks.data=
     expect_words set "${choice#* }"
 done
 ok "sets that are not there"
-printf '1 hi\thello what can i do\n2 its pho' >"$work/dialogs/dialog-babi-task1-phones-dev.txt"
+printf '1 hi\thello what can i do\n2 its pho' >"$MNEMO_CACHE/babi/dialogs/dialog-babi-task1-phones-dev.txt"
 expect_code 65 cut mnemo task "$work/dialogues.yaml"
 expect_words cut 'dev.txt:2: the file ends within this line'
 ok "a cut file: $(tail -n 1 "$work/cut.log" | cut -c 1-160)"
