@@ -164,7 +164,7 @@ typedef struct mn_experiment {
         bool oov;              /* dialogues: test on entities that training lacks */
         mn_time time;          /* dialogues: how a memory tells when it was said */
         mn_vocabulary vocabulary; /* dialogues: which words have vectors */
-        bool match;            /* dialogues: candidates tell which types they share */
+        bool match;               /* dialogues: candidates tell which types they share */
         uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
         char mix[512];         /* parts of a mixture of such tasks; empty: none */
         mn_mix_by mix_by;      /* how often each is drawn */

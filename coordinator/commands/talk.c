@@ -402,5 +402,5 @@ static mn_status hear(struct talk *talk, const char *text, mn_error *err)
     if (talk->book == NULL)
         return hear_sentence(talk, text, err);
     return text[0] == '+' && (text[1] == ' ' || text[1] == '\0') ? hear_fact(talk, text + 1, err)
-                                                                  : hear_user(talk, text, err);
+                                                                 : hear_user(talk, text, err);
 }

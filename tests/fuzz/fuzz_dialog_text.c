@@ -98,9 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     const mn_status status = mn_dialog_entities_parse("lines", text, n, alone, &entities, &err);
     require_told(status, &err);
     read_dialogs(text, n,
-                 (mn_dialog_lexicon){.words = words,
-                                     .grow = true,
-                                     .entities = status == MN_OK ? &entities : NULL});
+                 (mn_dialog_lexicon){
+                     .words = words, .grow = true, .entities = status == MN_OK ? &entities : NULL});
     read_candidates(text, n, words);
     mn_dialog_entities_fini(&entities);
     mn_words_destroy(&words);

@@ -39,11 +39,10 @@ static void make_fields(struct bed *bed, bool match)
                     (uint32_t)longest(get(bed->root, "questions")));
     add_query_field(fields, "y", MN_FIELD_NUMBERS, n, 1, c);
     if (match)
-        add_query_field(
-            fields, "match", MN_FIELD_MASK, n,
-            (uint32_t)json_array_size(json_array_get(get(bed->root, "match"), 0)), c);
-    assert_int_equal(
-        mn_fields_add(fields, MN_SHARED, "candidates", MN_FIELD_IDS, c, item, NULL), MN_OK);
+        add_query_field(fields, "match", MN_FIELD_MASK, n,
+                        (uint32_t)json_array_size(json_array_get(get(bed->root, "match"), 0)), c);
+    assert_int_equal(mn_fields_add(fields, MN_SHARED, "candidates", MN_FIELD_IDS, c, item, NULL),
+                     MN_OK);
     assert_true(fields->size <= MAX_NUMBERS);
 }
 

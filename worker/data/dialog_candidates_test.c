@@ -16,14 +16,15 @@ static mn_status parse(const char *text, mn_dialog_candidates *out)
 
 static void a_sentence_is_found_whatever_spaces_stand_in_it(void **state)
 {
-    static const char lines[] = "1 where should it be\n1 where  should\n\n1 api_call a b\n1 where\n";
+    static const char lines[] =
+        "1 where should it be\n1 where  should\n\n1 api_call a b\n1 where\n";
     static const struct {
         const char *text;
         uint32_t at;
     } asked[] = {
-        {"where should it be", 0}, {"where should", 1}, {"  where   should ", 1},
-        {"api_call\ta b", 2},      {"where", 3},        {"where should it", UINT32_MAX},
-        {"whereshould", UINT32_MAX}, {"", UINT32_MAX},  {"api_call a bc", UINT32_MAX},
+        {"where should it be", 0},   {"where should", 1}, {"  where   should ", 1},
+        {"api_call\ta b", 2},        {"where", 3},        {"where should it", UINT32_MAX},
+        {"whereshould", UINT32_MAX}, {"", UINT32_MAX},    {"api_call a bc", UINT32_MAX},
         {"Where", UINT32_MAX},
     };
     mn_dialog_candidates candidates;

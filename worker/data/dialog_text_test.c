@@ -142,9 +142,11 @@ static void what_is_no_dialogue_is_refused_with_its_line(void **state)
     } bad[] = {
         {"1 hi\thello what can i help you with\n2 <SIL", "t.txt:2: the file ends within this line"},
         {"1 hi\thello what can i help you with\n2 <SILENCE>\n", "a line with a tab and the bot"},
-        {"1 hi\n\n1 hi\thello what can i help you with\n", "t.txt:2: \"\": expected a line with a tab"},
+        {"1 hi\n\n1 hi\thello what can i help you with\n",
+         "t.txt:2: \"\": expected a line with a tab"},
         {"1 hi\n1 hi\thello what can i help you with\n", "t.txt:2: \"1 hi"},
-        {"1 hi\tgood bye\n", "t.txt:1: \"good bye\": expected an answer that is one of the candidates"},
+        {"1 hi\tgood bye\n",
+         "t.txt:1: \"good bye\": expected an answer that is one of the candidates"},
         {"1 hi\t\n", "t.txt:1: \"\": expected what the bot answers"},
         {"1 hi\thello what can i help you with\tx\n", "expected one tab"},
         {"hi\thello what can i help you with\n", "t.txt:1: \"hi"},

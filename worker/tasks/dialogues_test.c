@@ -184,8 +184,7 @@ static void words_of_candidates_alone_are_known_if_asked_for(void **state)
 /* An entity that has no vector matches all the same. */
 static void candidates_tell_of_types_that_they_share_with_the_dialogue(void **state)
 {
-    mn_task_set *set =
-        open_set((const char *const[]){"tasks.match=true", "tasks.oov=true", NULL});
+    mn_task_set *set = open_set((const char *const[]){"tasks.match=true", "tasks.oov=true", NULL});
     mn_task *task = story_draw(set, MN_TEST, 0);
     const float *match = story_item(task, MN_QUERY, "match", 0);
     (void)state;

@@ -21,12 +21,11 @@ static mn_node worth_of_matches(mn_builder *builder, mn_node o, mn_node match)
 {
     mn_graph *graph = builder->graph;
     const mn_extent extent = mn_builder_extent(builder, match);
-    mn_node by_type = mn_builder_table(builder, "match.weight", extent.h,
-                                       mn_builder_extent(builder, o).c, MN_START_NORMAL,
-                                       MN_SENTENCES_START);
+    mn_node by_type =
+        mn_builder_table(builder, "match.weight", extent.h, mn_builder_extent(builder, o).c,
+                         MN_START_NORMAL, MN_SENTENCES_START);
     mn_node worth = mn_graph_product(graph, o, by_type, false, true);
-    mn_node rows =
-        mn_graph_reshape(graph, match, (mn_extent){extent.n * extent.h, 1, 1, extent.c});
+    mn_node rows = mn_graph_reshape(graph, match, (mn_extent){extent.n * extent.h, 1, 1, extent.c});
     return mn_graph_batched_product(graph, worth, rows, extent.n, false, false);
 }
 

@@ -3,8 +3,8 @@
  * in tests/reference/dialog_test.c. */
 #include "worker/learner/parts/story_network_bed.h"
 
-static mn_experiment experiment_of(mn_memory_kind memory, mn_reasoning_kind reasoning, mn_tying tying,
-                                   mn_candidate_words words)
+static mn_experiment experiment_of(mn_memory_kind memory, mn_reasoning_kind reasoning,
+                                   mn_tying tying, mn_candidate_words words)
 {
     mn_experiment experiment = network_experiment(memory, reasoning);
     experiment.model.output = MN_OUTPUT_CANDIDATES;
@@ -55,8 +55,8 @@ static void tied_words_have_no_table_of_their_own(void **state)
 
 static void a_match_changes_the_answer(void **state)
 {
-    const mn_experiment experiment = experiment_of(MN_MEMORY_STORY, MN_REASONING_HOPS,
-                                                   MN_TYING_ADJACENT, MN_CANDIDATES_OWN);
+    const mn_experiment experiment =
+        experiment_of(MN_MEMORY_STORY, MN_REASONING_HOPS, MN_TYING_ADJACENT, MN_CANDIDATES_OWN);
     struct network_bed *bed = network_open(&experiment, 3);
     const double before = network_loss(bed);
     (void)state;

@@ -112,8 +112,8 @@ static mn_node question_words(mn_builder *builder)
                                         [MN_TYING_LAYER_WISE] = "embed_b.weight",
                                         [MN_TYING_SINGLE] = "embed.weight"};
     const mn_tying tying = memory == MN_MEMORY_STORY ? e->model.tying : MN_TYING_LAYER_WISE;
-    return mn_builder_table(builder, names[tying],
-                            mn_builder_vocabulary(builder), e->model.embedding, MN_START_NORMAL,
+    return mn_builder_table(builder, names[tying], mn_builder_vocabulary(builder),
+                            e->model.embedding, MN_START_NORMAL,
                             memory == MN_MEMORY_STORY ? e->model.word_scale : MN_SENTENCES_START);
 }
 

@@ -82,14 +82,16 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
 /* What hop number `hop` matches with, and what it reads. */
 static mn_node keys(mn_builder *builder, mn_role role, uint32_t hop)
 {
-    return is_adjacent(builder) ? sentences(builder, role, "", hop)
-                                : sentences(builder, role, is_single(builder) ? "" : "_a", UINT32_MAX);
+    return is_adjacent(builder)
+               ? sentences(builder, role, "", hop)
+               : sentences(builder, role, is_single(builder) ? "" : "_a", UINT32_MAX);
 }
 
 static mn_node values(mn_builder *builder, mn_role role, uint32_t hop)
 {
-    return is_adjacent(builder) ? sentences(builder, role, "", hop + 1)
-                                : sentences(builder, role, is_single(builder) ? "" : "_c", UINT32_MAX);
+    return is_adjacent(builder)
+               ? sentences(builder, role, "", hop + 1)
+               : sentences(builder, role, is_single(builder) ? "" : "_c", UINT32_MAX);
 }
 
 /* Declares; equal nodes are made once, so that reading makes nothing twice. */
@@ -204,6 +206,6 @@ mn_node mn_story_given_words(mn_builder *builder)
 {
     return is_adjacent(builder) ? table(builder, "embed", builder->experiment->model.hops,
                                         mn_builder_vocabulary(builder))
-                                : table(builder, is_single(builder) ? "embed" : "embed_c", UINT32_MAX,
-                                        mn_builder_vocabulary(builder));
+                                : table(builder, is_single(builder) ? "embed" : "embed_c",
+                                        UINT32_MAX, mn_builder_vocabulary(builder));
 }

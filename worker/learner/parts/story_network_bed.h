@@ -67,9 +67,9 @@ static inline void network_candidates(mn_fields *fields)
     const uint32_t item[3] = {1, 1, LENGTH};
     fields->vocabulary = WORDS;
     network_field(fields, "match", MN_FIELD_MASK, TYPES, CANDIDATES);
-    assert_int_equal(mn_fields_add(fields, MN_SHARED, "candidates", MN_FIELD_IDS, CANDIDATES, item,
-                                   NULL),
-                     MN_OK);
+    assert_int_equal(
+        mn_fields_add(fields, MN_SHARED, "candidates", MN_FIELD_IDS, CANDIDATES, item, NULL),
+        MN_OK);
 }
 
 static inline void network_fields(mn_fields *fields, uint32_t sentences, bool candidates)
