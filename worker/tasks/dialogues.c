@@ -204,6 +204,16 @@ static const char *const *answers_of(const void *state)
     return ((const struct dialogues *)state)->book.candidates.texts;
 }
 
+/* How many responses of the files come after more than a memory holds. */
+static uint32_t count_longer(const struct dialogues *dialogues)
+{
+    uint32_t n = 0;
+    for (mn_dialog_file i = 0; i < MN_DIALOG_N_TEXTS; i++)
+        for (uint32_t k = 0; k < dialogues->texts[i].n_responses; k++)
+            n += dialogues->texts[i].responses[k].n_so_far > dialogues->book.slots;
+    return n;
+}
+
 static void describe(const void *state, const mn_task *task, FILE *out)
 {
     const struct dialogues *dialogues = state;
@@ -215,6 +225,10 @@ static void describe(const void *state, const mn_task *task, FILE *out)
                   "%" PRIu32 " candidates, memory of the latest %" PRIu32 " utterances and facts, "
                   "%" PRIu32 " words\n",
                   c, dialogues->book.slots, mn_words_count(dialogues->book.words));
+    const uint32_t longer = count_longer(dialogues);
+    if (longer > 0)
+        (void)fprintf(out, "%" PRIu32 " responses of the files come after more: the oldest of it is "
+                      "left out\n", longer);
     for (uint32_t i = 0; i < room; i++) {
         if (weight[i] == 0)
             continue;

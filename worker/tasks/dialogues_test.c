@@ -195,6 +195,26 @@ static void candidates_tell_of_types_that_they_share_with_the_dialogue(void **st
     mn_task_set_destroy(&set);
 }
 
+/* Two responses of tst come after more than training's three. */
+static void what_is_left_out_is_told(void **state)
+{
+    mn_task_set *set = open_set(NULL);
+    mn_task *task = story_draw(set, MN_TEST, 1);
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    (void)state;
+    assert_non_null(out);
+    mn_task_set_describe(set, task, out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "10 candidates, memory of the latest 3 utterances and facts"));
+    assert_non_null(strstr(text, "2 responses of the files come after more: the oldest of it is"));
+    assert_non_null(strstr(text, "  user  what phone\n   bot  call r1_phone\n"));
+    free(text);
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
 static void ages_may_tell_the_time(void **state)
 {
     mn_task_set *set = open_set((const char *const[]){"tasks.time=ages", NULL});
@@ -261,6 +281,7 @@ int main(void)
         TEST(training_shows_each_response_once_before_any_again),
         TEST(words_of_candidates_alone_are_known_if_asked_for),
         TEST(candidates_tell_of_types_that_they_share_with_the_dialogue),
+        TEST(what_is_left_out_is_told),
         TEST(ages_may_tell_the_time),
         TEST(both_tests_have_one_digest_and_the_same_fields),
         TEST(what_is_not_there_is_told),
