@@ -57,6 +57,20 @@ says wide 'hello what can i do\n'
 expect_words wide 'a line of more than 4095 bytes'
 ok "a line that is too long"
 
+section "a model a set"
+if command -v python3 >/dev/null; then
+    sed -e 's/kind: dialogues/&\n  data: dialogs/' -e 's/steps: .*/steps: 20/' -e 's/every: .*/every: 10/' \
+        "$source_folder/experiments/dialog-babi-memn2n.yaml" >"$work/small.yaml"
+    export MNEMO=$bin/mnemo
+    expect_code 0 table "$source_folder/experiments/dialog-babi" "$work/small.yaml" "$work/runs" --sets 1 --starts 2 \
+        -- --set pool.threads=1
+    grep -qE '^\| 1 \| 2 \| [0-9.]+ % \| [0-9.]+ % \| [0-9.]+ % \| [0-9.]+ % \| [0-9.]+ % \| ' "$work/table.out" ||
+        die "no row of set 1 in the table: $(cat "$work/table.out")"
+    expect_code 1 lacking "$source_folder/experiments/dialog-babi" "$work/small.yaml" "$work/runs" --sets 2
+    expect_words lacking 'dialog-babi-task2-...-trn.txt'
+    ok "experiments/dialog-babi: a table with both tests; a set that is not there is named"
+fi
+
 section "stories"
 stories "$work/stories.yaml" 20
 expect_code 0 stories mnemo train "$work/stories.yaml" --run-dir "$work/stories"
