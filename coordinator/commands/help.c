@@ -50,11 +50,16 @@ static const struct entry {
      "safetensors\n"
      "  --theta CHECKPOINT  theta of a checkpoint instead of that of step 0\n"
      "  --set KEY=VALUE     another value than the file has\n"},
-    {"ask", "RUN --story FILE [OPTION]... [QUESTION]...",
+    {"ask", "RUN --story FILE [OPTION]... [QUESTION]...\nRUN --interactive [OPTION]...",
      "Ask a run that learned from stories about a story of your own: the most probable answers, "
      "and\nhow much each hop of the network went by each sentence. Without a question, those in "
      "the "
-     "file\nare asked.",
+     "file\nare asked. A run that learned from dialogues is talked to: --interactive.",
+     "  --interactive       talk, a line at a time from standard input to its end: what you say to "
+     "a "
+     "bot,\n"
+     "                      or sentences of a story and questions on lines that end in '?'; :help "
+     "tells more\n"
      "  --story FILE        a sentence a line, and questions on lines that end in '?', with a tab "
      "and\n"
      "                      the answer behind it if you like; lines may be numbered as in bAbI;\n"
@@ -105,9 +110,12 @@ static const struct entry {
      "import arrays X.npy Y.npy... | FILE.npz | FILE.safetensors -o FILE [OPTION]...\n"
      "import cifar FILE.bin... -o FILE [OPTION]...\n"
      "show FILE [--all]",
-     "Pack images into one file that task sets read, or tell what is in one. A folder (also as zip\n"
-     "or tar) holds PNG and JPEG files as class/PICTURE or group/class/PICTURE; folders train, val\n"
-     "and test at its top are splits. idx reads MNIST's files, arrays reads [n, h, w], [n, h, w, c]\n"
+     "Pack images into one file that task sets read, or tell what is in one. A folder (also as "
+     "zip\n"
+     "or tar) holds PNG and JPEG files as class/PICTURE or group/class/PICTURE; folders train, "
+     "val\n"
+     "and test at its top are splits. idx reads MNIST's files, arrays reads [n, h, w], [n, h, w, "
+     "c]\n"
      "or [n, c, h, w] with labels [n], cifar reads its binary records; all may be compressed.",
      "  -o FILE             the packed file, as data/mine.mnd\n"
      "  --size PIXELS       of the packed images, a side (default: 28; of arrays: theirs)\n"
@@ -128,7 +136,8 @@ static const struct entry {
      "  --ink               dark is ink: for drawings on light paper\n"
      "  --rotations         quarter turns are classes of their own: for characters\n"
      "  --skip-damaged      leave out and name what cannot be read, instead of stopping\n"
-     "  --class-names FILE  not folder: a name a line for label 0, 1, ... (FILE,FILE: groups too),\n"
+     "  --class-names FILE  not folder: a name a line for label 0, 1, ... (FILE,FILE: groups "
+     "too),\n"
      "                      or a table with tabs and columns id, name, group\n"
      "  --arrays X,Y        arrays only: images and labels by name; more pairs may follow\n"
      "show:\n"

@@ -37,9 +37,13 @@ static const mn_part *const reasonings[] = {
     [MN_REASONING_READ] = &mn_read_part,
 };
 static const mn_part *const outputs[] = {
-    [MN_OUTPUT_LINEAR] = &mn_linear_output_part, [MN_OUTPUT_DISTANCE] = &mn_distance_part,
-    [MN_OUTPUT_MATCH] = &mn_match_part,          [MN_OUTPUT_GAUSSIAN] = &mn_gaussian_part,
-    [MN_OUTPUT_WORDS] = &mn_words_part,          [MN_OUTPUT_COMPATIBILITY] = &mn_compatibility_part,
+    [MN_OUTPUT_LINEAR] = &mn_linear_output_part,
+    [MN_OUTPUT_DISTANCE] = &mn_distance_part,
+    [MN_OUTPUT_MATCH] = &mn_match_part,
+    [MN_OUTPUT_GAUSSIAN] = &mn_gaussian_part,
+    [MN_OUTPUT_WORDS] = &mn_words_part,
+    [MN_OUTPUT_COMPATIBILITY] = &mn_compatibility_part,
+    [MN_OUTPUT_CANDIDATES] = &mn_candidates_part,
 };
 
 #define OUT_OF_THE_QUESTION 1e9 /* what an answer is lowered by; its exponential is 0 */
