@@ -68,7 +68,8 @@ awk -F, 'NR > 1 { n++; if ($2 < 900 || $2 > 1100) exit 1 } END { exit n != 2 }' 
 ok "values in the unit of the table: $(tail -n 1 "$work/far/predictions.csv")"
 
 section "arrays"
-python=$(command -v /usr/bin/python3) && "$python" -c 'import numpy' 2>/dev/null || skip "no numpy: no arrays can be made"
+python=/usr/bin/python3
+"$python" -c 'import numpy' 2>/dev/null || skip "no numpy: no arrays can be made"
 "$python" - "$work" <<'PYTHON'
 import sys
 import numpy
@@ -82,10 +83,28 @@ PYTHON
 arrays=("${short[@]}" --set tasks.class_column=y --set tasks.columns= --set tasks.words=refuse)
 expect_code 0 npy mnemo train "$work/rows.yaml" --run-dir "$work/npy" "${arrays[@]}" --set tasks.table=x.npy,y.npy
 expect_code 0 npz mnemo train "$work/rows.yaml" --run-dir "$work/npz" "${arrays[@]}" --set tasks.table=both.npz
-[ -n "$(theta_of npy)" ] && [ "$(theta_of npy)" = "$(theta_of npz)" ] || die "the same numbers give two answers"
+[ -n "$(theta_of npy)" ] || die "mnemo train printed no theta"
+[ "$(theta_of npy)" = "$(theta_of npz)" ] || die "the same numbers give two answers"
 expect_code 0 embedded mnemo adapt "$work/npy" --support "$work/x.npy,$work/y.npy" --query "$work/x.npy"
 expect_words embedded '96 examples of 12 classes' 'row 1 +class 0'
 expect_code 0 tensors mnemo adapt "$work/npz" --support "$work/both.npz" --query "$work/both.npz"
 expect_words tensors '9[0-6] of 96 right'
+"$python" - "$work/cifar" <<'PYTHON'
+import os, sys
+import numpy
+os.makedirs(sys.argv[1])
+random = numpy.random.default_rng(1)
+records = random.integers(0, 256, (15 * 8, 3074), dtype=numpy.uint8)
+records[:, 1] = numpy.arange(len(records)) % 15
+records[:, 2:] = records[:, 2:] // 4 + records[:, 1:2] * 12  # brighter by class
+records.tofile(sys.argv[1] + "/some.bin")
+with open(sys.argv[1] + "/classes.tsv", "w") as file:
+    file.write("fine_id\tfine\tcifar_fs_split\n")
+    file.writelines("%d\tc%d\t%s\n" % (k, k, ("train", "val", "test")[k // 5]) for k in range(15))
+PYTHON
+expect_code 0 embed "$python" "$source_folder/experiments/embed_pictures.py" "$work/cifar" "$work"
+expect_code 0 features mnemo train "$source_folder/experiments/cifar-features-5w1s-prototypes.yaml" --run-dir "$work/features" "${short[@]}" \
+    --set tasks.way=5 --set tasks.query=4 --set evaluate.query=4 --set evaluate.tasks=20 --set evaluate.every=20
+expect_words features accuracy '[3-9][0-9].[0-9]+ %'
 ok "features of another program as .npy and .npz: $(grep right: "$work/tensors.out")"
 finish

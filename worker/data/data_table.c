@@ -12,7 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define MOST_NUMBER 200u /* bytes of a number as text; longer ones are words */
+#define MOST_NUMBER 200u              /* bytes of a number as text; longer ones are words */
+#define MOST_TEXT ((size_t)256 << 20) /* bytes; four times as many may go to where cells are */
 
 /* A place in a text; fields are ended by a NUL where they stand. */
 struct reader {
@@ -114,6 +115,11 @@ mn_status mn_data_table_add(const char *source, const mn_data_array *array, mn_d
 {
     if (array->n_rows == 0 || array->n_columns == 0)
         return mn_fail(err, MN_ERR_DATA, "%s: no row of data", source);
+    if (!mn_text_is_plain(array->name))
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s: column %" PRIu32 " has a name that is no plain UTF-8 text on one line: "
+                       "rename it",
+                       source, table->n_columns + 1);
     if (array->n_rows > UINT32_MAX / 2 ||
         array->n_columns > MN_DATA_TABLE_MAX_COLUMNS - table->n_columns)
         return mn_fail(err, MN_ERR_DATA,
@@ -353,6 +359,11 @@ static mn_status parse_text(const char *source, char *bytes, size_t n, mn_header
     struct cells cells = {0};
     mn_status status = MN_OK;
     bool has_header = header == MN_HEADER_YES;
+    if (n > MOST_TEXT)
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s: %zu bytes are more than a text may have, %zu: make an array of it, as "
+                       "numpy.save does",
+                       source, n, MOST_TEXT);
     if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
         reader.at += 3;
     while (reader.at < reader.end && at_line_end(&reader))

@@ -124,6 +124,7 @@ static void what_is_no_table_is_refused_with_its_place(void **state)
     assert_refused("t.csv", "", "no row of data");
     assert_refused("t.csv", "a,b\n", "no row of data below its header");
     assert_refused("t.csv", "1,2\n1,2,3\n", "t.csv:2: 3 columns, but the first line has 2");
+    assert_refused("t.csv", "a,\"b\nc\"\n1,2\n", "column 2 has a name that is no plain");
     assert_refused("t.csv", "1,\"2\n3,4\n", "t.csv:1: column 2: a quote that does not end");
     assert_refused("t.csv", "1,2\n\"3\"4,4\n",
                    "t.csv:2: column 1: something behind a closing quote");

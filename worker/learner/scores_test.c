@@ -153,6 +153,40 @@ static void a_task_may_be_judged_as_a_whole(void **state)
     mn_task_destroy(&task);
 }
 
+/* Values in a unit of 3 about the mean of training; the last item is padding. */
+static void explained_variance_is_a_ratio_of_sums_over_the_items_that_count(void **state)
+{
+    static const float y[ITEMS] = {1, 2, -1, 50}, answers[ITEMS] = {0.5f, 2, 0, -70};
+    static const float weights[ITEMS] = {0.25f, 0.5f, 0.25f, 0};
+    static const mn_uint_list steps = {1, {0}};
+    const uint32_t number[3] = {1, 1, 1};
+    mn_fields fields;
+    mn_task *task = NULL;
+    mn_score_list list = {0};
+    float row[8] = {0}, *value = row, *weight = row + 4;
+    (void)state;
+    mn_fields_init(&fields, MN_TARGET_VALUES, 1);
+    fields.y_scale = 3;
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "y", MN_FIELD_NUMBERS, ITEMS, number, NULL),
+                     MN_OK);
+    assert_int_equal(
+        mn_fields_add(&fields, MN_QUERY, "weight", MN_FIELD_NUMBERS, ITEMS, number, NULL), MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, NULL), MN_OK);
+    memcpy(mn_task_find(task, MN_QUERY, "y"), y, sizeof y);
+    memcpy(mn_task_find(task, MN_QUERY, "weight"), weights, sizeof weights);
+    assert_int_equal(mn_scores_list_test(&fields, 1, false, &steps, 0, &list, NULL), MN_OK);
+    assert_int_equal(list.n, 4);
+    assert_int_equal(list.judged, 0);
+    assert_string_equal(list.at[2].name, "explained_variance");
+    mn_scores_put(task, 1, 0.3125, answers, &value, &weight);
+    assert_true(row[0] == 0.3125f * 3 && row[4] == 3); /* the loss, of three items */
+    assert_true(row[1] == 9 * 1.25f && row[5] == 3);   /* squared errors in the unit of y */
+    assert_true(row[2] == 6 - 1.25f && row[6] == 6);   /* 1 + 4 + 1 */
+    assert_true(row[7] == (float)(6 - 4.0 / 3) && row[3] == (float)(6 - 4.0 / 3 - 1.25));
+    mn_score_list_fini(&list);
+    mn_task_destroy(&task);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +195,7 @@ int main(void)
         cmocka_unit_test(the_harmonic_mean_is_of_the_last_two_points),
         cmocka_unit_test(a_class_is_right_if_its_number_is_the_largest),
         cmocka_unit_test(a_task_may_be_judged_as_a_whole),
+        cmocka_unit_test(explained_variance_is_a_ratio_of_sums_over_the_items_that_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -298,6 +298,15 @@ static uint32_t list_small(const struct rows *rows, mn_split split, uint32_t lea
     return n_small;
 }
 
+/* The name of a task that could not be adapted; NULL: there is none. */
+static const char *first_without_training(const struct rows *rows, mn_split split)
+{
+    for (uint32_t i = 0; i < rows->n_members[split]; i++)
+        if (rows->groups.at[rows->members[split][i]].n[MN_TRAIN] == 0)
+            return rows->groups.at[rows->members[split][i]].name;
+    return NULL;
+}
+
 static void check_sizes(const mn_experiment *e, struct rows *rows, const mn_task_set_parts *parts)
 {
     static const char *const names[MN_N_SPLITS] = {"train", "val", "test"};
@@ -317,6 +326,12 @@ static void check_sizes(const mn_experiment *e, struct rows *rows, const mn_task
                           e->tasks.table, names[split], rows->n_members[split],
                           rows->classes ? "classes" : "tasks", way,
                           split == MN_VAL ? "; or set evaluate.every to 0" : "");
+            continue;
+        }
+        if (rows->by_row && split != MN_TRAIN && first_without_training(rows, split) != NULL) {
+            (void)mn_fail(&rows->refusals[split], MN_ERR_CONFIG,
+                          "%s: task %.60s has rows of split %s, but none of training to adapt to",
+                          e->tasks.table, first_without_training(rows, split), names[split]);
             continue;
         }
         const uint32_t n_small = list_small(rows, split, least, small, sizeof small);

@@ -335,6 +335,36 @@ static void rows_that_are_held_out_are_each_asked_for_once(void **state)
     mn_task_set_destroy(&set);
 }
 
+static void rows_may_be_held_out_by_a_column_if_each_task_has_others(void **state)
+{
+    static const char good[] = "t,x,y,set\na,1,1,train\na,2,2,train\na,3,3,test\nb,4,4,train\n"
+                               "b,5,5,train\nb,6,6,val\n";
+    static const char bad[] = "t,x,y,set\na,1,1,train\na,2,2,train\na,3,3,test\nb,4,4,test\n";
+    mn_experiment e = rows_of("held.csv");
+    (void)state;
+    (void)strcpy(e.tasks.task_column, "t");
+    (void)strcpy(e.tasks.y_column, "y");
+    (void)strcpy(e.tasks.split_column, "set");
+    e.tasks.split_by = MN_SPLIT_BY_ROW;
+    e.tasks.query = 1;
+    e.tasks.standardise = false;
+    sample_write("held.csv", good, strlen(good));
+    mn_task_set *set = open_set(&e);
+    mn_task *task = new_task(set, MN_TEST);
+    assert_int_equal(mn_task_set_size(set, MN_TEST), 1); /* b has no row of it */
+    mn_task_set_draw(set, MN_TEST, 0, task);
+    assert_true(task->at[MN_QUERY_Y][0] == 3);
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+    sample_write("held.csv", bad, strlen(bad));
+    assert_refused(&e, "split val has 0 tasks");
+    mn_error err = {.message = ""};
+    set = open_set(&e);
+    assert_int_equal(mn_task_set_check(set, MN_TEST, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "task b has rows of split test, but none of training"));
+    mn_task_set_destroy(&set);
+}
+
 static void settings_that_fit_no_table_are_refused_with_what_to_do(void **state)
 {
     mn_experiment e = write_classes();
@@ -387,6 +417,7 @@ int main(void)
         TEST(other_data_than_the_coordinators_is_refused),
         TEST(a_regression_task_is_of_one_task_and_asks_for_rows_that_it_does_not_show),
         TEST(rows_that_are_held_out_are_each_asked_for_once),
+        TEST(rows_may_be_held_out_by_a_column_if_each_task_has_others),
         TEST(settings_that_fit_no_table_are_refused_with_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,50 @@ static void the_support_set_may_have_any_size_and_order(void **state)
                      before) < 1e-12);
 }
 
+/* What one item answers costs, by the formula: nats, or the mean of squared errors. */
+static double cost_of(const struct bed *bed, uint32_t i, bool deviations)
+{
+    const mn_real *answer = bed->output + (size_t)i * (deviations ? 2 * Y : Y);
+    double cost = 0;
+    for (uint32_t k = 0; k < Y; k++) {
+        const double off = (double)answer[k] - (double)item(bed, MN_QUERY_Y, i, Y)[k];
+        const double deviation = deviations ? (double)answer[Y + k] : 1;
+        cost += deviations ? 0.5 * off * off / (deviation * deviation) + log(deviation) +
+                                 0.5 * log(2 * acos(-1.0))
+                           : off * off / Y;
+    }
+    return cost;
+}
+
+/* Held-out rows of a table: those of weight 0 are padding. */
+static void items_count_by_their_weights(void **state)
+{
+    static const double weights[N_QUERY] = {0.75, 0.25, 0};
+    (void)state;
+    for (int deviations = 0; deviations < 2; deviations++) {
+        mn_experiment experiment = neural_process;
+        mn_fields fields;
+        double expected = 0;
+        experiment.model.output = deviations ? MN_OUTPUT_GAUSSIAN : MN_OUTPUT_LINEAR;
+        make_fields(&fields, N_SUPPORT);
+        assert_int_equal(mn_fields_add(&fields, MN_QUERY, "weight", MN_FIELD_NUMBERS, N_QUERY,
+                                       (const uint32_t[3]){1, 1, 1}, NULL),
+                         MN_OK);
+        struct bed *bed = bed_open(&experiment, &fields, 0.7);
+        for (size_t i = 0; i < bed->fields.size; i++)
+            bed->block[i] = (mn_real)draw();
+        for (uint32_t i = 0; i < N_QUERY; i++)
+            bed->block[fields.at[MN_N_FEW_SHOT].offset + i] = (mn_real)weights[i];
+        const double loss = loss_of(bed, bed->gradient);
+        for (uint32_t i = 0; i < N_QUERY; i++)
+            expected += weights[i] * cost_of(bed, i, deviations);
+        if (!(fabs(loss - expected) < 1e-12))
+            fail_msg("the loss is %.15g, expected %.15g", loss, expected);
+        bed_check_gradient(bed);
+        bed_close(bed);
+    }
+}
+
 /* As `mnemo task --split train` does. */
 static void a_rule_that_differentiates_judges_as_well(void **state)
 {
@@ -167,6 +211,7 @@ int main(void)
         TEST(the_support_set_may_have_any_size_and_order),
         TEST(a_rule_that_differentiates_judges_as_well),
         TEST(classes_are_refused_by_a_gaussian_output),
+        cmocka_unit_test(items_count_by_their_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
