@@ -190,14 +190,11 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, con
                                 mn_error *err)
 {
     const mn_theta_layout layout = mn_training_layout(session->training);
-    mn_checkpoint given = {0};
     mn_scribe *scribe = NULL;
     mn_status status = MN_OK;
+    mn_checkpoint first = {.seed = session->experiment.seed, .n = layout.n};
     if (session->job.rank == 0)
-        status = mn_checkpoint_read(checkpoint, &layout, &given, err);
-    mn_checkpoint first = {.seed = session->experiment.seed,
-                           .n = layout.n,
-                           .theta = given.average != NULL ? given.average : given.theta};
+        status = mn_checkpoint_read_theta(checkpoint, &layout, &first.theta, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status = share_checkpoint(session, &first, err);
@@ -210,10 +207,7 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, con
     status = mn_job_agree(&session->job, status, err);
     session->resumed = status == MN_OK;
     mn_scribe_destroy(&scribe);
-    if (session->job.rank == 0)
-        first.theta = NULL; /* that of `given` */
     mn_checkpoint_fini(&first);
-    mn_checkpoint_fini(&given);
     return status;
 }
 
