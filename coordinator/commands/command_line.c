@@ -43,7 +43,8 @@ enum {
     DRY_RUN,
     GREY,
     CLASS_NAMES,
-    ARRAYS
+    ARRAYS,
+    SEEDS
 };
 
 static const struct option table[] = {
@@ -85,6 +86,7 @@ static const struct option table[] = {
     {"grey", no_argument, NULL, GREY},
     {"class-names", required_argument, NULL, CLASS_NAMES},
     {"arrays", required_argument, NULL, ARRAYS},
+    {"seeds", required_argument, NULL, SEEDS},
     {NULL, 0, NULL, 0},
 };
 
@@ -141,6 +143,8 @@ static unsigned needs(int option)
         return MN_TAKES_VERBOSITY;
     case SPLIT:
         return MN_TAKES_SPLIT;
+    case SEEDS:
+        return MN_TAKES_SEEDS;
     case BASELINE:
         return MN_TAKES_JUDGING;
     case INDEX:
@@ -219,6 +223,10 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
         return status;
     case SEED:
         return whole(name, value, UINT64_MAX, &line->seed, err);
+    case SEEDS:
+        status = whole(name, value, 100, &number, err);
+        line->seeds = (uint32_t)number;
+        break;
     case MIN_IMAGES:
         status = whole(name, value, 1000000, &number, err);
         line->min_images = (uint32_t)number;
