@@ -472,6 +472,9 @@ static const mn_option rows[] = {
         "how often to validate; 0: never", OTHER),
     KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
         "validation tasks", OTHER),
+    KEY(BOOL,   evaluate.shared_classes, "false",      0,     0,       "",
+        "test classes may be training classes: that is warned of, and does not end the run", OTHER,
+        BY("tasks.kind=images|sequences")),
     KEY(BOOL,   evaluate.keep_best,    "false",        0,     0,       "",
         "test with the parameters that were best on validation", OTHER),
 

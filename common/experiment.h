@@ -270,6 +270,7 @@ typedef struct mn_experiment {
         uint32_t length; /* of sequences; 0: as in tasks */
         uint32_t every;  /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
+        bool shared_classes; /* test classes may be training classes */
         bool keep_best; /* test with the theta that was best on validation */
     } evaluate;
     struct {

@@ -126,6 +126,8 @@ static mn_status open_run(struct court *court, size_t k, mn_error *err)
         status = mn_session_check_splits(session, true, err);
     if (status == MN_OK)
         status = mn_session_resume(session, folder, MN_TO_JUDGE, err);
+    if (status == MN_OK)
+        status = mn_session_check_leaks(session, MN_TO_JUDGE, err);
     if (status == MN_OK && session->threads == 0) /* a run of remote workers; here there are none */
         session->threads = mn_session_threads(-1, session->job.n_here);
     return status;
@@ -185,6 +187,10 @@ static void print(const struct court *court)
     const bool alone = court->n_judged == 1;
     mn_conditions_text(&court->sessions[0].conditions, conditions, sizeof conditions);
     (void)printf("%s\n", conditions);
+    for (size_t k = 0; k < court->n_runs; k++)
+        if (court->sessions[k].leaks[0] != '\0')
+            (void)printf("%s%s%s\n", alone ? "" : court->line->arguments[k], alone ? "" : ": ",
+                         court->sessions[k].leaks);
     for (size_t k = 0; k < court->n_judged; k++) {
         const struct judged *judged = &court->judged[k];
         const char *name = alone ? "" : judged->name, *colon = alone ? "" : ": ";
@@ -209,6 +215,7 @@ static mn_status report(const struct court *court, mn_error *err)
                             .table = &judged->table,
                             .conditions = &court->sessions[k < court->n_runs ? k : 0].conditions,
                             .changes = judged->changes,
+                            .leaks = court->sessions[k < court->n_runs ? k : 0].leaks,
                             .theta = judged->theta,
                             .sha256 = judged->sha256,
                             .step = judged->step};

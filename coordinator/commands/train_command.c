@@ -68,6 +68,8 @@ static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_t
     if (status == MN_OK)
         status = mn_session_check_splits(&session, false, err);
     if (status == MN_OK)
+        status = mn_session_check_leaks(&session, MN_TO_GO_ON, err);
+    if (status == MN_OK)
         status = open_run(line, &session, &run, err);
     const char *folder = run != NULL ? mn_run_folder(run) : NULL;
     if (status == MN_OK)

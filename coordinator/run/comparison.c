@@ -214,6 +214,8 @@ mn_status mn_comparison_json(size_t n, const mn_contestant *contestants, char **
         (void)json_object_set_new(run, "theta_sha256", json_string(contestant->sha256));
         if (contestant->changes[0] != '\0')
             (void)json_object_set_new(run, "not_as_in_training", json_string(contestant->changes));
+        if (contestant->leaks[0] != '\0')
+            (void)json_object_set_new(run, "training_classes", json_string(contestant->leaks));
         (void)json_object_set_new(run, "test",
                                   mn_evaluation_object(contestant->table, contestant->conditions));
         if (k > 0)

@@ -16,6 +16,7 @@ typedef struct mn_contestant {
     const mn_evaluation *table;
     const mn_conditions *conditions;
     const char *changes; /* what is not as in training; "": nothing */
+    const char *leaks;   /* what test classes and training classes share; "": not compared */
     const char *theta;   /* which one it is, for people */
     const char *sha256;  /* of it, in hex */
     uint64_t step;       /* of the run */

@@ -55,7 +55,7 @@ void mn_conditions_text(const mn_conditions *conditions, char *text, size_t n)
         append(text, n, "; %" PRIu32 " episodes a task", conditions->bundle);
     if (conditions->turns)
         append(text, n, "; %s",
-               conditions->rotations ? "quarter turns are classes of their own"
+               conditions->rotations ? "quarter turns that the data list are classes"
                                      : "no class is turned");
     if (conditions->batch_norm[0] != '\0')
         append(text, n, "; %s", conditions->batch_norm);

@@ -69,4 +69,63 @@ expect_code 0 kinds mnemo evaluate maml means --set evaluate.tasks=5 --set seed=
     die 'learners of different kinds are not compared by what stands for all'
 expect_code 64 nobody mnemo evaluate
 ok "paired on the same tasks, whatever the learners; other tasks are refused with the keys that differ"
+
+section "test classes among training classes"
+cat >draw.py <<'PY'
+"""draw.py FOLDER SEED [FROM=TO]...: pictures of random pixels as FOLDER/SPLIT/CLASS/N.png; FROM=TO: SPLIT/CLASS is a copy."""
+import os, random, shutil, struct, sys, zlib
+folder, seed, copies = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+generator = random.Random(seed)
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+for split, n in (("train", 6), ("val", 4), ("test", 4)):
+    for number in range(n):
+        place = f"{folder}/{split}/{split}{seed}{number}"
+        os.makedirs(place)
+        for item in range(4):
+            rows = b"".join(b"\0" + generator.randbytes(8) for _ in range(8))
+            with open(f"{place}/{item}.png", "wb") as file:
+                file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)) +
+                           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+for copy in copies:
+    source, target = copy.split("=")
+    shutil.rmtree(f"{folder}/{target}", ignore_errors=True)
+    shutil.copytree(f"{folder}/{source}", f"{folder}/{target}")
+PY
+pack() { # NAME [FROM=TO]
+    python3 draw.py "$1" "$(printf '%d' "'$1")" "${@:2}" || die "draw.py"
+    expect_code 0 "import-$1" mnemo data import folder "$1" -o "$1.mnd" --size 8
+}
+pack a
+pack b
+pack c train/train990=test/another_name
+family own.yaml 4 31 8 <<YAML
+tasks: {kind: images, data: a.mnd, way: 3, shot: 1, query: 2, image_size: 8}
+model: {input: conv4, filters: 8, blocks: 1, memory: class-means, output: distance, batch_norm_statistics: item}
+meta: {kind: episodic}
+YAML
+export MNEMO_DATA=$work
+expect_code 0 own mnemo train own.yaml --run-dir own
+expect_words own 'none of 4 test classes is a training class; 0 of 16 test pictures'
+expect_code 78 leak mnemo train own.yaml --run-dir leak --set tasks.data=c.mnd
+expect_words leak '1 of 5 test classes are training classes' '1 by their pictures' 'another_name' 'evaluate\.shared_classes'
+[ ! -e leak/experiment.yaml ] || die 'a run with a leak has begun'
+expect_code 0 allowed mnemo train own.yaml --run-dir allowed --set tasks.data=c.mnd --set evaluate.shared_classes=true
+expect_words allowed 'warn.*1 of 5 test classes are training classes'
+expect_code 0 leaky mnemo evaluate allowed
+says leaky '1 of 5 test classes are training classes'
+ok "a training class under another name: refused for training, warned of where it is allowed, told with the score"
+
+section "other data than those of training"
+expect_code 0 elsewhere mnemo evaluate own --set tasks.data=b.mnd
+says elsewhere 'not as in training: data of b.mnd instead of a.mnd'
+says elsewhere 'split test of b.mnd; 3 classes, 1 + 2 items of each; quarter turns that the data list are classes'
+says elsewhere 'none of 4 test classes is a training class'
+expect_code 0 seen mnemo evaluate own --split train
+grep -q 'test class' seen.out && die 'training classes are said to be none'
+mv a.mnd a.away
+expect_code 0 gone mnemo evaluate own --set tasks.data=b.mnd --json
+[[ $(json gone 'd["runs"][0]["training_classes"]') == 'whether test classes were training classes is not known: '*a.mnd* ]] ||
+    die 'what cannot be known is not told'
+ok "other data: told, and compared with the training classes as far as these are at hand"
 finish

@@ -197,6 +197,15 @@ void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split which, mn_random 
     }
 }
 
+mn_pack_part mn_image_tasks_part(const mn_image_pack *pack, mn_split split)
+{
+    if (pack == NULL)
+        return (mn_pack_part){0};
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    return (mn_pack_part){
+        .pack = pack, .n = index->n_entries[split], .entries = index->entries[split]};
+}
+
 /* Pixel (y, x) of the result is read at start + y * down + x * right of the source. */
 void mn_image_tasks_copy(const uint8_t *pixels, uint32_t height, uint32_t width, uint32_t channels,
                          uint32_t quarter_turns, float *out)
@@ -495,10 +504,18 @@ static void describe(const void *of, const mn_task *task, FILE *out)
     mn_task_print(task, out);
 }
 
+static mn_pack_part packed(const void *of, mn_split split)
+{
+    const struct state *state = of;
+    const bool given = split == MN_TEST && state->runs != NULL;
+    return mn_image_tasks_part(given ? mn_image_runs_pack(state->runs) : state->pack, split);
+}
+
 const mn_task_set_kind mn_image_kind = {.open = open_tasks,
                                         .close = close_tasks,
                                         .check = check,
                                         .draw = draw,
                                         .classes = classes,
                                         .describe = describe,
-                                        .class_name = class_name};
+                                        .class_name = class_name,
+                                        .packed = packed};

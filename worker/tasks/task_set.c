@@ -185,6 +185,17 @@ mn_status mn_task_set_fingerprint(const mn_task_set *set, mn_split split, uint32
     return MN_OK;
 }
 
+mn_status mn_task_set_overlap(const mn_task_set *training, const mn_task_set *test, mn_overlap *out,
+                              mn_error *err)
+{
+    *out = (mn_overlap){0};
+    if (training->kind->packed == NULL || test->kind->packed == NULL || test->judged == MN_TRAIN)
+        return MN_OK;
+    const mn_pack_part trained = training->kind->packed(training->parts.state, MN_TRAIN);
+    const mn_pack_part tested = test->kind->packed(test->parts.state, test->judged);
+    return mn_pack_overlap(&trained, &tested, out, err);
+}
+
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out)
 {
     if (set->kind->describe != NULL)

@@ -4,6 +4,7 @@
 
 #include "common/random.h"
 #include "worker/data/image_pack.h"
+#include "worker/data/pack_overlap.h"
 #include "worker/data/words.h"
 #include "worker/tasks/task_set.h"
 
@@ -36,6 +37,8 @@ typedef struct mn_task_set_kind {
     bool (*class_name)(const void *state, const mn_task *task, uint32_t label,
                        char out[MN_CLASS_NAME]);
     const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
+    /* The packed classes that tasks of a split are drawn from; NULL: there are none. */
+    mn_pack_part (*packed)(const void *state, mn_split split);
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
