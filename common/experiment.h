@@ -264,6 +264,7 @@ typedef struct mn_experiment {
     struct {
         uint32_t tasks;            /* test tasks */
         mn_split split;            /* what they are drawn from */
+        char episodes[256];        /* images: a list of test tasks; empty: they are drawn */
         mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
         uint32_t way_from, shot_from;

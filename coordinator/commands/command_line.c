@@ -44,7 +44,11 @@ enum {
     GREY,
     CLASS_NAMES,
     ARRAYS,
-    SEEDS
+    SEEDS,
+    WRITE_EPISODES,
+    READ_EPISODES,
+    SCORES,
+    CSV
 };
 
 static const struct option table[] = {
@@ -87,6 +91,10 @@ static const struct option table[] = {
     {"class-names", required_argument, NULL, CLASS_NAMES},
     {"arrays", required_argument, NULL, ARRAYS},
     {"seeds", required_argument, NULL, SEEDS},
+    {"write-episodes", required_argument, NULL, WRITE_EPISODES},
+    {"read-episodes", required_argument, NULL, READ_EPISODES},
+    {"scores", required_argument, NULL, SCORES},
+    {"csv", required_argument, NULL, CSV},
     {NULL, 0, NULL, 0},
 };
 
@@ -145,6 +153,10 @@ static unsigned needs(int option)
         return MN_TAKES_SPLIT;
     case SEEDS:
         return MN_TAKES_SEEDS;
+    case WRITE_EPISODES:
+    case READ_EPISODES:
+    case SCORES:
+    case CSV:
     case BASELINE:
         return MN_TAKES_JUDGING;
     case INDEX:
@@ -276,7 +288,11 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                       [HOLDOUT - SET] = &line->holdout,
                                       [CHECKPOINT - SET] = &line->checkpoint,
                                       [CLASS_NAMES - SET] = &line->class_names,
-                                      [ARRAYS - SET] = &line->arrays};
+                                      [ARRAYS - SET] = &line->arrays,
+                                      [WRITE_EPISODES - SET] = &line->write_episodes,
+                                      [READ_EPISODES - SET] = &line->read_episodes,
+                                      [SCORES - SET] = &line->scores,
+                                      [CSV - SET] = &line->csv};
         if (value == NULL)
             *flags[option - SET] = true;
         else

@@ -32,7 +32,8 @@ enum {
     MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
     MN_TAKES_SPLIT = 1 << 18,     /* --split S */
     MN_TAKES_SEEDS = 1 << 22,     /* --seeds N */
-    MN_TAKES_JUDGING = 1 << 19,   /* --baseline */
+    MN_TAKES_JUDGING = 1 << 19,   /* --baseline, --write-episodes FILE, --read-episodes FILE,
+                                    --scores FILE, --csv FILE */
     MN_TAKES_LABELS = 1 << 20,    /* --class-names FILE, --grey */
     MN_TAKES_ARRAYS = 1 << 21,    /* --arrays IMAGES,LABELS */
 };
@@ -50,6 +51,7 @@ typedef struct mn_command_line {
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
     const char *checkpoint, *class_names, *arrays;
+    const char *write_episodes, *read_episodes, *scores, *csv;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
     uint32_t seeds; /* 0: not given */

@@ -1,7 +1,9 @@
 /* mnemo evaluate: what trained thetas are worth on test tasks, alone or on the same tasks. */
 #include "coordinator/commands/commands.h"
 
+#include "common/file.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/pictures/chart.h"
 #include "coordinator/run/comparison.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
@@ -32,6 +34,7 @@ struct court {
 static mn_status check_line(const mn_command_line *line, mn_error *err);
 static mn_status open_run(struct court *court, size_t k, mn_error *err);
 static mn_status same_tasks(struct court *court, mn_error *err);
+static mn_status write_episodes(const struct court *court, mn_error *err);
 static mn_status judge(struct court *court, mn_session *session, const char *name, mn_error *err);
 static mn_status report(const struct court *court, mn_error *err);
 static void close_court(struct court *court);
@@ -40,8 +43,8 @@ mn_status mn_evaluate_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
     mn_status status = mn_command_line_read(
-        &line, argc, argv, MN_TAKES_VERBOSITY | MN_TAKES_JSON | MN_TAKES_SPLIT | MN_TAKES_JUDGING,
-        err);
+        &line, argc, argv,
+        MN_TAKES_VERBOSITY | MN_TAKES_JSON | MN_TAKES_PNG | MN_TAKES_SPLIT | MN_TAKES_JUDGING, err);
     if (status == MN_OK)
         status = check_line(&line, err);
     if (status != MN_OK)
@@ -59,6 +62,8 @@ mn_status mn_evaluate_command(int argc, char **argv, mn_error *err)
     }
     if (status == MN_OK && court->n_runs > 1)
         status = same_tasks(court, err);
+    if (status == MN_OK && line.write_episodes != NULL)
+        status = write_episodes(court, err);
     for (size_t k = 0; k < court->n_runs && status == MN_OK; k++)
         status = judge(court, &court->sessions[k], line.arguments[k], err);
     if (status == MN_OK && line.baseline) {
@@ -99,14 +104,21 @@ static mn_status check_line(const mn_command_line *line, mn_error *err)
 static mn_status read_experiment(const mn_command_line *line, const char *folder,
                                  mn_session *session, mn_error *err)
 {
-    const char *sets[MN_MAX_ARGUMENTS + 1];
+    const char *sets[MN_MAX_ARGUMENTS + 3];
     char split[32];
-    mn_session_options options = {.sets = sets, .n_sets = line->n_sets, .folder = folder};
-    memcpy(sets, line->sets, line->n_sets * sizeof *sets);
+    char list[PATH_MAX + 32];
+    size_t n = 0;
+    if (line->read_episodes != NULL) {
+        (void)snprintf(list, sizeof list, "evaluate.episodes=%s", line->read_episodes);
+        sets[n++] = "evaluate.tasks=32768"; /* all of the list; --set comes after it */
+        sets[n++] = list;
+    }
     if (line->split != NULL) {
         (void)snprintf(split, sizeof split, "evaluate.split=%s", line->split);
-        sets[options.n_sets++] = split;
+        sets[n++] = split;
     }
+    memcpy(sets + n, line->sets, line->n_sets * sizeof *sets);
+    const mn_session_options options = {.sets = sets, .n_sets = n + line->n_sets, .folder = folder};
     mn_status status = MN_OK;
     if (session->job.rank == 0) {
         status = mn_session_experiment(&options, &session->experiment, err);
@@ -161,6 +173,17 @@ static mn_status same_tasks(struct court *court, mn_error *err)
     return mn_job_agree(&first->job, status, err);
 }
 
+/* Of the first run, whose tasks are those of all. */
+static mn_status write_episodes(const struct court *court, mn_error *err)
+{
+    const mn_session *first = &court->sessions[0];
+    mn_status status = MN_OK;
+    if (first->job.rank == 0)
+        status = mn_task_set_write_episodes(first->tasks, MN_TEST, first->experiment.evaluate.tasks,
+                                            court->line->write_episodes, err);
+    return mn_job_agree(&first->job, status, err);
+}
+
 /* Judging ------------------------------------------------------------------------------ */
 
 static mn_status judge(struct court *court, mn_session *session, const char *name, mn_error *err)
@@ -185,8 +208,15 @@ static void print(const struct court *court)
 {
     char conditions[512];
     const bool alone = court->n_judged == 1;
-    mn_conditions_text(&court->sessions[0].conditions, conditions, sizeof conditions);
-    (void)printf("%s\n", conditions);
+    for (size_t k = 0; k < court->n_runs; k++) { /* whose are those of the first need no words */
+        char own[sizeof conditions];
+        mn_conditions_text(&court->sessions[k].conditions, own, sizeof own);
+        if (k > 0 && strcmp(own, conditions) == 0)
+            continue;
+        (void)printf("%s%s%s\n", k > 0 ? court->line->arguments[k] : "", k > 0 ? ": " : "", own);
+        if (k == 0)
+            (void)snprintf(conditions, sizeof conditions, "%s", own);
+    }
     for (size_t k = 0; k < court->n_runs; k++)
         if (court->sessions[k].leaks[0] != '\0')
             (void)printf("%s%s%s\n", alone ? "" : court->line->arguments[k], alone ? "" : ": ",
@@ -200,6 +230,22 @@ static void print(const struct court *court)
         (void)printf("%s%safter meta-step %" PRIu64 "; theta sha256=%s\n", name, colon,
                      judged->step, judged->sha256);
     }
+}
+
+static mn_status write_table(const char *path,
+                             void (*print_rows)(size_t, const mn_contestant *, FILE *), size_t n,
+                             const mn_contestant *contestants, mn_error *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%s", path);
+    print_rows(n, contestants, out);
+    mn_status status = fclose(out) == 0 ? mn_file_write(path, text, size, err)
+                                        : mn_fail(err, MN_ERR_NOMEM, "%s", path);
+    free(text);
+    return status;
 }
 
 static mn_status report(const struct court *court, mn_error *err)
@@ -220,6 +266,16 @@ static mn_status report(const struct court *court, mn_error *err)
                             .sha256 = judged->sha256,
                             .step = judged->step};
     }
+    if (court->line->scores != NULL)
+        status = write_table(court->line->scores, mn_comparison_tasks, court->n_judged, contestants,
+                             err);
+    if (status == MN_OK && court->line->csv != NULL)
+        status =
+            write_table(court->line->csv, mn_comparison_points, court->n_judged, contestants, err);
+    if (status == MN_OK && court->line->png != NULL)
+        status = mn_chart_points(court->line->png, court->n_judged, contestants, err);
+    if (status != MN_OK)
+        return status;
     if (court->line->json) {
         char *text = NULL;
         status = mn_comparison_json(court->n_judged, contestants, &text, err);

@@ -41,6 +41,12 @@ mn_difference mn_difference_between(const mn_evaluation *first, uint32_t i,
  * differ share what stands for all of a list: the names at the judged point. */
 void mn_comparison_print(size_t n, const mn_contestant *contestants, FILE *out);
 
+/* Comma-separated values, a line for each: run, score and axis with point of every score, with mean and
+ * half width of its interval; and run, score, axis, point and task of every task, with its value and
+ * weight (empty if the task was skipped), for whoever has other questions than ours. */
+void mn_comparison_points(size_t n, const mn_contestant *contestants, FILE *out);
+void mn_comparison_tasks(size_t n, const mn_contestant *contestants, FILE *out);
+
 /* {"runs": [{"run", "step", "theta", "theta_sha256", "conditions", the test table as "test", and from
  * the second on "differences": to the first}]}, of one contestant too; owned by the caller (free). */
 mn_status mn_comparison_json(size_t n, const mn_contestant *contestants, char **text,

@@ -471,11 +471,16 @@ static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoi
     if (session->trained == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "experiment of the training");
     *session->trained = then;
+    const mn_experiment *now = &session->experiment;
     const size_t n = strlen(session->changes);
     const char *before = then.tasks.data;
-    const bool renamed = strcmp(before, session->experiment.tasks.data) != 0;
+    const bool renamed = strcmp(before, now->tasks.data) != 0;
+    const bool listed = strcmp(then.evaluate.episodes, now->evaluate.episodes) != 0;
     (void)snprintf(session->changes + n, sizeof session->changes - n, "%s%s %s%s%s",
-                   n > 0 ? ", " : "", renamed ? "data of" : "other data of",
+                   n > 0 ? ", " : "",
+                   renamed  ? "data of"
+                   : listed ? "test tasks of"
+                            : "other data of",
                    mn_task_set_data_name(session->tasks), renamed ? " instead of " : "",
                    renamed ? before : "");
     return MN_OK;

@@ -71,42 +71,21 @@ expect_code 64 nobody mnemo evaluate
 ok "paired on the same tasks, whatever the learners; other tasks are refused with the keys that differ"
 
 section "test classes among training classes"
-cat >draw.py <<'PY'
-"""draw.py FOLDER SEED [FROM=TO]...: pictures of random pixels as FOLDER/SPLIT/CLASS/N.png; FROM=TO: SPLIT/CLASS is a copy."""
-import os, random, shutil, struct, sys, zlib
-folder, seed, copies = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-generator = random.Random(seed)
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-for split, n in (("train", 6), ("val", 4), ("test", 4)):
-    for number in range(n):
-        place = f"{folder}/{split}/{split}{seed}{number}"
-        os.makedirs(place)
-        for item in range(4):
-            rows = b"".join(b"\0" + generator.randbytes(8) for _ in range(8))
-            with open(f"{place}/{item}.png", "wb") as file:
-                file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)) +
-                           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-for copy in copies:
-    source, target = copy.split("=")
-    shutil.rmtree(f"{folder}/{target}", ignore_errors=True)
-    shutil.copytree(f"{folder}/{source}", f"{folder}/{target}")
-PY
 pack() { # NAME [FROM=TO]
-    python3 draw.py "$1" "$(printf '%d' "'$1")" "${@:2}" || die "draw.py"
-    expect_code 0 "import-$1" mnemo data import folder "$1" -o "$1.mnd" --size 8
+    python3 "$source_folder/tests/integration/draw.py" "$1" "$(printf '%d' "'$1")" "${@:2}" || die "draw.py"
+    expect_code 0 "import-$1" mnemo data import folder "$1" -o "$1.mnd" --size 16
 }
 pack a
 pack b
 pack c train/train990=test/another_name
 family own.yaml 4 31 8 <<YAML
-tasks: {kind: images, data: a.mnd, way: 3, shot: 1, query: 2, image_size: 8}
-model: {input: conv4, filters: 8, blocks: 1, memory: class-means, output: distance, batch_norm_statistics: item}
+tasks: {kind: images, data: a.mnd, way: 3, shot: 1, query: 2, image_size: 16}
+model: {input: conv4, filters: 8, blocks: 2, memory: class-means, output: distance, batch_norm_statistics: item}
 meta: {kind: episodic}
 YAML
 export MNEMO_DATA=$work
 expect_code 0 own mnemo train own.yaml --run-dir own
-expect_words own 'none of 4 test classes is a training class; 0 of 16 test pictures'
+expect_words own 'none of 4 test classes is a training class; 0 of 24 test pictures'
 expect_code 78 leak mnemo train own.yaml --run-dir leak --set tasks.data=c.mnd
 expect_words leak '1 of 5 test classes are training classes' '1 by their pictures' 'another_name' 'evaluate\.shared_classes'
 [ ! -e leak/experiment.yaml ] || die 'a run with a leak has begun'

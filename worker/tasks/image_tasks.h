@@ -47,6 +47,10 @@ uint32_t mn_image_tasks_images(const mn_image_tasks *tasks, mn_split split, uint
 void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split split, mn_random *random,
                          uint32_t class_number, uint32_t image, const mn_field *x, float *out);
 
+/* Which class of the file a class of a split is, and how it is turned. */
+mn_pack_entry mn_image_tasks_entry(const mn_image_tasks *tasks, mn_split split,
+                                   uint32_t class_number);
+
 /* Classes of a split of a pack; of none where pack is NULL. */
 mn_pack_part mn_image_tasks_part(const mn_image_pack *pack, mn_split split);
 

@@ -65,6 +65,11 @@ void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t ind
 mn_status mn_task_set_overlap(const mn_task_set *training, const mn_task_set *test, mn_overlap *out,
                               mn_error *err);
 
+/* Write the first n tasks of a split, which was checked, as a list of their items (episode_list.h).
+ * MN_ERR_CONFIG: such tasks are not chosen from items of a data file, but made up or given. */
+mn_status mn_task_set_write_episodes(const mn_task_set *set, mn_split split, uint32_t n,
+                                     const char *path, mn_error *err);
+
 /* Print a task for people: what its kind knows of it, or else its fields. */
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out);
 

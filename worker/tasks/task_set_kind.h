@@ -37,6 +37,9 @@ typedef struct mn_task_set_kind {
     bool (*class_name)(const void *state, const mn_task *task, uint32_t label,
                        char out[MN_CLASS_NAME]);
     const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
+    /* Write down what a task that was drawn with its items is made of (episode_list.h), the first of
+     * them with what comes before. NULL: tasks are not chosen from items. */
+    void (*write_episode)(const void *state, mn_split split, const mn_task *task, FILE *out);
     /* The packed classes that tasks of a split are drawn from; NULL: there are none. */
     mn_pack_part (*packed)(const void *state, mn_split split);
 } mn_task_set_kind;
