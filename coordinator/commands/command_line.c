@@ -48,7 +48,8 @@ enum {
     WRITE_EPISODES,
     READ_EPISODES,
     SCORES,
-    CSV
+    CSV,
+    ENSEMBLE
 };
 
 static const struct option table[] = {
@@ -95,6 +96,7 @@ static const struct option table[] = {
     {"read-episodes", required_argument, NULL, READ_EPISODES},
     {"scores", required_argument, NULL, SCORES},
     {"csv", required_argument, NULL, CSV},
+    {"ensemble", required_argument, NULL, ENSEMBLE},
     {NULL, 0, NULL, 0},
 };
 
@@ -157,6 +159,7 @@ static unsigned needs(int option)
     case READ_EPISODES:
     case SCORES:
     case CSV:
+    case ENSEMBLE:
     case BASELINE:
         return MN_TAKES_JUDGING;
     case INDEX:
@@ -235,6 +238,10 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
         return status;
     case SEED:
         return whole(name, value, UINT64_MAX, &line->seed, err);
+    case ENSEMBLE:
+        status = whole(name, value, 16, &number, err);
+        line->ensemble = (uint32_t)number;
+        break;
     case SEEDS:
         status = whole(name, value, 100, &number, err);
         line->seeds = (uint32_t)number;

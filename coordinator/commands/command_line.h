@@ -33,7 +33,7 @@ enum {
     MN_TAKES_SPLIT = 1 << 18,     /* --split S */
     MN_TAKES_SEEDS = 1 << 22,     /* --seeds N */
     MN_TAKES_JUDGING = 1 << 19,   /* --baseline, --write-episodes FILE, --read-episodes FILE,
-                                    --scores FILE, --csv FILE */
+                                    --scores FILE, --csv FILE, --ensemble N */
     MN_TAKES_LABELS = 1 << 20,    /* --class-names FILE, --grey */
     MN_TAKES_ARRAYS = 1 << 21,    /* --arrays IMAGES,LABELS */
 };
@@ -54,7 +54,7 @@ typedef struct mn_command_line {
     const char *write_episodes, *read_episodes, *scores, *csv;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
-    uint32_t seeds; /* 0: not given */
+    uint32_t seeds, ensemble; /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */
     double seconds;                     /* 0: not given */
 } mn_command_line;

@@ -38,6 +38,8 @@ static const struct entry {
      "compared on the same tasks, task by task, with the first of them.",
      "  --baseline          judge a random start too, adapted as long on the same tasks: what\n"
      "                      meta-training has gained\n"
+     "  --ensemble N        judge the mean of the probabilities of the N newest checkpoints too;\n"
+     "                      of several runs, of all N of them\n"
      "  --split SPLIT       tasks from the classes of train, val or test (default: test)\n"
      "  --write-episodes FILE\n"
      "                      list which items of which classes each task has, for other programs\n"

@@ -146,6 +146,33 @@ mn_status mn_checkpoint_read_theta(const char *path, const mn_theta_layout *layo
     return status;
 }
 
+mn_status mn_checkpoint_read_thetas(const char *folder, const mn_theta_layout *layout, size_t n,
+                                    float **thetas, uint64_t *steps, mn_error *err)
+{
+    uint64_t *found = NULL;
+    size_t n_found = 0;
+    mn_status status = list_steps(folder, &found, &n_found, err);
+    if (status == MN_OK && n_found < n)
+        status = mn_fail(err, MN_ERR_NO_INPUT,
+                         "%s has %zu checkpoints, not %zu: run.keep says how many a run keeps",
+                         folder, n_found, n);
+    for (size_t i = 0; i < n; i++)
+        thetas[i] = NULL;
+    for (size_t i = 0; i < n && status == MN_OK; i++) {
+        char path[PATH_MAX];
+        status = path_of(folder, found[i], path, err);
+        if (status == MN_OK)
+            status = mn_checkpoint_read_theta(path, layout, &thetas[i], err);
+        steps[i] = found[i];
+    }
+    for (size_t i = 0; i < n && status != MN_OK; i++) {
+        free(thetas[i]);
+        thetas[i] = NULL;
+    }
+    free(found);
+    return status;
+}
+
 mn_status mn_checkpoint_read_newest(const char *folder, mn_checkpoint_use use,
                                     const mn_experiment *now, const mn_theta_layout *layout,
                                     mn_checkpoint *out, mn_error *err)

@@ -70,6 +70,31 @@ expect_code 0 kinds mnemo evaluate maml means --set evaluate.tasks=5 --set seed=
 expect_code 64 nobody mnemo evaluate
 ok "paired on the same tasks, whatever the learners; other tasks are refused with the keys that differ"
 
+section "ensembles"
+glyphs more.yaml 15
+for seed in 1 2; do
+    expect_code 0 "more-$seed" mnemo train more.yaml --run-dir "more-$seed" --set pool.threads=1 \
+        --set evaluate.inner_steps=1 --set seed="$seed"
+done
+expect_code 0 newest mnemo evaluate more-1 --ensemble 3 --scores newest.csv --json --set pool.threads=2
+[ "$(json newest '[d["runs"][k]["test"]["conditions"]["ensemble"] for k in (0, 1)]')" = '[1, 3]' ] || die 'ensemble is not told'
+[ "$(json newest 'd["runs"][1]["theta"]')" = 'those of meta-steps 5 to 15' ] || die 'not the newest three'
+expect_code 0 one_thread mnemo evaluate more-1 --ensemble 3 --scores one_thread.csv --json --set pool.threads=1
+cmp -s newest.csv one_thread.csv || die 'an ensemble depends on the threads'
+expect_code 0 twice mnemo evaluate more-1 more-1 --ensemble 2 --set seed=1 --json
+[ "$(json twice 'd["runs"][2]["differences"][1]["equal"]')" = 20 ] || die 'a run with itself is not itself'
+[ "$(json twice 'abs(d["runs"][2]["differences"][0]["difference"]) < 1e-6')" = True ] || die 'a run with itself has another loss'
+expect_code 0 seeds_together mnemo evaluate more-1 more-2 --ensemble 2 --set seed=1
+says seeds_together 'mean of 2: split test; 5 classes, 1 + 2 items of each; batch norm by the statistics of the batch at hand (transductive); mean of the probabilities of 2 thetas'
+expect_code 66 too_many mnemo evaluate more-1 --ensemble 4
+expect_words too_many '3 checkpoints, not 4' 'run\.keep'
+expect_code 64 not_all mnemo evaluate more-1 more-2 --ensemble 3 --set seed=1
+expect_code 78 values mnemo evaluate sine --ensemble 2
+expect_words values 'no probabilities of classes'
+expect_code 78 steps mnemo evaluate more-1 --ensemble 2 --set evaluate.inner_steps=0
+expect_words steps 'evaluate\.inner_steps=1'
+ok "the mean of probabilities of the newest checkpoints, and of several runs; said with the score"
+
 section "test classes among training classes"
 pack() { # NAME [FROM=TO]
     python3 "$source_folder/tests/integration/draw.py" "$1" "$(printf '%d' "'$1")" "${@:2}" || die "draw.py"
