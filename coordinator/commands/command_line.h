@@ -54,7 +54,7 @@ typedef struct mn_command_line {
     const char *write_episodes, *read_episodes, *scores, *csv;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
-    uint32_t seeds, ensemble; /* 0: not given */
+    uint32_t seeds, ensemble;           /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */
     double seconds;                     /* 0: not given */
 } mn_command_line;

@@ -39,12 +39,6 @@ struct panels {
     const mn_score *scores[MAX_PANELS];
 };
 
-static const char style[] = "set encoding utf8\n"
-                            "set border 3 lc rgb '#888888'\n"
-                            "set tics nomirror textcolor rgb '#333333'\n"
-                            "set grid lc rgb '#e4e4e4' lt 1\n"
-                            "set key samplen 2 spacing 1.2\n";
-
 static mn_status read_history(const char *path, const struct panels *panels,
                               struct history *training, struct history *validation, mn_error *err);
 static mn_status remember(struct history *history, json_t *record, const struct panels *panels,

@@ -65,8 +65,8 @@ mn_status mn_episode_list_parse(const char *source, const char *text, size_t n,
     struct reader reader = {.source = source};
     if (mn_fields_have_padding(test))
         return mn_fail(err, MN_ERR_CONFIG,
-                       "%s: the sizes of test tasks vary, which those of a list do not: set "
-                       "evaluate.way, .shot and .query to what the list has",
+                       "%s: the sizes of test tasks vary, which those of a list do not: "
+                       "leave out way_from and shot_from",
                        source);
     mn_episode_list *list = reader.list = calloc(1, sizeof *list);
     if (list == NULL)

@@ -220,8 +220,8 @@ mn_status mn_task_set_write_episodes(const mn_task_set *set, mn_split split, uin
                        path);
     if (mn_fields_have_padding(mn_task_set_fields(set, split)))
         return mn_fail(err, MN_ERR_CONFIG,
-                       "%s: a list is of tasks of one size, but these vary: give evaluate.way and "
-                       "evaluate.shot one number each",
+                       "%s: a list is of tasks of one size, but these vary: leave out way_from "
+                       "and shot_from",
                        path);
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
