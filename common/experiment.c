@@ -509,6 +509,9 @@ static const mn_option rows[] = {
     KEY(CHOICE, evaluate.split,        "test",         0,     0,       "",
         "classes, or stories, that test tasks are drawn from: of val or train where the test is not to "
         "be looked at yet", OTHER_FROM("train", "val", "test")),
+    KEY(TEXT,   evaluate.episodes,     "",             0,     0,       "",
+        "images: a file that lists the items of each test task, as mnemo evaluate --write-episodes "
+        "writes it; empty: they are drawn", OTHER, BY("tasks.kind=images")),
     KEY(LIST,   evaluate.inner_steps,  "",             0,     1000,    "steps",
         "measure after these steps of adaptation; empty: after meta.inner_steps", OTHER,
         BY("meta.kind=maml|anil|meta-sgd|reptile|imaml")),
@@ -538,6 +541,9 @@ static const mn_option rows[] = {
         "how often to validate; 0: never", OTHER),
     KEY(U32,    evaluate.val_tasks,    "200",          1,     32768,   "tasks",
         "validation tasks", OTHER),
+    KEY(BOOL,   evaluate.shared_classes, "false",      0,     0,       "",
+        "test classes may be training classes: that is warned of, and does not end the run", OTHER,
+        BY("tasks.kind=images|sequences")),
     KEY(BOOL,   evaluate.keep_best,    "false",        0,     0,       "",
         "test with the parameters that were best on validation", OTHER),
 

@@ -290,6 +290,7 @@ typedef struct mn_experiment {
     struct {
         uint32_t tasks;            /* test tasks */
         mn_split split;            /* what they are drawn from */
+        char episodes[256];        /* images: a list of test tasks; empty: they are drawn */
         mn_uint_list inner_steps;  /* after which steps to measure; empty: meta.inner_steps alone */
         uint32_t way, shot, query; /* 0: as in tasks */
         uint32_t way_from, shot_from;
@@ -297,6 +298,7 @@ typedef struct mn_experiment {
         uint32_t every;  /* validate each so many meta-steps; 0: never */
         uint32_t unseen; /* described-images; 0: as in tasks */
         uint32_t val_tasks;
+        bool shared_classes; /* test classes may be training classes */
         bool keep_best; /* test with the theta that was best on validation */
     } evaluate;
     struct {

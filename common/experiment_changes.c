@@ -70,9 +70,15 @@ mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment 
 void mn_experiment_task_changes(const mn_experiment *first, const mn_experiment *second, char *text,
                                 size_t n)
 {
-    static const char *const others[] = {"seed",           "evaluate.tasks", "evaluate.split",
-                                         "evaluate.way",   "evaluate.shot",  "evaluate.query",
-                                         "evaluate.length"};
+    static const char *const others[] = {"seed",
+                                         "evaluate.tasks",
+                                         "evaluate.split",
+                                         "evaluate.way",
+                                         "evaluate.shot",
+                                         "evaluate.query",
+                                         "evaluate.length",
+                                         "evaluate.way_from",
+                                         "evaluate.shot_from"};
     const mn_option_table *table = mn_experiment_options();
     size_t at = 0;
     text[0] = '\0';

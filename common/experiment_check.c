@@ -481,6 +481,13 @@ static mn_status check_evaluate(const mn_experiment *e, mn_error *err)
                 "evaluate.inner_steps has %u after %u: expected each to be larger than the "
                 "one before",
                 (unsigned)list->at[i], (unsigned)list->at[i - 1]);
+    if (e->evaluate.episodes[0] != '\0' && e->evaluate.split != MN_TEST)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "evaluate.episodes lists the test tasks, so evaluate.split (--split) cannot "
+                       "ask for others");
+    if (e->evaluate.episodes[0] != '\0' && e->tasks.runs[0] != '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "evaluate.episodes and tasks.runs both give the test tasks: leave one out");
     if (e->evaluate.keep_best && e->evaluate.every == 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "evaluate.keep_best needs validation: set evaluate.every, as in 1000");

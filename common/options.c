@@ -2,7 +2,7 @@
 
 #include "common/text.h"
 #include <assert.h>
-#include <errno.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -329,7 +329,10 @@ size_t mn_options_help(const mn_option_table *table, const char *topic, FILE *ou
 
 static mn_status set_bool(const mn_option *option, const char *text, bool *out, mn_error *err)
 {
-    static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
+    /* As YAML 1.1 spells them, and Python too. */
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on",
+                                        "False", "True", "No", "Yes", "Off", "On",
+                                        "FALSE", "TRUE", "NO", "YES", "OFF", "ON"};
     char shown[SHOWN];
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strcmp(text, words[i]) == 0) {
@@ -341,29 +344,43 @@ static mn_status set_bool(const mn_option *option, const char *text, bool *out, 
                    quoted(text, shown));
 }
 
+/* A plain decimal, "40_000" and "4e4" too. strtod also knows hexadecimal numbers, "nan" and
+ * "infinity": these do not get there. */
+static bool read_decimal(const char *text, double *out)
+{
+    char plain[2 * NUMBER];
+    char *end = NULL;
+    size_t n = 0;
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        const bool between =
+            i > 0 && isdigit((unsigned char)text[i - 1]) && isdigit((unsigned char)text[i + 1]);
+        if (n + 1 == sizeof plain || (text[i] == '_' && !between))
+            return false;
+        if (text[i] != '_')
+            plain[n++] = text[i];
+    }
+    plain[n] = '\0';
+    if (n == 0 || plain[strspn(plain, "0123456789+-.eE")] != '\0')
+        return false;
+    *out = strtod(plain, &end);
+    return end != plain && *end == '\0';
+}
+
 static mn_status set_whole(const mn_option *option, const char *text, int64_t *out, mn_error *err)
 {
-    size_t sign = text[0] == '-' || text[0] == '+' ? 1 : 0;
-    size_t digits = strspn(text + sign, "0123456789");
-    if (digits == 0 || text[sign + digits] != '\0')
+    double value = 0;
+    if (!read_decimal(text, &value) || value != floor(value)) /* infinity is whole: out of range */
         return not_in_range(option, text, "is not a whole number", err);
-    errno = 0;
-    long long value = strtoll(text, NULL, 10);
-    if (errno != 0 || (double)value < option->min || (double)value > option->max)
+    if (!(fabs(value) <= MN_OPTION_WHOLE) || value < option->min || value > option->max)
         return not_in_range(option, text, "is out of range", err);
-    *out = value;
+    *out = (int64_t)value;
     return MN_OK;
 }
 
 static mn_status set_real(const mn_option *option, const char *text, double *out, mn_error *err)
 {
-    /* strtod also knows hexadecimal numbers, "nan" and "infinity": only plain decimals get there.
-     */
-    char *end = NULL;
-    if (text[0] == '\0' || text[strspn(text, "0123456789+-.eE")] != '\0')
-        return not_in_range(option, text, "is not a number", err);
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0')
+    double value = 0;
+    if (!read_decimal(text, &value))
         return not_in_range(option, text, "is not a number", err);
     if (!isfinite(value) || value < option->min || value > option->max)
         return not_in_range(option, text, "is out of range", err);

@@ -93,6 +93,14 @@ static void values_of_each_type_are_read_and_printed(void **state)
     (void)state;
     assert_becomes("a.flag=off", "false");
     assert_becomes("a.flag=yes", "true");
+    assert_becomes("a.flag=FALSE", "false"); /* as YAML 1.1 and Python write it */
+    assert_becomes("a.flag=True", "true");
+    assert_becomes("a.flag=No", "false");
+    assert_becomes("seed=40_000", "40000");
+    assert_becomes("seed=4e4", "40000");
+    assert_becomes("a.count=5.0", "5");
+    assert_becomes("b.rate=.5", "0.5");
+    assert_becomes("b.rate=0.000_1", "0.0001");
     assert_becomes("a.count=10", "10");
     assert_becomes("a.offset=-1", "-1");
     assert_becomes("a.offset=+5", "5");
@@ -126,6 +134,10 @@ static void numbers_that_are_none_are_refused(void **state)
     assert_refused("b.rate=1e999", "b.rate: \"1e999\" is out of range (expected -1 .. 100)");
     assert_refused("b.rate=100.1", "b.rate: \"100.1\" is out of range (expected -1 .. 100)");
     assert_refused("a.count=1.5", "a.count: \"1.5\" is not a whole number (expected 1 .. 10)");
+    assert_refused("a.count=_5", "a.count: \"_5\" is not a whole number (expected 1 .. 10)");
+    assert_refused("a.count=1__0", "a.count: \"1__0\" is not a whole number (expected 1 .. 10)");
+    assert_refused("a.count=1e999", "a.count: \"1e999\" is out of range (expected 1 .. 10)");
+    assert_refused("b.rate=1_e2", "b.rate: \"1_e2\" is not a number (expected -1 .. 100)");
     assert_refused("a.count=-", "a.count: \"-\" is not a whole number (expected 1 .. 10)");
     assert_refused("a.count=4 ", "a.count: \"4 \" is not a whole number (expected 1 .. 10)");
     assert_refused("a.count=0", "a.count: \"0\" is out of range (expected 1 .. 10)");

@@ -7,6 +7,7 @@
 
 #include "common/digest.h"
 #include "common/error.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,7 @@ typedef enum mn_dtype {
     MN_I64,
     MN_I32,
     MN_U8,
-    MN_F16, /* these are read by what takes a user's own arrays alone */
+    MN_F16, /* these are read where other programs write: own arrays, and theta (mn_tensor_floats) */
     MN_BF16,
     MN_I16,
     MN_I8,
@@ -40,6 +41,9 @@ typedef struct mn_text_pair {
 
 size_t mn_dtype_bytes(mn_dtype dtype);
 uint64_t mn_tensor_count(const mn_tensor *tensor); /* number of elements */
+
+/* Its numbers as float32, [count]: of F32, F64 (rounded), F16 or BF16. false: it is of another dtype. */
+bool mn_tensor_floats(const mn_tensor *tensor, float *out);
 
 /* Write tensors in the given order. On any failure the file under `path` is as before.
  * MN_ERR_DATA: a name, key or value is not UTF-8, a name or key comes twice or is one of the file's

@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "common/random.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -408,6 +409,29 @@ static void garbage_never_does_more_than_fail(void **state)
 
 #define FILE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void numbers_of_less_or_more_precision_become_floats(void **state)
+{
+    (void)state;
+    const uint16_t halves[8] = {0x3c00, 0xc000, 0x3555, 0x0001, 0x8000, 0x7bff, 0x7c00, 0x7e00};
+    const float of_halves[7] = {1,     -2,    0.333251953125f, 5.9604644775390625e-8f,
+                                -0.0f, 65504, INFINITY};
+    const uint16_t brains[4] = {0x3f80, 0xc040, 0x0001, 0x7f80};
+    const float of_brains[4] = {1, -3, 9.18354961579912e-41f, INFINITY};
+    const mn_tensor half = {.dtype = MN_F16, .rank = 1, .shape = {8}, .data = halves};
+    const mn_tensor brain = {.dtype = MN_BF16, .rank = 1, .shape = {4}, .data = brains};
+    const mn_tensor number = {.dtype = MN_F64, .rank = 0, .data = &loss};
+    const mn_tensor whole = {.dtype = MN_I32, .rank = 1, .shape = {3}, .data = labels};
+    float out[8];
+    assert_true(mn_tensor_floats(&half, out));
+    assert_memory_equal(out, of_halves, sizeof of_halves);
+    assert_true(isnan(out[7]));
+    assert_true(mn_tensor_floats(&brain, out));
+    assert_memory_equal(out, of_brains, sizeof of_brains);
+    assert_true(mn_tensor_floats(&number, out));
+    assert_true(out[0] == 0.1f);
+    assert_false(mn_tensor_floats(&whole, out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +448,7 @@ int main(void)
         cmocka_unit_test(header_that_lies_is_refused_with_the_reason),
         cmocka_unit_test(header_longer_than_the_file_or_the_limit_is_refused),
         cmocka_unit_test(garbage_never_does_more_than_fail),
+        cmocka_unit_test(numbers_of_less_or_more_precision_become_floats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,13 @@ enum {
     GREY,
     CLASS_NAMES,
     ARRAYS,
-    INTERACTIVE
+    INTERACTIVE,
+    SEEDS,
+    WRITE_EPISODES,
+    READ_EPISODES,
+    SCORES,
+    CSV,
+    ENSEMBLE
 };
 
 static const struct option table[] = {
@@ -87,6 +93,12 @@ static const struct option table[] = {
     {"class-names", required_argument, NULL, CLASS_NAMES},
     {"arrays", required_argument, NULL, ARRAYS},
     {"interactive", no_argument, NULL, INTERACTIVE},
+    {"seeds", required_argument, NULL, SEEDS},
+    {"write-episodes", required_argument, NULL, WRITE_EPISODES},
+    {"read-episodes", required_argument, NULL, READ_EPISODES},
+    {"scores", required_argument, NULL, SCORES},
+    {"csv", required_argument, NULL, CSV},
+    {"ensemble", required_argument, NULL, ENSEMBLE},
     {NULL, 0, NULL, 0},
 };
 
@@ -143,6 +155,13 @@ static unsigned needs(int option)
         return MN_TAKES_VERBOSITY;
     case SPLIT:
         return MN_TAKES_SPLIT;
+    case SEEDS:
+        return MN_TAKES_SEEDS;
+    case WRITE_EPISODES:
+    case READ_EPISODES:
+    case SCORES:
+    case CSV:
+    case ENSEMBLE:
     case BASELINE:
         return MN_TAKES_JUDGING;
     case INDEX:
@@ -223,6 +242,14 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
         return status;
     case SEED:
         return whole(name, value, UINT64_MAX, &line->seed, err);
+    case ENSEMBLE:
+        status = whole(name, value, 16, &number, err);
+        line->ensemble = (uint32_t)number;
+        break;
+    case SEEDS:
+        status = whole(name, value, 100, &number, err);
+        line->seeds = (uint32_t)number;
+        break;
     case MIN_IMAGES:
         status = whole(name, value, 1000000, &number, err);
         line->min_images = (uint32_t)number;
@@ -273,7 +300,11 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                       [HOLDOUT - SET] = &line->holdout,
                                       [CHECKPOINT - SET] = &line->checkpoint,
                                       [CLASS_NAMES - SET] = &line->class_names,
-                                      [ARRAYS - SET] = &line->arrays};
+                                      [ARRAYS - SET] = &line->arrays,
+                                      [WRITE_EPISODES - SET] = &line->write_episodes,
+                                      [READ_EPISODES - SET] = &line->read_episodes,
+                                      [SCORES - SET] = &line->scores,
+                                      [CSV - SET] = &line->csv};
         if (value == NULL)
             *flags[option - SET] = true;
         else

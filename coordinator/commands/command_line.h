@@ -31,17 +31,19 @@ enum {
     MN_TAKES_QUERY = 1 << 16,     /* --query Q, --no-ink */
     MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
     MN_TAKES_SPLIT = 1 << 18,     /* --split S */
-    MN_TAKES_JUDGING = 1 << 19,   /* --baseline */
+    MN_TAKES_JUDGING = 1 << 19,   /* --baseline, --write-episodes FILE, --read-episodes FILE,
+                                    --scores FILE, --csv FILE, --ensemble N */
     MN_TAKES_LABELS = 1 << 20,    /* --class-names FILE, --grey */
     MN_TAKES_ARRAYS = 1 << 21,    /* --arrays IMAGES,LABELS */
-    MN_TAKES_TALK = 1 << 22,      /* --interactive */
+    MN_TAKES_SEEDS = 1 << 22,     /* --seeds N */
+    MN_TAKES_TALK = 1 << 23,      /* --interactive */
 };
 
 /* All text is lent by argv. */
 typedef struct mn_command_line {
     const char *arguments[MN_MAX_ARGUMENTS]; /* those that are not options */
     size_t n_arguments;
-    const char *sets[MN_MAX_ARGUMENTS];
+    const char *sets[MN_MAX_ARGUMENTS + 2]; /* a command may add two of its own */
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
@@ -50,8 +52,10 @@ typedef struct mn_command_line {
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
     const char *checkpoint, *class_names, *arrays;
+    const char *write_episodes, *read_episodes, *scores, *csv;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */
+    uint32_t seeds, ensemble;           /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */
     double seconds;                     /* 0: not given */
 } mn_command_line;

@@ -83,14 +83,12 @@ static void close_workshop(struct workshop *shop)
 
 static mn_status load_theta(const char *path, struct workshop *shop, mn_error *err)
 {
-    mn_checkpoint checkpoint = {0};
     const mn_theta_layout layout = mn_training_layout(shop->session.training);
-    mn_status status = mn_checkpoint_read(path, &layout, &checkpoint, err);
+    float *theta = NULL;
+    mn_status status = mn_checkpoint_read_theta(path, &layout, &theta, err);
     if (status == MN_OK)
-        mn_learner_import(shop->session.learner,
-                          checkpoint.average != NULL ? checkpoint.average : checkpoint.theta,
-                          shop->theta);
-    mn_checkpoint_fini(&checkpoint);
+        mn_learner_import(shop->session.learner, theta, shop->theta);
+    free(theta);
     return status;
 }
 

@@ -1,17 +1,22 @@
 #include "coordinator/commands/commands.h"
 
+#include "common/file.h"
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
 #include "coordinator/pictures/adapted_task.h"
 #include "coordinator/pictures/chart.h"
+#include "coordinator/run/seeds.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static mn_status train(const mn_command_line *line, mn_session *session, mn_run **run,
+static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_table *seeds,
                        mn_error *err);
+static mn_status train_seeds(const mn_command_line *line, const mn_job *job, mn_error *err);
+static mn_status remember(const mn_session *session, const mn_evaluation *test,
+                          mn_seed_table *seeds, mn_error *err);
 static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err);
 static mn_session_options options_of(const mn_command_line *line);
 static mn_status open_run(const mn_command_line *line, mn_session *session, mn_run **run,
@@ -28,57 +33,169 @@ static mn_status print_configuration(const mn_command_line *line, mn_error *err)
 mn_status mn_train_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
-    mn_session session = {0};
-    mn_run *run = NULL;
-    mn_status status = mn_command_line_read(
-        &line, argc, argv, MN_TAKES_RUN_DIR | MN_TAKES_CHECK | MN_TAKES_VERBOSITY | MN_TAKES_THETA,
-        err);
+    mn_job job = {0};
+    mn_status status = mn_command_line_read(&line, argc, argv,
+                                            MN_TAKES_RUN_DIR | MN_TAKES_CHECK | MN_TAKES_VERBOSITY |
+                                                MN_TAKES_THETA | MN_TAKES_SEEDS,
+                                            err);
     if (status != MN_OK)
         return status;
     if (line.check)
         return print_configuration(&line, err);
 
-    status = mn_session_begin(&session, mn_command_line_level(&line), err);
+    mn_session first = {0};
+    status = mn_session_begin(&first, mn_command_line_level(&line), err);
+    job = first.job;
     if (status == MN_OK)
-        status = train(&line, &session, &run, err);
-    if (status != MN_OK && session.job.rank != 0)
+        status = line.seeds > 0 ? train_seeds(&line, &job, err) : train(&line, &job, NULL, err);
+    if (status != MN_OK && job.rank != 0)
         err->message[0] = '\0'; /* rank 0 says it for all */
-    mn_run_close(&run);
-    mn_session_end(&session);
+    mn_job_end(&job);
     return status;
 }
 
-static mn_status train(const mn_command_line *line, mn_session *session, mn_run **run,
+/* One run to its end; its test goes to `seeds`, if given. */
+static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_table *seeds,
                        mn_error *err)
 {
+    mn_session session = {.job = *job};
+    mn_run *run = NULL;
     mn_evaluation test = {0};
     bool tested = false;
-    mn_status status = read_experiment(line, session, err);
+    mn_status status = read_experiment(line, &session, err);
     if (status == MN_OK)
-        status = mn_session_open(session, err);
+        status = mn_session_open(&session, err);
     if (status == MN_OK)
-        status = mn_session_check_splits(session, false, err);
+        status = mn_session_check_splits(&session, false, err);
     if (status == MN_OK)
-        status = open_run(line, session, run, err);
-    const char *folder = *run != NULL ? mn_run_folder(*run) : NULL;
+        status = mn_session_check_leaks(&session, MN_TO_GO_ON, err);
     if (status == MN_OK)
-        status = mn_session_resume(session, folder, MN_TO_GO_ON, err);
+        status = open_run(line, &session, &run, err);
+    const char *folder = run != NULL ? mn_run_folder(run) : NULL;
+    if (status == MN_OK)
+        status = mn_session_resume(&session, folder, MN_TO_GO_ON, err);
     if (status == MN_OK && line->theta != NULL)
-        status = take_theta(line, session, *run, err);
+        status = take_theta(line, &session, run, err);
     if (status == MN_OK)
-        status = begin_run(session, *run, err);
+        status = begin_run(&session, run, err);
     if (status == MN_OK && !line->quiet)
-        mn_session_announce(session);
-    const mn_serving how = {.run = *run, .quiet = line->quiet};
+        mn_session_announce(&session);
+    const mn_serving how = {.run = run, .quiet = line->quiet};
     if (status == MN_OK)
-        status = mn_session_serve(session, &how, &test, &tested, err);
-    if ((status == MN_OK || tested) && *run != NULL) { /* theta is the last one, if untestable */
-        mn_run_remove_endpoint(*run);
-        report(session, *run, tested ? &test : NULL);
-    } else if (status == MN_STOPPED && *run != NULL) {
+        status = mn_session_serve(&session, &how, &test, &tested, err);
+    if ((status == MN_OK || tested) && run != NULL) { /* theta is the last one, if untestable */
+        mn_run_remove_endpoint(run);
+        report(&session, run, tested ? &test : NULL);
+    } else if (status == MN_STOPPED && run != NULL && seeds == NULL) {
         mn_log(MN_LOG_INFO, "to go on: mnemo train --run-dir %s", folder);
     }
+    if (status == MN_OK && seeds != NULL)
+        status = remember(&session, &test, seeds, err);
     mn_evaluation_fini(&test);
+    mn_run_close(&run);
+    mn_session_close(&session);
+    return status;
+}
+
+/* Rank 0 has the test. */
+static mn_status remember(const mn_session *session, const mn_evaluation *test,
+                          mn_seed_table *seeds, mn_error *err)
+{
+    char hex[65];
+    const mn_digest digest =
+        mn_learner_fingerprint(session->learner, mn_training_final_theta(session->training));
+    mn_status status = MN_OK;
+    mn_digest_hex(&digest, hex);
+    if (session->job.rank == 0)
+        status =
+            mn_seed_table_add(seeds, session->experiment.seed, test, session->training, hex, err);
+    return mn_job_agree(&session->job, status, err);
+}
+
+/* Seeds ---------------------------------------------------------------------------------- */
+
+/* The file's own seed is the first; all in one folder, which rank 0 chooses. */
+static mn_status plan_seeds(const mn_command_line *line, const mn_job *job, uint64_t *first,
+                            char folder[PATH_MAX], mn_error *err)
+{
+    mn_status status = MN_OK;
+    mn_experiment *experiment = NULL;
+    if (line->n_arguments != 1 || line->theta != NULL)
+        status =
+            mn_fail(err, MN_ERR_USAGE,
+                    line->theta != NULL
+                        ? "--seeds: each seed begins with numbers of its own; leave --theta out"
+                        : "--seeds: expected one experiment file; to go on, give it again, "
+                          "with --run-dir");
+    if (status == MN_OK && job->rank == 0) {
+        const mn_session_options options = options_of(line);
+        experiment = malloc(sizeof *experiment);
+        status = experiment == NULL ? mn_fail(err, MN_ERR_NOMEM, "experiment")
+                                    : mn_session_experiment(&options, experiment, err);
+        if (status == MN_OK && line->run_dir == NULL)
+            status = mn_run_default_folder(experiment->name, time(NULL), folder, err);
+        else if (status == MN_OK)
+            (void)snprintf(folder, PATH_MAX, "%s", line->run_dir);
+        if (status == MN_OK)
+            *first = experiment->seed;
+        if (status == MN_OK)
+            status = mn_folder_make(folder, err);
+        free(experiment);
+    }
+    status = mn_job_agree(job, status, err);
+    if (status == MN_OK)
+        mn_job_share(job, first, sizeof *first);
+    return status;
+}
+
+static mn_status write_seeds(const mn_seed_table *seeds, const char *folder, mn_error *err)
+{
+    char path[PATH_MAX];
+    char *text = NULL;
+    mn_status status = mn_run_path(folder, "seeds.json", path, err);
+    if (status == MN_OK)
+        status = mn_seed_table_json(seeds, &text, err);
+    if (status == MN_OK)
+        status = mn_file_write(path, text, strlen(text), err);
+    free(text);
+    return status;
+}
+
+static mn_status train_seeds(const mn_command_line *line, const mn_job *job, mn_error *err)
+{
+    uint64_t first = 0;
+    char folder[PATH_MAX] = "";
+    mn_seed_table *seeds = calloc(1, sizeof *seeds);
+    mn_status status = seeds == NULL ? mn_fail(err, MN_ERR_NOMEM, "table of seeds")
+                                     : plan_seeds(line, job, &first, folder, err);
+    uint32_t k = 0;
+    for (; k < line->seeds && status == MN_OK; k++) {
+        mn_command_line own = *line;
+        char name[64];
+        char set[64];
+        char path[PATH_MAX];
+        (void)snprintf(name, sizeof name, "seed-%" PRIu64, first + k);
+        (void)snprintf(set, sizeof set, "seed=%" PRIu64, first + k);
+        status = mn_run_path(folder, name, path, err);
+        own.run_dir = path;
+        own.sets[own.n_sets++] = set; /* there is room for one more than a line can have */
+        if (status == MN_OK && job->rank == 0 && !line->quiet)
+            mn_log(MN_LOG_INFO, "seed %" PRIu64 " (%" PRIu32 " of %" PRIu32 "): %s", first + k,
+                   k + 1, line->seeds, path);
+        if (status == MN_OK)
+            status = train(&own, job, seeds, err);
+    }
+    if (status == MN_OK && job->rank == 0) {
+        (void)fputc('\n', stdout);
+        mn_seed_table_print(seeds, stdout);
+        status = write_seeds(seeds, folder, err);
+    } else if (job->rank == 0 && k > 0) {
+        mn_log(MN_LOG_INFO, "to go on: mnemo train %s --seeds %" PRIu32 " --run-dir %s",
+               line->arguments[0], line->seeds, folder);
+    }
+    if (seeds != NULL)
+        mn_seed_table_fini(seeds);
+    free(seeds);
     return status;
 }
 

@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/score.h"
+#include "coordinator/run/comparison.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,13 @@ typedef struct mn_line {
 /* <folder>/<name>.dat, .gp, and by gnuplot .svg. Status as above. */
 mn_status mn_chart_lines(const char *folder, const char *name, const char *title, size_t n,
                          const mn_line *lines, mn_error *err);
+
+/* Every point of every score of each contestant, with its interval, a panel a score: lines where the
+ * points are numbers, as inner steps and showings, else a place for each, as for the sets of a mixture.
+ * Written to `png`, and beside it the data and script that it is made from, with .dat and .gp instead of
+ * .png. Names end in .png (MN_ERR_USAGE). Status as above. */
+mn_status mn_chart_points(const char *png, size_t n, const mn_contestant *contestants,
+                          mn_error *err);
 
 /* A task of values: one x, one y. All arrays are lent. */
 typedef struct mn_fitted_curve {

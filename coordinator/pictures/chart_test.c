@@ -197,6 +197,33 @@ static void gnuplot_can_be_ended_by_the_signals_that_we_hold_back(void **state)
     assert_int_equal(status, MN_ERR_IO);
 }
 
+/* A score along numbers, and one that stands for itself. */
+static void every_point_of_a_score_is_drawn(void **state)
+{
+    (void)state;
+    mn_error err = {0};
+    mn_score steps[] = {
+        {.name = "accuracy", .axis = "inner_steps", .point = "0", .is_share = true},
+        {.name = "accuracy", .axis = "inner_steps", .point = "5", .is_share = true}};
+    mn_score once[] = {{.name = "accuracy", .is_share = true}};
+    const mn_score_list lists[] = {{.n = 2, .at = steps, .judged = 1}, {.n = 1, .at = once}};
+    mn_estimate estimates[2][2] = {{{0.2, 0.01}, {0.9, 0.02}}, {{0.95, NAN}}};
+    const mn_evaluation tables[] = {{.scores = &lists[0], .estimates = estimates[0]},
+                                    {.scores = &lists[1], .estimates = estimates[1]}};
+    const mn_contestant both[] = {{.name = "it's MAML", .table = &tables[0]},
+                                  {.name = "means", .table = &tables[1]}};
+    char *text = NULL;
+    size_t n = 0;
+    assert_int_equal(mn_chart_points(in_folder("points.png"), 2, both, &err), MN_OK);
+    expect_start("points.png", "\x89PNG\r\n", 6);
+    assert_int_equal(mn_file_read(in_folder("points.dat"), 1 << 16, &text, &n, NULL), MN_OK);
+    assert_non_null(strstr(text, "0 0.2 0.19 0.21 \"0\"\n5 0.9 0.88 0.92 \"5\"\n"));
+    assert_non_null(strstr(text, "0 0.95 0.95 0.95 \"\"\n5 0.95 0.95 0.95 \"\"\n"));
+    free(text);
+    assert_int_equal(mn_chart_points(in_folder("points"), 2, both, &err), MN_ERR_USAGE);
+    assert_int_equal(mn_chart_points("it's.png", 2, both, &err), MN_ERR_USAGE);
+}
+
 static void no_metrics_no_picture(void **state)
 {
     (void)state;
@@ -213,6 +240,7 @@ int main(void)
         IN_FOLDER(without_gnuplot_the_script_is_left_and_the_remedy_told),
         IN_FOLDER(a_gnuplot_that_fails_is_told),
         IN_FOLDER(gnuplot_can_be_ended_by_the_signals_that_we_hold_back),
+        IN_FOLDER(every_point_of_a_score_is_drawn),
         IN_FOLDER(no_metrics_no_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

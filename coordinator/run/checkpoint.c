@@ -8,6 +8,7 @@
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,8 @@ static void prune(const char *folder, uint64_t newest, uint32_t keep);
 static void sweep(const char *folder);
 static mn_status read_part(const mn_tensor_file *file, const char *path, const struct part *part,
                            const mn_theta_layout *layout, float **out, mn_error *err);
+static mn_status read_foreign(const mn_tensor_file *file, const char *path,
+                              const mn_theta_layout *layout, float **theta, mn_error *err);
 static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_checkpoint *out,
                                mn_error *err);
 static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_error *err);
@@ -119,6 +122,55 @@ mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn
     }
     *out = checkpoint;
     return MN_OK;
+}
+
+mn_status mn_checkpoint_read_theta(const char *path, const mn_theta_layout *layout, float **theta,
+                                   mn_error *err)
+{
+    mn_tensor_file *file = NULL;
+    mn_checkpoint own = {0};
+    mn_status status = mn_tensor_file_read(path, &file, err);
+    if (status != MN_OK)
+        return status;
+    if (mn_tensor_file_metadata(file, "experiment") == NULL) {
+        status = read_foreign(file, path, layout, theta, err);
+    } else {
+        status = mn_checkpoint_read(path, layout, &own, err);
+        float **taken = own.average != NULL ? &own.average : &own.theta;
+        if (status == MN_OK)
+            *theta = *taken;
+        *taken = NULL;
+    }
+    mn_checkpoint_fini(&own);
+    mn_tensor_file_destroy(&file);
+    return status;
+}
+
+mn_status mn_checkpoint_read_thetas(const char *folder, const mn_theta_layout *layout, size_t n,
+                                    float **thetas, uint64_t *steps, mn_error *err)
+{
+    uint64_t *found = NULL;
+    size_t n_found = 0;
+    mn_status status = list_steps(folder, &found, &n_found, err);
+    if (status == MN_OK && n_found < n)
+        status = mn_fail(err, MN_ERR_NO_INPUT,
+                         "%s has %zu checkpoints, not %zu: run.keep says how many a run keeps",
+                         folder, n_found, n);
+    for (size_t i = 0; i < n; i++)
+        thetas[i] = NULL;
+    for (size_t i = 0; i < n && status == MN_OK; i++) {
+        char path[PATH_MAX];
+        status = path_of(folder, found[i], path, err);
+        if (status == MN_OK)
+            status = mn_checkpoint_read_theta(path, layout, &thetas[i], err);
+        steps[i] = found[i];
+    }
+    for (size_t i = 0; i < n && status != MN_OK; i++) {
+        free(thetas[i]);
+        thetas[i] = NULL;
+    }
+    free(found);
+    return status;
 }
 
 mn_status mn_checkpoint_read_newest(const char *folder, mn_checkpoint_use use,
@@ -327,6 +379,71 @@ static mn_status read_part(const mn_tensor_file *file, const char *path, const s
         next += count;
     }
     *out = vector;
+    return MN_OK;
+}
+
+/* What stands before the names of all tensors; NULL: the first is not there under any. What is judged
+ * of a checkpoint is preferred, as by mnemo evaluate. */
+static const char *find_prefix(const mn_tensor_file *file, const mn_theta_layout *layout)
+{
+    static const char *const prefixes[] = {
+        "average.",          "",      "module.", "_orig_mod.", "module._orig_mod.",
+        "_orig_mod.module.", "model."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        char name[2 * sizeof layout->tensors->name];
+        (void)snprintf(name, sizeof name, "%s%s", prefixes[i], layout->tensors[0].name);
+        if (mn_tensor_file_find(file, name) != NULL)
+            return prefixes[i];
+    }
+    return NULL;
+}
+
+static bool is_shaped(const mn_tensor *found, const mn_tensor *wanted)
+{
+    return found->rank == wanted->rank &&
+           memcmp(found->shape, wanted->shape, wanted->rank * sizeof *wanted->shape) == 0;
+}
+
+static mn_status read_foreign(const mn_tensor_file *file, const char *path,
+                              const mn_theta_layout *layout, float **theta, mn_error *err)
+{
+    const char *prefix = find_prefix(file, layout);
+    if (prefix == NULL)
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s holds no tensor %s: expected theta by the names and shapes of this "
+                       "network, as mnemo export writes it",
+                       path, layout->tensors[0].name);
+    float *vector = malloc(layout->n * sizeof *vector);
+    float *next = vector;
+    mn_status status = MN_OK;
+    if (vector == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%s: %zu floats", path, layout->n);
+    for (size_t i = 0; i < layout->n_tensors && status == MN_OK; i++) {
+        const mn_tensor *wanted = &layout->tensors[i];
+        const size_t n = (size_t)mn_tensor_count(wanted);
+        char name[2 * sizeof wanted->name];
+        (void)snprintf(name, sizeof name, "%s%s", prefix, wanted->name);
+        const mn_tensor *found = mn_tensor_file_find(file, name);
+        if (found == NULL || !is_shaped(found, wanted))
+            status = mn_fail(err, MN_ERR_DATA, "%s: tensor %s is %s", path, name,
+                             found == NULL ? "missing" : "of another shape than the model's");
+        else if (!mn_tensor_floats(found, next))
+            status = mn_fail(err, MN_ERR_DATA,
+                             "%s: tensor %s holds whole numbers: expected F32, F64, F16 or BF16",
+                             path, name);
+        for (size_t k = 0; k < n && status == MN_OK; k++)
+            if (!isfinite(next[k]))
+                status = mn_fail(err, MN_ERR_DATA,
+                                 "%s: tensor %s holds a number that is not finite", path, name);
+        next += n;
+    }
+    if (status != MN_OK) {
+        free(vector);
+        return status;
+    }
+    mn_log(MN_LOG_INFO, "%s is no checkpoint of mnemo's own: theta is taken by name%s%s", path,
+           prefix[0] != '\0' ? ", without the prefix " : "", prefix);
+    *theta = vector;
     return MN_OK;
 }
 

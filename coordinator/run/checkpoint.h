@@ -60,6 +60,19 @@ mn_status mn_checkpoint_export(const char *path, const mn_checkpoint *checkpoint
 mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn_checkpoint *out,
                              mn_error *err);
 
+/* Theta alone, [layout->n] in PyTorch's layout, of a checkpoint (its average if it has one), or of any
+ * safetensors file that has the layout's tensors, as other programs save them: in half or double
+ * precision, without metadata, with other tensors beside them, and with a prefix before all names
+ * (module., _orig_mod., model.). The caller owns *theta. MN_ERR_DATA: damaged; a tensor is missing, of
+ * another shape, or holds numbers that are not finite. */
+mn_status mn_checkpoint_read_theta(const char *path, const mn_theta_layout *layout, float **theta,
+                                   mn_error *err);
+
+/* The thetas of the newest n checkpoints of a folder, newest first, as mn_checkpoint_read_theta, with
+ * their meta-steps; thetas [n] are the caller's to free. MN_ERR_NO_INPUT: there are fewer. */
+mn_status mn_checkpoint_read_thetas(const char *folder, const mn_theta_layout *layout, size_t n,
+                                    float **thetas, uint64_t *steps, mn_error *err);
+
 /* What a checkpoint is read for: to train on as before, or to judge its theta, perhaps on other
  * tasks. */
 typedef enum mn_checkpoint_use { MN_TO_GO_ON, MN_TO_JUDGE } mn_checkpoint_use;

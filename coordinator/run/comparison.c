@@ -171,6 +171,65 @@ void mn_comparison_print(size_t n, const mn_contestant *contestants, FILE *out)
             print_score(i, n, contestants, width, out);
 }
 
+/* In quotes if it must be. */
+static void put_text(const char *text, FILE *out)
+{
+    const bool plain = strpbrk(text, ",\"\n\r") == NULL;
+    if (!plain)
+        (void)fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            (void)fputc('"', out);
+        (void)fputc(*text, out);
+    }
+    if (!plain)
+        (void)fputc('"', out);
+}
+
+static void put_number(double value, FILE *out)
+{
+    if (isfinite(value))
+        (void)fprintf(out, ",%.17g", value);
+    else
+        (void)fputc(',', out);
+}
+
+static void put_score(const mn_contestant *contestant, const mn_score *score, FILE *out)
+{
+    put_text(contestant->name, out);
+    (void)fprintf(out, ",%s,%s,", score->name, score->axis);
+    put_text(score->point, out);
+}
+
+void mn_comparison_points(size_t n, const mn_contestant *contestants, FILE *out)
+{
+    (void)fputs("run,score,axis,point,mean,ci95\n", out);
+    for (size_t k = 0; k < n; k++)
+        for (uint32_t i = 0; i < contestants[k].table->scores->n; i++) {
+            put_score(&contestants[k], &contestants[k].table->scores->at[i], out);
+            put_number(contestants[k].table->estimates[i].mean, out);
+            put_number(contestants[k].table->estimates[i].half_width, out);
+            (void)fputc('\n', out);
+        }
+}
+
+void mn_comparison_tasks(size_t n, const mn_contestant *contestants, FILE *out)
+{
+    (void)fputs("run,score,axis,point,task,value,weight\n", out);
+    for (size_t k = 0; k < n; k++) {
+        const mn_evaluation *table = contestants[k].table;
+        for (uint32_t i = 0; i < table->scores->n; i++)
+            for (uint32_t task = 0; task < table->n_counted + table->n_skipped; task++) {
+                const struct entry entry = entry_of(table, i, task);
+                put_score(&contestants[k], &table->scores->at[i], out);
+                (void)fprintf(out, ",%" PRIu32, task);
+                put_number(entry.counts ? entry.sum / entry.weight : NAN, out);
+                put_number(entry.counts ? entry.weight : NAN, out);
+                (void)fputc('\n', out);
+            }
+    }
+}
+
 static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
@@ -214,6 +273,8 @@ mn_status mn_comparison_json(size_t n, const mn_contestant *contestants, char **
         (void)json_object_set_new(run, "theta_sha256", json_string(contestant->sha256));
         if (contestant->changes[0] != '\0')
             (void)json_object_set_new(run, "not_as_in_training", json_string(contestant->changes));
+        if (contestant->leaks[0] != '\0')
+            (void)json_object_set_new(run, "training_classes", json_string(contestant->leaks));
         (void)json_object_set_new(run, "test",
                                   mn_evaluation_object(contestant->table, contestant->conditions));
         if (k > 0)

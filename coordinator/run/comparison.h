@@ -16,6 +16,7 @@ typedef struct mn_contestant {
     const mn_evaluation *table;
     const mn_conditions *conditions;
     const char *changes; /* what is not as in training; "": nothing */
+    const char *leaks;   /* what test classes and training classes share; "": not compared */
     const char *theta;   /* which one it is, for people */
     const char *sha256;  /* of it, in hex */
     uint64_t step;       /* of the run */
@@ -39,6 +40,12 @@ mn_difference mn_difference_between(const mn_evaluation *first, uint32_t i,
 /* For each score that they share the means, and the differences to the first. Lists of scores that
  * differ share what stands for all of a list: the names at the judged point. */
 void mn_comparison_print(size_t n, const mn_contestant *contestants, FILE *out);
+
+/* Comma-separated values, a line for each: run, score and axis with point of every score, with mean and
+ * half width of its interval; and run, score, axis, point and task of every task, with its value and
+ * weight (empty if the task was skipped), for whoever has other questions than ours. */
+void mn_comparison_points(size_t n, const mn_contestant *contestants, FILE *out);
+void mn_comparison_tasks(size_t n, const mn_contestant *contestants, FILE *out);
 
 /* {"runs": [{"run", "step", "theta", "theta_sha256", "conditions", the test table as "test", and from
  * the second on "differences": to the first}]}, of one contestant too; owned by the caller (free). */

@@ -132,12 +132,14 @@ static void lists_that_differ_are_compared_by_what_stands_for_all(void **state)
                                    .table = &a,
                                    .conditions = &conditions,
                                    .changes = "",
+                                   .leaks = "",
                                    .theta = "last",
                                    .sha256 = ""},
                                   {.name = "b",
                                    .table = &b,
                                    .conditions = &conditions,
                                    .changes = "seed",
+                                   .leaks = "",
                                    .theta = "last",
                                    .sha256 = ""}};
     char *text = NULL;
@@ -186,7 +188,7 @@ static void conditions_are_told_in_one_line(void **state)
     mn_conditions_text(&conditions, text, sizeof text);
     assert_string_equal(text,
                         "split val of omniglot.mnd; 20 classes, 1 + 15 items of each; quarter "
-                        "turns are classes of their own; batch norm by the batch; one theta, "
+                        "turns that the data list are classes; batch norm by the batch; one theta, "
                         "no ensemble");
     char cut[20];
     mn_conditions_text(&conditions, cut, sizeof cut);

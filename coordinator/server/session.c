@@ -190,14 +190,11 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, con
                                 mn_error *err)
 {
     const mn_theta_layout layout = mn_training_layout(session->training);
-    mn_checkpoint given = {0};
     mn_scribe *scribe = NULL;
     mn_status status = MN_OK;
+    mn_checkpoint first = {.seed = session->experiment.seed, .n = layout.n};
     if (session->job.rank == 0)
-        status = mn_checkpoint_read(checkpoint, &layout, &given, err);
-    mn_checkpoint first = {.seed = session->experiment.seed,
-                           .n = layout.n,
-                           .theta = given.average != NULL ? given.average : given.theta};
+        status = mn_checkpoint_read_theta(checkpoint, &layout, &first.theta, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status = share_checkpoint(session, &first, err);
@@ -210,10 +207,7 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, con
     status = mn_job_agree(&session->job, status, err);
     session->resumed = status == MN_OK;
     mn_scribe_destroy(&scribe);
-    if (session->job.rank == 0)
-        first.theta = NULL; /* that of `given` */
     mn_checkpoint_fini(&first);
-    mn_checkpoint_fini(&given);
     return status;
 }
 
@@ -278,6 +272,56 @@ void mn_session_announce(const mn_session *session)
                session->threads);
 }
 
+/* More identical pictures than one in a hundred are worth a warning: a score may rest on them. */
+static bool is_worth_a_warning(const mn_overlap *overlap)
+{
+    return mn_overlap_is_leak(overlap) ||
+           (uint64_t)overlap->n_identical * 100 > overlap->n_pictures;
+}
+
+/* Of the data that a run was trained on, if they are still there. */
+static mn_status find_overlap(mn_session *session, mn_overlap *overlap, mn_error *err)
+{
+    mn_task_set *training = NULL;
+    mn_error why = {0};
+    if (session->trained == NULL)
+        return mn_task_set_overlap(session->tasks, session->tasks, overlap, err);
+    (void)snprintf(session->trained->run.data_path, sizeof session->trained->run.data_path, "%s",
+                   session->experiment.run.data_path);
+    *overlap = (mn_overlap){0};
+    if (mn_task_set_open(session->trained, NULL, &training, &why) != MN_OK) {
+        (void)snprintf(session->leaks, sizeof session->leaks,
+                       "whether test classes were training classes is not known: %.300s",
+                       why.message);
+        return MN_OK;
+    }
+    mn_status status = mn_task_set_overlap(training, session->tasks, overlap, err);
+    mn_task_set_destroy(&training);
+    return status;
+}
+
+mn_status mn_session_check_leaks(mn_session *session, mn_checkpoint_use use, mn_error *err)
+{
+    mn_overlap overlap = {0};
+    mn_status status = MN_OK;
+    if (session->job.rank == 0)
+        status = find_overlap(session, &overlap, err);
+    if (status == MN_OK && overlap.n_classes > 0) {
+        mn_overlap_text(&overlap, session->leaks, sizeof session->leaks);
+        const bool allowed = session->experiment.evaluate.shared_classes || use == MN_TO_JUDGE;
+        if (mn_overlap_is_leak(&overlap) && !allowed)
+            status = mn_fail(err, MN_ERR_CONFIG,
+                             "%s: %s. A test would not be one of new classes: import the data with "
+                             "other splits, or allow it by evaluate.shared_classes=true",
+                             mn_task_set_data_name(session->tasks), session->leaks);
+        else if (is_worth_a_warning(&overlap))
+            mn_log(MN_LOG_WARN, "%s", session->leaks);
+        else if (use == MN_TO_GO_ON)
+            mn_log(MN_LOG_INFO, "%s", session->leaks);
+    }
+    return mn_job_agree(&session->job, status, err);
+}
+
 mn_status mn_session_begin_anew(mn_session *session, mn_error *err)
 {
     mn_training_destroy(&session->training);
@@ -293,6 +337,8 @@ void mn_session_close(mn_session *session)
     mn_training_destroy(&session->training);
     mn_learner_destroy(&session->learner);
     mn_task_set_destroy(&session->tasks);
+    free(session->trained);
+    session->trained = NULL;
 }
 
 void mn_session_end(mn_session *session)
@@ -421,9 +467,22 @@ static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoi
         return status;
     if (mn_task_set_words(session->tasks) != NULL)
         return has_data_of(session, checkpoint, err);
+    session->trained = malloc(sizeof *session->trained);
+    if (session->trained == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "experiment of the training");
+    *session->trained = then;
+    const mn_experiment *now = &session->experiment;
     const size_t n = strlen(session->changes);
-    (void)snprintf(session->changes + n, sizeof session->changes - n, "%sdata of %s",
-                   n > 0 ? ", " : "", mn_task_set_data_name(session->tasks));
+    const char *before = then.tasks.data;
+    const bool renamed = strcmp(before, now->tasks.data) != 0;
+    const bool listed = strcmp(then.evaluate.episodes, now->evaluate.episodes) != 0;
+    (void)snprintf(session->changes + n, sizeof session->changes - n, "%s%s %s%s%s",
+                   n > 0 ? ", " : "",
+                   renamed  ? "data of"
+                   : listed ? "test tasks of"
+                            : "other data of",
+                   mn_task_set_data_name(session->tasks), renamed ? " instead of " : "",
+                   renamed ? before : "");
     return MN_OK;
 }
 

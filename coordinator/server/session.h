@@ -27,6 +27,8 @@ typedef struct mn_session {
     bool mixed;         /* numeric classes */
     char changes[1200]; /* rank 0, judging: what differs from training, for people; "": nothing */
     uint64_t run_id;
+    mn_experiment *trained; /* rank 0, judging: that of training, if its data are others; owned */
+    char leaks[512]; /* rank 0: what test classes and training classes share; "": not compared */
     mn_conditions conditions; /* of the test round, once tasks and learner are there */
 } mn_session;
 
@@ -87,6 +89,11 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
 
 /* One line on memory, and a warning if the threads have too few processors. */
 void mn_session_announce(const mn_session *session);
+
+/* Are test classes among the training classes? What there is to say goes to session->leaks and, to train,
+ * to the log; a leak is warned of, or ends what is to be trained unless evaluate.shared_classes allows
+ * it (MN_ERR_CONFIG). After _resume, for the run may have been trained on other data. */
+mn_status mn_session_check_leaks(mn_session *session, mn_checkpoint_use use, mn_error *err);
 
 /* Theta is that of meta-step 0 again, as the experiment draws it, and nothing is known of a run. */
 mn_status mn_session_begin_anew(mn_session *session, mn_error *err);

@@ -69,4 +69,67 @@ expect_code 0 kinds mnemo evaluate maml means --set evaluate.tasks=5 --set seed=
     die 'learners of different kinds are not compared by what stands for all'
 expect_code 64 nobody mnemo evaluate
 ok "paired on the same tasks, whatever the learners; other tasks are refused with the keys that differ"
+
+section "ensembles"
+glyphs more.yaml 15
+for seed in 1 2; do
+    expect_code 0 "more-$seed" mnemo train more.yaml --run-dir "more-$seed" --set pool.threads=1 \
+        --set evaluate.inner_steps=1 --set seed="$seed"
+done
+expect_code 0 newest mnemo evaluate more-1 --ensemble 3 --scores newest.csv --json --set pool.threads=2
+[ "$(json newest '[d["runs"][k]["test"]["conditions"]["ensemble"] for k in (0, 1)]')" = '[1, 3]' ] || die 'ensemble is not told'
+[ "$(json newest 'd["runs"][1]["theta"]')" = 'those of meta-steps 5 to 15' ] || die 'not the newest three'
+expect_code 0 one_thread mnemo evaluate more-1 --ensemble 3 --scores one_thread.csv --json --set pool.threads=1
+cmp -s newest.csv one_thread.csv || die 'an ensemble depends on the threads'
+expect_code 0 twice mnemo evaluate more-1 more-1 --ensemble 2 --set seed=1 --json
+[ "$(json twice 'd["runs"][2]["differences"][1]["equal"]')" = 20 ] || die 'a run with itself is not itself'
+[ "$(json twice 'abs(d["runs"][2]["differences"][0]["difference"]) < 1e-6')" = True ] || die 'a run with itself has another loss'
+expect_code 0 seeds_together mnemo evaluate more-1 more-2 --ensemble 2 --set seed=1
+says seeds_together 'mean of 2: split test; 5 classes, 1 + 2 items of each; batch norm by the statistics of the batch at hand (transductive); mean of the probabilities of 2 thetas'
+expect_code 66 too_many mnemo evaluate more-1 --ensemble 4
+expect_words too_many '3 checkpoints, not 4' 'run\.keep'
+expect_code 64 not_all mnemo evaluate more-1 more-2 --ensemble 3 --set seed=1
+expect_code 78 values mnemo evaluate sine --ensemble 2
+expect_words values 'no probabilities of classes'
+expect_code 78 steps mnemo evaluate more-1 --ensemble 2 --set evaluate.inner_steps=0
+expect_words steps 'evaluate\.inner_steps=1'
+ok "the mean of probabilities of the newest checkpoints, and of several runs; said with the score"
+
+section "test classes among training classes"
+pack() { # NAME [FROM=TO]
+    python3 "$source_folder/tests/integration/draw.py" "$1" "$(printf '%d' "'$1")" "${@:2}" || die "draw.py"
+    expect_code 0 "import-$1" mnemo data import folder "$1" -o "$1.mnd" --size 16
+}
+pack a
+pack b
+pack c train/train990=test/another_name
+family own.yaml 4 31 8 <<YAML
+tasks: {kind: images, data: a.mnd, way: 3, shot: 1, query: 2, image_size: 16}
+model: {input: conv4, filters: 8, blocks: 2, memory: class-means, output: distance, batch_norm_statistics: item}
+meta: {kind: episodic}
+YAML
+export MNEMO_DATA=$work
+expect_code 0 own mnemo train own.yaml --run-dir own
+expect_words own 'none of 4 test classes is a training class; 0 of 24 test pictures'
+expect_code 78 leak mnemo train own.yaml --run-dir leak --set tasks.data=c.mnd
+expect_words leak '1 of 5 test classes are training classes' '1 by their pictures' 'another_name' 'evaluate\.shared_classes'
+[ ! -e leak/experiment.yaml ] || die 'a run with a leak has begun'
+expect_code 0 allowed mnemo train own.yaml --run-dir allowed --set tasks.data=c.mnd --set evaluate.shared_classes=true
+expect_words allowed 'warn.*1 of 5 test classes are training classes'
+expect_code 0 leaky mnemo evaluate allowed
+says leaky '1 of 5 test classes are training classes'
+ok "a training class under another name: refused for training, warned of where it is allowed, told with the score"
+
+section "other data than those of training"
+expect_code 0 elsewhere mnemo evaluate own --set tasks.data=b.mnd
+says elsewhere 'not as in training: data of b.mnd instead of a.mnd'
+says elsewhere 'split test of b.mnd; 3 classes, 1 + 2 items of each; quarter turns that the data list are classes'
+says elsewhere 'none of 4 test classes is a training class'
+expect_code 0 seen mnemo evaluate own --split train
+grep -q 'test class' seen.out && die 'training classes are said to be none'
+mv a.mnd a.away
+expect_code 0 gone mnemo evaluate own --set tasks.data=b.mnd --json
+[[ $(json gone 'd["runs"][0]["training_classes"]') == 'whether test classes were training classes is not known: '*a.mnd* ]] ||
+    die 'what cannot be known is not told'
+ok "other data: told, and compared with the training classes as far as these are at hand"
 finish

@@ -42,4 +42,54 @@ expect_code 66 missing mnemo train "$file" --theta "$work/none" --run-dir "$work
 expect_words missing none
 [ ! -e "$work/other/experiment.yaml" ] && [ ! -e "$work/missing/experiment.yaml" ] || die "a run began without its theta"
 ok "another network's theta, and none: refused before the run begins"
+
+section "theta as other programs save it"
+cat >"$work/resave.py" <<'PY'
+"""resave.py FILE TYPE PREFIX OUT: a checkpoint's theta without metadata, in another type, under other names."""
+import json, struct, sys
+path, kind, prefix, out = sys.argv[1:]
+blob = open(path, "rb").read()
+(n,) = struct.unpack("<Q", blob[:8])
+header, data = json.loads(blob[8 : 8 + n]), b""
+entries = {"extra.tensor": {"dtype": "I64", "shape": [], "data_offsets": [0, 8]}}
+data += struct.pack("<q", 7)
+for name, entry in header.items():
+    if name == "__metadata__" or name.startswith(("optimiser.", "best.", "average.")):
+        continue
+    begin, end = entry["data_offsets"]
+    raw = blob[8 + n + begin : 8 + n + end]
+    values = struct.unpack(f"<{len(raw) // 4}f", raw)
+    if kind == "F16":
+        raw = struct.pack(f"<{len(values)}e", *values)
+    elif kind == "F64":
+        raw = struct.pack(f"<{len(values)}d", *values)
+    elif kind == "BF16":
+        raw = b"".join(struct.pack("<f", value)[2:] for value in values)
+    elif kind == "NAN":
+        raw = struct.pack(f"<{len(values)}f", *[float("nan")] * len(values))
+    dtype = "F32" if kind == "NAN" else kind
+    entries[prefix + name] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": [len(data), len(data) + len(raw)]}
+    data += raw
+text = json.dumps(entries).encode()
+open(out, "wb").write(struct.pack("<Q", len(text)) + text + data)
+PY
+begin_with() { # NAME CODE TYPE PREFIX
+    python3 "$work/resave.py" "$work/elsewhere" "$3" "$4" "$work/$1.safetensors" || die "resave.py"
+    expect_code "$2" "$1" mnemo train "$file" --theta "$work/$1.safetensors" --run-dir "$work/run-$1" \
+        --set pool.threads=1 --set outer.steps=0
+}
+for case in "plain F32 " "double F64 " "wrapped F32 module." "compiled F32 _orig_mod."; do
+    read -r name kind prefix <<<"$case"
+    begin_with "$name" 0 "$kind" "$prefix"
+    [ "$(theta_of "$name")" = "$(theta_of first)" ] || die "$name: theta $(theta_of "$name") instead of $(theta_of first)"
+done
+for kind in F16 BF16; do
+    begin_with "$kind" 0 "$kind" ''
+    [ "$(theta_of "$kind")" != "$(theta_of first)" ] || die "$kind has all bits of float32"
+done
+begin_with strange 65 F32 somebody.
+expect_words strange 'holds no tensor fc1\.weight' 'mnemo export'
+begin_with nan 65 NAN ''
+expect_words nan 'fc1\.weight' 'not finite'
+ok "without metadata, in half and double precision, with a prefix and other tensors; strange names and NaN are refused"
 finish

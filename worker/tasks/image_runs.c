@@ -62,6 +62,11 @@ mn_digest mn_image_runs_digest(const mn_image_runs *runs)
     return mn_image_pack_digest(runs->pack);
 }
 
+const mn_image_pack *mn_image_runs_pack(const mn_image_runs *runs)
+{
+    return runs->pack;
+}
+
 void mn_image_runs_draw(const mn_image_runs *runs, uint64_t index, mn_task *task)
 {
     const mn_pack_index *pack = mn_image_pack_index(runs->pack);

@@ -19,6 +19,7 @@ void mn_image_runs_destroy(mn_image_runs **runs);
 
 uint32_t mn_image_runs_count(const mn_image_runs *runs);
 mn_digest mn_image_runs_digest(const mn_image_runs *runs);
+const mn_image_pack *mn_image_runs_pack(const mn_image_runs *runs); /* lent */
 
 /* Run `index` (of the file's groups, in order; from their beginning again behind the last) into a
  * task of the fields given above. Its title is the run's name. */

@@ -1,6 +1,7 @@
 #include "worker/tasks/image_tasks.h"
 
 #include "worker/data/data_path.h"
+#include "worker/tasks/episode_list.h"
 #include "worker/tasks/image_runs.h"
 #include "worker/tasks/image_warp.h"
 #include "worker/tasks/task_print.h"
@@ -153,6 +154,10 @@ void mn_image_tasks_draw(const mn_image_tasks *tasks, mn_split which, mn_random 
             float *x = i < shot ? mn_few_shot_support(few_shot, task, label, i)
                                 : mn_few_shot_query(few_shot, task, label, i - shot);
             mn_image_tasks_show(tasks, which, random, task->classes[label], images[i], x_field, x);
+            if (task->items != NULL)
+                task->items[i < shot ? label * few_shot->shot[1] + i
+                                     : few_shot->way[1] * few_shot->shot[1] + label * query + i -
+                                           shot] = images[i];
         }
     }
     mn_few_shot_finish(few_shot, way, shots, task);
@@ -195,6 +200,22 @@ void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split which, mn_random 
     } else {
         mn_image_tasks_copy(pixels, x->height, x->width, x->channels, class->quarter_turns, out);
     }
+}
+
+mn_pack_entry mn_image_tasks_entry(const mn_image_tasks *tasks, mn_split split,
+                                   uint32_t class_number)
+{
+    const struct choice *choice = &tasks->splits[split].choices[class_number];
+    return (mn_pack_entry){choice->class_number, choice->quarter_turns};
+}
+
+mn_pack_part mn_image_tasks_part(const mn_image_pack *pack, mn_split split)
+{
+    if (pack == NULL)
+        return (mn_pack_part){0};
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    return (mn_pack_part){
+        .pack = pack, .n = index->n_entries[split], .entries = index->entries[split]};
 }
 
 /* Pixel (y, x) of the result is read at start + y * down + x * right of the source. */
@@ -365,6 +386,7 @@ struct state {
     mn_image_pack *pack;    /* owned */
     mn_image_tasks *tables; /* owned */
     mn_image_runs *runs;    /* owned; NULL: test tasks are drawn */
+    mn_episode_list *list;  /* or they are listed; owned; NULL: they are not */
 };
 
 static mn_status check_size(const mn_image_pack *pack, const mn_experiment *experiment,
@@ -394,6 +416,25 @@ static mn_status open_runs(const mn_experiment *experiment, struct state *state,
                    experiment->tasks.data, experiment->tasks.runs);
     (void)snprintf(parts->data_where, sizeof parts->data_where, "%.800s with tasks.runs %.120s",
                    mn_image_pack_path(state->pack), experiment->tasks.runs);
+    return MN_OK;
+}
+
+/* As of runs. */
+static mn_status open_list(const mn_experiment *experiment, struct state *state,
+                           mn_task_set_parts *parts, mn_error *err)
+{
+    const char *path = experiment->evaluate.episodes;
+    mn_status status =
+        mn_episode_list_open(path, state->pack, &parts->fields[MN_TEST], &state->list, err);
+    if (status != MN_OK)
+        return status;
+    mn_digest digests[2] = {parts->data_digest, mn_episode_list_digest(state->list)};
+    parts->data_digest = mn_digest_of(digests, sizeof digests);
+    parts->n_tasks[MN_TEST] = mn_episode_list_count(state->list);
+    (void)snprintf(parts->data_name, sizeof parts->data_name, "%.120s by the list %.100s",
+                   experiment->tasks.data, path);
+    (void)snprintf(parts->data_where, sizeof parts->data_where,
+                   "%.700s with evaluate.episodes %.256s", mn_image_pack_path(state->pack), path);
     return MN_OK;
 }
 
@@ -429,6 +470,8 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
                                     mn_image_pack_index(state->pack)->channels, parts->fields, err);
     if (status == MN_OK && experiment->tasks.runs[0] != '\0')
         status = open_runs(experiment, state, parts, err);
+    if (status == MN_OK && experiment->evaluate.episodes[0] != '\0')
+        status = open_list(experiment, state, parts, err);
     if (status == MN_OK)
         status = mn_image_tasks_new(state->pack, experiment, parts->fields, &state->tables, err);
     return status;
@@ -441,6 +484,7 @@ static void close_tasks(void *of)
         return;
     mn_image_tasks_destroy(&state->tables);
     mn_image_runs_destroy(&state->runs);
+    mn_episode_list_destroy(&state->list);
     mn_image_pack_destroy(&state->pack);
     free(state);
 }
@@ -448,7 +492,7 @@ static void close_tasks(void *of)
 static mn_status check(const void *of, mn_split split, mn_error *err)
 {
     const struct state *state = of;
-    if (split == MN_TEST && state->runs != NULL)
+    if (split == MN_TEST && (state->runs != NULL || state->list != NULL))
         return MN_OK;
     return mn_image_tasks_check(state->tables, split, err);
 }
@@ -458,6 +502,8 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
     const struct state *state = of;
     if (split == MN_TEST && state->runs != NULL)
         mn_image_runs_draw(state->runs, index, task);
+    else if (split == MN_TEST && state->list != NULL)
+        mn_episode_list_draw(state->list, index, task);
     else
         mn_image_tasks_draw(state->tables, split, random, task);
 }
@@ -495,10 +541,34 @@ static void describe(const void *of, const mn_task *task, FILE *out)
     mn_task_print(task, out);
 }
 
+static void write_episode(const void *of, mn_split split, const mn_task *task, FILE *out)
+{
+    const struct state *state = of;
+    mn_pack_entry entries[MN_MAX_WAY];
+    for (uint32_t label = 0; label < task->n_classes; label++)
+        entries[label] = split == MN_TEST && state->list != NULL
+                             ? mn_episode_list_entry(state->list, task, label)
+                             : mn_image_tasks_entry(state->tables, split, task->classes[label]);
+    if (task->index == 0)
+        mn_episodes_begin(state->pack, out);
+    mn_episodes_write(state->pack, task, entries, out);
+}
+
+static mn_pack_part packed(const void *of, mn_split split)
+{
+    const struct state *state = of;
+    if (split == MN_TEST && state->list != NULL)
+        return mn_episode_list_classes(state->list);
+    const bool given = split == MN_TEST && state->runs != NULL;
+    return mn_image_tasks_part(given ? mn_image_runs_pack(state->runs) : state->pack, split);
+}
+
 const mn_task_set_kind mn_image_kind = {.open = open_tasks,
                                         .close = close_tasks,
                                         .check = check,
                                         .draw = draw,
                                         .classes = classes,
                                         .describe = describe,
-                                        .class_name = class_name};
+                                        .class_name = class_name,
+                                        .write_episode = write_episode,
+                                        .packed = packed};

@@ -8,6 +8,7 @@
 #include "common/experiment.h"
 #include "common/random.h"
 #include "worker/data/image_pack.h"
+#include "worker/data/pack_overlap.h"
 #include "worker/tasks/few_shot.h"
 #include "worker/tasks/task.h"
 
@@ -45,6 +46,13 @@ uint32_t mn_image_tasks_choose(const mn_image_tasks *tasks, mn_split split, mn_r
 uint32_t mn_image_tasks_images(const mn_image_tasks *tasks, mn_split split, uint32_t class_number);
 void mn_image_tasks_show(const mn_image_tasks *tasks, mn_split split, mn_random *random,
                          uint32_t class_number, uint32_t image, const mn_field *x, float *out);
+
+/* Which class of the file a class of a split is, and how it is turned. */
+mn_pack_entry mn_image_tasks_entry(const mn_image_tasks *tasks, mn_split split,
+                                   uint32_t class_number);
+
+/* Classes of a split of a pack; of none where pack is NULL. */
+mn_pack_part mn_image_tasks_part(const mn_image_pack *pack, mn_split split);
 
 /* Copy an image as numbers of 0 to 1, turned counter-clockwise. Only a square can be turned. */
 void mn_image_tasks_copy(const uint8_t *pixels, uint32_t height, uint32_t width, uint32_t channels,

@@ -264,5 +264,14 @@ static mn_status check(const void *of, mn_split split, mn_error *err)
     return state->tables != NULL ? mn_image_tasks_check(state->tables, split, err) : MN_OK;
 }
 
-const mn_task_set_kind mn_sequence_kind = {
-    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw, .describe = describe};
+static mn_pack_part packed(const void *of, mn_split split)
+{
+    return mn_image_tasks_part(((const struct state *)of)->pack, split);
+}
+
+const mn_task_set_kind mn_sequence_kind = {.open = open_tasks,
+                                           .close = close_tasks,
+                                           .check = check,
+                                           .draw = draw,
+                                           .describe = describe,
+                                           .packed = packed};

@@ -108,7 +108,10 @@ typedef struct mn_task {
     uint32_t classes[MN_MAX_WAY]; /* which: number of the class within the split; label i is
                                      classes[i] */
     mn_split split;               /* of whose tasks it is one */
-    uint64_t index;               /* which of its split */
+    /* Which of its class each item of support.x and then of query.x is; lent by whoever wants to know,
+     * for kinds that choose items; NULL: nobody does. */
+    uint32_t *items;
+    uint64_t index;          /* which of its split */
     const float *set_losses; /* while it is drawn: of the sets of a mixture (task_set.h), or NULL */
     char title[64];          /* what its kind calls it, as "run01"; "": nothing */
 } mn_task;

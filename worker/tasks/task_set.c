@@ -1,8 +1,10 @@
 #include "worker/tasks/task_set.h"
 
+#include "common/file.h"
 #include "worker/tasks/task_print.h"
 #include "worker/tasks/task_set_kind.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,6 +187,65 @@ mn_status mn_task_set_fingerprint(const mn_task_set *set, mn_split split, uint32
     *out = mn_hasher_finish(&hasher);
     mn_task_destroy(&task);
     return MN_OK;
+}
+
+static mn_status write_tasks(const mn_task_set *set, mn_split split, uint32_t n, FILE *out,
+                             mn_error *err)
+{
+    mn_task *task = NULL;
+    mn_status status = mn_task_new(mn_task_set_fields(set, split), &task, err);
+    if (status != MN_OK)
+        return status;
+    uint32_t *items = calloc(
+        (size_t)task->fields.at[MN_SUPPORT_X].n + task->fields.at[MN_QUERY_X].n, sizeof *items);
+    if (items == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "items of a task");
+    task->items = items;
+    for (uint32_t i = 0; i < n && status == MN_OK; i++) {
+        mn_task_set_draw(set, split, i, task);
+        set->kind->write_episode(set->parts.state, drawn_from(set, split), task, out);
+    }
+    free(items);
+    mn_task_destroy(&task);
+    return status;
+}
+
+mn_status mn_task_set_write_episodes(const mn_task_set *set, mn_split split, uint32_t n,
+                                     const char *path, mn_error *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    if (set->kind->write_episode == NULL || !mn_fields_are_few_shot(mn_task_set_fields(set, split)))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s: tasks of this kind are not chosen from the items of a packed file, so "
+                       "there is no list of them; mnemo task --dump writes the numbers of one",
+                       path);
+    if (mn_fields_have_padding(mn_task_set_fields(set, split)))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s: a list is of tasks of one size, but these vary: leave out way_from "
+                       "and shot_from",
+                       path);
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "list of episodes");
+    mn_status status = write_tasks(set, split, n, out, err);
+    if (fclose(out) != 0 && status == MN_OK)
+        status = mn_fail(err, MN_ERR_NOMEM, "list of %" PRIu32 " episodes", n);
+    if (status == MN_OK)
+        status = mn_file_write(path, text, size, err);
+    free(text);
+    return status;
+}
+
+mn_status mn_task_set_overlap(const mn_task_set *training, const mn_task_set *test, mn_overlap *out,
+                              mn_error *err)
+{
+    *out = (mn_overlap){0};
+    if (training->kind->packed == NULL || test->kind->packed == NULL || test->judged == MN_TRAIN)
+        return MN_OK;
+    const mn_pack_part trained = training->kind->packed(training->parts.state, MN_TRAIN);
+    const mn_pack_part tested = test->kind->packed(test->parts.state, test->judged);
+    return mn_pack_overlap(&trained, &tested, out, err);
 }
 
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out)

@@ -6,6 +6,7 @@
 #include "common/digest.h"
 #include "common/error.h"
 #include "common/experiment.h"
+#include "worker/data/pack_overlap.h"
 #include "worker/data/row_form.h"
 #include "worker/data/words.h"
 #include "worker/tasks/task.h"
@@ -57,6 +58,17 @@ mn_status mn_task_set_fingerprint(const mn_task_set *set, mn_split split, uint32
  * a meta-step, so are they. */
 void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t index,
                             const float *losses, mn_task *task);
+
+/* What training classes, of one set, and test classes, of another or of the same, have in common. Tasks
+ * that are made of no packed classes, or that evaluate.split has drawn from training classes, are not
+ * compared: *out is zero. MN_ERR_NOMEM. */
+mn_status mn_task_set_overlap(const mn_task_set *training, const mn_task_set *test, mn_overlap *out,
+                              mn_error *err);
+
+/* Write the first n tasks of a split, which was checked, as a list of their items (episode_list.h).
+ * MN_ERR_CONFIG: such tasks are not chosen from items of a data file, but made up or given. */
+mn_status mn_task_set_write_episodes(const mn_task_set *set, mn_split split, uint32_t n,
+                                     const char *path, mn_error *err);
 
 /* Print a task for people: what its kind knows of it, or else its fields. */
 void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out);

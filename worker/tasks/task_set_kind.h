@@ -4,6 +4,7 @@
 
 #include "common/random.h"
 #include "worker/data/image_pack.h"
+#include "worker/data/pack_overlap.h"
 #include "worker/data/words.h"
 #include "worker/tasks/task_set.h"
 
@@ -39,6 +40,11 @@ typedef struct mn_task_set_kind {
     /* What each of y_size answers is called; NULL: words are the answers, or nothing is called. */
     const char *const *(*answers)(const void *state);
     const struct mn_dialog_book *(*dialogs)(const void *state); /* NULL: no dialogues */
+    /* Write down what a task that was drawn with its items is made of (episode_list.h), the first of
+     * them with what comes before. NULL: tasks are not chosen from items. */
+    void (*write_episode)(const void *state, mn_split split, const mn_task *task, FILE *out);
+    /* The packed classes that tasks of a split are drawn from; NULL: there are none. */
+    mn_pack_part (*packed)(const void *state, mn_split split);
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
