@@ -27,7 +27,7 @@ static int set_up(void **state)
     static const char *const texts[] = {"mary", "went", "to", "garden", "kitchen", "where"};
     const mn_story_shape shape = {
         .bundle = ITEMS, .sentences = SLOTS, .length = 3, .question = 2, .vocabulary = VOCABULARY};
-    const mn_points points = {"set", 1, {"1"}};
+    const mn_points points = {.axis = "set", .n = 1, .names = {"1"}};
     mn_fields fields;
     uint32_t number;
     (void)state;

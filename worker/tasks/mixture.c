@@ -120,6 +120,7 @@ static mn_status read_parts(struct mixture *mixture, const mn_experiment *experi
     const uint32_t n = mn_mix_parts(experiment);
     mn_status status = MN_OK;
     (void)snprintf(mixture->points.axis, sizeof mixture->points.axis, "set");
+    mixture->points.averaged = true;
     for (uint32_t i = 0; i < n && status == MN_OK; i++)
         status = read_part(mixture, experiment, i, err);
     return status;
