@@ -45,4 +45,7 @@ void mn_score_key(const mn_score *score, char key[MN_SCORE_KEY])
 {
     (void)snprintf(key, MN_SCORE_KEY, "%s%s%s", score->name, score->point[0] != '\0' ? "_" : "",
                    score->point);
+    for (char *at = key; *at != '\0'; at++)
+        if (*at == ' ') /* as in "second half" */
+            *at = '_';
 }

@@ -41,6 +41,6 @@ bool mn_score_is_beside(const mn_score *a, const mn_score *b);
 /* Is score i measured along another axis than the judged one, as at a showing, or on a set? */
 bool mn_score_is_apart(const mn_score_list *list, uint32_t i);
 
-/* The key of a score in a flat record: "loss", or with its point "loss_qa7". */
+/* The key of a score in a flat record: "loss", or with its point "loss_qa7"; no spaces. */
 #define MN_SCORE_KEY 64
 void mn_score_key(const mn_score *score, char key[MN_SCORE_KEY]);

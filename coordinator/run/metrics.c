@@ -135,8 +135,6 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
         if (!mn_score_is_apart(scores, i))
             continue;
         mn_score_key(&scores->at[i], name);
-        for (char *at = name; *at != '\0'; at++)
-            *at = *at == ' ' ? '_' : *at; /* "second half" */
         (void)snprintf(key, sizeof key, "val_%s", name);
         put(out, key, evaluation->estimates[i].mean);
         (void)snprintf(key, sizeof key, "val_%s_ci95", name);
