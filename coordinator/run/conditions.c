@@ -27,6 +27,7 @@ mn_conditions mn_conditions_of(const mn_experiment *experiment, const mn_task_se
     out.way = fields->target == MN_TARGET_CLASSES ? way : 0;
     out.shot = fields->at[MN_SUPPORT_X].n / way;
     out.query = fields->at[MN_QUERY_X].n / way;
+    out.varies = mn_fields_have_padding(fields);
     return out;
 }
 
@@ -47,8 +48,9 @@ void mn_conditions_text(const mn_conditions *conditions, char *text, size_t n)
     if (conditions->data[0] != '\0')
         append(text, n, " of %s", conditions->data);
     if (conditions->way > 0)
-        append(text, n, "; %" PRIu32 " classes, %" PRIu32 " + %" PRIu32 " items of each",
-               conditions->way, conditions->shot, conditions->query);
+        append(text, n, "; %s%" PRIu32 " classes, %s%" PRIu32 " + %" PRIu32 " items of each",
+               conditions->varies ? "up to " : "", conditions->way,
+               conditions->varies ? "up to " : "", conditions->shot, conditions->query);
     else if (conditions->query > 0)
         append(text, n, "; %" PRIu32 " + %" PRIu32 " points", conditions->shot, conditions->query);
     if (conditions->bundle > 1)
@@ -72,6 +74,8 @@ json_t *mn_conditions_json(const mn_conditions *conditions)
     (void)json_object_set_new(root, "data", json_string(conditions->data));
     if (conditions->way > 0)
         (void)json_object_set_new(root, "way", json_integer(conditions->way));
+    if (conditions->varies)
+        (void)json_object_set_new(root, "varies", json_true());
     if (conditions->query > 0) {
         (void)json_object_set_new(root, "shot", json_integer(conditions->shot));
         (void)json_object_set_new(root, "query", json_integer(conditions->query));
