@@ -197,6 +197,9 @@ static mn_status join_fields(const struct mixture *mixture, mn_split split, mn_f
                            name, mixture->points.names[0]);
     }
     *fields = *first;
+    for (uint32_t i = 1; i < mixture->n; i++) /* no one unit is that of all parts */
+        if (mn_task_set_fields(mixture->parts[i].set, split)->y_scale != first->y_scale)
+            fields->y_scale = 0;
     fields->points = mixture->points;
     return mn_fields_add(fields, MN_QUERY, "point", MN_FIELD_NUMBERS,
                          mn_fields_find(first, MN_QUERY, "y")->n, number, err);
