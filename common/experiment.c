@@ -195,12 +195,12 @@ static const mn_option rows[] = {
     KEY(TEXT,   tasks.mix,             "",             0,     0,       "",
         "a mixture: parts \"WEIGHT NAME: KEY=VALUE ...\" with ';' between, each these tasks with some "
         "keys of this section set otherwise, as in \"3 slow: phase=0,1; 1 fast: phase=2,3\"", THETA,
-        BY("tasks.kind=sinusoid|images|glyphs|tables")),
+        BY("tasks.kind=sinusoid|images|glyphs|tables|rows")),
     KEY(CHOICE, tasks.mix_by,          "weight",       0,     0,       "",
-        "a mixture: a part is drawn as often as its weight says; or as weight times its classes, in each "
-        "split; or in training as weight times its loss of late, which theta tells",
+        "a mixture: a part is drawn as often as its weight says; or as weight times its classes (tasks, of rows "
+        "with a y), in each split; or in training as weight times its loss of late, which theta tells",
         THETA_FROM("weight", "size", "difficulty"),
-        BY("tasks.kind=sinusoid|images|glyphs|tables")),
+        BY("tasks.kind=sinusoid|images|glyphs|tables|rows")),
     KEY(REAL,   tasks.mix_power,       "1",            0,     4,       "",
         "size, difficulty: to this power; 0: as weight; 0.5: large sets less often than their size says", THETA,
         BY("tasks.mix_by=size|difficulty")),

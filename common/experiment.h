@@ -299,7 +299,7 @@ typedef struct mn_experiment {
         uint32_t unseen; /* described-images; 0: as in tasks */
         uint32_t val_tasks;
         bool shared_classes; /* test classes may be training classes */
-        bool keep_best; /* test with the theta that was best on validation */
+        bool keep_best;      /* test with the theta that was best on validation */
     } evaluate;
     struct {
         int32_t threads;         /* local worker threads a rank; -1: as many as the rank's cores */

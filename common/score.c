@@ -36,8 +36,16 @@ bool mn_score_is_beside(const mn_score *a, const mn_score *b)
     return strcmp(a->axis, b->axis) == 0 && strcmp(a->point, b->point) == 0;
 }
 
+bool mn_score_is_apart(const mn_score_list *list, uint32_t i)
+{
+    return strcmp(list->at[i].axis, list->at[list->judged].axis) != 0;
+}
+
 void mn_score_key(const mn_score *score, char key[MN_SCORE_KEY])
 {
     (void)snprintf(key, MN_SCORE_KEY, "%s%s%s", score->name, score->point[0] != '\0' ? "_" : "",
                    score->point);
+    for (char *at = key; *at != '\0'; at++)
+        if (*at == ' ') /* as in "second half" */
+            *at = '_';
 }

@@ -20,9 +20,10 @@ typedef struct mn_score {
 /* Zero-initialise. Where there is room for one point, the last one in the list stands for all. */
 typedef struct mn_score_list {
     uint32_t n;
-    mn_score *at;    /* [n]; owned */
-    uint32_t judged; /* < n: by this one thetas are compared */
-    char remark[80]; /* what must be said with every score; "": nothing */
+    mn_score *at;      /* [n]; owned */
+    uint32_t judged;   /* < n: by this one thetas are compared */
+    char averaged[24]; /* the axis over whose points a mean is told as well; "": none */
+    char remark[80];   /* what must be said with every score; "": nothing */
 } mn_score_list;
 
 /* MN_ERR_NOMEM; MN_ERR_RANGE: more than MN_MAX_SCORES. The list is as before then. */
@@ -37,6 +38,9 @@ uint32_t mn_score_list_shown(const mn_score_list *list, uint32_t shown[2]);
 /* Are they measured at the same point? */
 bool mn_score_is_beside(const mn_score *a, const mn_score *b);
 
-/* The key of a score in a flat record: "loss", or with its point "loss_qa7". */
+/* Is score i measured along another axis than the judged one, as at a showing, or on a set? */
+bool mn_score_is_apart(const mn_score_list *list, uint32_t i);
+
+/* The key of a score in a flat record: "loss", or with its point "loss_qa7"; no spaces. */
 #define MN_SCORE_KEY 64
 void mn_score_key(const mn_score *score, char key[MN_SCORE_KEY]);

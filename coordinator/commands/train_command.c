@@ -329,8 +329,9 @@ static void draw(const mn_session *session, const mn_run *run)
     const char *const folder = mn_run_folder(run);
     mn_status status = MN_OK;
     if (mn_training_step(session->training) > 0)
-        status = mn_chart_curve(folder, session->experiment.name,
-                                mn_training_scores(session->training), &err);
+        status =
+            mn_chart_curve(folder, session->experiment.name, mn_training_scores(session->training),
+                           mn_learner_test_scores(session->learner), &err);
     if (status != MN_OK)
         mn_log(MN_LOG_WARN, "%s", err.message);
     const bool has_curve = status == MN_OK && mn_training_step(session->training) > 0;

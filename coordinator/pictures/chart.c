@@ -20,7 +20,7 @@
 
 extern char **environ;
 
-enum { MAX_PANELS = 2 };
+enum { MAX_PANELS = 2, MAX_SETS = 8 };
 
 static const char style[] = "set encoding utf8\n"
                             "set border 3 lc rgb '#888888'\n"
@@ -28,9 +28,12 @@ static const char style[] = "set encoding utf8\n"
                             "set grid lc rgb '#e4e4e4' lt 1\n"
                             "set key samplen 2 spacing 1.2\n";
 
+/* The numbers of some keys, in the records that have them all. */
 struct history {
+    uint32_t n_keys;
+    char keys[MAX_SETS][MN_SCORE_KEY + 4];
     size_t n, capacity;
-    double (*at)[1 + MAX_PANELS]; /* step, then the score of each panel; owned */
+    double (*at)[1 + MAX_SETS]; /* step, then the number of each key; owned */
 };
 
 /* A panel a score. */
@@ -39,15 +42,21 @@ struct panels {
     const mn_score *scores[MAX_PANELS];
 };
 
-static mn_status read_history(const char *path, const struct panels *panels,
-                              struct history *training, struct history *validation, mn_error *err);
-static mn_status remember(struct history *history, json_t *record, const struct panels *panels,
-                          bool validation, mn_error *err);
+/* What curve.dat is made of. */
+struct curves {
+    struct history training, validation; /* the panels' */
+    struct history sets;                 /* of validation, by set or the like */
+    const mn_score *of_sets[MAX_SETS];
+};
+
+static void find_keys(const struct panels *panels, const mn_score_list *tests,
+                      struct curves *curves);
+static mn_status read_history(const char *path, struct curves *curves, mn_error *err);
+static mn_status remember(struct history *history, json_t *record, mn_error *err);
 static void write_training(const struct history *training, const struct panels *panels, FILE *out);
-static void write_validation(const struct history *validation, const struct panels *panels,
-                             FILE *out);
-static void write_curve_script(const char *title, const struct panels *panels, bool validated,
-                               FILE *out);
+static void write_validation(const struct history *validation, FILE *out);
+static void write_curve_script(const char *title, const struct panels *panels,
+                               const struct curves *curves, FILE *out);
 static void write_fit_script(const char *name, const mn_fitted_curve *curve, FILE *out);
 static mn_status save(const char *folder, const char *name, const char *ending, FILE *memory,
                       char **text, mn_error *err);
@@ -55,37 +64,39 @@ static mn_status draw(const char *folder, const char *name, mn_error *err);
 static void put_quoted(const char *text, FILE *out);
 
 mn_status mn_chart_curve(const char *folder, const char *title, const mn_score_list *scores,
-                         mn_error *err)
+                         const mn_score_list *tests, mn_error *err)
 {
     char path[PATH_MAX];
     uint32_t shown[MAX_PANELS];
     struct panels panels = {.n = mn_score_list_shown(scores, shown)};
     for (uint32_t i = 0; i < panels.n; i++)
         panels.scores[i] = &scores->at[shown[i]];
-    struct history training = {0};
-    struct history validation = {0};
+    struct curves curves = {0};
     char *text = NULL;
     size_t n = 0;
+    find_keys(&panels, tests, &curves);
     (void)snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
-    mn_status status = read_history(path, &panels, &training, &validation, err);
-    if (status == MN_OK && training.n == 0)
+    mn_status status = read_history(path, &curves, err);
+    if (status == MN_OK && curves.training.n == 0)
         status = mn_fail(err, MN_ERR_NO_INPUT, "%s holds no meta-step to draw", path);
     if (status == MN_OK) {
         FILE *out = open_memstream(&text, &n);
         if (out != NULL) {
-            write_training(&training, &panels, out);
-            write_validation(&validation, &panels, out);
+            write_training(&curves.training, &panels, out);
+            write_validation(&curves.validation, out);
+            write_validation(&curves.sets, out);
         }
         status = save(folder, "curve", "dat", out, &text, err);
     }
     if (status == MN_OK) {
         FILE *out = open_memstream(&text, &n);
         if (out != NULL)
-            write_curve_script(title, &panels, validation.n > 0, out);
+            write_curve_script(title, &panels, &curves, out);
         status = save(folder, "curve", "gp", out, &text, err);
     }
-    free(training.at);
-    free(validation.at);
+    free(curves.training.at);
+    free(curves.validation.at);
+    free(curves.sets.at);
     return status == MN_OK ? draw(folder, "curve", err) : status;
 }
 
@@ -297,8 +308,32 @@ mn_status mn_chart_points(const char *png, size_t n, const mn_contestant *contes
     return status == MN_OK ? draw(folder, name, err) : status;
 }
 
-static mn_status read_history(const char *path, const struct panels *panels,
-                              struct history *training, struct history *validation, mn_error *err)
+static void find_keys(const struct panels *panels, const mn_score_list *tests,
+                      struct curves *curves)
+{
+    uint32_t n = 0;
+    curves->training.n_keys = curves->validation.n_keys = panels->n;
+    for (uint32_t i = 0; i < panels->n; i++) {
+        mn_score_key(panels->scores[i], curves->training.keys[i]);
+        (void)snprintf(curves->validation.keys[i], sizeof curves->validation.keys[i], "val_%s",
+                       panels->scores[i]->name);
+    }
+    for (uint32_t i = 0; tests != NULL && i < tests->n; i++) {
+        char key[MN_SCORE_KEY];
+        if (!mn_score_is_apart(tests, i))
+            continue;
+        if (n == MAX_SETS) { /* nobody could tell them apart */
+            n = 0;
+            break;
+        }
+        mn_score_key(&tests->at[i], key);
+        (void)snprintf(curves->sets.keys[n], sizeof curves->sets.keys[n], "val_%s", key);
+        curves->of_sets[n++] = &tests->at[i];
+    }
+    curves->sets.n_keys = n;
+}
+
+static mn_status read_history(const char *path, struct curves *curves, mn_error *err)
 {
     char *line = NULL;
     size_t room = 0;
@@ -310,7 +345,9 @@ static mn_status read_history(const char *path, const struct panels *panels,
         json_t *record = json_loads(line, 0, NULL); /* NULL for a torn line: it is left out */
         bool validated = json_object_get(record, "val_tasks") != NULL;
         if (record != NULL)
-            status = remember(validated ? validation : training, record, panels, validated, err);
+            status = remember(validated ? &curves->validation : &curves->training, record, err);
+        if (validated && status == MN_OK && curves->sets.n_keys > 0)
+            status = remember(&curves->sets, record, err);
         json_decref(record);
     }
     free(line);
@@ -318,18 +355,12 @@ static mn_status read_history(const char *path, const struct panels *panels,
     return status;
 }
 
-/* A record that lacks a number of a panel is left out: no task of it counted. */
-static mn_status remember(struct history *history, json_t *record, const struct panels *panels,
-                          bool validation, mn_error *err)
+/* A record that lacks a number is left out: no task of it counted. */
+static mn_status remember(struct history *history, json_t *record, mn_error *err)
 {
-    double point[1 + MAX_PANELS] = {json_number_value(json_object_get(record, "step"))};
-    for (uint32_t i = 0; i < panels->n; i++) {
-        char key[MN_SCORE_KEY + 4];
-        char train_key[MN_SCORE_KEY];
-        mn_score_key(panels->scores[i], train_key);
-        (void)snprintf(key, sizeof key, "%s%s", validation ? "val_" : "",
-                       validation ? panels->scores[i]->name : train_key);
-        const json_t *number = json_object_get(record, key);
+    double point[1 + MAX_SETS] = {json_number_value(json_object_get(record, "step"))};
+    for (uint32_t i = 0; i < history->n_keys; i++) {
+        const json_t *number = json_object_get(record, history->keys[i]);
         if (!json_is_number(number))
             return MN_OK;
         point[1 + i] = json_number_value(number);
@@ -379,16 +410,15 @@ static void write_training(const struct history *training, const struct panels *
     }
 }
 
-static void write_validation(const struct history *validation, const struct panels *panels,
-                             FILE *out)
+static void write_validation(const struct history *validation, FILE *out)
 {
     (void)fputs("\n\n# validation: step", out);
-    for (uint32_t k = 0; k < panels->n; k++)
-        (void)fprintf(out, ", %s", panels->scores[k]->name);
+    for (uint32_t k = 0; k < validation->n_keys; k++)
+        (void)fprintf(out, ", %s", validation->keys[k] + strlen("val_"));
     (void)fputc('\n', out);
     for (size_t i = 0; i < validation->n; i++) {
         (void)fprintf(out, "%.0f", validation->at[i][0]);
-        for (size_t k = 1; k <= panels->n; k++)
+        for (size_t k = 1; k <= validation->n_keys; k++)
             (void)fprintf(out, " %.9g", validation->at[i][k]);
         (void)fputc('\n', out);
     }
@@ -396,7 +426,8 @@ static void write_validation(const struct history *validation, const struct pane
 
 /* Panel k of the learning curve: a share from the bottom up to 100 %, a loss in nats down to 0, any
  * other score on a logarithmic axis, for a squared error falls by powers of ten. */
-static void put_panel(const struct panels *panels, uint32_t k, bool validated, FILE *out)
+static void put_panel(const struct panels *panels, uint32_t k, const struct curves *curves,
+                      FILE *out)
 {
     const mn_score *score = panels->scores[k];
     const char *factor = score->is_share ? "100*" : "";
@@ -423,16 +454,22 @@ static void put_panel(const struct panels *panels, uint32_t k, bool validated, F
                   "       '' index 0 using 1:(%s$%u) with lines lw 2.5 lc rgb '%s' title "
                   "'training, smoothed'",
                   factor, column, pale, factor, column + panels->n, colour);
-    if (validated)
+    if (curves->validation.n > 0)
         (void)fprintf(out,
                       ", \\\n       '' index 1 using 1:(%s$%u) with linespoints pt 7 ps 0.8 lw 1.5 "
                       "lc rgb '#d1700e' title 'validation'",
                       factor, column);
+    for (uint32_t i = 0; k + 1 == panels->n && curves->sets.n > 0 && i < curves->sets.n_keys; i++)
+        (void)fprintf(out,
+                      ", \\\n       '' index 2 using 1:(%s$%u) with linespoints pt 6 ps 0.6 lw 1 "
+                      "dt 2 lc %u title '%s %s' noenhanced",
+                      factor, (unsigned)i + 2, (unsigned)i + 1, curves->of_sets[i]->axis,
+                      curves->of_sets[i]->point);
     (void)fputc('\n', out);
 }
 
-static void write_curve_script(const char *title, const struct panels *panels, bool validated,
-                               FILE *out)
+static void write_curve_script(const char *title, const struct panels *panels,
+                               const struct curves *curves, FILE *out)
 {
     uint32_t height = 300 + 300 * panels->n;
     (void)fprintf(
@@ -450,7 +487,7 @@ static void write_curve_script(const char *title, const struct panels *panels, b
     (void)fprintf(out, "%u,1 title title font ',15' noenhanced\n", (unsigned)panels->n);
     (void)fputs("  set xlabel 'meta-step'\n", out);
     for (uint32_t k = 0; k < panels->n; k++)
-        put_panel(panels, k, validated, out);
+        put_panel(panels, k, curves, out);
     (void)fputs("  unset multiplot\n  set output\n}\n", out);
 }
 

@@ -84,12 +84,48 @@ static void a_learning_curve_is_drawn_from_the_metrics(void **state)
     (void)state;
     mn_error err;
     write_metrics(300, false);
-    assert_int_equal(mn_chart_curve(folder, "sinusoid", &values, &err), MN_OK);
+    assert_int_equal(mn_chart_curve(folder, "sinusoid", &values, NULL, &err), MN_OK);
     write_metrics(2000, true);
-    assert_int_equal(mn_chart_curve(folder, "omniglot: it's 5-way 1-shot", &classes, &err), MN_OK);
+    assert_int_equal(mn_chart_curve(folder, "omniglot: it's 5-way 1-shot", &classes, NULL, &err),
+                     MN_OK);
     expect_start("curve.png", "\x89PNG\r\n", 6);
     expect_start("curve.svg", "<?xml", 5);
     assert_int_equal(access(in_folder("curve.gp"), F_OK), 0);
+}
+
+/* A validation that lacks a set, of which no task was drawn, is left out of their lines alone. */
+static void the_sets_of_a_mixture_have_lines_of_their_own(void **state)
+{
+    (void)state;
+    mn_error err;
+    mn_score of_tests[] = {{.name = "accuracy", .is_share = true},
+                           {.name = "accuracy", .axis = "set", .point = "slow"},
+                           {.name = "accuracy", .axis = "set", .point = "2nd half"}};
+    const mn_score_list tests = {.n = 3, .at = of_tests};
+    write_metrics(400, true);
+    FILE *metrics = fopen(in_folder("metrics.jsonl"), "a");
+    assert_non_null(metrics);
+    (void)fputs(
+        "\n{\"step\": 300, \"val_loss\": 1, \"val_accuracy\": 0.5, \"val_accuracy_slow\": 0.25,"
+        " \"val_accuracy_2nd_half\": 0.75, \"val_tasks\": 9}\n"
+        "{\"step\": 350, \"val_loss\": 1, \"val_accuracy\": 0.5, \"val_accuracy_slow\": 0.5,"
+        " \"val_accuracy_2nd_half\": null, \"val_tasks\": 9}\n",
+        metrics);
+    assert_int_equal(fclose(metrics), 0);
+    assert_int_equal(mn_chart_curve(folder, "mixture", &classes, &tests, &err), MN_OK);
+    char *text = NULL;
+    size_t n = 0;
+    assert_int_equal(mn_file_read(in_folder("curve.dat"), 1 << 20, &text, &n, &err), MN_OK);
+    assert_non_null(
+        strstr(text, "# validation: step, accuracy_slow, accuracy_2nd_half\n300 0.25 0.75\n"));
+    assert_null(strstr(text, "\n350 0.5"));
+    assert_non_null(strstr(text, "350 1 0.5\n"));
+    free(text);
+    assert_int_equal(mn_file_read(in_folder("curve.gp"), 1 << 20, &text, &n, &err), MN_OK);
+    assert_non_null(strstr(text, "index 2 using 1:(100*$3)"));
+    assert_non_null(strstr(text, "title 'set 2nd half'"));
+    free(text);
+    expect_start("curve.png", "\x89PNG\r\n", 6);
 }
 
 static void the_smoothed_curve_does_not_lag(void **state)
@@ -102,7 +138,7 @@ static void the_smoothed_curve_does_not_lag(void **state)
     for (int i = 1; i <= 100; i++) /* a straight line is its own mean */
         (void)fprintf(metrics, "{\"step\": %d, \"loss\": %d, \"accuracy\": 0.5}\n", i, 200 - i);
     assert_int_equal(fclose(metrics), 0);
-    assert_int_equal(mn_chart_curve(folder, "line", &values, &err), MN_OK);
+    assert_int_equal(mn_chart_curve(folder, "line", &values, NULL, &err), MN_OK);
 
     char line[256];
     double step, loss, smooth;
@@ -154,7 +190,7 @@ static void without_gnuplot_the_script_is_left_and_the_remedy_told(void **state)
     char *search = strdup(getenv("PATH"));
     write_metrics(20, false);
     assert_int_equal(setenv("PATH", folder, 1), 0);
-    mn_status status = mn_chart_curve(folder, "x", &values, &err);
+    mn_status status = mn_chart_curve(folder, "x", &values, NULL, &err);
     assert_int_equal(setenv("PATH", search, 1), 0);
     free(search);
     assert_int_equal(status, MN_ERR_UNAVAILABLE);
@@ -168,7 +204,7 @@ static void a_gnuplot_that_fails_is_told(void **state)
     mn_error err;
     write_metrics(20, false);
     assert_int_equal(mkdir(in_folder("curve.png"), 0755), 0); /* cannot be written to */
-    assert_int_equal(mn_chart_curve(folder, "x", &values, &err), MN_ERR_IO);
+    assert_int_equal(mn_chart_curve(folder, "x", &values, NULL, &err), MN_ERR_IO);
     assert_non_null(strstr(err.message, "gnuplot curve.gp"));
 }
 
@@ -190,7 +226,7 @@ static void gnuplot_can_be_ended_by_the_signals_that_we_hold_back(void **state)
     (void)sigemptyset(&held);
     (void)sigaddset(&held, SIGTERM);
     assert_int_equal(sigprocmask(SIG_BLOCK, &held, &before), 0);
-    mn_status status = mn_chart_curve(folder, "x", &values, &err);
+    mn_status status = mn_chart_curve(folder, "x", &values, NULL, &err);
     assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
     assert_int_equal(setenv("PATH", usual, 1), 0);
     free(usual);
@@ -227,7 +263,7 @@ static void every_point_of_a_score_is_drawn(void **state)
 static void no_metrics_no_picture(void **state)
 {
     (void)state;
-    assert_int_equal(mn_chart_curve(folder, "x", &values, NULL), MN_ERR_NO_INPUT);
+    assert_int_equal(mn_chart_curve(folder, "x", &values, NULL, NULL), MN_ERR_NO_INPUT);
 }
 
 int main(void)
@@ -235,6 +271,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_learning_curve_is_drawn_from_the_metrics),
+        IN_FOLDER(the_sets_of_a_mixture_have_lines_of_their_own),
         IN_FOLDER(the_smoothed_curve_does_not_lag),
         IN_FOLDER(a_fitted_curve_is_drawn_with_its_support),
         IN_FOLDER(without_gnuplot_the_script_is_left_and_the_remedy_told),

@@ -190,6 +190,9 @@ static void conditions_are_told_in_one_line(void **state)
                         "split val of omniglot.mnd; 20 classes, 1 + 15 items of each; quarter "
                         "turns that the data list are classes; batch norm by the batch; one theta, "
                         "no ensemble");
+    conditions.varies = true;
+    mn_conditions_text(&conditions, text, sizeof text);
+    assert_non_null(strstr(text, "; up to 20 classes, up to 1 + 15 items of each; "));
     char cut[20];
     mn_conditions_text(&conditions, cut, sizeof cut);
     assert_string_equal(cut, "split val of omnigl");

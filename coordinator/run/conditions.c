@@ -28,6 +28,7 @@ mn_conditions mn_conditions_of(const mn_experiment *experiment, const mn_task_se
     out.way = fields->target == MN_TARGET_CLASSES ? way : 0;
     out.shot = fields->at[MN_SUPPORT_X].n / way;
     out.query = fields->at[MN_QUERY_X].n / way;
+    out.varies = mn_fields_have_padding(fields);
     return out;
 }
 

@@ -18,6 +18,8 @@ static uint32_t first_of_name(const mn_score_list *scores, uint32_t i);
 static uint32_t find(const mn_score_list *scores, uint32_t point, uint32_t name);
 static int width_of_points(const mn_score_list *scores, char axis[sizeof((mn_score *)0)->axis]);
 static void print_cell(const mn_score *score, const mn_estimate *estimate, FILE *out);
+static void print_mean_over_points(const mn_evaluation *evaluation, int width, FILE *out);
+static json_t *mean_over_points(const mn_evaluation *evaluation);
 static void print_blank(const mn_score *score, FILE *out);
 static json_t *point_of(const mn_score *score);
 static json_t *number(double value);
@@ -45,6 +47,22 @@ void mn_evaluation_fini(mn_evaluation *evaluation)
     free(evaluation->estimates);
     free(evaluation->rows);
     *evaluation = (mn_evaluation){0};
+}
+
+mn_estimate mn_evaluation_mean_over_points(const mn_evaluation *evaluation, uint32_t i)
+{
+    const mn_score_list *scores = evaluation->scores;
+    double n = 0, sum = 0, squares = 0;
+    for (uint32_t k = 0; k < scores->n && scores->averaged[0] != '\0'; k++) {
+        const mn_estimate *at = &evaluation->estimates[k];
+        if (strcmp(scores->at[k].axis, scores->averaged) != 0 ||
+            strcmp(scores->at[k].name, scores->at[i].name) != 0)
+            continue;
+        n++;
+        sum += at->mean;
+        squares += at->half_width * at->half_width;
+    }
+    return n > 0 ? (mn_estimate){sum / n, sqrt(squares) / n} : (mn_estimate){NAN, NAN};
 }
 
 double mn_evaluation_score(const mn_evaluation *evaluation)
@@ -97,6 +115,25 @@ void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out)
         }
         (void)fputc('\n', out);
     }
+    print_mean_over_points(evaluation, width, out);
+}
+
+static void print_mean_over_points(const mn_evaluation *evaluation, int width, FILE *out)
+{
+    const mn_score_list *scores = evaluation->scores;
+    if (scores->averaged[0] == '\0')
+        return;
+    (void)fprintf(out, "  %*s", width, "mean");
+    for (uint32_t name = 0; name < scores->n; name++) {
+        const mn_estimate mean = mn_evaluation_mean_over_points(evaluation, name);
+        if (first_of_name(scores, name) != name)
+            continue;
+        if (isnan(mean.mean))
+            print_blank(&scores->at[name], out);
+        else
+            print_cell(&scores->at[name], &mean, out);
+    }
+    (void)fprintf(out, "  (of the %ss)\n", scores->averaged);
 }
 
 mn_status mn_evaluation_json(const mn_evaluation *evaluation, const mn_conditions *conditions,
@@ -148,7 +185,27 @@ json_t *mn_evaluation_object(const mn_evaluation *evaluation, const mn_condition
     if (conditions != NULL)
         (void)json_object_set_new(root, "conditions", mn_conditions_json(conditions));
     (void)json_object_set_new(root, "scores", table);
+    if (scores->averaged[0] != '\0')
+        (void)json_object_set_new(root, "mean", mean_over_points(evaluation));
     return root;
+}
+
+/* {"over": "set", "accuracy": .., "accuracy_ci95": ..} */
+static json_t *mean_over_points(const mn_evaluation *evaluation)
+{
+    const mn_score_list *scores = evaluation->scores;
+    json_t *row = json_object();
+    (void)json_object_set_new(row, "over", json_string(scores->averaged));
+    for (uint32_t i = 0; i < scores->n; i++) {
+        const mn_estimate mean = mn_evaluation_mean_over_points(evaluation, i);
+        char key[sizeof scores->at->name + 8];
+        if (strcmp(scores->at[i].axis, scores->averaged) != 0)
+            continue;
+        (void)snprintf(key, sizeof key, "%s_ci95", scores->at[i].name);
+        (void)json_object_set_new(row, scores->at[i].name, number(mean.mean));
+        (void)json_object_set_new(row, key, number(mean.half_width));
+    }
+    return row;
 }
 
 void mn_evaluation_text(const mn_evaluation *evaluation, char *text, size_t n)
@@ -241,6 +298,8 @@ static int width_of_points(const mn_score_list *scores, char axis[sizeof((mn_sco
             width = strlen(scores->at[i].point);
     if (width > 0 && strlen(axis) > width)
         width = strlen(axis);
+    if (scores->averaged[0] != '\0' && width < strlen("mean"))
+        width = strlen("mean");
     return (int)width;
 }
 

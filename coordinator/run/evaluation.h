@@ -36,11 +36,17 @@ mn_status mn_evaluation_from_rows(const mn_score_list *scores, mn_split split, u
 /* Takes a zero one too, and leaves one. */
 void mn_evaluation_fini(mn_evaluation *evaluation);
 
+/* The mean over the points of scores->averaged of the score that is called as score i, each point
+ * counting alike; its interval is that of independent ones. NaN: there is no such axis, or a point had
+ * no task. */
+mn_estimate mn_evaluation_mean_over_points(const mn_evaluation *evaluation, uint32_t i);
+
 /* One number to compare two thetas by: the judged score, negative if less is better, so that the
  * larger is the better; -INFINITY if no task counted. */
 double mn_evaluation_score(const mn_evaluation *evaluation);
 
-/* The table, for people: a row a point, a column a name. The conditions are told beside it. */
+/* The table, for people: a row a point, a column a name; at its end the mean over points. The
+ * conditions are told beside it. */
 void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out);
 
 /* The same as JSON text, with the conditions if they are given; owned by the caller (free). */

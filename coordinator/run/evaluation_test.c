@@ -197,6 +197,47 @@ static void points_may_be_words_and_a_name_may_be_missing_at_one(void **state)
 }
 
 /* Right answers out of so many: 3 of 4, 5 of 8, and none that were asked. */
+/* However often either set is drawn. */
+static void the_mean_over_sets_counts_each_alike(void **state)
+{
+    (void)state;
+    mn_score three[] = {
+        {.name = "loss"},
+        {.name = "accuracy", .axis = "set", .point = "a", .is_share = true},
+        {.name = "accuracy", .axis = "set", .point = "b", .is_share = true},
+    };
+    mn_score_list sets = {.n = 3, .at = three, .averaged = "set"};
+    enum { WIDE = 8 };
+    const double tasks[6 * WIDE] = {
+        1, 0.2, 0, 1, 1, 0, 1, 0, /**/ 1, 0.4, 0,   1, 1, 0, 1, 0, /**/ 1, 0.2, 0,   1, 1, 0, 1, 0,
+        1, 0.4, 0, 1, 1, 0, 1, 0, /**/ 1, 0,   0.8, 1, 0, 1, 1, 0, /**/ 1, 0,   1.0, 1, 0, 1, 1, 0};
+    mn_evaluation evaluation;
+    mn_error err;
+    assert_int_equal(mn_evaluation_from_rows(&sets, MN_TEST, 6, tasks, &evaluation, &err), MN_OK);
+    const mn_estimate mean = mn_evaluation_mean_over_points(&evaluation, 1);
+    assert_true(fabs(mean.mean - 0.6) < 1e-12); /* 0.3 and 0.9 */
+    const double a = evaluation.estimates[1].half_width, b = evaluation.estimates[2].half_width;
+    assert_true(fabs(mean.half_width - sqrt(a * a + b * b) / 2) < 1e-12);
+    assert_true(isnan(mn_evaluation_mean_over_points(&evaluation, 0).mean)); /* of no set */
+    char *text = printed(&evaluation);
+    assert_non_null(strstr(text,
+                           "\n     b                        90.00 % +- 19.60 %\n"
+                           "  mean                        60.00 % +- 11.32 %  (of the sets)\n"));
+    free(text);
+    assert_int_equal(mn_evaluation_json(&evaluation, NULL, &text, NULL), MN_OK);
+    json_t *root = json_loads(text, 0, NULL);
+    const json_t *row = json_object_get(root, "mean");
+    assert_string_equal(json_string_value(json_object_get(row, "over")), "set");
+    assert_true(fabs(json_real_value(json_object_get(row, "accuracy")) - 0.6) < 1e-12);
+    json_decref(root);
+    free(text);
+    mn_evaluation_fini(&evaluation);
+    const double one[2 * WIDE] = {1, 0.2, 0, 1, 1, 0, 1, 0, /**/ 1, 0.4, 0, 1, 1, 0, 1, 0};
+    assert_int_equal(mn_evaluation_from_rows(&sets, MN_TEST, 2, one, &evaluation, &err), MN_OK);
+    assert_true(isnan(mn_evaluation_mean_over_points(&evaluation, 1).mean)); /* b had no task */
+    mn_evaluation_fini(&evaluation);
+}
+
 static void a_weighted_score_is_a_mean_over_items(void **state)
 {
     (void)state;
@@ -241,6 +282,7 @@ int main(void)
         cmocka_unit_test(thetas_are_compared_by_the_judged_score),
         cmocka_unit_test(the_table_says_how_it_was_made_and_what_was_skipped),
         cmocka_unit_test(points_may_be_words_and_a_name_may_be_missing_at_one),
+        cmocka_unit_test(the_mean_over_sets_counts_each_alike),
         cmocka_unit_test(a_weighted_score_is_a_mean_over_items),
         cmocka_unit_test(scores_without_points_make_one_row),
     };

@@ -130,6 +130,16 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
         (void)snprintf(key, sizeof key, "val_%s_ci95", scores->at[i].name);
         put(out, key, evaluation->estimates[i].half_width);
     }
+    for (uint32_t i = 0; i < scores->n; i++) {
+        char name[MN_SCORE_KEY], key[MN_SCORE_KEY + 16];
+        if (!mn_score_is_apart(scores, i))
+            continue;
+        mn_score_key(&scores->at[i], name);
+        (void)snprintf(key, sizeof key, "val_%s", name);
+        put(out, key, evaluation->estimates[i].mean);
+        (void)snprintf(key, sizeof key, "val_%s_ci95", name);
+        put(out, key, evaluation->estimates[i].half_width);
+    }
     put(out, "val_tasks", evaluation->n_counted);
     put(out, "val_skipped", evaluation->n_skipped);
     return finish_line(metrics, err);

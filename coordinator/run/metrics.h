@@ -3,7 +3,8 @@
  *   {"step": 1, "loss": .., "accuracy": .., "support_loss": .., "lr": .., "grad_norm": ..,
  *    "skipped": 0, "tasks_per_s": .., "workers": 2, "threads": 4, "wall_s": ..,
  *    "share_tasks": .., "share_sums": .., "share_reduce": .., "share_outer": .., "share_wait": ..}
- * after each validation, with the judged score and those of its point:
+ * after each validation, with the judged score and those of its point, and those along another axis with
+ * their points, as "val_accuracy_slow" of a mixture's set:
  *   {"step": 100, "val_inner_steps": 5, "val_loss": .., "val_loss_ci95": .., ...,
  *    "val_tasks": 200, "val_skipped": 0}
  * A number that is not finite is null. A resumed run first drops what came after its checkpoint. */

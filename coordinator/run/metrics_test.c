@@ -21,9 +21,10 @@ static const mn_score_list train_list = {.n = 2, .at = train};
 static mn_score tests[] = {{.name = "loss", .axis = "inner_steps", .point = "0"},
                            {.name = "accuracy", .axis = "inner_steps", .point = "0"},
                            {.name = "loss", .axis = "inner_steps", .point = "5"},
-                           {.name = "accuracy", .axis = "inner_steps", .point = "5"}};
-static mn_score_list test_list = {.n = 4, .at = tests, .judged = 3};
-static mn_estimate estimates[] = {{2, 1}, {0.2, 0.1}, {1, 0.5}, {0.9, 0.05}};
+                           {.name = "accuracy", .axis = "inner_steps", .point = "5"},
+                           {.name = "accuracy", .axis = "set", .point = "slow"}};
+static mn_score_list test_list = {.n = 5, .at = tests, .judged = 3};
+static mn_estimate estimates[] = {{2, 1}, {0.2, 0.1}, {1, 0.5}, {0.9, 0.05}, {0.7, 0.04}};
 static const mn_evaluation evaluation = {
     .n_counted = 9, .scores = &test_list, .estimates = estimates};
 
@@ -150,8 +151,11 @@ static void validations_are_lines_too(void **state)
     assert_int_equal(json_integer_value(json_object_get(record, "step")), 100);
     assert_int_equal(json_integer_value(json_object_get(record, "val_inner_steps")), 5);
     assert_int_equal(json_integer_value(json_object_get(record, "val_tasks")), 9);
-    assert_int_equal(json_object_size(record), 8);
+    assert_int_equal(json_object_size(record), 10);
     assert_true(fabs(json_number_value(json_object_get(record, "val_accuracy")) - 0.9) < 1e-9);
+    assert_true(json_number_value(json_object_get(record, "val_accuracy_slow")) == 0.7);
+    assert_true(json_number_value(json_object_get(record, "val_accuracy_slow_ci95")) == 0.04);
+    assert_null(json_object_get(record, "val_accuracy_0"));
     json_decref(record);
     free(text);
 

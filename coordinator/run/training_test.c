@@ -35,9 +35,8 @@ static void end(mn_training **training, int64_t *sums)
     free(sums);
 }
 
-static int set_up(void **state)
+static int set_up_with(const char *mix)
 {
-    (void)state;
     mn_workspace *workspace = NULL;
     mn_task *task = NULL;
     mn_experiment_init(&experiment);
@@ -46,6 +45,13 @@ static int set_up(void **state)
     experiment.outer.batch = BATCH;
     experiment.evaluate.tasks = experiment.evaluate.val_tasks = TESTS;
     experiment.evaluate.keep_best = true;
+    if (mix[0] != '\0') {
+        (void)snprintf(experiment.tasks.mix, sizeof experiment.tasks.mix, "%s", mix);
+        experiment.tasks.mix_by = MN_MIX_BY_DIFFICULTY;
+        experiment.tasks.mix_renewal = 0.25;
+        experiment.outer.weight_decay = 0.5;
+        experiment.evaluate.every = 10; /* keep_best wants it, and parts are checked */
+    }
     if (mn_task_set_open(&experiment, NULL, &tasks, NULL) != MN_OK)
         return -1;
     const mn_fields *fields = mn_task_set_fields(tasks, MN_TRAIN);
@@ -65,6 +71,18 @@ static int set_up(void **state)
     mn_workspace_destroy(&workspace);
     mn_task_destroy(&task);
     return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_with("");
+}
+
+static int set_up_mixture(void **state)
+{
+    (void)state;
+    return set_up_with("1 a:; 1 b: curve=step");
 }
 
 static int tear_down(void **state)
@@ -246,6 +264,45 @@ static void biases_may_be_spared_weight_decay(void **state)
 }
 
 /* A row as a learner gives it for a task that it had to skip. */
+/* A share of the way, by what the tasks of each set lack, and not by the optimiser; and so again after a
+ * restart. */
+static void running_losses_of_sets_go_a_share_of_the_way_to_those_of_their_tasks(void **state)
+{
+    (void)state;
+    int64_t *sums[2];
+    mn_training *training = begin(&sums[0]), *restored = begin(&sums[1]);
+    const size_t size = mn_training_size(training);
+    mn_step_record record;
+    float expected[2];
+    bool seen[2] = {false};
+    for (size_t set = 0; set < 2; set++) {
+        double lacks = 0;
+        for (size_t i = 0; i < BATCH; i++) {
+            const double lack = (double)rows[i * columns + size - 2 + set];
+            seen[set] = seen[set] || lack != 0;
+            lacks += lack;
+        }
+        expected[set] = (float)(1 - 0.25 * lacks / BATCH);
+    }
+    assert_true(seen[0] && seen[1]);
+    open_training(training);
+    add_tasks(training, 0, BATCH);
+    assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
+    const float *losses =
+        mn_learner_set_losses(learner, mn_training_theta(training, mn_training_step(training)));
+    for (int set = 0; set < 2; set++)
+        assert_true(fabsf(losses[set] - expected[set]) < 1e-5f);
+
+    mn_checkpoint checkpoint = {0};
+    assert_int_equal(mn_training_save(training, &checkpoint, NULL), MN_OK);
+    assert_int_equal(mn_training_restore(restored, &checkpoint, NULL), MN_OK);
+    assert_memory_equal(losses, mn_learner_set_losses(learner, mn_training_theta(restored, 1)),
+                        2 * sizeof *losses);
+    mn_checkpoint_fini(&checkpoint);
+    end(&training, sums[0]);
+    end(&restored, sums[1]);
+}
+
 static void skip_row(uint32_t task, float *saved)
 {
     float *row = rows + task * columns;
@@ -635,5 +692,9 @@ int main(void)
         cmocka_unit_test(a_restored_training_goes_on_with_the_same_average),
         cmocka_unit_test(numbers_that_no_task_gives_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    const struct CMUnitTest of_mixture[] = {
+        cmocka_unit_test(running_losses_of_sets_go_a_share_of_the_way_to_those_of_their_tasks),
+    };
+    const int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+    return failed + cmocka_run_group_tests(of_mixture, set_up_mixture, tear_down);
 }

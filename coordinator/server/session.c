@@ -512,6 +512,8 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
         return status;
     if (old.evaluate.way != session->experiment.evaluate.way ||
         old.evaluate.shot != session->experiment.evaluate.shot ||
+        old.evaluate.way_from != session->experiment.evaluate.way_from ||
+        old.evaluate.shot_from != session->experiment.evaluate.shot_from ||
         old.evaluate.query != session->experiment.evaluate.query ||
         old.evaluate.length != session->experiment.evaluate.length ||
         memcmp(&old.evaluate.inner_steps, &session->experiment.evaluate.inner_steps,

@@ -109,9 +109,12 @@ static bool draw_value(mn_random *random, const mn_option *option, char text[VAL
     case MN_OPTION_NAME:
         if (strcmp(option->key, "tasks.mix") != 0 || !one_in(random, 4))
             return false;
-        (void)snprintf(text, VALUE, "2 a: shot=%u; 1 b: shot=1 %s",
+        (void)snprintf(text, VALUE, "2 a: shot=%u; 1 b: shot=1 %s%s",
                        (unsigned)(1 + mn_random_below(random, 2)),
-                       one_in(random, 2) ? "image_size=8" : "");
+                       one_in(random, 2) ? "image_size=8" : "",
+                       one_in(random, 2)   ? " curve=step"
+                       : one_in(random, 2) ? " kind=glyphs"
+                                           : "");
         return true;
     }
     return false;
@@ -208,6 +211,13 @@ static bool matters(const mn_option *option)
     return strcmp(option->key, "seed") == 0;
 }
 
+/* Is it refused as long as another option is as it is? Tried all the same, now and then. */
+static bool is_early(const mn_option *option, const mn_experiment *experiment)
+{
+    return (strcmp(option->key, "tasks.mix_by") == 0 && experiment->tasks.mix[0] == '\0') ||
+           (strcmp(option->key, "tasks.unbalanced") == 0 && experiment->tasks.shot_from == 0);
+}
+
 /* Kinds stand before what reads them in the table, so that one walk finds what counts by now. */
 static void change(mn_experiment *experiment, mn_random *random, char *lines)
 {
@@ -216,6 +226,8 @@ static void change(mn_experiment *experiment, mn_random *random, char *lines)
     for (size_t i = 0; i < table->n; i++) {
         char value[VALUE];
         const mn_option *option = &table->rows[i];
+        if (is_early(option, experiment) && !one_in(random, 10))
+            continue;
         if (matters(option) && one_in(random, rarely) &&
             mn_option_is_read(table, option, experiment) && draw_value(random, option, value))
             set(experiment, lines, option->key, value);

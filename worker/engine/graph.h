@@ -56,8 +56,8 @@ typedef enum mn_op {
 
     MN_OP_GEMM,
     MN_OP_BATCHED_GEMM, /* `times` products, blocks of rows of both */
-    MN_OP_FACTOR, /* the Cholesky factor of in[0], made symmetric, plus `factor` times one */
-    MN_OP_SOLVE,  /* in: the matrix, the right sides, its factor */
+    MN_OP_FACTOR,       /* the Cholesky factor of in[0], made symmetric, plus `factor` times one */
+    MN_OP_SOLVE,        /* in: the matrix, the right sides, its factor */
     MN_OP_TRANSPOSE, /* `times` blocks of rows, each turned: the taps of a convolution's weights */
     MN_OP_CONV,
     MN_OP_CONV_DATA,

@@ -86,6 +86,8 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
     }
     const uint32_t each = steps->n > 0 ? out->n / steps->n : 1;
     out->judged = each * chosen + (classes ? 1 : 0);
+    if (fields->points.averaged)
+        (void)snprintf(out->averaged, sizeof out->averaged, "%s", fields->points.axis);
     for (uint32_t i = 0; i < fields->points.n && status == MN_OK; i++) {
         (void)snprintf(right.axis, sizeof right.axis, "%s", fields->points.axis);
         (void)snprintf(right.point, sizeof right.point, "%s", fields->points.names[i]);

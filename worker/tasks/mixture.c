@@ -120,6 +120,7 @@ static mn_status read_parts(struct mixture *mixture, const mn_experiment *experi
     const uint32_t n = mn_mix_parts(experiment);
     mn_status status = MN_OK;
     (void)snprintf(mixture->points.axis, sizeof mixture->points.axis, "set");
+    mixture->points.averaged = true;
     for (uint32_t i = 0; i < n && status == MN_OK; i++)
         status = read_part(mixture, experiment, i, err);
     return status;
@@ -196,6 +197,9 @@ static mn_status join_fields(const struct mixture *mixture, mn_split split, mn_f
                            name, mixture->points.names[0]);
     }
     *fields = *first;
+    for (uint32_t i = 1; i < mixture->n; i++) /* no one unit is that of all parts */
+        if (mn_task_set_fields(mixture->parts[i].set, split)->y_scale != first->y_scale)
+            fields->y_scale = 0;
     fields->points = mixture->points;
     return mn_fields_add(fields, MN_QUERY, "point", MN_FIELD_NUMBERS,
                          mn_fields_find(first, MN_QUERY, "y")->n, number, err);

@@ -205,6 +205,37 @@ static void parts_may_come_by_their_size(void **state)
     assert_non_null(strstr(err.message, "part drawn are made up"));
 }
 
+static void write_rows(const char *path, int n_classes, const char *columns)
+{
+    char text[8192];
+    (void)snprintf(text, sizeof text, "%s\n", columns);
+    for (int c = 0; c < n_classes; c++)
+        for (int r = 0; r < 8; r++)
+            (void)sprintf(text + strlen(text), "k%d,%d,%d%s\n", c, c, r,
+                          strlen(columns) > 8 ? ",7" : "");
+    sample_write(path, text, strlen(text));
+}
+
+/* Two tables of as many columns, of 8 and of 24 training classes. */
+static void tables_of_rows_mix_and_their_size_is_known(void **state)
+{
+    static const char yaml[] =
+        "tasks: {kind: rows, table: a.csv, class_column: kind, way: 2, shot: 2, query: 3, shares: "
+        "[50, 25, 25]}\nmodel: {input: mlp}\nrun: {data_path: .}\n";
+    mn_task_set *set = NULL;
+    mn_error err = {0};
+    (void)state;
+    write_rows("a.csv", 16, "kind,a,b");
+    write_rows("b.csv", 48, "kind,c,d");
+    write_rows("wide.csv", 16, "kind,a,b,c");
+    if (open_mix_by(yaml, "1 a:; 1 b: table=b.csv", MN_MIX_BY_SIZE, 1, NULL, &set, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_true(fabs(share_of_part(set, MN_TRAIN, NULL, 1) - 0.75) < 0.05);
+    mn_task_set_destroy(&set);
+    assert_int_equal(open_mix(yaml, "1 a:; 1 b: table=wide.csv", NULL, &set, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "another shape than those of a"));
+}
+
 /* The harder of two sets comes more often in training alone; without losses, by its weight. */
 static void parts_may_come_by_their_difficulty(void **state)
 {
@@ -332,6 +363,7 @@ int main(void)
         IN_FOLDER(parts_may_be_of_other_data_and_kinds),
         IN_FOLDER(parts_may_come_by_their_size),
         cmocka_unit_test(parts_may_come_by_their_difficulty),
+        IN_FOLDER(tables_of_rows_mix_and_their_size_is_known),
         cmocka_unit_test(sines_lines_and_steps_mix),
         IN_FOLDER(other_data_of_a_part_than_the_coordinators_is_refused_before_what_follows),
         IN_FOLDER(what_makes_no_mixture_is_refused),

@@ -444,6 +444,12 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
         draw_values(rows, split, random, task);
 }
 
+static uint64_t classes(const void *of, mn_split split)
+{
+    const struct rows *rows = of;
+    return rows->n_members[split];
+}
+
 /* Telling ---------------------------------------------------------------------------- */
 
 static void print_features(const struct rows *rows, FILE *out)
@@ -487,5 +493,6 @@ const mn_task_set_kind mn_rows_kind = {.open = open_tasks,
                                        .close = close_tasks,
                                        .check = check,
                                        .draw = draw,
+                                       .classes = classes,
                                        .describe = describe,
                                        .row_form = form_of};

@@ -45,6 +45,7 @@ typedef struct mn_points {
     uint32_t n;
     char names[MN_MAX_POINTS][12]; /* "1", "2"; "qa7" */
     bool harmonic; /* the harmonic mean of the last two is told as well, as point "H" */
+    bool averaged; /* the mean over the points is a score, too, in which each counts alike */
 } mn_points;
 
 /* The fields of a task. Those called y are what is asked for: a row an item. With a field

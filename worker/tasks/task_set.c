@@ -153,6 +153,7 @@ void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t ind
     mn_random random = mn_random_stream(set->seed, purposes[from], index);
     task->index = index;
     mn_task_set_draw_on(set, from, index, &random, task);
+    task->set_losses = NULL; /* they were lent for the draw */
 }
 
 void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index, mn_random *random,

@@ -29,7 +29,7 @@ typedef struct mn_task_set_kind {
     /* random: the task's own stream. No allocation, no failure. */
     void (*draw)(const void *state, mn_split split, uint64_t index, mn_random *random,
                  mn_task *task);
-    /* How many classes a split has to draw from. NULL, or 0: there is no end of them. */
+    /* How many classes, or tasks that are given, a split has to draw from. NULL, or 0: there is no end of them. */
     uint64_t (*classes)(const void *state, mn_split split);
     void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
     const mn_row_form *(*row_form)(const void *state); /* of a user's table; NULL: there is none */
