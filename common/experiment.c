@@ -457,7 +457,7 @@ static const mn_option rows[] = {
         BY("tasks.kind=sinusoid|images|glyphs|tables|rows")),
     KEY(U32,    evaluate.query,        "0",            0,     1000,    "items",
         "as tasks.query, for validation and test; 0: the same", OTHER,
-        BY("tasks.kind=sinusoid|images|glyphs|tables")),
+        BY("tasks.kind=sinusoid|images|glyphs|tables|rows")),
     KEY(U32,    evaluate.way_from,     "0",            0,     64,      "classes",
         "as tasks.way_from, for validation and test; 0: the same, or where evaluate.way is given all have that", OTHER,
         BY("tasks.kind=images|glyphs")),
