@@ -35,7 +35,7 @@ struct listing {
     mn_import_work *work;
     struct picture *pictures; /* [n], owned */
     uint32_t n, capacity;
-    char *bytes; /* of a picture: owned, and room for so many */
+    char *bytes; /* [n_room] of a picture; owned */
     size_t n_room;
     mn_error *err;
 };
@@ -100,9 +100,11 @@ static mn_status keep(struct listing *listing, const struct parts *parts, uint64
 {
     if (listing->n == listing->capacity) {
         uint32_t capacity = listing->capacity == 0 ? 1024 : 2 * listing->capacity;
-        struct picture *more = listing->n < MN_PACK_MAX_IMAGES
-                                   ? realloc(listing->pictures, capacity * sizeof *more)
-                                   : NULL;
+        if (listing->n >= MN_PACK_MAX_IMAGES)
+            return mn_fail(listing->err, MN_ERR_DATA,
+                           "%s: more than %u pictures; a packed file holds no more", listing->path,
+                           MN_PACK_MAX_IMAGES);
+        struct picture *more = realloc(listing->pictures, capacity * sizeof *more);
         if (more == NULL)
             return mn_fail(listing->err, MN_ERR_NOMEM, "list of %" PRIu32 " pictures", capacity);
         listing->pictures = more;
