@@ -269,6 +269,22 @@ mn_node mn_graph_batched_product(mn_graph *graph, mn_node a, mn_node b, uint32_t
     return mn_node_append(graph, node);
 }
 
+mn_node mn_graph_solve(mn_graph *graph, mn_node a, double ridge, mn_node b)
+{
+    const mn_extent extent = mn_node_extent(graph, a);
+    must(graph, mn_node_rows(graph, a) == extent.c && mn_node_rows(graph, b) == extent.c, "solve");
+    mn_graph_node factor = mn_node_blank(MN_OP_FACTOR, mn_matrix(extent.c, extent.c));
+    factor.in[0] = a;
+    factor.factor = ridge;
+    mn_graph_node node =
+        mn_node_blank(MN_OP_SOLVE, mn_matrix(extent.c, mn_node_extent(graph, b).c));
+    node.in[0] = a;
+    node.in[1] = b;
+    node.in[2] = mn_node_append(graph, factor);
+    node.factor = ridge;
+    return mn_node_append(graph, node);
+}
+
 mn_node mn_graph_bias(mn_graph *graph, mn_node x, mn_node b)
 {
     return mn_node_binary(graph, MN_OP_BIAS, x, b);

@@ -56,6 +56,8 @@ typedef enum mn_op {
 
     MN_OP_GEMM,
     MN_OP_BATCHED_GEMM, /* `times` products, blocks of rows of both */
+    MN_OP_FACTOR, /* the Cholesky factor of in[0], made symmetric, plus `factor` times one */
+    MN_OP_SOLVE,  /* in: the matrix, the right sides, its factor */
     MN_OP_TRANSPOSE, /* `times` blocks of rows, each turned: the taps of a convolution's weights */
     MN_OP_CONV,
     MN_OP_CONV_DATA,
@@ -221,6 +223,10 @@ mn_node mn_graph_product(mn_graph *graph, mn_node a, mn_node b, bool trans_a, bo
 /* `batches` products of blocks of rows: op(a_i) op(b_i), one below the other. */
 mn_node mn_graph_batched_product(mn_graph *graph, mn_node a, mn_node b, uint32_t batches,
                                  bool trans_a, bool trans_b);
+/* (A + ridge 1)^-1 b of a matrix A [n, n], of which only the symmetric part (A + A') / 2 counts, and
+ * right sides b [n, c]; by Cholesky's factor, made once for all b of one A and ridge. NaN everywhere
+ * if the matrix is not positive definite. */
+mn_node mn_graph_solve(mn_graph *graph, mn_node a, double ridge, mn_node b);
 mn_node mn_graph_bias(mn_graph *graph, mn_node x, mn_node b);
 /* 3x3, padding 1; w [9 * c_in, c_out] as [3, 3, c_in, c_out]. */
 mn_node mn_graph_conv(mn_graph *graph, mn_node x, mn_node w, uint32_t stride);

@@ -12,6 +12,8 @@
     /* products.c */                                                                               \
     X(GEMM, gemm) X(BATCHED_GEMM, batched_gemm) X(TRANSPOSE, transpose) X(BIAS, bias)              \
     X(COLUMN_SUMS, column_sums)                                                                    \
+    /* solve.c */                                                                                  \
+    X(FACTOR, factor) X(SOLVE, solve)                                                              \
     /* maps.c */                                                                                   \
     X(ADD, add) X(SCALE, scale) X(SCALE_ADD, scale_add) X(MULTIPLY, multiply) X(RELU, relu)        \
     X(MASK, mask) X(TANH, tanh) X(TANH_BACKWARD, tanh_backward) X(TANH_CURVE, tanh_curve)          \

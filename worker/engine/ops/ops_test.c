@@ -10,6 +10,7 @@
 #include "worker/engine/ops/examples_recurrent.h"
 #include "worker/engine/ops/examples_rows.h"
 #include "worker/engine/ops/examples_shapes.h"
+#include "worker/engine/ops/examples_solve.h"
 
 #include "worker/engine/fusion.h"
 
@@ -321,11 +322,52 @@ static void an_output_is_there_after_its_stage(void **state)
     bed_destroy(bed);
 }
 
+/* A x of what was solved for is b, by more right sides than are solved for at once; and a matrix that
+ * is not definite has no solution. */
+static void solutions_solve_and_an_indefinite_matrix_has_none(void **state)
+{
+    enum { SIDE = 9, RIGHTS = 70 };
+    static double a[SIDE * SIDE], b[SIDE * RIGHTS], x[SIDE * RIGHTS];
+    (void)state;
+    for (int definite = 1; definite >= 0; definite--) {
+        mn_graph graph;
+        mn_plan *plan;
+        mn_graph_init(&graph);
+        mn_node solution = mn_graph_solve(
+            &graph, mn_graph_input(&graph, MN_SLOT_X, 0, mn_matrix(SIDE, SIDE)), definite ? 2 : -2,
+            mn_graph_input(&graph, MN_SLOT_Y, 0, mn_matrix(SIDE, RIGHTS)));
+        const mn_plan_output output = {solution, MN_SLOT_OUTPUT, 0, SIDE * RIGHTS, 0};
+        EACH(i, SIDE)
+        EACH(j, i + 1)
+        a[i * SIDE + j] = a[j * SIDE + i] = (draw() - 0.5) / SIDE;
+        EACH(i, SIDE * RIGHTS)
+        b[i] = draw();
+        assert_int_equal(mn_plan_new(&graph, MN_NONE, 1, &output, &mn_kernels_plain, &plan, NULL),
+                         MN_OK);
+        void *scratch = aligned_alloc(64, mn_plan_scratch_bytes(plan) + 64);
+        assert_non_null(scratch);
+        mn_plan_run(plan, 0, scratch,
+                    &(mn_bindings){.in = {[MN_SLOT_X] = a, [MN_SLOT_Y] = b},
+                                   .out = {[MN_SLOT_OUTPUT] = x}});
+        EACH(i, SIDE * RIGHTS)
+        {
+            double product = 2 * x[i];
+            EACH(j, SIDE)
+            product += a[i / RIGHTS * SIDE + j] * x[j * RIGHTS + i % RIGHTS];
+            assert_true(definite ? fabs(product - b[i]) < 1e-12 : isnan(x[i]));
+        }
+        free(scratch);
+        mn_plan_destroy(&plan);
+        mn_graph_fini(&graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_has_the_right_value_gradient_and_product),
         cmocka_unit_test(the_loss_by_a_softmax_is_the_cross_entropy),
+        cmocka_unit_test(solutions_solve_and_an_indefinite_matrix_has_none),
         cmocka_unit_test(both_factors_of_a_sum_of_products_are_trained),
         cmocka_unit_test(the_pixels_of_an_image_are_the_rows_of_a_product),
         cmocka_unit_test(what_has_no_rule_is_refused_by_its_name_and_its_part),
