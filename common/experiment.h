@@ -18,6 +18,7 @@ typedef enum mn_task_kind {
     MN_TASKS_GENERATED_STORIES,
     MN_TASKS_TABLES, /* made up */
     MN_TASKS_ROWS,   /* of a table of the user's own */
+    MN_TASKS_DESCRIBED_IMAGES,
 } mn_task_kind;
 typedef enum mn_curve { MN_CURVE_SINE, MN_CURVE_LINE, MN_CURVE_STEP } mn_curve;
 typedef enum mn_mix_by {
@@ -55,6 +56,8 @@ typedef enum mn_memory_kind {
     MN_MEMORY_FAST_WEIGHTS, /* a matrix that every sentence of a story adds to */
     MN_MEMORY_CONTEXT,      /* numbers that the inner loop moves from zero */
     MN_MEMORY_TRANSFORMER,  /* the support set, attended to layer by layer */
+    MN_MEMORY_DESCRIPTIONS, /* a vector of each class, made of its attributes */
+    MN_MEMORY_RIDGE,        /* the same by ridge regression on the support set */
 } mn_memory_kind;
 typedef enum mn_reasoning_kind {
     MN_REASONING_NONE,
@@ -73,6 +76,7 @@ typedef enum mn_output_kind {
     MN_OUTPUT_MATCH,    /* with support items */
     MN_OUTPUT_GAUSSIAN, /* means and deviations */
     MN_OUTPUT_WORDS,
+    MN_OUTPUT_COMPATIBILITY, /* products with class vectors */
 } mn_output_kind;
 typedef enum mn_statistics { /* of batch norm */
                              MN_STATISTICS_BATCH,
@@ -182,6 +186,12 @@ typedef struct mn_experiment {
         mn_mix_by mix_by;   /* how often each is drawn */
         double mix_power;   /* of a part's size, or of its difficulty */
         double mix_renewal; /* difficulty: share of a set's running loss that is renewed */
+        char descriptions[256]; /* described-images: name of a table of attributes */
+        uint32_t unseen;        /* classes of a task without support images */
+        bool generalised;       /* training tasks ask among all classes too */
+        uint32_t class_split;   /* which random division of the classes; 0: the file's own */
+        uint32_t val_classes;   /* of it: seen classes that validation takes for unseen */
+        bool redraw;            /* each task has a division of its own */
     } tasks;
     struct {
         mn_input_kind input;
@@ -205,6 +215,10 @@ typedef struct mn_experiment {
         mn_uint_list encoder;                 /* mean: widths of the layers */
         mn_uint_list decoder;                 /* concat-mlp: widths of the layers */
         mn_uint_list hidden;                  /* mlp: widths of the hidden layers */
+        mn_uint_list describer;               /* descriptions: widths of the hidden layers */
+        double ridge_gamma, ridge_lambda;     /* ridge: of features and attributes */
+        double scale;                         /* compatibility */
+        double calibration;                   /* what seen classes' answers are lowered by */
         uint32_t filters;                     /* conv4 */
         uint32_t blocks;
         mn_downsampling downsampling;
@@ -268,6 +282,7 @@ typedef struct mn_experiment {
         uint32_t way, shot, query; /* 0: as in tasks */
         uint32_t way_from, shot_from;
         uint32_t length; /* of sequences; 0: as in tasks */
+        uint32_t unseen; /* described-images; 0: as in tasks */
         uint32_t every;  /* validate each so many meta-steps; 0: never */
         uint32_t val_tasks;
         bool keep_best; /* test with the theta that was best on validation */

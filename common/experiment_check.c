@@ -8,16 +8,17 @@
 #define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
+static rule check_descriptions;
 static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_rows,
     check_model, check_memory, check_statistics, check_meta, check_outer, check_evaluate,
     check_pool, check_environment;
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
-    static rule *const rules[] = {check_mix,        check_stories,    check_images, check_sequences,
-                                  check_sinusoid,   check_rows,       check_model,  check_memory,
-                                  check_statistics, check_meta,       check_outer,  check_evaluate,
-                                  check_pool,       check_environment};
+    static rule *const rules[] = {
+        check_descriptions, check_mix,   check_stories,  check_images, check_sequences,
+        check_sinusoid,     check_rows,  check_model,    check_memory, check_statistics,
+        check_meta,         check_outer, check_evaluate, check_pool,   check_environment};
     mn_status status =
         mn_options_check_read(mn_experiment_options(), experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
@@ -33,6 +34,40 @@ static mn_status check_mix(const mn_experiment *e, mn_error *err)
                    "tasks.mix_by says how often the parts of a mixture are drawn, but tasks.mix is "
                    "empty: give it parts, as in \"1 slow: phase=0,1; 1 fast: phase=2,3\", or set "
                    "tasks.mix_by to weight");
+}
+
+/* Which classes there are is the task set's matter. */
+static mn_status check_descriptions(const mn_experiment *e, mn_error *err)
+{
+    const bool described = e->tasks.kind == MN_TASKS_DESCRIBED_IMAGES;
+    const bool of_classes =
+        e->model.memory == MN_MEMORY_DESCRIPTIONS || e->model.memory == MN_MEMORY_RIDGE;
+    if (!described && of_classes)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory descriptions and ridge read what classes are like, which "
+                       "tasks.kind described-images alone tells: use that, or another memory");
+    if (!described)
+        return MN_OK;
+    if (e->tasks.data[0] == '\0' || e->tasks.descriptions[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind described-images needs tasks.data, the name of a packed file, "
+                       "and tasks.descriptions, that of a table of its classes, as in "
+                       "\"animals.csv\"");
+    if (e->tasks.unseen > e->tasks.way)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.unseen is %u, but a task has tasks.way %u classes: expected at most "
+                       "as many",
+                       (unsigned)e->tasks.unseen, (unsigned)e->tasks.way);
+    if (e->tasks.unseen == 1 && !e->tasks.generalised)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.unseen is 1, so that there is one answer alone: expected at least 2, "
+                       "or tasks.generalised true");
+    if (e->model.memory == MN_MEMORY_RIDGE && e->tasks.unseen == e->tasks.way)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.memory ridge learns from images of seen classes, but of tasks.way %u "
+                       "classes tasks.unseen %u are none: expected fewer",
+                       (unsigned)e->tasks.way, (unsigned)e->tasks.unseen);
+    return MN_OK;
 }
 
 static bool has_stories(const mn_experiment *e)
@@ -470,7 +505,8 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
     mn_error why;
     if (data == NULL ||
         (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_SEQUENCES &&
-         e->tasks.kind != MN_TASKS_STORIES && e->tasks.kind != MN_TASKS_ROWS) ||
+         e->tasks.kind != MN_TASKS_STORIES && e->tasks.kind != MN_TASKS_ROWS &&
+         e->tasks.kind != MN_TASKS_DESCRIBED_IMAGES) ||
         strcmp(e->run.data_path, option->fallback) != 0 ||
         mn_option_set(option, data, &scratch, &why) == MN_OK)
         return MN_OK;

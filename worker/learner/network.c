@@ -22,6 +22,8 @@ static const mn_part *const memories[] = {
     [MN_MEMORY_FAST_WEIGHTS] = &mn_fast_weights_part,
     [MN_MEMORY_CONTEXT] = &mn_context_part,
     [MN_MEMORY_TRANSFORMER] = &mn_transformer_part,
+    [MN_MEMORY_DESCRIPTIONS] = &mn_descriptions_part,
+    [MN_MEMORY_RIDGE] = &mn_ridge_part,
 };
 static const mn_part *const reasonings[] = {
     [MN_REASONING_NONE] = &mn_no_reasoning_part,
@@ -37,8 +39,10 @@ static const mn_part *const reasonings[] = {
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part, [MN_OUTPUT_DISTANCE] = &mn_distance_part,
     [MN_OUTPUT_MATCH] = &mn_match_part,          [MN_OUTPUT_GAUSSIAN] = &mn_gaussian_part,
-    [MN_OUTPUT_WORDS] = &mn_words_part,
+    [MN_OUTPUT_WORDS] = &mn_words_part,          [MN_OUTPUT_COMPATIBILITY] = &mn_compatibility_part,
 };
+
+#define OUT_OF_THE_QUESTION 1e9 /* what an answer is lowered by; its exponential is 0 */
 
 static void refuse_padding(const mn_network *network, mn_builder *builder, const mn_fields *fields);
 static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);
@@ -200,6 +204,29 @@ mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_r
     return builder->flow.u[role];
 }
 
+/* Where the tasks tell for each item among which classes it is asked, the others are out of the
+ * question; and classes that were seen in support are held back by model.calibration (calibrated
+ * stacking, Chao et al. 2016, arXiv:1605.04253, eq. 2). */
+static mn_node among_candidates(mn_builder *builder, mn_role role, mn_node y)
+{
+    const mn_node candidates = mn_builder_field(builder, role, "candidates");
+    const mn_node seen = mn_builder_field(builder, MN_SHARED, "seen");
+    const double calibration = builder->experiment->model.calibration;
+    mn_graph *graph = builder->graph;
+    if (builder->status != MN_OK)
+        return y;
+    const mn_extent extent = mn_builder_extent(builder, y), row = {1, 1, 1, extent.c};
+    if (seen != MN_NONE && calibration != 0)
+        y = mn_graph_bias(graph, y,
+                          mn_graph_scale(graph, -calibration, mn_graph_reshape(graph, seen, row)));
+    if (candidates == MN_NONE)
+        return y;
+    return mn_graph_add(
+        graph, y,
+        mn_graph_scale(graph, OUT_OF_THE_QUESTION,
+                       mn_graph_add(graph, candidates, mn_graph_constant(graph, -1, extent))));
+}
+
 void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role role)
 {
     const mn_part *memory = network->parts[MN_MODULE_MEMORY];
@@ -215,6 +242,7 @@ void mn_network_answer(const mn_network *network, mn_builder *builder, mn_role r
     if (builder->status == MN_OK)
         builder->flow.y[role] = mn_builder_leave_out(builder, builder->flow.y[role],
                                                      mn_builder_absent_classes(builder));
+    builder->flow.y[role] = among_candidates(builder, role, builder->flow.y[role]);
 }
 
 /* Mean over items of the sum of the cross-entropies of their labels. */

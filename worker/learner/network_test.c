@@ -339,9 +339,10 @@ static void an_output_that_compares_with_another_memory_is_refused(void **state)
     mn_experiment e = mlp(false);
     e.model.output = MN_OUTPUT_DISTANCE;
     e.model.memory = MN_MEMORY_SUPPORT;
-    assert_refused(&e, &fields,
-                   "model.output distance measures to class means: it needs model.memory "
-                   "class-means");
+    assert_refused(
+        &e, &fields,
+        "model.output distance compares with class means, or with vectors of classes that "
+        "are described: it needs model.memory class-means or descriptions");
     e.model.output = MN_OUTPUT_MATCH;
     e.model.memory = MN_MEMORY_CLASS_MEANS;
     assert_refused(&e, &fields,

@@ -14,6 +14,11 @@ static bool has_deviations(const mn_fields *fields, uint32_t columns)
     return !has_classes(fields) && columns > fields->y_size;
 }
 
+static bool has_harmonic(const mn_fields *fields)
+{
+    return fields->points.harmonic && fields->points.n >= 2 && has_classes(fields);
+}
+
 /* Is it known what a unit of y is? */
 static bool has_scale(const mn_fields *fields)
 {
@@ -84,6 +89,10 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
     for (uint32_t i = 0; i < fields->points.n && status == MN_OK; i++) {
         (void)snprintf(right.axis, sizeof right.axis, "%s", fields->points.axis);
         (void)snprintf(right.point, sizeof right.point, "%s", fields->points.names[i]);
+        status = mn_score_list_add(out, &right, err);
+    }
+    if (status == MN_OK && has_harmonic(fields)) {
+        (void)snprintf(right.point, sizeof right.point, "H");
         status = mn_score_list_add(out, &right, err);
     }
     return status;
@@ -238,10 +247,13 @@ void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *ou
 {
     const float *weights = mn_task_find(task, MN_QUERY, "weight");
     const float *points = mn_task_find(task, MN_QUERY, "point");
+    double before = 0, last = 0; /* shares of the last two points */
     for (uint32_t i = 0; i < task->fields.points.n; i++) {
         uint32_t right = 0, n = 0;
         if (points != NULL && has_classes(&task->fields))
             count(task, output, weights, points, (float)i, &right, &n);
+        before = last;
+        last = n == 0 ? 0 : (double)right / n;
         if (has_classes(&task->fields) && mn_fields_have_padding(&task->fields))
             put(n > 0 ? (double)right / n : 0, n > 0, value, weight);
         else if (has_classes(&task->fields))
@@ -249,4 +261,6 @@ void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *ou
         else
             put_error(task, columns, output, points, (float)i, value, weight);
     }
+    if (has_harmonic(&task->fields))
+        put(before + last > 0 ? 2 * before * last / (before + last) : 0, 1, value, weight);
 }

@@ -42,6 +42,6 @@ double mn_scores_squared_error(const mn_task *task, uint32_t columns, const floa
  * `loss` is as the network's. */
 void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
                    float **value, float **weight);
-/* The same for each point. */
+/* The same for each point, and for the harmonic mean of the last two, which is the task's. */
 void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *output, float **value,
                           float **weight);

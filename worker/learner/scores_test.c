@@ -51,6 +51,29 @@ static void a_string_is_right_if_all_its_letters_are(void **state)
     mn_task_destroy(&task);
 }
 
+static void the_harmonic_mean_is_of_the_last_two_points(void **state)
+{
+    mn_task *task = make_task(2);
+    const mn_uint_list once = {.n = 1};
+    float row[8] = {0}, *value = row, *weight = row + 4;
+    mn_score_list list = {0};
+    mn_error err;
+    (void)state;
+    task->fields.points.harmonic = true;
+    mn_task_find(task, MN_QUERY, "point")[2] = 0; /* now 2 of 3 are right, and 0 of 1 */
+    mn_scores_put_points(task, Y, output, &value, &weight);
+    assert_true(row[2] == 0 && row[6] == 1);
+    mn_task_find(task, MN_QUERY, "point")[0] = 1; /* 1 of 2 and 1 of 2 */
+    value = row, weight = row + 4;
+    mn_scores_put_points(task, Y, output, &value, &weight);
+    assert_true(value == row + 3 && row[2] == 0.5f && row[6] == 1);
+    assert_int_equal(mn_scores_list_test(&task->fields, Y, false, &once, 0, &list, &err), MN_OK);
+    assert_int_equal(list.n, 5); /* loss, accuracy, both points, and this one */
+    assert_string_equal(list.at[4].point, "H");
+    mn_score_list_fini(&list);
+    mn_task_destroy(&task);
+}
+
 static void a_class_is_right_if_its_number_is_the_largest(void **state)
 {
     static const float sure[ITEMS * Y] = {0,      5, 0, 0, /**/ 9, 0, 0, 1,
@@ -95,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_string_is_right_if_all_its_letters_are),
+        cmocka_unit_test(the_harmonic_mean_is_of_the_last_two_points),
         cmocka_unit_test(episodes_of_several_sizes_count_alike),
         cmocka_unit_test(a_class_is_right_if_its_number_is_the_largest),
     };

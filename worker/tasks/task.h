@@ -44,6 +44,7 @@ typedef struct mn_points {
     char axis[16]; /* "showing"; "": there are none */
     uint32_t n;
     char names[MN_MAX_POINTS][12]; /* "1", "2"; "qa7" */
+    bool harmonic; /* the harmonic mean of the last two is told as well, as point "H" */
 } mn_points;
 
 /* The fields of a task. Those called y are what is asked for: a row an item. With a field

@@ -5,12 +5,16 @@
  *   support      every support item: its features the key, its label the value; with output match
  *                (matching networks, Vinyals et al. 2016, eq. 1 and 2) the answer is the labels'
  *                mean by softmax(s cos(u, key)), s a learned temperature, tensor match.log_scale. With
- *                model.full_context key and u are embeddings of full_context.h */
+ *                model.full_context key and u are embeddings of full_context.h
+ * What compares with class means compares with other vectors of classes as well (class_vectors.h):
+ *   output compatibility   the products of u with them, times model.scale */
 #include "worker/learner/parts/part.h"
 
+#include "worker/learner/parts/class_vectors.h"
 #include "worker/learner/parts/full_context.h"
+#include <string.h>
 
-enum { MEANS = 0, KEYS = 0, VALUES = 1, CONTEXT = 2 };
+enum { MEANS = MN_CLASS_VECTORS, KEYS = 0, VALUES = 1, CONTEXT = 2 };
 
 #define TINY 1e-12 /* keeps roots and logarithms finite */
 #define FIRST_SCALE 10.0
@@ -62,20 +66,37 @@ const mn_part mn_class_means_part = {.name = "memory class-means",
                                      .takes_padding = true,
                                      .read = read_means};
 
+/* The means of classes, or what stands for them, if they are as wide as o; else MN_NONE. */
+static mn_node class_vectors(mn_builder *builder, const char *part, mn_node o)
+{
+    const mn_part *memory = mn_memory_of(builder->experiment);
+    mn_node vectors = builder->memory[MN_SUPPORT][MN_CLASS_VECTORS];
+    if ((memory != &mn_class_means_part && memory != &mn_descriptions_part &&
+         memory != &mn_ridge_part) ||
+        vectors == MN_NONE) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "%s compares with class means, or with vectors of classes that are "
+                              "described: it needs model.memory class-means or descriptions%s",
+                              part, strstr(part, "distance") == NULL ? " or ridge" : "");
+        return MN_NONE;
+    }
+    return as_wide(builder, part, o, vectors) ? vectors : MN_NONE;
+}
+
 static mn_node distance(mn_builder *builder, mn_role role)
 {
     mn_graph *graph = builder->graph;
-    mn_node means = builder->memory[MN_SUPPORT][MEANS];
-    if (mn_memory_of(builder->experiment) != &mn_class_means_part || means == MN_NONE) {
-        (void)mn_builder_fail(
-            builder, MN_ERR_CONFIG,
-            "model.output distance measures to class means: it needs model.memory "
-            "class-means");
+    mn_node o = mn_builder_flat(builder, builder->flow.o[role]);
+    mn_node means = class_vectors(builder, "model.output distance", o);
+    if (means == MN_NONE)
+        return builder->flow.o[role];
+    if (builder->memory[MN_SUPPORT][MN_CLASS_BIASES] != MN_NONE) {
+        (void)mn_builder_fail(builder, MN_ERR_CONFIG,
+                              "model.output distance measures to class vectors, but those of "
+                              "model.memory ridge are for products: use model.output "
+                              "compatibility");
         return builder->flow.o[role];
     }
-    mn_node o = mn_builder_flat(builder, builder->flow.o[role]);
-    if (!as_wide(builder, "model.output distance", o, means))
-        return builder->flow.o[role];
     mn_node products = mn_graph_scale(graph, 2, mn_graph_product(graph, o, means, false, true));
     const uint32_t way = mn_builder_extent(builder, means).n;
     mn_node squares =
@@ -85,8 +106,23 @@ static mn_node distance(mn_builder *builder, mn_role role)
 
 const mn_part mn_distance_part = {.name = "output distance", .build = distance};
 
-/* Rows of length 1. */
-static mn_node unit(mn_builder *builder, mn_node a)
+static mn_node compatibility(mn_builder *builder, mn_role role)
+{
+    mn_graph *graph = builder->graph;
+    mn_node o = mn_builder_flat(builder, builder->flow.o[role]);
+    mn_node vectors = class_vectors(builder, "model.output compatibility", o);
+    mn_node biases = builder->memory[MN_SUPPORT][MN_CLASS_BIASES];
+    if (vectors == MN_NONE)
+        return builder->flow.o[role];
+    mn_node products = mn_graph_product(graph, o, vectors, false, true);
+    if (biases != MN_NONE)
+        products = mn_graph_bias(graph, products, biases);
+    return mn_graph_scale(graph, builder->experiment->model.scale, products);
+}
+
+const mn_part mn_compatibility_part = {.name = "output compatibility", .build = compatibility};
+
+mn_node mn_unit_rows(mn_builder *builder, mn_node a)
 {
     mn_graph *graph = builder->graph;
     mn_node square = mn_graph_row_dot(graph, a, a);
@@ -110,7 +146,7 @@ static void write_support(mn_builder *builder, mn_role role)
                               "tasks.shot_from 0)");
     if (builder->experiment->model.full_context)
         u = memory[CONTEXT] = mn_full_context_support(builder, u);
-    memory[KEYS] = unit(builder, u);
+    memory[KEYS] = mn_unit_rows(builder, u);
 }
 
 /* [n]: 1 for each support item that is padding, whose label is 0 everywhere; MN_NONE: none can be. */
@@ -137,7 +173,7 @@ static mn_node attention(mn_builder *builder, mn_node u)
     if (!as_wide(builder, "model.memory support", u, memory[KEYS]))
         return mn_graph_zero(graph,
                              (mn_extent){1, 1, 1, mn_builder_extent(builder, memory[KEYS]).n});
-    mn_node cosines = mn_graph_product(graph, unit(builder, u), memory[KEYS], false, true);
+    mn_node cosines = mn_graph_product(graph, mn_unit_rows(builder, u), memory[KEYS], false, true);
     mn_node scale = mn_graph_repeat_rows(graph, mn_graph_exp(graph, log_scale),
                                          mn_builder_extent(builder, cosines).n);
     mn_node scores = mn_graph_row_scale(graph, scale, cosines);

@@ -32,13 +32,14 @@ extern const mn_part mn_mlp_part, mn_conv4_part, mn_identity_part, mn_sentences_
 /* memory */
 extern const mn_part mn_no_memory_part, mn_class_means_part, mn_support_memory_part, mn_table_part,
     mn_lrua_memory_part, mn_mean_part, mn_story_part, mn_sentences_memory_part, mn_entities_part,
-    mn_key_value_part, mn_fast_weights_part, mn_context_part, mn_transformer_part;
+    mn_key_value_part, mn_fast_weights_part, mn_context_part, mn_transformer_part,
+    mn_descriptions_part, mn_ridge_part;
 /* reasoning */
 extern const mn_part mn_no_reasoning_part, mn_concat_linear_part, mn_lstm_part, mn_feedforward_part,
     mn_concat_mlp_part, mn_hops_part, mn_query_reduction_part, mn_prelu_hops_part, mn_read_part;
 /* output */
 extern const mn_part mn_linear_output_part, mn_distance_part, mn_match_part, mn_gaussian_part,
-    mn_words_part;
+    mn_words_part, mn_compatibility_part;
 
 /* Does the output module begin each task with prototypes (meta.head_start), with no tensors of its
  * own in theta? */
