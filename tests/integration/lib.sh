@@ -395,6 +395,40 @@ meta: {kind: maml, inner_steps: 2, inner_lr: 0.05}
 YAML
 }
 
+# Photographs of glyphs, and attributes that are made up for them: DIR/described.mnd and .csv.
+described_data() { # DIR
+    [ ! -e "$1/described.csv" ] || return 0
+    printf 'seed: 5\ntasks: {kind: glyphs, way: 8, shot: 8, query: 1, image_size: 8}\n' >"$1/described-glyphs.yaml"
+    mnemo task "$1/described-glyphs.yaml" --dump "$1/described.safetensors" >"$1/described-task.log" 2>&1
+    python3 "$source_folder/tests/integration/pictures.py" "$1/described.safetensors" "$1/described" "$1/described-query" >"$1/described-draw.log" 2>&1
+    mnemo data import folder "$1/described" --size 8 -o "$1/described.mnd" >"$1/described-import.log" 2>&1
+    {
+        echo class,first,second,third
+        for class in 0 1 2 3 4 5 6 7; do
+            echo "class$class,$((class % 2)),$((class / 2 % 2)).5,$((class / 4))"
+        done
+    } >"$1/described.csv"
+}
+
+described() { # FILE STEPS: classes' attributes become vectors that images are measured to
+    described_data "$(dirname "$1")"
+    family "$1" "$2" 31 4 <<YAML
+tasks: {kind: described-images, data: described.mnd, descriptions: described.csv, class_split: 1, way: 5, unseen: 5, query: 2, image_size: 8}
+model: {input: mlp, hidden: [16], memory: descriptions, describer: [8], output: distance}
+YAML
+    echo "  data_path: $(dirname "$1")" >>"$1"
+    sed -i 's/^evaluate:/&\n  unseen: 2/' "$1"
+}
+
+ridge() { # FILE STEPS: ridge regression from images to attributes, trained through
+    described_data "$(dirname "$1")"
+    family "$1" "$2" 32 4 <<YAML
+tasks: {kind: described-images, data: described.mnd, descriptions: described.csv, class_split: 1, way: 5, unseen: 2, shot: 2, query: 2, image_size: 8}
+model: {input: mlp, hidden: [16], memory: ridge, output: compatibility}
+YAML
+    echo "  data_path: $(dirname "$1")" >>"$1"
+}
+
 entity_stories() { # FILE STEPS: an entity network on stories of people and rooms
     family "$1" "$2" 30 8 <<YAML
 tasks: {kind: generated-stories, bundle: 8, sentences: 6}
