@@ -91,7 +91,7 @@ static const mn_option rows[] = {
         "images, sequences: every other training image of the file, at random, is seen in a mirror, left for "
         "right: for photographs, not for writing",
         THETA,
-        BY("tasks.kind=images|sequences")),
+        BY("tasks.kind=images|sequences|described-images")),
     KEY(CHOICE, tasks.sampling,        "random",       0,     0,       "",
         "images, sequences: classes of a task from anywhere, or all from one group, as an alphabet, or "
         "from one group in one turn", THETA_FROM("random", "group", "turned-group"),
