@@ -18,6 +18,7 @@ typedef enum mn_task_kind {
     MN_TASKS_GENERATED_STORIES,
     MN_TASKS_TABLES, /* made up */
     MN_TASKS_ROWS,   /* of a table of the user's own */
+    MN_TASKS_DIALOGUES,
 } mn_task_kind;
 typedef enum mn_curve { MN_CURVE_SINE, MN_CURVE_LINE, MN_CURVE_STEP } mn_curve;
 typedef enum mn_mix_by {
@@ -73,6 +74,7 @@ typedef enum mn_output_kind {
     MN_OUTPUT_MATCH,    /* with support items */
     MN_OUTPUT_GAUSSIAN, /* means and deviations */
     MN_OUTPUT_WORDS,
+    MN_OUTPUT_CANDIDATES, /* whole sentences, of which one is the answer */
 } mn_output_kind;
 typedef enum mn_statistics { /* of batch norm */
                              MN_STATISTICS_BATCH,
@@ -80,7 +82,7 @@ typedef enum mn_statistics { /* of batch norm */
                              MN_STATISTICS_SUPPORT, /* query items by the support set's */
                              MN_STATISTICS_ITEM,    /* each image by its own */
 } mn_statistics;
-typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE } mn_tying;
+typedef enum mn_tying { MN_TYING_ADJACENT, MN_TYING_LAYER_WISE, MN_TYING_SINGLE } mn_tying;
 typedef enum mn_word_encoding {
     MN_ENCODING_BAG,
     MN_ENCODING_POSITION,         /* as the authors of memory networks programmed it */
@@ -88,6 +90,9 @@ typedef enum mn_word_encoding {
     MN_ENCODING_MASK,             /* learned */
 } mn_word_encoding;
 typedef enum mn_tokens { MN_TOKENS_ROW, MN_TOKENS_CELL } mn_tokens;
+typedef enum mn_time { MN_TIME_TURNS, MN_TIME_AGES } mn_time;
+typedef enum mn_vocabulary { MN_VOCABULARY_TRAINING, MN_VOCABULARY_CANDIDATES } mn_vocabulary;
+typedef enum mn_candidate_words { MN_CANDIDATES_OWN, MN_CANDIDATES_TIED } mn_candidate_words;
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
@@ -163,6 +168,11 @@ typedef struct mn_experiment {
         double held_out;       /* stories: share of training questions for validation */
         uint64_t linear_start; /* meta-steps without softmax in the attention */
         mn_world world;        /* generated-stories */
+        uint32_t dialog;       /* dialogues: which set */
+        bool oov;              /* dialogues: test on entities that training lacks */
+        mn_time time;          /* dialogues: how a memory tells when it was said */
+        mn_vocabulary vocabulary; /* dialogues: which words have vectors */
+        bool match;               /* dialogues: candidates tell which types they share */
         uint32_t shortest;     /* grid: sentences of a training story at least; 0: all as many */
         /* rows: of a table of the user's own; columns by name or number, from 1 */
         char table[256];       /* a file, or several side by side, ',' between */
@@ -191,6 +201,7 @@ typedef struct mn_experiment {
         bool full_context;         /* support: embeddings know the whole support set */
         uint32_t context_steps;    /* of the query items' LSTM then */
         uint32_t embedding;        /* sentences: numbers of a word's vector */
+        double word_scale;         /* story, candidates: deviation that vectors begin with */
         mn_word_encoding encoding; /* sentences */
         mn_control control;        /* sentences: what alone may be looked at */
         uint32_t hops;             /* hops, prelu-hops */
@@ -200,6 +211,7 @@ typedef struct mn_experiment {
         mn_tying tying;        /* story */
         bool linear_attention; /* story: never a softmax */
         bool empty_slots;      /* story: attention may fall on them */
+        mn_candidate_words candidates; /* candidates: whose vectors their words have */
         mn_tokens tokens;      /* transformer: an item is one, or each of its numbers */
         uint32_t token_size, heads, mlp_size; /* transformer */
         mn_uint_list encoder;                 /* mean: widths of the layers */

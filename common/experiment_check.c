@@ -35,9 +35,11 @@ static mn_status check_mix(const mn_experiment *e, mn_error *err)
                    "tasks.mix_by to weight");
 }
 
+/* Dialogues are stories too: what was said before is the story, the last that was said the question. */
 static bool has_stories(const mn_experiment *e)
 {
-    return e->tasks.kind == MN_TASKS_STORIES || e->tasks.kind == MN_TASKS_GENERATED_STORIES;
+    return e->tasks.kind == MN_TASKS_STORIES || e->tasks.kind == MN_TASKS_GENERATED_STORIES ||
+           e->tasks.kind == MN_TASKS_DIALOGUES;
 }
 
 static mn_status check_stories(const mn_experiment *e, mn_error *err)
@@ -51,6 +53,10 @@ static mn_status check_stories(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.kind stories needs tasks.data, the name of a folder with "
                        "qaN_..._train.txt and qaN_..._test.txt, as in \"en\"");
+    if (e->tasks.kind == MN_TASKS_DIALOGUES && e->tasks.data[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind dialogues needs tasks.data, the name of a folder with "
+                       "dialog-babi-task1-...-trn.txt and the like, as in \"dialog-babi\"");
     if (e->tasks.kind == MN_TASKS_GENERATED_STORIES && e->tasks.world == MN_WORLD_GRID &&
         e->tasks.sentences < 5)
         return mn_fail(err, MN_ERR_CONFIG,
@@ -244,7 +250,13 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     if (has_stories(e) != (e->model.input == MN_INPUT_SENTENCES))
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.input sentences reads stories, and nothing else does: it goes with "
-                       "tasks.kind stories or generated-stories, and only with these");
+                       "tasks.kind stories, generated-stories or dialogues, and only with these");
+    if ((e->tasks.kind == MN_TASKS_DIALOGUES) != (e->model.output == MN_OUTPUT_CANDIDATES))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "model.output candidates chooses one of the sentences that tasks.kind "
+                       "dialogues lists, and nothing else does: these go together");
+    if (e->model.output == MN_OUTPUT_CANDIDATES)
+        return MN_OK;
     if (e->model.input == MN_INPUT_SENTENCES)
         return e->model.output == MN_OUTPUT_WORDS || e->model.output == MN_OUTPUT_LINEAR
                    ? MN_OK
@@ -470,7 +482,8 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
     mn_error why;
     if (data == NULL ||
         (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_SEQUENCES &&
-         e->tasks.kind != MN_TASKS_STORIES && e->tasks.kind != MN_TASKS_ROWS) ||
+         e->tasks.kind != MN_TASKS_STORIES && e->tasks.kind != MN_TASKS_ROWS &&
+         e->tasks.kind != MN_TASKS_DIALOGUES) ||
         strcmp(e->run.data_path, option->fallback) != 0 ||
         mn_option_set(option, data, &scratch, &why) == MN_OK)
         return MN_OK;

@@ -24,7 +24,7 @@ static mn_status check(const char *where, const char *wanted, uint64_t bits,
  * none, or no memory. */
 static char *find_in(const char *folder, size_t n, const char *name, bool *is_folder)
 {
-    static const char *const below[] = {"", "/babi"};
+    static const char *const below[] = {"", "/babi", "/babi/dialog"};
     for (unsigned i = 0; n > 0 && i < sizeof below / sizeof *below; i++) {
         struct stat info;
         char *path = NULL;
@@ -50,17 +50,17 @@ static char *find_in_folders(const char *folders, const char *name, bool *is_fol
     return path;
 }
 
-static char *find(const char *name, const char *folders, bool *is_folder)
+char *mn_babi_find(const char *name, const char *folders, bool in_cache, bool *is_folder)
 {
     char *path = find_in_folders(folders, name, is_folder);
-    char *cache = path == NULL ? mn_data_path_cache() : NULL;
+    char *cache = path == NULL && in_cache ? mn_data_path_cache() : NULL;
     if (cache != NULL)
         path = find_in(cache, strlen(cache), name, is_folder);
     free(cache);
     return path;
 }
 
-static bool is_name(const char *name)
+bool mn_babi_is_name(const char *name)
 {
     return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL;
 }
@@ -71,7 +71,7 @@ mn_status mn_babi_folder_find(const char *name, const char *folders, const char 
     uint64_t bits = 0;
     bool is_folder = false;
     memset(out, 0, sizeof *out);
-    if (!is_name(name))
+    if (!mn_babi_is_name(name))
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.data is \"%s\"; expected the name of a folder of stories without "
                        "the folders above it, which are listed in run.data_path",
@@ -79,7 +79,7 @@ mn_status mn_babi_folder_find(const char *name, const char *folders, const char 
     mn_status status = read_wanted(wanted, &bits, err);
     if (status != MN_OK)
         return status;
-    char *path = find(name, folders, &is_folder);
+    char *path = mn_babi_find(name, folders, true, &is_folder);
     if (path == NULL)
         return tell_missing(name, folders, err);
     status = is_folder ? list_folder(path, bits, out, err) : take_file(path, out, err);
@@ -104,12 +104,12 @@ char *mn_babi_folder_archive(const char *name, const char *folders)
 {
     bool is_folder = false;
     char *zip = NULL;
-    char *path = is_name(name) ? find(name, folders, &is_folder) : NULL;
-    if (!is_name(name) || path != NULL || asprintf(&zip, "%s.zip", name) < 0) {
+    char *path = mn_babi_is_name(name) ? mn_babi_find(name, folders, true, &is_folder) : NULL;
+    if (!mn_babi_is_name(name) || path != NULL || asprintf(&zip, "%s.zip", name) < 0) {
         free(path);
         return NULL;
     }
-    path = find_in_folders(folders, zip, &is_folder);
+    path = mn_babi_find(zip, folders, false, &is_folder);
     free(zip);
     if (!is_folder)
         return path;

@@ -33,6 +33,14 @@ void mn_babi_folder_fini(mn_babi_folder *folder);
  */
 char *mn_babi_folder_archive(const char *name, const char *folders);
 
+/* The path of what is called `name` in the folders, each itself, then its "babi" and "babi/dialog",
+ * and at last, where that is asked for, in the cache's; and whether it is a folder. The caller's
+ * (free). NULL: there is none. */
+char *mn_babi_find(const char *name, const char *folders, bool in_cache, bool *is_folder);
+
+/* Is it a name of a folder, without those above it? */
+bool mn_babi_is_name(const char *name);
+
 /* N of "qaN_..._train.txt" and "qaN_..._test.txt"; 0: the file is not called so. */
 uint32_t mn_babi_file_number(const char *name, bool *is_train);
 

@@ -146,7 +146,8 @@ static void what_is_no_story_is_refused_with_its_line(void **state)
         {"1 mary went.\njohn went.\n", "story.txt:2: \"john went.\": expected line 2"},
         {"1 mary went.\n1 where is mary?\n", "expected a sentence of the story before the first"},
         {".\n", "\".\": expected words in it"},
-        {"mary supercalifragilisticexpialidociousandmorestill.\n", "story.txt:1: a word of"},
+        {"mary supercalifragilisticexpialidociousandmorestillandyetmoreuntilitends.\n",
+         "story.txt:1: a word of"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mn_words *words = trained();

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MN_WORD_BYTES 40u /* of a word, with NUL */
+#define MN_WORD_BYTES 64u /* of a word, with NUL */
 #define MN_MAX_WORDS 65536u
 
 typedef struct mn_words mn_words;

@@ -200,6 +200,12 @@ mn_node mn_builder_leave_out(const mn_builder *builder, mn_node z, mn_node absen
                : mn_graph_bias(builder->graph, z, mn_graph_scale(builder->graph, -NEVER, absent));
 }
 
+uint32_t mn_builder_vocabulary(const mn_builder *builder)
+{
+    const mn_fields *fields = builder->fields;
+    return fields->vocabulary > 0 ? fields->vocabulary : fields->y_size;
+}
+
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node)
 {

@@ -96,6 +96,9 @@ mn_node mn_builder_need(mn_builder *builder, const char *part, mn_role role, con
 mn_node mn_builder_absent_classes(const mn_builder *builder);
 mn_node mn_builder_leave_out(const mn_builder *builder, mn_node z, mn_node absent);
 
+/* How many numbers the words of the fields have. */
+uint32_t mn_builder_vocabulary(const mn_builder *builder);
+
 /* Let a node of the query set be found under a name (builder->shown), to be looked at. */
 void mn_builder_show(mn_builder *builder, mn_role role, const char *name, uint32_t hop,
                      mn_node node);

@@ -290,7 +290,8 @@ static mn_status find_fields(const mn_experiment *experiment, const mn_fields *g
     const bool has_data = experiment->tasks.data[0] != '\0';
     mn_fields fields[MN_N_SPLITS];
     mn_status status = MN_OK;
-    if (given == NULL && (kind == MN_TASKS_STORIES || (kind == MN_TASKS_SEQUENCES && has_data)))
+    if (given == NULL && (kind == MN_TASKS_STORIES || kind == MN_TASKS_DIALOGUES ||
+                          (kind == MN_TASKS_SEQUENCES && has_data)))
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s has learned from data (%s) of which a checkpoint does not tell enough: "
                        "open the run with its data",

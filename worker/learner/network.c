@@ -37,7 +37,7 @@ static const mn_part *const reasonings[] = {
 static const mn_part *const outputs[] = {
     [MN_OUTPUT_LINEAR] = &mn_linear_output_part, [MN_OUTPUT_DISTANCE] = &mn_distance_part,
     [MN_OUTPUT_MATCH] = &mn_match_part,          [MN_OUTPUT_GAUSSIAN] = &mn_gaussian_part,
-    [MN_OUTPUT_WORDS] = &mn_words_part,
+    [MN_OUTPUT_WORDS] = &mn_words_part,          [MN_OUTPUT_CANDIDATES] = &mn_candidates_part,
 };
 
 static void refuse_padding(const mn_network *network, mn_builder *builder, const mn_fields *fields);

@@ -86,6 +86,11 @@ mn_status mn_scores_list_test(const mn_fields *fields, uint32_t columns, bool ha
         (void)snprintf(right.point, sizeof right.point, "%s", fields->points.names[i]);
         status = mn_score_list_add(out, &right, err);
     }
+    if (fields->whole[0] != '\0' && classes && status == MN_OK) {
+        mn_score whole = share;
+        (void)snprintf(whole.name, sizeof whole.name, "%s_accuracy", fields->whole);
+        status = mn_score_list_add(out, &whole, err);
+    }
     return status;
 }
 
@@ -248,5 +253,10 @@ void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *ou
             put(right, n, value, weight);
         else
             put_error(task, columns, output, points, (float)i, value, weight);
+    }
+    if (task->fields.whole[0] != '\0' && has_classes(&task->fields)) {
+        uint32_t right, n;
+        count(task, output, weights, NULL, 0, &right, &n);
+        put(right == n, 1, value, weight);
     }
 }

@@ -42,6 +42,7 @@ double mn_scores_squared_error(const mn_task *task, uint32_t columns, const floa
  * `loss` is as the network's. */
 void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
                    float **value, float **weight);
-/* The same for each point. */
+/* The same for each point; and, where a task is judged as a whole (fields.whole), whether all of its
+ * items are right. */
 void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *output, float **value,
                           float **weight);

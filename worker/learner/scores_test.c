@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -91,12 +92,51 @@ static void episodes_of_several_sizes_count_alike(void **state)
     mn_task_destroy(&task);
 }
 
+/* Right as a whole if all items that count are: those of weight 0 do not. */
+static void a_task_may_be_judged_as_a_whole(void **state)
+{
+    static const float sure[ITEMS * Y] = {9,      0, 0, 0, /**/ 9, 0, 0, 0,
+                                          /**/ 9, 0, 0, 0, /**/ 9, 0, 0, 0};
+    static const mn_uint_list once = {.n = 1, .at = {0}};
+    const uint32_t number[3] = {1, 1, 1}, item[3] = {1, 1, Y};
+    mn_score_list list = {0};
+    mn_fields fields;
+    mn_task *task = NULL;
+    mn_error err;
+    (void)state;
+    mn_fields_init(&fields, MN_TARGET_CLASSES, Y);
+    (void)snprintf(fields.whole, sizeof fields.whole, "dialog");
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "y", MN_FIELD_NUMBERS, ITEMS, item, &err),
+                     MN_OK);
+    assert_int_equal(
+        mn_fields_add(&fields, MN_QUERY, "weight", MN_FIELD_NUMBERS, ITEMS, number, &err), MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, &err), MN_OK);
+    assert_int_equal(mn_scores_list_test(&fields, Y, false, &once, 0, &list, &err), MN_OK);
+    assert_int_equal(list.n, 3);
+    assert_string_equal(list.at[2].name, "dialog_accuracy");
+    assert_true(list.judged == 1 && list.at[2].is_share && list.at[2].higher_is_better);
+    float *y = mn_task_find(task, MN_QUERY, "y"), *weights = mn_task_find(task, MN_QUERY, "weight");
+    for (uint32_t wrong = 0; wrong <= ITEMS; wrong++) {
+        float row[2] = {-1, -1}, *value = row, *weight = row + 1;
+        memset(y, 0, sizeof(float) * ITEMS * Y);
+        for (uint32_t i = 0; i < ITEMS; i++) {
+            y[i * Y + (i == wrong ? 1 : 0)] = 1;
+            weights[i] = i + 1 < ITEMS ? 1.0f / (ITEMS - 1) : 0;
+        }
+        mn_scores_put_points(task, Y, sure, &value, &weight);
+        assert_true(row[0] == (wrong + 1 < ITEMS ? 0 : 1) && row[1] == 1);
+    }
+    mn_score_list_fini(&list);
+    mn_task_destroy(&task);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_string_is_right_if_all_its_letters_are),
         cmocka_unit_test(episodes_of_several_sizes_count_alike),
         cmocka_unit_test(a_class_is_right_if_its_number_is_the_largest),
+        cmocka_unit_test(a_task_may_be_judged_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,20 +14,22 @@ static mn_status add_role(const mn_story_shape *shape, mn_role role, uint32_t n,
 {
     mn_status status =
         add(fields, role, "story", MN_FIELD_IDS, n, shape->sentences, shape->length, err);
-    if (status == MN_OK)
+    if (status == MN_OK && !shape->no_ages)
         status = add(fields, role, "age", MN_FIELD_IDS, n, shape->sentences, 1, err);
     if (status == MN_OK)
         status = add(fields, role, "mask", MN_FIELD_MASK, n, 1, shape->sentences, err);
     if (status == MN_OK)
         status = add(fields, role, "question", MN_FIELD_IDS, n, 1, shape->question, err);
     if (status == MN_OK)
-        status = add(fields, role, "y", MN_FIELD_NUMBERS, n, 1, shape->vocabulary, err);
+        status = add(fields, role, "y", MN_FIELD_NUMBERS, n, 1, fields->y_size, err);
     if (status == MN_OK)
         status = add(fields, role, "weight", MN_FIELD_NUMBERS, n, 1, 1, err);
     if (status == MN_OK && shape->linear_start)
         status = add(fields, role, "linear", MN_FIELD_MASK, n, 1, 1, err);
-    if (status == MN_OK && role == MN_QUERY)
+    if (status == MN_OK && role == MN_QUERY && shape->candidates == 0)
         status = add(fields, role, "point", MN_FIELD_NUMBERS, n, 1, 1, err);
+    if (status == MN_OK && shape->types > 0)
+        status = add(fields, role, "match", MN_FIELD_MASK, n, shape->types, shape->candidates, err);
     return status;
 }
 
@@ -36,13 +38,18 @@ mn_status mn_story_fields(const mn_story_shape *shape, const mn_points *points, 
 {
     mn_error why;
     mn_status status = MN_OK;
-    mn_fields_init(fields, MN_TARGET_CLASSES, shape->vocabulary);
+    const bool words = shape->candidates == 0;
+    mn_fields_init(fields, MN_TARGET_CLASSES, words ? shape->vocabulary : shape->candidates);
+    fields->vocabulary = words ? 0 : shape->vocabulary;
     fields->bundle = shape->bundle;
     fields->points = *points;
     if (shape->support > 0)
         status = add_role(shape, MN_SUPPORT, shape->support, fields, &why);
     if (status == MN_OK)
         status = add_role(shape, MN_QUERY, shape->bundle, fields, &why);
+    if (status == MN_OK && !words)
+        status = add(fields, MN_SHARED, "candidates", MN_FIELD_IDS, shape->candidates, 1,
+                     shape->candidate_length, &why);
     return status == MN_OK
                ? status
                : mn_fail(err, status, "%s: lower tasks.bundle, tasks.shot or tasks.sentences",
@@ -83,7 +90,7 @@ mn_story_pages mn_story_pages_of(const mn_task *task, mn_role role)
                             .slots = width_of(task, role, "mask"),
                             .length = width_of(task, role, "story"),
                             .question_length = width_of(task, role, "question"),
-                            .vocabulary = task->fields.y_size};
+                            .answers = task->fields.y_size};
 }
 
 void mn_story_tell(const mn_story_pages *pages, uint32_t item, uint32_t slot, uint32_t age,
@@ -91,16 +98,17 @@ void mn_story_tell(const mn_story_pages *pages, uint32_t item, uint32_t slot, ui
 {
     const size_t at = (size_t)item * pages->slots + slot;
     put_words(pages->story + at * pages->length, pages->length, n, words);
-    pages->age[at] = (float)age;
+    if (pages->age != NULL)
+        pages->age[at] = (float)age;
     pages->mask[at] = 1.0f;
 }
 
 void mn_story_ask(const mn_story_pages *pages, uint32_t item, uint32_t n, const uint32_t *words,
                   uint32_t answer, uint32_t point, double weight)
 {
-    const size_t length = pages->question_length, vocabulary = pages->vocabulary;
+    const size_t length = pages->question_length, answers = pages->answers;
     put_words(pages->question + item * length, pages->question_length, n, words);
-    pages->y[item * vocabulary + (answer < vocabulary ? answer : 0)] = 1.0f;
+    pages->y[item * answers + (answer < answers ? answer : 0)] = 1.0f;
     pages->weight[item] = (float)weight;
     if (pages->point != NULL)
         pages->point[item] = (float)point;

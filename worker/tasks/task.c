@@ -75,8 +75,8 @@ static bool same_field(const mn_field *a, const mn_field *b)
 bool mn_fields_equal(const mn_fields *a, const mn_fields *b)
 {
     if (a->n != b->n || a->y_size != b->y_size || a->symbols != b->symbols ||
-        a->target != b->target || a->bundle != b->bundle ||
-        memcmp(&a->points, &b->points, sizeof a->points) != 0)
+        a->target != b->target || a->bundle != b->bundle || a->vocabulary != b->vocabulary ||
+        strcmp(a->whole, b->whole) != 0 || memcmp(&a->points, &b->points, sizeof a->points) != 0)
         return false;
     for (uint32_t i = 0; i < a->n; i++)
         if (!same_field(&a->at[i], &b->at[i]))

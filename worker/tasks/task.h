@@ -55,6 +55,8 @@ typedef struct mn_fields {
     mn_field at[MN_MAX_FIELDS];
     size_t size;      /* numbers of the block, gaps included */
     uint32_t y_size;  /* numbers of one y; classes: how many there are, one-hot */
+    uint32_t vocabulary; /* of ids of words: how many numbers these have, where y_size says another
+                            thing (answers that are no words); else 0 */
     uint32_t symbols; /* classes: one y is so many labels side by side, each one-hot among
                          y_size / symbols; 1, or it divides y_size */
     mn_target target;
@@ -62,6 +64,8 @@ typedef struct mn_fields {
                         variance is a score; 0: y is as it is */
     uint32_t bundle; /* episodes computed side by side as one task (tasks.bundle), at least 1 */
     mn_points points;
+    char whole[12]; /* what the items of a test task make up, which is judged as a whole too, and is
+                       right if all of them are: "dialog"; "": nothing */
 } mn_fields;
 
 /* No fields yet. */

@@ -15,6 +15,7 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_GENERATED_STORIES] = &mn_generated_stories_kind,
     [MN_TASKS_TABLES] = &mn_tables_kind,
     [MN_TASKS_ROWS] = &mn_rows_kind,
+    [MN_TASKS_DIALOGUES] = &mn_dialogues_kind,
 };
 
 struct mn_task_set {
@@ -208,4 +209,14 @@ const mn_words *mn_task_set_words(const mn_task_set *set)
 const mn_row_form *mn_task_set_row_form(const mn_task_set *set)
 {
     return set->kind->row_form == NULL ? NULL : set->kind->row_form(set->parts.state);
+}
+
+const char *const *mn_task_set_answers(const mn_task_set *set)
+{
+    return set->kind->answers == NULL ? NULL : set->kind->answers(set->parts.state);
+}
+
+const struct mn_dialog_book *mn_task_set_dialogs(const mn_task_set *set)
+{
+    return set->kind->dialogs == NULL ? NULL : set->kind->dialogs(set->parts.state);
 }

@@ -73,3 +73,11 @@ const mn_words *mn_task_set_words(const mn_task_set *set);
 /* How the columns of a user's table become the numbers of items; NULL: these tasks are of none. Lent for
  * the set's life. */
 const mn_row_form *mn_task_set_row_form(const mn_task_set *set);
+
+/* What the answers are called, [y_size]; NULL: those of stories are words, others have no names. Lent
+ * for the set's life. */
+const char *const *mn_task_set_answers(const mn_task_set *set);
+
+/* How dialogues of one's own become tasks (dialog_book.h); NULL: these are no dialogues. Lent so too. */
+struct mn_dialog_book;
+const struct mn_dialog_book *mn_task_set_dialogs(const mn_task_set *set);

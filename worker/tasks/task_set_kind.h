@@ -36,10 +36,14 @@ typedef struct mn_task_set_kind {
     bool (*class_name)(const void *state, const mn_task *task, uint32_t label,
                        char out[MN_CLASS_NAME]);
     const mn_words *(*words)(const void *state); /* of stories; NULL: there are none */
+    /* What each of y_size answers is called; NULL: words are the answers, or nothing is called. */
+    const char *const *(*answers)(const void *state);
+    const struct mn_dialog_book *(*dialogs)(const void *state); /* NULL: no dialogues */
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
-    mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind, mn_tables_kind, mn_rows_kind;
+    mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind, mn_tables_kind, mn_rows_kind,
+    mn_dialogues_kind;
 
 /* Draw as mn_task_set_draw, but on a stream of which something has been used, into a task that may
  * have fields behind the set's own. */

@@ -18,7 +18,8 @@ static mn_status pack_one(const mn_data_recipe *recipe, const char *zip, const c
                           const char *name, uint32_t image_size, mn_error *err);
 static mn_status pack(const mn_data_archives *archives, const char *name, uint32_t image_size,
                       mn_error *err);
-static mn_status unpack_stories(const char *name, const char *folders, mn_error *err);
+static mn_status unpack_stories(const char *name, const char *folders, bool dialogues,
+                                mn_error *err);
 
 mn_status mn_first_use_pack(const mn_experiment *experiment, mn_error *err)
 {
@@ -37,7 +38,9 @@ mn_status mn_first_use_pack(const mn_experiment *experiment, mn_error *err)
 static mn_status make_of(const mn_experiment *experiment, mn_error *err)
 {
     if (experiment->tasks.kind == MN_TASKS_STORIES)
-        return unpack_stories(experiment->tasks.data, experiment->run.data_path, err);
+        return unpack_stories(experiment->tasks.data, experiment->run.data_path, false, err);
+    if (experiment->tasks.kind == MN_TASKS_DIALOGUES)
+        return unpack_stories(experiment->tasks.data, experiment->run.data_path, true, err);
     if (experiment->tasks.kind != MN_TASKS_IMAGES)
         return MN_OK;
     mn_status status = pack_if_missing(experiment, experiment->tasks.data, err);
@@ -138,7 +141,8 @@ static mn_status pack(const mn_data_archives *archives, const char *name, uint32
     return with_remedy(status, archives->cache, err);
 }
 
-static mn_status unpack_stories(const char *name, const char *folders, mn_error *err)
+static mn_status unpack_stories(const char *name, const char *folders, bool dialogues,
+                                mn_error *err)
 {
     char *zip = mn_babi_folder_archive(name, folders);
     char *cache = zip != NULL ? mn_data_path_cache() : NULL, *folder = NULL;
@@ -148,9 +152,14 @@ static mn_status unpack_stories(const char *name, const char *folders, mn_error 
         folder = NULL;
         status = mn_fail(err, MN_ERR_NOMEM, "unpacking %s", zip);
     }
-    if (folder != NULL)
+    if (folder != NULL && dialogues) {
+        status = mn_dialog_archive_unpack(zip, folder, name, err);
+        if (status == MN_OK)
+            mn_log(MN_LOG_INFO, "unpacked dialogues, once from=%s to=%s/%s", zip, folder, name);
+    } else if (folder != NULL) {
         status = mn_story_archive_unpack(zip, folder, name, &found, err);
-    if (folder != NULL && status == MN_OK) {
+    }
+    if (folder != NULL && !dialogues && status == MN_OK) {
         char whole[MN_BABI_LIST_SIZE], parts[MN_BABI_LIST_SIZE];
         mn_babi_list_sets(found.whole, whole);
         mn_babi_list_sets(found.parts, parts);

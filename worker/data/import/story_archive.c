@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "worker/data/babi_folder.h"
+#include "worker/data/dialog_folder.h"
 #include "worker/data/import/archive.h"
 #include <dirent.h>
 #include <errno.h>
@@ -12,8 +13,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static mn_status unpack_into(const char *folder, zip_t *zip, const char *source, const char *name,
-                             mn_story_archive *out, mn_error *err);
+/* What is unpacked. */
+struct wish {
+    /* Is the file wanted? MN_ERR_DATA: it is one too many. */
+    mn_status (*take)(struct wish *wish, const char *source, const char *path, const char *file,
+                      bool *wanted, mn_error *err);
+    const char *expected; /* files of which there is none, for a message */
+    uint64_t files[2];    /* stories: sets with a test, and with a training file */
+    bool any;
+};
+
+static mn_status take_story(struct wish *wish, const char *source, const char *path,
+                            const char *file, bool *wanted, mn_error *err);
+static mn_status take_dialog(struct wish *wish, const char *source, const char *path,
+                             const char *file, bool *wanted, mn_error *err);
+static mn_status unpack(struct wish *wish, const char *zip, const char *folder, const char *name,
+                        mn_error *err);
+static mn_status unpack_into(struct wish *wish, const char *folder, zip_t *zip, const char *source,
+                             const char *name, mn_error *err);
 static mn_status unpack_entry(const char *folder, zip_t *zip, uint64_t entry, const char *source,
                               const char *file, mn_error *err);
 static char *joined(const char *before, const char *between, const char *after);
@@ -22,9 +39,26 @@ static void remove_folder(const char *path);
 mn_status mn_story_archive_unpack(const char *zip, const char *folder, const char *name,
                                   mn_story_archive *out, mn_error *err)
 {
+    struct wish wish = {.take = take_story, .expected = "qaN_..._train.txt and qaN_..._test.txt"};
+    mn_status status = unpack(&wish, zip, folder, name, err);
+    if (status == MN_OK)
+        *out = (mn_story_archive){.whole = wish.files[0] & wish.files[1],
+                                  .parts = wish.files[0] ^ wish.files[1]};
+    return status;
+}
+
+mn_status mn_dialog_archive_unpack(const char *zip, const char *folder, const char *name,
+                                   mn_error *err)
+{
+    struct wish wish = {.take = take_dialog, .expected = "dialog-babi-taskN-...-trn.txt"};
+    return unpack(&wish, zip, folder, name, err);
+}
+
+static mn_status unpack(struct wish *wish, const char *zip, const char *folder, const char *name,
+                        mn_error *err)
+{
     zip_t *archive = NULL;
     char *wanted = NULL, *hidden = NULL, *made = NULL;
-    mn_story_archive found = {0};
     mn_status status = mn_archive_open(zip, &archive, err);
     if (status != MN_OK)
         return status;
@@ -37,7 +71,7 @@ mn_status mn_story_archive_unpack(const char *zip, const char *folder, const cha
     if (status == MN_OK && mkdtemp(made) == NULL)
         status = mn_fail_errno(err, "cannot make a folder in %s", folder);
     else if (status == MN_OK) {
-        status = unpack_into(made, archive, zip, name, &found, err);
+        status = unpack_into(wish, made, archive, zip, name, err);
         if (status == MN_OK && chmod(made, 0755) != 0) /* other users' workers read it too */
             status = mn_fail_errno(err, "cannot open %s to all", made);
         const bool is_new = status == MN_OK && rename(made, wanted) == 0;
@@ -46,8 +80,6 @@ mn_status mn_story_archive_unpack(const char *zip, const char *folder, const cha
         if (!is_new)
             remove_folder(made);
     }
-    if (status == MN_OK)
-        *out = found;
     zip_discard(archive);
     free(wanted);
     free(hidden);
@@ -68,33 +100,52 @@ static const char *file_of(const char *path, const char *name)
     return is_there ? slash + 1 : NULL;
 }
 
-static mn_status unpack_into(const char *folder, zip_t *zip, const char *source, const char *name,
-                             mn_story_archive *out, mn_error *err)
+static mn_status take_story(struct wish *wish, const char *source, const char *path,
+                            const char *file, bool *wanted, mn_error *err)
 {
-    uint64_t files[2] = {0, 0}; /* test, train */
+    bool is_train = false;
+    const uint32_t number = mn_babi_file_number(file, &is_train);
+    *wanted = number != 0;
+    if (!*wanted)
+        return MN_OK;
+    const uint64_t bit = (uint64_t)1 << (number - 1);
+    if ((wish->files[is_train] & bit) != 0)
+        return mn_fail(err, MN_ERR_DATA, "%s: set %u has two files for %s, one of them %s", source,
+                       (unsigned)number, is_train ? "training" : "test", path);
+    wish->files[is_train] |= bit;
+    return MN_OK;
+}
+
+/* One that is there twice is told by who reads the folder. */
+static mn_status take_dialog(struct wish *wish, const char *source, const char *path,
+                             const char *file, bool *wanted, mn_error *err)
+{
+    (void)wish;
+    (void)source;
+    (void)path;
+    (void)err;
+    *wanted = mn_dialog_is_file(file);
+    return MN_OK;
+}
+
+static mn_status unpack_into(struct wish *wish, const char *folder, zip_t *zip, const char *source,
+                             const char *name, mn_error *err)
+{
     mn_status status = MN_OK;
     const zip_int64_t n = zip_get_num_entries(zip, 0);
     for (zip_int64_t i = 0; i < n && status == MN_OK; i++) {
         const char *path = zip_get_name(zip, (zip_uint64_t)i, 0);
         const char *file = path != NULL ? file_of(path, name) : NULL;
-        bool is_train = false;
-        const uint32_t number = file != NULL ? mn_babi_file_number(file, &is_train) : 0;
-        if (number == 0)
-            continue;
-        const uint64_t bit = (uint64_t)1 << (number - 1);
-        if ((files[is_train] & bit) != 0)
-            return mn_fail(err, MN_ERR_DATA, "%s: set %u has two files for %s, one of them %s",
-                           source, (unsigned)number, is_train ? "training" : "test", path);
-        files[is_train] |= bit;
-        status = unpack_entry(folder, zip, (uint64_t)i, source, file, err);
+        bool wanted = false;
+        if (file != NULL)
+            status = wish->take(wish, source, path, file, &wanted, err);
+        if (status == MN_OK && wanted)
+            status = unpack_entry(folder, zip, (uint64_t)i, source, file, err);
+        wish->any = wish->any || wanted;
     }
-    if (status == MN_OK && (files[0] | files[1]) == 0)
-        status =
-            mn_fail(err, MN_ERR_DATA,
-                    "%s has no files qaN_..._train.txt and qaN_..._test.txt at its top or in a "
-                    "folder %s",
-                    source, name);
-    *out = (mn_story_archive){.whole = files[0] & files[1], .parts = files[0] ^ files[1]};
+    if (status == MN_OK && !wish->any)
+        status = mn_fail(err, MN_ERR_DATA, "%s has no files %s at its top or in a folder %s",
+                         source, wish->expected, name);
     return status;
 }
 

@@ -1,4 +1,5 @@
-/* story_archive.h: the files of sets of stories (see babi_folder.h) out of a zip archive. */
+/* story_archive.h: the files of sets of stories (see babi_folder.h) or of dialogues (dialog_folder.h)
+ * out of a zip archive. */
 #pragma once
 
 #include "common/error.h"
@@ -16,3 +17,7 @@ typedef struct mn_story_archive {
  * success. */
 mn_status mn_story_archive_unpack(const char *zip, const char *folder, const char *name,
                                   mn_story_archive *out, mn_error *err);
+
+/* The same of dialogues: all files that mn_dialog_is_file. */
+mn_status mn_dialog_archive_unpack(const char *zip, const char *folder, const char *name,
+                                   mn_error *err);

@@ -3,6 +3,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "worker/data/babi_folder.h"
+#include "worker/data/dialog_folder.h"
 #include "worker/data/import/first_use.h"
 #include "worker/data/import/sample_data.h"
 #include <dirent.h>
@@ -189,6 +190,55 @@ static void processes_that_unpack_at_the_same_time_all_succeed(void **state)
     assert_int_equal(count("out"), 1); /* no temporary is left */
 }
 
+static const char said[] = "1 hi\thello\n", list[] = "1 hello\n";
+
+#define DIALOGS_OF(name)                                                                           \
+    {                                                                                              \
+        name, said, sizeof said - 1                                                                \
+    }
+
+/* All files of sets, the candidates of all and the facts; nothing else. */
+static void dialogues_are_unpacked_at_their_first_use(void **state)
+{
+    static const sample_entry dialogs[] = {DIALOGS_OF("dialog-babi-task1-x-trn.txt"),
+                                           DIALOGS_OF("dialog-babi-task1-x-dev.txt"),
+                                           DIALOGS_OF("dialog-babi-task1-x-tst.txt"),
+                                           DIALOGS_OF("dialog-babi-task1-x-tst-OOV.txt"),
+                                           {"dialog-babi-candidates.txt", list, sizeof list - 1},
+                                           DIALOGS_OF("dialog-babi-kb-all.txt"),
+                                           DIALOGS_OF("dialog-babi-taskX-x-trn.txt"),
+                                           DIALOGS_OF("LICENSE.txt"),
+                                           {NULL, NULL, 0}};
+    mn_experiment experiment;
+    mn_dialog_folder found;
+    mn_error err = {0};
+    (void)state;
+    assert_int_equal(setenv("MNEMO_CACHE", "cache", 1), 0);
+    mn_experiment_init(&experiment);
+    experiment.tasks.kind = MN_TASKS_DIALOGUES;
+    (void)snprintf(experiment.tasks.data, sizeof experiment.tasks.data, "dialogs");
+    (void)snprintf(experiment.run.data_path, sizeof experiment.run.data_path, "data");
+    assert_int_equal(mn_folder_make("data/babi/dialog", &err), MN_OK);
+    assert_int_equal(mn_dialog_folder_find("dialogs", "data", 1, &found, &err), MN_ERR_NO_INPUT);
+    assert_non_null(strstr(err.message, "no dialogs.zip of it"));
+    sample_write_zip("data/babi/dialog/dialogs.zip", dialogs);
+    assert_int_equal(mn_dialog_folder_find("dialogs", "data", 1, &found, &err), MN_ERR_NO_INPUT);
+    assert_non_null(strstr(err.message, "its archive data/babi/dialog/dialogs.zip is there"));
+    if (mn_first_use_pack(&experiment, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(count("cache/babi/dialogs"), 6);
+    if (mn_dialog_folder_find("dialogs", "data", 1, &found, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(found.paths[MN_DIALOG_FACTS], "cache/babi/dialogs/dialog-babi-kb-all.txt");
+    mn_dialog_folder_fini(&found);
+    assert_int_equal(unsetenv("MNEMO_CACHE"), 0);
+
+    sample_write_zip("data/babi/dialog/other.zip", entries);
+    (void)snprintf(experiment.tasks.data, sizeof experiment.tasks.data, "other");
+    assert_int_equal(mn_first_use_pack(&experiment, &err), MN_ERR_DATA);
+    assert_non_null(strstr(err.message, "has no files dialog-babi-taskN-...-trn.txt"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sample_enter_folder, sample_leave_folder)
 
 int main(void)
@@ -200,6 +250,7 @@ int main(void)
         TEST(what_is_no_archive_of_stories_is_refused_and_leaves_nothing),
         TEST(an_experiment_unpacks_at_its_first_use),
         TEST(a_folder_comes_before_an_archive),
+        TEST(dialogues_are_unpacked_at_their_first_use),
         TEST(processes_that_unpack_at_the_same_time_all_succeed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

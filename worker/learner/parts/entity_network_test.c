@@ -68,7 +68,7 @@ static void tasks_without_stories_are_refused(void **state)
     mn_fields fields;
     mn_error err;
     (void)state;
-    network_fields(&fields, 0);
+    network_fields(&fields, 0, false);
     assert_int_equal(mn_network_init(&network, &experiment, &fields, &err), MN_ERR_CONFIG);
     assert_non_null(strstr(err.message, "model.memory entities reads query.story"));
 }
@@ -80,7 +80,7 @@ static void prelu_hops_without_a_memory_are_refused(void **state)
     mn_fields fields;
     mn_error err;
     (void)state;
-    network_fields(&fields, 2);
+    network_fields(&fields, 2, false);
     assert_int_equal(mn_network_init(&network, &experiment, &fields, &err), MN_ERR_CONFIG);
     assert_non_null(strstr(err.message, "model.reasoning prelu-hops asks a memory"));
 }

@@ -37,7 +37,8 @@ static void write(mn_builder *builder, mn_role role)
     mn_graph *graph = builder->graph;
     mn_node ids = mn_builder_need(builder, "model.memory key-value", role, "story");
     const mn_extent story = mn_builder_extent(builder, ids);
-    const uint32_t rows = story.n * story.h, length = story.c, words = builder->fields->y_size;
+    const uint32_t rows = story.n * story.h, length = story.c,
+                   words = mn_builder_vocabulary(builder);
     const uint32_t d = builder->experiment->model.embedding;
     if (builder->status != MN_OK)
         return;

@@ -38,7 +38,7 @@ extern const mn_part mn_no_reasoning_part, mn_concat_linear_part, mn_lstm_part, 
     mn_concat_mlp_part, mn_hops_part, mn_query_reduction_part, mn_prelu_hops_part, mn_read_part;
 /* output */
 extern const mn_part mn_linear_output_part, mn_distance_part, mn_match_part, mn_gaussian_part,
-    mn_words_part;
+    mn_words_part, mn_candidates_part;
 
 /* Does the output module begin each task with prototypes (meta.head_start), with no tensors of its
  * own in theta? */

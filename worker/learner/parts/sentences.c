@@ -69,8 +69,8 @@ mn_node mn_sentences_words(mn_builder *builder)
 {
     const mn_experiment *e = builder->experiment;
     const bool wide = e->model.memory == MN_MEMORY_SENTENCES; /* Seo et al. 2017 */
-    return mn_builder_table(builder, "embed.weight", builder->fields->y_size, e->model.embedding,
-                            wide ? MN_START_UNIFORM : MN_START_NORMAL,
+    return mn_builder_table(builder, "embed.weight", mn_builder_vocabulary(builder),
+                            e->model.embedding, wide ? MN_START_UNIFORM : MN_START_NORMAL,
                             wide ? 1 : MN_SENTENCES_START);
 }
 
@@ -108,10 +108,13 @@ static mn_node question_words(mn_builder *builder)
     if (memory == MN_MEMORY_SENTENCES || memory == MN_MEMORY_ENTITIES ||
         memory == MN_MEMORY_KEY_VALUE || memory == MN_MEMORY_FAST_WEIGHTS)
         return mn_sentences_words(builder);
-    const bool adjacent = memory == MN_MEMORY_STORY && e->model.tying == MN_TYING_ADJACENT;
-    return mn_builder_table(builder, adjacent ? "embed0.weight" : "embed_b.weight",
-                            builder->fields->y_size, e->model.embedding, MN_START_NORMAL,
-                            MN_SENTENCES_START);
+    static const char *const names[] = {[MN_TYING_ADJACENT] = "embed0.weight",
+                                        [MN_TYING_LAYER_WISE] = "embed_b.weight",
+                                        [MN_TYING_SINGLE] = "embed.weight"};
+    const mn_tying tying = memory == MN_MEMORY_STORY ? e->model.tying : MN_TYING_LAYER_WISE;
+    return mn_builder_table(builder, names[tying], mn_builder_vocabulary(builder),
+                            e->model.embedding, MN_START_NORMAL,
+                            memory == MN_MEMORY_STORY ? e->model.word_scale : MN_SENTENCES_START);
 }
 
 static mn_node question(mn_builder *builder, mn_role role)

@@ -22,6 +22,9 @@ mn_node mn_sentences_in_order(mn_builder *builder, mn_role role, mn_node ids);
 /* The table [V, d] of the words of questions and stories, where both have the same: embed.weight. */
 mn_node mn_sentences_words(mn_builder *builder);
 
+/* Of model.memory story: the table of the words that its last hop gives. */
+mn_node mn_story_given_words(mn_builder *builder);
+
 /* Each question u [n, d] looks at the memories of its own story, keys and values [n * slots, d]:
  * p = softmax(keys u), sum_i p_i values_i [n, d]. mask [n, slots] says which there are; MN_NONE: all.
  * p is shown as `shown`, of the hop counted from 0. */

@@ -7,7 +7,9 @@
  * Adjacent tying: A of hop k + 1 is C of hop k, B is A of hop 1, and the answer's weights are the C
  * of the last hop: tensors embed0 .. embedK, with the ages' temporal0 .. temporalK. Layer-wise: all
  * hops share embed_a, embed_c, temporal_a and temporal_c, and B, H and the answer's weights are
- * embed_b, hop and answer. All begin normal with standard deviation 0.1. Word 0 contributes nothing.
+ * embed_b, hop and answer. Single: as layer-wise, but A, C and B are one table, embed, with temporal, as
+ * Bordes, Boureau and Weston 2016 have it, where an unknown thing is found again by its own vector.
+ * All begin normal with standard deviation 0.1. Word 0 contributes nothing.
  * Empty slots score 0 and give nothing, but stay in the softmax, unless model.empty_slots is false:
  * so in the authors' code, and better by three points of mean error on bAbI. */
 #include "worker/learner/parts/sentences.h"
@@ -24,12 +26,18 @@ static mn_node table(mn_builder *builder, const char *name, uint32_t number, uin
         (void)snprintf(full, sizeof full, "%s.weight", name);
     else
         (void)snprintf(full, sizeof full, "%s%u.weight", name, (unsigned)number);
-    return mn_builder_table(builder, full, rows, d, MN_START_NORMAL, START);
+    return mn_builder_table(builder, full, rows, d, MN_START_NORMAL,
+                            builder->experiment->model.word_scale);
 }
 
 static bool is_adjacent(const mn_builder *builder)
 {
     return builder->experiment->model.tying == MN_TYING_ADJACENT;
+}
+
+static bool is_single(const mn_builder *builder)
+{
+    return builder->experiment->model.tying == MN_TYING_SINGLE;
 }
 
 /* How many sentences each story has told: the first slots, and no others. MN_NONE where all slots
@@ -54,7 +62,7 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
     const mn_extent rows = {extent.n * extent.h, 1, 1, extent.c};
     (void)snprintf(words, sizeof words, "embed%s", kind);
     (void)snprintf(ages, sizeof ages, "temporal%s", kind);
-    mn_node vectors = table(builder, words, number, builder->fields->y_size);
+    mn_node vectors = table(builder, words, number, mn_builder_vocabulary(builder));
     const mn_node filled = sentences_told(builder, role);
     ids = mn_graph_reshape(graph, ids, rows);
     mn_node m =
@@ -74,14 +82,16 @@ static mn_node sentences(mn_builder *builder, mn_role role, const char *kind, ui
 /* What hop number `hop` matches with, and what it reads. */
 static mn_node keys(mn_builder *builder, mn_role role, uint32_t hop)
 {
-    return is_adjacent(builder) ? sentences(builder, role, "", hop)
-                                : sentences(builder, role, "_a", UINT32_MAX);
+    return is_adjacent(builder)
+               ? sentences(builder, role, "", hop)
+               : sentences(builder, role, is_single(builder) ? "" : "_a", UINT32_MAX);
 }
 
 static mn_node values(mn_builder *builder, mn_role role, uint32_t hop)
 {
-    return is_adjacent(builder) ? sentences(builder, role, "", hop + 1)
-                                : sentences(builder, role, "_c", UINT32_MAX);
+    return is_adjacent(builder)
+               ? sentences(builder, role, "", hop + 1)
+               : sentences(builder, role, is_single(builder) ? "" : "_c", UINT32_MAX);
 }
 
 /* Declares; equal nodes are made once, so that reading makes nothing twice. */
@@ -191,3 +201,11 @@ static mn_node words(mn_builder *builder, mn_role role)
 }
 
 const mn_part mn_words_part = {.name = "output words", .build = words, .by_softmax = true};
+
+mn_node mn_story_given_words(mn_builder *builder)
+{
+    return is_adjacent(builder) ? table(builder, "embed", builder->experiment->model.hops,
+                                        mn_builder_vocabulary(builder))
+                                : table(builder, is_single(builder) ? "embed" : "embed_c",
+                                        UINT32_MAX, mn_builder_vocabulary(builder));
+}

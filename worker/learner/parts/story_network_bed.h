@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 enum { STORIES = 3, LENGTH = 3, QUESTION = 2, WORDS = 7, MOST = 2048, MOST_TENSORS = 32 };
+enum { CANDIDATES = 5, TYPES = 2 }; /* with model.output candidates */
 
 struct network_bed {
     mn_experiment experiment;
@@ -61,9 +62,19 @@ static inline void network_field(mn_fields *fields, const char *name, mn_field_t
     assert_int_equal(mn_fields_add(fields, MN_QUERY, name, type, STORIES, item, NULL), MN_OK);
 }
 
-static inline void network_fields(mn_fields *fields, uint32_t sentences)
+static inline void network_candidates(mn_fields *fields)
 {
-    mn_fields_init(fields, MN_TARGET_CLASSES, WORDS);
+    const uint32_t item[3] = {1, 1, LENGTH};
+    fields->vocabulary = WORDS;
+    network_field(fields, "match", MN_FIELD_MASK, TYPES, CANDIDATES);
+    assert_int_equal(
+        mn_fields_add(fields, MN_SHARED, "candidates", MN_FIELD_IDS, CANDIDATES, item, NULL),
+        MN_OK);
+}
+
+static inline void network_fields(mn_fields *fields, uint32_t sentences, bool candidates)
+{
+    mn_fields_init(fields, MN_TARGET_CLASSES, candidates ? CANDIDATES : WORDS);
     fields->bundle = STORIES;
     if (sentences > 0) {
         network_field(fields, "story", MN_FIELD_IDS, sentences, LENGTH);
@@ -71,7 +82,9 @@ static inline void network_fields(mn_fields *fields, uint32_t sentences)
         network_field(fields, "mask", MN_FIELD_MASK, 1, sentences);
     }
     network_field(fields, "question", MN_FIELD_IDS, 1, QUESTION);
-    network_field(fields, "y", MN_FIELD_NUMBERS, 1, WORDS);
+    network_field(fields, "y", MN_FIELD_NUMBERS, 1, fields->y_size);
+    if (candidates)
+        network_candidates(fields);
 }
 
 static inline double *network_at(struct network_bed *bed, const char *name, uint32_t item)
@@ -93,8 +106,21 @@ static inline void network_fill(struct network_bed *bed, uint32_t sentences)
         }
         for (uint32_t k = 0; k < QUESTION; k++)
             network_at(bed, "question", i)[k] = network_word(bed);
-        network_at(bed, "y", i)[(uint32_t)network_word(bed)] = 1;
+        network_at(bed, "y", i)[(uint32_t)network_word(bed) % bed->fields.y_size] = 1;
     }
+}
+
+/* The last candidate has a word less, and one that has no vector. */
+static inline void network_fill_candidates(struct network_bed *bed)
+{
+    double *words = bed->block + mn_fields_find(&bed->fields, MN_SHARED, "candidates")->offset;
+    for (uint32_t i = 0; i < CANDIDATES * LENGTH; i++)
+        words[i] = network_word(bed);
+    words[CANDIDATES * LENGTH - 1] = 0;
+    words[CANDIDATES * LENGTH - 2] = WORDS;
+    for (uint32_t i = 0; i < STORIES; i++)
+        for (uint32_t k = 0; k < TYPES * CANDIDATES; k++)
+            network_at(bed, "match", i)[k] = network_draw(bed) > 0;
 }
 
 static inline struct network_bed *network_open(const mn_experiment *experiment, uint32_t sentences)
@@ -107,12 +133,15 @@ static inline struct network_bed *network_open(const mn_experiment *experiment, 
     assert_non_null(bed);
     bed->seed = 88172645463325252u;
     bed->experiment = *experiment;
-    network_fields(&bed->fields, sentences);
+    const bool candidates = experiment->model.output == MN_OUTPUT_CANDIDATES;
+    network_fields(&bed->fields, sentences, candidates);
     if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
         fail_msg("%s", err.message);
     const mn_parameters *list = &bed->network.parameters;
     assert_true(list->size <= MOST && bed->fields.size <= MOST && list->n <= MOST_TENSORS);
     network_fill(bed, sentences);
+    if (candidates)
+        network_fill_candidates(bed);
     for (size_t i = 0; i < list->size; i++)
         bed->theta[i] = 0.7 * network_draw(bed);
 
