@@ -111,6 +111,7 @@ static bool needs_data(const mn_command_line *line)
         mn_session_experiment(&options, experiment, NULL) == MN_OK &&
         (experiment->tasks.kind == MN_TASKS_STORIES ||
          experiment->tasks.kind == MN_TASKS_GENERATED_STORIES ||
+         experiment->tasks.kind == MN_TASKS_DIALOGUES ||
          experiment->tasks.kind == MN_TASKS_SEQUENCES || experiment->tasks.kind == MN_TASKS_ROWS);
     free(experiment);
     return needs;

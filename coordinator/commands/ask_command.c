@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
 #include "coordinator/commands/own_story.h"
+#include "coordinator/commands/talk.h"
 #include "coordinator/pictures/story_sheet.h"
 #include "coordinator/server/session.h"
 #include "worker/data/story_text.h"
@@ -48,8 +49,10 @@ mn_status mn_ask_command(int argc, char **argv, mn_error *err)
     mn_command_line line;
     struct talk talk = {.line = &line};
     mn_log_init(MN_LOG_INFO, "mnemo");
-    mn_status status =
-        mn_command_line_read(&line, argc, argv, MN_TAKES_STORY | MN_TAKES_PNG | MN_TAKES_JSON, err);
+    mn_status status = mn_command_line_read(
+        &line, argc, argv, MN_TAKES_STORY | MN_TAKES_PNG | MN_TAKES_JSON | MN_TAKES_TALK, err);
+    if (status == MN_OK && line.interactive)
+        return mn_talk(&line, err);
     if (status == MN_OK && (line.n_arguments == 0 || line.story == NULL))
         status = mn_fail(err, MN_ERR_USAGE,
                          "ask: expected the folder of a run and --story FILE, then questions, as "
@@ -88,6 +91,12 @@ static mn_status open_run(struct talk *talk, mn_error *err)
         return status;
     const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
     talk->known = mn_task_set_words(talk->session.tasks);
+    if (mn_task_set_dialogs(talk->session.tasks) != NULL)
+        return mn_fail(
+            err, MN_ERR_USAGE,
+            "%s has learned from dialogues, which are no stories: talk to it, with mnemo "
+            "ask %s --interactive",
+            options.folder, options.folder);
     if (talk->known == NULL || !mn_story_view_fits(fields))
         return mn_fail(err, MN_ERR_USAGE,
                        "%s has not learned from stories (tasks.kind in its experiment.yaml): "

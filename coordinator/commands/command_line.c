@@ -43,7 +43,8 @@ enum {
     DRY_RUN,
     GREY,
     CLASS_NAMES,
-    ARRAYS
+    ARRAYS,
+    INTERACTIVE
 };
 
 static const struct option table[] = {
@@ -85,6 +86,7 @@ static const struct option table[] = {
     {"grey", no_argument, NULL, GREY},
     {"class-names", required_argument, NULL, CLASS_NAMES},
     {"arrays", required_argument, NULL, ARRAYS},
+    {"interactive", no_argument, NULL, INTERACTIVE},
     {NULL, 0, NULL, 0},
 };
 
@@ -154,6 +156,8 @@ static unsigned needs(int option)
         return MN_TAKES_STORY;
     case CHECKPOINT:
         return MN_TAKES_WHICH;
+    case INTERACTIVE:
+        return MN_TAKES_TALK;
     case THETA:
         return MN_TAKES_THETA;
     case THREADS:
@@ -253,7 +257,8 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                [ALL - SET] = &line->all,
                                [BASELINE - SET] = &line->baseline,
                                [DRY_RUN - SET] = &line->dry_run,
-                               [GREY - SET] = &line->grey};
+                               [GREY - SET] = &line->grey,
+                               [INTERACTIVE - SET] = &line->interactive};
         const char **const texts[] = {[RUN_DIR - SET] = &line->run_dir,
                                       [SPLIT - SET] = &line->split,
                                       [PNG - SET] = &line->png,

@@ -34,6 +34,7 @@ enum {
     MN_TAKES_JUDGING = 1 << 19,   /* --baseline */
     MN_TAKES_LABELS = 1 << 20,    /* --class-names FILE, --grey */
     MN_TAKES_ARRAYS = 1 << 21,    /* --arrays IMAGES,LABELS */
+    MN_TAKES_TALK = 1 << 22,      /* --interactive */
 };
 
 /* All text is lent by argv. */
@@ -44,7 +45,7 @@ typedef struct mn_command_line {
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
-        baseline;
+        baseline, interactive;
     bool dry_run, grey;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;

@@ -50,11 +50,16 @@ static const struct entry {
      "safetensors\n"
      "  --theta CHECKPOINT  theta of a checkpoint instead of that of step 0\n"
      "  --set KEY=VALUE     another value than the file has\n"},
-    {"ask", "RUN --story FILE [OPTION]... [QUESTION]...",
+    {"ask", "RUN --story FILE [OPTION]... [QUESTION]...\nRUN --interactive [OPTION]...",
      "Ask a run that learned from stories about a story of your own: the most probable answers, "
      "and\nhow much each hop of the network went by each sentence. Without a question, those in "
      "the "
-     "file\nare asked.",
+     "file\nare asked. A run that learned from dialogues is talked to: --interactive.",
+     "  --interactive       talk, a line at a time from standard input to its end: what you say to "
+     "a "
+     "bot,\n"
+     "                      or sentences of a story and questions on lines that end in '?'; :help "
+     "tells more\n"
      "  --story FILE        a sentence a line, and questions on lines that end in '?', with a tab "
      "and\n"
      "                      the answer behind it if you like; lines may be numbered as in bAbI;\n"

@@ -83,9 +83,11 @@ static void print_answers(const struct view *view, FILE *out)
     const mn_fields *fields = &view->task->fields;
     const uint32_t n = mn_fields_find(fields, MN_QUERY, "y")->n, c = fields->y_size;
     const float *output = view->output, *truth = mn_task_find(view->task, MN_QUERY, "y");
+    const float *weight = mn_task_find(view->task, MN_QUERY, "weight");
     uint32_t right = 0, asked = 0;
     for (uint32_t i = 0; i < n; i++, output += view->columns, truth += c) {
-        if (mn_fields_have_padding(fields) && mn_is_padding(c, truth))
+        if ((mn_fields_have_padding(fields) && mn_is_padding(c, truth)) ||
+            (weight != NULL && weight[i] == 0))
             continue;
         asked++;
         if (fields->target == MN_TARGET_CLASSES) {
@@ -181,6 +183,7 @@ static mn_status view_question(const mn_adapted_task *which, const struct view *
     const mn_story_source source = {.task = view->task,
                                     .item = item,
                                     .words = mn_task_set_words(which->tasks),
+                                    .answers = mn_task_set_answers(which->tasks),
                                     .logits = view->output + (size_t)item * view->columns,
                                     .n_shown = mn_shown_count(view->shown),
                                     .shown = mn_shown_arrays(view->shown),
@@ -218,9 +221,9 @@ static mn_status print_questions(const mn_adapted_task *which, const struct view
                           point != NULL ? points->names[(uint32_t)point[i] % MN_MAX_POINTS] : "");
             mn_story_view_print(one, out);
         } else if (!one->right) {
-            (void)fprintf(out, "\nquestion %" PRIu32 ": %s?  %s, %.0f %%; is %s  <- wrong", i,
-                          one->question, one->answers[0].word, 100 * one->answers[0].probability,
-                          one->is);
+            (void)fprintf(out, "\nquestion %" PRIu32 ": %s%s  %s, %.0f %%; is %s  <- wrong", i,
+                          one->question, one->mark, one->answers[0].word,
+                          100 * one->answers[0].probability, one->is);
         }
         mn_story_view_destroy(&one);
     }

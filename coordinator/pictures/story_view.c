@@ -74,7 +74,9 @@ void mn_story_view_destroy(mn_story_view **of)
 static const float *item_of(const mn_story_source *source, const char *name)
 {
     const mn_field *field = mn_fields_find(&source->task->fields, MN_QUERY, name);
-    return source->task->block + field->offset + source->item * mn_field_item(field);
+    return field == NULL
+               ? NULL
+               : source->task->block + field->offset + source->item * mn_field_item(field);
 }
 
 /* The words of a slot, or of the question. */
@@ -100,7 +102,11 @@ static mn_status tell(const mn_story_source *source, mn_story_view *view)
 {
     const uint32_t slots = mn_story_slots(&source->task->fields);
     const float *mask = item_of(source, "mask"), *age = item_of(source, "age");
+    uint32_t left = 0;
+    for (uint32_t slot = 0; slot < slots; slot++)
+        left += mask[slot] != 0;
     view->question = text_of(source, true, 0);
+    view->mark = source->answers == NULL ? "?" : "";
     view->sentences = calloc(slots, sizeof *view->sentences);
     view->ages = calloc(slots, sizeof *view->ages);
     if (view->question == NULL || view->sentences == NULL || view->ages == NULL)
@@ -111,15 +117,18 @@ static mn_status tell(const mn_story_source *source, mn_story_view *view)
         char *text = text_of(source, false, slot);
         if (text == NULL)
             return MN_ERR_NOMEM;
-        view->ages[view->n_sentences] = (uint32_t)age[slot];
+        view->ages[view->n_sentences] = age != NULL ? (uint32_t)age[slot] : left;
+        left--;
         view->sentences[view->n_sentences++] = text;
     }
     return MN_OK;
 }
 
-static const char *word_of(const mn_words *words, uint32_t number)
+static const char *name_of(const mn_story_source *source, uint32_t number)
 {
-    return number == 0 ? "<no word>" : mn_words_text(words, number);
+    if (source->answers != NULL)
+        return source->answers[number];
+    return number == 0 ? "<no word>" : mn_words_text(source->words, number);
 }
 
 static mn_status answer(const mn_story_source *source, mn_story_view *view)
@@ -137,14 +146,15 @@ static mn_status answer(const mn_story_source *source, mn_story_view *view)
     for (; view->n_answers < MN_STORY_ANSWERS && view->n_answers < n; view->n_answers++) {
         const uint32_t at = mn_label_of(n, left);
         view->answers[view->n_answers] =
-            (mn_story_answer){word_of(source->words, at), exp((double)left[at] - most) / sum};
+            (mn_story_answer){name_of(source, at), exp((double)left[at] - most) / sum};
         left[at] = -INFINITY;
     }
     free(left);
     if (source->judged) {
         const uint32_t is = mn_label_of(n, item_of(source, "y"));
-        view->is = is == 0 ? "<unknown>" : mn_words_text(source->words, is);
-        view->right = is == best && is != 0;
+        const bool known = is != 0 || source->answers != NULL;
+        view->is = known ? name_of(source, is) : "<unknown>";
+        view->right = is == best && known;
     }
     return MN_OK;
 }
@@ -242,12 +252,16 @@ static void print_sentences(const mn_story_view *view, FILE *out)
 
 void mn_story_view_print(const mn_story_view *view, FILE *out)
 {
-    (void)fprintf(out, "%s?\n", view->question);
+    (void)fprintf(out, "%s%s\n", view->question, view->mark);
     for (uint32_t i = 0; i < view->n_answers; i++) {
         const mn_story_answer *given = &view->answers[i];
         const double share = given->probability > 0 ? given->probability : 0; /* not for NaN */
-        (void)fprintf(out, "  %-20s %6.2f %%%s%.*s\n", given->word, 100 * given->probability,
-                      share >= 0.5 / ANSWER_BAR ? "  " : "", (int)lround(share * ANSWER_BAR), bar);
+        if (view->mark[0] == '\0')
+            (void)fprintf(out, "  %6.2f %%  %s\n", 100 * given->probability, given->word);
+        else
+            (void)fprintf(out, "  %-20s %6.2f %%%s%.*s\n", given->word, 100 * given->probability,
+                          share >= 0.5 / ANSWER_BAR ? "  " : "", (int)lround(share * ANSWER_BAR),
+                          bar);
     }
     if (view->is != NULL)
         (void)fprintf(out, "  %s%s\n", view->right ? "right" : "wrong: it is ",

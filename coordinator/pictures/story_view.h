@@ -21,6 +21,7 @@ typedef struct mn_story_source {
     const mn_task *task; /* of stories (story_fields.h) */
     uint32_t item;       /* of its query set */
     const mn_words *words;
+    const char *const *answers; /* [y_size], what the answers are called; NULL: they are words */
     const float *logits; /* [y_size], of this item; NULL: nothing is answered */
     size_t n_shown;      /* what is shown of this task, all items */
     const mn_shown_array *shown;
@@ -28,7 +29,7 @@ typedef struct mn_story_source {
 } mn_story_source;
 
 typedef struct mn_story_answer {
-    const char *word; /* lent by the words */
+    const char *word; /* or sentence; lent by the words or answers */
     double probability;
 } mn_story_answer;
 
@@ -41,6 +42,7 @@ typedef struct mn_story_column {
 
 typedef struct mn_story_view {
     char *question;       /* owned */
+    const char *mark;     /* behind it: "?"; "" where it is something that is said */
     uint32_t n_sentences; /* in the order told */
     char **sentences;     /* [n_sentences]; owned */
     uint32_t *ages;       /* [n_sentences]; owned */
