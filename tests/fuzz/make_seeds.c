@@ -15,14 +15,15 @@
 
 typedef mn_status maker(const char *folder, mn_error *err);
 static maker make_messages, make_experiments, make_image_packs, make_packed_sums, make_pictures,
-    make_stories;
+    make_stories, make_dialogs;
 
 static const struct {
     const char *target;
     maker *make;
 } targets[] = {{"fuzz_message", make_messages},       {"fuzz_experiment", make_experiments},
                {"fuzz_image_pack", make_image_packs}, {"fuzz_packed_sum", make_packed_sums},
-               {"fuzz_picture", make_pictures},       {"fuzz_babi_text", make_stories}};
+               {"fuzz_picture", make_pictures},       {"fuzz_babi_text", make_stories},
+               {"fuzz_dialog_text", make_dialogs}};
 
 static void join(char path[4096], const char *folder, const char *name)
 {
@@ -224,6 +225,22 @@ static mn_status make_pictures(const char *folder, mn_error *err)
         pixels[i] = (uint8_t)(i * 37 % 251);
     mn_status status = make_pngs(folder, pixels, err);
     return status == MN_OK ? make_jpegs(folder, pixels, err) : status;
+}
+
+static mn_status make_dialogs(const char *folder, mn_error *err)
+{
+    static const char *const texts[] = {
+        "1 hi\thello what can i help you with\n2 la_tasca R_phone la_tasca_phone\n"
+        "3 <SILENCE>\there it is la_tasca_phone\r\n\n1 \tapi_call R_cuisine west\n",
+        "1 hello what can i help you with\n1 here it is la_tasca_phone\n",
+        "1 la_tasca R_phone\tla_tasca_phone\n1 la_tasca R_area\twest\n"};
+    mn_status status = MN_OK;
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts && status == MN_OK; i++) {
+        char path[4096], name[2] = {(char)('0' + i), '\0'};
+        join(path, folder, name);
+        status = mn_file_write(path, texts[i], strlen(texts[i]), err);
+    }
+    return status;
 }
 
 static mn_status make_stories(const char *folder, mn_error *err)

@@ -145,6 +145,7 @@ static void make_small(mn_experiment *experiment, mn_random *random, char *lines
         {"tasks.runs", ""},           {"evaluate.inner_steps", "0, 2"},
         {"tasks.sentences", "12"},    {"tasks.table", "t.csv"},
         {"tasks.columns", "a, b, c"}, {"tasks.class_column", "kind"},
+        {"tasks.dialog", "1"},
     };
     const mn_option_table *table = mn_experiment_options();
     for (size_t i = 0; i < sizeof smaller / sizeof *smaller; i++) {
@@ -155,6 +156,8 @@ static void make_small(mn_experiment *experiment, mn_random *random, char *lines
             value = "";
         if (is_data && experiment->tasks.kind == MN_TASKS_STORIES)
             value = "en";
+        if (is_data && experiment->tasks.kind == MN_TASKS_DIALOGUES)
+            value = "dialogs";
         if (strcmp(option->key, "tasks.image_size") == 0 && experiment->tasks.data[0] != '\0')
             value = "4"; /* of the sample's images */
         if (mn_option_is_read(table, option, experiment))
@@ -422,6 +425,24 @@ static bool run_one(uint64_t seed, uint64_t number, bool tell, uint32_t counts[N
     return false;
 }
 
+/* Set 1 alone: a restaurant whose telephone number is told and asked for. */
+static void write_dialogs(void)
+{
+    static const char *const ends[] = {"trn", "dev", "tst", "tst-OOV"};
+    static const char list[] = "1 hello\n1 call 555\n1 call 777\n", facts[] = "1 a R_phone\t555\n";
+    static const char said[] = "1 hi\thello\n2 a R_phone 555\n3 its phone\tcall 555\n\n"
+                               "1 a R_phone 777\n2 its phone\tcall 777\n";
+    if (mkdir("dialogs", 0700) != 0)
+        abort();
+    sample_write("dialogs/dialog-babi-candidates.txt", list, sizeof list - 1);
+    sample_write("dialogs/dialog-babi-kb-all.txt", facts, sizeof facts - 1);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "dialogs/dialog-babi-task1-phones-%s.txt", ends[i]);
+        sample_write(path, said, sizeof said - 1);
+    }
+}
+
 static void write_stories(void)
 {
     static const char *const places[] = {"garden", "hall", "office"};
@@ -471,6 +492,7 @@ int main(int argc, char **argv)
     if (glob(MN_EXPERIMENTS "/*.yaml", 0, NULL, &shipped) != 0 || sample_enter_folder(&folder) != 0)
         return 70;
     sample_write_pack("p.mnd");
+    write_dialogs();
     write_stories();
     write_rows();
     const uint64_t first = only == UINT64_MAX ? 0 : only,
