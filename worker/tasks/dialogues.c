@@ -227,8 +227,10 @@ static void describe(const void *state, const mn_task *task, FILE *out)
                   c, dialogues->book.slots, mn_words_count(dialogues->book.words));
     const uint32_t longer = count_longer(dialogues);
     if (longer > 0)
-        (void)fprintf(out, "%" PRIu32 " responses of the files come after more: the oldest of it is "
-                      "left out\n", longer);
+        (void)fprintf(out,
+                      "%" PRIu32 " responses of the files come after more: the oldest of it is "
+                      "left out\n",
+                      longer);
     for (uint32_t i = 0; i < room; i++) {
         if (weight[i] == 0)
             continue;
