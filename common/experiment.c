@@ -474,6 +474,11 @@ static const mn_option rows[] = {
         "validation tasks", OTHER),
     KEY(BOOL,   evaluate.keep_best,    "false",        0,     0,       "",
         "test with the parameters that were best on validation", OTHER),
+    KEY(CHOICE, evaluate.choose,       "score",        0,     0,       "",
+        "what says which parameters are best on validation: the score that is judged by, that is accuracy or "
+        "else loss or squared error; or the loss", THETA_FROM("score", "loss")),
+    KEY(U32,    evaluate.patience,     "0",            0,     1e9,     "validations",
+        "so many in a row that are no better than the best before end the training; 0: none does", OTHER),
 
     KEY(I32,    pool.threads,          "-1",           -1,    1024,    "threads",
         "local worker threads of a rank; -1: as many as its cores", OTHER),

@@ -36,9 +36,9 @@ mn_status mn_evaluation_from_rows(const mn_score_list *scores, mn_split split, u
 /* Takes a zero one too, and leaves one. */
 void mn_evaluation_fini(mn_evaluation *evaluation);
 
-/* One number to compare two thetas by: the judged score, negative if less is better, so that the
- * larger is the better; -INFINITY if no task counted. */
-double mn_evaluation_score(const mn_evaluation *evaluation);
+/* One number to compare two thetas by: the judged score, or the loss beside it, negative if less is
+ * better, so that the larger is the better; -INFINITY if no task counted. */
+double mn_evaluation_score(const mn_evaluation *evaluation, mn_choose choose);
 
 /* The table, for people: a row a point, a column a name. The conditions are told beside it. */
 void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out);
