@@ -197,6 +197,8 @@ typedef struct mn_experiment {
         uint32_t hops;             /* hops, prelu-hops */
         uint32_t layers;           /* query-reduction, as what follows; transformer */
         mn_gates gates;
+        double gate_lean;              /* added to the bias of update gates */
+        double gate_start, word_start; /* standard deviation of their weights at the start */
         bool reset_gates, bidirectional;
         mn_tying tying;        /* story */
         bool linear_attention; /* story: never a softmax */
