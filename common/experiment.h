@@ -139,6 +139,7 @@ typedef enum mn_optimiser_kind {
 typedef enum mn_decays { MN_DECAYS_ALL, MN_DECAYS_WEIGHTS } mn_decays;
 typedef enum mn_schedule { MN_LR_CONSTANT, MN_LR_COSINE, MN_LR_STEP } mn_schedule;
 typedef enum mn_nonfinite { MN_NONFINITE_SKIP, MN_NONFINITE_ABORT } mn_nonfinite;
+typedef enum mn_choose { MN_CHOOSE_SCORE, MN_CHOOSE_LOSS } mn_choose;
 typedef enum mn_split { MN_TRAIN, MN_VAL, MN_TEST, MN_N_SPLITS } mn_split;
 
 typedef struct mn_experiment {
@@ -217,6 +218,8 @@ typedef struct mn_experiment {
         uint32_t hops;             /* hops, prelu-hops */
         uint32_t layers;           /* query-reduction, as what follows; transformer */
         mn_gates gates;
+        double gate_lean;              /* added to the bias of update gates */
+        double gate_start, word_start; /* standard deviation of their weights at the start */
         bool reset_gates, bidirectional;
         mn_tying tying;                /* story */
         bool linear_attention;         /* story: never a softmax */
@@ -300,6 +303,8 @@ typedef struct mn_experiment {
         uint32_t val_tasks;
         bool shared_classes; /* test classes may be training classes */
         bool keep_best;      /* test with the theta that was best on validation */
+        mn_choose choose;    /* which score of a validation says what is best */
+        uint32_t patience;   /* so many validations in a row without a best end training; 0: none */
     } evaluate;
     struct {
         int32_t threads;         /* local worker threads a rank; -1: as many as the rank's cores */

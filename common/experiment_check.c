@@ -491,6 +491,12 @@ static mn_status check_evaluate(const mn_experiment *e, mn_error *err)
     if (e->evaluate.keep_best && e->evaluate.every == 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "evaluate.keep_best needs validation: set evaluate.every, as in 1000");
+    if (e->evaluate.choose != MN_CHOOSE_SCORE && e->evaluate.every == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "evaluate.choose needs validation: set evaluate.every, as in 1000");
+    if (e->evaluate.patience > 0 && e->evaluate.every == 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "evaluate.patience needs validation: set evaluate.every, as in 1000");
     return MN_OK;
 }
 

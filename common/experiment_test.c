@@ -376,6 +376,10 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "one before");
     assert_contradiction("evaluate.keep_best=true",
                          "evaluate.keep_best needs validation: set evaluate.every, as in 1000");
+    assert_contradiction("evaluate.choose=loss",
+                         "evaluate.choose needs validation: set evaluate.every, as in 1000");
+    assert_contradiction("evaluate.patience=1",
+                         "evaluate.patience needs validation: set evaluate.every, as in 1000");
     assert_contradiction(
         "pool.listen=localhost",
         "pool.listen is \"localhost\": expected tcp://ADDRESS:PORT, with * for any "

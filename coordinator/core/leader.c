@@ -135,6 +135,8 @@ mn_status mn_leader_step(mn_leader *leader, const mn_leader_event *event, mn_act
                              " is said to be over, but the leader is in round %" PRIu64 " and %s",
                              event->round, leader->round.id,
                              leader->state == REDUCING ? "reduces it" : "does not reduce");
+        else if (event->enough)
+            leader->plan.steps = leader->step;
         break;
     case MN_LEADER_STOP_WANTED:
         want_stop(leader, event->text, todo);

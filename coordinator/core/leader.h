@@ -25,7 +25,8 @@ typedef struct mn_leader mn_leader;
 
 /* The program: for each step t of start .. steps-1 a TRAIN round of `batch` tasks from task t*batch
  * on (version t of theta); when val_every divides t+1, a TEST round of val_tasks on val (version
- * t+1); at the end a TEST round of test_tasks on test. No steps left: only the last. */
+ * t+1); at the end, or once a round was enough, a TEST round of test_tasks on test. No steps left:
+ * only the last. */
 typedef struct mn_program {
     uint64_t start, steps;
     uint32_t batch;
@@ -50,6 +51,7 @@ typedef struct mn_leader_event {
     const mn_message *message; /* decoded and size-checked; lent for the call */
     uint64_t round;            /* id */
     const char *text;          /* may be NULL */
+    bool enough;               /* ROUND_OVER: no more training, go to the test */
 } mn_leader_event;
 
 typedef struct mn_leader_progress {

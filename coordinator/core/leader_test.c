@@ -112,6 +112,26 @@ static void the_program_is_train_validate_and_test(void **state)
     assert_true(mn_leader_look(leader).complete);
 }
 
+static void training_ends_with_a_round_that_was_enough(void **state)
+{
+    (void)state;
+    mn_program plan = {
+        .steps = 9, .batch = 5, .val_every = 2, .val_tasks = 4, .test_tasks = 6, .keep_best = true};
+    mn_leader_event enough = {.kind = MN_LEADER_ROUND_OVER, .round = 3, .enough = true};
+    begin(&plan, 1);
+    ask(0, 2);
+    finish_round_expecting(2, MN_TRAIN, 1, 5, 5);
+    finish_round_expecting(3, MN_VAL, 2, 0, 4);
+    assert_int_equal(report(MN_MSG_SETTLED, 0, 3, 0, 4), MN_OK);
+    mn_actions_clear(&todo);
+    assert_int_equal(mn_leader_step(leader, &enough, &todo, &err), MN_OK);
+    assert_int_equal(first(MN_MSG_ROUND)->round.split, MN_TEST);
+    assert_int_equal(first(MN_MSG_ROUND)->round.step, 3); /* the best theta, as ever */
+    assert_int_equal(report(MN_MSG_SETTLED, 0, 4, 0, 6), MN_OK);
+    assert_int_equal(round_over(4), MN_OK);
+    assert_true(mn_leader_look(leader).complete);
+}
+
 static void the_average_of_theta_has_versions_of_its_own(void **state)
 {
     (void)state;
@@ -280,6 +300,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_program_is_train_validate_and_test),
+        TEST(training_ends_with_a_round_that_was_enough),
         TEST(the_average_of_theta_has_versions_of_its_own),
         TEST(a_resumed_run_goes_on_where_it_stopped),
         TEST(nothing_left_to_do_ends_at_once),

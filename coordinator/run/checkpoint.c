@@ -272,6 +272,7 @@ static mn_status write_tensors(const char *path, const mn_checkpoint *checkpoint
                                mn_error *err)
 {
     char step[24], taken[24], skipped[24], seed[24], validated[24], best_step[24], best_score[40];
+    char stale[24];
     char theta[65], data[65], numeric_class[65];
     mn_digest fingerprint = mn_digest_of(checkpoint->theta, layout->n * sizeof(float));
     mn_digest_hex(&fingerprint, theta);
@@ -282,6 +283,7 @@ static mn_status write_tensors(const char *path, const mn_checkpoint *checkpoint
     (void)snprintf(skipped, sizeof skipped, "%" PRIu64, checkpoint->skipped_steps);
     (void)snprintf(seed, sizeof seed, "%" PRIu64, checkpoint->seed);
     (void)snprintf(validated, sizeof validated, "%" PRIu64, checkpoint->validated_step);
+    (void)snprintf(stale, sizeof stale, "%" PRIu64, checkpoint->stale_validations);
     (void)snprintf(best_step, sizeof best_step, "%" PRIu64, checkpoint->best_step);
     (void)snprintf(best_score, sizeof best_score, "%.17g", checkpoint->best_score);
     const mn_text_pair known[] = {
@@ -297,6 +299,7 @@ static mn_status write_tensors(const char *path, const mn_checkpoint *checkpoint
         {"mixed", checkpoint->mixed ? "yes" : "no"},
         {"experiment", checkpoint->experiment},
         {"validated_step", validated},
+        {"stale_validations", stale},
         {"best_step", best_step},
         {"best_score", best_score},
     };
@@ -491,9 +494,15 @@ static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_
     for (size_t i = 0; i < n_numbers; i++)
         if (!read_number(file, numbers[i].key, numbers[i].out))
             missing = numbers[i].key;
-    if (mn_tensor_file_metadata(file, "skipped_steps") != NULL && /* older files have none */
-        !read_number(file, "skipped_steps", &out->skipped_steps))
-        missing = "skipped_steps";
+    const struct {
+        const char *key;
+        uint64_t *out;
+    } later[] = {{"skipped_steps", &out->skipped_steps}, /* older files have none */
+                 {"stale_validations", &out->stale_validations}};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        if (mn_tensor_file_metadata(file, later[i].key) != NULL &&
+            !read_number(file, later[i].key, later[i].out))
+            missing = later[i].key;
     if (!read_digest(file, "data", &out->data))
         missing = "data";
     if (!read_digest(file, "numeric_class", &out->numeric_class))

@@ -27,9 +27,10 @@ typedef struct mn_checkpoint {
     bool mixed;              /* workers of another numeric class took part */
     uint64_t validated_step; /* of the last whole validation; 0: none */
     uint64_t best_step;
-    double best_score; /* larger is better; without meaning if best is NULL */
-    char *experiment;  /* YAML as resolved; owned */
-    size_t n;          /* floats in each vector */
+    uint64_t stale_validations; /* the last so many were no better than the best before */
+    double best_score;          /* larger is better; without meaning if best is NULL */
+    char *experiment;           /* YAML as resolved; owned */
+    size_t n;                   /* floats in each vector */
     /* [n], PyTorch's layout; owned; NULL: none (theta is never) */
     float *theta, *m, *v, *average, *best;
 } mn_checkpoint;

@@ -50,6 +50,7 @@ static int set_up(void **state)
                               .mixed = true,
                               .best_step = 20,
                               .validated_step = 30,
+                              .stale_validations = 2,
                               .best_score = 0.1,
                               .n = N,
                               .theta = numbers(1),
@@ -106,6 +107,7 @@ static void what_was_written_is_read_back(void **state)
     assert_int_equal(read.seed, 7);
     assert_int_equal(read.best_step, 20);
     assert_int_equal(read.validated_step, 30);
+    assert_int_equal(read.stale_validations, 2);
     assert_true(read.best_score == 0.1);
     assert_true(read.mixed);
     assert_memory_equal(&read.data, &written.data, sizeof read.data);

@@ -65,13 +65,18 @@ mn_estimate mn_evaluation_mean_over_points(const mn_evaluation *evaluation, uint
     return n > 0 ? (mn_estimate){sum / n, sqrt(squares) / n} : (mn_estimate){NAN, NAN};
 }
 
-double mn_evaluation_score(const mn_evaluation *evaluation)
+double mn_evaluation_score(const mn_evaluation *evaluation, mn_choose choose)
 {
-    uint32_t judged = evaluation->scores->judged;
+    const mn_score_list *scores = evaluation->scores;
+    uint32_t chosen = scores->judged;
+    for (uint32_t i = 0; i < scores->n && choose == MN_CHOOSE_LOSS; i++)
+        if (strcmp(scores->at[i].name, "loss") == 0 &&
+            mn_score_is_beside(&scores->at[i], &scores->at[scores->judged]))
+            chosen = i;
     if (evaluation->n_counted == 0)
         return -INFINITY;
-    double mean = evaluation->estimates[judged].mean;
-    return evaluation->scores->at[judged].higher_is_better ? mean : -mean;
+    double mean = evaluation->estimates[chosen].mean;
+    return scores->at[chosen].higher_is_better ? mean : -mean;
 }
 
 void mn_evaluation_print(const mn_evaluation *evaluation, FILE *out)

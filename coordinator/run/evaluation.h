@@ -41,9 +41,9 @@ void mn_evaluation_fini(mn_evaluation *evaluation);
  * no task. */
 mn_estimate mn_evaluation_mean_over_points(const mn_evaluation *evaluation, uint32_t i);
 
-/* One number to compare two thetas by: the judged score, negative if less is better, so that the
- * larger is the better; -INFINITY if no task counted. */
-double mn_evaluation_score(const mn_evaluation *evaluation);
+/* One number to compare two thetas by: the judged score, or the loss beside it, negative if less is
+ * better, so that the larger is the better; -INFINITY if no task counted. */
+double mn_evaluation_score(const mn_evaluation *evaluation, mn_choose choose);
 
 /* The table, for people: a row a point, a column a name; at its end the mean over points. The
  * conditions are told beside it. */

@@ -97,7 +97,7 @@ static void one_task_has_no_interval_and_none_no_mean(void **state)
     evaluation = evaluate(1, rows + (size_t)2 * COLUMNS);
     assert_int_equal(evaluation.n_counted, 0);
     assert_true(isnan(evaluation.estimates[0].mean));
-    assert_true(mn_evaluation_score(&evaluation) == -INFINITY);
+    assert_true(mn_evaluation_score(&evaluation, MN_CHOOSE_SCORE) == -INFINITY);
     text = printed(&evaluation);
     assert_string_equal(text, "test: no score, for all 1 tasks were skipped: their loss was not "
                               "finite or too large\n");
@@ -105,13 +105,17 @@ static void one_task_has_no_interval_and_none_no_mean(void **state)
     mn_evaluation_fini(&evaluation);
 }
 
-static void thetas_are_compared_by_the_judged_score(void **state)
+static void thetas_are_compared_by_the_judged_score_or_its_loss(void **state)
 {
     (void)state;
     mn_evaluation evaluation = evaluate(TASKS, rows);
     const double expected[] = {-5, 0.3, -2, 0.8};
-    for (scores.judged = 0; scores.judged < 4; scores.judged++)
-        assert_true(fabs(mn_evaluation_score(&evaluation) - expected[scores.judged]) < 1e-12);
+    for (scores.judged = 0; scores.judged < 4; scores.judged++) {
+        const double loss = expected[scores.judged - scores.judged % 2]; /* of the same point */
+        assert_true(fabs(mn_evaluation_score(&evaluation, MN_CHOOSE_SCORE) -
+                         expected[scores.judged]) < 1e-12);
+        assert_true(fabs(mn_evaluation_score(&evaluation, MN_CHOOSE_LOSS) - loss) < 1e-12);
+    }
     scores.judged = 3;
     mn_evaluation_fini(&evaluation);
 }
@@ -279,7 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(means_and_intervals_are_over_the_tasks_that_count),
         cmocka_unit_test(one_task_has_no_interval_and_none_no_mean),
-        cmocka_unit_test(thetas_are_compared_by_the_judged_score),
+        cmocka_unit_test(thetas_are_compared_by_the_judged_score_or_its_loss),
         cmocka_unit_test(the_table_says_how_it_was_made_and_what_was_skipped),
         cmocka_unit_test(points_may_be_words_and_a_name_may_be_missing_at_one),
         cmocka_unit_test(the_mean_over_sets_counts_each_alike),

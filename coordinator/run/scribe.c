@@ -121,6 +121,11 @@ void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bo
     if (!scribe->config.quiet)
         mn_log(MN_LOG_INFO, "step %" PRIu64 ": validation %s (%" PRIu32 " tasks)%s", step, scores,
                evaluation->n_counted, best ? ", the best so far" : "");
+    if (!scribe->config.quiet && mn_training_has_enough(scribe->config.training))
+        mn_log(MN_LOG_INFO,
+               "training ends here: %" PRIu32 " validations in a row were no better than the best "
+               "before (evaluate.patience)",
+               scribe->config.experiment->evaluate.patience);
 }
 
 void mn_scribe_evaluating(mn_scribe *scribe, mn_split split, uint32_t done, uint32_t total,
@@ -164,7 +169,8 @@ bool mn_scribe_checkpoint_due(const mn_scribe *scribe)
     uint64_t step = mn_training_step(scribe->config.training);
     uint64_t validated = mn_training_validated(scribe->config.training);
     uint64_t every = experiment->evaluate.every;
-    bool wanted = step % experiment->run.checkpoint_every == 0 || step == experiment->outer.steps;
+    bool wanted = step % experiment->run.checkpoint_every == 0 || step == experiment->outer.steps ||
+                  mn_training_has_enough(scribe->config.training);
     bool validation_first = step > 0 && every > 0 && step % every == 0 && validated != step;
     bool written =
         scribe->written && scribe->written_step == step && scribe->written_validation == validated;

@@ -50,6 +50,7 @@ struct mn_training {
     bool stepping;
     bool has_best;
     uint64_t best_step, validated_step;
+    uint64_t stale_validations; /* the last so many were no better than the best before */
     double best_score;
 };
 
@@ -172,6 +173,7 @@ mn_status mn_training_restore(mn_training *training, const mn_checkpoint *checkp
     training->best_step = checkpoint->best_step;
     training->best_score = checkpoint->best_score;
     training->validated_step = checkpoint->validated_step;
+    training->stale_validations = checkpoint->stale_validations;
     training->skipped_steps = checkpoint->skipped_steps;
     training->step = checkpoint->step;
     return MN_OK;
@@ -193,6 +195,7 @@ mn_status mn_training_save(const mn_training *training, mn_checkpoint *out, mn_e
                            .skipped_steps = training->skipped_steps,
                            .seed = training->experiment->seed,
                            .validated_step = training->validated_step,
+                           .stale_validations = training->stale_validations,
                            .best_step = training->best_step,
                            .best_score = training->best_score,
                            .n = training->size,
@@ -265,6 +268,12 @@ const mn_score_list *mn_training_scores(const mn_training *training)
 uint64_t mn_training_validated(const mn_training *training)
 {
     return training->validated_step;
+}
+
+bool mn_training_has_enough(const mn_training *training)
+{
+    const uint32_t patience = training->experiment->evaluate.patience;
+    return patience > 0 && training->stale_validations >= patience;
 }
 
 const float *mn_training_theta(const mn_training *training, uint64_t version)
@@ -591,14 +600,16 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
     *best = false;
     if (status != MN_OK || training->round.split != MN_VAL)
         return status;
-    double score = mn_evaluation_score(out);
+    double score = mn_evaluation_score(out, training->experiment->evaluate.choose);
     training->validated_step = training->step;
+    training->stale_validations++;
     if (out->n_counted > 0 && (!training->has_best || score > training->best_score)) {
         memcpy(training->best, mn_training_judged_theta(training),
                training->size * sizeof *training->best);
         training->best_score = score;
         training->best_step = training->step;
         training->has_best = *best = true;
+        training->stale_validations = 0;
     }
     return MN_OK;
 }

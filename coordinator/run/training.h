@@ -49,6 +49,9 @@ size_t mn_training_size(const mn_training *training);   /* floats of theta */
 const mn_score_list *mn_training_scores(const mn_training *training);
 /* The step of the last validation; 0: none. */
 uint64_t mn_training_validated(const mn_training *training);
+/* Are evaluate.patience validations in a row no better than the best before? Told from what a
+ * checkpoint holds, so that all ranks, and a run that is taken up again, say the same. */
+bool mn_training_has_enough(const mn_training *training);
 
 /* Theta in the engine's layout, of version step(); with MN_AVERAGE in the version the one that is
  * judged; version step() + 1, asked for at the end, is the final one. NULL: not there. */

@@ -563,6 +563,37 @@ static void the_theta_that_was_best_on_validation_is_tested_at_the_end(void **st
     end(&resumed, sums[1]);
 }
 
+static void so_many_validations_without_a_best_are_enough(void **state)
+{
+    (void)state;
+    static const float losses[] = {0.5f, 0.75f, 0.25f, 0.25f, 0.5f};
+    static const bool best[] = {true, false, true, false, false};
+    int64_t *sums[2];
+    mn_step_record record;
+    mn_checkpoint checkpoint = {0};
+    experiment.evaluate.patience = 2;
+    mn_training *training = begin(&sums[0]), *resumed = begin(&sums[1]);
+    for (int i = 0; i < 5; i++) {
+        assert_false(mn_training_has_enough(training));
+        open_training(training);
+        add_tasks(training, 0, BATCH);
+        assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_OK);
+        validate(training, losses[i], best[i]);
+    }
+    assert_true(mn_training_has_enough(training));
+    assert_int_equal(mn_training_save(training, &checkpoint, NULL), MN_OK);
+    assert_int_equal(checkpoint.stale_validations, 2);
+    assert_int_equal(mn_training_restore(resumed, &checkpoint, NULL), MN_OK);
+    assert_true(mn_training_has_enough(resumed));
+    experiment.evaluate.patience = 3; /* told to go on */
+    assert_false(mn_training_has_enough(resumed));
+    experiment.evaluate.patience = 0;
+    assert_false(mn_training_has_enough(resumed));
+    mn_checkpoint_fini(&checkpoint);
+    end(&training, sums[0]);
+    end(&resumed, sums[1]);
+}
+
 /* Outer steps of the same tasks, each followed by a validation that is better than the last. */
 static void step_and_validate(mn_training *training, int n)
 {
@@ -687,6 +718,7 @@ int main(void)
         cmocka_unit_test(a_run_ends_after_so_many_steps_in_a_row_without_a_task),
         cmocka_unit_test(a_run_ends_if_none_of_its_steps_had_a_task),
         cmocka_unit_test(the_theta_that_was_best_on_validation_is_tested_at_the_end),
+        cmocka_unit_test(so_many_validations_without_a_best_are_enough),
         cmocka_unit_test(the_average_of_theta_is_what_is_judged_and_kept),
         cmocka_unit_test(a_step_without_a_task_leaves_the_average),
         cmocka_unit_test(a_restored_training_goes_on_with_the_same_average),

@@ -175,7 +175,8 @@ static mn_status open_cores(mn_server *server, mn_error *err)
     uint64_t every = experiment->evaluate.every;
     const mn_program plan = {
         .start = step,
-        .steps = config->test_only ? step : experiment->outer.steps,
+        .steps =
+            config->test_only || mn_training_has_enough(training) ? step : experiment->outer.steps,
         .batch = experiment->outer.batch,
         .val_every = config->test_only ? 0 : experiment->evaluate.every,
         .val_tasks = experiment->evaluate.val_tasks,
@@ -493,8 +494,10 @@ static void end_round(mn_server *server)
         return;
     mn_server_step_rank(server, (mn_event){.kind = MN_EVENT_REDUCED, .round = round});
     if (server->leader != NULL) {
-        mn_server_step_leader(server,
-                              &(mn_leader_event){.kind = MN_LEADER_ROUND_OVER, .round = round});
+        mn_server_step_leader(
+            server, &(mn_leader_event){.kind = MN_LEADER_ROUND_OVER,
+                                       .round = round,
+                                       .enough = mn_training_has_enough(server->config.training)});
         mn_server_hear_words(server);
     }
     mn_server_end_idle(server);

@@ -64,6 +64,7 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
     bed->experiment.model.reasoning = MN_REASONING_QUERY_REDUCTION;
     bed->experiment.model.output = MN_OUTPUT_WORDS;
     bed->experiment.model.encoding = MN_ENCODING_POSITION_PRINTED;
+    bed->experiment.model.gate_lean = -2.5; /* as the authors have it */
     bed->experiment.model.embedding = (uint32_t)json_integer_value(get(root, "d"));
     bed->experiment.model.layers = (uint32_t)json_integer_value(get(one, "layers"));
     if (strcmp(json_string_value(get(one, "gates")), "vector") == 0)

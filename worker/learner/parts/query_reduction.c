@@ -3,17 +3,17 @@
  *   sentences        the memory holds x_t = sum_j l_j .* A[x_tj], with A the question's table too
  *   query-reduction  model.layers times, from q_t = the question at every t, of one set of weights:
  *                    candidate  c_t = tanh(W [q_t; x_t] + b)
- *                    update     z_t = sigmoid(w_z (q_t .* x_t) + b_z - 2.5), 0 in empty slots
+ *                    update     z_t = sigmoid(w_z (q_t .* x_t) + b_z + lean), 0 in empty slots
  *                    reset      r_t = sigmoid(w_r (q_t .* x_t) + b_r), one for each direction
  *                    q'_t = u_t + v_t:  u_t = z_t r_t c_t + (1 - z_t) u_(t-1), and v_t likewise with
  *                    its own r from the last sentence on
  *                    last layer  h_t = z_t c_t + (1 - z_t) h_(t-1); o = h of the last sentence
  * Gates are numbers, or vectors as wide as x. W [d, 2d] takes q and x apart, so that the share of x
- * is made once for all layers. A and the gates' weights begin uniform with standard deviation 1. The
- * authors' code makes the recurrence from a triangular product of logarithms; here it is a scan. */
+ * is made once for all layers. A and the gates' weights begin uniform, with a standard deviation of 1
+ * and a lean of -2.5 in the authors' code (gates begin nearly shut): q_t .* x_t is wide then, and many
+ * gates begin so far open or shut that they learn late or never; smaller starts do away with that.
+ * The authors' code makes the recurrence from a triangular product of logarithms; here it is a scan. */
 #include "worker/learner/parts/sentences.h"
-
-#define LEAN (-2.5) /* update gates begin nearly shut */
 
 /* A story's sentences [questions * slots, d]; none where the question alone may be looked at. */
 static void write(mn_builder *builder, mn_role role)
@@ -95,8 +95,8 @@ static mn_node gates(mn_builder *builder, const char *weight, const char *bias, 
                      uint32_t n, double lean)
 {
     mn_graph *graph = builder->graph;
-    mn_node w =
-        mn_builder_table(builder, weight, n, mn_builder_extent(builder, qx).c, MN_START_UNIFORM, 1);
+    mn_node w = mn_builder_table(builder, weight, n, mn_builder_extent(builder, qx).c,
+                                 MN_START_UNIFORM, builder->experiment->model.gate_start);
     mn_node b = mn_builder_vector(builder, bias, n, MN_START_ZERO);
     if (lean != 0)
         b = mn_graph_add(graph, b, mn_graph_constant(graph, lean, (mn_extent){1, 1, 1, n}));
@@ -161,7 +161,8 @@ static mn_node query_reduction(mn_builder *builder, mn_role role)
         if (layer == 0)
             q = mn_graph_repeat_rows(graph, q, story.slots);
         mn_node qx = mn_graph_multiply(graph, q, story.x);
-        mn_node z = gates(builder, "update.weight", "update.bias", qx, story.n_gates, LEAN);
+        mn_node z =
+            gates(builder, "update.weight", "update.bias", qx, story.n_gates, e->model.gate_lean);
         z = mn_graph_row_scale(graph, story.mask, z);
         mn_node keep = mn_graph_scale_add(
             graph, -1, z, mn_graph_constant(graph, 1, mn_builder_extent(builder, z)));

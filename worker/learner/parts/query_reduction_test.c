@@ -20,6 +20,9 @@ static mn_experiment query_reduction(void)
                                      .embedding = D,
                                      .layers = 2,
                                      .hops = 2,
+                                     .gate_lean = -2.5,
+                                     .gate_start = 1,
+                                     .word_start = 1,
                                      .empty_slots = true,
                                      .reset_gates = true,
                                      .bidirectional = true}};
@@ -147,6 +150,45 @@ static void empty_slots_change_nothing(void **state)
     bed_close(bed);
 }
 
+static const mn_parameter *parameter(const struct bed *bed, const char *name)
+{
+    return &bed->network.parameters.at[mn_parameters_find(&bed->network.parameters, name)];
+}
+
+static void a_lean_is_as_so_much_bias_of_update_gates(void **state)
+{
+    mn_experiment e = query_reduction();
+    struct bed *leaning = open_bed(&e);
+    (void)state;
+    e.model.gate_lean = 0;
+    struct bed *upright = open_bed(&e);
+    const double before = loss_of(upright, upright->gradient);
+    assert_true(fabs(loss_of(leaning, leaning->gradient) - before) > 1e-6);
+    upright->theta[parameter(upright, "update.bias")->offset] -= 2.5;
+    assert_true(fabs(loss_of(leaning, leaning->gradient) - loss_of(upright, upright->gradient)) <
+                1e-12);
+    bed_close(leaning);
+    bed_close(upright);
+}
+
+static void words_and_gates_begin_as_wide_as_told(void **state)
+{
+    mn_experiment e = query_reduction();
+    (void)state;
+    e.model.word_start = 0.125;
+    e.model.gate_start = 0.5;
+    struct bed *bed = open_bed(&e);
+    static const struct {
+        const char *name;
+        double scale;
+    } expected[] = {{"embed.weight", 0.125}, {"update.weight", 0.5}, {"reset.weight", 0.5}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(parameter(bed, expected[i].name)->init, MN_START_UNIFORM);
+        assert_true(parameter(bed, expected[i].name)->scale == expected[i].scale);
+    }
+    bed_close(bed);
+}
+
 static void another_memory_is_refused(void **state)
 {
     static mn_network network;
@@ -167,6 +209,8 @@ int main(void)
         cmocka_unit_test(hops_may_ask_the_same_memory),
         cmocka_unit_test(a_control_sees_only_what_it_may),
         cmocka_unit_test(empty_slots_change_nothing),
+        cmocka_unit_test(a_lean_is_as_so_much_bias_of_update_gates),
+        cmocka_unit_test(words_and_gates_begin_as_wide_as_told),
         cmocka_unit_test(another_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,7 @@ mn_node mn_sentences_words(mn_builder *builder)
     const bool wide = e->model.memory == MN_MEMORY_SENTENCES; /* Seo et al. 2017 */
     return mn_builder_table(builder, "embed.weight", mn_builder_vocabulary(builder),
                             e->model.embedding, wide ? MN_START_UNIFORM : MN_START_NORMAL,
-                            wide ? 1 : MN_SENTENCES_START);
+                            wide ? e->model.word_start : MN_SENTENCES_START);
 }
 
 mn_node mn_sentences_in_order(mn_builder *builder, mn_role role, mn_node ids)
