@@ -15,6 +15,8 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_GENERATED_STORIES] = &mn_generated_stories_kind,
     [MN_TASKS_TABLES] = &mn_tables_kind,
     [MN_TASKS_ROWS] = &mn_rows_kind,
+    [MN_TASKS_CLASS_STREAM] = &mn_class_stream_kind,
+    [MN_TASKS_SINUSOID_STREAM] = &mn_sinusoid_stream_kind,
 };
 
 struct mn_task_set {
