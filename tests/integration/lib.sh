@@ -392,6 +392,20 @@ row_values() { # FILE STEPS: numbers of the rows of a table, tasks that adapt to
 tasks: {kind: rows, table: rows.csv, task_column: kind, y_column: y, columns: "a, b", split_by: row, shot: 8, query: 2}
 model: {input: mlp, hidden: [16]}
 meta: {kind: maml, inner_steps: 2, inner_lr: 0.05}
+
+class_stream() { # FILE STEPS: glyphs class after class, one a step, under a head that begins with zeros
+    family "$1" "$2" 31 8 <<YAML
+tasks: {kind: class-stream, way: 4, shot: 3, query: 2, image_size: 12}
+model: {blocks: 2, filters: 6, readout: flatten}
+meta: {inner_lr: 0.05}
+YAML
+}
+
+sinusoid_stream() { # FILE STEPS: points of sinusoids that jump, each predicted and then adapted to
+    family "$1" "$2" 32 8 <<YAML
+tasks: {kind: sinusoid-stream, length: 20, jumps: 0.1}
+model: {input: mlp, hidden: [16]}
+meta: {kind: online, inner_lr: 0.02}
 YAML
 }
 

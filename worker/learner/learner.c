@@ -400,7 +400,8 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
     mn_rule_begin(rule, scratch, theta, &data);
     out->query_loss_before = mn_rule_judge(rule, scratch, theta, &data, workspace->output);
     out->support_loss = mn_rule_support(rule, scratch, theta, &data);
-    for (uint32_t k = 0; k < mn_rule_steps(rule); k++)
+    out->steps = mn_rule_steps(rule);
+    for (uint32_t k = 0; k < out->steps; k++)
         (void)mn_rule_step(rule, scratch, theta, &data);
     out->query_loss = mn_rule_judge(rule, scratch, theta, &data, workspace->output);
     if (out->query_output != NULL)

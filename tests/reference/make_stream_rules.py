@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes streams.json: streams in PyTorch, float64, with every weight, input and gradient, for streams_test.c.
+"""Writes stream_rules.json: streams in PyTorch, float64, with every weight, input and gradient, for stream_rules_test.c.
 Written from the papers' formulas, with autograd through all steps.
 
-    python3 tests/reference/make_streams.py > tests/reference/streams.json
+    python3 tests/reference/make_stream_rules.py > tests/reference/stream_rules.json
 
 Tensors are as in few_shot.json, and so is a case. Cases, where step k reads its own support items alone:
   head_from_zero  a body that stands still and a head of zeros, moved item by item (the inner loop of online-aware
@@ -75,7 +75,7 @@ def main():
     generator = torch.Generator().manual_seed(1905)
     cases = [stream("head_from_zero", 1, True, generator), stream("all_in_pairs", 2, False, generator)]
     sequences = [online("online_all", True, generator), online("online_body", False, generator)]
-    json.dump({"made_by": "tests/reference/make_streams.py", "torch": torch.__version__, "cases": cases,
+    json.dump({"made_by": "tests/reference/make_stream_rules.py", "torch": torch.__version__, "cases": cases,
                "sequences": sequences}, sys.stdout)
     print()
 

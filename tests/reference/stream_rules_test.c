@@ -1,4 +1,4 @@
-/* streams_test.c: learners of streams against PyTorch in float64 (streams.json, which make_streams.py
+/* stream_rules_test.c: learners of streams against PyTorch in float64 (stream_rules.json, which make_stream_rules.py
  * writes). Built twice, as reference_test.c. */
 #include "tests/reference/learner_bed.h"
 
@@ -20,7 +20,7 @@ static const struct learner learners[] = {
 static void streams_agree_with_pytorch(void **state)
 {
     (void)state;
-    check_learners("streams.json", 0, sizeof learners / sizeof *learners, learners);
+    check_learners("stream_rules.json", 0, sizeof learners / sizeof *learners, learners);
 }
 
 /* A sequence has a query set alone. */
@@ -81,7 +81,7 @@ static void check_sequence(json_t *expected, mn_adapts adapts)
 static void sequences_agree_with_pytorch(void **state)
 {
     (void)state;
-    json_t *root = load_own("streams.json"), *cases = get(root, "sequences");
+    json_t *root = load_own("stream_rules.json"), *cases = get(root, "sequences");
     assert_int_equal(json_array_size(cases), 2);
     check_sequence(json_array_get(cases, 0), MN_ADAPTS_ALL);
     check_sequence(json_array_get(cases, 1), MN_ADAPTS_BODY);
