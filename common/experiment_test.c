@@ -556,12 +556,13 @@ static void help_on_a_key_or_a_section_tells_only_that(void **state)
     mn_error err = {0};
     char *one = help_on("tasks.shot", MN_OK, &err), *section = help_on("outer", MN_OK, &err);
     assert_string_equal(
-        one, "  tasks.shot  support items a class; sinusoid: support points; tables, rows "
-             "with a y: support rows; stories: support questions, of the set of the "
-             "others\n"
-             "                0 .. 1000 items; default 1\n"
-             "                read where "
-             "tasks.kind=sinusoid|images|glyphs|stories|generated-stories|tables|rows\n");
+        one,
+        "  tasks.shot  support items a class; sinusoid: support points; tables, rows "
+        "with a y: support rows; stories: support questions, of the set of the "
+        "others\n"
+        "                0 .. 1000 items; default 1\n"
+        "                read where "
+        "tasks.kind=sinusoid|images|glyphs|stories|generated-stories|tables|rows|class-stream\n");
     assert_non_null(strstr(section, "outer.lr_factor "));
     assert_null(strstr(section, "tasks."));
     char *none = help_on("taks.shot", MN_ERR_CONFIG, &err);
