@@ -392,6 +392,8 @@ row_values() { # FILE STEPS: numbers of the rows of a table, tasks that adapt to
 tasks: {kind: rows, table: rows.csv, task_column: kind, y_column: y, columns: "a, b", split_by: row, shot: 8, query: 2}
 model: {input: mlp, hidden: [16]}
 meta: {kind: maml, inner_steps: 2, inner_lr: 0.05}
+YAML
+}
 
 class_stream() { # FILE STEPS: glyphs class after class, one a step, under a head that begins with zeros
     family "$1" "$2" 31 8 <<YAML
