@@ -39,7 +39,8 @@ static struct extent extent_of(const mn_experiment *e, mn_split split)
 static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
                             mn_error *err)
 {
-    uint32_t way[MN_N_SPLITS], per_class[MN_N_SPLITS], channels = 1;
+    mn_few_shot few_shot[MN_N_SPLITS];
+    uint32_t channels = 1;
     struct state *state = calloc(1, sizeof *state);
     parts->state = state;
     if (state == NULL)
@@ -53,12 +54,13 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
         channels = mn_image_pack_index(state->pack)->channels;
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
         const struct extent extent = extent_of(experiment, split);
-        way[split] = extent.way;
-        per_class[split] = extent.shot + extent.query;
+        few_shot[split] = (mn_few_shot){.way = {extent.way, extent.way},
+                                        .shot = {extent.shot, extent.shot},
+                                        .query = extent.query};
         status = make_fields(experiment, split, channels, &parts->fields[split], err);
     }
     if (status == MN_OK && state->pack != NULL)
-        status = mn_image_tasks_of(state->pack, experiment, way, per_class, &state->tables, err);
+        status = mn_image_tasks_of(state->pack, experiment, few_shot, &state->tables, err);
     return status;
 }
 
@@ -213,7 +215,7 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
     if (state->tables == NULL)
         choose_glyphs(random, way, task->classes);
     else
-        mn_image_tasks_choose(state->tables, split, random, way, task->classes);
+        (void)mn_image_tasks_choose(state->tables, split, random, task->classes);
     task->n_classes = way;
     for (uint32_t label = 0; label < way; label++)
         draw_class(state, split, random, task, label);
