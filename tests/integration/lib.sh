@@ -456,6 +456,20 @@ dialogues() { # FILE STEPS: a memory network that chooses among sentences, with 
     family "$1" "$2" 31 3 <<YAML
 tasks: {kind: dialogues, data: dialogs, bundle: 8, match: true}
 model: {embedding: 12, hops: 2, candidates: tied}
+
+class_stream() { # FILE STEPS: glyphs class after class, one a step, under a head that begins with zeros
+    family "$1" "$2" 31 8 <<YAML
+tasks: {kind: class-stream, way: 4, shot: 3, query: 2, image_size: 12}
+model: {blocks: 2, filters: 6, readout: flatten}
+meta: {inner_lr: 0.05}
+YAML
+}
+
+sinusoid_stream() { # FILE STEPS: points of sinusoids that jump, each predicted and then adapted to
+    family "$1" "$2" 32 8 <<YAML
+tasks: {kind: sinusoid-stream, length: 20, jumps: 0.1}
+model: {input: mlp, hidden: [16]}
+meta: {kind: online, inner_lr: 0.02}
 YAML
 }
 

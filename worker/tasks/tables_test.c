@@ -217,7 +217,7 @@ static void tables_that_cannot_be_are_refused_with_words(void **state)
     expect_refusal(&e, "evaluate.shot is 2");
     e = tables();
     e.tasks.way = 1;
-    expect_refusal(&e, "2 to 64 classes");
+    expect_refusal(&e, "2 to 1024 classes");
     e = tables();
     e.tasks.features = 33;
     expect_refusal(&e, "1 to 32 features");
