@@ -9,15 +9,16 @@
 
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
 static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_rows,
-    check_streams, check_steps, check_model, check_memory, check_statistics, check_meta, check_outer, check_evaluate,
-    check_pool, check_environment, check_descriptions;
+    check_streams, check_steps, check_model, check_memory, check_statistics, check_meta,
+    check_outer, check_evaluate, check_pool, check_environment, check_descriptions;
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
     static rule *const rules[] = {
-        check_descriptions, check_mix,   check_stories,  check_images, check_sequences,
-        check_sinusoid,     check_rows, check_streams, check_model,    check_memory, check_statistics,
-        check_meta,         check_outer, check_evaluate, check_pool,   check_environment};
+        check_descriptions, check_mix,      check_stories,    check_images,
+        check_sequences,    check_sinusoid, check_rows,       check_streams,
+        check_model,        check_memory,   check_statistics, check_meta,
+        check_outer,        check_evaluate, check_pool,       check_environment};
     mn_status status =
         mn_options_check_read(mn_experiment_options(), experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
