@@ -59,7 +59,8 @@ struct state {
     uint32_t *order; /* [n]: numbers of classes, those of train, then of val, then of test; owned */
     uint32_t n_of[MN_N_SPLITS];
     struct shape shapes[MN_N_SPLITS];
-    double warp, bend;
+    double warp, bend; /* of training images, as mirror */
+    bool mirror;
     bool redraw, trains;
     uint32_t class_split;
 };
@@ -81,6 +82,7 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
         return mn_fail(err, MN_ERR_NOMEM, "task set");
     state->warp = experiment->tasks.warp;
     state->bend = experiment->tasks.bend;
+    state->mirror = experiment->tasks.mirror;
     state->redraw = experiment->tasks.redraw;
     state->class_split = experiment->tasks.class_split;
     state->trains = experiment->outer.steps > 0;
@@ -485,8 +487,10 @@ static void put_image(struct making *making, mn_role role, uint32_t item, uint32
     const size_t size = mn_field_item(field);
     const uint8_t *pixels = class->pixels + image * size;
     float *out = making->x[role] + item * size;
-    if (making->split == MN_TRAIN && (state->warp > 0 || state->bend > 0)) {
+    if (making->split == MN_TRAIN && (state->warp > 0 || state->bend > 0 || state->mirror)) {
         mn_warp warp = mn_warp_draw(making->random, state->warp, state->bend);
+        if (state->mirror && mn_random_below(making->random, 2) == 1)
+            mn_warp_mirror(&warp);
         mn_warp_copy(&warp, pixels, field->height, field->width, field->channels, 0, out);
     } else {
         mn_image_tasks_copy(pixels, field->height, field->width, field->channels, 0, out);

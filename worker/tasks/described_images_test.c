@@ -230,6 +230,27 @@ static void tasks_of_unseen_classes_alone_have_no_support_set(void **state)
     mn_task_set_destroy(&set);
 }
 
+/* The sample's pixel 2 is 200; in a mirror it is pixel 1. */
+static void training_images_alone_may_be_seen_in_a_mirror(void **state)
+{
+    uint32_t mirrored = 0, n = 0;
+    (void)state;
+    experiment.tasks.mirror = true;
+    mn_task_set *set = open_set();
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++)
+        for (uint64_t index = 0; index < 20; index++) {
+            mn_task *task = draw(set, split, index);
+            const float *x = mn_task_find(task, MN_QUERY, "x");
+            const bool mirror = (uint32_t)(x[1] * 255 + 0.5f) == 200;
+            assert_true(split == MN_TRAIN || !mirror);
+            mirrored += mirror;
+            n += split == MN_TRAIN;
+            mn_task_destroy(&task);
+        }
+    assert_true(mirrored > 0 && mirrored < n);
+    mn_task_set_destroy(&set);
+}
+
 static void a_task_is_told_by_the_names_of_its_classes(void **state)
 {
     char text[4096] = "";
@@ -327,6 +348,7 @@ int main(void)
         TEST(unseen_classes_of_the_test_are_in_no_other_task),
         TEST(each_task_may_have_a_division_of_its_own),
         TEST(tasks_of_unseen_classes_alone_have_no_support_set),
+        TEST(training_images_alone_may_be_seen_in_a_mirror),
         TEST(a_task_is_told_by_the_names_of_its_classes),
         TEST(what_lacks_or_does_not_fit_is_told),
         TEST(other_descriptions_are_other_data),
