@@ -107,8 +107,8 @@ static mn_status remember(const mn_session *session, const mn_evaluation *test,
     mn_status status = MN_OK;
     mn_digest_hex(&digest, hex);
     if (session->job.rank == 0)
-        status =
-            mn_seed_table_add(seeds, session->experiment.seed, test, session->training, hex, err);
+        status = mn_seed_table_add(seeds, session->experiment.seed, test, session->training,
+                                   session->experiment.evaluate.choose, hex, err);
     return mn_job_agree(&session->job, status, err);
 }
 

@@ -65,14 +65,20 @@ mn_estimate mn_evaluation_mean_over_points(const mn_evaluation *evaluation, uint
     return n > 0 ? (mn_estimate){sum / n, sqrt(squares) / n} : (mn_estimate){NAN, NAN};
 }
 
-double mn_evaluation_score(const mn_evaluation *evaluation, mn_choose choose)
+uint32_t mn_evaluation_chosen(const mn_score_list *scores, mn_choose choose)
 {
-    const mn_score_list *scores = evaluation->scores;
     uint32_t chosen = scores->judged;
     for (uint32_t i = 0; i < scores->n && choose == MN_CHOOSE_LOSS; i++)
         if (strcmp(scores->at[i].name, "loss") == 0 &&
             mn_score_is_beside(&scores->at[i], &scores->at[scores->judged]))
             chosen = i;
+    return chosen;
+}
+
+double mn_evaluation_score(const mn_evaluation *evaluation, mn_choose choose)
+{
+    const mn_score_list *scores = evaluation->scores;
+    const uint32_t chosen = mn_evaluation_chosen(scores, choose);
     if (evaluation->n_counted == 0)
         return -INFINITY;
     double mean = evaluation->estimates[chosen].mean;

@@ -44,6 +44,8 @@ mn_estimate mn_evaluation_mean_over_points(const mn_evaluation *evaluation, uint
 /* One number to compare two thetas by: the judged score, or the loss beside it, negative if less is
  * better, so that the larger is the better; -INFINITY if no task counted. */
 double mn_evaluation_score(const mn_evaluation *evaluation, mn_choose choose);
+/* Which score of the list that is. */
+uint32_t mn_evaluation_chosen(const mn_score_list *scores, mn_choose choose);
 
 /* The table, for people: a row a point, a column a name; at its end the mean over points. The
  * conditions are told beside it. */

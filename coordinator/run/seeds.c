@@ -10,7 +10,8 @@
 static double student(uint32_t degrees);
 
 mn_status mn_seed_table_add(mn_seed_table *table, uint64_t seed, const mn_evaluation *test,
-                            const mn_training *training, const char *sha256, mn_error *err)
+                            const mn_training *training, mn_choose choose, const char *sha256,
+                            mn_error *err)
 {
     assert(table->n < MN_MAX_SEEDS);
     mn_status status = MN_OK;
@@ -20,6 +21,7 @@ mn_status mn_seed_table_add(mn_seed_table *table, uint64_t seed, const mn_evalua
         return status;
     assert(table->scores.n == test->scores->n);
     table->scores.judged = test->scores->judged;
+    table->chosen = mn_evaluation_chosen(&table->scores, choose);
     mn_seed_result *result = &table->at[table->n];
     *result = (mn_seed_result){.seed = seed, .n_tasks = test->n_counted};
     result->means = calloc(table->scores.n, sizeof *result->means);
@@ -72,7 +74,7 @@ uint32_t mn_seed_table_best(const mn_seed_table *table)
 /* The validation score as people know it. */
 static double validation_of(const mn_seed_table *table, uint32_t k)
 {
-    const bool higher = table->scores.at[table->scores.judged].higher_is_better;
+    const bool higher = table->scores.at[table->chosen].higher_is_better;
     return higher ? table->at[k].validation : -table->at[k].validation;
 }
 
@@ -122,7 +124,7 @@ void mn_seed_table_print(const mn_seed_table *table, FILE *out)
             if (is_shown(table, i))
                 print_cell(&table->scores.at[i], table->at[k].means[i], out);
         if (table->at[k].validated)
-            print_cell(judged, validation_of(table, k), out);
+            print_cell(&table->scores.at[table->chosen], validation_of(table, k), out);
         else
             (void)fprintf(out, "  %12s", "");
         (void)fprintf(out, "  %.16s...\n", table->at[k].sha256);
@@ -194,6 +196,8 @@ mn_status mn_seed_table_json(const mn_seed_table *table, char **text, mn_error *
     (void)json_object_set_new(root, "seeds", seeds);
     (void)json_object_set_new(root, "judged",
                               json_string(table->scores.at[table->scores.judged].name));
+    (void)json_object_set_new(root, "validated_by",
+                              json_string(table->scores.at[table->chosen].name));
     (void)json_object_set_new(root, "interval",
                               json_string("t(0.975, n-1) sd / sqrt(n) over seeds, sd with n-1"));
     (void)json_object_set_new(root, "scores", scores);

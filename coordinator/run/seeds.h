@@ -24,14 +24,16 @@ typedef struct mn_seed_result {
 /* Zero-initialise. */
 typedef struct mn_seed_table {
     mn_score_list scores; /* a copy, for learners come and go; owned */
+    uint32_t chosen;      /* score by which validation says what is best */
     uint32_t n;
     mn_seed_result at[MN_MAX_SEEDS];
 } mn_seed_table;
 
-/* Add what the training of a seed has come to; n < MN_MAX_SEEDS. Only its numbers are kept. The scores
+/* Add what the training of a seed has come to, whose best theta is that by `choose`; n < MN_MAX_SEEDS. Only its numbers are kept. The scores
  * are those of the first. */
 mn_status mn_seed_table_add(mn_seed_table *table, uint64_t seed, const mn_evaluation *test,
-                            const mn_training *training, const char *sha256, mn_error *err);
+                            const mn_training *training, mn_choose choose, const char *sha256,
+                            mn_error *err);
 /* Takes a zero one too, and leaves one. */
 void mn_seed_table_fini(mn_seed_table *table);
 

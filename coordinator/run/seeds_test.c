@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 static mn_seed_table table;
+static mn_choose choose; /* MN_CHOOSE_SCORE unless a test says otherwise */
 
 /* Seeds 7, 8, ... with these accuracies and, unless NULL, validations. */
 static void fill(uint32_t n, const double *accuracies, const double *validations)
@@ -22,11 +23,13 @@ static void fill(uint32_t n, const double *accuracies, const double *validations
                                .is_share = true,
                                .higher_is_better = true};
     table = (mn_seed_table){0};
+    mn_score loss = {.name = "loss", .axis = "inner_steps", .point = "5", .unit = "nats"};
     assert_int_equal(mn_score_list_add(&scores, &accuracy, NULL), MN_OK);
+    assert_int_equal(mn_score_list_add(&scores, &loss, NULL), MN_OK);
     for (uint32_t k = 0; k < n; k++) {
-        mn_estimate estimate = {accuracies[k], 0.1};
-        const mn_evaluation test = {.n_counted = 600, .scores = &scores, .estimates = &estimate};
-        assert_int_equal(mn_seed_table_add(&table, 7 + k, &test, NULL, "abc", NULL), MN_OK);
+        mn_estimate estimate[] = {{accuracies[k], 0.1}, {1 - accuracies[k], 0.1}};
+        const mn_evaluation test = {.n_counted = 600, .scores = &scores, .estimates = estimate};
+        assert_int_equal(mn_seed_table_add(&table, 7 + k, &test, NULL, choose, "abc", NULL), MN_OK);
         table.at[k].validated = validations != NULL;
         if (validations != NULL)
             table.at[k].validation = validations[k];
@@ -83,6 +86,24 @@ static void the_best_is_chosen_by_validation_and_not_by_the_test(void **state)
     mn_seed_table_fini(&table);
 }
 
+static void a_best_by_loss_is_told_as_a_loss(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t n = 0;
+    choose = MN_CHOOSE_LOSS;
+    fill(2, (const double[]){0.99, 0.90}, (const double[]){-0.5, -0.25});
+    choose = MN_CHOOSE_SCORE;
+    assert_int_equal(mn_seed_table_best(&table), 1);
+    FILE *out = open_memstream(&text, &n);
+    mn_seed_table_print(&table, out);
+    (void)fclose(out);
+    assert_non_null(strstr(text, "      0.2500  abc"));
+    assert_non_null(strstr(text, "whose test accuracy is 90.00 %\n"));
+    free(text);
+    mn_seed_table_fini(&table);
+}
+
 static void without_validation_there_is_no_best(void **state)
 {
     (void)state;
@@ -103,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spread_is_over_seeds_with_students_t),
         cmocka_unit_test(the_best_is_chosen_by_validation_and_not_by_the_test),
+        cmocka_unit_test(a_best_by_loss_is_told_as_a_loss),
         cmocka_unit_test(without_validation_there_is_no_best),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
