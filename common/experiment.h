@@ -20,6 +20,8 @@ typedef enum mn_task_kind {
     MN_TASKS_ROWS,   /* of a table of the user's own */
     MN_TASKS_DESCRIBED_IMAGES,
     MN_TASKS_DIALOGUES,
+    MN_TASKS_CLASS_STREAM,    /* images, class after class */
+    MN_TASKS_SINUSOID_STREAM, /* points of a sinusoid that jumps */
 } mn_task_kind;
 typedef enum mn_curve { MN_CURVE_SINE, MN_CURVE_LINE, MN_CURVE_STEP } mn_curve;
 typedef enum mn_mix_by {
@@ -101,6 +103,8 @@ typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
 typedef enum mn_labels { MN_LABELS_ONE_HOT, MN_LABELS_LETTERS } mn_labels;
+typedef enum mn_stream_order { MN_ORDER_CLASSES, MN_ORDER_SHUFFLED } mn_stream_order;
+typedef enum mn_stream_points { MN_BY_AGE, MN_BY_POSITION } mn_stream_points;
 typedef enum mn_sharpness { MN_SHARPNESS_ONE, MN_SHARPNESS_LEARNED } mn_sharpness;
 typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
@@ -117,6 +121,7 @@ typedef enum mn_meta_kind {
     MN_META_REPTILE,
     MN_META_EPISODIC, /* no inner loop: the memory itself adapts */
     MN_META_IMAML,    /* a proximal inner loop, differentiated implicitly */
+    MN_META_ONLINE,   /* a step after each item of a sequence, which is judged before it */
 } mn_meta_kind;
 typedef enum mn_adapts { /* which tensors the inner loop moves */
                          MN_ADAPTS_ALL,
@@ -129,7 +134,7 @@ typedef enum mn_update_kind {
     MN_UPDATE_LEARNED,
     MN_UPDATE_STEP_RATES, /* a rate for each tensor and inner step */
 } mn_update_kind;
-typedef enum mn_head_start { MN_HEAD_LEARNED, MN_HEAD_PROTOTYPES } mn_head_start;
+typedef enum mn_head_start { MN_HEAD_LEARNED, MN_HEAD_PROTOTYPES, MN_HEAD_ZERO } mn_head_start;
 typedef enum mn_optimiser_kind {
     MN_OPT_SGD,
     MN_OPT_ADAM,
@@ -193,16 +198,19 @@ typedef struct mn_experiment {
         mn_missing missing;
         mn_word_columns words;
         bool standardise;
-        char mix[512];          /* parts of a mixture of such tasks; empty: none */
-        mn_mix_by mix_by;       /* how often each is drawn */
-        double mix_power;       /* of a part's size, or of its difficulty */
-        double mix_renewal;     /* difficulty: share of a set's running loss that is renewed */
-        char descriptions[256]; /* described-images: name of a table of attributes */
-        uint32_t unseen;        /* classes of a task without support images */
-        bool generalised;       /* training tasks ask among all classes too */
-        uint32_t class_split;   /* which random division of the classes; 0: the file's own */
-        uint32_t val_classes;   /* of it: seen classes that validation takes for unseen */
-        bool redraw;            /* each task has a division of its own */
+        mn_stream_order order;   /* class-stream */
+        double jumps;            /* sinusoid-stream: chance of one at a point */
+        mn_stream_points points; /* sinusoid-stream: what errors are told apart by */
+        char mix[512];           /* parts of a mixture of such tasks; empty: none */
+        mn_mix_by mix_by;        /* how often each is drawn */
+        double mix_power;        /* of a part's size, or of its difficulty */
+        double mix_renewal;      /* difficulty: share of a set's running loss that is renewed */
+        char descriptions[256];  /* described-images: name of a table of attributes */
+        uint32_t unseen;         /* classes of a task without support images */
+        bool generalised;        /* training tasks ask among all classes too */
+        uint32_t class_split;    /* which random division of the classes; 0: the file's own */
+        uint32_t val_classes;    /* of it: seen classes that validation takes for unseen */
+        bool redraw;             /* each task has a division of its own */
     } tasks;
     struct {
         mn_input_kind input;
@@ -261,6 +269,7 @@ typedef struct mn_experiment {
         uint64_t second_order_from; /* meta-steps of order 1 before */
         uint64_t step_losses;       /* meta-steps until the last inner step alone counts */
         uint32_t inner_steps;
+        uint32_t step_items; /* of a stream, that an inner step reads; 0: no stream */
         double inner_lr;
         double lambda;            /* imaml: of the proximal term */
         uint32_t cg_steps;        /* imaml: Hessian-vector products at most */

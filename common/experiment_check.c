@@ -10,14 +10,15 @@
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
 static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_rows,
     check_model, check_memory, check_statistics, check_meta, check_outer, check_evaluate,
-    check_pool, check_environment, check_descriptions;
+    check_pool, check_environment, check_descriptions, check_streams, check_steps;
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
     static rule *const rules[] = {
-        check_descriptions, check_mix,   check_stories,  check_images, check_sequences,
-        check_sinusoid,     check_rows,  check_model,    check_memory, check_statistics,
-        check_meta,         check_outer, check_evaluate, check_pool,   check_environment};
+        check_descriptions, check_mix,      check_stories,    check_images,
+        check_sequences,    check_sinusoid, check_rows,       check_streams,
+        check_model,        check_memory,   check_statistics, check_meta,
+        check_outer,        check_evaluate, check_pool,       check_environment};
     mn_status status =
         mn_options_check_read(mn_experiment_options(), experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
@@ -232,7 +233,7 @@ static mn_status check_sinusoid(const mn_experiment *e, mn_error *err)
     } pairs[] = {{"tasks.amplitude", e->tasks.amplitude},
                  {"tasks.phase", e->tasks.phase},
                  {"tasks.x_range", e->tasks.x_range}};
-    if (e->tasks.kind != MN_TASKS_SINUSOID)
+    if (e->tasks.kind != MN_TASKS_SINUSOID && e->tasks.kind != MN_TASKS_SINUSOID_STREAM)
         return MN_OK;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (pairs[i].pair[0] > pairs[i].pair[1])
@@ -276,6 +277,22 @@ static mn_status check_rows(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+static mn_status check_streams(const mn_experiment *e, mn_error *err)
+{
+    if (e->tasks.kind == MN_TASKS_CLASS_STREAM && e->tasks.data[0] != '\0' &&
+        e->run.data_path[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind class-stream needs run.data_path, the folders to look for %s in",
+                       e->tasks.data);
+    if (e->tasks.kind == MN_TASKS_SINUSOID_STREAM && e->meta.kind != MN_META_ONLINE &&
+        e->meta.kind != MN_META_EPISODIC)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind sinusoid-stream is one sequence without a support set: use "
+                       "meta.kind online, which adapts as it goes, or episodic with a memory that "
+                       "does (model.reasoning lstm)");
+    return MN_OK;
+}
+
 static mn_status check_model(const mn_experiment *e, mn_error *err)
 {
     if (e->model.memory == MN_MEMORY_MEAN && e->model.encoder.n == 0)
@@ -307,13 +324,14 @@ static mn_status check_model(const mn_experiment *e, mn_error *err)
     if (e->model.input != MN_INPUT_CONV4)
         return MN_OK;
     if (e->tasks.kind == MN_TASKS_SINUSOID || e->tasks.kind == MN_TASKS_TABLES ||
-        e->tasks.kind == MN_TASKS_ROWS)
+        e->tasks.kind == MN_TASKS_ROWS || e->tasks.kind == MN_TASKS_SINUSOID_STREAM)
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.input conv4 reads images, but tasks.kind is %s: use model.input "
                        "mlp, or tasks.kind images or glyphs",
                        e->tasks.kind == MN_TASKS_SINUSOID ? "sinusoid"
                        : e->tasks.kind == MN_TASKS_ROWS   ? "rows"
-                                                          : "tables");
+                       : e->tasks.kind == MN_TASKS_TABLES ? "tables"
+                                                          : "sinusoid-stream");
     /* A stride of 2 rounds up and so never ends below one pixel; pooling rounds down. */
     if (e->model.downsampling == MN_DOWN_MAX_POOL && e->tasks.image_size >> e->model.blocks == 0)
         return mn_fail(err, MN_ERR_CONFIG,
@@ -441,18 +459,53 @@ static mn_status check_meta(const mn_experiment *e, mn_error *err)
                        "meta.update step-rates learns the rates of inner steps on the way back "
                        "through them: it needs meta.order 2 (with meta.second_order_from, first "
                        "order at first) and meta.inner_steps of at least 1");
-    if (e->meta.head_start != MN_HEAD_PROTOTYPES)
-        return MN_OK;
+    if (e->meta.head_start == MN_HEAD_LEARNED)
+        return check_steps(e, err);
+    const char *start = e->meta.head_start == MN_HEAD_ZERO ? "zero" : "prototypes";
     if (e->model.output != MN_OUTPUT_LINEAR || e->model.memory != MN_MEMORY_NONE ||
         e->model.reasoning != MN_REASONING_NONE)
         return mn_fail(err, MN_ERR_CONFIG,
-                       "meta.head_start prototypes is of a linear output over features: it needs "
-                       "model.output linear, model.memory none and model.reasoning none");
+                       "meta.head_start %s is of a linear output over features: it needs "
+                       "model.output linear, model.memory none and model.reasoning none",
+                       start);
     if (e->meta.kind == MN_META_MAML && e->meta.adapts != MN_ADAPTS_ALL &&
         e->meta.adapts != MN_ADAPTS_OUTPUT)
         return mn_fail(err, MN_ERR_CONFIG,
-                       "meta.head_start prototypes gives the inner loop a head to move: it needs "
-                       "meta.adapts all or output");
+                       "meta.head_start %s gives the inner loop a head to move: it needs "
+                       "meta.adapts all or output",
+                       start);
+    return check_steps(e, err);
+}
+
+/* What a step that reads only some of the support set cannot go with: all that looks at other items
+ * than its own, and what there is of each of a fixed number of steps. */
+static mn_status check_steps(const mn_experiment *e, mn_error *err)
+{
+    const bool has_norm =
+        e->model.input == MN_INPUT_CONV4 || (e->model.input == MN_INPUT_MLP && e->model.batch_norm);
+    if (e->meta.step_items == 0)
+        return MN_OK;
+    if (has_norm && e->model.batch_norm_statistics != MN_STATISTICS_ITEM)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "meta.step_items reads the support set as a stream, but batch norm would mix "
+            "items that have come with others: use model.batch_norm_statistics item "
+            "(model.input conv4), or no batch norm");
+    if (e->meta.head_start == MN_HEAD_PROTOTYPES)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.step_items reads the support set as a stream, but meta.head_start "
+                       "prototypes looks at all of it before the first step: use zero");
+    if (e->model.memory != MN_MEMORY_NONE && e->model.memory != MN_MEMORY_TABLE &&
+        e->model.memory != MN_MEMORY_CONTEXT)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.step_items reads the support set as a stream, but this model.memory "
+                       "holds all of it: use none, table or context");
+    if (e->meta.update == MN_UPDATE_STEP_RATES ||
+        (e->meta.kind == MN_META_MAML && e->model.batch_norm_by_step))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.step_items: streams of training and test have other numbers of steps, "
+                       "so nothing can be learned for each step: leave out meta.update step-rates "
+                       "and model.batch_norm_by_step");
     return MN_OK;
 }
 
@@ -530,7 +583,8 @@ static mn_status check_environment(const mn_experiment *e, mn_error *err)
     if (data == NULL ||
         (e->tasks.kind != MN_TASKS_IMAGES && e->tasks.kind != MN_TASKS_SEQUENCES &&
          e->tasks.kind != MN_TASKS_STORIES && e->tasks.kind != MN_TASKS_ROWS &&
-         e->tasks.kind != MN_TASKS_DESCRIBED_IMAGES && e->tasks.kind != MN_TASKS_DIALOGUES) ||
+         e->tasks.kind != MN_TASKS_DESCRIBED_IMAGES && e->tasks.kind != MN_TASKS_DIALOGUES &&
+         e->tasks.kind != MN_TASKS_CLASS_STREAM) ||
         strcmp(e->run.data_path, option->fallback) != 0 ||
         mn_option_set(option, data, &scratch, &why) == MN_OK)
         return MN_OK;

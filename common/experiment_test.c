@@ -566,7 +566,7 @@ static void help_on_a_key_or_a_section_tells_only_that(void **state)
              "                0 .. 1000 items; default 1\n"
              "                read where "
              "tasks.kind=sinusoid|images|glyphs|stories|generated-stories|tables|rows|described-"
-             "images\n");
+             "images|class-stream\n");
     assert_non_null(strstr(section, "outer.lr_factor "));
     assert_null(strstr(section, "tasks."));
     char *none = help_on("taks.shot", MN_ERR_CONFIG, &err);

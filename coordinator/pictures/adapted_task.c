@@ -65,7 +65,7 @@ mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_erro
                 out,
                 "support loss %.4f, after %" PRIu32 " inner steps %.4f; query loss %.4f, after "
                 "them %.4f\n",
-                view.told.support_loss, which->experiment->meta.inner_steps,
+                view.told.support_loss, view.told.steps,
                 view.told.support_loss_after, view.told.query_loss_before, view.told.query_loss);
         if (stories)
             status = print_questions(which, &view, out, err);
@@ -500,7 +500,7 @@ static mn_status draw_curve(const mn_adapted_task *which, struct view *view, con
                                    .n_support = n_support,
                                    .support_x = support,
                                    .support_y = support + n_support,
-                                   .inner_steps = which->experiment->meta.inner_steps};
+                                   .inner_steps = view->told.steps};
     if (status == MN_OK)
         status = mn_chart_fit(folder, stem, &curve, err);
     free(support);

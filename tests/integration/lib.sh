@@ -459,6 +459,22 @@ model: {embedding: 12, hops: 2, candidates: tied}
 YAML
 }
 
+class_stream() { # FILE STEPS: glyphs class after class, one a step, under a head that begins with zeros
+    family "$1" "$2" 31 8 <<YAML
+tasks: {kind: class-stream, way: 4, shot: 3, query: 2, image_size: 12}
+model: {blocks: 2, filters: 6, readout: flatten}
+meta: {inner_lr: 0.05}
+YAML
+}
+
+sinusoid_stream() { # FILE STEPS: points of sinusoids that jump, each predicted and then adapted to
+    family "$1" "$2" 32 8 <<YAML
+tasks: {kind: sinusoid-stream, length: 20, jumps: 0.1}
+model: {input: mlp, hidden: [16]}
+meta: {kind: online, inner_lr: 0.02}
+YAML
+}
+
 entity_stories() { # FILE STEPS: an entity network on stories of people and rooms
     family "$1" "$2" 30 8 <<YAML
 tasks: {kind: generated-stories, bundle: 8, sentences: 6}

@@ -148,14 +148,16 @@ static void make_small(mn_experiment *experiment, mn_random *random, char *lines
         {"tasks.runs", ""},           {"evaluate.inner_steps", "0, 2"},
         {"tasks.sentences", "12"},    {"tasks.table", "t.csv"},
         {"tasks.columns", "a, b, c"}, {"tasks.class_column", "kind"},
-        {"tasks.dialog", "1"},
+        {"tasks.dialog", "1"},        {"evaluate.shot", "0"},
     };
     const mn_option_table *table = mn_experiment_options();
     for (size_t i = 0; i < sizeof smaller / sizeof *smaller; i++) {
         const char *value = smaller[i].value;
         const mn_option *option = mn_options_find(table, smaller[i].key);
         const bool is_data = strcmp(option->key, "tasks.data") == 0;
-        if (is_data && experiment->tasks.kind == MN_TASKS_SEQUENCES && one_in(random, 2))
+        const bool may_be_glyphs = experiment->tasks.kind == MN_TASKS_SEQUENCES ||
+                                   experiment->tasks.kind == MN_TASKS_CLASS_STREAM;
+        if (is_data && may_be_glyphs && one_in(random, 2))
             value = "";
         if (is_data && experiment->tasks.kind == MN_TASKS_STORIES)
             value = "en";

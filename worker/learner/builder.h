@@ -40,8 +40,8 @@ typedef struct mn_builder {
     mn_node step_norms[MN_MAX_LIST][2]; /* scale and shift of batch norm, by layer, as a rule gives
                                            them for an inner step; MN_NONE: it has not */
     uint32_t n_norms, norms[MN_MAX_LIST]; /* layers that wait for such, and their channels */
-    mn_node
-        head[2]; /* meta.head_start prototypes: weights and bias of the task; MN_NONE at first */
+    mn_node head
+        [2]; /* meta.head_start prototypes, zero: weights and bias of the task; MN_NONE at first */
     mn_node memory[2][MN_MEMORY_NODES]; /* what the memory part keeps between its calls; MN_NONE at
                                            first */
     uint32_t n_shown;                   /* nodes of the query set to look at */

@@ -32,6 +32,7 @@ struct mn_workspace {
 };
 
 static mn_status compile(mn_learner *learner, mn_error *err);
+static mn_status check_stream(const mn_learner *learner, mn_error *err);
 static mn_status list_scores(mn_learner *learner, mn_error *err);
 static mn_status check_memory(const mn_learner *learner, mn_error *err);
 static void tell_set_loss(const mn_learner *learner, const float *theta, const mn_task *task,
@@ -95,8 +96,28 @@ static mn_status compile(mn_learner *learner, mn_error *err)
     if (!mn_rule_has_steps(learner->test))
         learner->test_steps = (mn_uint_list){.n = 1, .at = {0}};
     else if (learner->test_steps.n == 0)
-        learner->test_steps = (mn_uint_list){.n = 1, .at = {experiment->meta.inner_steps}};
-    return MN_OK;
+        learner->test_steps = (mn_uint_list){.n = 1, .at = {mn_rule_steps(learner->test)}};
+    return check_stream(learner, err);
+}
+
+/* Support items of a stream that the learner has read after so many steps; else all count as read. */
+static uint32_t items_read(const mn_learner *learner, uint32_t steps)
+{
+    const uint32_t step_items = mn_rule_step_items(&learner->experiment);
+    return step_items > 0 ? steps * step_items : UINT32_MAX;
+}
+
+/* A stream ends; so must the steps. */
+static mn_status check_stream(const mn_learner *learner, mn_error *err)
+{
+    const uint32_t last = learner->test_steps.at[learner->test_steps.n - 1];
+    if (items_read(learner, 1) == UINT32_MAX || last <= mn_rule_steps(learner->test))
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "evaluate.inner_steps asks for %u steps, but a test stream is read in %u "
+                   "(meta.step_items %u at a time): leave out what is beyond",
+                   (unsigned)last, (unsigned)mn_rule_steps(learner->test),
+                   (unsigned)learner->experiment.meta.step_items);
 }
 
 static mn_status list_scores(mn_learner *learner, mn_error *err)
@@ -355,7 +376,7 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
         const ptrdiff_t first = value - row;
         double loss = mn_rule_judge(rule, workspace->scratch, theta, &data, workspace->output);
         mn_scores_put(task, mn_learner_columns(learner, &task->fields), loss, workspace->output,
-                      &value, &weight);
+                      items_read(learner, done), &value, &weight);
         if (first <= judged && judged < value - row)
             memcpy(workspace->judged, workspace->output,
                    output_floats(learner) * sizeof *workspace->judged);
@@ -379,7 +400,8 @@ void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_ta
     mn_rule_begin(rule, scratch, theta, &data);
     out->query_loss_before = mn_rule_judge(rule, scratch, theta, &data, workspace->output);
     out->support_loss = mn_rule_support(rule, scratch, theta, &data);
-    for (uint32_t k = 0; k < mn_rule_steps(rule); k++)
+    out->steps = mn_rule_steps(rule);
+    for (uint32_t k = 0; k < out->steps; k++)
         (void)mn_rule_step(rule, scratch, theta, &data);
     out->query_loss = mn_rule_judge(rule, scratch, theta, &data, workspace->output);
     if (out->query_output != NULL)

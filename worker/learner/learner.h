@@ -80,13 +80,14 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
 
 /* Everything about one task, for people: any pointer may be NULL. Shapes: adapted, meta_gradient
  * [mn_learner_size]; query_output [n_query, mn_learner_columns]; the losses are after adaptation by
- * meta.inner_steps (support_loss before it). `task` has the training shape if `training`, else the
+ * `steps` inner steps (support_loss before them). `task` has the training shape if `training`, else the
  * test shape. */
 typedef struct mn_explanation {
     float *adapted;
     float *meta_gradient; /* training shape only */
     float *query_output;
     double support_loss, support_loss_after, query_loss_before, query_loss;
+    uint32_t steps;
 } mn_explanation;
 void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
                         bool training, mn_explanation *out);

@@ -443,7 +443,7 @@ static mn_status refuse_way(const mn_model *model, uint32_t way, mn_error *err)
                    " (tasks.way) and its head has a row for each: give %" PRIu32
                    " classes, or train with tasks.way=%" PRIu32
                    ", or with a head that takes any number: model.output distance or match, or "
-                   "meta.head_start prototypes",
+                   "meta.head_start prototypes or zero",
                    way, trained, trained, way);
 }
 

@@ -56,7 +56,7 @@ static mn_node build(const mn_network *network, mn_builder *builder, mn_module m
 bool mn_head_is_of_task(const mn_experiment *experiment)
 {
     return (experiment->meta.kind == MN_META_MAML || experiment->meta.kind == MN_META_ANIL) &&
-           experiment->meta.head_start == MN_HEAD_PROTOTYPES;
+           experiment->meta.head_start != MN_HEAD_LEARNED;
 }
 
 const mn_part *mn_memory_of(const mn_experiment *experiment)
@@ -200,7 +200,8 @@ mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_r
     const mn_experiment *e = network->experiment;
     const bool follows =
         role == MN_QUERY && (e->model.batch_norm_statistics == MN_STATISTICS_SUPPORT ||
-                             (mn_head_is_of_task(e) && builder->head[0] == MN_NONE));
+                             (mn_head_is_of_task(e) && builder->head[0] == MN_NONE &&
+                              e->meta.head_start == MN_HEAD_PROTOTYPES));
     if (follows && mn_fields_find(builder->fields, MN_SUPPORT, "x") != NULL)
         (void)mn_network_features(network, builder, MN_SUPPORT);
     if (builder->flow.u[role] == MN_NONE)

@@ -1,5 +1,6 @@
 #include "worker/learner/scores.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define N_EXPLAINED (sizeof explained / sizeof *explained)
@@ -115,17 +116,25 @@ static bool is_right(const mn_fields *fields, const float *output, const float *
     return right;
 }
 
-/* How many of the items that count are right: those whose weight is not 0 (weights may be NULL) and
- * whose point (points may be NULL) is `point`. */
+/* Is the item due when so many support items have been read? From may be NULL. */
+static bool is_due(const float *from, uint32_t item, uint32_t n_read)
+{
+    return from == NULL || from[item] <= (float)n_read;
+}
+
+/* How many of the items that count are right: those whose weight is not 0 (weights may be NULL), whose
+ * point (points may be NULL) is `point`, and that are due. */
 static void count(const mn_task *task, const float *output, const float *weights,
-                  const float *points, float point, uint32_t *n_right, uint32_t *n)
+                  const float *points, float point, const float *from, uint32_t n_read,
+                  uint32_t *n_right, uint32_t *n)
 {
     const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
     const uint32_t c = task->fields.y_size;
     const float *y = task->block + field->offset;
     *n_right = *n = 0;
     for (uint32_t i = 0; i < field->n; i++, y += c, output += c) {
-        if ((weights != NULL && !(weights[i] != 0)) || (points != NULL && points[i] != point))
+        if ((weights != NULL && !(weights[i] != 0)) || (points != NULL && points[i] != point) ||
+            !is_due(from, i, n_read))
             continue;
         *n_right += is_right(&task->fields, output, y);
         ++*n;
@@ -135,7 +144,7 @@ static void count(const mn_task *task, const float *output, const float *weights
 double mn_scores_accuracy(const mn_task *task, const float *output)
 {
     uint32_t right, n;
-    count(task, output, mn_task_find(task, MN_QUERY, "weight"), NULL, 0, &right, &n);
+    count(task, output, mn_task_find(task, MN_QUERY, "weight"), NULL, 0, NULL, 0, &right, &n);
     return n == 0 ? 0.0 : (double)right / n;
 }
 
@@ -229,18 +238,42 @@ static void put_values(const mn_task *task, uint32_t columns, double loss, const
     put(within - sums.errors, within, value, weight);
 }
 
+/* Sum of the cross-entropies of the items that are due, nats. */
+static double cross_entropy_due(const mn_task *task, const float *output, const float *from,
+                                uint32_t n_read)
+{
+    const mn_field *field = mn_fields_find(&task->fields, MN_QUERY, "y");
+    const uint32_t c = task->fields.y_size;
+    const float *y = task->block + field->offset;
+    double sum = 0;
+    for (uint32_t i = 0; i < field->n; i++, y += c, output += c) {
+        if (!is_due(from, i, n_read))
+            continue;
+        const double most = (double)output[mn_label_of(c, output)];
+        double all = 0;
+        for (uint32_t k = 0; k < c; k++)
+            all += exp((double)output[k] - most);
+        sum += log(all) + most - (double)output[mn_label_of(c, y)];
+    }
+    return sum;
+}
+
 void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
-                   float **value, float **weight)
+                   uint32_t n_read, float **value, float **weight)
 {
     const float *weights = mn_task_find(task, MN_QUERY, "weight");
+    const float *from = mn_task_find(task, MN_QUERY, "from");
     const bool by_item = counts_by_item(&task->fields);
     if (!has_classes(&task->fields)) {
         put_values(task, columns, loss, output, value, weight);
         return;
     }
     uint32_t right, n;
-    count(task, output, weights, NULL, 0, &right, &n);
-    if (by_item) { /* the network's loss is the mean over items that count */
+    count(task, output, weights, NULL, 0, from, n_read, &right, &n);
+    if (from != NULL) {
+        put(cross_entropy_due(task, output, from, n_read), n, value, weight);
+        put(right, n, value, weight);
+    } else if (by_item) { /* the network's loss is the mean over items that count */
         put(loss * n, n, value, weight);
         put(right, n, value, weight);
     } else {
@@ -258,7 +291,7 @@ void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *ou
     for (uint32_t i = 0; i < task->fields.points.n; i++) {
         uint32_t right = 0, n = 0;
         if (points != NULL && has_classes(&task->fields))
-            count(task, output, weights, points, (float)i, &right, &n);
+            count(task, output, weights, points, (float)i, NULL, 0, &right, &n);
         before = last;
         last = n == 0 ? 0 : (double)right / n;
         if (has_classes(&task->fields) && mn_fields_have_padding(&task->fields))
@@ -272,7 +305,7 @@ void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *ou
         put(before + last > 0 ? 2 * before * last / (before + last) : 0, 1, value, weight);
     if (task->fields.whole[0] != '\0' && has_classes(&task->fields)) {
         uint32_t right, n;
-        count(task, output, weights, NULL, 0, &right, &n);
+        count(task, output, weights, NULL, 0, NULL, 0, &right, &n);
         put(right == n, 1, value, weight);
     }
 }

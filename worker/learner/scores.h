@@ -39,9 +39,10 @@ double mn_scores_accuracy(const mn_task *task, const float *output);
 double mn_scores_squared_error(const mn_task *task, uint32_t columns, const float *output);
 
 /* Append loss, and accuracy or squared error if it is listed, of one judgement: *value++, *weight++ for each.
- * `loss` is as the network's. */
+ * `loss` is as the network's. Of tasks whose items are asked for from some time on (query.from) these
+ * are of those that are due when the learner has read `n_read` support items. */
 void mn_scores_put(const mn_task *task, uint32_t columns, double loss, const float *output,
-                   float **value, float **weight);
+                   uint32_t n_read, float **value, float **weight);
 /* The same for each point, and for the harmonic mean of the last two, which is the task's; and, where a
  * task is judged as a whole (fields.whole), whether all of its items are right. */
 void mn_scores_put_points(const mn_task *task, uint32_t columns, const float *output, float **value,

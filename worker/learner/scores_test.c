@@ -107,7 +107,7 @@ static void episodes_of_several_sizes_count_alike(void **state)
     memcpy(mn_task_find(task, MN_QUERY, "y"), y, sizeof y);
     memcpy(mn_task_find(task, MN_QUERY, "weight"), weights, sizeof weights);
     assert_true(mn_scores_accuracy(task, answers) == 0.5);
-    mn_scores_put(task, 3, 0.75, answers, &value, &weight);
+    mn_scores_put(task, 3, 0.75, answers, UINT32_MAX, &value, &weight);
     mn_scores_put_points(task, 3, answers, &value, &weight);
     assert_true(row[0] == 0.75f && row[3] == 1);
     assert_true(row[1] == 0.5f && row[4] == 1);
@@ -178,12 +178,48 @@ static void explained_variance_is_a_ratio_of_sums_over_the_items_that_count(void
     assert_int_equal(list.n, 4);
     assert_int_equal(list.judged, 0);
     assert_string_equal(list.at[2].name, "explained_variance");
-    mn_scores_put(task, 1, 0.3125, answers, &value, &weight);
+    mn_scores_put(task, 1, 0.3125, answers, UINT32_MAX, &value, &weight);
     assert_true(row[0] == 0.3125f * 3 && row[4] == 3); /* the loss, of three items */
     assert_true(row[1] == 9 * 1.25f && row[5] == 3);   /* squared errors in the unit of y */
     assert_true(row[2] == 6 - 1.25f && row[6] == 6);   /* 1 + 4 + 1 */
     assert_true(row[7] == (float)(6 - 4.0 / 3) && row[3] == (float)(6 - 4.0 / 3 - 1.25));
     mn_score_list_fini(&list);
+    mn_task_destroy(&task);
+}
+
+/* Items that are due from 0, 3, 3 and 7 support items on. */
+static void what_is_not_due_does_not_count(void **state)
+{
+    static const float sure[ITEMS * Y] = {0,      5, 0, 0, /**/ 9, 0, 0, 1,
+                                          /**/ 0, 0, 7, 0, /**/ 0, 0, 0, 0};
+    static const float y[ITEMS * Y] = {0,      1, 0, 0, /**/ 1, 0, 0, 0,
+                                       /**/ 0, 1, 0, 0, /**/ 1, 0, 0, 0};
+    static const float from[ITEMS] = {0, 3, 3, 7};
+    static const struct {
+        uint32_t n_read, due, right;
+    } cases[] = {{0, 1, 1}, {2, 1, 1}, {3, 3, 2}, {7, 4, 3}, {UINT32_MAX, 4, 3}};
+    const uint32_t number[3] = {1, 1, 1};
+    mn_task *without = make_task(1), *task = NULL;
+    mn_fields fields = without->fields;
+    mn_error err;
+    (void)state;
+    assert_int_equal(mn_fields_add(&fields, MN_QUERY, "from", MN_FIELD_IDS, ITEMS, number, &err),
+                     MN_OK);
+    assert_int_equal(mn_task_new(&fields, &task, &err), MN_OK);
+    memcpy(mn_task_find(task, MN_QUERY, "y"), y, sizeof y);
+    memcpy(mn_task_find(task, MN_QUERY, "from"), from, sizeof from);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float row[4] = {0}, *value = row, *weight = row + 2;
+        mn_scores_put(task, Y, 1e9, sure, cases[i].n_read, &value, &weight);
+        assert_true(row[2] == (float)cases[i].due && row[3] == (float)cases[i].due);
+        assert_true(row[1] == (float)cases[i].right);
+        if (cases[i].n_read == 0) /* the first alone: log(1 + 3 e^-5) */
+            assert_true(row[0] > 0.02f && row[0] < 0.021f);
+    }
+    float row[4] = {0}, *value = row, *weight = row + 2;
+    mn_scores_put_points(task, Y, sure, &value, &weight); /* at points all count */
+    assert_true(row[2] + row[3] == ITEMS);
+    mn_task_destroy(&without);
     mn_task_destroy(&task);
 }
 
@@ -196,6 +232,7 @@ int main(void)
         cmocka_unit_test(a_class_is_right_if_its_number_is_the_largest),
         cmocka_unit_test(a_task_may_be_judged_as_a_whole),
         cmocka_unit_test(explained_variance_is_a_ratio_of_sums_over_the_items_that_count),
+        cmocka_unit_test(what_is_not_due_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

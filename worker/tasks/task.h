@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define MN_MAX_FIELDS 16
-#define MN_MAX_WAY 64
+#define MN_MAX_WAY 1024
 #define MN_TASK_ALIGNMENT 64u
 
 /* What a learner may do with it: adapt to the support set, be judged by the query set. */
@@ -48,7 +48,9 @@ typedef struct mn_points {
     bool averaged; /* the mean over the points is a score, too, in which each counts alike */
 } mn_points;
 
-/* The fields of a task. Those called y are what is asked for: a row an item. With a field
+/* The fields of a task. Those called y are what is asked for: a row an item. With a field query.from
+ * an item is asked for only from so many support items on, in a learner that reads them one after the
+ * other; an item with a number beyond the support set's is judged at its point alone. With a field
  * query.weight (a number an item) the loss is the sum of weight times each item's, and items of
  * weight 0 are padding; without it, the mean. So it is with support.weight. With a field
  * shared.classes only those classes are there of which it is 1, and no other can be the answer. */

@@ -19,6 +19,8 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_ROWS] = &mn_rows_kind,
     [MN_TASKS_DESCRIBED_IMAGES] = &mn_described_images_kind,
     [MN_TASKS_DIALOGUES] = &mn_dialogues_kind,
+    [MN_TASKS_CLASS_STREAM] = &mn_class_stream_kind,
+    [MN_TASKS_SINUSOID_STREAM] = &mn_sinusoid_stream_kind,
 };
 
 struct mn_task_set {

@@ -49,7 +49,7 @@ typedef struct mn_task_set_kind {
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
     mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind, mn_tables_kind, mn_rows_kind,
-    mn_described_images_kind, mn_dialogues_kind;
+    mn_described_images_kind, mn_dialogues_kind, mn_class_stream_kind, mn_sinusoid_stream_kind;
 
 /* Draw as mn_task_set_draw, but on a stream of which something has been used, into a task that may
  * have fields behind the set's own. */

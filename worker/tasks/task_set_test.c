@@ -187,8 +187,8 @@ static void validation_and_test_tasks_may_have_other_classes_than_training_tasks
         mn_task_destroy(&task);
     }
     mn_task_set_destroy(&set);
-    e.evaluate.way = 65;
-    assert_refused(&e, NULL, MN_ERR_CONFIG, "evaluate.way is 65");
+    e.evaluate.way = MN_MAX_WAY + 1;
+    assert_refused(&e, NULL, MN_ERR_CONFIG, "evaluate.way is 1025");
 }
 
 static void test_tasks_may_be_those_of_another_split(void **state)
@@ -260,8 +260,8 @@ static void an_experiment_that_does_not_fit_its_data_is_refused(void **state)
     assert_non_null(strstr(err.message, "shot + query, 8"));
     mn_task_set_destroy(&set);
     e = experiment_of(MN_TASKS_GLYPHS);
-    e.tasks.way = 65;
-    assert_refused(&e, NULL, MN_ERR_CONFIG, "tasks.way is 65");
+    e.tasks.way = MN_MAX_WAY + 1;
+    assert_refused(&e, NULL, MN_ERR_CONFIG, "tasks.way is 1025");
     e = experiment_of(MN_TASKS_GLYPHS);
     e.tasks.shot = 1u << 31;
     assert_refused(&e, NULL, MN_ERR_CONFIG, "tasks.shot");

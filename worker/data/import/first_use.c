@@ -41,7 +41,9 @@ static mn_status make_of(const mn_experiment *experiment, mn_error *err)
         return unpack_stories(experiment->tasks.data, experiment->run.data_path, false, err);
     if (experiment->tasks.kind == MN_TASKS_DIALOGUES)
         return unpack_stories(experiment->tasks.data, experiment->run.data_path, true, err);
-    if (experiment->tasks.kind != MN_TASKS_IMAGES)
+    const bool may =
+        experiment->tasks.kind == MN_TASKS_CLASS_STREAM && experiment->tasks.data[0] != '\0';
+    if (experiment->tasks.kind != MN_TASKS_IMAGES && !may)
         return MN_OK;
     mn_status status = pack_if_missing(experiment, experiment->tasks.data, err);
     return status == MN_OK && experiment->tasks.runs[0] != '\0'

@@ -41,8 +41,8 @@ extern const mn_part mn_no_reasoning_part, mn_concat_linear_part, mn_lstm_part, 
 extern const mn_part mn_linear_output_part, mn_distance_part, mn_match_part, mn_gaussian_part,
     mn_words_part, mn_compatibility_part, mn_candidates_part;
 
-/* Does the output module begin each task with prototypes (meta.head_start), with no tensors of its
- * own in theta? */
+/* Does the output module begin each task with prototypes or zeros (meta.head_start), with no tensors
+ * of its own in theta? */
 bool mn_head_is_of_task(const mn_experiment *experiment);
 
 /* The memory of the experiment's network, for reasoning parts that ask it. */

@@ -24,15 +24,23 @@ static mn_node read(mn_builder *builder, mn_role role)
 
 const mn_part mn_read_part = {.name = "reasoning read", .build = read, .takes_padding = true};
 
-/* The task's own head: the rule's, if it has set one, else as the support set gives it. */
-static mn_node linear_from_prototypes(mn_builder *builder, mn_role role)
+/* The task's own head: the rule's, if it has set one, else as it begins: zeros, or what the support
+ * set gives. */
+static mn_node linear_of_task(mn_builder *builder, mn_role role)
 {
     mn_graph *graph = builder->graph;
-    if (builder->fields->target != MN_TARGET_CLASSES) {
+    const bool is_zero = builder->experiment->meta.head_start == MN_HEAD_ZERO;
+    if (!is_zero && builder->fields->target != MN_TARGET_CLASSES) {
         (void)mn_builder_fail(builder, MN_ERR_CONFIG,
                               "meta.head_start prototypes are means of classes, but these tasks "
                               "(tasks.kind) ask for values: use meta.head_start learned");
         return builder->flow.o[role];
+    }
+    if (builder->head[0] == MN_NONE && is_zero) {
+        const mn_extent u = mn_builder_extent(builder, builder->flow.o[role]);
+        const uint32_t out = builder->fields->y_size;
+        builder->head[0] = mn_graph_zero(graph, (mn_extent){u.h * u.w * u.c, 1, 1, out});
+        builder->head[1] = mn_graph_zero(graph, (mn_extent){1, 1, 1, out});
     }
     if (builder->head[0] == MN_NONE)
         mn_prototype_head(graph, builder->flow.u[MN_SUPPORT],
@@ -45,7 +53,7 @@ static mn_node linear_from_prototypes(mn_builder *builder, mn_role role)
 static mn_node linear(mn_builder *builder, mn_role role)
 {
     if (mn_head_is_of_task(builder->experiment))
-        return linear_from_prototypes(builder, role);
+        return linear_of_task(builder, role);
     return mn_builder_linear(builder, "head", builder->flow.o[role], builder->fields->y_size);
 }
 

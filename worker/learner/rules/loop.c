@@ -23,7 +23,10 @@
  * A loss after every step (step_losses.h) enters the walk at its step: lam += weight * grad L_Q(phi_k).
  * Before meta.second_order_from the walk takes H for zero. Batch norm's scales and shifts of an inner
  * step (step_norms.h) are one more part of what stands still. The way there is in loop_steps.c, the way
- * back in loop_walk.c, what lies where in loop_state.h. */
+ * back in loop_walk.c, what lies where in loop_state.h.
+ * With meta.step_items the support set is a stream: step k reads its items [k n, (k + 1) n) alone, and
+ * there are as many steps as it takes to read it once (online-aware meta-learning: Javed and White
+ * 2019, arXiv:1905.12588). The L_S and H_S above are then those of the step. */
 #include "worker/learner/rules/loop_steps.h"
 #include "worker/learner/rules/loop_walk.h"
 #include <stdio.h>
@@ -122,10 +125,12 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->inner_lr = e->meta.inner_lr;
     meta->second_order_from = e->meta.second_order_from;
     meta->keep_bytes = order->keep_bytes;
+    const uint32_t step_items = mn_rule_step_items(e);
     meta->walks_back = order->differentiate && meta->kind != MN_META_REPTILE && meta->order == 2 &&
-                       meta->steps > 0;
+                       (meta->steps > 0 || step_items > 0);
     meta->step_losses = meta->walks_back ? e->meta.step_losses : 0;
-    mn_loop_needs needs = {.products = meta->walks_back,
+    mn_loop_needs needs = {.step_items = step_items,
+                           .products = meta->walks_back,
                            .query_gradient = order->differentiate && meta->kind != MN_META_REPTILE,
                            .gradients = meta->kind == MN_META_META_SGD ||
                                         updates_by(e, MN_UPDATE_LEARNED) ||
@@ -139,6 +144,8 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
                                           order->kernels, err);
     if (status != MN_OK)
         return status;
+    if (step_items > 0)
+        meta->steps = meta->plans.step.n;
     meta->size = meta->plans.size;
     meta->n_theta = order->network->parameters.size;
     meta->n_phi = meta->plans.adapted_size + meta->plans.head_size;
@@ -225,7 +232,7 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
     /* The walk back moves lam from one array to another, and should end in gradient, unless there is
      * a head, for which that has no room. */
     mn_real *judged = gradient, *other = mn_loop_at(scratch, meta->at_gradient);
-    if (meta->plans.head != NULL) {
+    if (meta->plans.head_size > 0) {
         judged = mn_loop_at(scratch, meta->at_judged);
     } else if (meta->walks_back && !meta->plans.needs.gradients && steps % 2 == 1) {
         judged = other;
@@ -355,6 +362,12 @@ static double macs(const void *of)
            steps * units * (support - body[MN_SUPPORT]) + 3.0 * (query - body[MN_QUERY]);
 }
 
+static uint32_t steps(const void *of)
+{
+    const mn_loop *meta = of;
+    return meta->steps;
+}
+
 const mn_rule_kind mn_loop_rule = {.name = "loop",
                                    .declare = declare,
                                    .compile = compile,
@@ -364,6 +377,7 @@ const mn_rule_kind mn_loop_rule = {.name = "loop",
                                    .gradient = gradient_of_task,
                                    .begin = begin,
                                    .step = step,
+                                   .steps = steps,
                                    .judge = judge,
                                    .support = support,
                                    .adapted = adapted,

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_HEAD 2 /* weights and bias */
+#define N_HEAD 2   /* weights and bias */
+#define AT_ONCE 64 /* items of a slice of body and judgement, at most */
 
 /* Room for one plan in the making; too large for a stack. */
 struct draft {
@@ -19,8 +20,10 @@ struct draft {
 
 typedef mn_status compile(mn_loop_plans *plans, struct draft *draft, mn_error *err);
 static compile compile_features, compile_head, compile_support, compile_query;
+static mn_status cut(mn_loop_plans *plans, mn_error *err);
 static mn_extent features_extent(const mn_loop_plans *plans);
-static mn_status with_draft(mn_loop_plans *plans, compile *step, mn_error *err);
+static mn_status with_draft(mn_loop_plans *plans, const mn_fields *fields, compile *step,
+                            mn_error *err);
 
 /* Where tensor i of the list begins; the end of the one before it, if it is the last there is. */
 static size_t begin_of(const mn_parameters *list, uint32_t i)
@@ -40,6 +43,8 @@ mn_status mn_loop_plans_init(mn_loop_plans *plans, const mn_network *network,
     plans->kernels = kernels;
     plans->needs = *needs;
     const bool has_head = mn_head_is_of_task(network->experiment);
+    const bool has_prototypes =
+        has_head && network->experiment->meta.head_start == MN_HEAD_PROTOTYPES;
     plans->size = begin_of(list, n);
     plans->adapted_offset = begin_of(list, needs->first);
     plans->adapted_size = begin_of(list, needs->end) - plans->adapted_offset;
@@ -51,15 +56,31 @@ mn_status mn_loop_plans_init(mn_loop_plans *plans, const mn_network *network,
     if (has_head)
         plans->head_size = ((size_t)plans->u.h * plans->u.w * plans->u.c + 1) * fields->y_size;
 
-    mn_status status = MN_OK;
-    if (plans->splits || has_head)
-        status = with_draft(plans, compile_features, err);
-    if (status == MN_OK && has_head)
-        status = with_draft(plans, compile_head, err);
+    mn_status status = cut(plans, err);
+    if (status == MN_OK && (plans->splits || has_prototypes))
+        status = with_draft(plans, &plans->body.fields, compile_features, err);
+    if (status == MN_OK && has_prototypes)
+        status = with_draft(plans, fields, compile_head, err);
     if (status == MN_OK)
-        status = with_draft(plans, compile_support, err);
+        status = with_draft(plans, &plans->step.fields, compile_support, err);
     if (status == MN_OK)
-        status = with_draft(plans, compile_query, err);
+        status = with_draft(plans, &plans->judged.fields, compile_query, err);
+    return status;
+}
+
+/* The ways back through body and judgement want all of a set at once. */
+static mn_status cut(mn_loop_plans *plans, mn_error *err)
+{
+    const mn_fields *fields = plans->fields;
+    const mn_loop_needs *needs = &plans->needs;
+    const bool sliced = needs->step_items > 0 && !needs->query_gradient && !needs->products;
+    const uint32_t body = sliced ? mn_slice_divisor(fields, MN_SUPPORT, AT_ONCE) : 0;
+    const uint32_t judged = sliced ? mn_slice_divisor(fields, MN_QUERY, AT_ONCE) : 0;
+    mn_status status = mn_slice_init(&plans->step, fields, MN_SUPPORT, needs->step_items, err);
+    if (status == MN_OK)
+        status = mn_slice_init(&plans->body, fields, MN_SUPPORT, body, err);
+    if (status == MN_OK)
+        status = mn_slice_init(&plans->judged, fields, MN_QUERY, judged, err);
     return status;
 }
 
@@ -71,13 +92,14 @@ void mn_loop_plans_fini(mn_loop_plans *plans)
     mn_plan_destroy(&plans->query);
 }
 
-static mn_status with_draft(mn_loop_plans *plans, compile *step, mn_error *err)
+static mn_status with_draft(mn_loop_plans *plans, const mn_fields *fields, compile *step,
+                            mn_error *err)
 {
     struct draft *draft = malloc(sizeof *draft);
     if (draft == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "graph of the network");
     draft->n_outputs = 0;
-    mn_network_begin(plans->network, plans->fields, &draft->graph, &draft->builder);
+    mn_network_begin(plans->network, fields, &draft->graph, &draft->builder);
     draft->builder.err = err;
     mn_status status = step(plans, draft, err);
     mn_graph_fini(&draft->graph);
@@ -217,9 +239,9 @@ static mn_status compile_features(mn_loop_plans *plans, struct draft *draft, mn_
             mn_graph_input(graph, MN_SLOT_THETA, list[i].offset, list[i].inside);
     mn_node u = mn_network_features(plans->network, &draft->builder, MN_SUPPORT);
     plans->u_count = mn_extent_count(plans->u);
-    plans->body_macs[MN_SUPPORT] = mn_graph_macs(graph, u);
-    draft->outputs[draft->n_outputs++] =
-        (mn_plan_output){.node = u, .slot = MN_SLOT_OUTPUT, .count = plans->u_count};
+    plans->body_macs[MN_SUPPORT] = mn_graph_macs(graph, u) * plans->body.n;
+    draft->outputs[draft->n_outputs++] = (mn_plan_output){
+        .node = u, .slot = MN_SLOT_OUTPUT, .count = plans->u_count / plans->body.n};
     if (plans->needs.products || (plans->needs.query_gradient && plans->head_size > 0)) {
         mn_node cotangent = mn_graph_input(graph, MN_SLOT_COTANGENT, 0, plans->u);
         mn_graph_pullback(graph, u, cotangent, plans->body_end, draft->builder.tensors,
@@ -280,8 +302,10 @@ static mn_status compile_support(mn_loop_plans *plans, struct draft *draft, mn_e
     enter_tensors(plans, draft);
     const uint32_t n_head = enter_head(plans, draft, MN_SLOT_PHI, draft->builder.head);
     const uint32_t n_norms = enter_norms(plans, draft);
+    mn_extent u = plans->u;
+    u.n /= plans->step.n;
     if (splits)
-        draft->builder.flow.u[MN_SUPPORT] = mn_graph_input(graph, MN_SLOT_FEATURES, 0, plans->u);
+        draft->builder.flow.u[MN_SUPPORT] = mn_graph_input(graph, MN_SLOT_FEATURES, 0, u);
     mn_network_answer(plans->network, &draft->builder, MN_SUPPORT);
     mn_node loss = mn_network_loss(plans->network, &draft->builder, MN_SUPPORT);
     plans->support_macs = mn_graph_macs(graph, draft->builder.flow.y[MN_SUPPORT]);
@@ -333,7 +357,7 @@ static mn_status compile_support(mn_loop_plans *plans, struct draft *draft, mn_e
     if (splits)
         draft->outputs[draft->n_outputs++] = (mn_plan_output){.node = draft->products[end + n_head],
                                                               .slot = MN_SLOT_COTANGENT,
-                                                              .count = plans->u_count,
+                                                              .count = mn_extent_count(u),
                                                               .stage = 1};
     return finish(plans, draft, loss, &plans->support, err);
 }
@@ -348,8 +372,9 @@ static mn_status compile_query(mn_loop_plans *plans, struct draft *draft, mn_err
     mn_network_answer(plans->network, &draft->builder, MN_QUERY);
     mn_node y = draft->builder.flow.y[MN_QUERY];
     mn_node loss = mn_network_loss(plans->network, &draft->builder, MN_QUERY);
-    plans->query_macs = mn_graph_macs(graph, y);
-    plans->body_macs[MN_QUERY] = mn_graph_macs(graph, draft->builder.flow.u[MN_QUERY]);
+    plans->query_macs = mn_graph_macs(graph, y) * plans->judged.n;
+    plans->body_macs[MN_QUERY] =
+        mn_graph_macs(graph, draft->builder.flow.u[MN_QUERY]) * plans->judged.n;
     draft->outputs[draft->n_outputs++] = (mn_plan_output){
         .node = y, .slot = MN_SLOT_OUTPUT, .count = mn_extent_count(mn_graph_extent(graph, y))};
     if (plans->needs.query_gradient) {

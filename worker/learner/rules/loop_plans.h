@@ -4,11 +4,14 @@
  * features, the body's features of the support set are found once, the inner loop's network is only
  * what reads them, and the body's gradient is a pullback. With meta.head_start prototypes a head
  * that is not of theta lies in phi behind these tensors, and begins as a function of the support
- * set's features at theta. */
+ * set's features at theta; with zero it begins with zeros. With needs.step_items an inner step reads
+ * a slice of the support set; then nothing of a set depends on its other items, and where nothing is
+ * differentiated, body and judgement too go through their sets slice by slice. */
 #pragma once
 
 #include "worker/engine/plan.h"
 #include "worker/learner/network.h"
+#include "worker/learner/rules/slice.h"
 #include "worker/learner/rules/step_norms.h"
 
 typedef struct mn_loop_needs {
@@ -18,6 +21,7 @@ typedef struct mn_loop_needs {
     bool gradients;             /* of support, and products; else what a step makes of them */
     double rate;                /* of that step */
     const mn_step_norms *norms; /* at STEP, their gradient and products too; NULL: none; lent */
+    uint32_t step_items;        /* of the support set, that an inner step reads; 0: all */
 } mn_loop_needs;
 
 typedef struct mn_loop_plans {
@@ -32,15 +36,16 @@ typedef struct mn_loop_plans {
     size_t size;                         /* of the network's own parameters */
     mn_extent u;                         /* the support set's features */
     size_t u_count;                      /* elements of them; 0: there is no plan of features */
-    bool splits;                         /* the inner loop reads the features of a body that stands
+    mn_slice step, body, judged;     /* what support, features and query read of a task at a time */
+    bool splits;                     /* the inner loop reads the features of a body that stands
                                             still */
-    double support_macs, query_macs;     /* of a forward pass of the whole network */
-    double body_macs[2];                 /* with features: of the body's, by set */
+    double support_macs, query_macs; /* of a forward pass of the whole network */
+    double body_macs[2];             /* with features: of the body's, by set */
     /* NULL if the whole network takes part in the inner loop and there is no head. Stage 0: TASK,
      * THETA -> features at OUTPUT. Stage 1: COTANGENT of the features -> gradient of the body at
      * PRODUCT. */
     mn_plan *features;
-    /* NULL without a head. Stage 0: TASK, FEATURES -> the head at OUTPUT. Stage 1: its adjoint at
+    /* NULL without prototypes. Stage 0: TASK, FEATURES -> the head at OUTPUT. Stage 1: its adjoint at
      * DIRECTION -> that of the features at COTANGENT. */
     mn_plan *head;
     /* Stage 0: TASK, THETA (and FEATURES), PHI -> loss, and at MOVED PHI - rate * gradient. Stage 1:

@@ -32,12 +32,12 @@ void mn_loop_lay_out(mn_loop *meta, bool differentiate)
     size_t theta = meta->size * sizeof(mn_real), phi = meta->n_phi * sizeof(mn_real);
     size_t head = plans->head_size * sizeof(mn_real);
     size_t u = plans->u_count * sizeof(mn_real), features = 0, bytes = 0;
-    const bool back = meta->walks_back, has_head = plans->head != NULL;
+    const bool back = meta->walks_back, has_head = plans->head_size > 0;
     if (plans->features != NULL) {
         work = larger(work, mn_plan_scratch_bytes(plans->features));
         features = mn_plan_kept_bytes(plans->features);
     }
-    if (has_head)
+    if (plans->head != NULL)
         work = larger(work, mn_plan_scratch_bytes(plans->head));
     if (meta->update != NULL)
         work = larger(work, mn_update_scratch_bytes(meta->update));
@@ -66,7 +66,12 @@ void mn_loop_lay_out(mn_loop *meta, bool differentiate)
     meta->at_on_the_way = take(&bytes, meta->step_losses > 0 ? theta + head : 0);
     meta->at_dropped = take(&bytes, meta->step_losses > 0 ? answers_bytes(plans) : 0);
     meta->at_start = take(&bytes, has_head ? phi : 0);
-    meta->at_head = take(&bytes, has_head ? mn_plan_kept_bytes(plans->head) : 0);
+    meta->at_head = take(&bytes, plans->head != NULL ? mn_plan_kept_bytes(plans->head) : 0);
+    const size_t judged = mn_slice_count(&plans->judged);
+    const size_t slice =
+        larger(mn_slice_count(&plans->step), larger(mn_slice_count(&plans->body), judged));
+    meta->at_slice = take(&bytes, slice * sizeof(mn_real));
+    meta->at_step_u = take(&bytes, plans->step.n > 1 ? u / plans->step.n : 0);
     if (meta->update != NULL) {
         meta->at_velocity = take(&bytes, (n_phis + 1) * phi);
         meta->at_update = take(&bytes, mn_update_kept_bytes(meta->update));

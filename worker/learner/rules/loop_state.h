@@ -29,13 +29,15 @@ typedef struct mn_loop {
     size_t region_bytes;
     size_t at_regions, at_features, at_u, at_cotangent, at_cotangents, at_phi, at_direction,
         at_gradient, at_judged, at_rest, at_start, at_head, at_velocity, at_update, at_adjoint,
-        at_share, at_on_the_way, at_dropped, at_place, at_norms, at_of_norms, scratch_bytes;
+        at_share, at_on_the_way, at_dropped, at_place, at_norms, at_of_norms, at_slice, at_step_u,
+        scratch_bytes;
 } mn_loop;
 
 /* Where a task is, in its scratch. */
 typedef struct mn_loop_place {
     uint32_t done; /* inner steps of a test */
-    uint32_t step; /* whose rates, scales and shifts count, where each inner step has its own */
+    uint32_t step; /* whose rates, scales and shifts count, where each inner step has its own; of a
+                      stream, the slice that is read */
 } mn_loop_place;
 
 /* What lies where, once the plans and the update are there. */
@@ -65,8 +67,8 @@ static inline const mn_real *mn_loop_phi_before(const mn_loop *meta, const void 
 {
     if (k > 0)
         return mn_loop_phi(meta, scratch, k - 1);
-    return meta->plans.head != NULL ? mn_loop_at(scratch, meta->at_start)
-                                    : theta + meta->plans.adapted_offset;
+    return meta->plans.head_size > 0 ? mn_loop_at(scratch, meta->at_start)
+                                     : theta + meta->plans.adapted_offset;
 }
 
 /* For a test, which goes step by step. */

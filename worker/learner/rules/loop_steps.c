@@ -19,23 +19,54 @@ void mn_loop_add_to_norms(const mn_loop *meta, const void *scratch, mn_real fact
 void mn_loop_find_features(const mn_loop *meta, void *scratch, const mn_real *theta,
                            const mn_rule_data *data)
 {
-    if (meta->plans.features == NULL)
-        return;
-    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta, [MN_SLOT_TASK] = data->task},
-                            .out = {[MN_SLOT_OUTPUT] = mn_loop_at(scratch, meta->at_u)},
-                            .kept = mn_loop_at(scratch, meta->at_features),
-                            .profile = data->profile};
-    mn_plan_run(meta->plans.features, 0, scratch, &bindings);
-    if (meta->plans.head == NULL)
+    const mn_slice *body = &meta->plans.body;
+    const size_t count = meta->plans.u_count / body->n;
+    for (uint32_t i = 0; i < body->n && meta->plans.features != NULL; i++) {
+        mn_real *slice = mn_loop_at(scratch, meta->at_slice);
+        mn_bindings bindings = {
+            .in = {[MN_SLOT_THETA] = theta,
+                   [MN_SLOT_TASK] = mn_slice_take(body, data->task, i, slice)},
+            .out = {[MN_SLOT_OUTPUT] = mn_loop_at(scratch, meta->at_u) + i * count},
+            .kept = mn_loop_at(scratch, meta->at_features),
+            .profile = data->profile};
+        mn_plan_run(meta->plans.features, 0, scratch, &bindings);
+    }
+    if (meta->plans.head_size == 0)
         return;
     mn_real *start = mn_loop_at(scratch, meta->at_start);
     memcpy(start, theta + meta->plans.adapted_offset, meta->plans.adapted_size * sizeof *start);
-    bindings = (mn_bindings){
+    memset(start + meta->plans.adapted_size, 0, meta->plans.head_size * sizeof *start);
+    if (meta->plans.head == NULL)
+        return;
+    mn_bindings bindings = {
         .in = {[MN_SLOT_FEATURES] = mn_loop_at(scratch, meta->at_u), [MN_SLOT_TASK] = data->task},
         .out = {[MN_SLOT_OUTPUT] = start + meta->plans.adapted_size},
         .kept = mn_loop_at(scratch, meta->at_head),
         .profile = data->profile};
     mn_plan_run(meta->plans.head, 0, scratch, &bindings);
+}
+
+const mn_real *mn_loop_step_task(const mn_loop *meta, const void *scratch, const mn_rule_data *data)
+{
+    return mn_slice_take(&meta->plans.step, data->task, mn_loop_place_of(meta, scratch)->step,
+                         mn_loop_at(scratch, meta->at_slice));
+}
+
+mn_real *mn_loop_step_features(const mn_loop *meta, const void *scratch, size_t array)
+{
+    const uint32_t n = meta->plans.step.n;
+    const size_t slice = n > 1 ? mn_loop_place_of(meta, scratch)->step : 0;
+    return mn_loop_at(scratch, array) + slice * (meta->plans.u_count / n);
+}
+
+const mn_real *mn_loop_step_u(const mn_loop *meta, const void *scratch)
+{
+    const uint32_t n = meta->plans.step.n;
+    if (n == 1 || !meta->plans.splits)
+        return mn_loop_at(scratch, meta->at_u);
+    mn_real *copy = mn_loop_at(scratch, meta->at_step_u);
+    return memcpy(copy, mn_loop_step_features(meta, scratch, meta->at_u),
+                  meta->plans.u_count / n * sizeof *copy);
 }
 
 void mn_loop_run_support(const mn_loop *meta, void *scratch, unsigned stage, uint32_t k,
@@ -46,8 +77,8 @@ void mn_loop_run_support(const mn_loop *meta, void *scratch, unsigned stage, uin
         .in = {[MN_SLOT_PHI] = phi,
                [MN_SLOT_THETA] = theta,
                [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_norms),
-               [MN_SLOT_FEATURES] = mn_loop_at(scratch, meta->at_u),
-               [MN_SLOT_TASK] = data->task},
+               [MN_SLOT_FEATURES] = mn_loop_step_u(meta, scratch),
+               [MN_SLOT_TASK] = mn_loop_step_task(meta, scratch, data)},
         .out = {[MN_SLOT_GRADIENT] = mn_loop_gradient(meta, scratch, k), [MN_SLOT_MOVED] = moved},
         .kept = mn_loop_region(meta, scratch, k),
         .profile = data->profile};
@@ -91,24 +122,40 @@ double mn_loop_step(const mn_loop *meta, void *scratch, const mn_real *theta, ui
 double mn_loop_support_loss(const mn_loop *meta, void *scratch, const mn_real *theta,
                             const mn_rule_data *data, const mn_real *phi)
 {
-    mn_loop_run_support(meta, scratch, 0, 0, theta, data, phi, mn_loop_phi(meta, scratch, 1));
-    return mn_plan_loss(meta->plans.support, scratch);
+    const uint32_t n = meta->plans.step.n;
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (n > 1)
+            mn_loop_place_of(meta, scratch)->step = i;
+        mn_loop_run_support(meta, scratch, 0, 0, theta, data, phi, mn_loop_phi(meta, scratch, 1));
+        sum += mn_plan_loss(meta->plans.support, scratch);
+    }
+    return sum / n;
 }
 
 double mn_loop_query(const mn_loop *meta, void *scratch, const mn_real *theta,
                      const mn_rule_data *data, const mn_real *phi, mn_real *gradient,
                      mn_real *output)
 {
-    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
-                                   [MN_SLOT_PHI] = phi,
-                                   [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_norms),
-                                   [MN_SLOT_TASK] = data->task},
-                            .out = {[MN_SLOT_GRADIENT] = gradient,
-                                    [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_of_norms),
-                                    [MN_SLOT_OUTPUT] = output},
-                            .profile = data->profile};
-    mn_plan_run(meta->plans.query, 0, scratch, &bindings);
-    return mn_plan_loss(meta->plans.query, scratch);
+    const mn_slice *judged = &meta->plans.judged;
+    const size_t answers =
+        (size_t)judged->items * mn_network_columns(meta->plans.network, meta->plans.fields);
+    double sum = 0;
+    for (uint32_t i = 0; i < judged->n; i++) {
+        mn_real *slice = mn_loop_at(scratch, meta->at_slice);
+        mn_bindings bindings = {
+            .in = {[MN_SLOT_THETA] = theta,
+                   [MN_SLOT_PHI] = phi,
+                   [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_norms),
+                   [MN_SLOT_TASK] = mn_slice_take(judged, data->task, i, slice)},
+            .out = {[MN_SLOT_GRADIENT] = gradient,
+                    [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_of_norms),
+                    [MN_SLOT_OUTPUT] = output + i * answers},
+            .profile = data->profile};
+        mn_plan_run(meta->plans.query, 0, scratch, &bindings);
+        sum += mn_plan_loss(meta->plans.query, scratch);
+    }
+    return sum / judged->n;
 }
 
 void mn_loop_clear_velocity(const mn_loop *meta, void *scratch)

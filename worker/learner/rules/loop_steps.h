@@ -18,6 +18,13 @@ void mn_loop_add_to_norms(const mn_loop *meta, const void *scratch, mn_real fact
 void mn_loop_find_features(const mn_loop *meta, void *scratch, const mn_real *theta,
                            const mn_rule_data *data);
 
+/* Of a stream, where the features that the inner step reads lie in an array like those of the whole
+ * support set; and these features, copied to where a plan may read them. The slice of the task. */
+mn_real *mn_loop_step_features(const mn_loop *meta, const void *scratch, size_t array);
+const mn_real *mn_loop_step_u(const mn_loop *meta, const void *scratch);
+const mn_real *mn_loop_step_task(const mn_loop *meta, const void *scratch,
+                                 const mn_rule_data *data);
+
 /* A stage of the support set's plan at phi of inner step k, with what its product needs in the
  * step's region. */
 void mn_loop_run_support(const mn_loop *meta, void *scratch, unsigned stage, uint32_t k,
@@ -33,7 +40,7 @@ mn_update_step mn_loop_update_step(const mn_loop *meta, void *scratch, const mn_
 double mn_loop_step(const mn_loop *meta, void *scratch, const mn_real *theta, uint32_t k,
                     const mn_rule_data *data, const mn_real *from, mn_real *to);
 
-/* Without a step: what the plan makes of one is dropped. */
+/* Without a step: what the plan makes of one is dropped. Of a stream, over all of it. */
 double mn_loop_support_loss(const mn_loop *meta, void *scratch, const mn_real *theta,
                             const mn_rule_data *data, const mn_real *phi);
 

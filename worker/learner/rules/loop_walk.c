@@ -92,14 +92,14 @@ static void run_products(const mn_loop *meta, void *scratch, const mn_real *thet
                          mn_real *judged, mn_real *of_rule)
 {
     mn_real *cotangent = mn_loop_at(scratch, meta->at_cotangent);
-    mn_real *cotangents = mn_loop_at(scratch, meta->at_cotangents); /* their sum */
+    mn_real *cotangents = mn_loop_step_features(meta, scratch, meta->at_cotangents); /* their sum */
     const mn_real factor = steps_have_adjoints(meta) ? 1 : (mn_real)-meta->inner_lr;
     mn_bindings bindings = {.in = {[MN_SLOT_PHI] = mn_loop_phi_before(meta, scratch, theta, k),
                                    [MN_SLOT_THETA] = theta,
                                    [MN_SLOT_DIRECTION] = along,
                                    [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_norms),
-                                   [MN_SLOT_FEATURES] = mn_loop_at(scratch, meta->at_u),
-                                   [MN_SLOT_TASK] = data->task},
+                                   [MN_SLOT_FEATURES] = mn_loop_step_u(meta, scratch),
+                                   [MN_SLOT_TASK] = mn_loop_step_task(meta, scratch, data)},
                             .out = {[MN_SLOT_PRODUCT] = mn_loop_at(scratch, meta->at_rest),
                                     [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_of_norms),
                                     [MN_SLOT_MOVED] = next,
@@ -111,7 +111,8 @@ static void run_products(const mn_loop *meta, void *scratch, const mn_real *thet
     if (mn_loop_has_rest(meta))
         add_rest(meta, factor, mn_loop_at(scratch, meta->at_rest), judged);
     if (meta->plans.splits)
-        meta->kernels->scale_add(meta->plans.u_count, factor, cotangent, cotangents, cotangents);
+        meta->kernels->scale_add(meta->plans.u_count / meta->plans.step.n, factor, cotangent,
+                                 cotangents, cotangents);
 }
 
 mn_real *mn_loop_walk_back(const mn_loop *meta, void *scratch, const mn_real *theta,

@@ -9,6 +9,7 @@ static const mn_rule_kind *const kinds[] = {
     [MN_META_MAML] = &mn_loop_rule,         [MN_META_ANIL] = &mn_loop_rule,
     [MN_META_META_SGD] = &mn_loop_rule,     [MN_META_REPTILE] = &mn_loop_rule,
     [MN_META_EPISODIC] = &mn_episodic_rule, [MN_META_IMAML] = &mn_implicit_rule,
+    [MN_META_ONLINE] = &mn_online_rule,
 };
 
 struct mn_rule {
@@ -113,7 +114,15 @@ bool mn_rule_has_steps(const mn_rule *rule)
 
 uint32_t mn_rule_steps(const mn_rule *rule)
 {
+    if (rule->kind->steps != NULL)
+        return rule->kind->steps(rule->state);
     return mn_rule_has_steps(rule) ? rule->experiment->meta.inner_steps : 0;
+}
+
+uint32_t mn_rule_step_items(const mn_experiment *experiment)
+{
+    const mn_meta_kind kind = experiment->meta.kind;
+    return kind == MN_META_MAML || kind == MN_META_ANIL ? experiment->meta.step_items : 0;
 }
 
 void mn_rule_begin(const mn_rule *rule, void *scratch, const mn_real *theta,

@@ -54,6 +54,7 @@ typedef struct mn_rule_kind {
     void (*begin)(const void *state, void *scratch, const mn_real *theta, const mn_rule_data *data);
     double (*step)(const void *state, void *scratch, const mn_real *theta,
                    const mn_rule_data *data); /* NULL: the rule has no inner steps */
+    uint32_t (*steps)(const void *state);     /* NULL: as many as the experiment says */
     double (*judge)(const void *state, void *scratch, const mn_real *theta,
                     const mn_rule_data *data, mn_real *output);
     double (*support)(const void *state, void *scratch, const mn_real *theta,
@@ -69,7 +70,7 @@ typedef struct mn_rule_kind {
     double (*macs)(const void *state); /* multiply-adds of one training task */
 } mn_rule_kind;
 
-extern const mn_rule_kind mn_loop_rule, mn_implicit_rule, mn_episodic_rule;
+extern const mn_rule_kind mn_loop_rule, mn_implicit_rule, mn_episodic_rule, mn_online_rule;
 
 /* Declare the tensors of the experiment's rule behind those of the network, and behind them, where the
  * sets of a mixture are drawn by difficulty, the vector mixture.losses. No rule looks at it: it stays
@@ -92,9 +93,13 @@ mn_status mn_rule_profile(const mn_rule *rule, mn_profile *profile, mn_error *er
 mn_rule_losses mn_rule_gradient(const mn_rule *rule, void *scratch, const mn_real *theta,
                                 const mn_rule_data *data, mn_real *gradient, mn_real *output);
 
-/* Inner steps that the experiment trains with; 0 for a rule that has none. */
+/* Inner steps that adapt to a task: what the experiment trains with, or what it takes to read a
+ * stream once; 0 for a rule that has none. */
 uint32_t mn_rule_steps(const mn_rule *rule);
 bool mn_rule_has_steps(const mn_rule *rule);
+
+/* Items of a stream that an inner step of this experiment's rule reads; 0: of the support set all. */
+uint32_t mn_rule_step_items(const mn_experiment *experiment);
 
 /* Begin adapting to the support set. What follows works on what is in scratch, with the same theta
  * and data. */
