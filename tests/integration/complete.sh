@@ -28,8 +28,8 @@ type_in() { # LINE: sets $reply
 }
 type_in 'mnemo eval'
 [ "$reply" = 'evaluate ' ] || die "bash: '$reply' for mnemo eval"
-type_in 'mnemo train x.yaml --set tasks.kind=sinu'
-[ "$reply" = 'sinusoid ' ] || die "bash: '$reply' for tasks.kind=sinu"
+type_in 'mnemo train x.yaml --set tasks.kind=glyp'
+[ "$reply" = 'glyphs ' ] || die "bash: '$reply' for tasks.kind=glyp"
 type_in 'mnemo train x.yaml --qu'
 [ "$reply" = '--quiet ' ] || die "bash: '$reply' for --qu"
 ok "bash, by the function that it is given"
