@@ -456,6 +456,8 @@ dialogues() { # FILE STEPS: a memory network that chooses among sentences, with 
     family "$1" "$2" 31 3 <<YAML
 tasks: {kind: dialogues, data: dialogs, bundle: 8, match: true}
 model: {embedding: 12, hops: 2, candidates: tied}
+YAML
+}
 
 class_stream() { # FILE STEPS: glyphs class after class, one a step, under a head that begins with zeros
     family "$1" "$2" 31 8 <<YAML
