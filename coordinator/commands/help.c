@@ -14,8 +14,8 @@ static const struct entry {
      "Meta-train, alone or under mpirun or srun; in a run folder that exists, go on where it\n"
      "stopped. The last lines of the output are the test table and the fingerprint of theta.",
      "  --run-dir DIR       the run's folder (default: runs/NAME-TIME)\n"
-     "  --theta CHECKPOINT  a new run begins with the theta of a checkpoint, not with random "
-     "numbers\n"
+     "  --theta CHECKPOINT  a new run begins with theta of a checkpoint, or of a run's newest,\n"
+     "                      not with random numbers\n"
      "  --seeds N           train with so many seeds, from the file's on, one after the other, in\n"
      "                      DIR/seed-S; mean and deviation over seeds, the best by validation\n"
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"

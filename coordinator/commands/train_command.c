@@ -5,6 +5,7 @@
 #include "coordinator/commands/command_line.h"
 #include "coordinator/pictures/adapted_task.h"
 #include "coordinator/pictures/chart.h"
+#include "coordinator/run/run_state.h"
 #include "coordinator/run/seeds.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
@@ -252,6 +253,30 @@ static mn_status open_run(const mn_command_line *line, mn_session *session, mn_r
     return status;
 }
 
+/* A checkpoint, or of the folder of a run its newest. */
+static mn_status find_theta(const char *given, char path[PATH_MAX], mn_error *err)
+{
+    mn_run_watch *watch = NULL;
+    const mn_run_state *state = NULL;
+    if (!mn_run_begun(given)) {
+        (void)snprintf(path, PATH_MAX, "%s", given);
+        return MN_OK;
+    }
+    mn_status status = mn_run_watch_open(given, &watch, err);
+    if (status == MN_OK)
+        status = mn_run_watch_look(watch, &state, err);
+    if (status == MN_OK && !state->has_checkpoint)
+        status = mn_fail(err, MN_ERR_NO_INPUT, "--theta %s: the run has no checkpoint yet", given);
+    if (status == MN_OK) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "checkpoints/step-%09" PRIu64 ".safetensors",
+                       state->checkpoint);
+        status = mn_run_path(state->folder, name, path, err);
+    }
+    mn_run_watch_close(&watch);
+    return status;
+}
+
 static mn_status take_theta(const mn_command_line *line, mn_session *session, const mn_run *run,
                             mn_error *err)
 {
@@ -260,9 +285,14 @@ static mn_status take_theta(const mn_command_line *line, mn_session *session, co
                        "--theta %s: this run has a theta of its own, of meta-step %" PRIu64
                        "; leave --theta out to go on with it, or give another --run-dir",
                        line->theta, mn_training_step(session->training));
+    char path[PATH_MAX] = "";
+    mn_status status = run != NULL ? find_theta(line->theta, path, err) : MN_OK;
+    status = mn_job_agree(&session->job, status, err);
+    if (status != MN_OK)
+        return status;
     if (run != NULL)
-        mn_log(MN_LOG_INFO, "theta of meta-step 0 is that of %s", line->theta);
-    return mn_session_begin_from(session, line->theta, run, err);
+        mn_log(MN_LOG_INFO, "theta of meta-step 0 is that of %s", path);
+    return mn_session_begin_from(session, path, run, err);
 }
 
 static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err)

@@ -13,6 +13,9 @@ given=$(find "$work/first/checkpoints" -name '*.safetensors' | sort | tail -n 1)
 expect_code 0 same mnemo train "$file" --theta "$given" --run-dir "$work/same" --set pool.threads=1 --set outer.steps=0
 [ "$(theta_of same)" = "$(theta_of first)" ] || die "theta $(theta_of same) instead of $(theta_of first)"
 ok "theta of meta-step 0 is the one that was given"
+expect_code 0 folder mnemo train "$file" --theta "$work/first" --run-dir "$work/folder" --set pool.threads=1 --set outer.steps=0
+[ "$(theta_of folder)" = "$(theta_of first)" ] || die "of a run's folder: theta $(theta_of folder) instead of $(theta_of first)"
+ok "of a run's folder it is the newest checkpoint's"
 
 sinusoid "$file" 20
 expect_code 0 whole mnemo train "$file" --theta "$given" --run-dir "$work/whole" --set pool.threads=1
