@@ -163,9 +163,10 @@ static inline __attribute__((always_inline)) void mean_of(size_t n, size_t n_row
     }
 }
 
-/* The sum of one number is that number, without the bits below 2^-70: none from 2^-46 on. Added to
- * 0, for a sum of nothing but -0 is 0. All factors are powers of two, so each product is rounded at
- * most once, where it is too small to have all bits. */
+/* The sum of one number is that number, without the bits below 2^-70: none from 2^-46 on. It is added
+ * to 0 before it is scaled, for a sum of nothing but -0 is 0, while what becomes too small keeps its
+ * sign. All factors are powers of two, so that only the last product is rounded, and fusing it with a
+ * sum changes nothing. */
 MN_VECTOR_CLONES
 static void mean_of_one(size_t n, const float *restrict row, double divisor, float *restrict out)
 {
@@ -180,7 +181,7 @@ static void mean_of_one(size_t n, const float *restrict row, double divisor, flo
         const float units = row[i] * 0x1p70f, size = fabsf(units);
         const float magic = size < 0x1p23f ? 0x1p23f : 0; /* beyond that all are whole */
         const float whole = copysignf(size + magic - magic, units);
-        out[i] = whole * 0x1p-70f * scale + 0;
+        out[i] = (whole * 0x1p-70f + 0) * scale;
     }
 }
 

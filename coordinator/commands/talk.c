@@ -30,6 +30,7 @@ struct talk {
     mn_shown *shown;
     float *adapted, *logits;
     mn_story_view *view; /* of the last answer; NULL: none was given */
+    mn_words *asked;     /* of a story: the words that the view looks at */
     char *told;          /* the story or dialogue so far, as a file would hold it, [n_told] */
     size_t n_told;
     uint32_t turn; /* of a dialogue: its lines so far */
@@ -99,6 +100,7 @@ static mn_status open_talk(struct talk *talk, mn_error *err)
 static void close_talk(struct talk *talk)
 {
     mn_story_view_destroy(&talk->view);
+    mn_words_destroy(&talk->asked);
     free(talk->told);
     free(talk->adapted);
     free(talk->logits);
@@ -389,10 +391,13 @@ static mn_status hear_sentence(struct talk *talk, const char *said, mn_error *er
     for (uint32_t i = 0; status == MN_OK && i < text.n_new; i++)
         if (text.new_words[i].line == line)
             warn_of_word(talk, mn_words_text(words, text.new_words[i].number));
-    if (asks)
+    if (asks) {
         status = answer_story(talk, &text, words, err);
-    if (status == MN_OK || words != NULL)
-        mn_story_text_fini(&text);
+        mn_words_destroy(&talk->asked);
+        talk->asked = words;
+        words = NULL;
+    }
+    mn_story_text_fini(&text);
     mn_words_destroy(&words);
     return status;
 }
