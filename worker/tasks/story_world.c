@@ -123,9 +123,15 @@ static const struct world {
     void (*tell)(struct teller *teller, uint32_t point);      /* a story, and ask */
     mn_points points;
 } worlds_by_kind[] = {
-    [MN_WORLD_ROOMS] = {learn_rooms, tell_rooms, {"set", 2, {"1 fact", "2 facts"}, false}},
-    [MN_WORLD_GRID] = {learn_grid, tell_grid, {"set", 2, {"agent1", "agent2"}, false}},
-    [MN_WORLD_PAIRS] = {learn_pairs, tell_pairs, {"set", 2, {"first half", "second half"}, false}},
+    [MN_WORLD_ROOMS] = {learn_rooms,
+                        tell_rooms,
+                        {.axis = "set", .n = 2, .names = {"1 fact", "2 facts"}}},
+    [MN_WORLD_GRID] = {learn_grid,
+                       tell_grid,
+                       {.axis = "set", .n = 2, .names = {"agent1", "agent2"}}},
+    [MN_WORLD_PAIRS] = {learn_pairs,
+                        tell_pairs,
+                        {.axis = "set", .n = 2, .names = {"first half", "second half"}}},
 };
 
 static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
