@@ -230,8 +230,8 @@ static mn_status make_pictures(const char *folder, mn_error *err)
 static mn_status make_dialogs(const char *folder, mn_error *err)
 {
     static const char *const texts[] = {
-        "1 hi\thello what can i help you with\n2 la_tasca R_phone la_tasca_phone\n"
-        "3 <SILENCE>\there it is la_tasca_phone\r\n\n1 \tapi_call R_cuisine west\n",
+        ("1 hi\thello what can i help you with\n2 la_tasca R_phone la_tasca_phone\n"
+         "3 <SILENCE>\there it is la_tasca_phone\r\n\n1 \tapi_call R_cuisine west\n"),
         "1 hello what can i help you with\n1 here it is la_tasca_phone\n",
         "1 la_tasca R_phone\tla_tasca_phone\n1 la_tasca R_area\twest\n"};
     mn_status status = MN_OK;
