@@ -41,7 +41,7 @@ static void put(const char *text, FILE *out);
 static void put_summary(const struct page *page);
 static void put_scores(const struct page *page);
 static mn_status put_curves(const struct page *page, mn_error *err);
-static mn_status put_differences(const struct page *page, mn_error *err);
+static void put_differences(const struct page *page);
 static mn_status put_runs(const struct page *page, mn_error *err);
 
 static const char head[] =
@@ -85,10 +85,10 @@ mn_status mn_report_command(int argc, char **argv, mn_error *err)
         put_scores(&page);
         status = put_curves(&page, err);
     }
-    if (status == MN_OK)
-        status = put_differences(&page, err);
-    if (status == MN_OK)
+    if (status == MN_OK) {
+        put_differences(&page);
         status = put_runs(&page, err);
+    }
     if (page.out != NULL && fclose(page.out) != 0 && status == MN_OK)
         status = mn_fail(err, MN_ERR_NOMEM, "report");
     if (status == MN_OK)
@@ -178,12 +178,6 @@ static void put_heads(const struct page *page, const char *first)
     (void)fputs("</tr>\n", page->out);
 }
 
-static double number_of(const json_t *record, const char *key)
-{
-    const json_t *value = json_object_get(record, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 static void begin_row(const struct page *page, const char *name)
 {
     (void)fputs("<tr><th scope=\"row\">", page->out);
@@ -215,13 +209,10 @@ static bool has(const mn_tensor_file *file, const char *prefix)
 /* The fingerprint of the theta that would be tested, from the newest checkpoint; "": there is none. */
 static void fingerprint_of(const mn_run_state *state, char hex[65])
 {
-    char path[PATH_MAX + 64];
     mn_tensor_file *file = NULL;
     mn_hasher hasher;
     hex[0] = '\0';
-    (void)snprintf(path, sizeof path, "%s/checkpoints/step-%09" PRIu64 ".safetensors",
-                   state->folder, state->checkpoint);
-    if (!state->has_checkpoint || mn_tensor_file_read(path, &file, NULL) != MN_OK)
+    if (!state->has_checkpoint || mn_tensor_file_read(state->checkpoint_path, &file, NULL) != MN_OK)
         return;
     const bool best = state->experiment.evaluate.keep_best && has(file, "best.");
     const char *prefix = best ? "best." : has(file, "average.") ? "average." : "";
@@ -331,7 +322,7 @@ static const json_t *row_at(const mn_run_state *state, const char *point)
 static bool was_told(const struct page *page, size_t run, const char *point, const char *key)
 {
     for (size_t i = 0; i < run; i++)
-        if (isfinite(number_of(row_at(page->runs[i].state, point), key)))
+        if (isfinite(mn_history_number(row_at(page->runs[i].state, point), key)))
             return true;
     return false;
 }
@@ -344,7 +335,7 @@ static void put_score(const struct page *page, const char *point, const char *ke
     begin_row(page, name);
     for (size_t i = 0; i < page->n; i++) {
         const json_t *row = row_at(page->runs[i].state, point);
-        const double mean = number_of(row, key), half = number_of(row, interval);
+        const double mean = mn_history_number(row, key), half = mn_history_number(row, interval);
         if (!isfinite(mean))
             (void)fputs("<td>-</td>", page->out);
         else if (isfinite(half))
@@ -479,11 +470,10 @@ static mn_status put_curves(const struct page *page, mn_error *err)
 /* Experiments ----------------------------------------------------------------------- */
 
 /* Keys whose values are not the same for all. */
-static mn_status put_differences(const struct page *page, mn_error *err)
+static void put_differences(const struct page *page)
 {
     const mn_option_table *table = mn_experiment_options();
     bool any = false;
-    (void)err;
     for (size_t k = 0; page->n > 1 && k < table->n; k++) {
         const mn_option *row = &table->rows[k];
         char first[MN_OPTION_LONGEST], other[MN_OPTION_LONGEST];
@@ -510,7 +500,6 @@ static mn_status put_differences(const struct page *page, mn_error *err)
         (void)fputs("</tr>\n", page->out);
     }
     (void)fputs(any ? "</table>\n" : "", page->out);
-    return MN_OK;
 }
 
 /* A picture that the run has made, if it has. */

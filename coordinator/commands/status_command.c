@@ -97,12 +97,6 @@ mn_status mn_top_command(int argc, char **argv, mn_error *err)
 
 /* Text ------------------------------------------------------------------------------ */
 
-static double number_of(const json_t *record, const char *key)
-{
-    const json_t *value = json_object_get(record, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 static void put_time(double seconds, FILE *out)
 {
     if (!isfinite(seconds) || seconds > 1e9) {
@@ -126,22 +120,22 @@ static void print_recent(const mn_run_state *state, FILE *out)
         (void)fprintf(out, "%s%s %.5g", before, key, json_number_value(value));
         before = ", ";
     }
-    const double threads = number_of(state->last, "threads");
+    const double threads = mn_history_number(state->last, "threads");
     (void)fprintf(out, "\n%.5g tasks/s; %.0f thread%s, %.0f remote workers",
-                  number_of(state->recent, "tasks_per_s"), threads, threads == 1 ? "" : "s",
-                  number_of(state->last, "workers"));
-    if (isfinite(number_of(state->recent, "share_tasks")))
+                  mn_history_number(state->recent, "tasks_per_s"), threads, threads == 1 ? "" : "s",
+                  mn_history_number(state->last, "workers"));
+    if (isfinite(mn_history_number(state->recent, "share_tasks")))
         (void)fprintf(out,
                       "; threads' time: tasks %.1f %%, adding up %.1f %%, allreduce %.1f %%, outer "
                       "step %.1f %%, waiting %.1f %%",
-                      100 * number_of(state->recent, "share_tasks"),
-                      100 * number_of(state->recent, "share_sums"),
-                      100 * number_of(state->recent, "share_reduce"),
-                      100 * number_of(state->recent, "share_outer"),
-                      100 * number_of(state->recent, "share_wait"));
-    if (number_of(state->recent, "skipped") > 0)
+                      100 * mn_history_number(state->recent, "share_tasks"),
+                      100 * mn_history_number(state->recent, "share_sums"),
+                      100 * mn_history_number(state->recent, "share_reduce"),
+                      100 * mn_history_number(state->recent, "share_outer"),
+                      100 * mn_history_number(state->recent, "share_wait"));
+    if (mn_history_number(state->recent, "skipped") > 0)
         (void)fprintf(out, "\n%.3g tasks a meta-step were skipped: not finite",
-                      number_of(state->recent, "skipped"));
+                      mn_history_number(state->recent, "skipped"));
     (void)fputc('\n', out);
 }
 
@@ -157,7 +151,7 @@ static void print_scores(const json_t *record, const char *before, FILE *out)
         if (strncmp(key, before, strlen(before)) != 0)
             continue;
         (void)snprintf(interval, sizeof interval, "%.100s_ci95", key);
-        const double half_width = number_of(record, interval);
+        const double half_width = mn_history_number(record, interval);
         if (!isfinite(half_width) || !json_is_number(value))
             continue;
         (void)fprintf(out, "%s%s %.5g +- %.2g", between, key + strlen(before),
@@ -173,8 +167,8 @@ static void print_test(const json_t *test, FILE *out)
     const size_t n = json_array_size(rows);
     if (n == 0)
         return;
-    (void)fprintf(
-        out, "test over %.0f tasks (test.json, last of %zu rows): ", number_of(test, "tasks"), n);
+    (void)fprintf(out, "test over %.0f tasks (test.json, last of %zu rows): ",
+                  mn_history_number(test, "tasks"), n);
     print_scores(json_array_get(rows, n - 1), "", out);
 }
 
@@ -203,8 +197,8 @@ static void print_state(const mn_run_state *state, FILE *out)
     if (state->recent != NULL)
         print_recent(state, out);
     if (state->validation != NULL) {
-        (void)fprintf(out,
-                      "validation after meta-step %.0f: ", number_of(state->validation, "step"));
+        (void)fprintf(
+            out, "validation after meta-step %.0f: ", mn_history_number(state->validation, "step"));
         print_scores(state->validation, "val_", out);
     }
     if (state->test != NULL)

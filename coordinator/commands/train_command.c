@@ -5,7 +5,7 @@
 #include "coordinator/commands/command_line.h"
 #include "coordinator/pictures/adapted_task.h"
 #include "coordinator/pictures/chart.h"
-#include "coordinator/run/run_state.h"
+#include "coordinator/run/checkpoint.h"
 #include "coordinator/run/seeds.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
@@ -256,24 +256,17 @@ static mn_status open_run(const mn_command_line *line, mn_session *session, mn_r
 /* A checkpoint, or of the folder of a run its newest. */
 static mn_status find_theta(const char *given, char path[PATH_MAX], mn_error *err)
 {
-    mn_run_watch *watch = NULL;
-    const mn_run_state *state = NULL;
+    char folder[PATH_MAX];
+    uint64_t step;
     if (!mn_run_begun(given)) {
         (void)snprintf(path, PATH_MAX, "%s", given);
         return MN_OK;
     }
-    mn_status status = mn_run_watch_open(given, &watch, err);
+    mn_status status = mn_run_path(given, "checkpoints", folder, err);
     if (status == MN_OK)
-        status = mn_run_watch_look(watch, &state, err);
-    if (status == MN_OK && !state->has_checkpoint)
-        status = mn_fail(err, MN_ERR_NO_INPUT, "--theta %s: the run has no checkpoint yet", given);
-    if (status == MN_OK) {
-        char name[64];
-        (void)snprintf(name, sizeof name, "checkpoints/step-%09" PRIu64 ".safetensors",
-                       state->checkpoint);
-        status = mn_run_path(state->folder, name, path, err);
-    }
-    mn_run_watch_close(&watch);
+        status = mn_checkpoint_newest(folder, path, &step, err);
+    if (status == MN_ERR_NO_INPUT)
+        status = mn_fail(err, status, "--theta %s: the run has no checkpoint yet", given);
     return status;
 }
 

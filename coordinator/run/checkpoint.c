@@ -561,6 +561,22 @@ static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_
     return MN_OK;
 }
 
+mn_status mn_checkpoint_newest(const char *folder, char path[PATH_MAX], uint64_t *step,
+                               mn_error *err)
+{
+    uint64_t *steps = NULL;
+    size_t n = 0;
+    mn_status status = list_steps(folder, &steps, &n, err);
+    if (status == MN_OK && n == 0)
+        status = mn_fail(err, MN_ERR_NO_INPUT, "%s holds no checkpoint yet", folder);
+    if (status == MN_OK) {
+        *step = steps[0];
+        status = path_of(folder, *step, path, err);
+        free(steps);
+    }
+    return status;
+}
+
 static mn_status may_go_on(const char *path, const char *text, const mn_experiment *now,
                            mn_error *err)
 {

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/experiment.h"
 #include "common/tensor_file.h"
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +69,11 @@ mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn
  * another shape, or holds numbers that are not finite. */
 mn_status mn_checkpoint_read_theta(const char *path, const mn_theta_layout *layout, float **theta,
                                    mn_error *err);
+
+/* Path and step of the newest file of `folder` by its name, be it whole or not. MN_ERR_NO_INPUT: there
+ * is none. */
+mn_status mn_checkpoint_newest(const char *folder, char path[PATH_MAX], uint64_t *step,
+                               mn_error *err);
 
 /* The thetas of the newest n checkpoints of a folder, newest first, as mn_checkpoint_read_theta, with
  * their meta-steps; thetas [n] are the caller's to free. MN_ERR_NO_INPUT: there are fewer. */

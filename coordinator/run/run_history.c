@@ -48,6 +48,12 @@ void mn_history_fini(mn_history *history)
     *history = (mn_history){0};
 }
 
+double mn_history_number(const json_t *record, const char *key)
+{
+    const json_t *value = json_object_get(record, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
 bool mn_history_is_score(const char *key)
 {
     static const char *const others[] = {"step",        "lr",         "grad_norm", "skipped",
@@ -76,7 +82,6 @@ static mn_status remember(mn_history *history, size_t *capacity, const json_t *r
     (void)snprintf(interval, sizeof interval, "%s_ci95", key);
     const json_t *step = json_object_get(record, "step");
     const json_t *value = json_object_get(record, key);
-    const json_t *half_width = json_object_get(record, interval);
     if (!json_is_integer(step) || !json_is_number(value))
         return MN_OK;
     if (history->n == *capacity) {
@@ -87,8 +92,7 @@ static mn_status remember(mn_history *history, size_t *capacity, const json_t *r
     }
     history->step[history->n] = json_number_value(step);
     history->value[history->n] = json_number_value(value);
-    history->half_width[history->n++] =
-        json_is_number(half_width) ? json_number_value(half_width) : NAN;
+    history->half_width[history->n++] = mn_history_number(record, interval);
     return MN_OK;
 }
 

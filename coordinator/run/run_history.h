@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/error.h"
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,6 +20,9 @@ typedef struct mn_history {
 mn_status mn_history_read(const char *folder, const char *key, size_t most, mn_history *out,
                           mn_error *err);
 void mn_history_fini(mn_history *history);
+
+/* A number of a record of metrics.jsonl, or of a row of test.json; NaN: it has none of this name. */
+double mn_history_number(const json_t *record, const char *key);
 
 /* Is this key of a record a score, and not how the run went (its rate, its time)? */
 bool mn_history_is_score(const char *key);

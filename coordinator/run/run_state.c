@@ -1,7 +1,8 @@
 #include "coordinator/run/run_state.h"
 
+#include "coordinator/run/checkpoint.h"
 #include "coordinator/run/run.h"
-#include <dirent.h>
+#include "coordinator/run/run_history.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -16,7 +17,7 @@
 enum { MOST_RECENT = 100 };
 
 struct mn_run_watch {
-    char folder[PATH_MAX], metrics[PATH_MAX];
+    char folder[PATH_MAX], metrics[PATH_MAX], checkpoint[PATH_MAX];
     mn_run_state state;
     FILE *file; /* metrics.jsonl; NULL: not there yet */
     ino_t inode;
@@ -190,12 +191,6 @@ static void forget(mn_run_watch *watch)
     watch->n_steps = 0;
 }
 
-static double number_of(const json_t *record, const char *key)
-{
-    const json_t *value = json_object_get(record, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 /* Means over those of the last steps that have a number there. */
 static json_t *mean_of(json_t *const *records, uint32_t n, const json_t *keys_of)
 {
@@ -207,7 +202,7 @@ static json_t *mean_of(json_t *const *records, uint32_t n, const json_t *keys_of
         double sum = 0;
         uint32_t counted = 0;
         for (uint32_t i = 0; i < n; i++) {
-            const double number = number_of(records[i], key);
+            const double number = mn_history_number(records[i], key);
             if (isfinite(number)) {
                 sum += number;
                 counted++;
@@ -236,9 +231,9 @@ static void sum_up(mn_run_watch *watch)
     json_t *last = watch->steps[(watch->n_steps - 1) % MOST_RECENT];
     state->last = last;
     state->step = (uint64_t)json_integer_value(json_object_get(last, "step"));
-    state->wall_s = number_of(last, "wall_s");
+    state->wall_s = mn_history_number(last, "wall_s");
     if (n > 1)
-        state->step_s = (state->wall_s - number_of(first, "wall_s")) / (n - 1);
+        state->step_s = (state->wall_s - mn_history_number(first, "wall_s")) / (n - 1);
     state->recent = mean_of(watch->steps, n, last);
 }
 
@@ -289,22 +284,12 @@ static bool is_locked(const char *path)
 
 static void find_checkpoint(mn_run_watch *watch)
 {
-    char path[PATH_MAX];
     mn_run_state *state = &watch->state;
-    state->has_checkpoint = false;
-    DIR *folder =
-        mn_run_path(watch->folder, "checkpoints", path, NULL) == MN_OK ? opendir(path) : NULL;
-    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        uint64_t step;
-        int end = 0;
-        if (sscanf(entry->d_name, "step-%" SCNu64 ".safetensors%n", &step, &end) == 1 && end > 0 &&
-            entry->d_name[end] == '\0' && (!state->has_checkpoint || step > state->checkpoint)) {
-            state->has_checkpoint = true;
-            state->checkpoint = step;
-        }
-    }
-    if (folder != NULL)
-        (void)closedir(folder);
+    char folder[PATH_MAX];
+    state->has_checkpoint =
+        mn_run_path(watch->folder, "checkpoints", folder, NULL) == MN_OK &&
+        mn_checkpoint_newest(folder, watch->checkpoint, &state->checkpoint, NULL) == MN_OK;
+    state->checkpoint_path = watch->checkpoint;
 }
 
 static void read_test(mn_run_watch *watch)

@@ -32,8 +32,9 @@ typedef struct mn_run_state {
     json_t *last;       /* of the last meta-step, as it stands in metrics.jsonl; NULL: none */
     json_t *validation; /* the newest record of one; NULL: none */
     json_t *test;       /* test.json; NULL: none */
-    uint64_t checkpoint;
-    bool has_checkpoint; /* the newest is of that meta-step */
+    bool has_checkpoint;
+    uint64_t checkpoint; /* the newest is of that meta-step */
+    const char *checkpoint_path;
 } mn_run_state;
 
 typedef struct mn_run_watch mn_run_watch;

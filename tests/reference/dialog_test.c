@@ -15,14 +15,6 @@ struct bed {
     mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS];
 };
 
-static size_t longest(json_t *lists)
-{
-    size_t n = 0, i;
-    json_t *list;
-    json_array_foreach(lists, i, list) n = json_array_size(list) > n ? json_array_size(list) : n;
-    return n;
-}
-
 static void make_fields(struct bed *bed, bool match)
 {
     json_t *candidates = get(bed->root, "candidates");
@@ -80,7 +72,6 @@ static void write_dialogues(struct bed *bed, bool match)
 static void open_bed(struct bed *bed, json_t *root, json_t *one)
 {
     static mn_real outside[MAX_NUMBERS];
-    mn_error err = {0};
     const bool match = json_boolean_value(get(one, "match"));
     const char *tying = json_string_value(get(one, "tying"));
     memset(bed, 0, sizeof *bed);
@@ -102,17 +93,8 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
         bed->experiment.model.candidates = MN_CANDIDATES_TIED;
     make_fields(bed, match);
     write_dialogues(bed, match);
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    const mn_parameters *list = &bed->network.parameters;
-    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
-    assert_true(list->size <= MAX_NUMBERS);
-    for (uint32_t i = 0; i < list->n; i++) {
-        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
-        assert_int_equal(count_of(tensor), list->at[i].count);
-        read_numbers(tensor, outside + list->at[i].offset);
-    }
-    mn_parameters_import(list, outside, bed->theta);
+    begin_network(&bed->network, &bed->experiment, &bed->fields, one, MAX_NUMBERS, outside,
+                  bed->theta);
 }
 
 static void check_case(struct bed *bed, json_t *one)

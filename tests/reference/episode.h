@@ -7,6 +7,26 @@
 
 #include <string.h>
 
+/* The network of an experiment for these fields, and theta [room] from the case's "parameters", of which
+ * each is a tensor and no other is there. outside [room]: room. */
+static inline void begin_network(mn_network *network, const mn_experiment *experiment,
+                                 const mn_fields *fields, json_t *one, size_t room,
+                                 mn_real *outside, mn_real *theta)
+{
+    mn_error err = {0};
+    if (mn_network_init(network, experiment, fields, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    const mn_parameters *list = &network->parameters;
+    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
+    assert_true(list->size <= room);
+    for (uint32_t i = 0; i < list->n; i++) {
+        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
+        assert_int_equal(count_of(tensor), list->at[i].count);
+        read_numbers(tensor, outside + list->at[i].offset);
+    }
+    mn_parameters_import(list, outside, theta);
+}
+
 /* A task's query set and theta -> the loss. output [room] receives what is shown, one after the
  * other, and then the answers; at [MN_MAX_SHOWN + 1] says where each begins. gradient [theta]. The
  * caller's graph and builder tell of the nodes; mn_graph_fini(graph) is the caller's. */

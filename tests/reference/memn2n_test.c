@@ -34,14 +34,6 @@ static void turn(size_t side, mn_real *square)
         }
 }
 
-static size_t longest(json_t *lists)
-{
-    size_t n = 0, i;
-    json_t *list;
-    json_array_foreach(lists, i, list) n = json_array_size(list) > n ? json_array_size(list) : n;
-    return n;
-}
-
 struct bed {
     json_t *root;
     mn_experiment experiment;

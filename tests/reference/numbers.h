@@ -69,6 +69,20 @@ static inline size_t count_of(json_t *tensor)
     return json_array_size(json_is_array(tensor) ? tensor : get(tensor, "data"));
 }
 
+static inline uint32_t whole(json_t *object, const char *key)
+{
+    return (uint32_t)json_integer_value(get(object, key));
+}
+
+/* Of several lists, the length of the longest. */
+static inline size_t longest(json_t *lists)
+{
+    size_t n = 0, i;
+    json_t *list;
+    json_array_foreach(lists, i, list) n = json_array_size(list) > n ? json_array_size(list) : n;
+    return n;
+}
+
 static inline void expect_near(const char *what, size_t n, const mn_real *ours, json_t *theirs)
 {
     double largest = 0;

@@ -11,11 +11,6 @@ struct bed {
     mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS];
 };
 
-static uint32_t whole(json_t *object, const char *key)
-{
-    return (uint32_t)json_integer_value(get(object, key));
-}
-
 static void open_bed(struct bed *bed, json_t *root, json_t *one)
 {
     static const char *const names[MN_N_FEW_SHOT] = {[MN_SUPPORT_X] = "support.x",
@@ -45,17 +40,8 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
     assert_true(bed->fields.size <= MAX_NUMBERS);
     for (size_t i = 0; i < MN_N_FEW_SHOT; i++)
         read_numbers(get(get(one, "task"), names[i]), bed->block + bed->fields.at[i].offset);
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    const mn_parameters *list = &bed->network.parameters;
-    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
-    assert_true(list->size <= MAX_NUMBERS);
-    for (uint32_t i = 0; i < list->n; i++) {
-        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
-        assert_int_equal(count_of(tensor), list->at[i].count);
-        read_numbers(tensor, outside + list->at[i].offset);
-    }
-    mn_parameters_import(list, outside, bed->theta);
+    begin_network(&bed->network, &bed->experiment, &bed->fields, one, MAX_NUMBERS, outside,
+                  bed->theta);
 }
 
 static void check_case(struct bed *bed, json_t *one)

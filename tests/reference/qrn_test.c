@@ -15,14 +15,6 @@ struct bed {
     mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS];
 };
 
-static size_t longest(json_t *lists)
-{
-    size_t n = 0, i;
-    json_t *list;
-    json_array_foreach(lists, i, list) n = json_array_size(list) > n ? json_array_size(list) : n;
-    return n;
-}
-
 static void write_stories(struct bed *bed, uint32_t words)
 {
     json_t *stories = get(bed->root, "stories"), *questions = get(bed->root, "questions");
@@ -54,7 +46,6 @@ static void write_stories(struct bed *bed, uint32_t words)
 static void open_bed(struct bed *bed, json_t *root, json_t *one)
 {
     static mn_real outside[MAX_NUMBERS];
-    mn_error err;
     memset(bed, 0, sizeof *bed);
     bed->root = root;
     bed->stories = (uint32_t)json_array_size(get(root, "stories"));
@@ -72,16 +63,8 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
     bed->experiment.model.reset_gates = json_boolean_value(get(one, "reset_gates"));
     bed->experiment.model.bidirectional = json_boolean_value(get(one, "bidirectional"));
     write_stories(bed, (uint32_t)json_integer_value(get(root, "vocabulary")));
-    assert_int_equal(mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err), MN_OK);
-    const mn_parameters *list = &bed->network.parameters;
-    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
-    assert_true(list->size <= MAX_NUMBERS);
-    for (uint32_t i = 0; i < list->n; i++) {
-        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
-        assert_int_equal(count_of(tensor), list->at[i].count);
-        read_numbers(tensor, outside + list->at[i].offset);
-    }
-    mn_parameters_import(list, outside, bed->theta);
+    begin_network(&bed->network, &bed->experiment, &bed->fields, one, MAX_NUMBERS, outside,
+                  bed->theta);
 }
 
 /* What was shown of each layer, of the sentences that a story has. */

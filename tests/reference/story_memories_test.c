@@ -67,7 +67,6 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
 {
     json_t *stories = get(root, "stories"), *story = json_array_get(stories, 0);
     const uint32_t words = (uint32_t)json_integer_value(get(root, "V"));
-    mn_error err;
     memset(bed, 0, sizeof *bed);
     bed->stories = (uint32_t)json_array_size(stories);
     bed->sentences = (uint32_t)json_array_size(story);
@@ -83,17 +82,9 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
     add_query_field(&bed->fields, "y", MN_FIELD_NUMBERS, bed->stories, 1, words);
     assert_true(bed->fields.size <= MAX_NUMBERS);
     fill(bed, root);
-    assert_int_equal(mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err), MN_OK);
-
-    const mn_parameters *list = &bed->network.parameters;
-    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
-    assert_true(list->n <= MAX_TENSORS && list->size <= MAX_NUMBERS);
-    for (uint32_t i = 0; i < list->n; i++) {
-        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
-        assert_int_equal(count_of(tensor), list->at[i].count);
-        read_numbers(tensor, bed->outside + list->at[i].offset);
-    }
-    mn_parameters_import(list, bed->outside, bed->theta);
+    begin_network(&bed->network, &bed->experiment, &bed->fields, one, MAX_NUMBERS, bed->outside,
+                  bed->theta);
+    assert_true(bed->network.parameters.n <= MAX_TENSORS);
 }
 
 /* All that the file has is shown, and nothing else. */

@@ -11,11 +11,6 @@ struct bed {
     mn_real block[MAX_NUMBERS], theta[MAX_NUMBERS], output[MAX_NUMBERS], gradient[MAX_NUMBERS];
 };
 
-static uint32_t whole(json_t *object, const char *key)
-{
-    return (uint32_t)json_integer_value(get(object, key));
-}
-
 static bool is(json_t *one, const char *key, const char *value)
 {
     return strcmp(json_string_value(get(one, key)), value) == 0;
@@ -56,7 +51,6 @@ static void make_fields(struct bed *bed, json_t *root, json_t *task)
 static void open_bed(struct bed *bed, json_t *root, json_t *one)
 {
     static mn_real outside[MAX_NUMBERS];
-    mn_error err = {0};
     memset(bed, 0, sizeof *bed);
     bed->experiment = (mn_experiment){
         .meta = {.kind = MN_META_EPISODIC},
@@ -72,17 +66,8 @@ static void open_bed(struct bed *bed, json_t *root, json_t *one)
                   .scale = json_number_value(get(root, "scale")),
                   .calibration = json_number_value(get(root, "calibration"))}};
     make_fields(bed, root, get(one, "task"));
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    const mn_parameters *list = &bed->network.parameters;
-    assert_int_equal(list->n, json_object_size(get(one, "parameters")));
-    assert_true(list->size <= MAX_NUMBERS);
-    for (uint32_t i = 0; i < list->n; i++) {
-        json_t *tensor = get(get(one, "parameters"), list->at[i].tensor.name);
-        assert_int_equal(count_of(tensor), list->at[i].count);
-        read_numbers(tensor, outside + list->at[i].offset);
-    }
-    mn_parameters_import(list, outside, bed->theta);
+    begin_network(&bed->network, &bed->experiment, &bed->fields, one, MAX_NUMBERS, outside,
+                  bed->theta);
 }
 
 static void check_case(struct bed *bed, json_t *one)
