@@ -45,6 +45,7 @@ enum {
     CLASS_NAMES,
     ARRAYS,
     INTERACTIVE,
+    PARTIAL,
     SEEDS,
     WRITE_EPISODES,
     READ_EPISODES,
@@ -64,6 +65,7 @@ static const struct option table[] = {
     {"png", required_argument, NULL, PNG},
     {"dump", required_argument, NULL, DUMP},
     {"theta", required_argument, NULL, THETA},
+    {"partial", no_argument, NULL, PARTIAL},
     {"threads", required_argument, NULL, THREADS},
     {"seconds", required_argument, NULL, SECONDS},
     {"json", no_argument, NULL, JSON},
@@ -178,6 +180,7 @@ static unsigned needs(int option)
     case INTERACTIVE:
         return MN_TAKES_TALK;
     case THETA:
+    case PARTIAL:
         return MN_TAKES_THETA;
     case THREADS:
     case SECONDS:
@@ -285,7 +288,8 @@ static mn_status take(mn_command_line *line, int option, const char *name, const
                                [BASELINE - SET] = &line->baseline,
                                [DRY_RUN - SET] = &line->dry_run,
                                [GREY - SET] = &line->grey,
-                               [INTERACTIVE - SET] = &line->interactive};
+                               [INTERACTIVE - SET] = &line->interactive,
+                               [PARTIAL - SET] = &line->partial};
         const char **const texts[] = {[RUN_DIR - SET] = &line->run_dir,
                                       [SPLIT - SET] = &line->split,
                                       [PNG - SET] = &line->png,

@@ -18,7 +18,7 @@ enum {
     MN_TAKES_BENCH = 1 << 4,      /* --threads N, --seconds S, --profile */
     MN_TAKES_IMPORT = 1 << 5,     /* --size N, --splits LISTS */
     MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
-    MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT */
+    MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT, --partial */
     MN_TAKES_FOLDER = 1 << 8,     /* --shares A,B,C, --seed N, --min-images N, --colour,
                                     --rotations, --skip-damaged, --dry-run */
     MN_TAKES_ALL = 1 << 9,        /* --all */
@@ -47,7 +47,7 @@ typedef struct mn_command_line {
     size_t n_sets;
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
-        baseline, interactive;
+        baseline, interactive, partial;
     bool dry_run, grey;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;

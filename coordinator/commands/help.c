@@ -16,6 +16,8 @@ static const struct entry {
      "  --run-dir DIR       the run's folder (default: runs/NAME-TIME)\n"
      "  --theta CHECKPOINT  a new run begins with theta of a checkpoint, or of a run's newest,\n"
      "                      not with random numbers\n"
+     "  --partial           with --theta: of another network; what fits by name and shape is\n"
+     "                      taken, the rest is drawn\n"
      "  --seeds N           train with so many seeds, from the file's on, one after the other, in\n"
      "                      DIR/seed-S; mean and deviation over seeds, the best by validation\n"
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"

@@ -75,6 +75,8 @@ static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_t
     const char *folder = run != NULL ? mn_run_folder(run) : NULL;
     if (status == MN_OK)
         status = mn_session_resume(&session, folder, MN_TO_GO_ON, err);
+    if (status == MN_OK && line->partial && line->theta == NULL)
+        status = mn_fail(err, MN_ERR_USAGE, "--partial goes with --theta CHECKPOINT: which is it?");
     if (status == MN_OK && line->theta != NULL)
         status = take_theta(line, &session, run, err);
     if (status == MN_OK)
@@ -285,7 +287,7 @@ static mn_status take_theta(const mn_command_line *line, mn_session *session, co
         return status;
     if (run != NULL)
         mn_log(MN_LOG_INFO, "theta of meta-step 0 is that of %s", path);
-    return mn_session_begin_from(session, path, run, err);
+    return mn_session_begin_from(session, path, line->partial, run, err);
 }
 
 static mn_status begin_run(const mn_session *session, const mn_run *run, mn_error *err)

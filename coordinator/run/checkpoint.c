@@ -385,16 +385,16 @@ static mn_status read_part(const mn_tensor_file *file, const char *path, const s
     return MN_OK;
 }
 
-/* What stands before the names of all tensors; NULL: the first is not there under any. What is judged
+/* What stands before the names of all tensors; NULL: `tensor` is not there under any. What is judged
  * of a checkpoint is preferred, as by mnemo evaluate. */
-static const char *find_prefix(const mn_tensor_file *file, const mn_theta_layout *layout)
+static const char *find_prefix(const mn_tensor_file *file, const mn_tensor *tensor)
 {
     static const char *const prefixes[] = {
         "average.",          "",      "module.", "_orig_mod.", "module._orig_mod.",
         "_orig_mod.module.", "model."};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        char name[2 * sizeof layout->tensors->name];
-        (void)snprintf(name, sizeof name, "%s%s", prefixes[i], layout->tensors[0].name);
+        char name[2 * sizeof tensor->name];
+        (void)snprintf(name, sizeof name, "%s%s", prefixes[i], tensor->name);
         if (mn_tensor_file_find(file, name) != NULL)
             return prefixes[i];
     }
@@ -407,10 +407,20 @@ static bool is_shaped(const mn_tensor *found, const mn_tensor *wanted)
            memcmp(found->shape, wanted->shape, wanted->rank * sizeof *wanted->shape) == 0;
 }
 
+static mn_status check_finite(const char *path, const char *name, size_t n, const float *values,
+                              mn_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return mn_fail(err, MN_ERR_DATA, "%s: tensor %s holds a number that is not finite",
+                           path, name);
+    return MN_OK;
+}
+
 static mn_status read_foreign(const mn_tensor_file *file, const char *path,
                               const mn_theta_layout *layout, float **theta, mn_error *err)
 {
-    const char *prefix = find_prefix(file, layout);
+    const char *prefix = find_prefix(file, &layout->tensors[0]);
     if (prefix == NULL)
         return mn_fail(err, MN_ERR_DATA,
                        "%s holds no tensor %s: expected theta by the names and shapes of this "
@@ -434,10 +444,8 @@ static mn_status read_foreign(const mn_tensor_file *file, const char *path,
             status = mn_fail(err, MN_ERR_DATA,
                              "%s: tensor %s holds whole numbers: expected F32, F64, F16 or BF16",
                              path, name);
-        for (size_t k = 0; k < n && status == MN_OK; k++)
-            if (!isfinite(next[k]))
-                status = mn_fail(err, MN_ERR_DATA,
-                                 "%s: tensor %s holds a number that is not finite", path, name);
+        else
+            status = check_finite(path, name, n, next, err);
         next += n;
     }
     if (status != MN_OK) {
@@ -448,6 +456,58 @@ static mn_status read_foreign(const mn_tensor_file *file, const char *path,
            prefix[0] != '\0' ? ", without the prefix " : "", prefix);
     *theta = vector;
     return MN_OK;
+}
+
+/* theta where `file` has this tensor, [count], or one row of it, [count / shape[0]]. */
+static bool take_fitting(const mn_tensor *found, const mn_tensor *wanted, float *theta)
+{
+    const size_t n = (size_t)mn_tensor_count(wanted);
+    if (found == NULL)
+        return false;
+    if (is_shaped(found, wanted))
+        return mn_tensor_floats(found, theta);
+    if (wanted->rank != found->rank + 1 ||
+        memcmp(found->shape, wanted->shape + 1, found->rank * sizeof *found->shape) != 0 ||
+        !mn_tensor_floats(found, theta))
+        return false;
+    const size_t row = (size_t)mn_tensor_count(found);
+    for (size_t done = row; done < n; done += row)
+        memcpy(theta + done, theta, row * sizeof *theta);
+    return true;
+}
+
+mn_status mn_checkpoint_take_fitting(const char *path, const mn_theta_layout *layout, float *theta,
+                                     mn_error *err)
+{
+    mn_tensor_file *file = NULL;
+    mn_status status = mn_tensor_file_read(path, &file, err);
+    if (status != MN_OK)
+        return status;
+    size_t taken = 0;
+    const char *left = NULL;
+    for (size_t i = 0; i < layout->n_tensors && status == MN_OK; i++) {
+        const mn_tensor *wanted = &layout->tensors[i];
+        const size_t n = (size_t)mn_tensor_count(wanted);
+        const char *prefix = find_prefix(file, wanted);
+        char name[2 * sizeof wanted->name];
+        (void)snprintf(name, sizeof name, "%s%s", prefix != NULL ? prefix : "", wanted->name);
+        if (take_fitting(mn_tensor_file_find(file, name), wanted, theta)) {
+            status = check_finite(path, name, n, theta, err);
+            taken++;
+        } else if (left == NULL) {
+            left = wanted->name;
+        }
+        theta += n;
+    }
+    if (status == MN_OK && taken == 0)
+        status = mn_fail(err, MN_ERR_DATA,
+                         "%s: no tensor is of a name and shape that this network has too", path);
+    if (status == MN_OK)
+        mn_log(MN_LOG_INFO, "%zu of %zu tensors are taken from %s%s%s", taken, layout->n_tensors,
+               path, left != NULL ? "; drawn anew are the others, the first of them " : "",
+               left != NULL ? left : "");
+    mn_tensor_file_destroy(&file);
+    return status;
 }
 
 static bool read_number(const mn_tensor_file *file, const char *key, uint64_t *out)

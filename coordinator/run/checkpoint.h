@@ -70,6 +70,13 @@ mn_status mn_checkpoint_read(const char *path, const mn_theta_layout *layout, mn
 mn_status mn_checkpoint_read_theta(const char *path, const mn_theta_layout *layout, float **theta,
                                    mn_error *err);
 
+/* The same of a file of another network: theta [layout->n], in and out, is overwritten where the file
+ * has a tensor of this name and shape, or of this shape without its first dimension, which each row
+ * then takes (the scales of batch norm, of which a rule may have a set for each step). What was taken
+ * and what was left is logged. MN_ERR_DATA: damaged, nothing fits, or numbers that are not finite. */
+mn_status mn_checkpoint_take_fitting(const char *path, const mn_theta_layout *layout, float *theta,
+                                     mn_error *err);
+
 /* Path and step of the newest file of `folder` by its name, be it whole or not. MN_ERR_NO_INPUT: there
  * is none. */
 mn_status mn_checkpoint_newest(const char *folder, char path[PATH_MAX], uint64_t *step,

@@ -121,6 +121,36 @@ static void what_was_written_is_read_back(void **state)
     mn_checkpoint_fini(&read);
 }
 
+/* Of another network: the same weight, a bias for each of three steps, and a head of its own. */
+static void of_another_network_what_fits_is_taken(void **state)
+{
+    (void)state;
+    const mn_tensor others[] = {
+        {.name = "fc1.weight", .dtype = MN_F32, .rank = 2, .shape = {3, 2}},
+        {.name = "head.weight", .dtype = MN_F32, .rank = 1, .shape = {4}},
+        {.name = "fc1.bias", .dtype = MN_F32, .rank = 2, .shape = {3, 2}},
+    };
+    const mn_theta_layout other = {.n_tensors = 3, .tensors = others, .n = 16};
+    const mn_theta_layout head = {.n_tensors = 1, .tensors = &others[1], .n = 4};
+    char path[PATH_MAX + 32];
+    float theta[16];
+    for (int i = 0; i < 16; i++)
+        theta[i] = -1;
+    write_step(30, 3);
+    (void)snprintf(path, sizeof path, "%s/step-000000030.safetensors", folder);
+    assert_int_equal(mn_checkpoint_take_fitting(path, &other, theta, NULL), MN_OK);
+    assert_memory_equal(theta, written.average, 6 * sizeof *theta);
+    for (int i = 6; i < 10; i++)
+        assert_true(theta[i] == -1);
+    for (int i = 10; i < 16; i += 2)
+        assert_memory_equal(theta + i, written.average + 6, 2 * sizeof *theta);
+
+    mn_error err;
+    assert_int_equal(mn_checkpoint_take_fitting(path, &head, theta + 6, &err), MN_ERR_DATA);
+    assert_non_null(strstr(err.message, "no tensor is of a name and shape"));
+    assert_true(theta[6] == -1);
+}
+
 static void vectors_that_are_not_there_stay_away(void **state)
 {
     (void)state;
@@ -329,6 +359,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(what_was_written_is_read_back),
+        IN_FOLDER(of_another_network_what_fits_is_taken),
         IN_FOLDER(vectors_that_are_not_there_stay_away),
         IN_FOLDER(tensors_have_the_names_and_shapes_that_a_pytorch_user_expects),
         IN_FOLDER(an_exported_theta_is_alone_and_can_be_read_as_a_checkpoint),

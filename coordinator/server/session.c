@@ -186,15 +186,26 @@ mn_status mn_session_resume(mn_session *session, const char *folder, mn_checkpoi
     return status;
 }
 
-mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, const mn_run *run,
-                                mn_error *err)
+static mn_status take_fitting(const mn_session *session, const char *checkpoint,
+                              const mn_theta_layout *layout, float **theta, mn_error *err)
+{
+    *theta = malloc(layout->n * sizeof **theta);
+    if (*theta == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "theta");
+    mn_learner_export(session->learner, mn_training_judged_theta(session->training), *theta);
+    return mn_checkpoint_take_fitting(checkpoint, layout, *theta, err);
+}
+
+mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, bool partial,
+                                const mn_run *run, mn_error *err)
 {
     const mn_theta_layout layout = mn_training_layout(session->training);
     mn_scribe *scribe = NULL;
     mn_status status = MN_OK;
     mn_checkpoint first = {.seed = session->experiment.seed, .n = layout.n};
     if (session->job.rank == 0)
-        status = mn_checkpoint_read_theta(checkpoint, &layout, &first.theta, err);
+        status = partial ? take_fitting(session, checkpoint, &layout, &first.theta, err)
+                         : mn_checkpoint_read_theta(checkpoint, &layout, &first.theta, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status = share_checkpoint(session, &first, err);

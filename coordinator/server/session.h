@@ -69,11 +69,11 @@ mn_status mn_session_open_run(mn_session *session, const mn_session_options *opt
 mn_status mn_session_resume(mn_session *session, const char *folder, mn_checkpoint_use use,
                             mn_error *err);
 
-/* Theta_0 of a new run from a checkpoint of any run with such a network, which rank 0 reads; the
- * optimiser begins anew. It becomes the new run's own checkpoint of step 0, so that going on needs
+/* Theta_0 of a new run from a checkpoint of any run with such a network, which rank 0 reads; `partial`:
+ * of another network, of which it takes what fits (mn_checkpoint_take_fitting). The optimiser begins anew. It becomes the new run's own checkpoint of step 0, so that going on needs
  * the other no more. */
-mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, const mn_run *run,
-                                mn_error *err);
+mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, bool partial,
+                                const mn_run *run, mn_error *err);
 
 typedef struct mn_serving {
     const mn_run *run; /* rank 0; NULL: nothing is written */

@@ -46,6 +46,15 @@ expect_words missing none
 [ ! -e "$work/other/experiment.yaml" ] && [ ! -e "$work/missing/experiment.yaml" ] || die "a run began without its theta"
 ok "another network's theta, and none: refused before the run begins"
 
+expect_code 0 partial mnemo train "$file" --theta "$work/elsewhere" --partial --run-dir "$work/partial" --set pool.threads=1 \
+    --set 'model.hidden=[24, 25]' --set outer.steps=0
+expect_words partial '3 of 6 tensors are taken' 'the first of them fc2\.weight'
+expect_code 0 drawn mnemo train "$file" --run-dir "$work/drawn" --set pool.threads=1 --set 'model.hidden=[24, 25]' --set outer.steps=0
+[ "$(theta_of partial)" != "$(theta_of drawn)" ] || die "nothing was taken"
+expect_code 64 alone mnemo train "$file" --partial --run-dir "$work/alone" --set pool.threads=1
+expect_words alone '--partial goes with --theta'
+ok "of another network, what fits is taken when asked for"
+
 section "theta as other programs save it"
 cat >"$work/resave.py" <<'PY'
 """resave.py FILE TYPE PREFIX OUT: a checkpoint's theta without metadata, in another type, under other names."""
