@@ -1,6 +1,7 @@
 #include "coordinator/pictures/chart.h"
 
 #include "common/file.h"
+#include "coordinator/run/run_history.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -51,8 +52,8 @@ struct curves {
 
 static void find_keys(const struct panels *panels, const mn_score_list *tests,
                       struct curves *curves);
-static mn_status read_history(const char *path, struct curves *curves, mn_error *err);
-static mn_status remember(struct history *history, json_t *record, mn_error *err);
+static mn_history_visit sort_record;
+static mn_status remember(struct history *history, const json_t *record, mn_error *err);
 static void write_training(const struct history *training, const struct panels *panels, FILE *out);
 static void write_validation(const struct history *validation, FILE *out);
 static void write_curve_script(const char *title, const struct panels *panels,
@@ -66,7 +67,6 @@ static void put_quoted(const char *text, FILE *out);
 mn_status mn_chart_curve(const char *folder, const char *title, const mn_score_list *scores,
                          const mn_score_list *tests, mn_error *err)
 {
-    char path[PATH_MAX];
     uint32_t shown[MAX_PANELS];
     struct panels panels = {.n = mn_score_list_shown(scores, shown)};
     for (uint32_t i = 0; i < panels.n; i++)
@@ -75,10 +75,10 @@ mn_status mn_chart_curve(const char *folder, const char *title, const mn_score_l
     char *text = NULL;
     size_t n = 0;
     find_keys(&panels, tests, &curves);
-    (void)snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
-    mn_status status = read_history(path, &curves, err);
+    mn_status status = mn_history_each(folder, NULL, sort_record, &curves, err);
     if (status == MN_OK && curves.training.n == 0)
-        status = mn_fail(err, MN_ERR_NO_INPUT, "%s holds no meta-step to draw", path);
+        status =
+            mn_fail(err, MN_ERR_NO_INPUT, "%s/metrics.jsonl holds no meta-step to draw", folder);
     if (status == MN_OK) {
         FILE *out = open_memstream(&text, &n);
         if (out != NULL) {
@@ -333,37 +333,24 @@ static void find_keys(const struct panels *panels, const mn_score_list *tests,
     curves->sets.n_keys = n;
 }
 
-static mn_status read_history(const char *path, struct curves *curves, mn_error *err)
+static mn_status sort_record(void *context, const json_t *record, mn_error *err)
 {
-    char *line = NULL;
-    size_t room = 0;
-    mn_status status = MN_OK;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return mn_fail_errno(err, "open %s", path);
-    while (status == MN_OK && getline(&line, &room, file) > 0) {
-        json_t *record = json_loads(line, 0, NULL); /* NULL for a torn line: it is left out */
-        bool validated = json_object_get(record, "val_tasks") != NULL;
-        if (record != NULL)
-            status = remember(validated ? &curves->validation : &curves->training, record, err);
-        if (validated && status == MN_OK && curves->sets.n_keys > 0)
-            status = remember(&curves->sets, record, err);
-        json_decref(record);
-    }
-    free(line);
-    (void)fclose(file);
+    struct curves *curves = context;
+    const bool validated = json_object_get(record, "val_tasks") != NULL;
+    mn_status status = remember(validated ? &curves->validation : &curves->training, record, err);
+    if (validated && status == MN_OK && curves->sets.n_keys > 0)
+        status = remember(&curves->sets, record, err);
     return status;
 }
 
 /* A record that lacks a number is left out: no task of it counted. */
-static mn_status remember(struct history *history, json_t *record, mn_error *err)
+static mn_status remember(struct history *history, const json_t *record, mn_error *err)
 {
     double point[1 + MAX_SETS] = {json_number_value(json_object_get(record, "step"))};
     for (uint32_t i = 0; i < history->n_keys; i++) {
-        const json_t *number = json_object_get(record, history->keys[i]);
-        if (!json_is_number(number))
+        point[1 + i] = mn_history_number(record, history->keys[i]);
+        if (isnan(point[1 + i]))
             return MN_OK;
-        point[1 + i] = json_number_value(number);
     }
     if (history->n == history->capacity) {
         size_t capacity = history->capacity == 0 ? 1024 : 2 * history->capacity;

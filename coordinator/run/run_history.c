@@ -7,18 +7,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-static mn_status remember(mn_history *history, size_t *capacity, const json_t *record,
-                          const char *key, mn_error *err);
+/* What one reading gathers. */
+struct gathering {
+    mn_history *history;
+    size_t capacity;
+    const char *key;
+};
+
+static mn_status remember(void *context, const json_t *record, mn_error *err);
 static void thin_out(mn_history *history, size_t most);
 
 mn_status mn_history_read(const char *folder, const char *key, size_t most, mn_history *out,
                           mn_error *err)
 {
-    char path[PATH_MAX], quoted[MN_HISTORY_KEY + 4];
-    char *line = NULL;
-    size_t room = 0, capacity = 0;
+    struct gathering gathering = {.history = out, .key = key};
     *out = (mn_history){0};
-    (void)snprintf(quoted, sizeof quoted, "\"%s\"", key);
+    mn_status status = mn_history_each(folder, key, remember, &gathering, err);
+    if (status != MN_OK)
+        mn_history_fini(out);
+    else
+        thin_out(out, most);
+    return status;
+}
+
+mn_status mn_history_each(const char *folder, const char *key, mn_history_visit *visit,
+                          void *context, mn_error *err)
+{
+    char path[PATH_MAX], quoted[MN_HISTORY_KEY + 4] = "";
+    char *line = NULL;
+    size_t room = 0;
+    if (key != NULL)
+        (void)snprintf(quoted, sizeof quoted, "\"%s\"", key);
     mn_status status = mn_run_path(folder, "metrics.jsonl", path, err);
     FILE *file = status == MN_OK ? fopen(path, "re") : NULL;
     if (status == MN_OK && file == NULL)
@@ -27,16 +46,13 @@ mn_status mn_history_read(const char *folder, const char *key, size_t most, mn_h
         if (strstr(line, quoted) == NULL)
             continue;
         json_t *record = json_loads(line, 0, NULL); /* NULL for a torn line */
-        status = remember(out, &capacity, record, key, err);
+        if (record != NULL)
+            status = visit(context, record, err);
         json_decref(record);
     }
     free(line);
     if (file != NULL)
         (void)fclose(file);
-    if (status != MN_OK)
-        mn_history_fini(out);
-    else
-        thin_out(out, most);
     return status;
 }
 
@@ -75,20 +91,23 @@ static bool grow(double **array, size_t n)
     return more != NULL;
 }
 
-static mn_status remember(mn_history *history, size_t *capacity, const json_t *record,
-                          const char *key, mn_error *err)
+static mn_status remember(void *context, const json_t *record, mn_error *err)
 {
+    struct gathering *gathering = context;
+    mn_history *history = gathering->history;
+    const char *key = gathering->key;
     char interval[MN_HISTORY_KEY + 8];
     (void)snprintf(interval, sizeof interval, "%s_ci95", key);
     const json_t *step = json_object_get(record, "step");
     const json_t *value = json_object_get(record, key);
     if (!json_is_integer(step) || !json_is_number(value))
         return MN_OK;
-    if (history->n == *capacity) {
-        *capacity = *capacity == 0 ? 1024 : 2 * *capacity;
-        if (!grow(&history->step, *capacity) || !grow(&history->value, *capacity) ||
-            !grow(&history->half_width, *capacity))
+    if (history->n == gathering->capacity) {
+        const size_t capacity = gathering->capacity == 0 ? 1024 : 2 * gathering->capacity;
+        if (!grow(&history->step, capacity) || !grow(&history->value, capacity) ||
+            !grow(&history->half_width, capacity))
             return mn_fail(err, MN_ERR_NOMEM, "history of %s", key);
+        gathering->capacity = capacity;
     }
     history->step[history->n] = json_number_value(step);
     history->value[history->n] = json_number_value(value);

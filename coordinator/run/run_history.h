@@ -1,4 +1,5 @@
-/* run_history.h: one number of RUN/metrics.jsonl as it went, thinned out to what a picture shows. */
+/* run_history.h: RUN/metrics.jsonl from its beginning: its records one by one, or one number as it went, thinned
+ * out to what a picture shows. */
 #pragma once
 
 #include "common/error.h"
@@ -20,6 +21,14 @@ typedef struct mn_history {
 mn_status mn_history_read(const char *folder, const char *key, size_t most, mn_history *out,
                           mn_error *err);
 void mn_history_fini(mn_history *history);
+
+/* Called for each record; a status other than MN_OK ends the reading. */
+typedef mn_status mn_history_visit(void *context, const json_t *record, mn_error *err);
+
+/* Visit the records in order; only those that have `key` somewhere, which is looked for in the text, or if it is
+ * NULL all. A torn line is left out. MN_ERR_NO_INPUT: there is no metrics.jsonl. */
+mn_status mn_history_each(const char *folder, const char *key, mn_history_visit *visit,
+                          void *context, mn_error *err);
 
 /* A number of a record of metrics.jsonl, or of a row of test.json; NaN: it has none of this name. */
 double mn_history_number(const json_t *record, const char *key);
