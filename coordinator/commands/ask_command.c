@@ -4,9 +4,9 @@
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
 #include "coordinator/commands/own_story.h"
+#include "coordinator/commands/respondent.h"
 #include "coordinator/commands/talk.h"
 #include "coordinator/pictures/story_sheet.h"
-#include "coordinator/server/session.h"
 #include "worker/data/story_text.h"
 #include "worker/tasks/story_fields.h"
 #include <inttypes.h>
@@ -20,14 +20,9 @@
 /* What the command opens, to be closed again; all is owned. */
 struct talk {
     const mn_command_line *line; /* lent */
-    mn_session session;
-    const mn_words *known; /* of training; lent by the session */
-    mn_words *words;       /* these, and then the new ones */
+    mn_respondent respondent;
+    mn_words *words; /* of training, and then the new ones */
     mn_story_text text;
-    mn_task *task;
-    mn_workspace *workspace;
-    mn_shown *shown;
-    float *adapted, *logits;
     uint32_t n_support, n_asked;
     const mn_story_question **support; /* [n_support], answered, for a run that adapts to some */
     const mn_story_question **asked;   /* [n_asked] */
@@ -37,7 +32,6 @@ struct talk {
 static mn_status open_run(struct talk *talk, mn_error *err);
 static mn_status read_story(struct talk *talk, mn_error *err);
 static mn_status sort_questions(struct talk *talk, mn_error *err);
-static mn_status open_learner(struct talk *talk, mn_error *err);
 static mn_status answer(struct talk *talk, mn_error *err);
 static void print(const struct talk *talk);
 static mn_status print_json(const struct talk *talk, mn_error *err);
@@ -64,10 +58,9 @@ mn_status mn_ask_command(int argc, char **argv, mn_error *err)
     if (status == MN_OK)
         status = sort_questions(&talk, err);
     if (status == MN_OK) {
-        mn_own_story_warn(&talk.text, talk.words, talk.known,
-                          mn_task_set_fields(talk.session.tasks, MN_TEST), talk.n_asked,
-                          talk.asked);
-        status = open_learner(&talk, err);
+        mn_own_story_warn(&talk.text, talk.words, talk.respondent.known, talk.respondent.fields,
+                          talk.n_asked, talk.asked);
+        status = mn_respondent_prepare(&talk.respondent, err);
     }
     if (status == MN_OK)
         status = answer(&talk, err);
@@ -83,26 +76,23 @@ mn_status mn_ask_command(int argc, char **argv, mn_error *err)
 
 static mn_status open_run(struct talk *talk, mn_error *err)
 {
-    const mn_command_line *line = talk->line;
-    const mn_session_options options = {
-        .sets = line->sets, .n_sets = line->n_sets, .folder = line->arguments[0]};
-    mn_status status = mn_session_open_run(&talk->session, &options, err);
+    mn_respondent *respondent = &talk->respondent;
+    const char *folder = talk->line->arguments[0];
+    mn_status status = mn_respondent_open(respondent, talk->line, err);
     if (status != MN_OK)
         return status;
-    const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
-    talk->known = mn_task_set_words(talk->session.tasks);
-    if (mn_task_set_dialogs(talk->session.tasks) != NULL)
+    if (mn_task_set_dialogs(respondent->session.tasks) != NULL)
         return mn_fail(
             err, MN_ERR_USAGE,
             "%s has learned from dialogues, which are no stories: talk to it, with mnemo "
             "ask %s --interactive",
-            options.folder, options.folder);
-    if (talk->known == NULL || !mn_story_view_fits(fields))
+            folder, folder);
+    if (!respondent->reads)
         return mn_fail(err, MN_ERR_USAGE,
                        "%s has not learned from stories (tasks.kind in its experiment.yaml): "
                        "expected a run of tasks.kind stories or generated-stories; mnemo task %s "
                        "shows what this one does",
-                       options.folder, options.folder);
+                       folder, folder);
     return MN_OK;
 }
 
@@ -111,9 +101,8 @@ static mn_status open_run(struct talk *talk, mn_error *err)
 static mn_status read_story(struct talk *talk, mn_error *err)
 {
     const mn_command_line *line = talk->line;
-    const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
-    const mn_story_limits limits = mn_own_story_limits(fields);
-    mn_status status = mn_words_copy(talk->known, &talk->words, err);
+    const mn_story_limits limits = mn_own_story_limits(talk->respondent.fields);
+    mn_status status = mn_words_copy(talk->respondent.known, &talk->words, err);
     if (status == MN_OK)
         status = mn_story_text_read(line->story, &limits, talk->words, &talk->text, err);
     for (size_t i = 1; i < line->n_arguments && status == MN_OK; i++)
@@ -126,8 +115,7 @@ static mn_status read_story(struct talk *talk, mn_error *err)
 static mn_status sort_questions(struct talk *talk, mn_error *err)
 {
     const mn_story_text *text = &talk->text;
-    const mn_field *support =
-        mn_fields_find(mn_task_set_fields(talk->session.tasks, MN_TEST), MN_SUPPORT, "question");
+    const mn_field *support = mn_fields_find(talk->respondent.fields, MN_SUPPORT, "question");
     const uint32_t room = support == NULL ? 0 : support->n;
     const bool typed = talk->line->n_arguments > 1;
     talk->support = calloc(text->n_questions + 1, sizeof *talk->support);
@@ -162,59 +150,31 @@ static mn_status sort_questions(struct talk *talk, mn_error *err)
 
 /* Answering ----------------------------------------------------------------------- */
 
-static mn_status open_learner(struct talk *talk, mn_error *err)
-{
-    const mn_learner *learner = talk->session.learner;
-    const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
-    mn_status status = mn_task_new(fields, &talk->task, err);
-    if (status == MN_OK)
-        status = mn_workspace_new(learner, &talk->workspace, err);
-    if (status == MN_OK)
-        status = mn_learner_show(learner, fields, &talk->shown, err);
-    if (status != MN_OK)
-        return status;
-    talk->views = calloc(talk->n_asked, sizeof *talk->views);
-    talk->adapted = calloc(mn_learner_size(learner), sizeof *talk->adapted);
-    talk->logits = calloc((size_t)mn_fields_find(fields, MN_QUERY, "y")->n *
-                              mn_learner_columns(learner, fields),
-                          sizeof *talk->logits);
-    return talk->views != NULL && talk->adapted != NULL && talk->logits != NULL
-               ? MN_OK
-               : mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", talk->n_asked);
-}
-
 /* As many questions at a time as a task has. */
 static mn_status answer(struct talk *talk, mn_error *err)
 {
-    const uint32_t room = mn_fields_find(&talk->task->fields, MN_QUERY, "y")->n;
-    const uint32_t columns = mn_learner_columns(talk->session.learner, &talk->task->fields);
-    const float *theta = mn_training_final_theta(talk->session.training);
-    for (uint32_t begin = 0; begin < talk->n_asked; begin += room) {
+    mn_respondent *respondent = &talk->respondent;
+    mn_task *task = respondent->task;
+    const uint32_t room = mn_fields_find(respondent->fields, MN_QUERY, "y")->n;
+    mn_status status = MN_OK;
+    talk->views = calloc(talk->n_asked, sizeof *talk->views);
+    if (talk->views == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", talk->n_asked);
+    for (uint32_t begin = 0; begin < talk->n_asked && status == MN_OK; begin += room) {
         const uint32_t left = talk->n_asked - begin, n = left < room ? left : room;
         const mn_story_question *const *questions = talk->asked + begin;
-        mn_explanation told = {.adapted = talk->adapted, .query_output = talk->logits};
-        mn_story_clear(talk->task, false);
+        mn_story_clear(task, false);
         for (uint32_t i = 0; i < n; i++)
-            mn_own_story_put(&talk->text, questions[i], talk->task, MN_QUERY, i, 1);
+            mn_own_story_put(&talk->text, questions[i], task, MN_QUERY, i, 1);
         for (uint32_t i = 0; i < talk->n_support; i++)
-            mn_own_story_put(&talk->text, talk->support[i], talk->task, MN_SUPPORT, i,
+            mn_own_story_put(&talk->text, talk->support[i], task, MN_SUPPORT, i,
                              1.0 / talk->n_support);
-        mn_learner_explain(talk->workspace, theta, talk->task, false, &told);
-        mn_shown_look(talk->shown, talk->adapted, talk->task->block);
-        for (uint32_t i = 0; i < n; i++) {
-            const mn_story_source source = {.task = talk->task,
-                                            .item = i,
-                                            .words = talk->words,
-                                            .logits = talk->logits + (size_t)i * columns,
-                                            .n_shown = mn_shown_count(talk->shown),
-                                            .shown = mn_shown_arrays(talk->shown),
-                                            .judged = questions[i]->answer != 0};
-            mn_status status = mn_story_view_new(&source, &talk->views[begin + i], err);
-            if (status != MN_OK)
-                return status;
-        }
+        mn_respondent_answer(respondent);
+        for (uint32_t i = 0; i < n && status == MN_OK; i++)
+            status = mn_respondent_view(respondent, i, talk->words, questions[i]->answer != 0,
+                                        &talk->views[begin + i], err);
     }
-    return MN_OK;
+    return status;
 }
 
 /* Telling ------------------------------------------------------------------------- */
@@ -245,8 +205,9 @@ static mn_status print_json(const struct talk *talk, mn_error *err)
         (void)json_array_append_new(
             unknown, json_string(mn_words_text(talk->words, talk->text.new_words[i].number)));
     (void)json_object_set_new(root, "run", json_string(talk->line->arguments[0]));
-    (void)json_object_set_new(root, "meta_step",
-                              json_integer((json_int_t)mn_training_step(talk->session.training)));
+    (void)json_object_set_new(
+        root, "meta_step",
+        json_integer((json_int_t)mn_training_step(talk->respondent.session.training)));
     (void)json_object_set_new(root, "adapted_to", json_integer((json_int_t)talk->n_support));
     (void)json_object_set_new(root, "questions", questions);
     (void)json_object_set_new(root, "unknown_words", unknown);
@@ -262,8 +223,9 @@ static mn_status print_json(const struct talk *talk, mn_error *err)
 static mn_status draw(const struct talk *talk, mn_error *err)
 {
     char heading[160];
-    (void)snprintf(heading, sizeof heading, "%s, meta-step %" PRIu64, talk->session.experiment.name,
-                   mn_training_step(talk->session.training));
+    const mn_session *session = &talk->respondent.session;
+    (void)snprintf(heading, sizeof heading, "%s, meta-step %" PRIu64, session->experiment.name,
+                   mn_training_step(session->training));
     return mn_story_sheet_png(talk->n_asked, talk->views, heading, talk->line->png, err);
 }
 
@@ -274,12 +236,7 @@ static void close_talk(struct talk *talk)
     free((void *)talk->views);
     free((void *)talk->support);
     free((void *)talk->asked);
-    free(talk->adapted);
-    free(talk->logits);
-    mn_shown_destroy(&talk->shown);
-    mn_workspace_destroy(&talk->workspace);
-    mn_task_destroy(&talk->task);
     mn_story_text_fini(&talk->text);
     mn_words_destroy(&talk->words);
-    mn_session_end(&talk->session);
+    mn_respondent_close(&talk->respondent);
 }

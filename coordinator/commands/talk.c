@@ -2,8 +2,7 @@
 
 #include "common/log.h"
 #include "coordinator/commands/own_story.h"
-#include "coordinator/pictures/story_view.h"
-#include "coordinator/server/session.h"
+#include "coordinator/commands/respondent.h"
 #include "worker/data/dialog_text.h"
 #include "worker/data/story_text.h"
 #include "worker/tasks/dialog_book.h"
@@ -22,16 +21,11 @@
 /* What the conversation needs; all that is not said to be lent is owned. */
 struct talk {
     const mn_command_line *line; /* lent */
-    mn_session session;
-    const mn_words *known;      /* of training; lent by the session */
-    const mn_dialog_book *book; /* of dialogues, lent so; NULL: these are stories */
-    mn_task *task;
-    mn_workspace *workspace;
-    mn_shown *shown;
-    float *adapted, *logits;
-    mn_story_view *view; /* of the last answer; NULL: none was given */
-    mn_words *asked;     /* of a story: the words that the view looks at */
-    char *told;          /* the story or dialogue so far, as a file would hold it, [n_told] */
+    mn_respondent respondent;
+    const mn_dialog_book *book; /* of dialogues, lent by the session; NULL: these are stories */
+    mn_story_view *view;        /* of the last answer; NULL: none was given */
+    mn_words *asked;            /* of a story: the words that the view looks at */
+    char *told; /* the story or dialogue so far, as a file would hold it, [n_told] */
     size_t n_told;
     uint32_t turn; /* of a dialogue: its lines so far */
     bool prompts;  /* standard input is a terminal */
@@ -59,42 +53,26 @@ mn_status mn_talk(const mn_command_line *line, mn_error *err)
 
 static mn_status open_talk(struct talk *talk, mn_error *err)
 {
-    const mn_command_line *line = talk->line;
-    const mn_session_options options = {
-        .sets = line->sets, .n_sets = line->n_sets, .folder = line->arguments[0]};
-    mn_status status = mn_session_open_run(&talk->session, &options, err);
+    mn_respondent *respondent = &talk->respondent;
+    const char *folder = talk->line->arguments[0];
+    mn_status status = mn_respondent_open(respondent, talk->line, err);
     if (status != MN_OK)
         return status;
-    const mn_learner *learner = talk->session.learner;
-    const mn_fields *fields = mn_task_set_fields(talk->session.tasks, MN_TEST);
-    talk->known = mn_task_set_words(talk->session.tasks);
-    talk->book = mn_task_set_dialogs(talk->session.tasks);
-    if (talk->known == NULL || !mn_story_view_fits(fields))
+    if (!respondent->reads)
         return mn_fail(err, MN_ERR_USAGE,
                        "%s has learned neither from stories nor from dialogues (tasks.kind in its "
                        "experiment.yaml): it cannot be talked to",
-                       options.folder);
-    if (mn_fields_find(fields, MN_SUPPORT, "question") != NULL)
+                       folder);
+    if (mn_fields_find(respondent->fields, MN_SUPPORT, "question") != NULL)
         return mn_fail(err, MN_ERR_USAGE,
                        "%s adapts to answered questions before it answers one (tasks.shot): put "
                        "some into a file, and ask with --story FILE",
-                       options.folder);
-    status = mn_task_new(fields, &talk->task, err);
-    if (status == MN_OK)
-        status = mn_workspace_new(learner, &talk->workspace, err);
-    if (status == MN_OK)
-        status = mn_learner_show(learner, fields, &talk->shown, err);
-    if (status != MN_OK)
-        return status;
-    talk->told = malloc(MOST_TOLD);
-    talk->adapted = calloc(mn_learner_size(learner), sizeof *talk->adapted);
-    talk->logits = calloc((size_t)mn_fields_find(fields, MN_QUERY, "y")->n *
-                              mn_learner_columns(learner, fields),
-                          sizeof *talk->logits);
+                       folder);
+    talk->book = mn_task_set_dialogs(respondent->session.tasks);
     talk->prompts = isatty(STDIN_FILENO) != 0;
-    return talk->told != NULL && talk->adapted != NULL && talk->logits != NULL
-               ? MN_OK
-               : mn_fail(err, MN_ERR_NOMEM, "a conversation");
+    talk->told = malloc(MOST_TOLD);
+    return talk->told != NULL ? mn_respondent_prepare(respondent, err)
+                              : mn_fail(err, MN_ERR_NOMEM, "a conversation");
 }
 
 static void close_talk(struct talk *talk)
@@ -102,12 +80,7 @@ static void close_talk(struct talk *talk)
     mn_story_view_destroy(&talk->view);
     mn_words_destroy(&talk->asked);
     free(talk->told);
-    free(talk->adapted);
-    free(talk->logits);
-    mn_shown_destroy(&talk->shown);
-    mn_workspace_destroy(&talk->workspace);
-    mn_task_destroy(&talk->task);
-    mn_session_end(&talk->session);
+    mn_respondent_close(&talk->respondent);
 }
 
 /* Lines --------------------------------------------------------------------------- */
@@ -210,7 +183,7 @@ static mn_status keep(struct talk *talk, const char *text, size_t n, mn_error *e
 
 static void warn_of_memory(struct talk *talk, uint32_t n, const char *what)
 {
-    const uint32_t slots = mn_story_slots(&talk->task->fields);
+    const uint32_t slots = mn_story_slots(talk->respondent.fields);
     if (n > slots && !talk->warned)
         mn_log(MN_LOG_WARN,
                "the network's memory holds %" PRIu32 " %s, and %" PRIu32 " were said: the oldest "
@@ -221,7 +194,7 @@ static void warn_of_memory(struct talk *talk, uint32_t n, const char *what)
 
 static void warn_of_word(const struct talk *talk, const char *word)
 {
-    const char *near = mn_words_near(talk->known, word);
+    const char *near = mn_words_near(talk->respondent.known, word);
     mn_log(MN_LOG_WARN,
            "\"%s\" is no word that this run was trained on: the network reads nothing there%s%s%s",
            word, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
@@ -231,18 +204,9 @@ static void warn_of_word(const struct talk *talk, const char *word)
 /* The answer to item 0 of the task, which is filled. */
 static mn_status answer(struct talk *talk, const mn_words *words, mn_error *err)
 {
-    const float *theta = mn_training_final_theta(talk->session.training);
-    mn_explanation told = {.adapted = talk->adapted, .query_output = talk->logits};
-    mn_learner_explain(talk->workspace, theta, talk->task, false, &told);
-    mn_shown_look(talk->shown, talk->adapted, talk->task->block);
-    const mn_story_source source = {.task = talk->task,
-                                    .words = words,
-                                    .answers = mn_task_set_answers(talk->session.tasks),
-                                    .logits = talk->logits,
-                                    .n_shown = mn_shown_count(talk->shown),
-                                    .shown = mn_shown_arrays(talk->shown)};
+    mn_respondent_answer(&talk->respondent);
     mn_story_view_destroy(&talk->view);
-    return mn_story_view_new(&source, &talk->view, err);
+    return mn_respondent_view(&talk->respondent, 0, words, false, &talk->view, err);
 }
 
 static mn_status print_answer(const struct talk *talk, mn_error *err)
@@ -272,7 +236,8 @@ static void tidy(const struct talk *talk, const char *text, char *out)
         size_t n = strcspn(at, " "), bare = n;
         while (bare > 0 && strchr(".!?,", at[bare - 1]) != NULL)
             bare--;
-        if (mn_words_find(talk->known, at, n) == 0 && mn_words_find(talk->known, at, bare) != 0)
+        if (mn_words_find(talk->respondent.known, at, n) == 0 &&
+            mn_words_find(talk->respondent.known, at, bare) != 0)
             n = bare;
         memcpy(to, at, n);
         to += n;
@@ -289,7 +254,7 @@ static void warn_of_words(const struct talk *talk, const char *text)
         const size_t n = strcspn(at, " ");
         char word[MN_WORD_BYTES];
         (void)snprintf(word, sizeof word, "%.*s", (int)n, at);
-        if (mn_words_find(talk->known, at, n) == 0)
+        if (mn_words_find(talk->respondent.known, at, n) == 0)
             warn_of_word(talk, word);
         at += n;
     }
@@ -343,10 +308,10 @@ static mn_status hear_user(struct talk *talk, const char *said, mn_error *err)
     warn_of_words(talk, user);
     const mn_dialog_response *response = &text.responses[text.n_responses - 1];
     warn_of_memory(talk, response->n_so_far, "utterances and facts");
-    mn_dialog_book_clear(talk->book, talk->task);
-    mn_dialog_book_put(talk->book, &text, response, 1, 0, talk->task);
+    mn_dialog_book_clear(talk->book, talk->respondent.task);
+    mn_dialog_book_put(talk->book, &text, response, 1, 0, talk->respondent.task);
     mn_dialog_text_fini(&text);
-    status = answer(talk, talk->known, err);
+    status = answer(talk, talk->respondent.known, err);
     if (status == MN_OK)
         status = read_dialog(talk, user, talk->view->answers[0].word, true, &text, err);
     if (status == MN_OK)
@@ -361,8 +326,8 @@ static mn_status answer_story(struct talk *talk, const mn_story_text *text, cons
 {
     const mn_story_question *question = &text->questions[text->n_questions - 1];
     warn_of_memory(talk, question->n_so_far, "sentences");
-    mn_story_clear(talk->task, false);
-    mn_own_story_put(text, question, talk->task, MN_QUERY, 0, 1);
+    mn_story_clear(talk->respondent.task, false);
+    mn_own_story_put(text, question, talk->respondent.task, MN_QUERY, 0, 1);
     mn_status status = answer(talk, words, err);
     return status == MN_OK ? print_answer(talk, err) : status;
 }
@@ -370,8 +335,7 @@ static mn_status answer_story(struct talk *talk, const mn_story_text *text, cons
 /* A question is not kept: the story goes on without it. */
 static mn_status hear_sentence(struct talk *talk, const char *said, mn_error *err)
 {
-    const mn_story_limits limits =
-        mn_own_story_limits(mn_task_set_fields(talk->session.tasks, MN_TEST));
+    const mn_story_limits limits = mn_own_story_limits(talk->respondent.fields);
     const size_t before = talk->n_told;
     mn_words *words = NULL;
     mn_story_text text = {0};
@@ -381,7 +345,7 @@ static mn_status hear_sentence(struct talk *talk, const char *said, mn_error *er
     if (status == MN_OK)
         status = keep(talk, "\n", 1, err);
     if (status == MN_OK)
-        status = mn_words_copy(talk->known, &words, err);
+        status = mn_words_copy(talk->respondent.known, &words, err);
     if (status == MN_OK)
         status = mn_story_text_parse(SOURCE, talk->told, talk->n_told, &limits, words, &text, err);
     const bool asks = status == MN_OK && text.n_questions > 0;
