@@ -27,6 +27,8 @@ struct reader {
 struct cells {
     const char **at; /* [n]; owned */
     size_t n, room;
+    uint32_t *lines; /* [n / width] of the rows; owned */
+    size_t room_lines;
     uint32_t width; /* of the first row; 0: there is none yet */
 };
 
@@ -103,6 +105,7 @@ void mn_data_table_fini(mn_data_table *table)
     for (uint32_t i = 0; i < table->n_columns; i++)
         free(table->columns[i].name);
     free(table->columns);
+    free(table->lines);
     for (uint32_t i = 0; i < table->n_bytes; i++)
         free(table->bytes[i]);
     for (uint32_t i = 0; i < table->n_tensors; i++)
@@ -233,17 +236,34 @@ static mn_status read_field(struct reader *reader, uint32_t column, const char *
     return MN_OK;
 }
 
+/* Room for one element more in an array that has n. */
+static bool make_room(void **array, size_t n, size_t *room, size_t bytes)
+{
+    if (n < *room)
+        return true;
+    const size_t more = *room == 0 ? 1024 : 2 * *room;
+    void *grown = realloc(*array, more * bytes);
+    if (grown == NULL)
+        return false;
+    *array = grown;
+    *room = more;
+    return true;
+}
+
 static bool add_cell(struct cells *cells, const char *field)
 {
-    if (cells->n == cells->room) {
-        const size_t more = cells->room == 0 ? 1024 : 2 * cells->room;
-        const char **at = realloc((void *)cells->at, more * sizeof *at);
-        if (at == NULL)
-            return false;
-        cells->at = at;
-        cells->room = more;
-    }
+    if (!make_room((void **)&cells->at, cells->n, &cells->room, sizeof *cells->at))
+        return false;
     cells->at[cells->n++] = field;
+    return true;
+}
+
+static bool add_line(struct cells *cells, uint64_t line)
+{
+    const size_t n = cells->width == 0 ? 0 : cells->n / cells->width;
+    if (!make_room((void **)&cells->lines, n, &cells->room_lines, sizeof *cells->lines))
+        return false;
+    cells->lines[n] = (uint32_t)line;
     return true;
 }
 
@@ -268,7 +288,8 @@ static mn_status check_width(const struct reader *reader, uint64_t line, uint32_
 static mn_status read_line(struct reader *reader, struct cells *cells, mn_error *err)
 {
     const uint64_t line = reader->line;
-    mn_status status = MN_OK;
+    mn_status status =
+        add_line(cells, line) ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "%s: lines", reader->source);
     uint32_t n = 0;
     for (bool more = true; more && status == MN_OK;) {
         const char *field = NULL;
@@ -317,6 +338,12 @@ static bool is_missing(const char *text)
     return false;
 }
 
+static bool is_infinite(const char *text)
+{
+    const char *word = text + strspn(text, "+-");
+    return strcasecmp(word, "inf") == 0 || strcasecmp(word, "infinity") == 0;
+}
+
 static bool is_header(const struct cells *cells)
 {
     double number;
@@ -324,7 +351,8 @@ static bool is_header(const struct cells *cells)
     for (uint32_t i = 0; i < cells->width; i++) {
         if (parse_number(cells->at[i], &number))
             return false;
-        n_words += !is_missing(cells->at[i]); /* a list of rows may have no name for itself */
+        /* A list of rows may have no name for itself; and infinities are no names. */
+        n_words += !is_missing(cells->at[i]) && !is_infinite(cells->at[i]);
     }
     return n_words > 0;
 }
@@ -380,6 +408,14 @@ static mn_status parse_text(const char *source, char *bytes, size_t n, mn_header
     }
     if (cells.at != NULL)
         table->bytes[table->n_bytes++] = (char *)(void *)cells.at;
+    if (status == MN_OK && table->n_columns == 0 && cells.width > 0) {
+        table->lines = cells.lines;
+        cells.lines = NULL;
+        if (has_header)
+            memmove(table->lines, table->lines + 1,
+                    (cells.n / cells.width - 1) * sizeof *table->lines);
+    }
+    free(cells.lines);
     if (status == MN_OK && (cells.width == 0 || cells.n / cells.width == has_header))
         return mn_fail(err, MN_ERR_DATA, "%s: no row of data%s: expected lines as \"0.5,1.2,oak\"",
                        source, has_header ? " below its header" : "");

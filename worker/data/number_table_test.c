@@ -10,7 +10,11 @@
 
 static mn_status parse(const char *text, mn_number_table *out, mn_error *err)
 {
-    return mn_number_table_parse("p.csv", text, strlen(text), 1, 2, "x, y", out, err);
+    char *copy = strdup(text);
+    assert_non_null(copy);
+    mn_status status = mn_number_table_parse("p.csv", copy, strlen(text), 1, 2, "x, y", out, err);
+    free(copy);
+    return status;
 }
 
 static void tables_are_read_as_programs_export_them(void **state)
@@ -73,13 +77,14 @@ static void what_is_no_number_is_told_by_line_and_column(void **state)
         {"1;2,5\n", "p.csv:1: column 1: \"1;2\""},
         {"x,2\n", "p.csv:1: column 1: \"x\""},
         {"x,y\na,b\n", "p.csv:2: column 1: \"a\""},
-        {"1,2\n3\n", "p.csv:2: 1 column: expected 2, separated by commas: x, y"},
+        {"1,2\n3\n", "p.csv:2: 1 column, but the first line has 2"},
+        {"x,y\n\n1,2\n\"3\",z\n", "p.csv:4: column 2: \"z\""},
         {"1,2,3\n", "p.csv:1: 3 columns: expected 1 to 2, separated by commas: x, y"},
         {"1,\"2\n", "p.csv:1: column 2: a quote that does not end"},
         {"\"1\"2,3\n", "p.csv:1: column 1: "},
         {"\x01\x02,2\n", "p.csv:1: column 1: \"\\x01\\x02\""},
-        {"", "no row of numbers"},
-        {"x,y\n\n", "no row of numbers: expected lines of x, y"},
+        {"", "no row of data"},
+        {"x,y\n\n", "no row of data below its header"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mn_number_table table;
@@ -100,10 +105,11 @@ static void long_fields_and_many_columns_are_refused(void **state)
     memset(text, '1', 1000);
     strcpy(text + 1000, ",2\n");
     assert_int_equal(parse(text, &table, &err), MN_ERR_DATA);
-    for (size_t i = 0; i < 1000; i++)
+    for (size_t i = 0; i < 499; i++)
         memcpy(text + 2 * i, "1,", 3);
+    strcat(text, "1");
     assert_int_equal(parse(text, &table, &err), MN_ERR_DATA);
-    assert_non_null(strstr(err.message, "more than 64 columns"));
+    assert_non_null(strstr(err.message, "500 columns: expected 1 to 2"));
     text[0] = '"';
     memset(text + 1, '1', 900);
     text[901] = '\0';
@@ -113,13 +119,13 @@ static void long_fields_and_many_columns_are_refused(void **state)
 static void a_byte_of_zero_ends_no_number(void **state)
 {
     (void)state;
-    static const char text[] = "1\0005,2\n";
+    char text[] = "1\0005,2\n";
     mn_number_table table;
     mn_error err = {.message = ""};
     assert_int_equal(
         mn_number_table_parse("p.csv", text, sizeof text - 1, 1, 2, "x, y", &table, &err),
         MN_ERR_DATA);
-    assert_non_null(strstr(err.message, "p.csv:1: column 1: \"1\\x005\""));
+    assert_non_null(strstr(err.message, "p.csv:1: column 1: a NUL byte"));
 }
 
 static void a_file_that_is_not_there_is_said_so(void **state)
