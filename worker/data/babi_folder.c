@@ -13,7 +13,6 @@ static const char train_end[] = "_train.txt", test_end[] = "_test.txt";
 
 static uint32_t number_of(const char *name, const char *end);
 static mn_status read_wanted(const char *wanted, uint64_t *bits, mn_error *err);
-static mn_status tell_missing(const char *name, const char *folders, mn_error *err);
 static mn_status list_folder(const char *folder, uint64_t wanted, mn_babi_folder *out,
                              mn_error *err);
 static mn_status take_file(const char *path, mn_babi_folder *out, mn_error *err);
@@ -81,7 +80,10 @@ mn_status mn_babi_folder_find(const char *name, const char *folders, const char 
         return status;
     char *path = mn_babi_find(name, folders, true, &is_folder);
     if (path == NULL)
-        return tell_missing(name, folders, err);
+        return mn_babi_tell_missing(name, "folder or file", "stories",
+                                    "qaN_..._train.txt and qaN_..._test.txt, as in the bAbI tasks "
+                                    "v1.2",
+                                    folders, err);
     status = is_folder ? list_folder(path, bits, out, err) : take_file(path, out, err);
     if (status == MN_OK)
         status = check(path, wanted, bits, out, err);
@@ -115,6 +117,26 @@ char *mn_babi_folder_archive(const char *name, const char *folders)
         return path;
     free(path);
     return NULL;
+}
+
+mn_status mn_babi_tell_missing(const char *name, const char *what, const char *of, const char *files,
+                               const char *folders, mn_error *err)
+{
+    char *zip = mn_babi_folder_archive(name, folders), *cache = mn_data_path_cache();
+    mn_status status;
+    if (zip == NULL)
+        status = mn_fail(err, MN_ERR_NO_INPUT,
+                         "no %s %s of %s (%s), and no %s.zip of it; put it, or a folder babi with "
+                         "it, into a folder of run.data_path or MNEMO_DATA; looked in %.300s",
+                         what, name, of, files, name, folders);
+    else
+        status = mn_fail(err, MN_ERR_NO_INPUT,
+                         "no folder %s of %s, but its archive %s is there, which `mnemo train` or "
+                         "`mnemo task` unpacks once into %s/babi; or unpack it beside itself",
+                         name, of, zip, cache != NULL ? cache : "the folder MNEMO_CACHE");
+    free(zip);
+    free(cache);
+    return status;
 }
 
 uint32_t mn_babi_file_number(const char *name, bool *is_train)
@@ -171,29 +193,6 @@ static mn_status read_wanted(const char *wanted, uint64_t *bits, mn_error *err)
             *bits |= (uint64_t)1 << (i - 1);
     } while (*at++ == ',');
     return MN_OK;
-}
-
-static mn_status tell_missing(const char *name, const char *folders, mn_error *err)
-{
-    char *zip = mn_babi_folder_archive(name, folders), *cache = mn_data_path_cache();
-    mn_status status;
-    if (zip == NULL)
-        status =
-            mn_fail(err, MN_ERR_NO_INPUT,
-                    "no folder or file %s of stories (qaN_..._train.txt and qaN_..._test.txt, as "
-                    "in the bAbI tasks v1.2), and no %s.zip of it; put it, or a folder babi with "
-                    "it, into a "
-                    "folder of run.data_path or MNEMO_DATA; looked in %.300s",
-                    name, name, folders);
-    else
-        status =
-            mn_fail(err, MN_ERR_NO_INPUT,
-                    "no folder %s of stories, but its archive %s is there, which `mnemo train` "
-                    "or `mnemo task` unpacks once into %s/babi; or unpack it beside itself",
-                    name, zip, cache != NULL ? cache : "the folder MNEMO_CACHE");
-    free(zip);
-    free(cache);
-    return status;
 }
 
 /* The number of "qaN_....<end>"; 0: it is not called so. */

@@ -1,7 +1,6 @@
 #include "worker/data/dialog_folder.h"
 
 #include "worker/data/babi_folder.h"
-#include "worker/data/data_path.h"
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +18,6 @@ static const char *const ends[MN_DIALOG_N_FILES] = {
 static const char all_candidates[] = "dialog-babi-candidates.txt";
 static const char all_facts[] = "dialog-babi-kb-all.txt";
 
-static mn_status tell_missing(const char *name, const char *folders, mn_error *err);
 static mn_status list_folder(const char *path, uint32_t number, mn_dialog_folder *out,
                              mn_error *err);
 
@@ -36,7 +34,10 @@ mn_status mn_dialog_folder_find(const char *name, const char *folders, uint32_t 
     char *path = mn_babi_find(name, folders, true, &is_folder);
     if (path == NULL || !is_folder) {
         free(path);
-        return tell_missing(name, folders, err);
+        return mn_babi_tell_missing(name, "folder", "dialogues",
+                                    "dialog-babi-task1-...-trn.txt and the like, as in the bAbI "
+                                    "dialog tasks",
+                                    folders, err);
     }
     mn_status status = list_folder(path, number, out, err);
     for (mn_dialog_file i = 0; i <= MN_DIALOG_CANDIDATES && status == MN_OK; i++)
@@ -81,28 +82,6 @@ bool mn_dialog_is_file(const char *name)
     mn_dialog_file which;
     return number_of(name, &which) != 0 || strcmp(name, all_candidates) == 0 ||
            strcmp(name, all_facts) == 0;
-}
-
-static mn_status tell_missing(const char *name, const char *folders, mn_error *err)
-{
-    char *zip = mn_babi_folder_archive(name, folders), *cache = mn_data_path_cache();
-    mn_status status;
-    if (zip == NULL)
-        status =
-            mn_fail(err, MN_ERR_NO_INPUT,
-                    "no folder %s of dialogues (dialog-babi-task1-...-trn.txt and the like, as "
-                    "in the bAbI dialog tasks), and no %s.zip of it; put it into a folder of "
-                    "run.data_path or MNEMO_DATA; looked in %.300s",
-                    name, name, folders);
-    else
-        status = mn_fail(err, MN_ERR_NO_INPUT,
-                         "no folder %s of dialogues, but its archive %s is there, which `mnemo "
-                         "train` or `mnemo task` unpacks once into %s/babi; or unpack it beside "
-                         "itself",
-                         name, zip, cache != NULL ? cache : "the folder MNEMO_CACHE");
-    free(zip);
-    free(cache);
-    return status;
 }
 
 static mn_status take(const char *path, const char *name, char **to, mn_error *err)
