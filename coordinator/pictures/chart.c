@@ -1,6 +1,7 @@
 #include "coordinator/pictures/chart.h"
 
 #include "common/file.h"
+#include "common/room.h"
 #include "coordinator/run/run_history.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -352,14 +353,9 @@ static mn_status remember(struct history *history, const json_t *record, mn_erro
         if (isnan(point[1 + i]))
             return MN_OK;
     }
-    if (history->n == history->capacity) {
-        size_t capacity = history->capacity == 0 ? 1024 : 2 * history->capacity;
-        void *more = realloc(history->at, capacity * sizeof *history->at);
-        if (more == NULL)
-            return mn_fail(err, MN_ERR_NOMEM, "learning curve");
-        history->at = more;
-        history->capacity = capacity;
-    }
+    if (!mn_room_make((void **)&history->at, history->n, 1, &history->capacity,
+                      sizeof *history->at))
+        return mn_fail(err, MN_ERR_NOMEM, "learning curve");
     memcpy(history->at[history->n++], point, sizeof point);
     return MN_OK;
 }

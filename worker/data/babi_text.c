@@ -1,7 +1,9 @@
 #include "worker/data/babi_text.h"
 
 #include "common/file.h"
+#include "common/room.h"
 #include "common/text.h"
+#include "worker/data/text_lines.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +11,11 @@
 
 /* Where a reader stands. */
 struct reader {
-    const char *source;
+    mn_text_lines lines;
     mn_words *words;
     bool grow;
     mn_babi_text *text;
     size_t room_sentences, room_questions, room_words;
-    uint32_t line;                    /* from 1 */
     uint32_t id;                      /* of the line before; 0: none */
     uint32_t first;                   /* the story's first sentence */
     uint32_t n_sentences;             /* of it so far */
@@ -23,12 +24,7 @@ struct reader {
     mn_error *err;
 };
 
-typedef struct span {
-    const char *at;
-    size_t n;
-} span;
-
-static mn_status read_line(struct reader *reader, span line);
+static mn_status read_line(struct reader *reader, mn_span line);
 
 mn_status mn_babi_text_read(const char *path, mn_words *words, bool grow, mn_babi_text *out,
                             mn_error *err)
@@ -36,7 +32,7 @@ mn_status mn_babi_text_read(const char *path, mn_words *words, bool grow, mn_bab
     char *bytes = NULL;
     size_t n = 0;
     memset(out, 0, sizeof *out);
-    mn_status status = mn_file_read(path, MN_BABI_MAX_BYTES, &bytes, &n, err);
+    mn_status status = mn_file_read(path, MN_TEXT_MAX_BYTES, &bytes, &n, err);
     if (status == MN_OK)
         status = mn_babi_text_parse(path, bytes, n, words, grow, out, err);
     free(bytes);
@@ -50,35 +46,24 @@ mn_status mn_babi_text_parse(const char *source, const char *bytes, size_t n, mn
     struct reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "reader of %s", source);
-    reader->source = source;
+    reader->lines = (mn_text_lines){.source = source, .left = {bytes, n}};
     reader->words = words;
     reader->grow = grow;
     reader->text = out;
     reader->err = err;
     mn_status status = MN_OK;
-    for (size_t at = 0; at < n && status == MN_OK;) {
-        const char *end = memchr(bytes + at, '\n', n - at);
-        reader->line++;
-        if (end == NULL)
-            status = mn_fail(err, MN_ERR_DATA,
-                             "%s:%" PRIu32 ": the file ends within this line: it is cut; get it "
-                             "anew",
-                             source, reader->line);
-        else if (reader->line > MN_BABI_MAX_LINES)
-            status = mn_fail(err, MN_ERR_DATA, "%s: more than %u lines", source, MN_BABI_MAX_LINES);
-        else {
-            span line = {bytes + at, (size_t)(end - (bytes + at))};
-            at += line.n + 1;
-            if (line.n > 0 && line.at[line.n - 1] == '\r')
-                line.n--;
+    for (bool more = true; more && status == MN_OK;) {
+        mn_span line;
+        status = mn_text_lines_next(&reader->lines, &line, &more, err);
+        if (status == MN_OK && more)
             status = read_line(reader, line);
-        }
     }
     if (status == MN_OK && !reader->asked)
         status = mn_fail(err, MN_ERR_DATA,
                          "%s:%" PRIu32 ": the file ends %s; expected a question at its end: it is "
                          "cut; get it anew",
-                         source, reader->line, reader->line == 0 ? "at once" : "within a story");
+                         source, reader->lines.line,
+                         reader->lines.line == 0 ? "at once" : "within a story");
     free(reader);
     out->digest = mn_digest_of(bytes, n);
     if (status != MN_OK)
@@ -136,61 +121,32 @@ mn_status mn_babi_split(const char *text, size_t n, mn_words *words, bool grow, 
 
 /* Lines --------------------------------------------------------------------------- */
 
-static mn_status refuse(const struct reader *reader, span what, const char *expected)
+static mn_status refuse(const struct reader *reader, mn_span what, const char *expected)
 {
-    char text[96];
-    (void)mn_text_escape(what.at, what.n, text, sizeof text);
-    return mn_fail(reader->err, MN_ERR_DATA, "%s:%" PRIu32 ": \"%s\": expected %s", reader->source,
-                   reader->line, text, expected);
+    return mn_text_lines_refuse(&reader->lines, what, expected, reader->err);
 }
 
-/* One more element of `bytes` at the end of an array that has n of them. */
-static bool make_room(void **array, size_t n, size_t more, size_t *room, size_t bytes)
-{
-    if (n + more <= *room)
-        return true;
-    const size_t larger = 2 * (n + more) + 256;
-    void *grown = realloc(*array, larger * bytes);
-    if (grown == NULL)
-        return false;
-    *array = grown;
-    *room = larger;
-    return true;
-}
-
-static bool read_number(span *from, uint32_t *number)
+static bool read_number(mn_span *from, uint32_t *number)
 {
     size_t n = 0;
     *number = 0;
     while (n < from->n && n < 9 && from->at[n] >= '0' && from->at[n] <= '9')
         *number = *number * 10 + (uint32_t)(from->at[n++] - '0');
     const bool ok = n > 0 && n < 9;
-    *from = (span){from->at + n, from->n - n};
+    *from = (mn_span){from->at + n, from->n - n};
     return ok;
 }
 
-static span trimmed(span text)
+static mn_span trimmed(mn_span text)
 {
     while (text.n > 0 && text.at[text.n - 1] == ' ')
         text.n--;
     while (text.n > 0 && text.at[0] == ' ')
-        text = (span){text.at + 1, text.n - 1};
+        text = (mn_span){text.at + 1, text.n - 1};
     return text;
 }
 
-/* The part up to a tab; what is behind it stays in *from. False: there is no tab. */
-static bool cut_at_tab(span *from, span *part)
-{
-    const char *tab = memchr(from->at, '\t', from->n);
-    *part = *from;
-    if (tab == NULL)
-        return false;
-    part->n = (size_t)(tab - from->at);
-    *from = (span){tab + 1, from->n - part->n - 1};
-    return true;
-}
-
-static mn_status add_words(struct reader *reader, span sentence, mn_babi_words *out)
+static mn_status add_words(struct reader *reader, mn_span sentence, mn_babi_words *out)
 {
     uint32_t numbers[MN_BABI_MAX_LENGTH], n = 0;
     mn_babi_text *text = reader->text;
@@ -198,18 +154,18 @@ static mn_status add_words(struct reader *reader, span sentence, mn_babi_words *
     mn_status status =
         mn_babi_split(sentence.at, sentence.n, reader->words, reader->grow, numbers, &n, &why);
     if (status != MN_OK)
-        return mn_fail(reader->err, status, "%s:%" PRIu32 ": %s", reader->source, reader->line,
-                       why.message);
-    if (!make_room((void **)&text->words, text->n_words, n, &reader->room_words,
-                   sizeof *text->words))
-        return mn_fail(reader->err, MN_ERR_NOMEM, "the words of %s", reader->source);
+        return mn_fail(reader->err, status, "%s:%" PRIu32 ": %s", reader->lines.source,
+                       reader->lines.line, why.message);
+    if (!mn_room_make((void **)&text->words, text->n_words, n, &reader->room_words,
+                      sizeof *text->words))
+        return mn_fail(reader->err, MN_ERR_NOMEM, "the words of %s", reader->lines.source);
     memcpy(text->words + text->n_words, numbers, n * sizeof *numbers);
     *out = (mn_babi_words){text->n_words, n};
     text->n_words += n;
     return MN_OK;
 }
 
-static mn_status read_sentence(struct reader *reader, span sentence)
+static mn_status read_sentence(struct reader *reader, mn_span sentence)
 {
     mn_babi_text *text = reader->text;
     mn_babi_words words;
@@ -220,9 +176,9 @@ static mn_status read_sentence(struct reader *reader, span sentence)
     mn_status status = add_words(reader, sentence, &words);
     if (status != MN_OK)
         return status;
-    if (!make_room((void **)&text->sentences, text->n_sentences, 1, &reader->room_sentences,
-                   sizeof *text->sentences))
-        return mn_fail(reader->err, MN_ERR_NOMEM, "the sentences of %s", reader->source);
+    if (!mn_room_make((void **)&text->sentences, text->n_sentences, 1, &reader->room_sentences,
+                      sizeof *text->sentences))
+        return mn_fail(reader->err, MN_ERR_NOMEM, "the sentences of %s", reader->lines.source);
     text->sentences[text->n_sentences++] = words;
     reader->n_sentences++;
     reader->told[reader->id] = true;
@@ -232,9 +188,9 @@ static mn_status read_sentence(struct reader *reader, span sentence)
 }
 
 /* "1 12": each a sentence that the story has told. */
-static mn_status check_support(const struct reader *reader, span support)
+static mn_status check_support(const struct reader *reader, mn_span support)
 {
-    const span all = support;
+    const mn_span all = support;
     bool ok = true;
     for (support = trimmed(support); ok && support.n > 0; support = trimmed(support)) {
         uint32_t id;
@@ -245,15 +201,15 @@ static mn_status check_support(const struct reader *reader, span support)
                : refuse(reader, all, "the IDs of sentences of this story that support the answer");
 }
 
-static mn_status read_question(struct reader *reader, span asked, span rest)
+static mn_status read_question(struct reader *reader, mn_span asked, mn_span rest)
 {
     mn_babi_text *text = reader->text;
     mn_babi_question question = {.first_sentence = reader->first, .n_so_far = reader->n_sentences};
-    span answer;
+    mn_span answer;
     asked = trimmed(asked);
     if (asked.n == 0 || asked.at[asked.n - 1] != '?')
         return refuse(reader, asked, "a question that ends in '?' before the tab");
-    if (!cut_at_tab(&rest, &answer))
+    if (!mn_span_cut_at_tab(&rest, &answer))
         return refuse(reader, rest, "an answer, a tab and the IDs of its supporting sentences");
     answer = trimmed(answer);
     for (size_t i = 0; i < answer.n; i++)
@@ -269,14 +225,14 @@ static mn_status read_question(struct reader *reader, span asked, span rest)
     if (question.answer == 0 && reader->grow) {
         status = mn_words_add(reader->words, answer.at, answer.n, &question.answer, &why);
         if (status != MN_OK)
-            return mn_fail(reader->err, status, "%s:%" PRIu32 ": the answer: %s", reader->source,
-                           reader->line, why.message);
+            return mn_fail(reader->err, status, "%s:%" PRIu32 ": the answer: %s",
+                           reader->lines.source, reader->lines.line, why.message);
     } else if (question.answer == 0) {
         question.answer = mn_words_count(reader->words);
     }
-    if (!make_room((void **)&text->questions, text->n_questions, 1, &reader->room_questions,
-                   sizeof *text->questions))
-        return mn_fail(reader->err, MN_ERR_NOMEM, "the questions of %s", reader->source);
+    if (!mn_room_make((void **)&text->questions, text->n_questions, 1, &reader->room_questions,
+                      sizeof *text->questions))
+        return mn_fail(reader->err, MN_ERR_NOMEM, "the questions of %s", reader->lines.source);
     text->questions[text->n_questions++] = question;
     if (question.words.n > text->longest_question)
         text->longest_question = question.words.n;
@@ -285,12 +241,12 @@ static mn_status read_question(struct reader *reader, span asked, span rest)
     return MN_OK;
 }
 
-static mn_status read_line(struct reader *reader, span line)
+static mn_status read_line(struct reader *reader, mn_span line)
 {
-    const span all = line;
+    const mn_span all = line;
     uint32_t id;
-    span part;
-    if (!read_number(&line, &id) || line.n == 0 || line.at[0] != ' ')
+    mn_span part;
+    if (!mn_span_cut_number(&line, &id))
         return refuse(reader, all, "a number, a space and a sentence");
     if (id == 1) { /* a new story */
         if (reader->id != 0 && !reader->asked)
@@ -305,7 +261,6 @@ static mn_status read_line(struct reader *reader, span line)
         return refuse(reader, all, expected);
     }
     reader->id = id;
-    line = (span){line.at + 1, line.n - 1};
-    reader->asked = cut_at_tab(&line, &part);
+    reader->asked = mn_span_cut_at_tab(&line, &part);
     return reader->asked ? read_question(reader, part, line) : read_sentence(reader, part);
 }

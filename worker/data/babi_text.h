@@ -11,8 +11,6 @@
 #include "worker/data/words.h"
 #include <stdint.h>
 
-#define MN_BABI_MAX_BYTES (256u << 20) /* of a file */
-#define MN_BABI_MAX_LINES (1u << 22)
 #define MN_BABI_MAX_STORY 4096u /* lines of a story */
 #define MN_BABI_MAX_LENGTH 64u  /* words of a sentence */
 

@@ -1,6 +1,7 @@
 #include "worker/data/data_table.h"
 
 #include "common/file.h"
+#include "common/room.h"
 #include "common/tensor_file.h"
 #include "common/text.h"
 #include "worker/data/data_arrays.h"
@@ -236,23 +237,9 @@ static mn_status read_field(struct reader *reader, uint32_t column, const char *
     return MN_OK;
 }
 
-/* Room for one element more in an array that has n. */
-static bool make_room(void **array, size_t n, size_t *room, size_t bytes)
-{
-    if (n < *room)
-        return true;
-    const size_t more = *room == 0 ? 1024 : 2 * *room;
-    void *grown = realloc(*array, more * bytes);
-    if (grown == NULL)
-        return false;
-    *array = grown;
-    *room = more;
-    return true;
-}
-
 static bool add_cell(struct cells *cells, const char *field)
 {
-    if (!make_room((void **)&cells->at, cells->n, &cells->room, sizeof *cells->at))
+    if (!mn_room_make((void **)&cells->at, cells->n, 1, &cells->room, sizeof *cells->at))
         return false;
     cells->at[cells->n++] = field;
     return true;
@@ -261,7 +248,7 @@ static bool add_cell(struct cells *cells, const char *field)
 static bool add_line(struct cells *cells, uint64_t line)
 {
     const size_t n = cells->width == 0 ? 0 : cells->n / cells->width;
-    if (!make_room((void **)&cells->lines, n, &cells->room_lines, sizeof *cells->lines))
+    if (!mn_room_make((void **)&cells->lines, n, 1, &cells->room_lines, sizeof *cells->lines))
         return false;
     cells->lines[n] = (uint32_t)line;
     return true;

@@ -1,6 +1,6 @@
 #include "worker/data/dialog_candidates.h"
 
-#include "worker/data/dialog_lines.h"
+#include "worker/data/text_lines.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,12 +46,12 @@ void mn_dialog_candidates_fini(mn_dialog_candidates *candidates)
 static mn_status read_lines(const char *source, const char *bytes, size_t n,
                             mn_dialog_candidates *out, mn_error *err)
 {
-    mn_dialog_lines lines = {.source = source, .left = {bytes, n}};
+    mn_text_lines lines = {.source = source, .left = {bytes, n}};
     char *to = out->bytes;
     for (bool more = true; more;) {
         mn_span line, word;
         uint32_t id, n_words = 0;
-        mn_status status = mn_dialog_lines_next(&lines, &line, &more, err);
+        mn_status status = mn_text_lines_next(&lines, &line, &more, err);
         if (status != MN_OK)
             return status;
         if (line.n == 0)
@@ -59,7 +59,7 @@ static mn_status read_lines(const char *source, const char *bytes, size_t n,
         const mn_span all = line;
         const char *text = to;
         if (!mn_span_cut_number(&line, &id))
-            return mn_dialog_lines_refuse(&lines, all, "a number, a space and a sentence", err);
+            return mn_text_lines_refuse(&lines, all, "a number, a space and a sentence", err);
         while ((word = mn_span_cut_word(&line)).n > 0) {
             if (n_words++ > 0)
                 *to++ = ' ';
@@ -68,7 +68,7 @@ static mn_status read_lines(const char *source, const char *bytes, size_t n,
         }
         *to++ = '\0';
         if (n_words == 0 || n_words > MN_BABI_MAX_LENGTH || memchr(all.at, '\0', all.n) != NULL)
-            return mn_dialog_lines_refuse(&lines, all, "a sentence of 1 to 64 words", err);
+            return mn_text_lines_refuse(&lines, all, "a sentence of 1 to 64 words", err);
         if (out->n == MN_DIALOG_MAX_CANDIDATES)
             return mn_fail(err, MN_ERR_DATA, "%s: more than %u candidates", source,
                            MN_DIALOG_MAX_CANDIDATES);

@@ -1,19 +1,19 @@
 #include "worker/data/dialog_entities.h"
 
-#include "worker/data/dialog_lines.h"
+#include "worker/data/text_lines.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char type_begin[] = "R_";
 
-static mn_status read_line(const mn_dialog_lines *lines, mn_span line, bool facts_alone,
+static mn_status read_line(const mn_text_lines *lines, mn_span line, bool facts_alone,
                            mn_dialog_entities *out, mn_error *err);
 
 mn_status mn_dialog_entities_parse(const char *source, const char *bytes, size_t n,
                                    bool facts_alone, mn_dialog_entities *out, mn_error *err)
 {
-    mn_dialog_lines lines = {.source = source, .left = {bytes, n}};
+    mn_text_lines lines = {.source = source, .left = {bytes, n}};
     memset(out, 0, sizeof *out);
     mn_status status = mn_words_new(&out->names, err);
     out->types = status == MN_OK ? calloc(MN_DIALOG_MAX_ENTITIES, sizeof *out->types) : NULL;
@@ -21,7 +21,7 @@ mn_status mn_dialog_entities_parse(const char *source, const char *bytes, size_t
         status = mn_fail(err, MN_ERR_NOMEM, "the entities of %s", source);
     for (bool more = true; status == MN_OK && more;) {
         mn_span line;
-        status = mn_dialog_lines_next(&lines, &line, &more, err);
+        status = mn_text_lines_next(&lines, &line, &more, err);
         if (status == MN_OK && line.n > 0)
             status = read_line(&lines, line, facts_alone, out, err);
     }
@@ -57,7 +57,7 @@ static uint32_t type_of(mn_dialog_entities *entities, mn_span name)
     return type;
 }
 
-static mn_status read_line(const mn_dialog_lines *lines, mn_span line, bool facts_alone,
+static mn_status read_line(const mn_text_lines *lines, mn_span line, bool facts_alone,
                            mn_dialog_entities *out, mn_error *err)
 {
     const size_t n_begin = sizeof type_begin - 1;
@@ -71,12 +71,11 @@ static mn_status read_line(const mn_dialog_lines *lines, mn_span line, bool fact
     const bool is_fact = value.n > 0 && mn_span_cut_word(&left).n == 0 && type.n > n_begin &&
                          type.n < MN_WORD_BYTES && memcmp(type.at, type_begin, n_begin) == 0;
     if (!is_fact)
-        return facts_alone
-                   ? mn_dialog_lines_refuse(lines, line,
-                                            "a number, a thing, a type that begins with R_, "
-                                            "and a value",
-                                            err)
-                   : MN_OK;
+        return facts_alone ? mn_text_lines_refuse(lines, line,
+                                                  "a number, a thing, a type that begins with R_, "
+                                                  "and a value",
+                                                  err)
+                           : MN_OK;
     const uint32_t at = type_of(out, type);
     mn_error why;
     if (at == MN_DIALOG_MAX_TYPES)

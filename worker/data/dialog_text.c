@@ -1,8 +1,9 @@
 #include "worker/data/dialog_text.h"
 
 #include "common/file.h"
+#include "common/room.h"
 #include "common/text.h"
-#include "worker/data/dialog_lines.h"
+#include "worker/data/text_lines.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 /* Where a reader stands. */
 struct reader {
-    mn_dialog_lines lines;
+    mn_text_lines lines;
     const mn_dialog_lexicon *lexicon;
     mn_dialog_text *text;
     size_t room_utterances, room_responses, room_dialogs, room_words, room_entities;
@@ -30,7 +31,7 @@ mn_status mn_dialog_text_read(const char *path, const mn_dialog_lexicon *lexicon
     char *bytes = NULL;
     size_t n = 0;
     memset(out, 0, sizeof *out);
-    mn_status status = mn_file_read(path, MN_DIALOG_MAX_BYTES, &bytes, &n, err);
+    mn_status status = mn_file_read(path, MN_TEXT_MAX_BYTES, &bytes, &n, err);
     if (status == MN_OK)
         status = mn_dialog_text_parse(path, bytes, n, lexicon, out, err);
     free(bytes);
@@ -48,7 +49,7 @@ mn_status mn_dialog_text_parse(const char *source, const char *bytes, size_t n,
     memset(out, 0, sizeof *out);
     for (bool more = true; more && status == MN_OK;) {
         mn_span line;
-        status = mn_dialog_lines_next(&reader.lines, &line, &more, err);
+        status = mn_text_lines_next(&reader.lines, &line, &more, err);
         if (status == MN_OK && line.n > 0)
             status = read_line(&reader, line);
         else if (status == MN_OK) /* a blank line, or the end */
@@ -116,20 +117,6 @@ mn_status mn_dialog_split(const char *text, size_t n, const mn_dialog_lexicon *l
 
 /* Lines --------------------------------------------------------------------------- */
 
-/* Room for `more` elements of `bytes` at the end of an array that has n of them. */
-static bool make_room(void **array, size_t n, size_t more, size_t *room, size_t bytes)
-{
-    if (n + more <= *room)
-        return true;
-    const size_t larger = 2 * (n + more) + 256;
-    void *grown = realloc(*array, larger * bytes);
-    if (grown == NULL)
-        return false;
-    *array = grown;
-    *room = larger;
-    return true;
-}
-
 static mn_status no_memory(const struct reader *reader)
 {
     return mn_fail(reader->err, MN_ERR_NOMEM, "the dialogues of %s", reader->lines.source);
@@ -145,17 +132,17 @@ static mn_status say(struct reader *reader, mn_speaker speaker, mn_span said)
         return mn_fail(reader->err, status, "%s:%" PRIu32 ": %s", reader->lines.source,
                        reader->lines.line, why.message);
     if (n == 0 && speaker != MN_SPEAKER_USER)
-        return mn_dialog_lines_refuse(&reader->lines, said,
-                                      speaker == MN_SPEAKER_BOT
-                                          ? "what the bot answers behind the tab"
-                                          : "words behind the number",
-                                      reader->err);
-    if (!make_room((void **)&text->words, text->n_words, n, &reader->room_words,
-                   sizeof *text->words) ||
-        !make_room((void **)&text->entities, text->n_words, n, &reader->room_entities,
-                   sizeof *text->entities) ||
-        !make_room((void **)&text->utterances, text->n_utterances, 1, &reader->room_utterances,
-                   sizeof *text->utterances))
+        return mn_text_lines_refuse(&reader->lines, said,
+                                    speaker == MN_SPEAKER_BOT
+                                        ? "what the bot answers behind the tab"
+                                        : "words behind the number",
+                                    reader->err);
+    if (!mn_room_make((void **)&text->words, text->n_words, n, &reader->room_words,
+                      sizeof *text->words) ||
+        !mn_room_make((void **)&text->entities, text->n_words, n, &reader->room_entities,
+                      sizeof *text->entities) ||
+        !mn_room_make((void **)&text->utterances, text->n_utterances, 1, &reader->room_utterances,
+                      sizeof *text->utterances))
         return no_memory(reader);
     if (n > 0) {
         memcpy(text->words + text->n_words, words, n * sizeof *words);
@@ -176,7 +163,7 @@ static mn_status read_answer(struct reader *reader, mn_span asked, mn_span given
     mn_dialog_response response = {.first = reader->first,
                                    .n_so_far = text->n_utterances - reader->first};
     if (memchr(given.at, '\t', given.n) != NULL)
-        return mn_dialog_lines_refuse(&reader->lines, given, "one tab in the line", reader->err);
+        return mn_text_lines_refuse(&reader->lines, given, "one tab in the line", reader->err);
     if (text->n_responses - reader->first_response == MN_DIALOG_MAX_RESPONSES)
         return mn_fail(reader->err, MN_ERR_DATA,
                        "%s:%" PRIu32 ": more than %u responses in one "
@@ -190,10 +177,10 @@ static mn_status read_answer(struct reader *reader, mn_span asked, mn_span given
     if (candidates != NULL)
         response.answer = mn_dialog_candidates_find(candidates, given.at, given.n);
     if (response.answer == UINT32_MAX)
-        return mn_dialog_lines_refuse(&reader->lines, given,
-                                      "an answer that is one of the candidates", reader->err);
-    if (!make_room((void **)&text->responses, text->n_responses, 1, &reader->room_responses,
-                   sizeof *text->responses))
+        return mn_text_lines_refuse(&reader->lines, given,
+                                    "an answer that is one of the candidates", reader->err);
+    if (!mn_room_make((void **)&text->responses, text->n_responses, 1, &reader->room_responses,
+                      sizeof *text->responses))
         return no_memory(reader);
     text->responses[text->n_responses++] = response;
     if (response.n_so_far > text->longest_history)
@@ -207,8 +194,8 @@ static mn_status read_line(struct reader *reader, mn_span line)
     uint32_t id;
     mn_span part;
     if (!mn_span_cut_number(&line, &id))
-        return mn_dialog_lines_refuse(&reader->lines, all, "a number, a space and what is said",
-                                      reader->err);
+        return mn_text_lines_refuse(&reader->lines, all, "a number, a space and what is said",
+                                    reader->err);
     if (id == 1 && reader->id != 0) {
         mn_status status = end_dialog(reader, all);
         if (status != MN_OK)
@@ -219,7 +206,7 @@ static mn_status read_line(struct reader *reader, mn_span line)
         (void)snprintf(expected, sizeof expected, "line %" PRIu32 " of a dialogue of at most %u%s",
                        reader->id + 1, MN_DIALOG_MAX_TURN,
                        reader->id == 0 ? "" : ", or 1 for a new one");
-        return mn_dialog_lines_refuse(&reader->lines, all, expected, reader->err);
+        return mn_text_lines_refuse(&reader->lines, all, expected, reader->err);
     }
     if (id == 1) {
         reader->first = reader->text->n_utterances;
@@ -240,12 +227,12 @@ static mn_status end_dialog(struct reader *reader, mn_span line)
     if (reader->id == 0)
         return MN_OK;
     if (!reader->answered)
-        return mn_dialog_lines_refuse(&reader->lines, line,
-                                      "a line with a tab and the bot's answer at the end of the "
-                                      "dialogue before: it is cut",
-                                      reader->err);
-    if (!make_room((void **)&text->dialogs, text->n_dialogs, 1, &reader->room_dialogs,
-                   sizeof *text->dialogs))
+        return mn_text_lines_refuse(&reader->lines, line,
+                                    "a line with a tab and the bot's answer at the end of the "
+                                    "dialogue before: it is cut",
+                                    reader->err);
+    if (!mn_room_make((void **)&text->dialogs, text->n_dialogs, 1, &reader->room_dialogs,
+                      sizeof *text->dialogs))
         return no_memory(reader);
     text->dialogs[text->n_dialogs++] = dialog;
     if (dialog.n > text->most_responses)

@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "worker/data/dialog_folder.h"
+#include "worker/data/text_lines.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static mn_status read_candidates(const char *path, mn_dialog_candidates *out, mn
 {
     char *bytes = NULL;
     size_t n = 0;
-    mn_status status = mn_file_read(path, MN_BABI_MAX_BYTES, &bytes, &n, err);
+    mn_status status = mn_file_read(path, MN_TEXT_MAX_BYTES, &bytes, &n, err);
     if (status == MN_OK)
         status = mn_dialog_candidates_parse(path, bytes, n, out, err);
     free(bytes);
@@ -78,7 +79,7 @@ static mn_status read_entities(const mn_dialog_folder *folder, mn_dialog_entitie
     const char *path = facts != NULL ? facts : folder->paths[MN_DIALOG_TRN];
     char *bytes = NULL;
     size_t n = 0;
-    mn_status status = mn_file_read(path, MN_BABI_MAX_BYTES, &bytes, &n, err);
+    mn_status status = mn_file_read(path, MN_TEXT_MAX_BYTES, &bytes, &n, err);
     if (status == MN_OK)
         status = mn_dialog_entities_parse(path, bytes, n, facts != NULL, out, err);
     free(bytes);

@@ -1,10 +1,10 @@
-#include "worker/data/dialog_lines.h"
+#include "worker/data/text_lines.h"
 
 #include "common/text.h"
 #include <inttypes.h>
 #include <string.h>
 
-mn_status mn_dialog_lines_next(mn_dialog_lines *lines, mn_span *line, bool *more, mn_error *err)
+mn_status mn_text_lines_next(mn_text_lines *lines, mn_span *line, bool *more, mn_error *err)
 {
     const mn_span left = lines->left;
     *line = (mn_span){left.at, 0};
@@ -17,9 +17,9 @@ mn_status mn_dialog_lines_next(mn_dialog_lines *lines, mn_span *line, bool *more
         return mn_fail(err, MN_ERR_DATA,
                        "%s:%" PRIu32 ": the file ends within this line: it is cut; get it anew",
                        lines->source, lines->line);
-    if (lines->line > MN_DIALOG_MAX_LINES)
+    if (lines->line > MN_TEXT_MAX_LINES)
         return mn_fail(err, MN_ERR_DATA, "%s: more than %u lines", lines->source,
-                       MN_DIALOG_MAX_LINES);
+                       MN_TEXT_MAX_LINES);
     line->n = (size_t)(end - left.at);
     lines->left = (mn_span){end + 1, left.n - line->n - 1};
     while (line->n > 0 && (line->at[line->n - 1] == '\r' || line->at[line->n - 1] == ' '))
@@ -27,8 +27,8 @@ mn_status mn_dialog_lines_next(mn_dialog_lines *lines, mn_span *line, bool *more
     return MN_OK;
 }
 
-mn_status mn_dialog_lines_refuse(const mn_dialog_lines *lines, mn_span what, const char *expected,
-                                 mn_error *err)
+mn_status mn_text_lines_refuse(const mn_text_lines *lines, mn_span what, const char *expected,
+                               mn_error *err)
 {
     char text[96];
     (void)mn_text_escape(what.at, what.n, text, sizeof text);

@@ -1,5 +1,5 @@
-/* dialog_lines.h: numbered lines of text and their words, for the readers of the files of the bAbI
- * dialog tasks. Words are what stands between spaces; a file that ends within a line is cut. */
+/* text_lines.h: lines of text that begin with a number, and their words, for the readers of the files of bAbI and of
+ * its dialog tasks. Words are what stands between spaces; a file that ends within a line is cut. */
 #pragma once
 
 #include "common/error.h"
@@ -7,27 +7,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MN_DIALOG_MAX_BYTES (256u << 20) /* of a file */
-#define MN_DIALOG_MAX_LINES (1u << 22)
+#define MN_TEXT_MAX_BYTES (256u << 20) /* of a file */
+#define MN_TEXT_MAX_LINES (1u << 22)
 
 typedef struct mn_span {
     const char *at;
     size_t n;
 } mn_span;
 
-typedef struct mn_dialog_lines {
+typedef struct mn_text_lines {
     const char *source; /* as messages call the file; lent */
     mn_span left;       /* what is not read yet; lent */
     uint32_t line;      /* from 1: the one that was read last */
-} mn_dialog_lines;
+} mn_text_lines;
 
 /* The next line, without its end; *more is false, and *line is empty, behind the last one.
  * MN_ERR_DATA: the file is cut within it, or there are too many. */
-mn_status mn_dialog_lines_next(mn_dialog_lines *lines, mn_span *line, bool *more, mn_error *err);
+mn_status mn_text_lines_next(mn_text_lines *lines, mn_span *line, bool *more, mn_error *err);
 
 /* MN_ERR_DATA: source:line: "what": expected ... */
-mn_status mn_dialog_lines_refuse(const mn_dialog_lines *lines, mn_span what, const char *expected,
-                                 mn_error *err);
+mn_status mn_text_lines_refuse(const mn_text_lines *lines, mn_span what, const char *expected,
+                               mn_error *err);
 
 /* The number at the front and the space behind it, which leave *from. False: there is none, and then
  * *from has no meaning. */
