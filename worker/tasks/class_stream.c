@@ -1,20 +1,15 @@
 #include "worker/tasks/class_stream.h"
 
-#include "worker/tasks/glyphs.h"
-#include "worker/tasks/image_tasks.h"
-#include "worker/tasks/task_set_kind.h"
+#include "worker/tasks/drawings.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_EACH 1024u /* images of a class; a draw keeps so many numbers on its stack */
-#define SHOWN 12u      /* classes that a description lists at each end */
+#define SHOWN 12u /* classes that a description lists at each end */
 
 struct state {
-    uint64_t seed;
     mn_stream_order order;
-    mn_image_pack *pack;    /* owned; NULL: glyphs */
-    mn_image_tasks *tables; /* owned */
+    mn_drawings drawings;
 };
 
 /* What a split's streams are made of. */
@@ -40,28 +35,22 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
                             mn_error *err)
 {
     mn_few_shot few_shot[MN_N_SPLITS];
-    uint32_t channels = 1;
     struct state *state = calloc(1, sizeof *state);
     parts->state = state;
     if (state == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    state->seed = experiment->seed;
     state->order = experiment->tasks.order;
-    mn_status status = MN_OK;
-    if (experiment->tasks.data[0] != '\0')
-        status = mn_open_image_pack(experiment, parts, &state->pack, err);
-    if (state->pack != NULL)
-        channels = mn_image_pack_index(state->pack)->channels;
+    mn_status status = mn_drawings_open(&state->drawings, experiment, parts, err);
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
         const struct extent extent = extent_of(experiment, split);
         few_shot[split] = (mn_few_shot){.way = {extent.way, extent.way},
                                         .shot = {extent.shot, extent.shot},
                                         .query = extent.query};
-        status = make_fields(experiment, split, channels, &parts->fields[split], err);
+        status =
+            make_fields(experiment, split, state->drawings.channels, &parts->fields[split], err);
     }
-    if (status == MN_OK && state->pack != NULL)
-        status = mn_image_tasks_of(state->pack, experiment, few_shot, &state->tables, err);
-    return status;
+    return status == MN_OK ? mn_drawings_prepare(&state->drawings, experiment, few_shot, err)
+                           : status;
 }
 
 static void close_tasks(void *of)
@@ -69,8 +58,7 @@ static void close_tasks(void *of)
     struct state *state = of;
     if (state == NULL)
         return;
-    mn_image_tasks_destroy(&state->tables);
-    mn_image_pack_destroy(&state->pack);
+    mn_drawings_close(&state->drawings);
     free(state);
 }
 
@@ -97,13 +85,13 @@ static mn_status make_fields(const mn_experiment *experiment, mn_split split, ui
     const uint32_t side = experiment->tasks.image_size;
     const uint32_t x[3] = {side, side, channels}, number[3] = {1, 1, 1};
     const char *section = split == MN_TRAIN ? "tasks" : "evaluate";
-    if (way < 2 || way > MN_MAX_WAY || shot == 0 || shot + query > MAX_EACH)
+    if (way < 2 || way > MN_MAX_WAY || shot == 0 || shot + query > MN_DRAWINGS_MAX_EACH)
         return mn_fail(
             err, MN_ERR_CONFIG,
             "a stream of %" PRIu32 " classes with %" PRIu32 " + %" PRIu32
             " images each (%s.way, .shot, .query): expected 2 to %d classes, and 1 to %u "
             "images",
-            way, shot, query, section, MN_MAX_WAY, MAX_EACH);
+            way, shot, query, section, MN_MAX_WAY, MN_DRAWINGS_MAX_EACH);
     const uint32_t asked = way * (split == MN_TRAIN ? query : query + shot);
     mn_error why;
     mn_status status =
@@ -121,18 +109,6 @@ static mn_status make_fields(const mn_experiment *experiment, mn_split split, ui
     if (split != MN_TRAIN)
         name_points(way, &fields->points);
     return MN_OK;
-}
-
-/* Numbers that differ are glyphs that do. */
-static void choose_glyphs(mn_random *random, uint32_t way, uint32_t *classes)
-{
-    for (uint32_t i = 0; i < way; i++)
-        for (uint32_t other = 0; other <= i; other++) {
-            if (other == 0)
-                classes[i] = mn_random_u32(random);
-            if (other < i && classes[other] == classes[i])
-                other = UINT32_MAX; /* again */
-        }
 }
 
 static void swap_rows(float *rows, size_t size, uint32_t a, uint32_t b)
@@ -164,21 +140,12 @@ static void draw_class(const struct state *state, mn_split split, mn_random *ran
     const uint32_t asked = task->fields.at[MN_QUERY_X].n;
     const uint32_t query = (split == MN_TRAIN ? asked : asked - x->n) / way;
     const size_t size = mn_field_item(x);
-    uint32_t images[MAX_EACH] = {0};
-    mn_glyph glyph = {0};
-    if (state->tables == NULL)
-        glyph = mn_glyph_make(state->seed, split, task->classes[label]);
-    else
-        mn_random_choose(random, mn_image_tasks_images(state->tables, split, task->classes[label]),
-                         shot + query, images);
+    mn_drawn_class class;
+    mn_drawings_begin(&state->drawings, split, random, task->classes[label], shot + query, &class);
     for (uint32_t i = 0; i < shot + query; i++) {
         float *to = i < shot ? task->at[MN_SUPPORT_X] + ((size_t)label * shot + i) * size
                              : task->at[MN_QUERY_X] + ((size_t)label * query + i - shot) * size;
-        if (state->tables == NULL)
-            mn_glyph_draw(&glyph, random, x->height, to);
-        else
-            mn_image_tasks_show(state->tables, split, random, task->classes[label], images[i], x,
-                                to);
+        mn_drawings_show(&state->drawings, &class, random, i, x, to);
     }
 }
 
@@ -212,10 +179,7 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
     const uint32_t way = task->fields.y_size, n = task->fields.at[MN_SUPPORT_X].n;
     const uint32_t asked = task->fields.at[MN_QUERY_X].n;
     (void)index;
-    if (state->tables == NULL)
-        choose_glyphs(random, way, task->classes);
-    else
-        (void)mn_image_tasks_choose(state->tables, split, random, task->classes);
+    mn_drawings_choose(&state->drawings, split, random, way, task->classes);
     task->n_classes = way;
     for (uint32_t label = 0; label < way; label++)
         draw_class(state, split, random, task, label);
@@ -230,7 +194,7 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
 static mn_status check(const void *of, mn_split split, mn_error *err)
 {
     const struct state *state = of;
-    return state->tables != NULL ? mn_image_tasks_check(state->tables, split, err) : MN_OK;
+    return mn_drawings_check(&state->drawings, split, err);
 }
 
 static void describe(const void *of, const mn_task *task, FILE *out)

@@ -1,8 +1,6 @@
 #include "worker/tasks/sequences.h"
 
-#include "worker/tasks/glyphs.h"
-#include "worker/tasks/image_tasks.h"
-#include "worker/tasks/task_set_kind.h"
+#include "worker/tasks/drawings.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +10,9 @@
 enum { N_LETTERS = 5, STRING_LENGTH = 5, N_STRINGS = 3125 };
 
 struct state {
-    uint64_t seed;
     uint32_t way;
-    bool has_letters;       /* a class is called by a string, not by its number */
-    mn_image_pack *pack;    /* owned; NULL: glyphs */
-    mn_image_tasks *tables; /* owned */
+    bool has_letters; /* a class is called by a string, not by its number */
+    mn_drawings drawings;
 };
 
 enum { X, LABEL_BEFORE, Y, POINT }; /* fields, in order */
@@ -38,12 +34,10 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
                             mn_error *err)
 {
     mn_few_shot few_shot[MN_N_SPLITS] = {0}; /* so many classes, and images of each */
-    uint32_t channels = 1;
     struct state *state = calloc(1, sizeof *state);
     parts->state = state;
     if (state == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
-    state->seed = experiment->seed;
     state->way = experiment->tasks.way;
     state->has_letters = experiment->tasks.labels == MN_LABELS_LETTERS;
     mn_status status = MN_OK;
@@ -54,17 +48,13 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
             few_shot[split].shot[most] = length_of(experiment, split) / experiment->tasks.way;
         }
     }
-    if (status != MN_OK)
-        return status;
-    if (experiment->tasks.data[0] != '\0') {
-        status = mn_open_image_pack(experiment, parts, &state->pack, err);
-        if (status == MN_OK)
-            status = mn_image_tasks_of(state->pack, experiment, few_shot, &state->tables, err);
-        if (status == MN_OK)
-            channels = mn_image_pack_index(state->pack)->channels;
-    }
+    if (status == MN_OK)
+        status = mn_drawings_open(&state->drawings, experiment, parts, err);
+    if (status == MN_OK)
+        status = mn_drawings_prepare(&state->drawings, experiment, few_shot, err);
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++)
-        status = make_fields(experiment, split, channels, &parts->fields[split], err);
+        status =
+            make_fields(experiment, split, state->drawings.channels, &parts->fields[split], err);
     return status;
 }
 
@@ -113,8 +103,7 @@ static void close_tasks(void *of)
     struct state *state = of;
     if (state == NULL)
         return;
-    mn_image_tasks_destroy(&state->tables);
-    mn_image_pack_destroy(&state->pack);
+    mn_drawings_close(&state->drawings);
     free(state);
 }
 
@@ -126,20 +115,6 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
     for (uint32_t b = 0; b < task->fields.bundle; b++)
         draw_sequence(state, split, random, task, b, b == 0 ? task->classes : others);
     task->n_classes = state->way; /* of the first sequence */
-}
-
-/* Glyphs have no end of classes: numbers that differ are classes that do. */
-static void choose_glyphs(mn_random *random, uint32_t way, uint32_t *classes)
-{
-    for (uint32_t i = 0; i < way; i++) {
-        bool fresh;
-        do {
-            classes[i] = mn_random_u32(random);
-            fresh = true;
-            for (uint32_t other = 0; other < i; other++)
-                fresh = fresh && classes[other] != classes[i];
-        } while (!fresh);
-    }
 }
 
 /* What class `label` is called: number `string` written in the base of the letters, or its own. */
@@ -158,12 +133,9 @@ static void draw_sequence(const struct state *state, mn_split split, mn_random *
     const uint32_t way = state->way, bundle = task->fields.bundle, y_size = task->fields.y_size;
     const uint32_t length = x->n / bundle, each = length / way;
     const size_t size = mn_field_item(x);
-    uint32_t labels[MAX_LENGTH], showings[MAX_LENGTH], images[MAX_LENGTH];
+    uint32_t labels[MAX_LENGTH], showings[MAX_LENGTH];
     uint32_t strings[MN_MAX_WAY] = {0};
-    if (state->tables == NULL)
-        choose_glyphs(random, way, classes);
-    else
-        (void)mn_image_tasks_choose(state->tables, split, random, classes);
+    mn_drawings_choose(&state->drawings, split, random, way, classes);
     for (uint32_t t = 0; t < length; t++)
         labels[t] = t / each;
     mn_random_shuffle(random, length, labels);
@@ -172,21 +144,12 @@ static void draw_sequence(const struct state *state, mn_split split, mn_random *
         mn_random_choose(random, N_STRINGS, way, strings);
 
     for (uint32_t label = 0; label < way; label++) {
-        mn_glyph glyph;
-        if (state->tables == NULL)
-            glyph = mn_glyph_make(state->seed, split, classes[label]);
-        else
-            mn_random_choose(random, mn_image_tasks_images(state->tables, split, classes[label]),
-                             each, images);
+        mn_drawn_class class;
+        mn_drawings_begin(&state->drawings, split, random, classes[label], each, &class);
         for (uint32_t t = 0; t < length; t++) {
             float *out = task->at[X] + ((size_t)t * bundle + b) * size;
-            if (labels[t] != label)
-                continue;
-            if (state->tables == NULL)
-                mn_glyph_draw(&glyph, random, x->height, out);
-            else
-                mn_image_tasks_show(state->tables, split, random, classes[label],
-                                    images[showings[t]], x, out);
+            if (labels[t] == label)
+                mn_drawings_show(&state->drawings, &class, random, showings[t], x, out);
         }
     }
 
@@ -261,12 +224,12 @@ static void describe(const void *of, const mn_task *task, FILE *out)
 static mn_status check(const void *of, mn_split split, mn_error *err)
 {
     const struct state *state = of;
-    return state->tables != NULL ? mn_image_tasks_check(state->tables, split, err) : MN_OK;
+    return mn_drawings_check(&state->drawings, split, err);
 }
 
 static mn_pack_part packed(const void *of, mn_split split)
 {
-    return mn_image_tasks_part(((const struct state *)of)->pack, split);
+    return mn_image_tasks_part(((const struct state *)of)->drawings.pack, split);
 }
 
 const mn_task_set_kind mn_sequence_kind = {.open = open_tasks,

@@ -112,14 +112,6 @@ static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *the
                             .query = run(state->plan, scratch, theta, data, gradient, output)};
 }
 
-static void begin(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
-{
-    (void)of;
-    (void)scratch;
-    (void)theta;
-    (void)data;
-}
-
 static double judge(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data,
                     mn_real *output)
 {
@@ -140,6 +132,5 @@ const mn_rule_kind mn_episodic_rule = {.name = "episodic",
                                        .scratch_bytes = scratch_bytes,
                                        .profile = profile,
                                        .gradient = gradient,
-                                       .begin = begin,
                                        .judge = judge,
                                        .macs = macs};

@@ -282,14 +282,6 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
     return losses;
 }
 
-static void begin(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
-{
-    (void)of;
-    (void)scratch;
-    (void)theta;
-    (void)data;
-}
-
 static double judge(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data,
                     mn_real *output)
 {
@@ -309,6 +301,5 @@ const mn_rule_kind mn_online_rule = {.name = "online",
                                      .scratch_bytes = scratch_bytes,
                                      .profile = profile,
                                      .gradient = gradient_of_task,
-                                     .begin = begin,
                                      .judge = judge,
                                      .macs = macs};

@@ -128,7 +128,8 @@ uint32_t mn_rule_step_items(const mn_experiment *experiment)
 void mn_rule_begin(const mn_rule *rule, void *scratch, const mn_real *theta,
                    const mn_rule_data *data)
 {
-    rule->kind->begin(rule->state, scratch, theta, data);
+    if (rule->kind->begin != NULL)
+        rule->kind->begin(rule->state, scratch, theta, data);
 }
 
 double mn_rule_step(const mn_rule *rule, void *scratch, const mn_real *theta,

@@ -51,7 +51,8 @@ typedef struct mn_rule_kind {
     mn_status (*profile)(const void *state, mn_profile *profile, mn_error *err);
     mn_rule_losses (*gradient)(const void *state, void *scratch, const mn_real *theta,
                                const mn_rule_data *data, mn_real *gradient, mn_real *output);
-    void (*begin)(const void *state, void *scratch, const mn_real *theta, const mn_rule_data *data);
+    void (*begin)(const void *state, void *scratch, const mn_real *theta,
+                  const mn_rule_data *data); /* NULL: there is nothing to begin */
     double (*step)(const void *state, void *scratch, const mn_real *theta,
                    const mn_rule_data *data); /* NULL: the rule has no inner steps */
     uint32_t (*steps)(const void *state);     /* NULL: as many as the experiment says */
