@@ -1,5 +1,6 @@
 #include "coordinator/commands/commands.h"
 
+#include "common/checkpoint_list.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"

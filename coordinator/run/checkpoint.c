@@ -1,5 +1,6 @@
 #include "coordinator/run/checkpoint.h"
 
+#include "common/checkpoint_list.h"
 #include "common/file.h"
 #include "common/log.h"
 #include <assert.h>
@@ -13,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define FILE_NAME "step-%09" PRIu64 ".safetensors"
 
 enum { N_PARTS = 5, MOST_PAIRS = 32 };
 
@@ -49,12 +48,10 @@ static mn_status read_foreign(const mn_tensor_file *file, const char *path,
                               const mn_theta_layout *layout, float **theta, mn_error *err);
 static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_checkpoint *out,
                                mn_error *err);
-static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_error *err);
 static mn_status may_go_on(const char *path, const char *text, const mn_experiment *now,
                            mn_error *err);
 static mn_status may_judge(const char *path, const mn_tensor_file *file, const mn_experiment *now,
                            const mn_theta_layout *layout, mn_error *err);
-static mn_status path_of(const char *folder, uint64_t step, char path[PATH_MAX], mn_error *err);
 
 void mn_checkpoint_fini(mn_checkpoint *checkpoint)
 {
@@ -69,7 +66,7 @@ mn_status mn_checkpoint_write(const char *folder, const mn_checkpoint *checkpoin
 {
     assert(keep > 0 && checkpoint->n == layout->n && checkpoint->theta != NULL);
     char path[PATH_MAX];
-    mn_status status = path_of(folder, checkpoint->step, path, err);
+    mn_status status = mn_checkpoint_path(folder, checkpoint->step, path, err);
     if (status == MN_OK)
         status = mn_folder_make(folder, err);
     if (status == MN_OK)
@@ -151,7 +148,7 @@ mn_status mn_checkpoint_read_thetas(const char *folder, const mn_theta_layout *l
 {
     uint64_t *found = NULL;
     size_t n_found = 0;
-    mn_status status = list_steps(folder, &found, &n_found, err);
+    mn_status status = mn_checkpoint_list(folder, &found, &n_found, err);
     if (status == MN_OK && n_found < n)
         status = mn_fail(err, MN_ERR_NO_INPUT,
                          "%s has %zu checkpoints, not %zu: run.keep says how many a run keeps",
@@ -160,7 +157,7 @@ mn_status mn_checkpoint_read_thetas(const char *folder, const mn_theta_layout *l
         thetas[i] = NULL;
     for (size_t i = 0; i < n && status == MN_OK; i++) {
         char path[PATH_MAX];
-        status = path_of(folder, found[i], path, err);
+        status = mn_checkpoint_path(folder, found[i], path, err);
         if (status == MN_OK)
             status = mn_checkpoint_read_theta(path, layout, &thetas[i], err);
         steps[i] = found[i];
@@ -179,7 +176,7 @@ mn_status mn_checkpoint_read_newest(const char *folder, mn_checkpoint_use use,
 {
     uint64_t *steps = NULL;
     size_t n = 0;
-    mn_status status = list_steps(folder, &steps, &n, err);
+    mn_status status = mn_checkpoint_list(folder, &steps, &n, err);
     if (status != MN_OK)
         return status;
 
@@ -188,7 +185,7 @@ mn_status mn_checkpoint_read_newest(const char *folder, mn_checkpoint_use use,
         char path[PATH_MAX];
         mn_error reason;
         mn_tensor_file *file = NULL;
-        status = path_of(folder, steps[i], path, err);
+        status = mn_checkpoint_path(folder, steps[i], path, err);
         if (status != MN_OK)
             break;
         /* The experiment first: of another model, the tensors would only seem damaged. */
@@ -321,13 +318,13 @@ static void prune(const char *folder, uint64_t newest, uint32_t keep)
     uint64_t *steps = NULL;
     size_t n = 0;
     uint32_t kept = 0;
-    if (list_steps(folder, &steps, &n, NULL) != MN_OK)
+    if (mn_checkpoint_list(folder, &steps, &n, NULL) != MN_OK)
         return;
     for (size_t i = 0; i < n; i++) {
         char path[PATH_MAX];
         if (steps[i] > newest || kept++ < keep)
             continue;
-        if (path_of(folder, steps[i], path, NULL) == MN_OK && unlink(path) != 0)
+        if (mn_checkpoint_path(folder, steps[i], path, NULL) == MN_OK && unlink(path) != 0)
             mn_log(MN_LOG_WARN, "old checkpoint %s stays: %s", path, strerror(errno));
     }
     free(steps);
@@ -577,66 +574,6 @@ static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_
     return out->experiment == NULL ? mn_fail(err, MN_ERR_NOMEM, "%s", path) : MN_OK;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* Steps of all files whose names are a checkpoint's, newest first; *steps is owned by the caller.
- */
-static mn_status list_steps(const char *folder, uint64_t **steps, size_t *n, mn_error *err)
-{
-    DIR *listing = opendir(folder);
-    if (listing == NULL && errno == ENOENT)
-        return MN_OK;
-    if (listing == NULL)
-        return mn_fail_errno(err, "open the checkpoints' folder %s", folder);
-    const struct dirent *entry = NULL;
-    size_t room = 0;
-    while ((entry = readdir(listing)) != NULL) {
-        uint64_t step = 0;
-        char name[64];
-        if (sscanf(entry->d_name, "step-%19" SCNu64, &step) != 1)
-            continue;
-        (void)snprintf(name, sizeof name, FILE_NAME, step);
-        if (strcmp(entry->d_name, name) != 0)
-            continue;
-        if (*n == room) {
-            room = room == 0 ? 16 : 2 * room;
-            uint64_t *more = realloc(*steps, room * sizeof **steps);
-            if (more == NULL) {
-                (void)closedir(listing);
-                free(*steps);
-                return mn_fail(err, MN_ERR_NOMEM, "list of checkpoints in %s", folder);
-            }
-            *steps = more;
-        }
-        (*steps)[(*n)++] = step;
-    }
-    (void)closedir(listing);
-    if (*n > 1)
-        qsort(*steps, *n, sizeof **steps, newest_first);
-    return MN_OK;
-}
-
-mn_status mn_checkpoint_newest(const char *folder, char path[PATH_MAX], uint64_t *step,
-                               mn_error *err)
-{
-    uint64_t *steps = NULL;
-    size_t n = 0;
-    mn_status status = list_steps(folder, &steps, &n, err);
-    if (status == MN_OK && n == 0)
-        status = mn_fail(err, MN_ERR_NO_INPUT, "%s holds no checkpoint yet", folder);
-    if (status == MN_OK) {
-        *step = steps[0];
-        status = path_of(folder, *step, path, err);
-        free(steps);
-    }
-    return status;
-}
-
 static mn_status may_go_on(const char *path, const char *text, const mn_experiment *now,
                            mn_error *err)
 {
@@ -669,13 +606,5 @@ static mn_status may_judge(const char *path, const mn_tensor_file *file, const m
                            "with %s, the network has another tensor %s than %s: its theta cannot "
                            "be judged so; set it back",
                            changes, layout->tensors[i].name, path);
-    return MN_OK;
-}
-
-static mn_status path_of(const char *folder, uint64_t step, char path[PATH_MAX], mn_error *err)
-{
-    int length = snprintf(path, PATH_MAX, "%s/" FILE_NAME, folder, step);
-    if (length < 0 || length >= PATH_MAX)
-        return mn_fail(err, MN_ERR_IO, "the path of folder %s is too long", folder);
     return MN_OK;
 }

@@ -77,11 +77,6 @@ mn_status mn_checkpoint_read_theta(const char *path, const mn_theta_layout *layo
 mn_status mn_checkpoint_take_fitting(const char *path, const mn_theta_layout *layout, float *theta,
                                      mn_error *err);
 
-/* Path and step of the newest file of `folder` by its name, be it whole or not. MN_ERR_NO_INPUT: there
- * is none. */
-mn_status mn_checkpoint_newest(const char *folder, char path[PATH_MAX], uint64_t *step,
-                               mn_error *err);
-
 /* The thetas of the newest n checkpoints of a folder, newest first, as mn_checkpoint_read_theta, with
  * their meta-steps; thetas [n] are the caller's to free. MN_ERR_NO_INPUT: there are fewer. */
 mn_status mn_checkpoint_read_thetas(const char *folder, const mn_theta_layout *layout, size_t n,

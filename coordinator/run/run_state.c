@@ -1,6 +1,6 @@
 #include "coordinator/run/run_state.h"
 
-#include "coordinator/run/checkpoint.h"
+#include "common/checkpoint_list.h"
 #include "coordinator/run/run.h"
 #include "coordinator/run/run_history.h"
 #include <errno.h>

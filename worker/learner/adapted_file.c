@@ -380,15 +380,11 @@ static bool make_alike(const mn_fields *fields, mn_fields *out)
                                   .linear_start = mn_fields_find(fields, MN_QUERY, "linear")};
     if (x == NULL)
         return mn_story_fields(&story, &no_points, out, NULL) == MN_OK;
-    const uint32_t item[3] = {x->height, x->width, x->channels}, y[3] = {1, 1, fields->y_size};
-    const uint32_t one[3] = {1, 1, 1};
+    const uint32_t item[3] = {x->height, x->width, x->channels};
     mn_fields_init(out, fields->target, fields->y_size);
     out->symbols = fields->symbols;
     out->bundle = fields->bundle;
-    return mn_fields_add(out, MN_QUERY, "x", MN_FIELD_NUMBERS, x->n, item, NULL) == MN_OK &&
-           mn_fields_add(out, MN_QUERY, "label_before", MN_FIELD_NUMBERS, x->n, y, NULL) == MN_OK &&
-           mn_fields_add(out, MN_QUERY, "y", MN_FIELD_NUMBERS, x->n, y, NULL) == MN_OK &&
-           mn_fields_add(out, MN_QUERY, "point", MN_FIELD_IDS, x->n, one, NULL) == MN_OK;
+    return mn_fields_add_sequence(out, x->n, item, true, NULL) == MN_OK;
 }
 
 /* Whoever fills in a task goes by what kinds of tasks there are, so no others are let in. */

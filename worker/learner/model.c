@@ -1,19 +1,17 @@
 #include "worker/learner/model.h"
 
+#include "common/checkpoint_list.h"
 #include "worker/learner/model_state.h"
 #include "worker/learner/parts/batch_norm.h"
 #include "worker/learner/rules/rule.h"
 #include "worker/tasks/task_set.h"
 #include "worker/tasks/task_set_kind.h"
-#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define MOST_CHECKPOINTS 4096u
 
 /* How a checkpoint is to be read. */
 struct wish {
@@ -128,28 +126,6 @@ mn_status mn_model_read_for(const char *path, size_t n_sets, const char *const *
                                   : read_file(path, &wish, out, err);
 }
 
-static int by_step_down(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static size_t list_steps(DIR *listing, uint64_t steps[MOST_CHECKPOINTS])
-{
-    const struct dirent *entry = NULL;
-    size_t n = 0;
-    while (n < MOST_CHECKPOINTS && (entry = readdir(listing)) != NULL) {
-        char *end = NULL;
-        if (strncmp(entry->d_name, "step-", 5) != 0 || entry->d_name[5] < '0' ||
-            entry->d_name[5] > '9')
-            continue;
-        steps[n] = strtoull(entry->d_name + 5, &end, 10);
-        n += strcmp(end, ".safetensors") == 0;
-    }
-    qsort(steps, n, sizeof *steps, by_step_down);
-    return n;
-}
-
 /* A torn file is passed over for an older one, as when a run goes on. */
 static mn_status read_newest(const char *folder, const struct wish *wish, mn_model **out,
                              mn_error *err)
@@ -157,25 +133,22 @@ static mn_status read_newest(const char *folder, const struct wish *wish, mn_mod
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/checkpoints", folder) >= (int)sizeof path)
         return mn_fail(err, MN_ERR_NO_INPUT, "%.200s...: the path is too long", folder);
-    uint64_t *steps = malloc(MOST_CHECKPOINTS * sizeof *steps);
-    DIR *listing = opendir(path);
-    const size_t n = steps != NULL && listing != NULL ? list_steps(listing, steps) : 0;
-    if (listing != NULL)
-        (void)closedir(listing);
-    mn_status status = MN_ERR_DATA;
-    if (steps == NULL)
-        status = mn_fail(err, MN_ERR_NOMEM, "list of checkpoints");
-    else if (n == 0)
-        status = mn_fail(err, MN_ERR_NO_INPUT,
-                         "%s has no checkpoint: expected the folder of a run that has trained to "
-                         "its first one, as runs/latest",
-                         folder);
+    uint64_t *steps = NULL;
+    size_t n = 0;
+    mn_status status = mn_checkpoint_list(path, &steps, &n, err);
+    if (status == MN_OK)
+        status =
+            n > 0
+                ? MN_ERR_DATA
+                : mn_fail(err, MN_ERR_NO_INPUT,
+                          "%s has no checkpoint: expected the folder of a run that has trained to "
+                          "its first one, as runs/latest",
+                          folder);
     for (size_t i = 0; i < n && status == MN_ERR_DATA; i++) {
-        if (snprintf(path, sizeof path, "%s/checkpoints/step-%09" PRIu64 ".safetensors", folder,
-                     steps[i]) >= (int)sizeof path)
-            status = mn_fail(err, MN_ERR_NO_INPUT, "%.200s...: the path is too long", folder);
-        else
-            status = read_file(path, wish, out, err);
+        char file[PATH_MAX];
+        status = mn_checkpoint_path(path, steps[i], file, err);
+        if (status == MN_OK)
+            status = read_file(file, wish, out, err);
     }
     free(steps);
     return status;

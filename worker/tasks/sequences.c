@@ -78,7 +78,7 @@ static mn_status make_fields(const mn_experiment *experiment, mn_split split, ui
     const uint32_t way = experiment->tasks.way, side = experiment->tasks.image_size;
     const bool letters = experiment->tasks.labels == MN_LABELS_LETTERS;
     const uint32_t y_size = letters ? STRING_LENGTH * N_LETTERS : way;
-    const uint32_t x[3] = {side, side, channels}, label[3] = {1, 1, y_size}, number[3] = {1, 1, 1};
+    const uint32_t x[3] = {side, side, channels};
     const uint32_t rows = length * experiment->tasks.bundle;
     mn_fields_init(fields, MN_TARGET_CLASSES, y_size);
     fields->symbols = letters ? STRING_LENGTH : 1;
@@ -87,15 +87,7 @@ static mn_status make_fields(const mn_experiment *experiment, mn_split split, ui
     (void)snprintf(fields->points.axis, sizeof fields->points.axis, "showing");
     for (uint32_t i = 0; i < fields->points.n; i++)
         (void)snprintf(fields->points.names[i], sizeof fields->points.names[i], "%" PRIu32, i + 1);
-    mn_status status = mn_fields_add(fields, MN_QUERY, "x", MN_FIELD_NUMBERS, rows, x, err);
-    if (status == MN_OK)
-        status =
-            mn_fields_add(fields, MN_QUERY, "label_before", MN_FIELD_NUMBERS, rows, label, err);
-    if (status == MN_OK)
-        status = mn_fields_add(fields, MN_QUERY, "y", MN_FIELD_NUMBERS, rows, label, err);
-    if (status == MN_OK)
-        status = mn_fields_add(fields, MN_QUERY, "point", MN_FIELD_IDS, rows, number, err);
-    return status;
+    return mn_fields_add_sequence(fields, rows, x, true, err);
 }
 
 static void close_tasks(void *of)

@@ -54,15 +54,7 @@ static mn_status make_fields(const mn_experiment *experiment, mn_split split, mn
     mn_fields_init(fields, MN_TARGET_VALUES, 1);
     fields->bundle = experiment->tasks.bundle;
     name_points(experiment->tasks.points, length, &fields->points);
-    mn_status status = mn_fields_add(fields, MN_QUERY, "x", MN_FIELD_NUMBERS, rows, number, err);
-    if (status == MN_OK && is_told)
-        status =
-            mn_fields_add(fields, MN_QUERY, "label_before", MN_FIELD_NUMBERS, rows, number, err);
-    if (status == MN_OK)
-        status = mn_fields_add(fields, MN_QUERY, "y", MN_FIELD_NUMBERS, rows, number, err);
-    if (status == MN_OK)
-        status = mn_fields_add(fields, MN_QUERY, "point", MN_FIELD_IDS, rows, number, err);
-    return status;
+    return mn_fields_add_sequence(fields, rows, number, is_told, err);
 }
 
 /* The point of item t at this age of its sinusoid, which is the stream's first or a later one. */

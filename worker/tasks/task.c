@@ -99,6 +99,20 @@ mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_q
     return status;
 }
 
+mn_status mn_fields_add_sequence(mn_fields *fields, uint32_t n, const uint32_t x[3], bool is_told,
+                                 mn_error *err)
+{
+    const uint32_t y[3] = {1, 1, fields->y_size}, number[3] = {1, 1, 1};
+    mn_status status = mn_fields_add(fields, MN_QUERY, "x", MN_FIELD_NUMBERS, n, x, err);
+    if (status == MN_OK && is_told)
+        status = mn_fields_add(fields, MN_QUERY, "label_before", MN_FIELD_NUMBERS, n, y, err);
+    if (status == MN_OK)
+        status = mn_fields_add(fields, MN_QUERY, "y", MN_FIELD_NUMBERS, n, y, err);
+    if (status == MN_OK)
+        status = mn_fields_add(fields, MN_QUERY, "point", MN_FIELD_IDS, n, number, err);
+    return status;
+}
+
 mn_status mn_fields_add_padding(mn_fields *fields, mn_error *err)
 {
     const uint32_t number[3] = {1, 1, 1}, classes[3] = {1, 1, fields->y_size};

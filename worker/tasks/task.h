@@ -99,6 +99,11 @@ mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_q
  *   shared.classes                 which classes there are: 1, or 0 */
 mn_status mn_fields_add_padding(mn_fields *fields, mn_error *err);
 
+/* A sequence that is judged as it goes, in the query set: x of each item, the y of the item before as
+ * `label_before` if the learner is told it, y, and the `point` it is judged by. Behind mn_fields_init. */
+mn_status mn_fields_add_sequence(mn_fields *fields, uint32_t n, const uint32_t x[3], bool is_told,
+                                 mn_error *err);
+
 /* Are these the fields of mn_fields_few_shot, with what may be behind them? */
 bool mn_fields_are_few_shot(const mn_fields *fields);
 bool mn_fields_have_padding(const mn_fields *fields); /* few-shot ones */
