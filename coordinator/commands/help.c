@@ -203,6 +203,16 @@ const char *mn_help_command(size_t i, const char **options)
     return commands[i].name;
 }
 
+mn_status mn_help_unknown(const char *name, mn_error *err)
+{
+    char names[400] = "";
+    for (size_t i = 0, n = 0; i < N_COMMANDS && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s, ", commands[i].name);
+    return mn_fail(err, MN_ERR_USAGE,
+                   "%s%s%s: expected %shelp TOPIC, --help or --version; see mnemo --help",
+                   name[0] == '\0' ? "no command" : "\"", name, name[0] == '\0' ? "" : "\"", names);
+}
+
 mn_status mn_help(const char *topic, mn_error *err)
 {
     static const struct {
@@ -287,12 +297,20 @@ static void print_overview(void)
 
 static void print_topics(void)
 {
+    static const char before[] = "  a command   ";
+    const size_t indent = sizeof before - 1;
+    size_t column = indent;
+    (void)printf("mnemo help TOPIC, where TOPIC is\n%s", before);
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        const size_t n = strlen(commands[i].name) + strlen(", ");
+        const bool breaks = column + n > 80;
+        if (i > 0)
+            (void)fputs(breaks ? ",\n" : ", ", stdout);
+        (void)printf("%*s%s", breaks ? (int)indent : 0, "", commands[i].name);
+        column = (breaks ? indent : column) + n;
+    }
     (void)fputs(
-        "mnemo help TOPIC, where TOPIC is\n"
-        "  a command   train, status, top, report, evaluate, task, ask, adapt, predict, export, "
-        "data, "
-        "keys,\n"
-        "              bench, self-test, complete\n"
+        "\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
         "  options     all keys\n"

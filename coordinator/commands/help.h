@@ -16,3 +16,6 @@ const char *mn_help_command(size_t i, const char **options);
 
 /* Is there a --help or -h among the words of a command? */
 bool mn_help_is_asked(int argc, char **argv);
+
+/* MN_ERR_USAGE: there is no command of this name, "" for none; says which there are. */
+mn_status mn_help_unknown(const char *name, mn_error *err);

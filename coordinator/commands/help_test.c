@@ -82,6 +82,22 @@ static void an_unknown_topic_is_told_with_the_nearest(void **state)
     assert_non_null(strstr(err.message, "`mnemo help` lists the topics"));
 }
 
+static void the_lists_of_commands_have_all_of_them(void **state)
+{
+    (void)state;
+    mn_error err = {0};
+    char *topics = told("topics");
+    const char *name;
+    assert_int_equal(mn_help_unknown("tarin", &err), MN_ERR_USAGE);
+    assert_non_null(strstr(err.message, "\"tarin\": expected train, "));
+    for (size_t i = 0; (name = mn_help_command(i, NULL)) != NULL; i++) {
+        assert_non_null(strstr(topics, name));
+        assert_non_null(strstr(err.message, name));
+    }
+    assert_non_null(strstr(topics, "complete\n"));
+    free(topics);
+}
+
 static void help_is_asked_for_anywhere_before_two_dashes(void **state)
 {
     (void)state;
@@ -97,6 +113,7 @@ int main(void)
         cmocka_unit_test(a_command_tells_its_own_options_in_a_screenful),
         cmocka_unit_test(keys_sections_and_all_are_topics),
         cmocka_unit_test(an_unknown_topic_is_told_with_the_nearest),
+        cmocka_unit_test(the_lists_of_commands_have_all_of_them),
         cmocka_unit_test(help_is_asked_for_anywhere_before_two_dashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,9 +51,5 @@ static mn_status run(int argc, char **argv, mn_error *err)
         if (strcmp(name, commands[i].name) == 0)
             return mn_help_is_asked(argc - 2, argv + 2) ? mn_help(name, err)
                                                         : commands[i].call(argc - 1, argv + 1, err);
-    return mn_fail(
-        err, MN_ERR_USAGE,
-        "%s%s%s: expected train, status, top, report, evaluate, task, ask, adapt, predict, "
-        "export, data, keys, bench, self-test or help TOPIC; see mnemo --help",
-        name[0] == '\0' ? "no command" : "\"", name, name[0] == '\0' ? "" : "\"");
+    return mn_help_unknown(name, err);
 }
