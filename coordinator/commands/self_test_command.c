@@ -70,12 +70,15 @@ static mn_status test_family(const struct family *family, mn_error *err)
     mn_status status = compute(family, plain, &reference, err);
     for (size_t i = 0; all[i] != NULL && status == MN_OK; i++) {
         const char *kernels = all[i]->name;
-        struct answers first = {0}, again = {0};
-        status = compute(family, kernels, &first, err);
+        const bool is_reference = all[i + 1] == NULL;
+        struct answers own = {0}, again = {0};
+        const struct answers *first = is_reference ? &reference : &own;
+        if (!is_reference)
+            status = compute(family, kernels, &own, err);
         if (status == MN_OK)
             status = compute(family, kernels, &again, err);
-        const double apart = status == MN_OK ? difference(&first, &reference) : 0;
-        if (status == MN_OK && memcmp(first.rows, again.rows, first.n * sizeof *first.rows) != 0)
+        const double apart = status == MN_OK ? difference(first, &reference) : 0;
+        if (status == MN_OK && memcmp(first->rows, again.rows, first->n * sizeof *first->rows) != 0)
             status = mn_fail(err, MN_ERR_INTERNAL,
                              "%s, kernels %s: the same tasks gave other bits the second time. The "
                              "memory or the processor of this machine may be damaged",
@@ -88,11 +91,11 @@ static mn_status test_family(const struct family *family, mn_error *err)
                              family->name, kernels, apart, plain, MOST_APART, plain);
         if (status == MN_OK) {
             char hex[65];
-            mn_digest_hex(&first.numeric_class, hex);
+            mn_digest_hex(&first->numeric_class, hex);
             (void)printf("%-28s  %-8s  numeric class %.8s  %.1e from the reference\n", family->name,
                          kernels, hex, apart);
         }
-        free(first.rows);
+        free(own.rows);
         free(again.rows);
     }
     free(reference.rows);
