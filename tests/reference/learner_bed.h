@@ -73,10 +73,22 @@ static inline void make_learner(struct bed *bed, uint32_t steps)
     bed->theta = numbers_like(n);
     bed->gradient = numbers_like(n);
     bed->outside = numbers_like(n);
-    bed->output = numbers_like(mn_field_count(&bed->fields.at[MN_QUERY_Y]));
+    bed->output = numbers_like(mn_field_count(mn_fields_find(&bed->fields, MN_QUERY, "y")));
     bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
     assert_non_null(bed->scratch);
     memset(bed->scratch, 0xff, mn_rule_scratch_bytes(bed->rule)); /* NaNs */
+}
+
+static inline void free_bed(struct bed *bed)
+{
+    mn_rule_destroy(&bed->rule);
+    free(bed->theta);
+    free(bed->gradient);
+    free(bed->outside);
+    free(bed->output);
+    free(bed->block);
+    free(bed->scratch);
+    free(bed);
 }
 
 /* Tensor by tensor, by name; all are there. */
@@ -149,14 +161,7 @@ static inline void check_learners(const char *file, uint64_t meta_step, size_t n
         make_learner(bed, (uint32_t)json_array_size(get(expected, "support_losses")));
         read_theta(bed, get(expected, "parameters"));
         check(bed, expected);
-        mn_rule_destroy(&bed->rule);
-        free(bed->theta);
-        free(bed->gradient);
-        free(bed->outside);
-        free(bed->output);
-        free(bed->block);
-        free(bed->scratch);
-        free(bed);
+        free_bed(bed);
     }
     json_decref(root);
 }

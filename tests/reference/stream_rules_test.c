@@ -40,24 +40,7 @@ static void check_sequence(json_t *expected, mn_adapts adapts)
     read_numbers(get(task, "query.x"), query_field(&bed->fields, bed->block, "x", 0));
     read_numbers(get(task, "query.y"), query_field(&bed->fields, bed->block, "y", 0));
     bed->data.task = bed->block;
-
-    mn_error err = {0};
-    if (mn_network_init(&bed->network, &bed->experiment, &bed->fields, &err) != MN_OK ||
-        mn_rule_declare(&bed->network, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    const mn_rule_order order = {.network = &bed->network,
-                                 .fields = &bed->fields,
-                                 .kernels = mn_kernels_choose(),
-                                 .differentiate = true};
-    if (mn_rule_new(&order, &bed->rule, &err) != MN_OK)
-        fail_msg("%s", err.message);
-    bed->theta = numbers_like(bed->network.parameters.size);
-    bed->gradient = numbers_like(bed->network.parameters.size);
-    bed->outside = numbers_like(bed->network.parameters.size);
-    bed->output = numbers_like(n);
-    bed->scratch = aligned_alloc(64, mn_rule_scratch_bytes(bed->rule));
-    assert_non_null(bed->scratch);
-    memset(bed->scratch, 0xff, mn_rule_scratch_bytes(bed->rule)); /* NaNs */
+    make_learner(bed, 0);
     read_theta(bed, get(expected, "parameters"));
 
     const mn_rule_losses losses = mn_rule_gradient(bed->rule, bed->scratch, bed->theta, &bed->data,
@@ -68,14 +51,7 @@ static void check_sequence(json_t *expected, mn_adapts adapts)
     expect_number("loss in a test",
                   mn_rule_judge(bed->rule, bed->scratch, bed->theta, &bed->data, bed->output),
                   get(expected, "loss"));
-    mn_rule_destroy(&bed->rule);
-    free(bed->theta);
-    free(bed->gradient);
-    free(bed->outside);
-    free(bed->output);
-    free(bed->block);
-    free(bed->scratch);
-    free(bed);
+    free_bed(bed);
 }
 
 static void sequences_agree_with_pytorch(void **state)
