@@ -127,28 +127,6 @@ static mn_status keep(struct listing *listing, const struct parts *parts, uint64
     return MN_OK;
 }
 
-/* All of an entry; room is made as bytes come, whatever size it claims. */
-static mn_status read_bytes(struct listing *listing, size_t *n, mn_error *err)
-{
-    mn_status status = MN_OK;
-    size_t got = 1;
-    for (*n = 0; status == MN_OK && got > 0; *n += got) {
-        if (*n > MN_PICTURE_MAX_BYTES)
-            return mn_fail(err, MN_ERR_DATA, "it has more than %zu bytes", MN_PICTURE_MAX_BYTES);
-        if (*n == listing->n_room) {
-            const size_t room = *n == 0 ? 65536 : 2 * *n;
-            char *more = realloc(listing->bytes, room);
-            if (more == NULL)
-                return mn_fail(err, MN_ERR_NOMEM, "a picture of more than %zu bytes", *n);
-            listing->bytes = more;
-            listing->n_room = room;
-        }
-        status = mn_archive_stream_read(listing->stream, listing->bytes + *n, listing->n_room - *n,
-                                        &got, err);
-    }
-    return status;
-}
-
 static mn_status read_picture(struct listing *listing, const struct parts *parts, const char *where)
 {
     mn_picture_facts facts;
@@ -156,7 +134,8 @@ static mn_status read_picture(struct listing *listing, const struct parts *parts
     uint64_t place = 0;
     size_t n = 0;
     bool damaged = false;
-    mn_status status = read_bytes(listing, &n, &why);
+    mn_status status = mn_archive_stream_read_all(listing->stream, MN_PICTURE_MAX_BYTES,
+                                                  &listing->bytes, &listing->n_room, &n, &why);
     if (status == MN_ERR_NOMEM)
         return mn_fail(listing->err, status, "%s", why.message);
     if (status != MN_OK) {

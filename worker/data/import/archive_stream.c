@@ -17,6 +17,7 @@ struct mn_archive_stream {
     char *path;              /* owned */
     char *name;              /* owned: of the entry; "" before the first */
     struct archive *archive; /* owned */
+    uint64_t size;           /* that the entry says it has; 0: it does not say */
     uint64_t n_read, n_most; /* bytes after decompression, of all entries */
     bool entries, ended;
 };
@@ -29,7 +30,9 @@ mn_status mn_archive_stream_open(const char *path, bool entries, mn_archive_stre
 {
     struct stat info;
     if (stat(path, &info) != 0)
-        return mn_fail_errno(err, "cannot open %s", path);
+        return errno == ENOENT && entries
+                   ? mn_fail(err, MN_ERR_NO_INPUT, "there is no archive %s", path)
+                   : mn_fail_errno(err, "cannot open %s", path);
     if (!S_ISREG(info.st_mode))
         return mn_fail(err, MN_ERR_DATA, "%s is no regular file", path);
     mn_archive_stream *stream = calloc(1, sizeof *stream);
@@ -73,7 +76,7 @@ static mn_status open_archive(mn_archive_stream *stream, mn_error *err)
     (void)archive_read_support_filter_lz4(archive);
     (void)archive_read_support_filter_compress(archive);
     if (stream->entries) {
-        (void)archive_read_support_format_zip(archive);
+        (void)archive_read_support_format_zip_seekable(archive); /* not one that lacks its end */
         (void)archive_read_support_format_tar(archive);
         (void)archive_read_support_format_gnutar(archive);
     } else {
@@ -118,9 +121,8 @@ mn_status mn_archive_stream_next(mn_archive_stream *stream, const char **name, b
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of names and times */
         return no_good(stream, err);
     const uint64_t past = (uint64_t)archive_filter_bytes(stream->archive, 0);
-    const uint64_t size =
-        archive_entry_size_is_set(entry) ? (uint64_t)archive_entry_size(entry) : 0;
-    if (past > stream->n_most || size > stream->n_most || stream->n_read > stream->n_most)
+    stream->size = archive_entry_size_is_set(entry) ? (uint64_t)archive_entry_size(entry) : 0;
+    if (past > stream->n_most || stream->size > stream->n_most || stream->n_read > stream->n_most)
         return refuse_growth(stream, err);
 
     /* In a locale without UTF-8 the plain name may be missing. */
@@ -162,6 +164,32 @@ mn_status mn_archive_stream_read(mn_archive_stream *stream, void *bytes, size_t 
             return refuse_growth(stream, err);
     }
     return MN_OK;
+}
+
+uint64_t mn_archive_stream_size(const mn_archive_stream *stream)
+{
+    return stream->size;
+}
+
+mn_status mn_archive_stream_read_all(mn_archive_stream *stream, size_t most, char **bytes,
+                                     size_t *room, size_t *n, mn_error *err)
+{
+    mn_status status = MN_OK;
+    size_t got = 1;
+    for (*n = 0; status == MN_OK && got > 0; *n += got) {
+        if (*n > most)
+            return mn_fail(err, MN_ERR_DATA, "it has more than %zu bytes", most);
+        if (*n == *room) {
+            const size_t larger = *n == 0 ? BLOCK : 2 * *n;
+            char *more = realloc(*bytes, larger);
+            if (more == NULL)
+                return mn_fail(err, MN_ERR_NOMEM, "a file of more than %zu bytes", *n);
+            *bytes = more;
+            *room = larger;
+        }
+        status = mn_archive_stream_read(stream, *bytes + *n, *room - *n, &got, err);
+    }
+    return status;
 }
 
 mn_status mn_archive_stream_skip(mn_archive_stream *stream, uint64_t n, mn_error *err)

@@ -26,5 +26,13 @@ mn_status mn_archive_stream_next(mn_archive_stream *stream, const char **name, b
 mn_status mn_archive_stream_read(mn_archive_stream *stream, void *bytes, size_t n, size_t *got,
                                  mn_error *err);
 
+/* Bytes that the entry says it has; 0: it does not say. */
+uint64_t mn_archive_stream_size(const mn_archive_stream *stream);
+
+/* Read all that is left of an entry, at most `most` bytes, whatever it claims. *bytes is a buffer of the caller's
+ * [*room], NULL and 0 at first, which is made larger as bytes come. MN_ERR_DATA: damaged, or more. */
+mn_status mn_archive_stream_read_all(mn_archive_stream *stream, size_t most, char **bytes,
+                                     size_t *room, size_t *n, mn_error *err);
+
 /* Read past n bytes. MN_ERR_DATA also if there are fewer. */
 mn_status mn_archive_stream_skip(mn_archive_stream *stream, uint64_t n, mn_error *err);

@@ -13,14 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <zip.h>
 
 #define MAX_ARCHIVES 16u
 
 /* Where the bytes of an item are. */
 struct source {
-    const char *const *paths;  /* archives */
-    zip_t *zips[MAX_ARCHIVES]; /* owned */
+    const char *const *paths;       /* archives */
+    mn_archive *zips[MAX_ARCHIVES]; /* owned */
     size_t n_zips;
     mn_import_report *report;
 };
@@ -50,7 +49,7 @@ static mn_status write_drawings(const struct source *source, const mn_import_lis
 static void close_zips(struct source *source, mn_import_list *list)
 {
     for (size_t i = 0; i < source->n_zips; i++)
-        zip_discard(source->zips[i]);
+        mn_archive_destroy(&source->zips[i]);
     mn_import_list_fini(list);
 }
 
@@ -133,9 +132,7 @@ static mn_status list_entry(const struct source *source, uint32_t which, uint64_
                             const char *name, mn_import_list *list, mn_error *err)
 {
     const char *archive = source->paths[which];
-    size_t length = strlen(name);
-    if (length == 0 || name[length - 1] == '/')
-        return MN_OK;
+    const size_t length = strlen(name);
     char shown[200], *where = NULL, *copy = strdup(name), *rest = copy;
     mn_import_printable(name, shown);
     if (copy == NULL || asprintf(&where, "%s: entry %s", archive, shown) < 0) {
@@ -180,50 +177,37 @@ static mn_status list_entry(const struct source *source, uint32_t which, uint64_
 static mn_status list_archive(struct source *source, uint32_t which, mn_import_list *list,
                               mn_error *err)
 {
-    zip_int64_t n = zip_get_num_entries(source->zips[which], 0);
-    if (n > 2 * (zip_int64_t)MN_PACK_MAX_IMAGES)
-        return mn_fail(err, MN_ERR_DATA, "%s has %" PRIi64 " entries; at most %u are read",
-                       source->paths[which], (int64_t)n, 2 * MN_PACK_MAX_IMAGES);
+    const mn_archive *archive = source->zips[which];
+    const uint64_t n = mn_archive_count(archive);
     mn_status status = MN_OK;
-    for (zip_int64_t i = 0; i < n && status == MN_OK; i++) {
-        const char *name = zip_get_name(source->zips[which], (zip_uint64_t)i, 0);
-        status = name == NULL
-                     ? mn_fail(err, MN_ERR_DATA, "%s: entry %" PRIi64 " has no name: %s",
-                               source->paths[which], (int64_t)i, zip_strerror(source->zips[which]))
-                     : list_entry(source, which, (uint64_t)i, name, list, err);
-    }
+    if (n > 2 * MN_PACK_MAX_IMAGES)
+        return mn_fail(err, MN_ERR_DATA, "%s has %" PRIu64 " entries; at most %u are read",
+                       source->paths[which], n, 2 * MN_PACK_MAX_IMAGES);
+    for (uint64_t i = 0; i < n && status == MN_OK; i++)
+        status = list_entry(source, which, i, mn_archive_name(archive, i), list, err);
     return status;
 }
 
 /* Pictures ------------------------------------------------------------------------ */
-
-static mn_status read_item(const struct source *source, const mn_import_item *item, char **where,
-                           char **bytes, size_t *n, mn_error *err)
-{
-    const char *name = zip_get_name(source->zips[item->source], item->entry, 0);
-    char shown[200];
-    mn_import_printable(name != NULL ? name : item->name, shown);
-    if (asprintf(where, "%s: entry %s", source->paths[item->source], shown) < 0) {
-        *where = NULL;
-        return mn_fail(err, MN_ERR_NOMEM, "reading %s", shown);
-    }
-    return mn_archive_read(source->zips[item->source], item->entry, *where, bytes, n, err);
-}
 
 /* `format`, if not NULL, is told too. */
 static mn_status read_picture(const struct source *source, const mn_import_item *item,
                               const struct shape *shape, uint8_t *pixels, mn_picture_format *format,
                               mn_error *err)
 {
-    char *bytes = NULL, *where = NULL;
+    const mn_archive *archive = source->zips[item->source];
+    const char *bytes = NULL;
+    char *where = NULL, shown[200];
     size_t n = 0;
-    mn_status status = read_item(source, item, &where, &bytes, &n, err);
+    mn_import_printable(mn_archive_name(archive, item->entry), shown);
+    if (asprintf(&where, "%s: entry %s", source->paths[item->source], shown) < 0)
+        return mn_fail(err, MN_ERR_NOMEM, "reading %s", shown);
+    mn_status status = mn_archive_read(archive, item->entry, where, &bytes, &n, err);
     if (status == MN_OK)
         status = mn_picture_read(bytes, n, shape->side, shape->channels, shape->dark_is_ink, where,
                                  pixels, err);
     if (status == MN_OK && format != NULL)
         *format = mn_picture_format_of(bytes, n, NULL);
-    free(bytes);
     free(where);
     return status;
 }

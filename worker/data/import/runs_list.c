@@ -10,12 +10,11 @@
 #include <string.h>
 
 #define LABELS "class_labels.txt"
-#define MAX_ENTRIES 1000000
 #define MAX_LABEL_BYTES ((size_t)1 << 20)
 
 /* The archive while its runs are listed. */
 struct archive {
-    zip_t *zip;
+    const mn_archive *zip;
     const char *path;
     uint64_t n_entries;
     unsigned char *used; /* [n_entries], owned: a line names it */
@@ -31,29 +30,18 @@ static mn_status find_picture(struct archive *archive, const char *prefix, const
 static bool take_name(const char *file, const char *run, const char *role, char *name);
 static mn_status count_rest(const struct archive *archive, mn_import_report *report, mn_error *err);
 
-mn_status mn_runs_list(zip_t *zip, const char *path, mn_import_list *list, mn_import_report *report,
-                       mn_error *err)
+mn_status mn_runs_list(const mn_archive *zip, const char *path, mn_import_list *list,
+                       mn_import_report *report, mn_error *err)
 {
-    const zip_int64_t n = zip_get_num_entries(zip, 0);
-    if (n < 0 || n > MAX_ENTRIES)
-        return mn_fail(err, MN_ERR_DATA, "%s has %" PRIi64 " entries; at most %d are read", path,
-                       (int64_t)n, MAX_ENTRIES);
-    struct archive archive = {.zip = zip,
-                              .path = path,
-                              .n_entries = (uint64_t)n,
-                              .used = calloc((size_t)n + 1, 1),
-                              .list = list};
+    const uint64_t n = mn_archive_count(zip);
+    struct archive archive = {
+        .zip = zip, .path = path, .n_entries = n, .used = calloc(n + 1, 1), .list = list};
     if (archive.used == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "listing %s", path);
     mn_status status = MN_OK;
     for (uint64_t i = 0; i < archive.n_entries && status == MN_OK; i++) {
-        const char *name = zip_get_name(zip, i, 0),
-                   *slash = name != NULL ? strrchr(name, '/') : NULL;
-        if (name == NULL)
-            status = mn_fail(err, MN_ERR_DATA, "%s: entry %" PRIu64 " has no name: %s", path, i,
-                             zip_strerror(zip));
-        else if (slash != NULL && strcmp(slash + 1, LABELS) == 0 &&
-                 strncmp(name, "__MACOSX", 8) != 0)
+        const char *name = mn_archive_name(zip, i), *slash = strrchr(name, '/');
+        if (slash != NULL && strcmp(slash + 1, LABELS) == 0 && strncmp(name, "__MACOSX", 8) != 0)
             status = list_run(&archive, i, name, err);
     }
     if (status == MN_OK && archive.per_run == 0)
@@ -70,11 +58,12 @@ mn_status mn_runs_list(zip_t *zip, const char *path, mn_import_list *list, mn_im
 static mn_status list_run(struct archive *archive, uint64_t entry, const char *name, mn_error *err)
 {
     char shown[200], *where = NULL, *text = NULL;
+    const char *bytes = NULL;
     mn_import_printable(name, shown);
     if (asprintf(&where, "%s: entry %s", archive->path, shown) < 0)
         return mn_fail(err, MN_ERR_NOMEM, "listing %s", archive->path);
     size_t n = 0;
-    mn_status status = mn_archive_read(archive->zip, entry, where, &text, &n, err);
+    mn_status status = mn_archive_read(archive->zip, entry, where, &bytes, &n, err);
     /* "below/run01/class_labels.txt": the prefix is "below/", the run "run01". */
     const size_t folder = strlen(name) - strlen("/" LABELS);
     size_t begin = folder;
@@ -87,8 +76,9 @@ static mn_status list_run(struct archive *archive, uint64_t entry, const char *n
         status = mn_fail(err, MN_ERR_DATA, "%s has %zu bytes; at most %zu are read", where, n,
                          MAX_LABEL_BYTES);
     uint32_t n_lines = 0;
+    if (status == MN_OK && (text = strdup(bytes)) == NULL)
+        status = mn_fail(err, MN_ERR_NOMEM, "%s", where);
     if (status == MN_OK) {
-        text[n] = '\0';
         char *rest = text;
         unsigned number = 0;
         for (char *line; status == MN_OK && (line = strsep(&rest, "\n")) != NULL;) {
@@ -153,9 +143,9 @@ static mn_status find_picture(struct archive *archive, const char *prefix, const
     mn_import_printable(file, shown);
     if (asprintf(&path, "%s%s", prefix, file) < 0)
         return mn_fail(err, MN_ERR_NOMEM, "listing %s", archive->path);
-    const zip_int64_t at = zip_name_locate(archive->zip, path, 0);
+    const uint64_t at = mn_archive_find(archive->zip, path);
     free(path);
-    if (at < 0 || (uint64_t)at >= archive->n_entries)
+    if (at == UINT64_MAX)
         return mn_fail(err, MN_ERR_DATA,
                        "%s: the archive has no %s beside it; download the archive again", where,
                        shown);
@@ -163,7 +153,7 @@ static mn_status find_picture(struct archive *archive, const char *prefix, const
         return mn_fail(err, MN_ERR_DATA, "%s: %s is named twice, but each drawing has one partner",
                        where, shown);
     archive->used[at] = 1;
-    *entry = (uint64_t)at;
+    *entry = at;
     return MN_OK;
 }
 
@@ -189,8 +179,8 @@ static bool take_name(const char *file, const char *run, const char *role, char 
 static mn_status count_rest(const struct archive *archive, mn_import_report *report, mn_error *err)
 {
     for (uint64_t i = 0; i < archive->n_entries; i++) {
-        const char *name = zip_get_name(archive->zip, i, 0);
-        if (name == NULL || archive->used[i] || name[0] == '\0' || name[strlen(name) - 1] == '/')
+        const char *name = mn_archive_name(archive->zip, i);
+        if (archive->used[i])
             continue;
         const char *slash = strrchr(name, '/'), *file = slash != NULL ? slash + 1 : name;
         char shown[200];

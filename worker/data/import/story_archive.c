@@ -3,7 +3,8 @@
 #include "common/file.h"
 #include "worker/data/babi_folder.h"
 #include "worker/data/dialog_folder.h"
-#include "worker/data/import/archive.h"
+#include "worker/data/import/archive_stream.h"
+#include "worker/data/text_lines.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -29,9 +30,9 @@ static mn_status take_dialog(struct wish *wish, const char *source, const char *
                              const char *file, bool *wanted, mn_error *err);
 static mn_status unpack(struct wish *wish, const char *zip, const char *folder, const char *name,
                         mn_error *err);
-static mn_status unpack_into(struct wish *wish, const char *folder, zip_t *zip, const char *source,
-                             const char *name, mn_error *err);
-static mn_status unpack_entry(const char *folder, zip_t *zip, uint64_t entry, const char *source,
+static mn_status unpack_into(struct wish *wish, const char *folder, mn_archive_stream *zip,
+                             const char *source, const char *name, mn_error *err);
+static mn_status unpack_entry(const char *folder, mn_archive_stream *zip, const char *source,
                               const char *file, mn_error *err);
 static char *joined(const char *before, const char *between, const char *after);
 static void remove_folder(const char *path);
@@ -57,9 +58,9 @@ mn_status mn_dialog_archive_unpack(const char *zip, const char *folder, const ch
 static mn_status unpack(struct wish *wish, const char *zip, const char *folder, const char *name,
                         mn_error *err)
 {
-    zip_t *archive = NULL;
+    mn_archive_stream *archive = NULL;
     char *wanted = NULL, *hidden = NULL, *made = NULL;
-    mn_status status = mn_archive_open(zip, &archive, err);
+    mn_status status = mn_archive_stream_open(zip, true, &archive, err);
     if (status != MN_OK)
         return status;
     status = mn_folder_make(folder, err);
@@ -80,7 +81,7 @@ static mn_status unpack(struct wish *wish, const char *zip, const char *folder, 
         if (!is_new)
             remove_folder(made);
     }
-    zip_discard(archive);
+    mn_archive_stream_destroy(&archive);
     free(wanted);
     free(hidden);
     free(made);
@@ -128,20 +129,22 @@ static mn_status take_dialog(struct wish *wish, const char *source, const char *
     return MN_OK;
 }
 
-static mn_status unpack_into(struct wish *wish, const char *folder, zip_t *zip, const char *source,
-                             const char *name, mn_error *err)
+static mn_status unpack_into(struct wish *wish, const char *folder, mn_archive_stream *zip,
+                             const char *source, const char *name, mn_error *err)
 {
-    mn_status status = MN_OK;
-    const zip_int64_t n = zip_get_num_entries(zip, 0);
-    for (zip_int64_t i = 0; i < n && status == MN_OK; i++) {
-        const char *path = zip_get_name(zip, (zip_uint64_t)i, 0);
-        const char *file = path != NULL ? file_of(path, name) : NULL;
+    const char *path = NULL;
+    bool is_file = false;
+    mn_status status = mn_archive_stream_next(zip, &path, &is_file, err);
+    while (status == MN_OK && path != NULL) {
+        const char *file = is_file ? file_of(path, name) : NULL;
         bool wanted = false;
         if (file != NULL)
             status = wish->take(wish, source, path, file, &wanted, err);
         if (status == MN_OK && wanted)
-            status = unpack_entry(folder, zip, (uint64_t)i, source, file, err);
+            status = unpack_entry(folder, zip, source, file, err);
         wish->any = wish->any || wanted;
+        if (status == MN_OK)
+            status = mn_archive_stream_next(zip, &path, &is_file, err);
     }
     if (status == MN_OK && !wish->any)
         status = mn_fail(err, MN_ERR_DATA, "%s has no files %s at its top or in a folder %s",
@@ -149,20 +152,21 @@ static mn_status unpack_into(struct wish *wish, const char *folder, zip_t *zip, 
     return status;
 }
 
-static mn_status unpack_entry(const char *folder, zip_t *zip, uint64_t entry, const char *source,
+static mn_status unpack_entry(const char *folder, mn_archive_stream *zip, const char *source,
                               const char *file, mn_error *err)
 {
-    char *where = joined(source, ": ", file), *path = joined(folder, "/", file), *bytes = NULL;
-    size_t n = 0;
-    mn_status status = MN_OK;
-    if (where == NULL || path == NULL)
-        status = mn_fail(err, MN_ERR_NOMEM, "unpacking %s", source);
+    char *path = joined(folder, "/", file), *bytes = NULL;
+    size_t n = 0, room = 0;
+    mn_error why = {0};
+    mn_status status = path != NULL ? MN_OK : mn_fail(&why, MN_ERR_NOMEM, "its path");
     if (status == MN_OK)
-        status = mn_archive_read(zip, entry, where, &bytes, &n, err);
-    if (status == MN_OK)
+        status = mn_archive_stream_read_all(zip, MN_TEXT_MAX_BYTES, &bytes, &room, &n, &why);
+    if (status != MN_OK)
+        status = mn_fail(err, status, "%s: %s: %s; download the archive again", source, file,
+                         why.message);
+    else
         status = mn_file_write(path, bytes, n, err);
     free(bytes);
-    free(where);
     free(path);
     return status;
 }

@@ -100,7 +100,7 @@ static void what_is_no_archive_of_stories_is_refused_and_leaves_nothing(void **s
     (void)state;
     refused("en.zip", MN_ERR_NO_INPUT, "there is no archive en.zip");
     sample_write("en.zip", "broken", 6);
-    refused("en.zip", MN_ERR_DATA, "is no good zip archive");
+    refused("en.zip", MN_ERR_DATA, "is no good zip or tar archive");
     assert_int_equal(unlink("en.zip"), 0);
     sample_write_zip("en.zip", none);
     refused("en.zip", MN_ERR_DATA, "en.zip has no files qaN_..._train.txt");
