@@ -119,8 +119,8 @@ char *mn_babi_folder_archive(const char *name, const char *folders)
     return NULL;
 }
 
-mn_status mn_babi_tell_missing(const char *name, const char *what, const char *of, const char *files,
-                               const char *folders, mn_error *err)
+mn_status mn_babi_tell_missing(const char *name, const char *what, const char *of,
+                               const char *files, const char *folders, mn_error *err)
 {
     char *zip = mn_babi_folder_archive(name, folders), *cache = mn_data_path_cache();
     mn_status status;

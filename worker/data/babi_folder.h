@@ -40,8 +40,8 @@ char *mn_babi_find(const char *name, const char *folders, bool in_cache, bool *i
 
 /* MN_ERR_NO_INPUT: there is no `what` ("folder") of `of` ("stories"), which holds `files`; says where its archive is,
  * or where it was looked for. */
-mn_status mn_babi_tell_missing(const char *name, const char *what, const char *of, const char *files,
-                               const char *folders, mn_error *err);
+mn_status mn_babi_tell_missing(const char *name, const char *what, const char *of,
+                               const char *files, const char *folders, mn_error *err);
 
 /* Is it a name of a folder, without those above it? */
 bool mn_babi_is_name(const char *name);

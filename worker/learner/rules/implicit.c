@@ -14,6 +14,7 @@
 #include "worker/learner/rules/rule.h"
 
 #include "worker/learner/rules/loop_plans.h"
+#include "worker/learner/rules/scratch.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,20 +92,15 @@ static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
     return status == MN_OK ? mn_plan_profile(meta->plans.query, query, profile, err) : status;
 }
 
-static mn_real *at(const void *scratch, size_t offset)
-{
-    return (mn_real *)(void *)((char *)(uintptr_t)scratch + offset);
-}
-
 /* The support loss at phi, and its gradient. */
 static double support_gradient(const struct implicit *meta, void *scratch, const mn_real *theta,
                                const mn_rule_data *data)
 {
-    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = at(scratch, meta->at_phi),
+    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = mn_scratch_at(scratch, meta->at_phi),
                                    [MN_SLOT_THETA] = theta,
                                    [MN_SLOT_TASK] = data->task},
-                            .out = {[MN_SLOT_GRADIENT] = at(scratch, meta->at_gradient)},
-                            .kept = at(scratch, meta->at_kept),
+                            .out = {[MN_SLOT_GRADIENT] = mn_scratch_at(scratch, meta->at_gradient)},
+                            .kept = mn_scratch_at(scratch, meta->at_kept),
                             .profile = data->profile};
     mn_plan_run(meta->plans.support, 0, scratch, &bindings);
     return mn_plan_loss(meta->plans.support, scratch);
@@ -114,7 +110,7 @@ static double query_run(const struct implicit *meta, void *scratch, const mn_rea
                         const mn_rule_data *data, mn_real *gradient, mn_real *output)
 {
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
-                                   [MN_SLOT_PHI] = at(scratch, meta->at_phi),
+                                   [MN_SLOT_PHI] = mn_scratch_at(scratch, meta->at_phi),
                                    [MN_SLOT_TASK] = data->task},
                             .out = {[MN_SLOT_GRADIENT] = gradient, [MN_SLOT_OUTPUT] = output},
                             .profile = data->profile};
@@ -126,15 +122,16 @@ static void begin(const void *of, void *scratch, const mn_real *theta, const mn_
 {
     const struct implicit *meta = of;
     (void)data;
-    memcpy(at(scratch, meta->at_phi), theta, meta->n * sizeof *theta);
+    memcpy(mn_scratch_at(scratch, meta->at_phi), theta, meta->n * sizeof *theta);
 }
 
 static double step(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
 {
     const struct implicit *meta = of;
     const mn_kernels *kernels = meta->kernels;
-    mn_real *phi = at(scratch, meta->at_phi), *gradient = at(scratch, meta->at_gradient);
-    mn_real *away = at(scratch, meta->at_direction);
+    mn_real *phi = mn_scratch_at(scratch, meta->at_phi),
+            *gradient = mn_scratch_at(scratch, meta->at_gradient);
+    mn_real *away = mn_scratch_at(scratch, meta->at_direction);
     const double loss = support_gradient(meta, scratch, theta, data);
     kernels->scale_add(meta->n, -1, theta, phi, away);
     kernels->scale_add(meta->n, (mn_real)meta->lambda, away, gradient, gradient);
@@ -146,7 +143,7 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
                     mn_real *output)
 {
     const struct implicit *meta = of;
-    return query_run(meta, scratch, theta, data, at(scratch, meta->at_gradient), output);
+    return query_run(meta, scratch, theta, data, mn_scratch_at(scratch, meta->at_gradient), output);
 }
 
 static double support(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
@@ -159,7 +156,7 @@ static void adapted(const void *of, const void *scratch, const mn_real *theta, m
 {
     const struct implicit *meta = of;
     (void)theta;
-    memcpy(adapted, at(scratch, meta->at_phi), meta->n * sizeof *adapted);
+    memcpy(adapted, mn_scratch_at(scratch, meta->at_phi), meta->n * sizeof *adapted);
 }
 
 static void resume(const void *of, void *scratch, const mn_real *adapted, const mn_real *own,
@@ -168,7 +165,7 @@ static void resume(const void *of, void *scratch, const mn_real *adapted, const 
     const struct implicit *meta = of;
     (void)own;
     (void)steps;
-    memcpy(at(scratch, meta->at_phi), adapted, meta->n * sizeof *adapted);
+    memcpy(mn_scratch_at(scratch, meta->at_phi), adapted, meta->n * sizeof *adapted);
 }
 
 static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *theta,
@@ -204,14 +201,14 @@ static double dot(size_t n, const mn_real *a, const mn_real *b)
 static void multiply(const struct implicit *meta, void *scratch, const mn_real *theta,
                      const mn_rule_data *data, const mn_real *p, mn_real *out)
 {
-    memcpy(at(scratch, meta->at_used), at(scratch, meta->at_kept),
+    memcpy(mn_scratch_at(scratch, meta->at_used), mn_scratch_at(scratch, meta->at_kept),
            mn_plan_kept_bytes(meta->plans.support));
-    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = at(scratch, meta->at_phi),
+    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = mn_scratch_at(scratch, meta->at_phi),
                                    [MN_SLOT_THETA] = theta,
                                    [MN_SLOT_DIRECTION] = p,
                                    [MN_SLOT_TASK] = data->task},
                             .out = {[MN_SLOT_MOVED] = out},
-                            .kept = at(scratch, meta->at_used),
+                            .kept = mn_scratch_at(scratch, meta->at_used),
                             .profile = data->profile};
     mn_plan_run(meta->plans.support, 1, scratch, &bindings);
     meta->kernels->scale_add(meta->n, (mn_real)(1 / meta->lambda), out, p, out);
@@ -224,8 +221,10 @@ static void solve(const struct implicit *meta, void *scratch, const mn_real *the
 {
     const mn_kernels *kernels = meta->kernels;
     const size_t n = meta->n, bytes = n * sizeof *b;
-    mn_real *x = at(scratch, meta->at_solution), *r = at(scratch, meta->at_residual);
-    mn_real *p = at(scratch, meta->at_direction), *product = at(scratch, meta->at_product);
+    mn_real *x = mn_scratch_at(scratch, meta->at_solution),
+            *r = mn_scratch_at(scratch, meta->at_residual);
+    mn_real *p = mn_scratch_at(scratch, meta->at_direction),
+            *product = mn_scratch_at(scratch, meta->at_product);
     const double at_first = dot(n, b, b);
     double left = at_first;
     bool solved = false;
@@ -259,13 +258,6 @@ static double macs(const void *of)
            3.0 * plans->query_macs;
 }
 
-static size_t take(size_t *bytes, size_t n)
-{
-    size_t offset = *bytes;
-    *bytes += (n + 63) / 64 * 64;
-    return offset;
-}
-
 static void lay_out_scratch(struct implicit *meta, bool differentiate)
 {
     const mn_loop_plans *plans = &meta->plans;
@@ -273,16 +265,16 @@ static void lay_out_scratch(struct implicit *meta, bool differentiate)
     const size_t query = mn_plan_scratch_bytes(plans->query);
     const size_t kept = mn_plan_kept_bytes(plans->support), theta = meta->n * sizeof(mn_real);
     size_t bytes = 0;
-    (void)take(&bytes, support > query ? support : query);
-    meta->at_kept = take(&bytes, kept);
-    meta->at_phi = take(&bytes, theta);
-    meta->at_gradient = take(&bytes, theta);
-    meta->at_direction = take(&bytes, theta);
+    (void)mn_scratch_take(&bytes, support > query ? support : query);
+    meta->at_kept = mn_scratch_take(&bytes, kept);
+    meta->at_phi = mn_scratch_take(&bytes, theta);
+    meta->at_gradient = mn_scratch_take(&bytes, theta);
+    meta->at_direction = mn_scratch_take(&bytes, theta);
     if (differentiate) {
-        meta->at_used = take(&bytes, kept);
-        meta->at_solution = take(&bytes, theta);
-        meta->at_residual = take(&bytes, theta);
-        meta->at_product = take(&bytes, theta);
+        meta->at_used = mn_scratch_take(&bytes, kept);
+        meta->at_solution = mn_scratch_take(&bytes, theta);
+        meta->at_residual = mn_scratch_take(&bytes, theta);
+        meta->at_product = mn_scratch_take(&bytes, theta);
     }
     meta->scratch_bytes = bytes;
 }

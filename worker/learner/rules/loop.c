@@ -27,6 +27,7 @@
  * With meta.step_items the support set is a stream: step k reads its items [k n, (k + 1) n) alone, and
  * there are as many steps as it takes to read it once (online-aware meta-learning: Javed and White
  * 2019, arXiv:1905.12588). The L_S and H_S above are then those of the step. */
+#include "worker/learner/rules/adapting.h"
 #include "worker/learner/rules/loop_steps.h"
 #include "worker/learner/rules/loop_walk.h"
 #include <stdio.h>
@@ -37,16 +38,10 @@
 static void find_adapting(const mn_network *network, mn_loop_needs *needs)
 {
     const mn_experiment *e = network->experiment;
-    const uint32_t *first = network->first;
     const mn_adapts adapts = e->meta.kind == MN_META_ANIL   ? MN_ADAPTS_OUTPUT
                              : e->meta.kind == MN_META_MAML ? e->meta.adapts
                                                             : MN_ADAPTS_ALL;
-    needs->first = adapts == MN_ADAPTS_OUTPUT   ? first[MN_MODULE_OUTPUT]
-                   : adapts == MN_ADAPTS_MEMORY ? first[MN_MODULE_MEMORY]
-                                                : 0;
-    needs->end = adapts == MN_ADAPTS_BODY     ? first[MN_MODULE_OUTPUT]
-                 : adapts == MN_ADAPTS_MEMORY ? first[MN_MODULE_REASONING]
-                                              : first[MN_N_MODULES];
+    mn_adapting_tensors(network, adapts, &needs->first, &needs->end);
 }
 
 static bool updates_by(const mn_experiment *e, mn_update_kind update)
@@ -231,9 +226,9 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
     }
     /* The walk back moves lam from one array to another, and should end in gradient, unless there is
      * a head, for which that has no room. */
-    mn_real *judged = gradient, *other = mn_loop_at(scratch, meta->at_gradient);
+    mn_real *judged = gradient, *other = mn_scratch_at(scratch, meta->at_gradient);
     if (meta->plans.head_size > 0) {
-        judged = mn_loop_at(scratch, meta->at_judged);
+        judged = mn_scratch_at(scratch, meta->at_judged);
     } else if (meta->walks_back && !meta->plans.needs.gradients && steps % 2 == 1) {
         judged = other;
         other = gradient;
@@ -291,7 +286,7 @@ static double judge(const void *of, void *scratch, const mn_real *theta, const m
     const uint32_t done = mn_loop_place_of(meta, scratch)->done;
     mn_loop_enter_step(meta, scratch, theta, done > 0 ? done - 1 : 0);
     return mn_loop_query(meta, scratch, theta, data, mn_loop_adapted(meta, scratch),
-                         mn_loop_at(scratch, meta->at_gradient), query_output);
+                         mn_scratch_at(scratch, meta->at_gradient), query_output);
 }
 
 static double support(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)

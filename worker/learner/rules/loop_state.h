@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/learner/rules/loop_plans.h"
+#include "worker/learner/rules/scratch.h"
 #include "worker/learner/rules/step_rates.h"
 #include "worker/learner/rules/update.h"
 
@@ -43,22 +44,17 @@ typedef struct mn_loop_place {
 /* What lies where, once the plans and the update are there. */
 void mn_loop_lay_out(mn_loop *meta, bool differentiate);
 
-static inline mn_real *mn_loop_at(const void *scratch, size_t offset)
-{
-    return (mn_real *)(void *)((char *)(uintptr_t)scratch + offset);
-}
-
 /* The adapted tensors after step k. Without a walk back only the newest two are kept, for a step is
  * not made in place. */
 static inline mn_real *mn_loop_phi(const mn_loop *meta, const void *scratch, uint32_t k)
 {
-    return mn_loop_at(scratch, meta->at_phi) + (meta->walks_back ? k : k % 2) * meta->n_phi;
+    return mn_scratch_at(scratch, meta->at_phi) + (meta->walks_back ? k : k % 2) * meta->n_phi;
 }
 
 /* What a learned update remembers before step k. Without a walk back as phi. */
 static inline mn_real *mn_loop_velocity(const mn_loop *meta, const void *scratch, uint32_t k)
 {
-    return mn_loop_at(scratch, meta->at_velocity) + (meta->walks_back ? k : k % 2) * meta->n_phi;
+    return mn_scratch_at(scratch, meta->at_velocity) + (meta->walks_back ? k : k % 2) * meta->n_phi;
 }
 
 /* Phi before step k. */
@@ -67,7 +63,7 @@ static inline const mn_real *mn_loop_phi_before(const mn_loop *meta, const void 
 {
     if (k > 0)
         return mn_loop_phi(meta, scratch, k - 1);
-    return meta->plans.head_size > 0 ? mn_loop_at(scratch, meta->at_start)
+    return meta->plans.head_size > 0 ? mn_scratch_at(scratch, meta->at_start)
                                      : theta + meta->plans.adapted_offset;
 }
 
@@ -87,7 +83,7 @@ static inline char *mn_loop_region(const mn_loop *meta, void *scratch, uint32_t 
 
 static inline mn_loop_place *mn_loop_place_of(const mn_loop *meta, const void *scratch)
 {
-    return (mn_loop_place *)(void *)mn_loop_at(scratch, meta->at_place);
+    return (mn_loop_place *)(void *)mn_scratch_at(scratch, meta->at_place);
 }
 
 /* Whether the walk back needs the gradients themselves: Meta-SGD's, or a learned update's. */
@@ -104,7 +100,7 @@ static inline bool mn_loop_has_rest(const mn_loop *meta)
 
 static inline mn_real *mn_loop_gradient(const mn_loop *meta, void *scratch, uint32_t k)
 {
-    return mn_loop_keeps_gradients(meta) ? mn_loop_at(mn_loop_region(meta, scratch, k),
-                                                      mn_plan_kept_bytes(meta->plans.support))
-                                         : mn_loop_at(scratch, meta->at_gradient);
+    return mn_loop_keeps_gradients(meta) ? mn_scratch_at(mn_loop_region(meta, scratch, k),
+                                                         mn_plan_kept_bytes(meta->plans.support))
+                                         : mn_scratch_at(scratch, meta->at_gradient);
 }

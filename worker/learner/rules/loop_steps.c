@@ -6,14 +6,14 @@
 void mn_loop_enter_step(const mn_loop *meta, void *scratch, const mn_real *theta, uint32_t step)
 {
     mn_loop_place_of(meta, scratch)->step = step;
-    mn_step_norms_take(&meta->norms, theta, step, mn_loop_at(scratch, meta->at_norms));
+    mn_step_norms_take(&meta->norms, theta, step, mn_scratch_at(scratch, meta->at_norms));
 }
 
 void mn_loop_add_to_norms(const mn_loop *meta, const void *scratch, mn_real factor,
                           mn_real *of_rule)
 {
     mn_step_norms_add(&meta->norms, mn_loop_place_of(meta, scratch)->step, factor,
-                      mn_loop_at(scratch, meta->at_of_norms), of_rule - meta->size);
+                      mn_scratch_at(scratch, meta->at_of_norms), of_rule - meta->size);
 }
 
 void mn_loop_find_features(const mn_loop *meta, void *scratch, const mn_real *theta,
@@ -22,26 +22,27 @@ void mn_loop_find_features(const mn_loop *meta, void *scratch, const mn_real *th
     const mn_slice *body = &meta->plans.body;
     const size_t count = meta->plans.u_count / body->n;
     for (uint32_t i = 0; i < body->n && meta->plans.features != NULL; i++) {
-        mn_real *slice = mn_loop_at(scratch, meta->at_slice);
+        mn_real *slice = mn_scratch_at(scratch, meta->at_slice);
         mn_bindings bindings = {
             .in = {[MN_SLOT_THETA] = theta,
                    [MN_SLOT_TASK] = mn_slice_take(body, data->task, i, slice)},
-            .out = {[MN_SLOT_OUTPUT] = mn_loop_at(scratch, meta->at_u) + i * count},
-            .kept = mn_loop_at(scratch, meta->at_features),
+            .out = {[MN_SLOT_OUTPUT] = mn_scratch_at(scratch, meta->at_u) + i * count},
+            .kept = mn_scratch_at(scratch, meta->at_features),
             .profile = data->profile};
         mn_plan_run(meta->plans.features, 0, scratch, &bindings);
     }
     if (meta->plans.head_size == 0)
         return;
-    mn_real *start = mn_loop_at(scratch, meta->at_start);
+    mn_real *start = mn_scratch_at(scratch, meta->at_start);
     memcpy(start, theta + meta->plans.adapted_offset, meta->plans.adapted_size * sizeof *start);
     memset(start + meta->plans.adapted_size, 0, meta->plans.head_size * sizeof *start);
     if (meta->plans.head == NULL)
         return;
     mn_bindings bindings = {
-        .in = {[MN_SLOT_FEATURES] = mn_loop_at(scratch, meta->at_u), [MN_SLOT_TASK] = data->task},
+        .in =
+            {[MN_SLOT_FEATURES] = mn_scratch_at(scratch, meta->at_u), [MN_SLOT_TASK] = data->task},
         .out = {[MN_SLOT_OUTPUT] = start + meta->plans.adapted_size},
-        .kept = mn_loop_at(scratch, meta->at_head),
+        .kept = mn_scratch_at(scratch, meta->at_head),
         .profile = data->profile};
     mn_plan_run(meta->plans.head, 0, scratch, &bindings);
 }
@@ -49,22 +50,22 @@ void mn_loop_find_features(const mn_loop *meta, void *scratch, const mn_real *th
 const mn_real *mn_loop_step_task(const mn_loop *meta, const void *scratch, const mn_rule_data *data)
 {
     return mn_slice_take(&meta->plans.step, data->task, mn_loop_place_of(meta, scratch)->step,
-                         mn_loop_at(scratch, meta->at_slice));
+                         mn_scratch_at(scratch, meta->at_slice));
 }
 
 mn_real *mn_loop_step_features(const mn_loop *meta, const void *scratch, size_t array)
 {
     const uint32_t n = meta->plans.step.n;
     const size_t slice = n > 1 ? mn_loop_place_of(meta, scratch)->step : 0;
-    return mn_loop_at(scratch, array) + slice * (meta->plans.u_count / n);
+    return mn_scratch_at(scratch, array) + slice * (meta->plans.u_count / n);
 }
 
 const mn_real *mn_loop_step_u(const mn_loop *meta, const void *scratch)
 {
     const uint32_t n = meta->plans.step.n;
     if (n == 1 || !meta->plans.splits)
-        return mn_loop_at(scratch, meta->at_u);
-    mn_real *copy = mn_loop_at(scratch, meta->at_step_u);
+        return mn_scratch_at(scratch, meta->at_u);
+    mn_real *copy = mn_scratch_at(scratch, meta->at_step_u);
     return memcpy(copy, mn_loop_step_features(meta, scratch, meta->at_u),
                   meta->plans.u_count / n * sizeof *copy);
 }
@@ -76,7 +77,7 @@ void mn_loop_run_support(const mn_loop *meta, void *scratch, unsigned stage, uin
     mn_bindings bindings = {
         .in = {[MN_SLOT_PHI] = phi,
                [MN_SLOT_THETA] = theta,
-               [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_norms),
+               [MN_SLOT_STEP] = mn_scratch_at(scratch, meta->at_norms),
                [MN_SLOT_FEATURES] = mn_loop_step_u(meta, scratch),
                [MN_SLOT_TASK] = mn_loop_step_task(meta, scratch, data)},
         .out = {[MN_SLOT_GRADIENT] = mn_loop_gradient(meta, scratch, k), [MN_SLOT_MOVED] = moved},
@@ -90,7 +91,7 @@ mn_update_step mn_loop_update_step(const mn_loop *meta, void *scratch, const mn_
                                    mn_real *to)
 {
     return (mn_update_step){.scratch = scratch,
-                            .kept = mn_loop_at(scratch, meta->at_update),
+                            .kept = mn_scratch_at(scratch, meta->at_update),
                             .profile = data->profile,
                             .theta = theta,
                             .phi = from,
@@ -142,14 +143,14 @@ double mn_loop_query(const mn_loop *meta, void *scratch, const mn_real *theta,
         (size_t)judged->items * mn_network_columns(meta->plans.network, meta->plans.fields);
     double sum = 0;
     for (uint32_t i = 0; i < judged->n; i++) {
-        mn_real *slice = mn_loop_at(scratch, meta->at_slice);
+        mn_real *slice = mn_scratch_at(scratch, meta->at_slice);
         mn_bindings bindings = {
             .in = {[MN_SLOT_THETA] = theta,
                    [MN_SLOT_PHI] = phi,
-                   [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_norms),
+                   [MN_SLOT_STEP] = mn_scratch_at(scratch, meta->at_norms),
                    [MN_SLOT_TASK] = mn_slice_take(judged, data->task, i, slice)},
             .out = {[MN_SLOT_GRADIENT] = gradient,
-                    [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_of_norms),
+                    [MN_SLOT_STEP] = mn_scratch_at(scratch, meta->at_of_norms),
                     [MN_SLOT_OUTPUT] = output + i * answers},
             .profile = data->profile};
         mn_plan_run(meta->plans.query, 0, scratch, &bindings);

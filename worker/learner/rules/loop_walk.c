@@ -10,7 +10,7 @@ static const mn_real *through_rates(const mn_loop *meta, void *scratch, const mn
 {
     const mn_kernels *kernels = meta->kernels;
     mn_real *part = mn_loop_gradient(meta, scratch, k),
-            *along = mn_loop_at(scratch, meta->at_direction);
+            *along = mn_scratch_at(scratch, meta->at_direction);
     kernels->multiply(meta->size, lam, part, part);
     if (k + 1 == meta->steps) /* the first to be met */
         kernels->scale(meta->size, -1, part, rates_gradient);
@@ -24,7 +24,7 @@ static const mn_real *through_rates(const mn_loop *meta, void *scratch, const mn
 static const mn_real *through_step_rates(const mn_loop *meta, void *scratch, const mn_real *theta,
                                          uint32_t k, const mn_real *lam, mn_real *rates_gradient)
 {
-    mn_real *along = mn_loop_at(scratch, meta->at_direction);
+    mn_real *along = mn_scratch_at(scratch, meta->at_direction);
     mn_step_rates_pull(&meta->rates, theta, k, mn_loop_gradient(meta, scratch, k), lam, along,
                        rates_gradient - meta->size);
     return along;
@@ -43,9 +43,10 @@ static const mn_real *through_update(const mn_loop *meta, void *scratch, const m
                                      mn_real *rates_gradient)
 {
     const size_t n = mn_update_count(meta->update);
-    mn_real *adjoint = mn_loop_at(scratch, meta->at_adjoint), *of_velocity = adjoint + meta->n_phi;
-    mn_real *along = mn_loop_at(scratch, meta->at_direction),
-            *share = mn_loop_at(scratch, meta->at_share);
+    mn_real *adjoint = mn_scratch_at(scratch, meta->at_adjoint),
+            *of_velocity = adjoint + meta->n_phi;
+    mn_real *along = mn_scratch_at(scratch, meta->at_direction),
+            *share = mn_scratch_at(scratch, meta->at_share);
     /* The adjoint reads what only a run leaves behind, so the step is made again, to where nothing is
      * lost; the velocity after it is read no more, and its array takes the adjoint of that before. */
     mn_update_step step = mn_loop_update_step(meta, scratch, theta, k, data,
@@ -77,9 +78,9 @@ static void add_step_loss(const mn_loop *meta, void *scratch, const mn_real *the
 {
     const mn_real weight = mn_loop_step_weight(meta, data, k);
     mn_loop_enter_step(meta, scratch, theta, k - 1);
-    mn_real *part = mn_loop_at(scratch, meta->at_on_the_way);
+    mn_real *part = mn_scratch_at(scratch, meta->at_on_the_way);
     (void)mn_loop_query(meta, scratch, theta, data, mn_loop_phi_before(meta, scratch, theta, k),
-                        part, mn_loop_at(scratch, meta->at_dropped));
+                        part, mn_scratch_at(scratch, meta->at_dropped));
     meta->kernels->scale_add(meta->n_phi, weight, part + meta->plans.adapted_offset, lam, lam);
     add_rest(meta, weight, part, judged);
     mn_loop_add_to_norms(meta, scratch, weight, of_rule);
@@ -91,17 +92,17 @@ static void run_products(const mn_loop *meta, void *scratch, const mn_real *thet
                          const mn_rule_data *data, const mn_real *along, mn_real *next,
                          mn_real *judged, mn_real *of_rule)
 {
-    mn_real *cotangent = mn_loop_at(scratch, meta->at_cotangent);
+    mn_real *cotangent = mn_scratch_at(scratch, meta->at_cotangent);
     mn_real *cotangents = mn_loop_step_features(meta, scratch, meta->at_cotangents); /* their sum */
     const mn_real factor = steps_have_adjoints(meta) ? 1 : (mn_real)-meta->inner_lr;
     mn_bindings bindings = {.in = {[MN_SLOT_PHI] = mn_loop_phi_before(meta, scratch, theta, k),
                                    [MN_SLOT_THETA] = theta,
                                    [MN_SLOT_DIRECTION] = along,
-                                   [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_norms),
+                                   [MN_SLOT_STEP] = mn_scratch_at(scratch, meta->at_norms),
                                    [MN_SLOT_FEATURES] = mn_loop_step_u(meta, scratch),
                                    [MN_SLOT_TASK] = mn_loop_step_task(meta, scratch, data)},
-                            .out = {[MN_SLOT_PRODUCT] = mn_loop_at(scratch, meta->at_rest),
-                                    [MN_SLOT_STEP] = mn_loop_at(scratch, meta->at_of_norms),
+                            .out = {[MN_SLOT_PRODUCT] = mn_scratch_at(scratch, meta->at_rest),
+                                    [MN_SLOT_STEP] = mn_scratch_at(scratch, meta->at_of_norms),
                                     [MN_SLOT_MOVED] = next,
                                     [MN_SLOT_COTANGENT] = cotangent},
                             .kept = mn_loop_region(meta, scratch, k),
@@ -109,7 +110,7 @@ static void run_products(const mn_loop *meta, void *scratch, const mn_real *thet
     mn_plan_run(meta->plans.support, 1, scratch, &bindings);
     mn_loop_add_to_norms(meta, scratch, factor, of_rule);
     if (mn_loop_has_rest(meta))
-        add_rest(meta, factor, mn_loop_at(scratch, meta->at_rest), judged);
+        add_rest(meta, factor, mn_scratch_at(scratch, meta->at_rest), judged);
     if (meta->plans.splits)
         meta->kernels->scale_add(meta->plans.u_count / meta->plans.step.n, factor, cotangent,
                                  cotangents, cotangents);
@@ -123,7 +124,7 @@ mn_real *mn_loop_walk_back(const mn_loop *meta, void *scratch, const mn_real *th
     const bool second_order = data->meta_step >= meta->second_order_from;
     mn_real *lam = judged + meta->plans.adapted_offset;
     mn_real *next = other + meta->plans.adapted_offset; /* with rates: the product */
-    memset(mn_loop_at(scratch, meta->at_cotangents), 0, meta->plans.u_count * sizeof *lam);
+    memset(mn_scratch_at(scratch, meta->at_cotangents), 0, meta->plans.u_count * sizeof *lam);
     for (uint32_t k = meta->steps; k-- > 0;) {
         mn_loop_enter_step(meta, scratch, theta, k);
         const bool kept = k + meta->n_regions >= meta->steps;
@@ -160,7 +161,7 @@ void mn_loop_finish(const mn_loop *meta, void *scratch, const mn_real *theta,
 {
     const mn_loop_plans *plans = &meta->plans;
     const size_t begin = plans->adapted_offset, end = begin + plans->adapted_size;
-    mn_real *cotangents = mn_loop_at(scratch, meta->at_cotangents);
+    mn_real *cotangents = mn_scratch_at(scratch, meta->at_cotangents);
     if (judged != gradient) {
         memcpy(gradient, judged, begin * sizeof *gradient);
         memcpy(gradient + end, judged + end, (meta->size - end) * sizeof *gradient);
@@ -168,12 +169,12 @@ void mn_loop_finish(const mn_loop *meta, void *scratch, const mn_real *theta,
     if (lam != gradient + begin)
         memcpy(gradient + begin, lam, plans->adapted_size * sizeof *gradient);
     if (plans->head != NULL) {
-        mn_real *of_u = mn_loop_at(scratch, meta->at_cotangent);
-        mn_bindings bindings = {.in = {[MN_SLOT_FEATURES] = mn_loop_at(scratch, meta->at_u),
+        mn_real *of_u = mn_scratch_at(scratch, meta->at_cotangent);
+        mn_bindings bindings = {.in = {[MN_SLOT_FEATURES] = mn_scratch_at(scratch, meta->at_u),
                                        [MN_SLOT_TASK] = data->task,
                                        [MN_SLOT_DIRECTION] = lam + plans->adapted_size},
                                 .out = {[MN_SLOT_COTANGENT] = of_u},
-                                .kept = mn_loop_at(scratch, meta->at_head),
+                                .kept = mn_scratch_at(scratch, meta->at_head),
                                 .profile = data->profile};
         mn_plan_run(plans->head, 1, scratch, &bindings);
         if (meta->walks_back && plans->splits)
@@ -183,12 +184,12 @@ void mn_loop_finish(const mn_loop *meta, void *scratch, const mn_real *theta,
     }
     if (plans->head == NULL && !(meta->walks_back && plans->splits))
         return; /* nothing went through the features at theta */
-    mn_real *share = mn_loop_at(scratch, meta->at_gradient);
+    mn_real *share = mn_scratch_at(scratch, meta->at_gradient);
     mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
                                    [MN_SLOT_TASK] = data->task,
                                    [MN_SLOT_COTANGENT] = cotangents},
                             .out = {[MN_SLOT_PRODUCT] = share},
-                            .kept = mn_loop_at(scratch, meta->at_features),
+                            .kept = mn_scratch_at(scratch, meta->at_features),
                             .profile = data->profile};
     mn_plan_run(plans->features, 1, scratch, &bindings);
     meta->kernels->add(plans->body_size, gradient, share, gradient);

@@ -11,6 +11,8 @@
  * phi a step and by nothing else. */
 #include "worker/learner/rules/rule.h"
 
+#include "worker/learner/rules/adapting.h"
+#include "worker/learner/rules/scratch.h"
 #include "worker/learner/rules/slice.h"
 #include <math.h>
 #include <stdlib.h>
@@ -37,22 +39,10 @@ struct online {
 static mn_status compile_plan(struct online *online, const mn_kernels *kernels, mn_error *err);
 static void lay_out_scratch(struct online *online);
 
-static void find_adapting(const mn_network *network, uint32_t *first, uint32_t *end)
-{
-    const uint32_t *of = network->first;
-    const mn_adapts adapts = network->experiment->meta.adapts;
-    *first = adapts == MN_ADAPTS_OUTPUT   ? of[MN_MODULE_OUTPUT]
-             : adapts == MN_ADAPTS_MEMORY ? of[MN_MODULE_MEMORY]
-                                          : 0;
-    *end = adapts == MN_ADAPTS_BODY     ? of[MN_MODULE_OUTPUT]
-           : adapts == MN_ADAPTS_MEMORY ? of[MN_MODULE_REASONING]
-                                        : of[MN_N_MODULES];
-}
-
 static mn_status declare(mn_network *network, mn_error *err)
 {
     uint32_t first, end;
-    find_adapting(network, &first, &end);
+    mn_adapting_tensors(network, network->experiment->meta.adapts, &first, &end);
     return first < end ? MN_OK
                        : mn_fail(err, MN_ERR_CONFIG,
                                  "nothing would adapt: the module that meta.adapts names has no "
@@ -84,7 +74,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     online->order = e->meta.order;
     online->inner_lr = e->meta.inner_lr;
     online->differentiates = order->differentiate;
-    find_adapting(network, &online->first, &online->end);
+    mn_adapting_tensors(network, e->meta.adapts, &online->first, &online->end);
     const mn_parameter *list = network->parameters.at;
     online->begin = list[online->first].offset;
     online->n_phi = list[online->end - 1].offset + list[online->end - 1].count - online->begin;
@@ -181,23 +171,16 @@ static void destroy(void *of)
     free(online);
 }
 
-static size_t take(size_t *bytes, size_t n)
-{
-    const size_t offset = *bytes;
-    *bytes += (n + 63) / 64 * 64;
-    return offset;
-}
-
 static void lay_out_scratch(struct online *online)
 {
     size_t bytes = 0;
     const size_t n_phis = online->differentiates ? online->slice.n : 1;
-    (void)take(&bytes, mn_plan_scratch_bytes(online->plan));
-    online->at_kept = take(&bytes, mn_plan_kept_bytes(online->plan));
-    online->at_piece = take(&bytes, mn_slice_count(&online->slice) * sizeof(mn_real));
-    online->at_phi = take(&bytes, n_phis * online->n_phi * sizeof(mn_real));
-    online->at_gradient = take(&bytes, online->size * sizeof(mn_real));
-    online->at_product = take(&bytes, online->size * sizeof(mn_real));
+    (void)mn_scratch_take(&bytes, mn_plan_scratch_bytes(online->plan));
+    online->at_kept = mn_scratch_take(&bytes, mn_plan_kept_bytes(online->plan));
+    online->at_piece = mn_scratch_take(&bytes, mn_slice_count(&online->slice) * sizeof(mn_real));
+    online->at_phi = mn_scratch_take(&bytes, n_phis * online->n_phi * sizeof(mn_real));
+    online->at_gradient = mn_scratch_take(&bytes, online->size * sizeof(mn_real));
+    online->at_product = mn_scratch_take(&bytes, online->size * sizeof(mn_real));
     online->scratch_bytes = bytes;
 }
 
@@ -214,27 +197,23 @@ static mn_status profile(const void *of, mn_profile *profile, mn_error *err)
     return mn_plan_profile(online->plan, stages, profile, err);
 }
 
-static mn_real *at(const void *scratch, size_t offset)
-{
-    return (mn_real *)(void *)((char *)(uintptr_t)scratch + offset);
-}
-
 /* A stage of piece k at phi: its loss; its answers, to `output` if that is not NULL; its gradient or, at
  * stage 1 right after stage 0, the product with `along`. */
 static double run(const struct online *online, void *scratch, unsigned stage, uint32_t k,
                   const mn_real *theta, const mn_rule_data *data, const mn_real *phi,
                   const mn_real *along, mn_real *output)
 {
-    mn_bindings bindings = {.in = {[MN_SLOT_THETA] = theta,
-                                   [MN_SLOT_PHI] = phi,
-                                   [MN_SLOT_DIRECTION] = along,
-                                   [MN_SLOT_TASK] = mn_slice_take(&online->slice, data->task, k,
-                                                                  at(scratch, online->at_piece))},
-                            .out = {[MN_SLOT_OUTPUT] = output + k * online->columns,
-                                    [MN_SLOT_GRADIENT] = at(scratch, online->at_gradient),
-                                    [MN_SLOT_PRODUCT] = at(scratch, online->at_product)},
-                            .kept = (char *)scratch + online->at_kept,
-                            .profile = data->profile};
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_THETA] = theta,
+               [MN_SLOT_PHI] = phi,
+               [MN_SLOT_DIRECTION] = along,
+               [MN_SLOT_TASK] = mn_slice_take(&online->slice, data->task, k,
+                                              mn_scratch_at(scratch, online->at_piece))},
+        .out = {[MN_SLOT_OUTPUT] = output + k * online->columns,
+                [MN_SLOT_GRADIENT] = mn_scratch_at(scratch, online->at_gradient),
+                [MN_SLOT_PRODUCT] = mn_scratch_at(scratch, online->at_product)},
+        .kept = (char *)scratch + online->at_kept,
+        .profile = data->profile};
     mn_plan_run(online->plan, stage, scratch, &bindings);
     return mn_plan_loss(online->plan, scratch);
 }
@@ -244,8 +223,8 @@ static double run(const struct online *online, void *scratch, unsigned stage, ui
 static double go(const struct online *online, void *scratch, const mn_real *theta,
                  const mn_rule_data *data, mn_real *output)
 {
-    mn_real *phi = at(scratch, online->at_phi);
-    const mn_real *gradient = at(scratch, online->at_gradient) + online->begin;
+    mn_real *phi = mn_scratch_at(scratch, online->at_phi);
+    const mn_real *gradient = mn_scratch_at(scratch, online->at_gradient) + online->begin;
     double sum = 0;
     memcpy(phi, theta + online->begin, online->n_phi * sizeof *phi);
     for (uint32_t k = 0; k < online->slice.n; k++) {
@@ -269,15 +248,15 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
                                    .query = go(online, scratch, theta, data, output)};
     memset(gradient, 0, online->size * sizeof *gradient);
     for (uint32_t k = online->slice.n; k-- > 0;) {
-        const mn_real *phi = at(scratch, online->at_phi) + k * online->n_phi;
+        const mn_real *phi = mn_scratch_at(scratch, online->at_phi) + k * online->n_phi;
         (void)run(online, scratch, 0, k, theta, data, phi, NULL, output);
         if (online->order == 2 && k + 1 < online->slice.n) {
             (void)run(online, scratch, 1, k, theta, data, phi, gradient + online->begin, output);
             kernels->scale_add(online->size, (mn_real)-online->inner_lr,
-                               at(scratch, online->at_product), gradient, gradient);
+                               mn_scratch_at(scratch, online->at_product), gradient, gradient);
         }
-        kernels->scale_add(online->size, share, at(scratch, online->at_gradient), gradient,
-                           gradient);
+        kernels->scale_add(online->size, share, mn_scratch_at(scratch, online->at_gradient),
+                           gradient, gradient);
     }
     return losses;
 }
