@@ -21,7 +21,7 @@ def images(way, query, steps, lr, batch):
 
 def prototypes(way):
     """One episode a step, five queries a class; batch norm by the statistics of the set at hand, and a running estimate."""
-    return ['tasks.way=%d' % way, 'tasks.shot=1', 'tasks.query=5', 'outer.batch=1']
+    return ['tasks.way=%d' % way, 'tasks.shot=1', 'tasks.query=5', 'tasks.warp=0', 'outer.batch=1', 'outer.average=0']
 
 
 OM5, OM20 = images(5, 1, 1, 0.4, 32), images(20, 1, 5, 0.1, 16)
