@@ -2,14 +2,11 @@
 
 #include "common/file.h"
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define MAGIC "MNEMODAT"
 #define VERSION 1u
@@ -27,10 +24,10 @@ struct header {
 };
 
 struct mn_image_pack {
-    char *path;            /* owned */
-    uint8_t *bytes;        /* the mapping, read-only */
-    size_t n_bytes;        /* 0: nothing is mapped */
-    const uint8_t *pixels; /* in the mapping */
+    char *path;     /* owned */
+    uint8_t *bytes; /* of the whole file; owned */
+    size_t n_bytes;
+    const uint8_t *pixels; /* in bytes */
     mn_digest digest;
     mn_pack_index index;
     mn_pack_class *classes; /* owned, as are the next two; the index shows them */
@@ -45,7 +42,7 @@ struct mn_pack_writer {
     uint32_t images_left;
 };
 
-static mn_status map_file(mn_image_pack *pack, mn_error *err);
+static mn_status read_file(mn_image_pack *pack, mn_error *err);
 static mn_status damaged(const mn_image_pack *pack, mn_error *err, const char *what);
 static mn_status read_header(const mn_image_pack *pack, struct header *header, mn_error *err);
 static mn_status check_digest(mn_image_pack *pack, mn_error *err);
@@ -66,7 +63,7 @@ mn_status mn_image_pack_open(const char *path, mn_image_pack **out, mn_error *er
         return mn_fail(err, MN_ERR_NOMEM, "opening %s", path);
     }
     struct header header = {0};
-    mn_status status = map_file(pack, err);
+    mn_status status = read_file(pack, err);
     if (status == MN_OK)
         status = read_header(pack, &header, err);
     if (status == MN_OK)
@@ -85,8 +82,7 @@ void mn_image_pack_destroy(mn_image_pack **pack)
 {
     if (*pack == NULL)
         return;
-    if ((*pack)->n_bytes > 0)
-        (void)munmap((*pack)->bytes, (*pack)->n_bytes);
+    free((*pack)->bytes);
     free((*pack)->path);
     free((*pack)->classes);
     free((void *)(*pack)->groups);
@@ -179,29 +175,20 @@ void mn_pack_writer_abandon(mn_pack_writer **writer)
 
 /* Reading ------------------------------------------------------------------------- */
 
-static mn_status map_file(mn_image_pack *pack, mn_error *err)
+/* Read and not mapped: what happens to the file later must neither kill us (SIGBUS) nor change a
+ * pixel behind the digest that was compared. */
+static mn_status read_file(mn_image_pack *pack, mn_error *err)
 {
-    int fd = open(pack->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return mn_fail_errno(err, "cannot open the packed images %s", pack->path);
-    mn_status status = MN_OK;
     struct stat info;
-    if (fstat(fd, &info) != 0) {
-        status = mn_fail_errno(err, "cannot look at %s", pack->path);
-    } else if (!S_ISREG(info.st_mode)) {
-        status = mn_fail(err, MN_ERR_DATA, "%s is not a regular file", pack->path);
-    } else if (info.st_size < (off_t)(HEADER_BYTES + DIGEST_BYTES)) {
+    if (stat(pack->path, &info) != 0)
+        return mn_fail_errno(err, "cannot open the packed images %s", pack->path);
+    if (!S_ISREG(info.st_mode)) /* a pipe would be waited for */
+        return mn_fail(err, MN_ERR_DATA, "%s is not a regular file", pack->path);
+    char *bytes = NULL;
+    mn_status status = mn_file_read(pack->path, SIZE_MAX, &bytes, &pack->n_bytes, err);
+    pack->bytes = (uint8_t *)bytes;
+    if (status == MN_OK && pack->n_bytes < HEADER_BYTES + DIGEST_BYTES)
         status = damaged(pack, err, "it is shorter than its header");
-    } else {
-        void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (bytes == MAP_FAILED) {
-            status = mn_fail_errno(err, "cannot map %s into memory", pack->path);
-        } else {
-            pack->bytes = bytes;
-            pack->n_bytes = (size_t)info.st_size;
-        }
-    }
-    (void)close(fd);
     return status;
 }
 

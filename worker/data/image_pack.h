@@ -1,5 +1,5 @@
-/* image_pack.h: one file of labelled images (".mnd"), memory-mapped and read-only, for few-shot
- * tasks. It holds classes in groups (an alphabet is a group), three splits as lists of (class,
+/* image_pack.h: one file of labelled images (".mnd"), for few-shot tasks. A pack that is open is in
+ * memory, whatever becomes of the file. It holds classes in groups (an alphabet is a group), three splits as lists of (class,
  * quarter turns), so that "turned by 90 degrees" is a class like any other, and pixels of one byte:
  * 0 paper .. 255 ink. A file may come from anybody: everything in it is checked before it is used.
  *

@@ -2,10 +2,12 @@
 
 #include "common/file.h"
 #include "worker/data/import/sample_data.h"
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -50,6 +52,29 @@ static void equal_content_has_equal_digests(void **state)
     assert_memory_equal(&a, &b, sizeof a);
     mn_image_pack_destroy(&first);
     mn_image_pack_destroy(&second);
+}
+
+/* Copied over, cut short: neither may touch a run that has begun. */
+static void what_becomes_of_the_file_later_is_no_matter(void **state)
+{
+    (void)state;
+    mn_image_pack *pack = NULL;
+    sample_write_pack("p.mnd");
+    assert_int_equal(mn_image_pack_open("p.mnd", &pack, NULL), MN_OK);
+    const mn_pack_index *index = mn_image_pack_index(pack);
+    const uint8_t *pixels = mn_image_pack_pixels(pack, index->classes[9].first_image);
+    const int fd = open("p.mnd", O_RDWR | O_CLOEXEC);
+    const uint8_t other = 77;
+    struct stat info;
+    assert_int_equal(fstat(fd, &info), 0);
+    for (off_t i = 0; i < info.st_size; i++)
+        assert_int_equal(pwrite(fd, &other, 1, i), 1);
+    assert_int_equal(pixels[0], 9);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pixels[0], 9);
+    assert_string_equal(index->classes[11].name, "c11");
+    (void)close(fd);
+    mn_image_pack_destroy(&pack);
 }
 
 static void a_file_that_is_not_there_is_named(void **state)
@@ -189,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_written_is_read_again),
         TEST(equal_content_has_equal_digests),
+        TEST(what_becomes_of_the_file_later_is_no_matter),
         TEST(a_file_that_is_not_there_is_named),
         TEST(a_file_cut_anywhere_is_refused),
         TEST(a_flipped_bit_anywhere_is_refused),
