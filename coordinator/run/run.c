@@ -31,18 +31,22 @@ mn_status mn_run_default_folder(const char *name, time_t now, char folder[PATH_M
     char stamp[32];
     if (gmtime_r(&now, &utc) == NULL || strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc) == 0)
         return mn_fail(err, MN_ERR_INTERNAL, "the time %lld has no date", (long long)now);
-    for (unsigned i = 1; i < 1000; i++) {
-        struct stat taken;
+    mn_status status = mn_folder_make("runs", err);
+    for (unsigned i = 1; i < 1000 && status == MN_OK; i++) {
         char suffix[16] = "";
         if (i > 1)
             (void)snprintf(suffix, sizeof suffix, "-%u", i);
         int length = snprintf(folder, PATH_MAX, "runs/%s-%s%s", name, stamp, suffix);
         if (length < 0 || length >= PATH_MAX)
             return mn_fail(err, MN_ERR_USAGE, "the experiment's name is too long for a folder");
-        if (lstat(folder, &taken) != 0 && errno == ENOENT)
+        if (mkdir(folder, 0777) == 0)
             return MN_OK;
+        if (errno != EEXIST)
+            return mn_fail_errno(err, "make the run's folder %s", folder);
     }
-    return mn_fail(err, MN_ERR_UNAVAILABLE, "no free folder name like %s; use --run-dir", folder);
+    return status != MN_OK ? status
+                           : mn_fail(err, MN_ERR_UNAVAILABLE,
+                                     "no free folder name like %s; use --run-dir", folder);
 }
 
 bool mn_run_begun(const char *folder)

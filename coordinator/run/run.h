@@ -16,8 +16,8 @@
 
 typedef struct mn_run mn_run;
 
-/* "runs/<name>-<UTC time>", with "-2", "-3", ... behind it while that is taken. Only a name:
- * nothing is made. */
+/* Make "runs/<name>-<UTC time>", with "-2", "-3", ... behind it while that is taken: of runs that
+ * start together each gets a folder of its own. */
 mn_status mn_run_default_folder(const char *name, time_t now, char folder[PATH_MAX], mn_error *err);
 
 /* Has a run begun in this folder? (It holds an experiment.yaml.) */
