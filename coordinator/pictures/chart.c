@@ -522,7 +522,7 @@ static mn_status save(const char *folder, const char *name, const char *ending, 
 static mn_status draw(const char *folder, const char *name, mn_error *err)
 {
     char script[128];
-    char *const arguments[] = {"gnuplot", script, NULL};
+    char *const arguments[] = {"gnuplot", "-d", script, NULL}; /* not with a person's ~/.gnuplot */
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t none; /* held back: signals end gnuplot even where we hold them back ourselves */
@@ -553,7 +553,7 @@ static mn_status draw(const char *folder, const char *name, mn_error *err)
         return mn_fail(
             err, MN_ERR_UNAVAILABLE,
             "no picture %s/%s.png: gnuplot is not installed (package gnuplot-nox); then: "
-            "cd %s && gnuplot %s",
+            "cd %s && gnuplot -d %s",
             folder, name, folder, script);
     if (error != 0) {
         errno = error;
@@ -563,7 +563,7 @@ static mn_status draw(const char *folder, const char *name, mn_error *err)
         if (errno != EINTR)
             return mn_fail_errno(err, "wait for gnuplot");
     if (!WIFEXITED(state) || WEXITSTATUS(state) != 0)
-        return mn_fail(err, MN_ERR_IO, "gnuplot failed; to see why: cd %s && gnuplot %s", folder,
+        return mn_fail(err, MN_ERR_IO, "gnuplot failed; to see why: cd %s && gnuplot -d %s", folder,
                        script);
     return MN_OK;
 }

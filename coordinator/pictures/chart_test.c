@@ -205,7 +205,26 @@ static void a_gnuplot_that_fails_is_told(void **state)
     write_metrics(20, false);
     assert_int_equal(mkdir(in_folder("curve.png"), 0755), 0); /* cannot be written to */
     assert_int_equal(mn_chart_curve(folder, "x", &values, NULL, &err), MN_ERR_IO);
-    assert_non_null(strstr(err.message, "gnuplot curve.gp"));
+    assert_non_null(strstr(err.message, "gnuplot -d curve.gp"));
+}
+
+/* It would read a ~/.gnuplot, whose separators, ranges and axes are for other data. */
+static void settings_of_a_persons_own_are_left_out(void **state)
+{
+    (void)state;
+    static const char gnuplot[] = "#!/bin/sh\n[ \"$1\" = -d ] && [ \"$2\" = curve.gp ]\n";
+    char search[PATH_MAX + 16];
+    mn_error err;
+    write_metrics(20, false);
+    assert_int_equal(mn_file_write(in_folder("gnuplot"), gnuplot, sizeof gnuplot - 1, NULL), MN_OK);
+    assert_int_equal(chmod(path, 0755), 0);
+    char *usual = strdup(getenv("PATH"));
+    (void)snprintf(search, sizeof search, "%s:/bin", folder);
+    assert_int_equal(setenv("PATH", search, 1), 0);
+    mn_status status = mn_chart_curve(folder, "x", &values, NULL, &err);
+    assert_int_equal(setenv("PATH", usual, 1), 0);
+    free(usual);
+    assert_int_equal(status, MN_OK);
 }
 
 /* We hold signals back to end in order; gnuplot need not, or nothing but SIGKILL would end it. */
@@ -274,6 +293,7 @@ int main(void)
         IN_FOLDER(the_sets_of_a_mixture_have_lines_of_their_own),
         IN_FOLDER(the_smoothed_curve_does_not_lag),
         IN_FOLDER(a_fitted_curve_is_drawn_with_its_support),
+        IN_FOLDER(settings_of_a_persons_own_are_left_out),
         IN_FOLDER(without_gnuplot_the_script_is_left_and_the_remedy_told),
         IN_FOLDER(a_gnuplot_that_fails_is_told),
         IN_FOLDER(gnuplot_can_be_ended_by_the_signals_that_we_hold_back),
