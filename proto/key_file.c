@@ -71,9 +71,14 @@ mn_status mn_key_file_read_secret(const char *path, char secret[MN_WIRE_KEY_CHAR
     struct stat info;
     if (stat(path, &info) != 0)
         return mn_fail_errno(err, "cannot open the secret key %s", path);
-    if (S_ISREG(info.st_mode) && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    /* What the system mounts for a group (a volume of secrets) is root's, and who runs us cannot
+     * change it. */
+    const mode_t others = S_IRWXG | S_IRWXO;
+    const mode_t open_to = info.st_mode & others & ~(info.st_uid == 0 ? S_IRGRP : 0u);
+    if (S_ISREG(info.st_mode) && open_to != 0)
         return mn_fail(err, MN_ERR_PERMISSION,
-                       "%s is a secret key, and its mode %04o lets others at it; do: chmod 600 %s",
+                       "%s is a secret key, and its mode %04o lets others at it; do: chmod 600 %s "
+                       "(a file of root's may be 0440)",
                        path, (unsigned)info.st_mode & 07777u, path);
     char found[MN_WIRE_KEY_CHARS + 1] = "", unused[MN_WIRE_KEY_CHARS + 1];
     mn_status status = read_lines(path, "secret", take_secret, found, err);

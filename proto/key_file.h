@@ -1,7 +1,7 @@
 /* key_file.h: the files that hold CURVE keys. Lines of "secret: KEY" or "public: KEY NAME", a KEY
  * being 40 characters of Z85; empty lines and lines that begin with '#' say nothing. The word in
  * front tells the two kinds of key apart, which look alike, and makes a '#' within a key harmless.
- *   NAME.secret   one secret key; for its owner alone, or it is refused
+ *   NAME.secret   one secret key; for its owner alone, or it is refused; a file of root's for a group too
  *   NAME.public   the public key that belongs to it, and the name of its owner
  * Errors name file:line and what was expected; a key itself is never part of a message. */
 #pragma once
@@ -23,7 +23,8 @@ bool mn_key_name_is_good(const char *name);
 mn_status mn_key_file_make(const char *folder, const char *name, char public_line[128],
                            mn_error *err);
 
-/* MN_ERR_NO_INPUT: no such file. MN_ERR_PERMISSION: group or others may read or write it.
+/* MN_ERR_NO_INPUT: no such file. MN_ERR_PERMISSION: others may read or write it, or its
+ * group may, unless it may only read what is root's.
  * MN_ERR_DATA: it does not hold one secret key. */
 mn_status mn_key_file_read_secret(const char *path, char secret[MN_WIRE_KEY_CHARS + 1],
                                   mn_error *err);

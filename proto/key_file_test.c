@@ -117,11 +117,13 @@ static void names_cannot_leave_the_folder_or_hide(void **state)
 static void a_secret_that_others_can_read_is_refused_with_the_chmod(void **state)
 {
     (void)state;
-    static const mode_t open_modes[] = {0640, 0604, 0644, 0620, 0610};
+    static const mode_t open_modes[] = {0604, 0644, 0620, 0610, 0444, 0640, 0440};
+    const uid_t somebody = geteuid() == 0 ? 65534 : geteuid();
     char secret[41] = "untouched", words[128];
     (void)snprintf(words, sizeof words, "chmod 600 %s", path);
     for (size_t i = 0; i < sizeof open_modes / sizeof *open_modes; i++) {
         write_file("secret: " KEY "\n", open_modes[i]);
+        assert_int_equal(chown(path, somebody, (gid_t)-1), 0);
         assert_int_equal(mn_key_file_read_secret(path, secret, &err), MN_ERR_PERMISSION);
         assert_non_null(strstr(err.message, words));
     }
@@ -129,6 +131,22 @@ static void a_secret_that_others_can_read_is_refused_with_the_chmod(void **state
     write_file("# mine\n\nsecret: " KEY "\r\n", 0400);
     assert_int_equal(mn_key_file_read_secret(path, secret, &err), MN_OK);
     assert_string_equal(secret, KEY);
+}
+
+/* As volumes of secrets are mounted: of root, and for the group that the program is in. */
+static void a_secret_of_root_may_be_read_by_its_group(void **state)
+{
+    (void)state;
+    char secret[41];
+    if (geteuid() != 0)
+        skip();
+    write_file("secret: " KEY "\n", 0440);
+    assert_int_equal(mn_key_file_read_secret(path, secret, &err), MN_OK);
+    static const mode_t open_modes[] = {0444, 0460, 0450};
+    for (size_t i = 0; i < sizeof open_modes / sizeof *open_modes; i++) {
+        write_file("secret: " KEY "\n", open_modes[i]);
+        assert_int_equal(mn_key_file_read_secret(path, secret, &err), MN_ERR_PERMISSION);
+    }
 }
 
 static void comments_names_and_keys_with_a_hash_are_told_apart(void **state)
@@ -205,6 +223,7 @@ int main(void)
         TEST(keys_that_are_there_are_never_overwritten),
         TEST(names_cannot_leave_the_folder_or_hide),
         TEST(a_secret_that_others_can_read_is_refused_with_the_chmod),
+        TEST(a_secret_of_root_may_be_read_by_its_group),
         TEST(comments_names_and_keys_with_a_hash_are_told_apart),
         TEST(damaged_files_are_refused_with_the_line_and_what_was_expected),
         TEST(reading_ends_where_the_taker_has_enough),

@@ -57,8 +57,8 @@ static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_en
             path);
 
     char *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
+    for (char *line = strtok_r(text, "\r\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\r\n", &rest)) {
         const char *run = value_of(line, "run: "), *key = value_of(line, "key: ");
         const char *endpoint = value_of(line, "endpoint: ");
         if (run != NULL && sscanf(run, "%16" SCNx64, &out->run_id) != 1)

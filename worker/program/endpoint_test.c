@@ -67,6 +67,11 @@ static void workers_spread_over_the_ranks_of_a_file_or_folder(void **state)
         assert_string_equal(found.key, "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID");
         assert_true(found.run_id == 0xff00000000abcd);
     }
+    write_file("run: 2\r\nkey: -\r\nendpoint: tcp://a:1\r\n"); /* by way of Windows */
+    mn_endpoint carried;
+    assert_int_equal(mn_endpoint_find(path, 0, &carried, NULL), MN_OK);
+    assert_string_equal(carried.address, "tcp://a:1");
+    assert_string_equal(carried.key, "");
     write_file("run: 1\nkey: -\nendpoint: tcp://a:1"); /* moved, and no newline at the end */
     mn_endpoint found;
     assert_int_equal(mn_endpoint_find(path, 5, &found, NULL), MN_OK);
