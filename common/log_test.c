@@ -1,6 +1,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <regex.h>
 #include <setjmp.h>
@@ -138,6 +139,37 @@ static void hooks_stand_around_each_line(void **state)
     free(text);
 }
 
+/* A run whose reader hangs has to go on; what it said last is said again when there is room. */
+static void nobody_need_read_the_log(void **state)
+{
+    int ends[2];
+    char text[65536];
+    ssize_t n;
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    mn_log_init(MN_LOG_INFO, "rank 0");
+    for (int i = 0; i < 2000; i++) /* more than a pipe holds */
+        mn_log(MN_LOG_INFO, "line %d %0100d", i, 0);
+    n = read(ends[0], text, sizeof text - 1);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_null(strstr(text, "missing"));
+    assert_null(strstr(text, "line 1999 "));
+    while (read(ends[0], text, sizeof text) > 0)
+        ;
+    mn_log(MN_LOG_INFO, "there is room");
+    n = read(ends[0], text, sizeof text - 1);
+    assert_true(n > 0);
+    text[n] = '\0';
+    char *told = strstr(text, " lines are missing here");
+    assert_non_null(told);
+    assert_non_null(strstr(told, "there is room\n"));
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 enum { THREADS = 4, LINES = 200 };
 
 static void *chatter(void *user)
@@ -185,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_still_ends, redirect, restore),
         cmocka_unit_test_setup_teardown(errno_is_left_alone, redirect, restore),
         cmocka_unit_test_setup_teardown(hooks_stand_around_each_line, redirect, restore),
+        cmocka_unit_test_setup_teardown(nobody_need_read_the_log, redirect, restore),
         cmocka_unit_test_setup_teardown(lines_of_many_threads_do_not_mix, redirect, restore),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

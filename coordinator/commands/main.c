@@ -1,5 +1,6 @@
 /* mnemo: the user's program. */
 #include "common/error.h"
+#include "common/log.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/commands/help.h"
 #include <signal.h>
@@ -28,9 +29,9 @@ int main(int argc, char **argv)
     (void)signal(SIGXFSZ, SIG_IGN); /* a file beyond a quota is an error that can be told */
     mn_status status = run(argc, argv, &err);
     if (status != MN_OK && err.message[0] != '\0')
-        (void)fprintf(stderr, "mnemo: %s: %s\n", mn_status_text(status), err.message);
+        mn_log_last_word("mnemo: %s: %s", mn_status_text(status), err.message);
     if (fflush(stdout) != 0 && status == MN_OK) {
-        (void)fprintf(stderr, "mnemo: standard output cannot be written\n");
+        mn_log_last_word("mnemo: standard output cannot be written");
         status = MN_ERR_IO;
     }
     return mn_status_exit_code(status);

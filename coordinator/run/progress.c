@@ -2,9 +2,12 @@
 
 #include "common/log.h"
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define REDRAW_US 100000u
 #define SMOOTHING 50.0
@@ -25,6 +28,8 @@ struct mn_progress {
 static void show(mn_progress *progress, uint64_t now_us);
 static void erase(void *user);
 static void draw(void *user);
+static bool takes_text(FILE *terminal);
+static int columns(FILE *terminal);
 static double smooth(double old, double fresh, uint64_t n);
 static void put_time(char *text, size_t n, double seconds);
 
@@ -136,7 +141,7 @@ static void show(mn_progress *progress, uint64_t now_us)
 static void erase(void *user)
 {
     const mn_progress *progress = user;
-    if (!progress->drawn)
+    if (!progress->drawn || !takes_text(progress->config.terminal))
         return;
     (void)fputs("\r\033[K", progress->config.terminal);
     (void)fflush(progress->config.terminal);
@@ -146,11 +151,28 @@ static void draw(void *user)
 {
     const mn_progress *progress = user;
     char text[256];
-    if (!progress->drawn)
+    if (!progress->drawn || !takes_text(progress->config.terminal))
         return;
     mn_progress_text(progress, text, sizeof text);
-    (void)fprintf(progress->config.terminal, "\r%s\033[K", text);
+    (void)fprintf(progress->config.terminal, "\r%.*s\033[K", columns(progress->config.terminal),
+                  text);
     (void)fflush(progress->config.terminal);
+}
+
+/* One that is stopped (Ctrl-S) would stop us too. */
+static bool takes_text(FILE *terminal)
+{
+    struct pollfd out = {.fd = fileno(terminal), .events = POLLOUT};
+    return out.fd < 0 || poll(&out, 1, 0) != 0;
+}
+
+/* A line that wraps would be drawn below itself, ten times a second. */
+static int columns(FILE *terminal)
+{
+    struct winsize size = {0};
+    if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0 || size.ws_col < 2)
+        return INT_MAX;
+    return size.ws_col - 1;
 }
 
 static double smooth(double old, double fresh, uint64_t n)

@@ -1,11 +1,15 @@
 #include "coordinator/run/progress.h"
 
 #include "common/log.h"
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -44,6 +48,33 @@ static void the_line_tells_step_loss_speed_pool_and_time_left(void **state)
     mn_progress_text(progress, text, sizeof text);
     assert_string_equal(text, "test: 30/600 tasks");
     mn_progress_destroy(&progress);
+}
+
+/* A line that wraps leaves its beginning behind at every drawing. */
+static void a_narrow_terminal_gets_the_part_that_fits(void **state)
+{
+    (void)state;
+    int master = -1;
+    int slave = -1;
+    char screen[256] = "";
+    const struct winsize narrow = {.ws_row = 25, .ws_col = 21};
+    if (openpty(&master, &slave, NULL, NULL, &narrow) != 0)
+        skip();
+    FILE *terminal = fdopen(slave, "w");
+    const mn_progress_config config = {.terminal = terminal, .scores = &loss_alone, .steps = 2};
+    const mn_step_record done = record(1, 3);
+    mn_progress *progress = NULL;
+    assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);
+    mn_progress_step(progress, &done, SECOND);
+    assert_true(read(master, screen, sizeof screen - 1) > 0);
+    assert_string_equal(screen, "\rstep 1/2  loss 3.000\033[K");
+    assert_int_equal(tcflow(slave, TCOOFF), 0); /* as Ctrl-S does: nothing of this may wait */
+    for (uint64_t i = 2; i < 10000; i++)
+        mn_progress_step(progress, &done, i * SECOND);
+    mn_progress_destroy(&progress);
+    assert_int_equal(tcflow(slave, TCOON), 0);
+    (void)fclose(terminal);
+    (void)close(master);
 }
 
 static void a_log_line_clears_the_live_line_and_draws_it_again(void **state)
@@ -98,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_line_tells_step_loss_speed_pool_and_time_left),
         cmocka_unit_test(a_log_line_clears_the_live_line_and_draws_it_again),
+        cmocka_unit_test(a_narrow_terminal_gets_the_part_that_fits),
         cmocka_unit_test(the_live_line_is_not_drawn_more_often_than_an_eye_can_see),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
