@@ -1,11 +1,19 @@
 #include "proto/wire.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <zmq.h>
 
 /* What comes in is bounded per peer, far above any credit: a peer that floods us fills its own
@@ -35,6 +43,8 @@ static mn_status set(void *socket, int option, const char *name, const void *val
 static mn_status set_int(void *socket, int option, const char *name, int value, mn_error *err);
 static mn_status set_server_keys(void *socket, const mn_wire_options *options, mn_error *err);
 static mn_status set_client_keys(void *socket, const mn_wire_options *options, mn_error *err);
+static mn_status check_place(const char *endpoint, char *place, size_t n, mn_error *err);
+static bool needs_ipv6(const char *endpoint);
 static void let_go(void *bytes, void *payload);
 static int send_bytes(void *socket, const void *bytes, size_t n, int flags);
 static bool take_frame(void *socket, zmq_msg_t *frame);
@@ -47,7 +57,12 @@ mn_status mn_wire_listen(void *context, const char *endpoint, const mn_wire_opti
                          void **socket, char real_endpoint[256], mn_error *err)
 {
     void *made = NULL;
-    mn_status status = new_socket(context, ZMQ_ROUTER, options, &made, err);
+    char place[NI_MAXHOST + 16];
+    mn_status status = check_place(endpoint, place, sizeof place, err);
+    if (status == MN_OK)
+        status = new_socket(context, ZMQ_ROUTER, options, &made, err);
+    if (status == MN_OK)
+        status = set_int(made, ZMQ_IPV6, "IPV6", strchr(place, '[') != NULL, err);
     if (status == MN_OK)
         status = set_int(made, ZMQ_ROUTER_MANDATORY, "ROUTER_MANDATORY", 1, err);
     if (status == MN_OK)
@@ -57,7 +72,7 @@ mn_status mn_wire_listen(void *context, const char *endpoint, const mn_wire_opti
     if (status != MN_OK)
         goto failed;
 
-    if (zmq_bind(made, endpoint) != 0) {
+    if (zmq_bind(made, place) != 0) {
         if (errno == EADDRINUSE)
             status = mn_fail(
                 err, MN_ERR_UNAVAILABLE,
@@ -103,6 +118,8 @@ mn_status mn_wire_dial(void *context, const char *endpoint, const mn_wire_option
         status = set_int(made, ZMQ_RECONNECT_IVL, "RECONNECT_IVL", RECONNECT_MS, err);
     if (status == MN_OK)
         status = set_int(made, ZMQ_RECONNECT_IVL_MAX, "RECONNECT_IVL_MAX", RECONNECT_MAX_MS, err);
+    if (status == MN_OK)
+        status = set_int(made, ZMQ_IPV6, "IPV6", needs_ipv6(endpoint), err);
     if (status == MN_OK && options != NULL && options->identity != NULL)
         status = set(made, ZMQ_ROUTING_ID, "ROUTING_ID", options->identity,
                      strlen(options->identity), err);
@@ -293,6 +310,107 @@ void mn_received_fini(mn_received *received)
     mn_message_fini(&received->message);
     free(received->payload);
     received->payload = NULL;
+}
+
+/* ---- endpoints */
+
+/* libzmq removes whatever lies at the path: another program's door, or a file. */
+static mn_status check_door(const char *path, mn_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat info;
+    if (path[0] == '@' || strcmp(path, "*") == 0) /* not in the file system; one that is new */
+        return MN_OK;
+    const size_t n = strlen(path);
+    if (n >= sizeof address.sun_path)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "cannot listen at ipc://%s: the path has %zu characters, and Linux takes %zu; "
+            "choose a shorter one",
+            path, n, sizeof address.sun_path - 1);
+    if (lstat(path, &info) != 0)
+        return MN_OK;
+    if (!S_ISSOCK(info.st_mode))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "cannot listen at ipc://%s: a file is there, which is no socket; choose "
+                       "another path, or remove it",
+                       path);
+    memcpy(address.sun_path, path, n);
+    const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool taken =
+        probe >= 0 && connect(probe, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (probe >= 0)
+        (void)close(probe);
+    return taken ? mn_fail(err, MN_ERR_UNAVAILABLE,
+                           "cannot listen at ipc://%s: another program does; stop it, or choose "
+                           "another path",
+                           path)
+                 : MN_OK; /* left by one that has died */
+}
+
+/* The host of tcp://HOST:PORT as text; false for another kind of endpoint. *port: behind the colon. */
+static bool split_tcp(const char *endpoint, char host[NI_MAXHOST], const char **port)
+{
+    static const char scheme[] = "tcp://";
+    const char *colon = strrchr(endpoint, ':');
+    const char *begin = endpoint + sizeof scheme - 1;
+    if (strncmp(endpoint, scheme, sizeof scheme - 1) != 0 || colon < begin ||
+        colon - begin >= NI_MAXHOST)
+        return false;
+    memcpy(host, begin, (size_t)(colon - begin));
+    host[colon - begin] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+/* The host's first address of a family, as libzmq wants it. */
+static bool look_up(const char *host, int family, char text[INET6_ADDRSTRLEN + 2])
+{
+    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    char digits[INET6_ADDRSTRLEN];
+    if (getaddrinfo(host, NULL, &hints, &list) != 0)
+        return false;
+    const bool told = getnameinfo(list->ai_addr, list->ai_addrlen, digits, sizeof digits, NULL, 0,
+                                  NI_NUMERICHOST) == 0;
+    if (told)
+        (void)snprintf(text, INET6_ADDRSTRLEN + 2, family == AF_INET6 ? "[%s]" : "%s", digits);
+    freeaddrinfo(list);
+    return told;
+}
+
+/* What to bind: libzmq takes addresses and interfaces, but no names, and ports of any number. */
+static mn_status check_place(const char *endpoint, char *place, size_t n, mn_error *err)
+{
+    char host[NI_MAXHOST];
+    char address[INET6_ADDRSTRLEN + 2];
+    const char *port = NULL;
+    (void)snprintf(place, n, "%s", endpoint);
+    if (strncmp(endpoint, "ipc://", 6) == 0)
+        return check_door(endpoint + 6, err);
+    if (!split_tcp(endpoint, host, &port))
+        return MN_OK;
+    if (strspn(port, "0123456789") == strlen(port) && strtoul(port, NULL, 10) > UINT16_MAX)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "cannot listen at %s: ports go up to %d, and several ranks take as many, "
+                       "one after the other; \"*\" takes any free one",
+                       endpoint, UINT16_MAX);
+    const bool is_name = host[0] != '[' && strcmp(host, "*") != 0 && if_nametoindex(host) == 0;
+    if (is_name && (look_up(host, AF_INET, address) || look_up(host, AF_INET6, address)))
+        (void)snprintf(place, n, "tcp://%s:%s", address, port);
+    return MN_OK;
+}
+
+/* Told to use IPv6, libzmq prefers it for names that have both, where most coordinators listen by
+ * IPv4 alone. */
+static bool needs_ipv6(const char *endpoint)
+{
+    char host[NI_MAXHOST];
+    char address[INET6_ADDRSTRLEN + 2];
+    const char *port = NULL;
+    if (!split_tcp(endpoint, host, &port))
+        return false;
+    return host[0] == '[' || (!look_up(host, AF_INET, address) && look_up(host, AF_INET6, address));
 }
 
 /* ---- sockets */

@@ -1,5 +1,6 @@
 #include "proto/wire.h"
 
+#include "common/file.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -7,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -156,6 +160,60 @@ static void messages_travel_over_ipc(void **state)
     (void)snprintf(endpoint, sizeof endpoint, "ipc://%s/rank", folder);
     talk_over(endpoint);
     (void)unlink(endpoint + strlen("ipc://"));
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void assert_no_listening(const char *endpoint, mn_status status, const char *words)
+{
+    void *socket = NULL;
+    mn_error err = {0};
+    assert_int_equal(mn_wire_listen(context, endpoint, NULL, &socket, NULL, &err), status);
+    assert_null(socket);
+    if (strstr(err.message, words) == NULL || strstr(err.message, endpoint) == NULL)
+        fail_msg("\"%s\" does not say \"%s\" or not where", err.message, words);
+}
+
+static void messages_travel_over_names_and_ipv6(void **state)
+{
+    (void)state;
+    talk_over("tcp://localhost:*");
+    void *probe = zmq_socket(context, ZMQ_ROUTER);
+    const int six = 1;
+    assert_int_equal(zmq_setsockopt(probe, ZMQ_IPV6, &six, sizeof six), 0);
+    const bool has_ipv6 = zmq_bind(probe, "tcp://[::1]:*") == 0;
+    assert_int_equal(zmq_close(probe), 0);
+    if (has_ipv6)
+        talk_over("tcp://[::1]:*");
+}
+
+/* libzmq itself would remove what lies there. */
+static void a_door_in_use_and_a_file_are_left_alone(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/mn_wire_XXXXXX", door[64], file[64], real[256], large[256];
+    struct stat info;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(door, sizeof door, "ipc://%s/door", folder);
+    (void)snprintf(file, sizeof file, "ipc://%s/file", folder);
+    (void)snprintf(large, sizeof large, "ipc://%s/%0120d", folder, 1);
+    void *first = listen_at(door, real);
+    assert_no_listening(door, MN_ERR_UNAVAILABLE, "another program does");
+    hang_up(&first);
+    struct sockaddr_un left = {.sun_family = AF_UNIX};
+    (void)snprintf(left.sun_path, sizeof left.sun_path, "%s/door", folder);
+    (void)unlink(left.sun_path);
+    const int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(dead, (const struct sockaddr *)&left, sizeof left), 0);
+    (void)close(dead); /* its file stays, as that of a program that was killed */
+    void *second = listen_at(door, real);
+    hang_up(&second);
+    (void)unlink(left.sun_path);
+    assert_int_equal(mn_file_write(file + 6, "mine", 4, NULL), MN_OK);
+    assert_no_listening(file, MN_ERR_CONFIG, "no socket");
+    assert_int_equal(stat(file + 6, &info), 0);
+    assert_int_equal(info.st_size, 4);
+    assert_no_listening(large, MN_ERR_CONFIG, "Linux takes 107");
+    (void)unlink(file + 6);
     assert_int_equal(rmdir(folder), 0);
 }
 
@@ -329,16 +387,6 @@ static void malformed_messages_are_refused_and_the_next_one_is_read(void **state
     hang_up(&rank);
 }
 
-static void assert_no_listening(const char *endpoint, mn_status status, const char *words)
-{
-    void *socket = NULL;
-    mn_error err = {0};
-    assert_int_equal(mn_wire_listen(context, endpoint, NULL, &socket, NULL, &err), status);
-    assert_null(socket);
-    if (strstr(err.message, words) == NULL || strstr(err.message, endpoint) == NULL)
-        fail_msg("\"%s\" does not say \"%s\" or not where", err.message, words);
-}
-
 static void where_listening_is_impossible_the_message_says_what_to_do(void **state)
 {
     (void)state;
@@ -348,6 +396,7 @@ static void where_listening_is_impossible_the_message_says_what_to_do(void **sta
     assert_true(atoi(real + 16) > 0);
     assert_no_listening(real, MN_ERR_UNAVAILABLE, "choose another port");
     assert_no_listening("tcp://192.0.2.1:*", MN_ERR_UNAVAILABLE, "not an address of this machine");
+    assert_no_listening("tcp://127.0.0.1:99999", MN_ERR_CONFIG, "ports go up to 65535");
     assert_no_listening("127.0.0.1:80", MN_ERR_CONFIG, "expected tcp://ADDRESS:PORT");
     assert_no_listening("ftp://127.0.0.1:80", MN_ERR_CONFIG, "expected tcp://ADDRESS:PORT");
     hang_up(&rank);
@@ -492,6 +541,8 @@ int main(void)
         TEST(messages_travel_over_tcp),
         TEST(messages_travel_over_ipc),
         TEST(messages_travel_over_inproc),
+        TEST(messages_travel_over_names_and_ipv6),
+        TEST(a_door_in_use_and_a_file_are_left_alone),
         TEST(one_payload_serves_many_workers_and_is_released_once),
         TEST(nothing_waiting_is_no_message),
         TEST(a_peer_that_is_gone_is_a_status),
