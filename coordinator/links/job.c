@@ -1,16 +1,20 @@
 #include "coordinator/links/job.h"
 
 #include "common/log.h"
+#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <limits.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static bool address_of_route(int family, char text[MN_ADDRESS_CHARS]);
+static bool address_in(const struct ifaddrs *list, int family, char text[MN_ADDRESS_CHARS]);
+static bool address_text(const struct sockaddr *address, char text[MN_ADDRESS_CHARS]);
 
 mn_status mn_job_begin(mn_job *job, mn_error *err)
 {
@@ -143,15 +147,83 @@ mn_status mn_job_address(char text[MN_ADDRESS_CHARS], mn_error *err)
     struct ifaddrs *list = NULL;
     if (getifaddrs(&list) != 0)
         return mn_fail_errno(err, "list the network interfaces");
-    bool found = false;
-    for (const struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
-        if (i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET &&
-            (i->ifa_flags & IFF_UP) != 0 && (i->ifa_flags & IFF_LOOPBACK) == 0)
-            found = getnameinfo(i->ifa_addr, sizeof(struct sockaddr_in), text, MN_ADDRESS_CHARS,
-                                NULL, 0, NI_NUMERICHOST) == 0;
+    const bool found = address_of_route(AF_INET, text) || address_in(list, AF_INET, text) ||
+                       address_of_route(AF_INET6, text) || address_in(list, AF_INET6, text);
     freeifaddrs(list);
     if (!found)
         return mn_fail(err, MN_ERR_UNAVAILABLE,
                        "this machine has no network address that others could reach");
     return MN_OK;
+}
+
+/* What the system would send from to somewhere far. To connect a datagram socket sends nothing. */
+static bool address_of_route(int family, char text[MN_ADDRESS_CHARS])
+{
+    struct sockaddr_in far4 = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct sockaddr_in6 far6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+    struct sockaddr_storage own = {0};
+    socklen_t n = sizeof own;
+    (void)inet_pton(AF_INET, "203.0.113.1", &far4.sin_addr); /* kept for documentation: nobody's */
+    (void)inet_pton(AF_INET6, "2001:db8::1", &far6.sin6_addr);
+    const int probe = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool known =
+        probe >= 0 &&
+        (family == AF_INET ? connect(probe, (const struct sockaddr *)&far4, sizeof far4)
+                           : connect(probe, (const struct sockaddr *)&far6, sizeof far6)) == 0 &&
+        getsockname(probe, (struct sockaddr *)&own, &n) == 0;
+    if (probe >= 0)
+        (void)close(probe);
+    return known && address_text((const struct sockaddr *)&own, text);
+}
+
+static bool address_in(const struct ifaddrs *list, int family, char text[MN_ADDRESS_CHARS])
+{
+    for (const struct ifaddrs *i = list; i != NULL; i = i->ifa_next)
+        if (i->ifa_addr != NULL && i->ifa_addr->sa_family == family &&
+            (i->ifa_flags & IFF_UP) != 0 && (i->ifa_flags & IFF_LOOPBACK) == 0 &&
+            address_text(i->ifa_addr, text))
+            return true;
+    return false;
+}
+
+/* False for one that is of use here alone, or by one cable. */
+static bool address_text(const struct sockaddr *address, char text[MN_ADDRESS_CHARS])
+{
+    char digits[INET6_ADDRSTRLEN];
+    const bool is_six = address->sa_family == AF_INET6;
+    const struct in_addr *four = &((const struct sockaddr_in *)address)->sin_addr;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    if (is_six ? IN6_IS_ADDR_LINKLOCAL(six) || IN6_IS_ADDR_LOOPBACK(six)
+               : ntohl(four->s_addr) >> 24 == IN_LOOPBACKNET)
+        return false;
+    if (inet_ntop(address->sa_family, is_six ? (const void *)six : four, digits, sizeof digits) ==
+        NULL)
+        return false;
+    (void)snprintf(text, MN_ADDRESS_CHARS, is_six ? "[%s]" : "%s", digits);
+    return true;
+}
+
+/* The first variable that is there is that of the launcher nearest to us. */
+void mn_job_tell_lonely(const mn_job *job, char text[MN_JOB_WARNING])
+{
+    static const struct {
+        const char *variable, *who;
+    } launchers[] = {{"OMPI_COMM_WORLD_SIZE", "mpirun of another Open MPI"},
+                     {"PMI_SIZE", "mpiexec of another MPI"},
+                     {"MV2_COMM_WORLD_SIZE", "mpirun of MVAPICH"},
+                     {"SLURM_STEP_NUM_TASKS", "srun without PMIx"}};
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers && job->n_ranks == 1; i++) {
+        const char *size = getenv(launchers[i].variable);
+        if (size == NULL)
+            continue;
+        if (strtoul(size, NULL, 10) > 1)
+            (void)snprintf(text, MN_JOB_WARNING,
+                           "%s processes were started (%s=%s, by %s?), but each is a job of one "
+                           "rank, so all do the same. For one job start them by the mpirun of the "
+                           "Open MPI that mnemo is built with, or by `srun --mpi=pmix`; for jobs "
+                           "of their own give each a --run-dir",
+                           size, launchers[i].variable, size, launchers[i].who);
+        return;
+    }
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MN_JOB_WARNING 512
+
 typedef struct mn_job {
     MPI_Comm comm;
     uint32_t rank, n_ranks;
@@ -23,6 +25,10 @@ mn_status mn_job_begin(mn_job *job, mn_error *err);
 
 /* MPI_Finalize. Does nothing if the job was not begun. */
 void mn_job_end(mn_job *job);
+
+/* Was this process started as one of several, of which MPI knows nothing (srun without PMIx, the
+ * mpirun of another MPI)? Then all of them do the same: says so, else "". Local. */
+void mn_job_tell_lonely(const mn_job *job, char text[MN_JOB_WARNING]);
 
 /* Something failed on one rank while the others wait for it: end all with this exit code. Does not
  * return. */
@@ -48,6 +54,8 @@ mn_status mn_job_compare(const mn_job *job, const mn_digest *mine, const char *w
 
 #define MN_ADDRESS_CHARS 64
 
-/* The first IPv4 address of this machine that others can reach, as text: of an interface that is up
- * and not the loopback. Local. MN_ERR_UNAVAILABLE: it has none. */
+/* The address of this machine that others most likely reach, as text: the one that it would itself
+ * reach others by (of several networks that of the default route), or else the first of an interface
+ * that is up and not the loopback; IPv4 if there is one, else IPv6 in brackets. Local.
+ * MN_ERR_UNAVAILABLE: it has none. */
 mn_status mn_job_address(char text[MN_ADDRESS_CHARS], mn_error *err);

@@ -44,6 +44,37 @@ static void text_and_bytes_come_from_rank_0(void **state)
     assert_int_equal(bytes[1], 8);
 }
 
+/* As a launcher leaves it whose word MPI does not hear. */
+static void one_of_several_that_know_nothing_of_each_other_is_told_so(void **state)
+{
+    (void)state;
+    char text[MN_JOB_WARNING];
+    const mn_job alone = {.n_ranks = 1};
+    const mn_job joined = {.n_ranks = 4};
+    char *before = getenv("OMPI_COMM_WORLD_SIZE"); /* of mpirun, when this test has ranks */
+    before = before != NULL ? strdup(before) : NULL;
+    assert_int_equal(unsetenv("OMPI_COMM_WORLD_SIZE"), 0);
+    mn_job_tell_lonely(&alone, text);
+    assert_string_equal(text, "");
+    assert_int_equal(setenv("SLURM_STEP_NUM_TASKS", "4", 1), 0);
+    mn_job_tell_lonely(&alone, text);
+    assert_non_null(strstr(text, "SLURM_STEP_NUM_TASKS=4"));
+    assert_non_null(strstr(text, "srun --mpi=pmix"));
+    mn_job_tell_lonely(&joined, text);
+    assert_string_equal(text, "");
+    assert_int_equal(setenv("OMPI_COMM_WORLD_SIZE", "1", 1), 0); /* mpirun -n 1 within the step */
+    mn_job_tell_lonely(&alone, text);
+    assert_string_equal(text, "");
+    assert_int_equal(setenv("OMPI_COMM_WORLD_SIZE", "2", 1), 0);
+    mn_job_tell_lonely(&alone, text);
+    assert_non_null(strstr(text, "OMPI_COMM_WORLD_SIZE=2"));
+    assert_int_equal(unsetenv("OMPI_COMM_WORLD_SIZE"), 0);
+    assert_int_equal(unsetenv("SLURM_STEP_NUM_TASKS"), 0);
+    if (before != NULL)
+        assert_int_equal(setenv("OMPI_COMM_WORLD_SIZE", before, 1), 0);
+    free(before);
+}
+
 static void rank_0_gathers_in_order(void **state)
 {
     (void)state;
@@ -125,6 +156,7 @@ int main(void)
         cmocka_unit_test(all_ranks_learn_which_one_failed_and_why),
         cmocka_unit_test(text_and_bytes_come_from_rank_0),
         cmocka_unit_test(rank_0_gathers_in_order),
+        cmocka_unit_test(one_of_several_that_know_nothing_of_each_other_is_told_so),
         cmocka_unit_test(unlike_digests_are_refused_unless_welcome),
         cmocka_unit_test(leader_and_ranks_hear_each_other),
     };

@@ -138,12 +138,15 @@ static mn_status listen_as_leader(void *context, const mn_job *job, struct addre
     const mn_wire_options options = {.silence_ms = PATIENCE_MS, .secret_key = secret_key};
     mn_status status = job->one_host ? MN_OK : mn_job_address(host, err);
     if (status == MN_OK)
-        status = mn_wire_listen(context, job->one_host ? "tcp://127.0.0.1:*" : "tcp://*:*",
+        status = mn_wire_listen(context,
+                                job->one_host    ? "tcp://127.0.0.1:*"
+                                : host[0] == '[' ? "tcp://[::]:*"
+                                                 : "tcp://*:*",
                                 &options, socket, real, err);
     if (status != MN_OK)
         return status;
     (void)snprintf(address->endpoint, sizeof address->endpoint, "tcp://%.64s:%s",
-                   host, /* IPv4 in digits */
+                   host, /* in digits */
                    strrchr(real, ':') + 1);
     return MN_OK;
 }

@@ -8,9 +8,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define N_BUCKETS 8192u /* a power of 2 */
 #define NONE UINT32_MAX
@@ -45,6 +47,7 @@ struct mn_worker_link {
 
 static bool is_local(const char *endpoint);
 static void name_host(char endpoint[256]);
+static void place_of(const char *listen, char place[256]);
 static mn_status watch(mn_worker_link *link, void *context, mn_error *err);
 static void read_monitor(mn_worker_link *link, uint64_t now_us);
 static void call_all(mn_worker_link *link, uint64_t now_us);
@@ -69,6 +72,8 @@ mn_status mn_worker_link_new(void *context, const char *listen, const char *keys
     mn_worker_link *link = calloc(1, sizeof *link);
     if (link == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "link to %u workers", MN_MAX_WORKERS);
+    char place[256];
+    place_of(listen, place);
     link->max_payload_bytes = max_payload_bytes;
     for (uint32_t i = 0; i < N_BUCKETS; i++)
         link->buckets[i] = NONE;
@@ -82,7 +87,7 @@ mn_status mn_worker_link_new(void *context, const char *listen, const char *keys
     if (link->keeper != NULL)
         options.secret_key = mn_gatekeeper_secret_key(link->keeper);
     if (status == MN_OK)
-        status = mn_wire_listen(context, listen, &options, &link->socket, endpoint, err);
+        status = mn_wire_listen(context, place, &options, &link->socket, endpoint, err);
     if (status == MN_OK)
         status = watch(link, context, err);
     if (status == MN_OK)
@@ -183,17 +188,34 @@ static bool is_local(const char *endpoint)
     return false;
 }
 
-/* Nobody can dial "every address": say one of ours instead. */
+/* Nobody can dial "every address": say one of ours instead. Nor is a path that begins here the same
+ * from elsewhere. */
 static void name_host(char endpoint[256])
 {
-    static const char everywhere[] = "tcp://0.0.0.0:";
+    char place[PATH_MAX];
+    char real[PATH_MAX + 8];
+    const bool everywhere =
+        strncmp(endpoint, "tcp://0.0.0.0:", 14) == 0 || strncmp(endpoint, "tcp://[::]:", 11) == 0;
+    int n = 0;
+    if (everywhere && mn_job_address(place, NULL) == MN_OK &&
+        (place[0] != '[' || endpoint[6] == '[')) /* 0.0.0.0 is every address of IPv4 alone */
+        n = snprintf(real, sizeof real, "tcp://%s%s", place, strrchr(endpoint, ':'));
+    else if (strncmp(endpoint, "ipc://", 6) == 0 && strchr("/@", endpoint[6]) == NULL &&
+             getcwd(place, sizeof place) != NULL)
+        n = snprintf(real, sizeof real, "ipc://%s/%s", place, endpoint + 6);
+    if (n > 0 && n < 256)
+        memcpy(endpoint, real, (size_t)n + 1);
+}
+
+/* To libzmq "every address" is every one of IPv4, of which a machine may have none. */
+static void place_of(const char *listen, char place[256])
+{
+    static const char everywhere[] = "tcp://*:";
+    const size_t n = sizeof everywhere - 1;
     char host[MN_ADDRESS_CHARS];
-    char port[8];
-    if (strncmp(endpoint, everywhere, sizeof everywhere - 1) != 0 ||
-        mn_job_address(host, NULL) != MN_OK)
-        return;
-    (void)snprintf(port, sizeof port, "%s", endpoint + sizeof everywhere - 1);
-    (void)snprintf(endpoint, 256, "tcp://%s:%s", host, port);
+    const bool six = strncmp(listen, everywhere, n) == 0 && mn_job_address(host, NULL) == MN_OK &&
+                     host[0] == '[';
+    (void)snprintf(place, 256, "%s%s", six ? "tcp://[::]:" : "", six ? listen + n : listen);
 }
 
 /* A ROUTER does not say who left. Its monitor says that somebody did. */

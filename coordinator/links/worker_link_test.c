@@ -4,6 +4,7 @@
 #include "coordinator/links/gatekeeper.h"
 #include "coordinator/links/job.h"
 #include "proto/key_file.h"
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -187,6 +189,26 @@ static void whoever_listens_everywhere_tells_an_address_that_can_be_dialed(void 
         MN_OK);
     assert_non_null(strstr(where, host));
     mn_worker_link_destroy(&open);
+}
+
+static void a_path_is_told_from_the_root_on(void **state)
+{
+    (void)state;
+    mn_worker_link *link = NULL;
+    char start[PATH_MAX];
+    char folder[] = "/tmp/worker_link_test.XXXXXX";
+    char where[256];
+    assert_non_null(getcwd(start, sizeof start));
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(
+        mn_worker_link_new(context, "ipc://door", "", false, 1 << 20, &link, where, NULL), MN_OK);
+    assert_int_equal(strncmp(where, "ipc:///", 7), 0);
+    assert_non_null(strstr(where, strrchr(folder, '/')));
+    mn_worker_link_destroy(&link);
+    (void)unlink("door");
+    assert_int_equal(chdir(start), 0);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 static void a_port_in_use_is_named(void **state)
@@ -426,6 +448,7 @@ int main(void)
         AT_THE_DOOR(nonsense_is_told_with_its_sender),
         AT_THE_DOOR(an_open_port_to_strangers_must_be_asked_for),
         AT_THE_DOOR(whoever_listens_everywhere_tells_an_address_that_can_be_dialed),
+        AT_THE_DOOR(a_path_is_told_from_the_root_on),
         AT_THE_DOOR(a_port_in_use_is_named),
         AT_THE_LOCK(only_keys_on_the_allow_list_come_in),
         AT_THE_LOCK(keys_can_be_added_and_revoked_while_the_door_is_open),

@@ -218,7 +218,7 @@ static mn_status open_links(mn_server *server, mn_error *err)
     if (status != MN_OK)
         return status;
 
-    char listen[sizeof experiment->pool.listen + 8];
+    char listen[sizeof experiment->pool.listen + 16];
     own_door(experiment->pool.listen, config->job->rank, listen, sizeof listen);
     uint64_t max_payload_bytes = mn_packed_sum_most(mn_training_max_digits(config->training) / 2);
     if (experiment->pool.listen[0] != '\0' && !config->test_only)
@@ -236,8 +236,8 @@ static mn_status open_links(mn_server *server, mn_error *err)
     return status == MN_OK ? write_endpoints(server, endpoint, err) : status;
 }
 
-/* Ranks may share a machine, so with a port that is fixed each rank takes the one `rank` above it.
- */
+/* Ranks may share a machine, so with a port that is fixed each rank takes the one `rank` above it,
+ * and with a path one that has `rank` behind it. */
 static void own_door(const char *listen, uint32_t rank, char *own, size_t n)
 {
     const char *colon = strrchr(listen, ':');
@@ -245,6 +245,8 @@ static void own_door(const char *listen, uint32_t rank, char *own, size_t n)
     unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
     if (strncmp(listen, "tcp://", 6) == 0 && port > 0 && *end == '\0')
         (void)snprintf(own, n, "%.*s:%lu", (int)(colon - listen), listen, port + rank);
+    else if (strncmp(listen, "ipc://", 6) == 0 && strcmp(listen, "ipc://*") != 0 && rank > 0)
+        (void)snprintf(own, n, "%s.%" PRIu32, listen, rank);
     else
         (void)snprintf(own, n, "%s", listen);
 }
