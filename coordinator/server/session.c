@@ -1,9 +1,9 @@
 #include "coordinator/server/session.h"
 
+#include "common/processors.h"
 #include "coordinator/server/server.h"
 #include "worker/data/import/first_use.h"
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,6 @@ static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *chec
                                   mn_error *err);
 static mn_status new_scribe(const mn_session *session, const mn_run *run, bool quiet,
                             mn_scribe **out, mn_error *err);
-static uint32_t processors(void);
 
 mn_status mn_session_experiment(const mn_session_options *options, mn_experiment *out,
                                 mn_error *err)
@@ -57,6 +56,10 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
     mn_server_allow_interrupt();
     (void)snprintf(who, sizeof who, "rank %" PRIu32, session->job.rank);
     mn_log_init(level, session->job.n_ranks > 1 ? who : "mnemo");
+    char warning[MN_JOB_WARNING];
+    mn_job_tell_lonely(&session->job, warning);
+    if (warning[0] != '\0')
+        mn_log(MN_LOG_WARN, "%s", warning);
     return status;
 }
 
@@ -264,7 +267,7 @@ void mn_session_announce(const mn_session *session)
     double vectors = 9.0 * sizeof(float) * (double)mn_training_size(session->training);
     if (session->job.rank == 0)
         mn_log(MN_LOG_INFO,
-               "memory: about %.0f MiB a rank beside the programs themselves (%" PRIu32
+               "memory: about %.0f MiB a rank beside programs and data (%" PRIu32
                " threads %.1f, sums %.1f, theta, optimiser and copies %.1f); kernels %s; numeric "
                "class "
                "%02x%02x%02x%02x",
@@ -275,7 +278,7 @@ void mn_session_announce(const mn_session *session)
     if (session->job.rank == 0 && session->threads == 0)
         mn_log(MN_LOG_INFO, "no threads of our own (pool.threads=0): the run goes on as workers "
                             "join it: mnemo-worker RUN-FOLDER/endpoint");
-    if (session->threads > 1 && processors() == 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
+    if (session->threads > 1 && mn_processors_bound() == 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
         mn_log(MN_LOG_WARN,
                "%" PRIu32
                " threads share one processor, to which this process is bound. Under mpirun, "
@@ -362,11 +365,15 @@ uint32_t mn_session_threads(int32_t asked, uint32_t ranks_here)
 {
     if (asked >= 0)
         return (uint32_t)asked;
-    uint32_t mine = processors();
-    bool bound = (long)mine < sysconf(_SC_NPROCESSORS_ONLN);
-    if (bound || ranks_here == 0) /* what we are bound to is ours alone */
-        return mine;
-    return mine > ranks_here ? mine / ranks_here : 1;
+    const uint32_t others = ranks_here > 0 ? ranks_here : 1;
+    uint32_t mine = mn_processors_bound();
+    const bool bound = (long)mine < sysconf(_SC_NPROCESSORS_ONLN);
+    if (!bound) /* what we are bound to is ours alone */
+        mine /= others;
+    const uint32_t quota = mn_processors_quota();
+    if (mine > quota / others)
+        mine = quota / others;
+    return mine > 0 ? mine : 1;
 }
 
 /* Only rank 0 reads files. */
@@ -585,13 +592,4 @@ static mn_status new_scribe(const mn_session *session, const mn_run *run, bool q
                                      .mixed = session->mixed,
                                      .quiet = quiet};
     return mn_scribe_new(&config, out, err);
-}
-
-static uint32_t processors(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return (uint32_t)CPU_COUNT(&set);
-    return 1;
 }
