@@ -1,12 +1,13 @@
 /* mnemo-worker: join a run and compute its tasks. */
 #include "common/log.h"
+#include "common/processors.h"
 #include "proto/key_file.h"
 #include "worker/program/worker.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,8 @@ int main(int argc, char **argv)
     mn_worker_options options = {.patience_s = DEFAULT_PATIENCE_S};
     mn_log_level level = MN_LOG_INFO;
     char secret[MN_WIRE_KEY_CHARS + 1] = "", who[96];
+    (void)signal(SIGXFSZ, SIG_IGN); /* neither a log beyond a quota */
+    (void)signal(SIGPIPE, SIG_IGN); /* nor one whose reader has gone ends the work */
     mn_status status = read_options(argc, argv, &options, secret, &level, &err);
     if (status == MN_OK) {
         (void)snprintf(who, sizeof who, "worker %d", (int)getpid());
@@ -78,7 +81,7 @@ int main(int argc, char **argv)
         status = mn_worker_run(&options, &err);
     }
     if (status != MN_OK)
-        (void)fprintf(stderr, "mnemo-worker: %s: %s\n", mn_status_text(status), err.message);
+        mn_log_last_word("mnemo-worker: %s: %s", mn_status_text(status), err.message);
     return mn_status_exit_code(status);
 }
 
@@ -91,9 +94,9 @@ static void print_and_end(const char *text)
 
 static uint32_t allowed_cores(void)
 {
-    cpu_set_t cores;
-    int n = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-    return n > 0 ? (uint32_t)n : 1;
+    const uint32_t bound = mn_processors_bound();
+    const uint32_t quota = mn_processors_quota();
+    return bound < quota ? bound : quota;
 }
 
 static mn_status read_number(const char *option, const char *text, uint64_t low, uint64_t high,
