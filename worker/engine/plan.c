@@ -193,8 +193,17 @@ static void run_with_laps(const mn_plan *plan, unsigned stage, const uintptr_t *
     }
 }
 
+static _Thread_local const atomic_bool *heeded;
+
+void mn_plan_heed(const atomic_bool *stop)
+{
+    heeded = stop;
+}
+
 void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings)
 {
+    if (heeded != NULL && atomic_load_explicit(heeded, memory_order_relaxed))
+        return;
     uintptr_t bases[N_BASES] = {
         [SCRATCH_BASE] = (uintptr_t)scratch, [KEPT_BASE] = (uintptr_t)bindings->kept};
     for (size_t slot = 0; slot < MN_N_SLOTS; slot++) {

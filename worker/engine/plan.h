@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "worker/engine/graph.h"
 #include "worker/engine/profile.h"
+#include <stdatomic.h>
 #include <stddef.h>
 
 typedef struct mn_plan mn_plan;
@@ -47,6 +48,10 @@ size_t mn_plan_kept_bytes(const mn_plan *plan);
 
 /* scratch: 64-byte aligned, mn_plan_scratch_bytes. */
 void mn_plan_run(const mn_plan *plan, unsigned stage, void *scratch, const mn_bindings *bindings);
+
+/* From now on a run of this thread ends before it has begun once *stop is true; what its outputs hold
+ * means nothing then. Lent; NULL: never. */
+void mn_plan_heed(const atomic_bool *stop);
 
 /* A row for each operation; `stages` says what the two stages and the replay are, static
  * text. */

@@ -53,6 +53,22 @@ static void run(const mn_plan *plan, mn_profile *profile, float gradient[THETA])
     free(scratch);
 }
 
+static void a_run_that_is_to_stop_ends_before_it_begins(void **state)
+{
+    (void)state;
+    mn_plan *plan = new_plan();
+    float gradient[THETA] = {-77};
+    atomic_bool stop = true;
+    mn_plan_heed(&stop);
+    run(plan, NULL, gradient);
+    assert_true(gradient[0] == -77);
+    atomic_store(&stop, false);
+    run(plan, NULL, gradient);
+    assert_true(gradient[0] != -77);
+    mn_plan_heed(NULL);
+    mn_plan_destroy(&plan);
+}
+
 static const char *const stages[3] = {"first", "second", "again"};
 
 static void a_watched_plan_gives_the_same_bits_and_a_lap_for_each_operation(void **state)
@@ -134,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_watched_plan_gives_the_same_bits_and_a_lap_for_each_operation),
+        cmocka_unit_test(a_run_that_is_to_stop_ends_before_it_begins),
         cmocka_unit_test(a_plan_without_rows_runs_unwatched),
         cmocka_unit_test(laps_count_until_the_profile_starts_anew),
     };

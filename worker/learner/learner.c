@@ -25,10 +25,11 @@ struct mn_learner {
 
 struct mn_workspace {
     const mn_learner *learner;
-    void *scratch;       /* 64-byte aligned; owned */
-    float *output;       /* [query items, columns] of the larger extent; owned */
-    float *judged;       /* the same, of the judgement that counts; owned */
-    mn_profile *profile; /* NULL: none */
+    void *scratch;           /* 64-byte aligned; owned */
+    float *output;           /* [query items, columns] of the larger extent; owned */
+    float *judged;           /* the same, of the judgement that counts; owned */
+    mn_profile *profile;     /* NULL: none */
+    const atomic_bool *stop; /* lent; NULL: none */
 };
 
 static mn_status compile(mn_learner *learner, mn_error *err);
@@ -38,7 +39,7 @@ static mn_status check_memory(const mn_learner *learner, mn_error *err);
 static void tell_set_loss(const mn_learner *learner, const float *theta, const mn_task *task,
                           double loss, float *row);
 static size_t output_count(const mn_learner *learner, const mn_fields *fields);
-static void finish_row(float *row, size_t columns);
+static void finish_row(const mn_workspace *workspace, float *row, size_t columns);
 
 mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train,
                          const mn_fields *test, mn_learner **out, mn_error *err)
@@ -297,6 +298,11 @@ void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile)
     workspace->profile = profile;
 }
 
+void mn_workspace_heed(mn_workspace *workspace, const atomic_bool *stop)
+{
+    workspace->stop = stop;
+}
+
 uint32_t mn_learner_columns(const mn_learner *learner, const mn_fields *fields)
 {
     return mn_network_columns(&learner->network, fields);
@@ -328,6 +334,7 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
     const mn_rule_data data = {.task = task->block,
                                .meta_step = task->index / learner->experiment.outer.batch,
                                .profile = workspace->profile};
+    mn_plan_heed(workspace->stop);
     mn_rule_losses losses =
         mn_rule_gradient(learner->train, workspace->scratch, theta, &data, row, workspace->output);
     mn_profile_lap(workspace->profile, MN_PART_VECTORS);
@@ -345,7 +352,7 @@ void mn_learner_train(mn_workspace *workspace, const float *theta, const mn_task
     const uint32_t n_more = mn_rule_scores(learner->train, &more);
     for (uint32_t i = 0; i < n_more; i++)
         *score++ = (float)losses.more[i];
-    finish_row(row, mn_learner_train_columns(learner));
+    finish_row(workspace, row, mn_learner_train_columns(learner));
 }
 
 /* What the running loss of the task's set lacks to the task's; the other sets' stand. So a mean over
@@ -369,6 +376,7 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
     const mn_rule_data data = {.task = task->block};
     const uint32_t judged = learner->test_scores.judged;
     float *value = row, *weight = row + learner->test_scores.n; /* as mn_scores_list_test */
+    mn_plan_heed(workspace->stop);
     mn_rule_begin(rule, workspace->scratch, theta, &data);
     for (uint32_t i = 0, done = 0; i < learner->test_steps.n; i++) {
         for (; done < learner->test_steps.at[i]; done++)
@@ -383,7 +391,7 @@ void mn_learner_test(mn_workspace *workspace, const float *theta, const mn_task 
     }
     mn_scores_put_points(task, mn_learner_columns(learner, &task->fields), workspace->judged,
                          &value, &weight);
-    finish_row(row, mn_learner_test_columns(learner));
+    finish_row(workspace, row, mn_learner_test_columns(learner));
 }
 
 void mn_learner_explain(mn_workspace *workspace, const float *theta, const mn_task *task,
@@ -497,11 +505,13 @@ static size_t output_count(const mn_learner *learner, const mn_fields *fields)
 }
 
 /* Taken, or skipped and all else blank. */
-static void finish_row(float *row, size_t columns)
+static void finish_row(const mn_workspace *workspace, float *row, size_t columns)
 {
     row[columns - 2] = 1.0f;
     row[columns - 1] = 0.0f;
-    if (mn_exact_accepts(columns, row))
+    mn_plan_heed(NULL);
+    const bool given_up = workspace->stop != NULL && atomic_load(workspace->stop);
+    if (!given_up && mn_exact_accepts(columns, row))
         return;
     memset(row, 0, columns * sizeof *row);
     row[columns - 1] = 1.0f;

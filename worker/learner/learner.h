@@ -12,6 +12,7 @@
 #include "worker/engine/profile.h"
 #include "worker/learner/shown.h"
 #include "worker/tasks/task_set.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +59,10 @@ mn_status mn_learner_profile(const mn_learner *learner, mn_profile **out, mn_err
 /* Training with this workspace is timed from now on: profile is lent until the next call; NULL: no
  * more. */
 void mn_workspace_profile(mn_workspace *workspace, mn_profile *profile);
+
+/* A task in hand, of training or of a test, ends soon once *stop is true, with a row as of one that
+ * is skipped. Lent until the next call; NULL: never. */
+void mn_workspace_heed(mn_workspace *workspace, const atomic_bool *stop);
 
 /* Numbers of an answer to tasks of these fields: y_size, or all means and then all deviations. */
 uint32_t mn_learner_columns(const mn_learner *learner, const mn_fields *fields);

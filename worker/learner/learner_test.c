@@ -109,6 +109,26 @@ static void a_task_that_diverges_is_skipped_and_said(void **state)
     bed_destroy(bed);
 }
 
+static void a_task_that_is_given_up_is_skipped(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new(sinusoid);
+    const size_t columns = mn_learner_train_columns(bed->learner);
+    const size_t test_columns = mn_learner_test_columns(bed->learner);
+    atomic_bool stop = true;
+    mn_workspace_heed(bed->workspace, &stop);
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    for (size_t i = 0; i < columns; i++)
+        assert_true(bed->row[i] == (i == columns - 1 ? 1.0f : 0.0f));
+    mn_learner_test(bed->workspace, bed->theta, bed->test_task, bed->test_row);
+    for (size_t i = 0; i < test_columns; i++)
+        assert_true(bed->test_row[i] == (i == test_columns - 1 ? 1.0f : 0.0f));
+    atomic_store(&stop, false);
+    mn_learner_train(bed->workspace, bed->theta, bed->train_task, bed->row);
+    assert_true(bed->row[columns - 2] == 1.0f);
+    bed_destroy(bed);
+}
+
 static void a_row_has_the_scores_that_the_learner_lists(void **state)
 {
     (void)state;
@@ -530,6 +550,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_is_a_pure_function_of_theta_and_task),
         cmocka_unit_test(a_task_that_diverges_is_skipped_and_said),
+        cmocka_unit_test(a_task_that_is_given_up_is_skipped),
         cmocka_unit_test(a_row_has_the_scores_that_the_learner_lists),
         cmocka_unit_test(a_gaussian_answer_is_scored_in_nats_and_by_its_means),
         cmocka_unit_test(scores_of_a_mixture_are_told_by_part),

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,8 @@ struct mn_pool {
     const mn_learner *learner;
     const mn_task_set *set;
     size_t theta_size, train_columns, test_columns;
-    size_t row_stride; /* floats from one row of a thread to the next */
+    size_t row_stride;    /* floats from one row of a thread to the next */
+    atomic_bool given_up; /* nobody waits for the tasks in hand */
 
     pthread_mutex_t lock; /* for all below */
     bool stopping;
@@ -121,6 +123,7 @@ void mn_pool_destroy(mn_pool **pool)
     mn_pool *gone = *pool;
     if (gone == NULL)
         return;
+    atomic_store(&gone->given_up, true);
     (void)pthread_mutex_lock(&gone->lock);
     gone->stopping = true;
     (void)pthread_mutex_unlock(&gone->lock);
@@ -258,6 +261,8 @@ static mn_status start_thread(mn_pool *pool, mn_error *err)
     size_t bytes = MN_EXACT_ROWS * pool->row_stride * sizeof *thread->rows;
 
     mn_status status = mn_workspace_new(pool->learner, &thread->workspace, err);
+    if (status == MN_OK)
+        mn_workspace_heed(thread->workspace, &pool->given_up);
     if (status == MN_OK)
         status = mn_task_new(mn_task_set_fields(pool->set, MN_TRAIN), &thread->train_task, err);
     if (status == MN_OK)
