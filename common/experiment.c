@@ -581,7 +581,8 @@ static const mn_option rows[] = {
     KEY(U32,    pool.activation_mib,   "16",           0,     1048576, "MiB",
         "a thread keeps activations of inner steps up to this, and computes the others twice", OTHER),
     KEY(TEXT,   pool.listen,           "tcp://127.0.0.1:*", 0, 0,      "",
-        "where remote workers may come: tcp://ADDRESS:PORT (an interface or a name will do), ipc://PATH; empty: nowhere", OTHER),
+        "where remote workers may come: tcp://ADDRESS:PORT (an interface or a name will do), "
+        "ipc://PATH; empty: nowhere", OTHER),
     KEY(TEXT,   pool.keys,             "",             0,     0,       "",
         "folder of `mnemo keys new`: encrypt, and take only workers of its workers.allow", OTHER),
     KEY(BOOL,   pool.insecure,         "false",        0,     0,       "",

@@ -178,7 +178,7 @@ static void
 a_run_that_is_stopped_and_resumed_gives_the_theta_of_one_that_never_stopped(void **state)
 {
     (void)state;
-    static const int signals[] = {SIGUSR2, SIGTERM, SIGINT};
+    static const int signals[] = {SIGUSR2, SIGTERM, SIGINT, SIGHUP};
     const char *whole = run_to_the_end("env", "--set " LONG_RUN " --run-dir a");
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct process run = start(MNEMO " train sine.yaml --run-dir b%zu --set " LONG_RUN, i);
@@ -192,6 +192,20 @@ a_run_that_is_stopped_and_resumed_gives_the_theta_of_one_that_never_stopped(void
         assert_int_equal(finish(&rest), 0);
         assert_string_equal(last_line(&rest), whole);
     }
+}
+
+/* As with `2>&1 | head`. */
+static void a_run_goes_on_when_the_reader_of_its_log_has_gone(void **state)
+{
+    (void)state;
+    int code = 0;
+    struct process run =
+        start(MNEMO " train sine.yaml --run-dir a --set run.log_every=1 --set " LONG_RUN);
+    assert_true(says(&run, "step 20: validation"));
+    (void)fclose(run.errors);
+    assert_int_equal(waitpid(run.id, &code, 0), run.id);
+    assert_true(WIFEXITED(code));
+    assert_int_equal(WEXITSTATUS(code), 0);
 }
 
 static void a_damaged_checkpoint_costs_only_time(void **state)
@@ -481,6 +495,7 @@ int main(void)
         IN_FOLDER(every_shape_of_the_cluster_gives_the_same_theta),
         IN_FOLDER(workers_that_come_and_are_killed_do_not_change_theta),
         IN_FOLDER(a_run_that_is_stopped_and_resumed_gives_the_theta_of_one_that_never_stopped),
+        IN_FOLDER(a_run_goes_on_when_the_reader_of_its_log_has_gone),
         IN_FOLDER(a_damaged_checkpoint_costs_only_time),
         IN_FOLDER(a_checkpoint_that_cannot_be_written_ends_all_ranks_and_keeps_the_older),
         IN_FOLDER(workers_are_told_why_a_run_fails),

@@ -151,6 +151,9 @@ static sigset_t signals_of_interest(void)
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGUSR1);
     (void)sigaddset(&set, SIGUSR2);
+    struct sigaction hang_up;
+    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN) /* as by nohup */
+        (void)sigaddset(&set, SIGHUP);
     return set;
 }
 

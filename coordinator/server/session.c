@@ -4,6 +4,7 @@
 #include "coordinator/server/server.h"
 #include "worker/data/import/first_use.h"
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ mn_status mn_session_experiment(const mn_session_options *options, mn_experiment
 mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *err)
 {
     char who[64];
+    (void)signal(SIGPIPE, SIG_IGN); /* that nobody reads the log any more ends nothing */
     mn_server_hold_signals();
     mn_status status = mn_job_begin(&session->job, err);
     mn_server_allow_interrupt();
