@@ -466,17 +466,21 @@ mn_node mn_graph_slots_embed(mn_graph *graph, mn_node ids, mn_node table, mn_nod
                              long padding, mn_node filled, mn_node plus)
 {
     const mn_extent rows = mn_node_extent(graph, table);
-    mn_graph_node node = mn_node_blank(MN_OP_EMBED, mn_matrix(mn_node_rows(graph, ids), rows.c));
+    const uint32_t n = mn_node_rows(graph, ids);
+    mn_graph_node node = mn_node_blank(MN_OP_EMBED, mn_matrix(n, rows.c));
+    mn_graph_node list =
+        mn_node_blank(MN_OP_WORDS, mn_node_words(n, mn_extent_count(mn_node_extent(graph, ids))));
     must(graph,
          weights == MN_NONE || mn_extent_count(mn_node_extent(graph, weights)) ==
                                    (size_t)mn_node_extent(graph, ids).c * rows.c,
          "embedding");
-    node.in[0] = ids;
+    list.in[0] = ids;
+    list.in[1] = filled;
+    list.padding = padding;
+    list.times = rows.n;
+    node.in[0] = mn_node_append(graph, list);
     node.in[1] = table;
     node.in[2] = weights;
-    node.in[3] = filled;
-    node.padding = padding;
-    node.times = rows.n;
     node.plus = plus;
     return mn_node_append(graph, node);
 }

@@ -108,8 +108,9 @@ typedef enum mn_op {
     MN_OP_FIRST_SUMS,
     MN_OP_FIRST_WEIGHTS,
 
-    MN_OP_EMBED,         /* in: ids, table, weights, filled; plus */
-    MN_OP_EMBED_SCATTER, /* in: ids, adjoint, weights, filled; plus */
+    MN_OP_WORDS,        /* a list of `times` rows' names; in: ids, filled */
+    MN_OP_WORDS_TURNED, /* in: the list */
+    MN_OP_EMBED,        /* in: a list of words, table, weights; plus. Turned: its adjoint */
     MN_OP_LEAST_USED,
     MN_OP_SLOTS_MATCH, /* in: o, memory, filled */
     MN_OP_SLOTS_READ,  /* in: p, memory, filled */
@@ -139,7 +140,7 @@ typedef struct mn_graph_node {
     mn_op op;
     mn_extent extent;
     mn_node in[MN_MAX_INPUTS]; /* MN_NONE where there is none */
-    mn_node plus;              /* GEMM, CONV*, PLACE*, EMBED*, SLOTS_WRITE: added to the result */
+    mn_node plus;              /* GEMM, CONV*, PLACE*, EMBED, SLOTS_WRITE: added to the result */
     mn_slot slot;              /* which of the following count is the operation's matter */
     size_t offset;
     bool trans_a, trans_b, relu_after, relu;

@@ -43,13 +43,7 @@ typedef struct mn_product {
     const mn_real *base;    /* [m,n] */
 } mn_product;
 
-/* A table [rows, c] read by numbers: n items of `length` numbers each. What names no row, and
- * `padding` (-1: none), contributes nothing. With `slots`, items are rows of memories, as below. */
-typedef struct mn_embedding {
-    size_t n, length, rows, c;
-    long padding;
-    size_t slots; /* 0: all items count */
-} mn_embedding;
+typedef struct mn_word_list mn_word_list; /* word_list.h */
 
 /* n memories of `slots` rows [c] each, of which the first filled[i] are there (a number below 0 or
  * NaN: none; more than there are: all). The others are neither read nor written, and may hold
@@ -57,6 +51,14 @@ typedef struct mn_embedding {
 typedef struct mn_slots {
     size_t n, slots, c;
 } mn_slots;
+
+/* How many slots of a memory count, as a number says; NaN: none. */
+static inline size_t mn_slots_filled(mn_real filled, size_t slots)
+{
+    if (!(filled > 0))
+        return 0;
+    return filled < (mn_real)slots ? (size_t)filled : slots;
+}
 
 /* A memory with least-recently-used access (Santoro et al. 2016), of n sequences side by side. Its
  * state, and the adjoint of that, is these arrays one after the other:
@@ -196,13 +198,10 @@ typedef struct mn_kernels {
     void (*put_columns)(size_t rows, size_t wide, size_t first, size_t c, const mn_real *a,
                         bool accumulate, mn_real *out);
 
-    /* out [n, c] = sum_k weights[k] .* table[ids[., k]]; weights [length, c] may be NULL (ones).
-     * And its adjoint, into a table. filled [n / slots] if there are slots, else NULL. */
-    void (*embed)(const mn_embedding *embedding, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, const mn_real *filled, bool accumulate, mn_real *out);
-    void (*embed_scatter)(const mn_embedding *embedding, const mn_real *ids, const mn_real *dy,
-                          const mn_real *weights, const mn_real *filled, bool accumulate,
-                          mn_real *table);
+    /* Rows of c numbers: out[key] (+)= the sum of weights[place] .* from[of] over a group's words, in
+     * their order; without weights they are ones. What is no group's key is left as it is. */
+    void (*embed)(size_t c, const mn_word_list *list, const mn_real *from, const mn_real *weights,
+                  bool accumulate, mn_real *out);
     /* Memory i is [slots, c]; p [n, slots], o [n, c].
      *   match: p[i, s] = <memory[i, s], o[i]>, 0 where there is no row;
      *   read: o[i] = sum_s p[i, s] memory[i, s];  write: memory[i, s] = p[i, s] o[i]

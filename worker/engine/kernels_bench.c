@@ -1,7 +1,7 @@
 /* What each kernel reaches on this core: GFLOP/s (or GB/s), and the share of the best SGEMM rate
  * measured in the same run. Medians of several rounds by the thread's CPU time. Usage:
  * mn_kernels_bench [table [word in a name]] */
-#include "worker/engine/kernels.h"
+#include "worker/engine/word_list.h"
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,34 +242,50 @@ static void report_call(const char *name, const char *shape, double seconds)
     printf("%-22s %-28s %9.0f ns\n", name, shape, seconds * 1e9);
 }
 
-/* What memories are made of: tables read by number, gates, slots. */
-static void bench_memory(size_t n, size_t length, size_t rows, size_t c)
+/* Tables read by number. */
+static void bench_words(size_t n, size_t length, size_t rows, size_t c)
 {
-    const mn_embedding e = {.n = n, .length = length, .rows = rows, .c = c};
+    const mn_words_shape e = {.n = n, .length = length, .rows = rows, .padding = -1};
+    mn_word_list *list = malloc(sizeof(float) * mn_word_list_numbers(n, n * length));
+    mn_word_list *back = malloc(sizeof(float) * mn_word_list_numbers(rows, n * length));
     float *ids = pool, *table = ids + n * length, *out = table + rows * c;
     float *weights = out + n * length * c;
     double t;
     char shape[64];
-    if (!is_wanted("memory"))
-        return;
+    if (list == NULL || back == NULL)
+        exit(1);
     for (size_t i = 0; i < n * length; i++)
         ids[i] = (float)(i * 2654435761U % rows);
     (void)snprintf(shape, sizeof shape, "%zu x %zu of %zu x %zu", n, length, rows, c);
-    TIME(t, k->embed(&e, ids, table, NULL, NULL, false, out));
+    TIME(t, mn_word_list_read(&e, ids, NULL, list));
+    report_call("words", shape, t);
+    TIME(t, mn_word_list_turn(list, rows, back));
+    report_call("words turned", shape, t);
+    TIME(t, k->embed(c, list, table, NULL, false, out));
     report_call("embed", shape, t);
-    TIME(t, k->embed(&e, ids, table, weights, NULL, false, out));
+    TIME(t, k->embed(c, list, table, weights, false, out));
     report_call("embed weighted", shape, t);
-    TIME(t, k->embed_scatter(&e, ids, out, NULL, NULL, true, table));
-    report_call("embed_scatter", shape, t);
-    TIME(t, k->embed_scatter(&e, ids, out, weights, NULL, true, table));
-    report_call("embed_scatter weighted", shape, t);
+    TIME(t, k->embed(c, back, out, NULL, true, table));
+    report_call("embed turned", shape, t);
+    TIME(t, k->embed(c, back, out, weights, true, table));
+    report_call("embed turned, weighted", shape, t);
+    free(list);
+    free(back);
     for (size_t i = 0; i < POOL_FLOATS / 64; i++) /* what was added there may be large */
         pool[i] = (float)(i * 2654435761U % 1024) / 512 - 1;
+}
 
+/* What memories are made of: tables read by number, gates, slots. */
+static void bench_memory(size_t n, size_t length, size_t rows, size_t c)
+{
+    double t;
+    char shape[64];
+    if (!is_wanted("memory"))
+        return;
+    bench_words(n, length, rows, c);
     (void)snprintf(shape, sizeof shape, "%zu rows of %zu", n * length, c);
     n *= length;
-    float *a = pool, *b = a + n * c;
-    out = b + n * c;
+    float *a = pool, *b = a + n * c, *out = b + n * c;
     TIME(t, k->row_scale(n, c, b, a, out));
     report_call("row_scale", shape, t);
     TIME(t, k->column_scale(n, c, a, b, out));

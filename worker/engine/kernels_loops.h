@@ -67,14 +67,6 @@ static void take_columns(size_t rows, size_t wide, size_t first, size_t c, const
         memcpy(out + i * c, a + i * wide + first, c * sizeof *out);
 }
 
-/* How many slots of a memory count, as a number says; NaN: none. */
-static size_t slots_filled(mn_real filled, size_t slots)
-{
-    if (!(filled > 0))
-        return 0;
-    return filled < (mn_real)slots ? (size_t)filled : slots;
-}
-
 /* A row of a recurrence: u + decay .* h of the step before. */
 static void scan_row(size_t c, size_t gates, const mn_real *decay, const mn_real *before,
                      const mn_real *u, mn_real *h)

@@ -2,6 +2,7 @@
  * double. */
 #include "worker/engine/kernels.h"
 #include "worker/engine/kernels_loops.h"
+#include "worker/engine/word_list.h"
 #include <math.h>
 #include <string.h>
 
@@ -549,64 +550,20 @@ static void put_columns(size_t rows, size_t wide, size_t first, size_t c, const 
     }
 }
 
-/* The row of a table that a number names; NULL for padding and for what names none, NaN too. */
-static const mn_real *row_named(mn_real id, size_t n_rows, size_t c, long padding,
-                                const mn_real *table)
+static void embed(size_t c, const mn_word_list *list, const mn_real *from, const mn_real *weights,
+                  bool accumulate, mn_real *out)
 {
-    if (!(id >= 0 && id < (mn_real)n_rows) || (long)id == padding)
-        return NULL;
-    return table + (size_t)id * c;
-}
-
-/* Is item i of an embedding there, or a slot that is not filled? */
-static bool item_is_there(const mn_embedding *e, const mn_real *filled, size_t i)
-{
-    return e->slots == 0 || i % e->slots < slots_filled(filled[i / e->slots], e->slots);
-}
-
-static void embed(const mn_embedding *e, const mn_real *ids, const mn_real *table,
-                  const mn_real *weights, const mn_real *filled, bool accumulate, mn_real *out)
-{
-    const size_t c = e->c;
-    for (size_t i = 0; i < e->n; i++, ids += e->length, out += c) {
-        if (!item_is_there(e, filled, i))
-            continue;
+    const mn_word_group *groups = mn_word_list_groups(list);
+    const mn_word *words = mn_word_list_words(list);
+    for (size_t i = 0; i < list->n_groups; i++) {
+        mn_real *to = out + groups[i].key * c;
         if (!accumulate)
-            memset(out, 0, c * sizeof *out);
-        for (size_t k = 0; k < e->length; k++) {
-            const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
-            if (row == NULL)
-                continue;
-            if (weights == NULL)
-                for (size_t j = 0; j < c; j++)
-                    out[j] += row[j];
-            else
-                for (size_t j = 0; j < c; j++)
-                    out[j] += weights[k * c + j] * row[j];
-        }
+            memset(to, 0, c * sizeof *out);
+        for (size_t k = groups[i].first; k < groups[i].first + groups[i].n; k++)
+            for (size_t j = 0; j < c; j++)
+                to[j] += (weights == NULL ? 1 : weights[words[k].place * c + j]) *
+                         from[words[k].of * c + j];
     }
-}
-
-static void embed_scatter(const mn_embedding *e, const mn_real *ids, const mn_real *dy,
-                          const mn_real *weights, const mn_real *filled, bool accumulate,
-                          mn_real *table)
-{
-    const size_t c = e->c;
-    if (!accumulate)
-        memset(table, 0, e->rows * c * sizeof *table);
-    for (size_t i = 0; i < e->n; i++, ids += e->length, dy += c)
-        for (size_t k = 0; k < e->length; k++) {
-            const mn_real *row = row_named(ids[k], e->rows, c, e->padding, table);
-            mn_real *to = row == NULL ? NULL : table + (row - table);
-            if (to == NULL || !item_is_there(e, filled, i))
-                continue;
-            if (weights == NULL)
-                for (size_t j = 0; j < c; j++)
-                    to[j] += dy[j];
-            else
-                for (size_t j = 0; j < c; j++)
-                    to[j] += weights[k * c + j] * dy[j];
-        }
 }
 
 static void slots_match(const mn_slots *shape, const mn_real *filled, const mn_real *o,
@@ -615,7 +572,7 @@ static void slots_match(const mn_slots *shape, const mn_real *filled, const mn_r
     for (size_t i = 0; i < shape->n; i++, o += shape->c)
         for (size_t s = 0; s < shape->slots; s++, memory += shape->c) {
             double sum = 0;
-            if (s < slots_filled(filled[i], shape->slots))
+            if (s < mn_slots_filled(filled[i], shape->slots))
                 for (size_t j = 0; j < shape->c; j++)
                     sum += (double)memory[j] * (double)o[j];
             *p++ = (mn_real)sum;
@@ -628,7 +585,7 @@ static void slots_read(const mn_slots *shape, const mn_real *filled, const mn_re
     for (size_t i = 0; i < shape->n; i++, p += shape->slots, memory += shape->slots * shape->c)
         for (size_t j = 0; j < shape->c; j++) {
             double sum = 0;
-            for (size_t s = 0; s < slots_filled(filled[i], shape->slots); s++)
+            for (size_t s = 0; s < mn_slots_filled(filled[i], shape->slots); s++)
                 sum += (double)p[s] * (double)memory[s * shape->c + j];
             *o++ = (mn_real)sum;
         }
@@ -640,7 +597,7 @@ static void slots_write(const mn_slots *shape, const mn_real *filled, const mn_r
     for (size_t i = 0; i < shape->n; i++, o += shape->c)
         for (size_t s = 0; s < shape->slots; s++, p++)
             for (size_t j = 0; j < shape->c; j++, memory++)
-                if (s < slots_filled(filled[i], shape->slots))
+                if (s < mn_slots_filled(filled[i], shape->slots))
                     *memory = *p * o[j] + (accumulate ? *memory : 0);
 }
 
@@ -682,7 +639,6 @@ const mn_kernels mn_kernels_plain = {
     .sum_groups = sum_groups,
     .put_columns = put_columns,
     .embed = embed,
-    .embed_scatter = embed_scatter,
     .slots_match = slots_match,
     .slots_read = slots_read,
     .slots_write = slots_write,

@@ -18,14 +18,13 @@
         .name = its_name, MN_LOOPS, .sigmoid = sigmoid_forward,                                    \
         .exponential = exponential_forward, .row_dot = row_dot, .row_scale = row_scale,            \
         .column_scale = column_scale, .sum_groups = sum_groups, .put_columns = put_columns,        \
-        .embed = embed, .embed_scatter = embed_scatter, .least_used = least_used,                  \
-        .slots_match = slots_match, .slots_read = slots_read, .slots_write = slots_write,          \
-        .masked_softmax = masked_softmax, .gemm = gemm, .conv_forward = conv_forward,              \
-        .conv_backward_data = conv_backward_data, .conv_backward_weights = conv_backward_weights,  \
-        .transpose = transpose, .bn_stats = bn_stats, .bn_add_moments = bn_add_moments,            \
-        .bn_add_sums = bn_add_sums, .bn_forward = bn_forward,                                      \
-        .bn_backward_sums = bn_backward_sums, .bn_backward = bn_backward,                          \
-        .bn_tangent_sums = bn_tangent_sums, .bn_tangent = bn_tangent,                              \
+        .embed = embed, .least_used = least_used, .slots_match = slots_match,                      \
+        .slots_read = slots_read, .slots_write = slots_write, .masked_softmax = masked_softmax,    \
+        .gemm = gemm, .conv_forward = conv_forward, .conv_backward_data = conv_backward_data,      \
+        .conv_backward_weights = conv_backward_weights, .transpose = transpose,                    \
+        .bn_stats = bn_stats, .bn_add_moments = bn_add_moments, .bn_add_sums = bn_add_sums,        \
+        .bn_forward = bn_forward, .bn_backward_sums = bn_backward_sums,                            \
+        .bn_backward = bn_backward, .bn_tangent_sums = bn_tangent_sums, .bn_tangent = bn_tangent,  \
         .bn_backward_tangent_sums = bn_backward_tangent_sums,                                      \
         .bn_backward_tangent = bn_backward_tangent, .max_pool_index = max_pool_index,              \
         .max_pool_gather = max_pool_gather, .max_pool_scatter = max_pool_scatter,                  \

@@ -1,6 +1,6 @@
 /* Each table of this machine against the reference, on shapes of one, odd, prime and large sizes,
  * at addresses of no alignment, between guards that must stay as they are. */
-#include "worker/engine/kernels.h"
+#include "worker/engine/word_list.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -497,72 +497,73 @@ static void softmax_and_losses_are_those_of_the_reference(void **state)
         }
 }
 
-/* Numbers for tables of n rows: all rows, none, fractions of none, far too large, NaN. */
-static float random_id(size_t n)
+/* The list of words that n items of `length` numbers name in a table of `rows`. */
+static mn_word_list *list_of(size_t n, size_t length, size_t rows, const float *ids)
 {
-    static const float odd[] = {-1, -0.5F, NAN, INFINITY, -INFINITY, 3e9F, -3e9F, 1e30F, -0.0F};
-    const size_t draw = (size_t)((random_float() + 1) * 500);
-    if (draw % 5 == 0)
-        return odd[draw / 5 % (sizeof odd / sizeof *odd)];
-    return draw % 5 == 1 ? (float)n : (float)(draw / 5 % n);
+    const mn_words_shape shape = {n, length, rows, .padding = 0};
+    mn_word_list *list = malloc(4 * mn_word_list_numbers(n, n * length));
+    assert_non_null(list);
+    mn_word_list_read(&shape, ids, NULL, list);
+    return list;
 }
 
-static void compare_embeddings(const mn_kernels *table, size_t c, long padding, bool weighted,
-                               size_t slots)
+static mn_word_list *turned(const mn_word_list *list, size_t rows)
 {
-    static const float filled[] = {2, 1e9F, NAN, 1, 0, -1};
-    const mn_embedding e = {.n = 6, .length = 1 + c % 4, .rows = 1 + c % 7, .c = c, padding, slots};
-    const size_t n = e.n * c, size = e.rows * c;
-    float *ids = new_array(e.n * e.length);
-    const float *rows = new_array(size), *dy = new_array(n);
-    const float *weights = weighted ? new_array(e.length * c) : NULL;
-    for (size_t i = 0; i < e.n * e.length; i++)
-        ids[i] = random_id(e.rows);
+    mn_word_list *of = malloc(4 * mn_word_list_numbers(rows, list->most_words));
+    assert_non_null(of);
+    mn_word_list_turn(list, rows, of);
+    return of;
+}
+
+/* One number in `share` is a word, the others are padding. */
+static void compare_embeddings(const mn_kernels *table, size_t c, size_t length, size_t share,
+                               bool weighted)
+{
+    const size_t items = 30, rows = 1 + c % 7, n = items * c, size = rows * c;
+    float *ids = new_array(items * length);
+    const float *from = new_array(size), *dy = new_array(n);
+    const float *weights = weighted ? new_array(length * c) : NULL;
+    for (size_t i = 0; i < items * length; i++)
+        ids[i] = random_float() * (float)share < 1 ? (float)(i % rows) : 0;
+    mn_word_list *list = list_of(items, length, rows, ids), *back = turned(list, rows);
+    /* At most so many numbers of up to 1 are added up, in any order and at any accuracy of float:
+     * each addition is off by half a unit of what there is by then. */
+    const double most = (double)(1 + list->n_words), error = 0x1p-24 * most * most;
     for (int accumulate = 0; accumulate < 2; accumulate++) {
         float *got = copy_array(dy, n), *wanted = copy_array(dy, n);
-        plain->embed(&e, ids, rows, weights, filled, accumulate, wanted);
-        table->embed(&e, ids, rows, weights, filled, accumulate, got);
-        assert_close(table->name, "embed", n, got, wanted, 1e-6);
-        float *got_rows = copy_array(rows, size), *wanted_rows = copy_array(rows, size);
-        plain->embed_scatter(&e, ids, dy, weights, filled, accumulate, wanted_rows);
-        table->embed_scatter(&e, ids, dy, weights, filled, accumulate, got_rows);
-        /* At most so many numbers of up to 1 are added up, in any order and at any accuracy of
-         * float: each addition is off by half a unit of what there is by then. */
-        const double most = (double)(1 + e.n * e.length);
-        assert_within(table->name, "embed_scatter", size, got_rows, wanted_rows,
-                      0x1p-24 * most * most);
+        plain->embed(c, list, from, weights, accumulate, wanted);
+        table->embed(c, list, from, weights, accumulate, got);
+        assert_within(table->name, "embed", n, got, wanted, error);
+        float *got_rows = copy_array(from, size), *wanted_rows = copy_array(from, size);
+        plain->embed(c, back, dy, weights, accumulate, wanted_rows);
+        table->embed(c, back, dy, weights, accumulate, got_rows);
+        assert_within(table->name, "embed turned", size, got_rows, wanted_rows, error);
     }
+    free(list);
+    free(back);
     free_arrays();
 }
 
 static void tables_are_read_and_written_by_name_as_by_the_reference(void **state)
 {
     (void)state;
-    for (size_t c = 1; c <= 70; c++)
-        for (long padding = -1; padding < 2; padding++)
-            for (int weighted = 0; weighted < 2; weighted++)
-                for (size_t slots = 0; slots <= 3; slots += 3)
-                    FOR_EACH_TABLE(table)
-    compare_embeddings(table, c, padding, weighted, slots);
+    for (size_t c = 1; c <= 140; c += c < 70 ? 1 : 23)
+        for (int weighted = 0; weighted < 2; weighted++)
+            FOR_EACH_TABLE(table)
+            {
+                compare_embeddings(table, c, 1 + c % 4, 1, weighted);
+                compare_embeddings(table, c, 1 + c % 4, 20, weighted);
+            }
 }
 
-/* Sentences as stories have them: of up to 70 words, most of them padding. */
 static void long_sentences_are_added_up_as_by_the_reference(void **state)
 {
     (void)state;
     for (size_t length = 1; length <= 70; length += 23)
         FOR_EACH_TABLE(table)
         {
-            const mn_embedding e = {.n = 40, .length = length, .rows = 9, .c = 50, .padding = 0};
-            float *ids = new_array(e.n * length), *rows = new_array(e.rows * e.c);
-            float *weights = new_array(length * e.c);
-            float *got = new_array(e.n * e.c), *wanted = new_array(e.n * e.c);
-            for (size_t i = 0; i < e.n * length; i++)
-                ids[i] = i / length % 5 == 0 ? (float)(i % e.rows) : 0;
-            plain->embed(&e, ids, rows, weights, NULL, false, wanted);
-            table->embed(&e, ids, rows, weights, NULL, false, got);
-            assert_close(table->name, "embed", e.n * e.c, got, wanted, 3e-6);
-            free_arrays();
+            compare_embeddings(table, 50, length, 1, true);
+            compare_embeddings(table, 50, length, 6, true);
         }
 }
 
@@ -598,23 +599,6 @@ static void slots_are_matched_read_and_written_as_by_the_reference(void **state)
     for (size_t c = 1; c <= 140; c += c < 70 ? 1 : 23)
         FOR_EACH_TABLE(table)
     compare_slots(table, 1 + c % 13, c);
-}
-
-static void what_names_no_row_contributes_nothing(void **state)
-{
-    (void)state;
-    static const float ids[] = {-1, 2, NAN, INFINITY, -INFINITY, 3e9F, 1e30F, -3e9F, 0};
-    enum { LENGTH = sizeof ids / sizeof *ids };
-    for (const mn_kernels *const *each = mn_kernels_all(); *each != NULL; each++) {
-        const mn_embedding e = {.n = 1, .length = LENGTH, .rows = 2, .c = 3, .padding = 0};
-        float table[6] = {1, 2, 3, 4, 5, 6}, out[3] = {7, 7, 7};
-        (*each)->embed(&e, ids, table, NULL, NULL, false, out);
-        assert_true(out[0] == 0 && out[1] == 0 && out[2] == 0);
-        out[0] = 1;
-        (*each)->embed_scatter(&e, ids, out, NULL, NULL, true, table);
-        for (int i = 0; i < 6; i++)
-            assert_true(table[i] == (float)(i + 1));
-    }
 }
 
 static void compare_rows(const mn_kernels *table, size_t rows, size_t times, size_t c)
@@ -910,7 +894,6 @@ int main(void)
         TEST(tables_are_read_and_written_by_name_as_by_the_reference),
         TEST(long_sentences_are_added_up_as_by_the_reference),
         TEST(slots_are_matched_read_and_written_as_by_the_reference),
-        TEST(what_names_no_row_contributes_nothing),
         TEST(kernels_of_rows_and_columns_are_those_of_the_reference),
         TEST(functions_of_one_number_are_those_of_the_reference),
         TEST(masked_softmax_and_weighted_losses_are_those_of_the_reference),

@@ -1,6 +1,7 @@
 #include "worker/engine/nodes.h"
 
 #include "worker/engine/ops/op.h"
+#include "worker/engine/word_list.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,4 +155,10 @@ mn_node mn_node_on_image(mn_graph *graph, mn_op op, mn_node a, mn_node b, mn_ext
     node.in[1] = b;
     node.image = image;
     return mn_node_append(graph, node);
+}
+
+mn_extent mn_node_words(size_t groups, size_t words)
+{
+    const size_t numbers = mn_word_list_numbers(groups, words);
+    return mn_vector(numbers < UINT32_MAX ? (uint32_t)numbers : UINT32_MAX); /* that is too large */
 }

@@ -21,6 +21,9 @@ mn_node mn_node_transpose(mn_graph *graph, mn_node a, uint32_t blocks);
 mn_node mn_node_on_image(mn_graph *graph, mn_op op, mn_node a, mn_node b, mn_extent image,
                          mn_extent extent);
 
+/* Room for a list of at most so many groups and words. */
+mn_extent mn_node_words(size_t groups, size_t words);
+
 /* Mark what `of` is made of, itself included, among the first n_nodes; needed[n_nodes], false at
  * first. MN_NONE in `of` is passed over. */
 void mn_nodes_mark_needed(const mn_graph *graph, uint32_t n_of, const mn_node *of, uint32_t n_nodes,

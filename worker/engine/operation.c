@@ -23,10 +23,12 @@ mn_operation mn_operation_of(const mn_graph *graph, mn_node i)
                               .macs = row->macs == NULL ? 0.0 : row->macs(graph, node)};
     if (node->op == MN_OP_GEMM || node->op == MN_OP_BATCHED_GEMM)
         operation.product = product_of(graph, node);
-    if (node->op == MN_OP_EMBED) /* the table's rows are not those of the numbers */
-        operation.node.times = graph->nodes[node->in[1]].extent.n;
-    if ((node->op == MN_OP_EMBED || node->op == MN_OP_EMBED_SCATTER) && node->in[3] != MN_NONE)
-        operation.slots = operation.rows / mn_extent_count(graph->nodes[node->in[3]].extent);
+    if (node->op == MN_OP_WORDS && node->in[1] != MN_NONE)
+        operation.slots = operation.rows / mn_extent_count(graph->nodes[node->in[1]].extent);
+    if (node->op == MN_OP_EMBED || node->op == MN_OP_WORDS_TURNED) { /* a list has no rows */
+        operation.rows = node->op == MN_OP_EMBED ? node->extent.n : node->times;
+        operation.c = node->extent.c;
+    }
     return operation;
 }
 

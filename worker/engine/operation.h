@@ -17,7 +17,7 @@ struct mn_operation {
     mn_product product;        /* GEMM: all but the addresses */
     size_t rows, c;            /* of in[0], or of the result if it has none */
     size_t count;              /* elements of the result */
-    size_t slots;              /* EMBED*: rows of a memory of which some are filled, or 0 */
+    size_t slots;              /* WORDS: rows of a memory of which some are filled, or 0 */
     size_t bytes; /* read and written, each array once, as if none stayed in a register */
     double macs;
     mn_graph_node node;

@@ -435,6 +435,9 @@ static size_t bytes_of(const mn_graph_node *node)
     case MN_RESULT_DOUBLE:
         bytes = sizeof(double);
         break;
+    case MN_RESULT_LIST:
+        bytes = count * sizeof(uint32_t);
+        break;
     case MN_RESULT_NUMBERS:
         break;
     }

@@ -38,6 +38,7 @@ NAIVE(embed)
     }
 }
 BUILT_AND_NAIVE(embed);
+OF_A_DERIVATIVE(words, embed);
 
 /* Three memories of three slots: two are filled, none, and more than there are. */
 static mn_node filled(struct bed *bed)
@@ -140,13 +141,13 @@ NAIVE(slots_write)
 }
 BUILT_AND_NAIVE(slots_write);
 
-BUILD(embed_scatter)
+BUILD(words_turned)
 {
     mn_node dy = arg(bed, 4, C), table = arg(bed, 5, C);
     write_ids(bed);
     return scatter(&bed->graph, 4, dy, table);
 }
-NAIVE(embed_scatter)
+NAIVE(words_turned)
 {
     memcpy(out, a[1], 5 * sizeof *out * C);
     EACH(i, 8)
@@ -154,7 +155,7 @@ NAIVE(embed_scatter)
         EACH(j, C)
     out[(size_t)x[i] * C + j] += a[0][i / 2 * C + j];
 }
-BUILT_AND_NAIVE(embed_scatter);
+BUILT_AND_NAIVE(words_turned);
 
 BUILD(least_used)
 {

@@ -1,33 +1,62 @@
 /* Tables read by number, and the choice of slots. */
 #include "worker/engine/ops/ops.h"
 
-/* in: ids, table or its adjoint, weights, how many slots are filled */
-static mn_node like(mn_graph *graph, mn_op op, const mn_graph_node *node, mn_node in,
-                    mn_extent extent)
+#include "worker/engine/word_list.h"
+
+static void run_words(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                      mn_real *out)
 {
-    mn_graph_node out = mn_node_blank(op, extent);
-    out.in[0] = node->in[0];
-    out.in[1] = in;
-    out.in[2] = node->in[2];
-    out.in[3] = node->in[3];
-    out.padding = node->padding;
-    out.times = mn_node_extent(graph, in).n; /* rows of the table that is read */
-    return mn_node_append(graph, out);
+    const mn_words_shape shape = {.n = operation->rows,
+                                  .length = operation->c,
+                                  .rows = operation->node.times,
+                                  .padding = operation->node.padding,
+                                  .slots = operation->slots};
+    (void)k;
+    mn_word_list_read(&shape, in[0], in[1], (mn_word_list *)(void *)out);
 }
 
+const mn_op_row mn_op_words = {
+    .name = "words", .is_constant = true, .result = MN_RESULT_LIST, .run = run_words};
+
+static void run_turned(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
+                       mn_real *out)
+{
+    (void)k;
+    mn_word_list_turn((const mn_word_list *)(const void *)in[0], operation->rows,
+                      (mn_word_list *)(void *)out);
+}
+
+const mn_op_row mn_op_words_turned = {
+    .name = "words turned", .is_constant = true, .result = MN_RESULT_LIST, .run = run_turned};
+
+/* The list of a sum's adjoint. */
+static mn_node turned(mn_graph *graph, mn_node list)
+{
+    const mn_graph_node of = graph->nodes[list]; /* a copy: appending moves the array */
+    if (of.op == MN_OP_WORDS_TURNED)
+        return of.in[0];
+    mn_graph_node node =
+        mn_node_blank(MN_OP_WORDS_TURNED,
+                      mn_node_words(of.times, mn_extent_count(mn_node_extent(graph, of.in[0]))));
+    node.in[0] = list;
+    node.times = of.times;
+    return mn_node_append(graph, node);
+}
+
+/* Linear in what is read: the adjoint is the same operation with the list turned. */
 static void pull_embed(mn_adjoints *adjoints, mn_node i)
 {
-    const mn_graph_node node = adjoints->graph->nodes[i];
-    const mn_node table = node.in[1];
-    mn_graph_node out = mn_node_blank(MN_OP_EMBED_SCATTER, mn_node_extent(adjoints->graph, table));
-    out.in[0] = node.in[0];
+    mn_graph *graph = adjoints->graph;
+    const mn_graph_node node = graph->nodes[i];
+    const mn_node from = node.in[1];
+    mn_graph_node out = mn_node_blank(MN_OP_EMBED, mn_node_extent(graph, from));
     out.in[1] = adjoints->of[i];
     out.in[2] = node.in[2];
-    out.in[3] = node.in[3];
-    out.padding = node.padding;
-    out.plus = adjoints->of[table]; /* added in its place, not by a pass over the table */
-    if (adjoints->wanted[table])
-        adjoints->of[table] = mn_node_append(adjoints->graph, out);
+    out.plus = adjoints->of[from]; /* added in its place, not by a pass over the table */
+    if (adjoints->wanted[from]) {
+        out.in[0] = turned(graph, node.in[0]);
+        adjoints->of[from] = mn_node_append(graph, out);
+    }
     if (node.plus != MN_NONE && adjoints->wanted[node.plus])
         mn_give(adjoints, node.plus, adjoints->of[i]);
 }
@@ -42,59 +71,15 @@ static mn_node push_embed(mn_graph *graph, mn_node i, const mn_node *t, mn_node 
     return mn_node_append(graph, node);
 }
 
-static mn_embedding shape_of(const mn_operation *operation, size_t rows)
-{
-    return (mn_embedding){.n = operation->rows,
-                          .length = operation->c,
-                          .rows = rows,
-                          .c = operation->node.extent.c,
-                          .padding = operation->node.padding,
-                          .slots = operation->slots};
-}
-
 static void run_embed(const mn_operation *operation, const mn_kernels *k, const mn_real *const *in,
                       mn_real *out)
 {
-    const mn_embedding shape = shape_of(operation, operation->node.times);
-    k->embed(&shape, in[0], in[1], in[2], in[3], operation->accumulate, out);
+    k->embed(operation->c, (const mn_word_list *)(const void *)in[0], in[1], in[2],
+             operation->accumulate, out);
 }
 
 const mn_op_row mn_op_embed = {
     .name = "embed", .pull_back = pull_embed, .push_forward = push_embed, .run = run_embed};
-
-static void pull_scatter(mn_adjoints *adjoints, mn_node i)
-{
-    mn_graph *graph = adjoints->graph;
-    const mn_graph_node node = graph->nodes[i];
-    if (adjoints->wanted[node.in[1]])
-        mn_give(
-            adjoints, node.in[1],
-            like(graph, MN_OP_EMBED, &node, adjoints->of[i], mn_node_extent(graph, node.in[1])));
-    if (node.plus != MN_NONE && adjoints->wanted[node.plus])
-        mn_give(adjoints, node.plus, adjoints->of[i]);
-}
-
-static mn_node push_scatter(mn_graph *graph, mn_node i, const mn_node *t, mn_node tplus)
-{
-    mn_graph_node node = graph->nodes[i];
-    if (t[1] == MN_NONE)
-        return tplus;
-    node.in[1] = t[1];
-    node.plus = tplus;
-    return mn_node_append(graph, node);
-}
-
-static void run_scatter(const mn_operation *operation, const mn_kernels *k,
-                        const mn_real *const *in, mn_real *out)
-{
-    const mn_embedding shape = shape_of(operation, operation->node.extent.n);
-    k->embed_scatter(&shape, in[0], in[1], in[2], in[3], operation->accumulate, out);
-}
-
-const mn_op_row mn_op_embed_scatter = {.name = "embed backward",
-                                       .pull_back = pull_scatter,
-                                       .push_forward = push_scatter,
-                                       .run = run_scatter};
 
 /* <p, memory o> is linear in each of the three, so that the derivatives of each operation are the
  * two others. */

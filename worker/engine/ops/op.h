@@ -31,7 +31,12 @@ struct mn_adjoints {
     mn_stack *stacks;   /* [n], of matrices that many products read; NULL: there are none */
 };
 
-typedef enum mn_result_kind { MN_RESULT_NUMBERS, MN_RESULT_BYTES, MN_RESULT_DOUBLE } mn_result_kind;
+typedef enum mn_result_kind {
+    MN_RESULT_NUMBERS,
+    MN_RESULT_BYTES,
+    MN_RESULT_DOUBLE,
+    MN_RESULT_LIST, /* word_list.h, of so many numbers of four bytes */
+} mn_result_kind;
 
 struct mn_op_row {
     const char *name;

@@ -35,7 +35,7 @@
     X(FIRST_PLACE, first_place) X(FIRST_STATS, first_stats) X(FIRST_LAYER, first_layer)            \
     X(FIRST_SUMS, first_sums) X(FIRST_WEIGHTS, first_weights)                                      \
     /* memory.c */                                                                                 \
-    X(EMBED, embed) X(EMBED_SCATTER, embed_scatter) X(LEAST_USED, least_used)                      \
+    X(WORDS, words) X(WORDS_TURNED, words_turned) X(EMBED, embed) X(LEAST_USED, least_used)        \
     X(SLOTS_MATCH, slots_match) X(SLOTS_READ, slots_read) X(SLOTS_WRITE, slots_write)              \
     /* recurrent.c */                                                                              \
     X(LSTM, lstm) X(LSTM_BACKWARD, lstm_backward) X(LRUA, lrua) X(LRUA_BACKWARD, lrua_backward)    \

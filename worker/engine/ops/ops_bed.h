@@ -41,11 +41,17 @@ static inline mn_node given(struct bed *bed, uint32_t rows, uint32_t c)
 
 static inline mn_node scatter(mn_graph *graph, uint32_t n, mn_node dy, mn_node plus)
 {
-    mn_graph_node node = mn_node_blank(MN_OP_EMBED_SCATTER, mn_graph_extent(graph, plus));
-    node.in[0] = mn_graph_input(graph, MN_SLOT_X, 0, mn_matrix(n, 2));
+    const mn_extent table = mn_graph_extent(graph, plus);
+    mn_graph_node words = mn_node_blank(MN_OP_WORDS, mn_node_words(n, (size_t)n * 2));
+    mn_graph_node turned = mn_node_blank(MN_OP_WORDS_TURNED, mn_node_words(table.n, (size_t)n * 2));
+    mn_graph_node node = mn_node_blank(MN_OP_EMBED, table);
+    words.in[0] = mn_graph_input(graph, MN_SLOT_X, 0, mn_matrix(n, 2));
+    words.padding = 3;
+    words.times = turned.times = table.n;
+    turned.in[0] = mn_node_append(graph, words);
+    node.in[0] = mn_node_append(graph, turned);
     node.in[1] = dy;
     node.plus = plus;
-    node.padding = 3;
     return mn_node_append(graph, node);
 }
 
