@@ -23,7 +23,6 @@ static double integer_as_double(uint64_t integer);
 static double value_of(int64_t high, int64_t low);
 static bool mean_of_moderate(size_t n, const int64_t *high, const int64_t *low, double divisor,
                              float *out);
-static void mean_of_one(size_t n, const float *rows, double divisor, float *out);
 static void mean_of_two(size_t n, const float *rows, size_t stride, double divisor, float *out);
 static void mean_of_some(size_t n, size_t n_rows, const float *rows, size_t stride, double divisor,
                          float *out);
@@ -131,10 +130,8 @@ void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double div
 void mn_exact_mean_of_rows(size_t n, size_t n_rows, const float *rows, size_t stride,
                            double divisor, float *out)
 {
-    assert(n_rows > 0 && n_rows <= MN_EXACT_ROWS);
-    if (n_rows == 1)
-        mean_of_one(n, rows, divisor, out);
-    else if (n_rows == 2)
+    assert(n_rows > 1 && n_rows <= MN_EXACT_ROWS);
+    if (n_rows == 2)
         mean_of_two(n, rows, stride, divisor, out);
     else
         mean_of_some(n, n_rows, rows, stride, divisor, out);
@@ -163,25 +160,17 @@ static inline __attribute__((always_inline)) void mean_of(size_t n, size_t n_row
     }
 }
 
-/* The sum of one number is that number, without the bits below 2^-70: none from 2^-46 on. It is added
- * to 0 before it is scaled, for a sum of nothing but -0 is 0, while what becomes too small keeps its
- * sign. All factors are powers of two, so that only the last product is rounded, and fusing it with a
- * sum changes nothing. */
+/* All factors are powers of two, so that fusing a product with a sum changes nothing. It is added to 0
+ * before it is scaled back, for a sum of nothing but -0 is 0, while what becomes too small keeps its
+ * sign. */
 MN_VECTOR_CLONES
-static void mean_of_one(size_t n, const float *restrict row, double divisor, float *restrict out)
+void mn_exact_mean_of_one(size_t n, float *row)
 {
-    int exponent;
-    const double factor = frexp(divisor, &exponent) == 0.5 ? 1 / divisor : 0;
-    if (!(factor >= 0x1p-120 && factor <= 0x1p120)) {
-        mean_of(n, 1, row, 0, divisor, out);
-        return;
-    }
-    const float scale = (float)factor;
     for (size_t i = 0; i < n; i++) {
         const float units = row[i] * 0x1p70f, size = fabsf(units);
         const float magic = size < 0x1p23f ? 0x1p23f : 0; /* beyond that all are whole */
         const float whole = copysignf(size + magic - magic, units);
-        out[i] = (whole * 0x1p-70f + 0) * scale;
+        row[i] = whole * 0x1p-70f + 0;
     }
 }
 

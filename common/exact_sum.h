@@ -42,7 +42,10 @@ double mn_exact_value(size_t n, const int64_t *sum, size_t i);
  * their high digits and their low digits. */
 void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double divisor, float *out);
 
-/* The same bits from 1 .. MN_EXACT_ROWS accepted rows, `stride` floats apart, without their digits
+/* The same bits from 2 .. MN_EXACT_ROWS accepted rows, `stride` floats apart, without their digits
  * in memory: out[i] = (float)(sum over rows of x[i] / divisor). */
 void mn_exact_mean_of_rows(size_t n, size_t n_rows, const float *rows, size_t stride,
                            double divisor, float *out);
+/* Of one row and a divisor of 1, in its place: it loses the bits below 2^-70, of which numbers from
+ * 2^-46 on have none. */
+void mn_exact_mean_of_one(size_t n, float *row);

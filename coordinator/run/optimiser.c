@@ -41,6 +41,7 @@ static void decay(const mn_optimiser *optimiser, size_t begin, size_t end, float
                   float *theta);
 static void scale(size_t n, float factor, float *x);
 static void add_scaled(size_t n, float factor, const float *x, float *y);
+static void add_scaled_twice(size_t n, float first, float second, const float *x, float *y);
 static void momentum(size_t n, float momentum, const float *gradient, float *m);
 static void adagrad(size_t n, float rate, float eps, const float *gradient, float *v, float *theta);
 static void adam(const mn_optimiser *optimiser, size_t begin, size_t n, const float *gradient,
@@ -156,6 +157,13 @@ void mn_optimiser_take(mn_optimiser *optimiser, size_t n, float *gradient, float
     optimiser->n_taken = end;
 }
 
+/* Is theta moved by the gradient alone? */
+static bool is_plain(const mn_optimiser *optimiser)
+{
+    return optimiser->kind == MN_OPT_SGD && optimiser->vectors[M] == NULL &&
+           optimiser->weight_decay == 0;
+}
+
 void mn_optimiser_end(mn_optimiser *optimiser, float *gradient, float *theta, mn_outer_step *out)
 {
     assert(optimiser->n_taken == optimiser->n);
@@ -166,6 +174,10 @@ void mn_optimiser_end(mn_optimiser *optimiser, float *gradient, float *theta, mn
     double factor = optimiser->clip_norm / (norm + 1e-6);
     for (size_t at = 0; at < optimiser->n; at += BLOCK) {
         size_t size = optimiser->n - at < BLOCK ? optimiser->n - at : BLOCK;
+        if (factor < 1 && is_plain(optimiser)) {
+            add_scaled_twice(size, (float)factor, -(float)optimiser->lr, gradient + at, theta + at);
+            continue;
+        }
         if (factor < 1)
             scale(size, (float)factor, gradient + at);
         update(optimiser, at, size, gradient, theta);
@@ -282,6 +294,15 @@ static void add_scaled(size_t n, float factor, const float *restrict x, float *r
 {
     for (size_t i = 0; i < n; i++)
         y[i] += factor * x[i];
+}
+
+/* As scale() and then add_scaled(), rounded as often, without writing what lies between. */
+MN_VECTOR_CLONES
+static void add_scaled_twice(size_t n, float first, float second, const float *restrict x,
+                             float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += second * (first * x[i]);
 }
 
 MN_VECTOR_CLONES

@@ -140,6 +140,32 @@ static void the_norm_reported_is_the_one_before_clipping(void **state)
     mn_optimiser_destroy(&optimiser);
 }
 
+static void a_clipped_step_is_rounded_as_two_products_and_a_sum(void **state)
+{
+    (void)state;
+    enum { LONG = 4099 }; /* blocks and a rest */
+    static float gradient[LONG], theta[LONG], expected[LONG];
+    mn_experiment experiment = plain(MN_OPT_SGD, 1);
+    experiment.outer.clip_norm = 1;
+    mn_optimiser *optimiser = NULL;
+    assert_int_equal(mn_optimiser_new(&experiment, LONG, &optimiser, NULL), MN_OK);
+    double squares = 0;
+    for (int i = 0; i < LONG; i++) {
+        gradient[i] = (float)(i % 7 - 3); /* so that all sums of squares are exact */
+        squares += (double)(gradient[i] * gradient[i]);
+    }
+    const float factor = (float)(1 / (sqrt(squares) + 1e-6));
+    for (int i = 0; i < LONG; i++) {
+        theta[i] = (float)i / 3;
+        const float scaled = gradient[i] * factor, step = -0.3f * scaled;
+        expected[i] = theta[i] + step;
+    }
+    mn_outer_step taken;
+    whole_step(optimiser, LONG, (double)0.3f, gradient, theta, &taken);
+    assert_memory_equal(theta, expected, sizeof theta);
+    mn_optimiser_destroy(&optimiser);
+}
+
 static void go_on_from_a_checkpoint(mn_optimiser_kind kind)
 {
     mn_experiment experiment = plain(kind, 0.01);
@@ -260,6 +286,7 @@ int main(void)
         cmocka_unit_test(adagrad_is_that_of_pytorch),
         cmocka_unit_test(what_is_spared_does_not_decay),
         cmocka_unit_test(gradients_are_clipped_by_value_and_then_by_norm),
+        cmocka_unit_test(a_clipped_step_is_rounded_as_two_products_and_a_sum),
         cmocka_unit_test(the_norm_reported_is_the_one_before_clipping),
         cmocka_unit_test(an_optimiser_filled_from_a_checkpoint_goes_on_with_the_same_bits),
         cmocka_unit_test(learning_rates_follow_their_schedule),

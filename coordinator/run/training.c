@@ -447,23 +447,32 @@ mn_status mn_training_begin_outer(mn_training *training, mn_error *err)
     return MN_OK;
 }
 
+/* Where they are made: the only row is one itself, and its cache lines are at hand. */
+static float *means_of(const mn_training *training)
+{
+    return training->n_rows == 1 ? training->rows : training->means;
+}
+
 /* In blocks that stay in the first-level cache from the digits to the parameters. */
 void mn_training_advance_outer(mn_training *training, size_t arrived)
 {
     const int64_t *high = training->sums, *low = high + training->train_columns;
+    float *means = means_of(training);
     size_t end = arrived < training->size ? arrived : training->size;
     assert(training->stepping);
     if (end < training->size)
         end -= end % MN_OPTIMISER_PIECE;
     while (training->taken > 0 && training->stepped < end) {
         size_t at = training->stepped, n = end - at < BLOCK ? end - at : BLOCK;
-        if (training->n_rows > 0)
+        if (training->n_rows == 1)
+            mn_exact_mean_of_one(n, means + at);
+        else if (training->n_rows > 1)
             mn_exact_mean_of_rows(n, training->n_rows, training->rows + at, training->train_columns,
-                                  training->taken, training->means + at);
+                                  training->taken, means + at);
         else
-            mn_exact_mean(n, high + at, low + at, training->taken, training->means + at);
+            mn_exact_mean(n, high + at, low + at, training->taken, means + at);
         take_statistics(training, at, n);
-        mn_optimiser_take(training->optimiser, n, training->means, training->theta);
+        mn_optimiser_take(training->optimiser, n, means, training->theta);
         training->stepped += n;
     }
 }
@@ -474,7 +483,7 @@ void mn_training_end_outer(mn_training *training, mn_step_record *record)
     mn_outer_step step = {.lr = mn_learning_rate(training->experiment, training->step)};
     mn_training_advance_outer(training, training->size);
     if (taken > 0)
-        mn_optimiser_end(training->optimiser, training->means, training->theta, &step);
+        mn_optimiser_end(training->optimiser, means_of(training), training->theta, &step);
     if (taken > 0)
         put_statistics(training);
     if (taken > 0)
@@ -535,6 +544,7 @@ static mn_status spare_vectors(mn_training *training, mn_error *err)
 /* The means of columns [at, at + n) have been made, and the optimiser has not seen them. */
 static void take_statistics(mn_training *training, size_t at, size_t n)
 {
+    float *means = means_of(training);
     for (size_t i = 0; i < training->n_statistics; i++) {
         const struct statistic *statistic = &training->statistics[i];
         for (size_t k = 0; k < statistic->n; k++) {
@@ -542,8 +552,8 @@ static void take_statistics(mn_training *training, size_t at, size_t n)
             if (column < at || column >= at + n)
                 continue;
             training->renewed[statistic->renewed + k] =
-                training->theta[column] - statistic->share * training->means[column];
-            training->means[column] = 0;
+                training->theta[column] - statistic->share * means[column];
+            means[column] = 0;
         }
     }
 }
