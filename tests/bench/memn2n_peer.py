@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """PyTorch at the training step of experiments/babi-1k-joint-memn2n.yaml: an end-to-end memory network, 3 hops, adjacent tying,
-positions, ages, empty slots in the softmax, 64 questions a step, SGD with a clipped norm. Two programs of it:
+positions, ages, empty slots in the softmax, 16 or 64 questions a step, SGD with a clipped norm. Two programs of it:
 
   memn2n_peer.py padded|ragged|ragged-jit QUESTIONS THREADS SECONDS
 
@@ -9,7 +9,8 @@ ragged: written for speed. Only sentences that there are, their words in one lis
 single weighted embedding_bag reads them all (l_kj = 1 + a_k b_j makes two of it: sums of words, and sums weighted by place);
 attention by an index of questions. Batches are ready in memory, as for the other peers; Mnemo draws its own.
 
-The last line of standard output is the JSON object of the peers' driver; a unit is 32 questions, Mnemo's task.
+The last line of standard output is the JSON object of the peers' driver; a unit is Mnemo's task: a step of 16 questions, or
+32 of a step of 64.
 "check" instead of a program compares the losses and gradients of the programs.
 """
 import glob
@@ -191,7 +192,8 @@ def main():
     torch.set_num_threads(threads)
     program, draw = make(name, questions, n_words), random.Random(0)
     batches = [program.batch(draw.sample(questions, n)) for _ in range(N_BATCHES)]
-    print(json.dumps({'impl': 'torch-' + name, 'workload': 'babi-memn2n', 'threads': threads, 'units_per_step': n // 32,
+    print(json.dumps({'impl': 'torch-' + name, 'workload': 'babi-memn2n' if n == 16 else 'babi-memn2n-%d' % n,
+                      'threads': threads, 'units_per_step': max(1, n // 32),
                       'windows': measure(program, batches, seconds),
                       'peak_rss_mib': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 'torch': torch.__version__}))
 

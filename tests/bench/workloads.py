@@ -49,8 +49,9 @@ WORKLOADS = {
     'proto60': ('prototypes', prototypes(60)),
     # sequences of 50 drawings of 20 x 20 pixels, 16 side by side in a task: a unit is a sequence
     'mann5': ('sequences', ['tasks.bundle=16', 'outer.batch=1']),
-    # 64 questions a step, as two tasks of 32
-    'babi-memn2n': ('stories', ['tasks.bundle=32', 'outer.batch=2']),
+    # 16 questions a step, as the experiment has them; and 64, as two tasks of 32
+    'babi-memn2n': ('stories', ['tasks.bundle=16', 'outer.batch=1']),
+    'babi-memn2n-64': ('stories', ['tasks.bundle=32', 'outer.batch=2']),
 }
 UNITS = {'mann5': 16}  # of a task, where that is not the unit that the peer counts
 # An experiment file, and what takes its place (with its settings) without Omniglot's archives.
@@ -63,11 +64,13 @@ EXPERIMENT = {
 }
 
 
+MEMN2N = ('padded', 'ragged', 'ragged-jit')
 # Peers that stand beside this file: programs, and what they are told before threads and seconds.
 PEERS = {
     'proto20': [['prototypes_peer.py', layout, 'proto20'] for layout in ('contiguous', 'channels-last')],
     'proto60': [['prototypes_peer.py', layout, 'proto60'] for layout in ('contiguous', 'channels-last')],
-    'babi-memn2n': [['memn2n_peer.py', program, '64'] for program in ('padded', 'ragged', 'ragged-jit')],
+    'babi-memn2n': [['memn2n_peer.py', program, '16'] for program in MEMN2N],
+    'babi-memn2n-64': [['memn2n_peer.py', program, '64'] for program in MEMN2N],
 }
 
 
