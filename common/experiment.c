@@ -186,6 +186,14 @@ static const mn_option rows[] = {
     KEY(BOOL,   tasks.standardise,     "true",         0,     0,       "",
         "rows: features, and y, less the mean of the training rows, by their deviation", THETA,
         BY("tasks.kind=rows")),
+    KEY(BOOL,   tasks.one_scale,       "false",        0,     0,       "",
+        "rows: all columns of numbers that are features are divided by one deviation, the root mean square of theirs, as "
+        "where they are shares of a whole", THETA,
+        BY("tasks.kind=rows")),
+    KEY(BOOL,   tasks.roots,           "false",        0,     0,       "",
+        "rows: features, described-images: attributes: their square roots are taken first, as of shares and counts, "
+        "whose deviations grow with them", THETA,
+        BY("tasks.kind=rows|described-images")),
     KEY(U32,    tasks.dialog,          "1",            1,     6,       "",
         "dialogues: which set of the bAbI dialog tasks", THETA,
         BY("tasks.kind=dialogues")),
@@ -222,6 +230,10 @@ static const mn_option rows[] = {
     KEY(NAME,   tasks.descriptions,    "",             0,     0,       "",
         "described-images: name of a table of the classes' attributes, or of a matrix with classes.txt "
         "beside it; found on run.data_path", OTHER,
+        BY("tasks.kind=described-images")),
+    KEY(CHOICE, tasks.attributes,      "given",        0,     0,       "",
+        "described-images: numbers as they are given; or each attribute less its mean over the described classes, by "
+        "its deviation, so that what all classes share says nothing", THETA_FROM("given", "standardised"),
         BY("tasks.kind=described-images")),
     KEY(U32,    tasks.unseen,          "5",            1,     64,      "classes",
         "described-images: so many classes of a task have no support images; as many as tasks.way: none has",
@@ -367,7 +379,8 @@ static const mn_option rows[] = {
         BY("model.output=compatibility")),
     KEY(REAL,   model.calibration,     "0",            -1e6,  1e6,     "",
         "what the answers of seen classes are lowered by, where unseen ones stand beside them (calibrated "
-        "stacking)", THETA,
+        "stacking), in standard deviations of the item's answers among seen classes, so that it means the same "
+        "for any number of these", THETA,
         BY("tasks.kind=described-images")),
     KEY(U32,    model.filters,         "64",           1,     1024,    "channels",
         "conv4: channels of each block", THETA,
@@ -379,7 +392,8 @@ static const mn_option rows[] = {
         "conv4: how a block halves the image", THETA_FROM("stride", "max-pool"),
         BY("model.input=conv4")),
     KEY(CHOICE, model.readout,         "mean",         0,     0,       "",
-        "conv4: what the last layer sees of the last image", THETA_FROM("mean", "flatten"),
+        "conv4: what the last layer sees of the last image; blocks: the means of each block's image, side by side",
+        THETA_FROM("mean", "flatten", "blocks"),
         BY("model.input=conv4")),
     KEY(CHOICE, model.activation,      "relu",         0,     0,       "",
         "mlp, mean, transformer, descriptions, concat-linear, concat-mlp, feedforward: activation", THETA_FROM("relu", "tanh"),
@@ -405,6 +419,10 @@ static const mn_option rows[] = {
         BY("model.memory=fast-weights")),
     KEY(BOOL,   model.batch_norm,      "false",        0,     0,       "",
         "mlp: batch norm after each hidden layer; conv4 always has it", THETA,
+        BY("model.input=mlp")),
+    KEY(BOOL,   model.residual,        "false",        0,     0,       "",
+        "mlp: features are the items themselves and, added to them, a linear map of the last layer (of the items, where "
+        "there is none) times a learned vector that begins at 0", THETA,
         BY("model.input=mlp")),
     KEY(BOOL,   model.batch_norm_by_step, "false",     0,     0,       "",
         "batch norm has scales and shifts for each inner step, which the inner loop does not move (MAML++)",

@@ -106,7 +106,8 @@ typedef enum mn_labels { MN_LABELS_ONE_HOT, MN_LABELS_LETTERS } mn_labels;
 typedef enum mn_stream_order { MN_ORDER_CLASSES, MN_ORDER_SHUFFLED } mn_stream_order;
 typedef enum mn_stream_points { MN_BY_AGE, MN_BY_POSITION } mn_stream_points;
 typedef enum mn_sharpness { MN_SHARPNESS_ONE, MN_SHARPNESS_LEARNED } mn_sharpness;
-typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN } mn_readout;
+typedef enum mn_readout { MN_READOUT_MEAN, MN_READOUT_FLATTEN, MN_READOUT_BLOCKS } mn_readout;
+typedef enum mn_attributes { MN_ATTRIBUTES_GIVEN, MN_ATTRIBUTES_STANDARDISED } mn_attributes;
 typedef enum mn_activation { MN_RELU, MN_TANH } mn_activation;
 typedef enum mn_weight_init {
     MN_INIT_GLOROT,
@@ -198,19 +199,22 @@ typedef struct mn_experiment {
         mn_missing missing;
         mn_word_columns words;
         bool standardise;
-        mn_stream_order order;   /* class-stream */
-        double jumps;            /* sinusoid-stream: chance of one at a point */
-        mn_stream_points points; /* sinusoid-stream: what errors are told apart by */
-        char mix[512];           /* parts of a mixture of such tasks; empty: none */
-        mn_mix_by mix_by;        /* how often each is drawn */
-        double mix_power;        /* of a part's size, or of its difficulty */
-        double mix_renewal;      /* difficulty: share of a set's running loss that is renewed */
-        char descriptions[256];  /* described-images: name of a table of attributes */
-        uint32_t unseen;         /* classes of a task without support images */
-        bool generalised;        /* training tasks ask among all classes too */
-        uint32_t class_split;    /* which random division of the classes; 0: the file's own */
-        uint32_t val_classes;    /* of it: seen classes that validation takes for unseen */
-        bool redraw;             /* each task has a division of its own */
+        bool one_scale;        /* rows: columns are divided by one deviation */
+        bool roots;            /* rows, described-images: square roots of numbers are taken first */
+        mn_stream_order order; /* class-stream */
+        double jumps;          /* sinusoid-stream: chance of one at a point */
+        mn_stream_points points;  /* sinusoid-stream: what errors are told apart by */
+        char mix[512];            /* parts of a mixture of such tasks; empty: none */
+        mn_mix_by mix_by;         /* how often each is drawn */
+        double mix_power;         /* of a part's size, or of its difficulty */
+        double mix_renewal;       /* difficulty: share of a set's running loss that is renewed */
+        char descriptions[256];   /* described-images: name of a table of attributes */
+        uint32_t unseen;          /* classes of a task without support images */
+        bool generalised;         /* training tasks ask among all classes too */
+        uint32_t class_split;     /* which random division of the classes; 0: the file's own */
+        uint32_t val_classes;     /* of it: seen classes that validation takes for unseen */
+        mn_attributes attributes; /* described-images */
+        bool redraw;              /* each task has a division of its own */
     } tasks;
     struct {
         mn_input_kind input;
@@ -256,6 +260,7 @@ typedef struct mn_experiment {
         double usage_decay;       /* lrua: of a slot's usage, a step */
         mn_activation activation; /* mlp */
         bool batch_norm;          /* mlp: after each hidden layer; conv4 always has it */
+        bool residual;            /* mlp: items are added to what is made of them */
         bool batch_norm_by_step;  /* scales and shifts for each inner step */
         double batch_norm_eps;
         mn_statistics batch_norm_statistics;

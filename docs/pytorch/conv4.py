@@ -10,6 +10,7 @@ class Conv4(Exported):
         with; an empty one is filled with those of x."""
         how, eps = self.settings["model.batch_norm_statistics"], self.number("model.batch_norm_eps")
         stride = 2 if self.settings["model.downsampling"] == "stride" else 1
+        means = []
         for layer, conv in enumerate(self.layers("conv")):
             bn, conv = getattr(self.w, f"bn{layer + 1}"), self.w.get_submodule(conv)
             x = F.conv2d(x, conv.weight, conv.bias, stride=stride, padding=1)
@@ -25,6 +26,9 @@ class Conv4(Exported):
             else:  # of the images at hand
                 x = F.batch_norm(x, None, None, bn.weight, bn.bias, True, 0, eps)
             x = F.relu(x) if stride == 2 else F.max_pool2d(F.relu(x), 2)
+            means.append(x.mean((2, 3)))
+        if self.settings["model.readout"] == "blocks":
+            return torch.cat(means, 1)
         return x.mean((2, 3)) if self.settings["model.readout"] == "mean" else x.flatten(1)
 
     def forward(self, x):

@@ -6,7 +6,8 @@ from exported import Exported
 class Perceptron(Exported):
     def forward(self, x):
         """x [n, ...] -> answers [n, y]."""
-        act, x = getattr(torch, self.settings["model.activation"]), x.flatten(1)
+        act, items = getattr(torch, self.settings["model.activation"]), x.flatten(1)
+        x = items
         for fc in self.layers("fc"):
             x = self.linear(fc, x)
             if hasattr(self.w, fc.replace("fc", "bn")):  # statistics of the batch at hand
@@ -14,6 +15,8 @@ class Perceptron(Exported):
                 x = torch.nn.functional.batch_norm(x, None, None, bn.weight, bn.bias, True, 0,
                                                    self.number("model.batch_norm_eps"))
             x = act(x)
+        if hasattr(self.w, "residual"):
+            x = items + self.w.residual.gate * self.linear("residual", x)
         if hasattr(self.w, "memory"):  # asked by attention; reasoning concat-linear
             slots = self.w.memory.slots
             x = torch.cat([x, torch.softmax(x @ self.w.memory.query.T @ slots.T, 1) @ slots], 1)

@@ -67,11 +67,12 @@ for name in memory prototypes matching sequences process stories reduction entit
 done
 answers_as Perceptron sine
 answers_as Perceptron sine --set model.activation=tanh --set meta.inner_steps=5 --set meta.order=1
+answers_as Perceptron sine --set model.residual=true
 answers_as Perceptron memory
 answers_as Conv4 glyphs
 answers_as Conv4 glyphs --set model.downsampling=max-pool --set model.readout=flatten --set meta.inner_steps=3 \
     --set model.blocks=2
-answers_as Conv4 glyphs --set meta.kind=anil --set model.batch_norm_statistics=item --set model.blocks=2
+answers_as Conv4 glyphs --set meta.kind=anil --set model.batch_norm_statistics=item --set model.blocks=2 --set model.readout=blocks
 answers_as Prototypes prototypes
 answers_as Prototypes prototypes --set model.batch_norm_statistics=batch
 answers_as Prototypes prototypes --set model.batch_norm_statistics=support --set model.batch_norm_eps=0.001

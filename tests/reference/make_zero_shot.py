@@ -72,7 +72,8 @@ def make_case(case):
             'shared.description': 100 * torch.rand(WAY, ATTRIBUTES),
             'shared.seen': (torch.arange(WAY) < SEEN).double()}
     y = by_ridge(p, task) if case['memory'] == 'ridge' else by_network(p, task, case['output'])
-    y = y - CALIBRATION * task['shared.seen'] + 1e9 * (among - 1)
+    deviation = y[:, :SEEN].std(1, unbiased=False, keepdim=True)
+    y = y - CALIBRATION * deviation * task['shared.seen'] + 1e9 * (among - 1)
     loss = F.cross_entropy(y, labels)
     loss.backward()
     return dict(case, parameters={name: numbers(t) for name, t in p.items()},

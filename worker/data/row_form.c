@@ -31,6 +31,21 @@ static mn_status begin_column(const mn_data_table *table, uint32_t place, mn_row
     return out->name != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "names of columns");
 }
 
+/* Columns that do not vary (scale 0) count as such. */
+static void share_scale(mn_row_form *form)
+{
+    double squares = 0;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < form->n; i++)
+        if (form->columns[i].n_words == 0) {
+            squares += form->columns[i].scale * form->columns[i].scale;
+            n++;
+        }
+    for (uint32_t i = 0; i < form->n; i++)
+        if (form->columns[i].n_words == 0)
+            form->columns[i].scale = squares > 0 ? sqrt(squares / n) : 1;
+}
+
 mn_status mn_row_form_fit(const mn_data_table *table, const mn_row_plan *plan, uint32_t n_rows,
                           const uint32_t *rows, mn_row_form *out, mn_error *err)
 {
@@ -41,6 +56,7 @@ mn_status mn_row_form_fit(const mn_data_table *table, const mn_row_plan *plan, u
     for (uint32_t i = 0; i < plan->n && status == MN_OK; i++) {
         mn_row_column *column = &out->columns[out->n++];
         status = begin_column(table, plan->places[i], column, err);
+        column->roots = plan->roots;
         if (status == MN_OK)
             status = fit_column(table, plan, n_rows, rows, column, err);
         out->width += column->n_words > 0 ? column->n_words : 1;
@@ -50,6 +66,8 @@ mn_status mn_row_form_fit(const mn_data_table *table, const mn_row_plan *plan, u
                              "columns out (tasks.columns)",
                              MN_ROW_FORM_MOST_WIDTH);
     }
+    if (status == MN_OK && plan->standardise && plan->one_scale)
+        share_scale(out);
     if (status == MN_OK)
         status = begin_column(table, plan->answer, &out->answer, err);
     if (status == MN_OK && !plan->classes) {
@@ -147,19 +165,32 @@ static mn_status fit_words(const mn_data_table *table, uint32_t n_rows, const ui
 }
 
 /* In two passes, in double: the mean, then the deviation from it. */
+/* As mn_data_table_number(), or its root; MN_CELL_WORD: it has none. */
+static mn_cell number_of(const mn_row_column *column, const mn_data_table *table, uint32_t row,
+                         uint32_t place, double *number)
+{
+    const mn_cell cell = mn_data_table_number(table, row, place, number);
+    if (cell != MN_CELL_NUMBER || !column->roots)
+        return cell;
+    if (*number < 0)
+        return MN_CELL_WORD;
+    *number = sqrt(*number);
+    return cell;
+}
+
 static void fit_numbers(const mn_data_table *table, uint32_t n_rows, const uint32_t *rows,
                         uint32_t n_there, mn_row_column *column)
 {
     double number, sum = 0, squares = 0;
     for (uint32_t i = 0; i < n_rows; i++)
-        if (mn_data_table_number(table, rows[i], column->place, &number) == MN_CELL_NUMBER)
+        if (number_of(column, table, rows[i], column->place, &number) == MN_CELL_NUMBER)
             sum += number;
     column->mean = sum / n_there;
     for (uint32_t i = 0; i < n_rows; i++)
-        if (mn_data_table_number(table, rows[i], column->place, &number) == MN_CELL_NUMBER)
+        if (number_of(column, table, rows[i], column->place, &number) == MN_CELL_NUMBER)
             squares += (number - column->mean) * (number - column->mean);
     const double deviation = sqrt(squares / n_there);
-    column->scale = deviation > 1e-9 * fabs(column->mean) && deviation > 1e-30 ? deviation : 1;
+    column->scale = deviation > 1e-9 * fabs(column->mean) && deviation > 1e-30 ? deviation : 0;
 }
 
 static mn_status fit_column(const mn_data_table *table, const mn_row_plan *plan, uint32_t n_rows,
@@ -172,7 +203,7 @@ static mn_status fit_column(const mn_data_table *table, const mn_row_plan *plan,
         n_there += cell == MN_CELL_NUMBER;
         if (cell == MN_CELL_WORD && plan->words)
             return fit_words(table, n_rows, rows, column, err);
-        if (cell == MN_CELL_WORD)
+        if (cell == MN_CELL_WORD || (column->roots && cell == MN_CELL_NUMBER && number < 0))
             return complain("table", table, rows[i], column->place, err);
     }
     if (n_there == 0)
@@ -185,6 +216,8 @@ static mn_status fit_column(const mn_data_table *table, const mn_row_plan *plan,
     if (!plan->standardise) {
         column->mean = 0;
         column->scale = 1;
+    } else if (column->scale == 0 && !plan->one_scale) {
+        column->scale = 1;
     }
     return MN_OK;
 }
@@ -196,17 +229,21 @@ static mn_status complain(const char *source, const mn_data_table *table, uint32
 {
     char word[MN_DATA_TABLE_WORD], shown[60];
     double number;
-    const bool missing = mn_data_table_number(table, row, place, &number) == MN_CELL_MISSING;
+    const mn_cell cell = mn_data_table_number(table, row, place, &number);
+    const bool missing = cell == MN_CELL_MISSING;
     mn_data_table_word(table, row, place, word);
     (void)mn_text_escape(word, strlen(word), shown, sizeof shown);
     return mn_fail(err, MN_ERR_DATA,
                    "%s: row %" PRIu32 ", column %.60s: %s\"%s\": expected a "
-                   "finite number with a decimal point%s",
+                   "%s",
                    source, row + 1, table->columns[place].name, missing ? "nothing there, " : "",
                    shown,
-                   missing ? "; tasks.missing mean puts the mean of the training rows there"
-                           : "; tasks.words one-hot takes columns of words, tasks.columns leaves "
-                             "some out");
+                   missing ? "finite number with a decimal point; tasks.missing mean puts the mean "
+                             "of the training rows there"
+                   : cell == MN_CELL_NUMBER
+                       ? "number of at least 0, as tasks.roots takes the root of it"
+                       : "finite number with a decimal point; tasks.words one-hot takes columns "
+                         "of words, tasks.columns leaves some out");
 }
 
 static mn_status put_number(const mn_row_column *column, const char *source,
@@ -214,7 +251,7 @@ static mn_status put_number(const mn_row_column *column, const char *source,
                             float *out, mn_error *err)
 {
     double number;
-    const mn_cell cell = mn_data_table_number(table, row, place, &number);
+    const mn_cell cell = number_of(column, table, row, place, &number);
     if (cell == MN_CELL_MISSING && fills)
         number = column->fill;
     else if (cell != MN_CELL_NUMBER)
@@ -352,6 +389,8 @@ static json_t *column_json(const mn_row_column *column)
     json_t *words = json_array();
     for (uint32_t i = 0; i < column->n_words; i++)
         (void)json_array_append_new(words, json_string(column->words[i]));
+    if (one != NULL && column->roots)
+        (void)json_object_set_new(one, "roots", json_true());
     if (one != NULL && column->n_words > 0)
         (void)json_object_set(one, "words", words);
     json_decref(words);
@@ -384,6 +423,7 @@ static bool read_column(const json_t *from, uint32_t table_width, mn_row_column 
     out->mean = json_number_value(json_object_get(from, "mean"));
     out->scale = json_number_value(json_object_get(from, "scale"));
     out->fill = json_number_value(json_object_get(from, "fill"));
+    out->roots = json_is_true(json_object_get(from, "roots"));
     out->name = strdup(name != NULL ? name : "");
     if (name == NULL || out->name == NULL || place < 0 || place >= table_width ||
         !isfinite(out->mean) || !isfinite(out->fill) || !(out->scale > 0) ||

@@ -17,6 +17,7 @@
 typedef struct mn_row_column {
     char *name;               /* owned */
     uint32_t place;           /* in the table that the form was made from */
+    bool roots;               /* of numbers, which are taken before the rest: none is below 0 */
     double mean, scale, fill; /* fill: what a missing number is, the mean of training */
     uint32_t n_words;         /* 0: a column of numbers */
     char **words;             /* [n_words] in alphabetical order; owned */
@@ -41,7 +42,9 @@ typedef struct mn_row_plan {
     uint32_t answer;
     bool classes, fills;
     bool words;       /* columns of words are taken; else refused */
+    bool roots;       /* square roots of numbers that are features are taken first */
     bool standardise; /* else means are 0 and scales 1 */
+    bool one_scale;   /* with standardise: numbers that are features have the same */
 } mn_row_plan;
 
 /* Make a form from rows[n_rows], n_rows > 0, of a table. MN_ERR_DATA: which column of which row has what, and

@@ -104,6 +104,54 @@ static void a_missing_cell_is_refused_or_the_mean(void **state)
     mn_data_table_fini(&table);
 }
 
+static void one_scale_is_the_root_mean_square_of_the_columns_deviations(void **state)
+{
+    mn_data_table table = read_table("a,b,c\n1,1,7\n3,2,7\n5,3,7\n", MN_HEADER_AUTO);
+    mn_row_plan how = plan;
+    (void)state;
+    how.one_scale = true;
+    mn_row_form form = fit(&table, &how); /* c does not vary */
+    assert_near((float)form.columns[0].scale, sqrt(8.0 / 3 / 2));
+    assert_true(form.columns[0].scale == form.columns[1].scale && form.columns[1].mean == 7);
+    assert_near((float)form.answer.scale, sqrt(2.0 / 3));
+    mn_row_form_fini(&form);
+    how.one_scale = false;
+    form = fit(&table, &how);
+    assert_true(form.columns[1].scale == 1);
+    mn_row_form_fini(&form);
+    mn_data_table_fini(&table);
+}
+
+static void roots_are_taken_before_the_rest_and_of_no_negative_number(void **state)
+{
+    mn_data_table table =
+        read_table("a,b,c\n4,1,red\n16,2,blue\n4,3,red\n-1,4,red\n", MN_HEADER_AUTO);
+    mn_row_plan how = plan;
+    float x[3], y;
+    uint32_t unknown = 0;
+    char *text = NULL;
+    mn_row_form again;
+    mn_error err = {.message = ""};
+    (void)state;
+    how.roots = true;
+    mn_row_form form = fit(&table, &how);
+    assert_true(fabs(form.columns[0].mean - 8.0 / 3) < 1e-12 && form.answer.mean == 2);
+    assert_int_equal(mn_row_form_text(&form, &text, NULL), MN_OK);
+    assert_int_equal(mn_row_form_parse(text, &again, NULL), MN_OK); /* as it is adapted later */
+    assert_int_equal(mn_row_form_x(&again, "t", &table, 1, places, x, &unknown, NULL), MN_OK);
+    assert_near(x[0], (4 - 8.0 / 3) / sqrt(8.0 / 9));
+    assert_true(x[1] == 1 && x[2] == 0);
+    assert_int_equal(mn_row_form_y(&again, "t", &table, 2, 1, &y, NULL), MN_OK);
+    assert_near(y, 1 / sqrt(2.0 / 3));
+    assert_int_equal(mn_row_form_x(&again, "t", &table, 3, places, x, &unknown, &err), MN_ERR_DATA);
+    assert_non_null(
+        strstr(err.message, "row 4, column a: \"-1\": expected a number of at least 0"));
+    free(text);
+    mn_row_form_fini(&form);
+    mn_row_form_fini(&again);
+    mn_data_table_fini(&table);
+}
+
 static void what_a_form_cannot_be_made_of_is_told(void **state)
 {
     static const struct {
@@ -221,6 +269,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(numbers_and_words_are_those_of_the_training_rows, drop_held),
         cmocka_unit_test_teardown(a_missing_cell_is_refused_or_the_mean, drop_held),
+        cmocka_unit_test_teardown(one_scale_is_the_root_mean_square_of_the_columns_deviations,
+                                  drop_held),
+        cmocka_unit_test_teardown(roots_are_taken_before_the_rest_and_of_no_negative_number,
+                                  drop_held),
         cmocka_unit_test_teardown(what_a_form_cannot_be_made_of_is_told, drop_held),
         cmocka_unit_test_teardown(another_table_is_matched_by_its_names, drop_held),
         cmocka_unit_test_teardown(without_names_places_count, drop_held),

@@ -47,6 +47,7 @@ static const mn_part *const outputs[] = {
 };
 
 #define OUT_OF_THE_QUESTION 1e9 /* what an answer is lowered by; its exponential is 0 */
+#define TINY 1e-9               /* added to variances, and to how many classes are seen */
 
 static void refuse_padding(const mn_network *network, mn_builder *builder, const mn_fields *fields);
 static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);
@@ -209,21 +210,44 @@ mn_node mn_network_features(const mn_network *network, mn_builder *builder, mn_r
     return builder->flow.u[role];
 }
 
+/* Calibrated stacking (Chao et al. 2016, arXiv:1605.04253, eq. 2): classes that were seen in support
+ * are held back. How far answers lie apart depends on how many classes are seen, which in validation
+ * are fewer; so model.calibration is in standard deviations of an item's answers y [q, way] among
+ * seen classes, seen [way, 1]. */
+static mn_node hold_back_seen(mn_builder *builder, mn_node y, mn_node seen)
+{
+    mn_graph *graph = builder->graph;
+    const mn_extent extent = mn_builder_extent(builder, y), number = {1, 1, 1, 1};
+    const mn_extent column = {extent.n, 1, 1, 1};
+    seen = mn_graph_reshape(graph, seen, (mn_extent){extent.c, 1, 1, 1});
+    mn_node share =
+        mn_graph_reciprocal(graph, mn_graph_add(graph, mn_graph_column_sums(graph, seen),
+                                                mn_graph_constant(graph, TINY, number)));
+    mn_node weights = mn_graph_column_scale(graph, seen, share);
+    mn_node mean = mn_graph_product(graph, y, weights, false, false);
+    mn_node squares =
+        mn_graph_product(graph, mn_graph_multiply(graph, y, y), weights, false, false);
+    mn_node variance = mn_graph_add(
+        graph, squares, mn_graph_scale(graph, -1, mn_graph_multiply(graph, mean, mean)));
+    mn_node deviation =
+        mn_graph_root(graph, mn_graph_add(graph, variance, mn_graph_constant(graph, TINY, column)));
+    return mn_graph_add(graph, y,
+                        mn_graph_scale(graph, -builder->experiment->model.calibration,
+                                       mn_graph_product(graph, deviation, seen, false, true)));
+}
+
 /* Where the tasks tell for each item among which classes it is asked, the others are out of the
- * question; and classes that were seen in support are held back by model.calibration (calibrated
- * stacking, Chao et al. 2016, arXiv:1605.04253, eq. 2). */
+ * question. */
 static mn_node among_candidates(mn_builder *builder, mn_role role, mn_node y)
 {
     const mn_node candidates = mn_builder_field(builder, role, "candidates");
     const mn_node seen = mn_builder_field(builder, MN_SHARED, "seen");
-    const double calibration = builder->experiment->model.calibration;
     mn_graph *graph = builder->graph;
     if (builder->status != MN_OK)
         return y;
-    const mn_extent extent = mn_builder_extent(builder, y), row = {1, 1, 1, extent.c};
-    if (seen != MN_NONE && calibration != 0)
-        y = mn_graph_bias(graph, y,
-                          mn_graph_scale(graph, -calibration, mn_graph_reshape(graph, seen, row)));
+    const mn_extent extent = mn_builder_extent(builder, y);
+    if (seen != MN_NONE && builder->experiment->model.calibration != 0)
+        y = hold_back_seen(builder, y, seen);
     if (candidates == MN_NONE)
         return y;
     return mn_graph_add(

@@ -84,6 +84,8 @@ static void a_network_declares_each_tensor_once_module_by_module(void **state)
     check_tensors(&e, 10, blocks, 9 * 4 + 3 * 4 + 9 * 4 * 4 + 3 * 4 + 4 * 3 + 3);
     e = conv(true); /* 2 x 2 pixels are left */
     check_tensors(&e, 10, blocks, 9 * 4 + 3 * 4 + 9 * 4 * 4 + 3 * 4 + 16 * 3 + 3);
+    e.model.readout = MN_READOUT_BLOCKS; /* four means of each of two blocks */
+    check_tensors(&e, 10, blocks, 9 * 4 + 3 * 4 + 9 * 4 * 4 + 3 * 4 + 8 * 3 + 3);
 }
 
 /* Build for tasks of these fields what was declared for others. */

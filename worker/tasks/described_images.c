@@ -17,7 +17,9 @@
  * The test has the unseen classes of tasks.class_split's division, beside seen ones; validation takes
  * some seen classes for unseen: those of val_classes, or where nothing is trained, any. It has fewer
  * seen classes then, with more images each, and labels that stand for no class. With tasks.redraw
- * each task has a division of its own, so that tests of features from elsewhere are over divisions. */
+ * each task has a division of its own, so that tests of features from elsewhere are over divisions.
+ * tasks.roots and tasks.attributes: what is made of attributes first, by those of all classes, as those
+ * of unseen classes are known. */
 #include "common/text.h"
 #include "worker/data/data_path.h"
 #include "worker/data/description_table.h"
@@ -48,7 +50,7 @@ struct class
     const char *name;
     const uint8_t *pixels; /* of its first image */
     uint32_t n_images;
-    const float *description; /* [n_attributes] */
+    const float *description; /* [n_attributes], as the table has it */
 };
 
 struct state {
@@ -56,6 +58,7 @@ struct state {
     mn_description_table table; /* owned */
     struct class *classes;      /* [n]; owned */
     uint32_t n;
+    float *attributes; /* [n, n_attributes]: descriptions as tasks have them; owned */
     uint32_t *order; /* [n]: numbers of classes, those of train, then of val, then of test; owned */
     uint32_t n_of[MN_N_SPLITS];
     struct shape shapes[MN_N_SPLITS];
@@ -69,6 +72,8 @@ static mn_status read_shapes(const mn_experiment *experiment, struct state *stat
 static mn_status open_table(const mn_experiment *experiment, struct state *state,
                             mn_task_set_parts *parts, mn_error *err);
 static mn_status list_classes(const mn_experiment *experiment, struct state *state, mn_error *err);
+static mn_status prepare_attributes(const mn_experiment *experiment, struct state *state,
+                                    mn_error *err);
 static mn_status divide(const mn_experiment *experiment, struct state *state, mn_error *err);
 static mn_status make_fields(const struct state *state, mn_split split, mn_fields *fields,
                              mn_error *err);
@@ -94,6 +99,8 @@ static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *
     if (status == MN_OK)
         status = list_classes(experiment, state, err);
     if (status == MN_OK)
+        status = prepare_attributes(experiment, state, err);
+    if (status == MN_OK)
         status = divide(experiment, state, err);
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++)
         status = make_fields(state, split, &parts->fields[split], err);
@@ -108,6 +115,7 @@ static void close_tasks(void *of)
     mn_image_pack_destroy(&state->pack);
     mn_description_table_fini(&state->table);
     free(state->classes);
+    free(state->attributes);
     free(state->order);
     free(state);
 }
@@ -268,6 +276,51 @@ static mn_status list_classes(const mn_experiment *experiment, struct state *sta
         }
     free(listed);
     return status;
+}
+
+/* Attribute i of all classes; one that all have alike becomes 0. */
+static void standardise(struct state *state, uint32_t i)
+{
+    const uint32_t step = state->table.n_attributes;
+    double sum = 0, squares = 0;
+    for (uint32_t k = 0; k < state->n; k++)
+        sum += (double)state->attributes[(size_t)k * step + i];
+    const double mean = sum / state->n;
+    for (uint32_t k = 0; k < state->n; k++) {
+        const double apart = (double)state->attributes[(size_t)k * step + i] - mean;
+        squares += apart * apart;
+    }
+    const double deviation = sqrt(squares / state->n);
+    const double rate = deviation > 1e-6 * fabs(mean) && deviation > 0 ? 1 / deviation : 0;
+    for (uint32_t k = 0; k < state->n; k++) {
+        float *value = &state->attributes[(size_t)k * step + i];
+        *value = (float)(((double)*value - mean) * rate);
+    }
+}
+
+static mn_status prepare_attributes(const mn_experiment *experiment, struct state *state,
+                                    mn_error *err)
+{
+    const uint32_t n_attributes = state->table.n_attributes;
+    state->attributes = calloc((size_t)state->n * n_attributes, sizeof *state->attributes);
+    if (state->attributes == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "task set");
+    for (uint32_t k = 0; k < state->n; k++)
+        for (uint32_t i = 0; i < n_attributes; i++) {
+            const float value = state->classes[k].description[i];
+            if (experiment->tasks.roots && value < 0)
+                return mn_fail(err, MN_ERR_DATA,
+                               "%s: class %s has %g of attribute %s: expected at least 0, as "
+                               "tasks.roots takes the root of it",
+                               experiment->tasks.descriptions, state->classes[k].name,
+                               (double)value, state->table.attributes[i]);
+            state->attributes[(size_t)k * n_attributes + i] =
+                experiment->tasks.roots ? sqrtf(value) : value;
+        }
+    if (experiment->tasks.attributes == MN_ATTRIBUTES_STANDARDISED)
+        for (uint32_t i = 0; i < n_attributes; i++)
+            standardise(state, i);
+    return MN_OK;
 }
 
 /* A random division, the same for every seed. */
@@ -560,7 +613,7 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
     choose_classes(&making, index);
     for (uint32_t label = 0; label < task->n_classes; label++) {
         memcpy(descriptions + (size_t)label * n_attributes,
-               state->classes[task->classes[label]].description,
+               state->attributes + (size_t)task->classes[label] * n_attributes,
                n_attributes * sizeof *descriptions);
         seen[label] = label < making.n_seen;
         if (label < making.n_seen)

@@ -2,6 +2,7 @@
 #include "worker/tasks/task_set.h"
 
 #include "worker/data/import/sample_data.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -286,6 +287,33 @@ static void expect_no_tasks(mn_split split, const char *words)
     mn_task_set_destroy(&set);
 }
 
+/* Class c has c, 1 and 2 of the attributes; the last two are alike for all and tell nothing. */
+static void attributes_are_standardised_over_all_described_classes(void **state)
+{
+    double mean = 0, squares = 0;
+    (void)state;
+    for (uint32_t c = 0; c < SAMPLE_CLASSES; c++) {
+        mean += sqrt(c) / SAMPLE_CLASSES;
+        squares += (double)c / SAMPLE_CLASSES;
+    }
+    experiment.tasks.roots = true;
+    experiment.tasks.attributes = MN_ATTRIBUTES_STANDARDISED;
+    mn_task_set *set = open_set();
+    mn_task *task = draw(set, MN_TEST, 0);
+    const float *x = mn_task_find(task, MN_SUPPORT, "x"), *y = mn_task_find(task, MN_SUPPORT, "y");
+    const float *description = mn_task_find(task, MN_SHARED, "description");
+    for (uint32_t i = 0; i < mn_fields_find(&task->fields, MN_SUPPORT, "x")->n; i++) {
+        const uint32_t label = mn_label_of(task->fields.y_size, y + i * task->fields.y_size);
+        const double is = (double)description[label * ATTRIBUTES];
+        const double expected =
+            (sqrt(class_of_image(x + i * PIXELS)) - mean) / sqrt(squares - mean * mean);
+        assert_true(fabs(is - expected) < 1e-5);
+        assert_true(description[label * ATTRIBUTES + 1] == 0);
+    }
+    mn_task_destroy(&task);
+    mn_task_set_destroy(&set);
+}
+
 static void what_lacks_or_does_not_fit_is_told(void **state)
 {
     (void)state;
@@ -298,6 +326,10 @@ static void what_lacks_or_does_not_fit_is_told(void **state)
     expect_refused(MN_ERR_DATA, "other.csv:7: class ");
     write_table("other.csv", NULL, "inf");
     expect_refused(MN_ERR_DATA, "other.csv:7: column 2: \"inf\": expected a finite number");
+    write_table("other.csv", NULL, "-2");
+    experiment.tasks.roots = true;
+    expect_refused(MN_ERR_DATA, "-2 of attribute number: expected at least 0, as tasks.roots");
+    experiment.tasks.roots = false;
     (void)strcpy(experiment.tasks.descriptions, "none.csv");
     expect_refused(MN_ERR_NO_INPUT, "no file none.csv (tasks.descriptions), a table with a line");
 
@@ -350,6 +382,7 @@ int main(void)
         TEST(tasks_of_unseen_classes_alone_have_no_support_set),
         TEST(training_images_alone_may_be_seen_in_a_mirror),
         TEST(a_task_is_told_by_the_names_of_its_classes),
+        TEST(attributes_are_standardised_over_all_described_classes),
         TEST(what_lacks_or_does_not_fit_is_told),
         TEST(other_descriptions_are_other_data),
     };

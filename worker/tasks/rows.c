@@ -170,6 +170,8 @@ static mn_status fit_form(const mn_experiment *e, const mn_data_table *table, st
                               .classes = rows->classes,
                               .fills = e->tasks.missing == MN_MISSING_MEAN,
                               .words = e->tasks.words == MN_WORDS_ONE_HOT,
+                              .roots = e->tasks.roots,
+                              .one_scale = e->tasks.one_scale,
                               .standardise = e->tasks.standardise};
     status = n_train > 0
                  ? mn_row_form_fit(table, &plan, n_train, train, &rows->form, err)

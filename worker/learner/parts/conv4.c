@@ -1,9 +1,13 @@
 /* Blocks of 3x3 convolution, batch norm, ReLU and halving: the "Conv-4" of Vinyals et al. 2016
- * (max-pool, flattened) and of Finn et al. 2017 (stride, averaged). */
+ * (max-pool, flattened) and of Finn et al. 2017 (stride, averaged). Or the averages of each block
+ * side by side: colours and edges of the first, which a class may be known by that nothing was
+ * trained on, and shapes of the last. */
 #include "worker/learner/parts/part.h"
 
 #include "worker/learner/parts/batch_norm.h"
 #include <stdio.h>
+
+#define MOST_BLOCKS 8 /* of model.blocks */
 
 static mn_node build(mn_builder *builder, mn_role role)
 {
@@ -11,6 +15,7 @@ static mn_node build(mn_builder *builder, mn_role role)
     const bool pool = e->model.downsampling == MN_DOWN_MAX_POOL;
     mn_node x = mn_builder_need(builder, "model.input conv4", role, "x");
     const mn_extent image = mn_builder_extent(builder, x);
+    mn_node means[MOST_BLOCKS];
     for (uint32_t block = 1; block <= e->model.blocks; block++) {
         const mn_extent from = mn_builder_extent(builder, x);
         char name[32];
@@ -30,7 +35,11 @@ static mn_node build(mn_builder *builder, mn_role role)
         x = mn_batch_norm_build(builder, role, block, x, true);
         if (pool)
             x = mn_graph_max_pool(builder->graph, x);
+        if (e->model.readout == MN_READOUT_BLOCKS)
+            means[block - 1] = mn_graph_pixel_mean(builder->graph, x);
     }
+    if (e->model.readout == MN_READOUT_BLOCKS)
+        return mn_graph_concat_columns(builder->graph, e->model.blocks, means);
     return e->model.readout == MN_READOUT_MEAN ? mn_graph_pixel_mean(builder->graph, x) : x;
 }
 

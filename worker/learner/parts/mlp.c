@@ -1,9 +1,21 @@
 /* A multilayer perceptron: [linear, batch norm if asked, activation] for each width of
- * model.hidden. */
+ * model.hidden. With model.residual what comes of it is added to the items, times a vector that
+ * begins at 0 (ReZero, Bachlechner et al. 2020, arXiv:2003.04887): then nearest neighbours are where
+ * training begins, and few classes cannot spoil them much. */
 #include "worker/learner/parts/part.h"
 
 #include "worker/learner/parts/batch_norm.h"
 #include <stdio.h>
+
+static mn_node added_to_items(mn_builder *builder, mn_role role, mn_node x)
+{
+    const mn_node items =
+        mn_builder_flat(builder, mn_builder_need(builder, "model.input mlp", role, "x"));
+    const uint32_t width = mn_builder_extent(builder, items).c;
+    mn_node made = mn_builder_linear(builder, "residual", x, width);
+    mn_node gate = mn_builder_vector(builder, "residual.gate", width, MN_START_ZERO);
+    return mn_graph_add(builder->graph, items, mn_graph_column_scale(builder->graph, made, gate));
+}
 
 static mn_node build(mn_builder *builder, mn_role role)
 {
@@ -28,7 +40,7 @@ static mn_node build(mn_builder *builder, mn_role role)
         if (!relu)
             x = mn_graph_tanh(builder->graph, x);
     }
-    return x;
+    return e->model.residual ? added_to_items(builder, role, x) : x;
 }
 
 const mn_part mn_mlp_part = {.name = "input mlp", .build = build};
