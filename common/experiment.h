@@ -99,6 +99,7 @@ typedef enum mn_tokens { MN_TOKENS_ROW, MN_TOKENS_CELL } mn_tokens;
 typedef enum mn_time { MN_TIME_TURNS, MN_TIME_AGES } mn_time;
 typedef enum mn_vocabulary { MN_VOCABULARY_TRAINING, MN_VOCABULARY_CANDIDATES } mn_vocabulary;
 typedef enum mn_candidate_words { MN_CANDIDATES_OWN, MN_CANDIDATES_TIED } mn_candidate_words;
+typedef enum mn_layer_weights { MN_LAYER_WEIGHTS_SHARED, MN_LAYER_WEIGHTS_OWN } mn_layer_weights;
 typedef enum mn_gates { MN_GATES_SCALAR, MN_GATES_VECTOR } mn_gates;
 typedef enum mn_control { MN_CONTROL_NONE, MN_CONTROL_QUESTION, MN_CONTROL_STORY } mn_control;
 typedef enum mn_downsampling { MN_DOWN_STRIDE, MN_DOWN_MAX_POOL } mn_downsampling;
@@ -229,6 +230,7 @@ typedef struct mn_experiment {
         mn_control control;        /* sentences: what alone may be looked at */
         uint32_t hops;             /* hops, prelu-hops */
         uint32_t layers;           /* query-reduction, as what follows; transformer */
+        mn_layer_weights layer_weights;
         mn_gates gates;
         double gate_lean;              /* added to the bias of update gates */
         double gate_start, word_start; /* standard deviation of their weights at the start */

@@ -85,6 +85,7 @@ answers_as MemN2N stories --set model.tying=layer-wise --set model.encoding=bag 
 answers_as MemN2N stories --set model.encoding=mask --set tasks.linear_start=0
 answers_as QueryReduction reduction
 answers_as QueryReduction reduction --set model.gates=vector --set model.layers=3 --set model.encoding=position
+answers_as QueryReduction reduction --set model.layer_weights=own --set model.gate_lean=-1
 answers_as QueryReduction reduction --set model.bidirectional=false --set model.reset_gates=false
 answers_as EntityNetwork entity_stories
 answers_as EntityNetwork entity_stories --set model.hops=2 --set model.encoding=position

@@ -67,6 +67,14 @@ static void tell(struct bed *bed)
     }
 }
 
+static void tell_alike(struct bed *one, struct bed *other)
+{
+    const uint64_t state = seed_state;
+    tell(one);
+    seed_state = state;
+    tell(other);
+}
+
 static struct bed *open_bed(const mn_experiment *experiment)
 {
     mn_fields fields;
@@ -92,6 +100,9 @@ static void gradients_agree_with_central_differences(void **state)
         e.model.reset_gates = way & 2;
         e.model.bidirectional = way & 4;
         e.model.layers = 1 + way / 8;
+        check_network(&e);
+        e.model.layer_weights = MN_LAYER_WEIGHTS_OWN;
+        e.model.gate_lean = 0; /* the first of three layers would count for too little to be told */
         check_network(&e);
     }
 }
@@ -152,7 +163,17 @@ static void empty_slots_change_nothing(void **state)
 
 static const mn_parameter *parameter(const struct bed *bed, const char *name)
 {
-    return &bed->network.parameters.at[mn_parameters_find(&bed->network.parameters, name)];
+    const uint32_t i = mn_parameters_find(&bed->network.parameters, name);
+    assert_int_not_equal(i, UINT32_MAX);
+    return &bed->network.parameters.at[i];
+}
+
+/* Tensor `to` of `bed` becomes what `from` of another is. */
+static void copy(struct bed *bed, const char *to, const struct bed *other, const char *from)
+{
+    const mn_parameter *a = parameter(bed, to), *b = parameter(other, from);
+    assert_int_equal(a->count, b->count);
+    memcpy(bed->theta + a->offset, other->theta + b->offset, b->count * sizeof *bed->theta);
 }
 
 static void a_lean_is_as_so_much_bias_of_update_gates(void **state)
@@ -189,6 +210,34 @@ static void words_and_gates_begin_as_wide_as_told(void **state)
     bed_close(bed);
 }
 
+/* As one network until the second layer's weights are others than the first's. */
+static void layers_may_have_their_own_weights(void **state)
+{
+    static const char *const names[] = {"candidate.weight", "candidate.bias", "update.weight",
+                                        "update.bias"};
+    mn_experiment e = query_reduction();
+    struct bed *shared = open_bed(&e);
+    (void)state;
+    e.model.layer_weights = MN_LAYER_WEIGHTS_OWN;
+    struct bed *own = open_bed(&e);
+    tell_alike(own, shared);
+    copy(own, "embed.weight", shared, "embed.weight");
+    copy(own, "answer.weight", shared, "answer.weight");
+    copy(own, "layers.0.reset.weight", shared, "reset.weight");
+    copy(own, "layers.0.reset.bias", shared, "reset.bias");
+    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "layers.%zu.%s", i % 2, names[i / 2]);
+        copy(own, name, shared, names[i / 2]);
+    }
+    const double before = loss_of(shared, shared->gradient);
+    assert_true(fabs(loss_of(own, own->gradient) - before) < 1e-12);
+    own->theta[parameter(own, "layers.1.update.bias")->offset] += 1;
+    assert_true(fabs(loss_of(own, own->gradient) - before) > 1e-6);
+    bed_close(own);
+    bed_close(shared);
+}
+
 static void another_memory_is_refused(void **state)
 {
     static mn_network network;
@@ -211,6 +260,7 @@ int main(void)
         cmocka_unit_test(empty_slots_change_nothing),
         cmocka_unit_test(a_lean_is_as_so_much_bias_of_update_gates),
         cmocka_unit_test(words_and_gates_begin_as_wide_as_told),
+        cmocka_unit_test(layers_may_have_their_own_weights),
         cmocka_unit_test(another_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
