@@ -49,4 +49,30 @@ rm -r "$work"/runs/qa1-?
 single enough 0 --sets 1 --enough 1000
 [ -e "$work/runs/qa1-1" ] && [ ! -e "$work/runs/qa1-2" ] || die "--enough did not end the starts of a set"
 ok "nothing that is there is made again, and enough is enough"
+
+section "starts that match: words in each sentence or question are zero, gates look for what the query holds"
+expect_code 0 begun "$source_folder/experiments/babi-single" "$work/small.yaml" "$work/begun" --starts 1 --sets 1,3 --instead 3=few \
+    --begin "$source_folder/experiments/matching-start" -- --set model.layer_weights=own --set model.gate_lean=0 --set outer.lr=0
+for set in 1 3; do
+    python3 - "$work/begun/qa$set-1-start.safetensors" "$work/begun/qa$set-1/checkpoints/"*.safetensors <<'END' || die "set $set does not begin so"
+import array, json, sys
+def tensors(path):
+    file = open(path, 'rb')
+    head = json.loads(file.read(int.from_bytes(file.read(8), 'little')))
+    body = file.read()
+    return {name: array.array('f', body[slice(*head[name]['data_offsets'])])
+            for name in ('embed.weight', 'layers.1.update.weight', 'layers.1.update.bias', 'layers.1.candidate.weight')}
+start, trained = tensors(sys.argv[1]), tensors(sys.argv[2])
+assert start == trained
+words = [''] + 'garden hall is john mary office the to went where'.split()
+d = len(start['embed.weight']) // len(words)
+known = {word for i, word in enumerate(words) if any(start['embed.weight'][i * d:(i + 1) * d])}
+assert known - {''} == {'garden', 'hall', 'john', 'mary', 'office'}, known
+assert start['layers.1.update.bias'][0] == -2.5
+assert 0.4 < sum(start['layers.1.update.weight']) / d < 0.8
+passed = [start['layers.1.candidate.weight'][i * 2 * d + d + i] for i in range(d)]
+assert 1.8 < sum(passed) / d < 2.2
+END
+done
+ok "of an archive and of a folder"
 finish
