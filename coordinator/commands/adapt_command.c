@@ -4,10 +4,11 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/commands/own_form.h"
 #include "coordinator/commands/own_items.h"
 #include "coordinator/commands/predictions.h"
-#include "coordinator/server/session.h"
 #include "worker/learner/hold_out.h"
+#include "worker/tasks/task_notes.h"
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -21,10 +22,10 @@
 /* What the command opens, to be closed again; all is owned but line. */
 struct bench {
     const mn_command_line *line;
-    mn_session session;      /* of a run of stories */
-    const mn_words *words;   /* that it knows; lent by the session; NULL: it has none */
-    const mn_row_form *form; /* of the columns of its table; lent likewise */
     mn_model *model;
+    mn_words *words; /* of stories, that it knows; NULL: it has none */
+    bool has_form;
+    mn_row_form form; /* of the columns of a table */
     mn_own_items support, query;
     mn_hold_out hold_out; /* its arrays; losses NULL: nothing was held out */
     uint32_t steps;
@@ -100,77 +101,65 @@ static mn_status check_line(const mn_command_line *line, mn_error *err)
     return MN_OK;
 }
 
-/* What a checkpoint does not tell, the run's data do: the words of stories, the drawings of sequences, the
- * columns of a table. */
-static bool needs_data(const mn_command_line *line)
-{
-    mn_experiment *experiment = malloc(sizeof *experiment);
-    const mn_session_options options = {.folder = line->arguments[0]};
-    const bool needs =
-        experiment != NULL && mn_run_begun(options.folder) &&
-        mn_session_experiment(&options, experiment, NULL) == MN_OK &&
-        (experiment->tasks.kind == MN_TASKS_STORIES ||
-         experiment->tasks.kind == MN_TASKS_GENERATED_STORIES ||
-         experiment->tasks.kind == MN_TASKS_DIALOGUES ||
-         experiment->tasks.kind == MN_TASKS_SEQUENCES || experiment->tasks.kind == MN_TASKS_ROWS);
-    free(experiment);
-    return needs;
-}
-
-static mn_status open_with_data(struct bench *bench, mn_error *err)
+/* What is not in the fields: the words of stories, what the columns of a table are. */
+static mn_status read_notes(struct bench *bench, mn_error *err)
 {
     const mn_command_line *line = bench->line;
-    const char *run = line->arguments[0];
-    const mn_session_options options = {.sets = line->sets, .n_sets = line->n_sets, .folder = run};
-    mn_status status = mn_session_open_run(&bench->session, &options, err);
-    if (status != MN_OK)
-        return status;
-    const mn_fields *fields = mn_task_set_fields(bench->session.tasks, MN_TRAIN);
-    bench->words = mn_task_set_words(bench->session.tasks);
-    bench->form = mn_task_set_row_form(bench->session.tasks);
-    if (bench->words != NULL && mn_fields_find(fields, MN_SUPPORT, "question") == NULL)
+    const mn_model *model = bench->model;
+    const char *words = mn_model_note(model, MN_NOTE_WORDS);
+    const mn_task_kind kind = mn_model_experiment(model)->tasks.kind;
+    if (line->class_column != NULL && kind != MN_TASKS_TABLES)
         return mn_fail(err, MN_ERR_USAGE,
-                       "%s needs no examples: it was trained to answer by the story alone "
-                       "(tasks.shot 0); ask it: mnemo ask %s --story FILE",
-                       run, run);
-    if (bench->words != NULL && line->holdout != NULL)
-        return mn_fail(err, MN_ERR_USAGE,
-                       "--holdout is for pictures and points, but %s has learned from stories: "
-                       "give --steps",
-                       run);
-    return mn_model_read_for(run, line->n_sets, line->sets, fields, &bench->model, err);
+                       "--class-column is for runs that have learned from made-up tables "
+                       "(tasks.kind tables), and %s has not%s",
+                       line->arguments[0],
+                       kind == MN_TASKS_ROWS ? ": it knows the columns of its own table" : "");
+    bench->has_form = kind == MN_TASKS_ROWS || kind == MN_TASKS_TABLES;
+    if (kind == MN_TASKS_TABLES)
+        return mn_own_form_fit(line->support, line->class_column, model, &bench->form, err);
+    if (kind == MN_TASKS_ROWS)
+        return mn_own_form_read(mn_model_note(model, MN_ROW_FORM_NOTE), model, &bench->form, err);
+    return words != NULL ? mn_words_parse(words, &bench->words, err) : MN_OK;
 }
 
 static mn_status open_model(struct bench *bench, mn_error *err)
 {
     const mn_command_line *line = bench->line;
     const char *run = line->arguments[0];
-    mn_status status = needs_data(line)
-                           ? open_with_data(bench, err)
-                           : mn_model_read(run, line->n_sets, line->sets, &bench->model, err);
-    if (status == MN_OK && bench->form == NULL &&
-        mn_model_experiment(bench->model)->tasks.kind == MN_TASKS_ROWS)
-        return mn_fail(
-            err, MN_ERR_USAGE,
-            "%s has learned from the rows of a table (tasks.kind rows): expected the folder "
-            "of the run, whose table tells what its columns are",
-            run);
-    if (status != MN_OK || bench->words != NULL || mn_model_takes_examples(bench->model))
+    mn_status status = mn_model_read(run, line->n_sets, line->sets, &bench->model, err);
+    if (status == MN_OK)
+        status = read_notes(bench, err);
+    if (status != MN_OK || mn_model_takes_examples(bench->model))
         return status;
-    return mn_fail(
-        err, MN_ERR_USAGE, "%s has learned from %s", run,
-        mn_model_is_sequence(bench->model)
-            ? "sequences whose labels are strings of letters (tasks.labels), which "
-              "classes of your own do not have: expected a run with tasks.labels one-hot"
-            : "stories (tasks.kind): expected the folder of the run, whose data have the "
-              "words");
+    if (mn_model_is_sequence(bench->model))
+        return mn_fail(err, MN_ERR_USAGE,
+                       "%s has learned from sequences whose labels are strings of letters "
+                       "(tasks.labels), which classes of your own do not have: expected a run with "
+                       "tasks.labels one-hot",
+                       run);
+    if (mn_fields_find(mn_model_fields(bench->model), MN_SUPPORT, "question") == NULL)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "%s needs no examples: it was trained to answer by the story alone "
+                       "(tasks.shot 0); ask it: mnemo ask %s --story FILE",
+                       run, run);
+    if (line->holdout != NULL)
+        return mn_fail(err, MN_ERR_USAGE,
+                       "--holdout is for pictures and points, but %s has learned from stories: "
+                       "give --steps",
+                       run);
+    return bench->words != NULL && mn_words_count(bench->words) == mn_model_way(bench->model)
+               ? MN_OK
+               : mn_fail(err, MN_ERR_CONFIG,
+                         "%s has learned from stories, but tells no words, as an older mnemo wrote "
+                         "it: mnemo export, with the data at hand, makes a file that tells them",
+                         run);
 }
 
 static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,
                             mn_ink ink, mn_own_items *out, mn_error *err)
 {
-    if (bench->form != NULL)
-        return mn_own_items_read_rows(path, bench->form, with_answers, out, err);
+    if (bench->has_form)
+        return mn_own_items_read_rows(path, bench->model, &bench->form, with_answers, out, err);
     return bench->words != NULL
                ? mn_own_items_read_story(path, mn_model_fields(bench->model), bench->words,
                                          with_answers, out, err)
@@ -278,9 +267,9 @@ static mn_status predict(struct bench *bench, mn_error *err)
 static void print_losses(const struct bench *bench)
 {
     const bool nats = mn_adapted_classes(bench->adapted) > 0;
-    (void)printf("  inner step  support loss (%s)\n", nats                  ? "nats"
-                                                      : bench->form != NULL ? "of standardised y"
-                                                                            : "squared error");
+    (void)printf("  inner step  support loss (%s)\n", nats              ? "nats"
+                                                      : bench->has_form ? "of standardised y"
+                                                                        : "squared error");
     for (uint32_t k = 0; k <= bench->steps; k++) {
         if (k == MOST_STEPS_TOLD && bench->steps > MOST_STEPS_TOLD) {
             (void)printf("         ...\n");
@@ -383,8 +372,8 @@ static mn_status write_adapted(const struct bench *bench, const char *path, mn_e
                             {"picture_mean", mean}};
     size_t n = mn_adapted_classes(bench->adapted) > 0 ? 2 : 0;
     mn_status status = MN_OK;
-    if (bench->form != NULL) {
-        status = mn_row_form_text(bench->form, &columns, err);
+    if (bench->has_form) {
+        status = mn_row_form_text(&bench->form, &columns, err);
         notes[0] = (mn_text_pair){MN_ROW_FORM_NOTE, columns};
         n = 1;
     }
@@ -413,8 +402,9 @@ static void close_bench(struct bench *bench)
     mn_adapted_destroy(&bench->adapted);
     mn_own_items_fini(&bench->support);
     mn_own_items_fini(&bench->query);
+    mn_words_destroy(&bench->words);
+    mn_row_form_fini(&bench->form);
     mn_model_destroy(&bench->model);
-    mn_session_end(&bench->session);
     free(bench->hold_out.losses);
     free(bench->hold_out.rights);
     free(bench->losses);

@@ -81,7 +81,7 @@ static mn_status open_run(struct talk *talk, mn_error *err)
     mn_status status = mn_respondent_open(respondent, talk->line, err);
     if (status != MN_OK)
         return status;
-    if (mn_task_set_dialogs(respondent->session.tasks) != NULL)
+    if (respondent->bots != NULL)
         return mn_fail(
             err, MN_ERR_USAGE,
             "%s has learned from dialogues, which are no stories: talk to it, with mnemo "
@@ -205,9 +205,7 @@ static mn_status print_json(const struct talk *talk, mn_error *err)
         (void)json_array_append_new(
             unknown, json_string(mn_words_text(talk->words, talk->text.new_words[i].number)));
     (void)json_object_set_new(root, "run", json_string(talk->line->arguments[0]));
-    (void)json_object_set_new(
-        root, "meta_step",
-        json_integer((json_int_t)mn_training_step(talk->respondent.session.training)));
+    (void)json_object_set_new(root, "meta_step", json_integer((json_int_t)talk->respondent.step));
     (void)json_object_set_new(root, "adapted_to", json_integer((json_int_t)talk->n_support));
     (void)json_object_set_new(root, "questions", questions);
     (void)json_object_set_new(root, "unknown_words", unknown);
@@ -223,9 +221,8 @@ static mn_status print_json(const struct talk *talk, mn_error *err)
 static mn_status draw(const struct talk *talk, mn_error *err)
 {
     char heading[160];
-    const mn_session *session = &talk->respondent.session;
-    (void)snprintf(heading, sizeof heading, "%s, meta-step %" PRIu64, session->experiment.name,
-                   mn_training_step(session->training));
+    (void)snprintf(heading, sizeof heading, "%s, meta-step %" PRIu64, talk->respondent.name,
+                   talk->respondent.step);
     return mn_story_sheet_png(talk->n_asked, talk->views, heading, talk->line->png, err);
 }
 

@@ -56,6 +56,7 @@ static const struct row {
     {"support", TEXT, MN_TAKES_ADAPT, AT(support), 0, 0},
     {"query", TEXT, MN_TAKES_QUERY, AT(query), 0, 0},
     {"holdout", TEXT, MN_TAKES_ADAPT, AT(holdout), 0, 0},
+    {"class-column", TEXT, MN_TAKES_ADAPT, AT(class_column), 0, 0},
     {"steps", NUMBER, MN_TAKES_ADAPT, AT(steps), 0, 100000},
     {"no-ink", FLAG, MN_TAKES_QUERY, AT(no_ink), 0, 0},
     {"checkpoint", TEXT, MN_TAKES_WHICH, AT(checkpoint), 0, 0},

@@ -27,7 +27,7 @@ enum {
     MN_TAKES_JSON = 1 << 12,      /* --json */
     MN_TAKES_STORY = 1 << 13,     /* --story FILE */
     MN_TAKES_INK = 1 << 14,       /* --ink */
-    MN_TAKES_ADAPT = 1 << 15,     /* --support S, --steps N, --holdout HOW */
+    MN_TAKES_ADAPT = 1 << 15,     /* --support S, --steps N, --holdout HOW, --class-column C */
     MN_TAKES_QUERY = 1 << 16,     /* --query Q, --no-ink */
     MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
     MN_TAKES_SPLIT = 1 << 18,     /* --split S */
@@ -51,7 +51,7 @@ typedef struct mn_command_line {
     bool dry_run, grey;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
-    const char *checkpoint, *class_names, *arrays;
+    const char *checkpoint, *class_names, *class_column, *arrays;
     const char *write_episodes, *read_episodes, *scores, *csv;
     uint64_t index, seed;               /* seed: 1 where not given */
     uint32_t threads, size, min_images; /* 0: not given */

@@ -15,13 +15,12 @@ struct workshop {
     mn_session session;
     mn_checkpoint checkpoint;
     bool best; /* that theta of it is wanted */
-    char *words;
+    mn_task_notes notes;
 };
 
 static mn_status open_workshop(const mn_command_line *line, struct workshop *shop, mn_error *err);
 static mn_status take_checkpoint(struct workshop *shop, mn_error *err);
 static mn_status read_checkpoint(const char *path, struct workshop *shop, mn_error *err);
-static mn_status list_words(struct workshop *shop, mn_error *err);
 static mn_status write_model(const mn_command_line *line, const struct workshop *shop,
                              mn_error *err);
 static void close_workshop(struct workshop *shop);
@@ -38,7 +37,8 @@ mn_status mn_export_command(int argc, char **argv, mn_error *err)
     if (status == MN_OK)
         status = open_workshop(&line, &shop, err);
     if (status == MN_OK)
-        status = list_words(&shop, err);
+        status = mn_task_notes_new(shop.session.tasks, &shop.notes, err);
+    shop.checkpoint.notes = &shop.notes;
     if (status == MN_OK)
         status = write_model(&line, &shop, err);
     close_workshop(&shop);
@@ -97,22 +97,6 @@ static mn_status read_checkpoint(const char *path, struct workshop *shop, mn_err
     return status;
 }
 
-/* One a line, by their numbers; the first, of number 0, is none. */
-static mn_status list_words(struct workshop *shop, mn_error *err)
-{
-    const mn_words *words = mn_task_set_words(shop->session.tasks);
-    if (words == NULL)
-        return MN_OK;
-    const uint32_t n = mn_words_count(words);
-    char *end = shop->words = malloc((size_t)n * MN_WORD_BYTES + 1);
-    if (end == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "list of %" PRIu32 " words", n);
-    *end = '\0';
-    for (uint32_t i = 0; i < n; i++)
-        end += sprintf(end, "%s%s", i == 0 ? "" : "\n", mn_words_text(words, i));
-    return MN_OK;
-}
-
 static mn_status write_model(const mn_command_line *line, const struct workshop *shop,
                              mn_error *err)
 {
@@ -126,9 +110,8 @@ static mn_status write_model(const mn_command_line *line, const struct workshop 
     const mn_digest digest = mn_digest_of(theta, layout.n * sizeof *theta);
     const char *remark = mn_batch_norm_remark(experiment), *path = line->output;
     const mn_text_pair more[] = {{"name", experiment->name},
-                                 {"batch_norm", remark == NULL ? "none" : remark},
-                                 {"words", shop->words}};
-    const size_t n_more = sizeof more / sizeof *more - (shop->words == NULL ? 1 : 0);
+                                 {"batch_norm", remark == NULL ? "none" : remark}};
+    const size_t n_more = sizeof more / sizeof *more;
     char own[PATH_MAX], hex[65];
     mn_status status = MN_OK;
     if (path == NULL) {
@@ -153,7 +136,7 @@ static mn_status write_model(const mn_command_line *line, const struct workshop 
 
 static void close_workshop(struct workshop *shop)
 {
-    free(shop->words);
+    mn_task_notes_fini(&shop->notes);
     mn_checkpoint_fini(&shop->checkpoint);
     mn_session_end(&shop->session);
 }

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "coordinator/commands/own_form.h"
 #include "coordinator/commands/own_story.h"
 #include "worker/data/data_path.h"
 #include "worker/tasks/task_set.h"
@@ -236,28 +237,9 @@ static mn_status read_points(const char *path, const mn_model *model, bool with_
 
 /* Rows ------------------------------------------------------------------------------- */
 
-/* "a,b" is two files side by side, unless a file is called that. */
-static mn_status open_table(const char *path, const mn_row_form *form, mn_data_table *out,
-                            mn_error *err)
+static bool make_room(uint32_t width, uint32_t n, mn_own_items *out)
 {
-    const char *paths[MN_DATA_TABLE_MAX_FILES] = {path};
-    uint32_t n = 1;
-    struct stat info;
-    char *copy = strdup(path), *left = copy;
-    if (copy == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "%s", path);
-    if (stat(path, &info) != 0)
-        for (n = 0; left != NULL && n < MN_DATA_TABLE_MAX_FILES; n++)
-            paths[n] = strsep(&left, ",");
-    mn_status status =
-        mn_data_table_read(n, paths, form->named ? MN_HEADER_YES : MN_HEADER_AUTO, out, err);
-    free(copy);
-    return status;
-}
-
-static bool make_room(const mn_row_form *form, uint32_t n, mn_own_items *out)
-{
-    out->row_x = calloc((size_t)n * form->width, sizeof *out->row_x);
+    out->row_x = calloc((size_t)n * width, sizeof *out->row_x);
     out->row_y = calloc(n, sizeof *out->row_y);
     out->row_z = calloc(n, sizeof *out->row_z);
     out->row_labels = calloc(n, sizeof *out->row_labels);
@@ -310,19 +292,20 @@ static mn_status read_answer(const char *path, const mn_row_form *form, const mn
     return status;
 }
 
-static mn_status read_rows(const char *path, const mn_row_form *form, const mn_data_table *table,
-                           bool with_answers, mn_own_items *out, mn_error *err)
+static mn_status read_rows(const char *path, const mn_row_form *form, uint32_t width,
+                           const mn_data_table *table, bool with_answers, mn_own_items *out,
+                           mn_error *err)
 {
     uint32_t answer = UINT32_MAX, unknown = 0, n_told = 0;
     uint32_t *places = calloc(form->n, sizeof *places);
-    mn_status status = places != NULL && make_room(form, table->n_rows, out)
+    mn_status status = places != NULL && make_room(width, table->n_rows, out)
                            ? mn_row_form_match(form, path, table, places, &answer, err)
                            : mn_fail(err, MN_ERR_NOMEM, "%s", path);
     if (status == MN_OK)
         out->n = table->n_rows;
     for (uint32_t row = 0; row < table->n_rows && status == MN_OK; row++) {
-        status = mn_row_form_x(form, path, table, row, places,
-                               out->row_x + (size_t)row * form->width, &unknown, err);
+        status = mn_row_form_x(form, path, table, row, places, out->row_x + (size_t)row * width,
+                               &unknown, err);
         if (status == MN_OK)
             status = read_answer(path, form, table, row, answer, with_answers, out, err);
         if (status == MN_OK && asprintf(&out->texts[row], "row %" PRIu32, row + 1) < 0) {
@@ -345,15 +328,18 @@ static mn_status read_rows(const char *path, const mn_row_form *form, const mn_d
     return status;
 }
 
-mn_status mn_own_items_read_rows(const char *path, const mn_row_form *form, bool with_answers,
-                                 mn_own_items *out, mn_error *err)
+mn_status mn_own_items_read_rows(const char *path, const mn_model *model, const mn_row_form *form,
+                                 bool with_answers, mn_own_items *out, mn_error *err)
 {
+    uint32_t item[3];
     mn_data_table table = {0};
     *out =
         (mn_own_items){.is_rows = true, .y_mean = form->answer.mean, .y_scale = form->answer.scale};
-    mn_status status = open_table(path, form, &table, err);
+    mn_model_item(model, item);
+    mn_status status =
+        mn_own_table_read(path, form->named ? MN_HEADER_YES : MN_HEADER_AUTO, &table, err);
     if (status == MN_OK)
-        status = read_rows(path, form, &table, with_answers, out, err);
+        status = read_rows(path, form, item[0] * item[1] * item[2], &table, with_answers, out, err);
     mn_data_table_fini(&table);
     if (status != MN_OK)
         mn_own_items_fini(out);

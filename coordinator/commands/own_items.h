@@ -52,10 +52,11 @@ mn_status mn_own_items_read(const char *path, const mn_model *model, bool with_a
  * questions of the file, one at least. Query: all of its questions. */
 mn_status mn_own_items_read_story(const char *path, const mn_fields *fields, const mn_words *known,
                                   bool with_answers, mn_own_items *out, mn_error *err);
-/* The same of a table ("rows.csv", or "x.npy,y.npy" side by side), for a run of tasks.kind rows whose columns
- * are of this form. Support: each row has its class or y; classes may be any. */
-mn_status mn_own_items_read_rows(const char *path, const mn_row_form *form, bool with_answers,
-                                 mn_own_items *out, mn_error *err);
+/* The same of a table ("rows.csv", or "x.npy,y.npy" side by side), for a model of tasks.kind rows or tables whose
+ * columns are of this form; an item may have more numbers, which then are 0. Support: each row has its class or y;
+ * classes may be any. */
+mn_status mn_own_items_read_rows(const char *path, const mn_model *model, const mn_row_form *form,
+                                 bool with_answers, mn_own_items *out, mn_error *err);
 /* Questions from `begin` on into the first items of a role of a task. */
 void mn_own_items_put(const mn_own_items *items, uint32_t begin, uint32_t n, mn_task *task,
                       mn_role role);

@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/commands/own_form.h"
 #include "coordinator/commands/own_items.h"
 #include "coordinator/commands/predictions.h"
 #include <inttypes.h>
@@ -95,23 +96,13 @@ static mn_status read_story(const char *path, const mn_adapted *adapted, mn_own_
 static mn_status read_rows(const char *path, const mn_adapted *adapted, mn_own_items *query,
                            mn_error *err)
 {
-    const char *note = mn_adapted_note(adapted, MN_ROW_FORM_NOTE);
-    uint32_t item[3];
+    const mn_model *model = mn_adapted_model(adapted);
     mn_row_form form;
-    if (note == NULL)
-        return mn_fail(
-            err, MN_ERR_DATA,
-            "the adapted model does not tell how columns of a table are read: expected one "
-            "that mnemo adapt made from the folder of a run");
-    mn_status status = mn_row_form_parse(note, &form, err);
+    mn_status status =
+        mn_own_form_read(mn_adapted_note(adapted, MN_ROW_FORM_NOTE), model, &form, err);
     if (status != MN_OK)
         return status;
-    mn_model_item(mn_adapted_model(adapted), item);
-    status = form.width == item[0] * item[1] * item[2] &&
-                     form.classes == (mn_adapted_classes(adapted) > 0)
-                 ? mn_own_items_read_rows(path, &form, false, query, err)
-                 : mn_fail(err, MN_ERR_DATA,
-                           "the adapted model has another number of columns than it tells of");
+    status = mn_own_items_read_rows(path, model, &form, false, query, err);
     mn_row_form_fini(&form);
     return status == MN_OK ? mn_own_items_match(query, adapted, err) : status;
 }
@@ -129,7 +120,8 @@ static mn_status read_query(const mn_command_line *line, const mn_adapted *adapt
                                       : MN_INK_LIGHT;
     if (!mn_model_takes_examples(mn_adapted_model(adapted)))
         return read_story(line->query, adapted, query, err);
-    if (mn_model_experiment(mn_adapted_model(adapted))->tasks.kind == MN_TASKS_ROWS)
+    const mn_task_kind kind = mn_model_experiment(mn_adapted_model(adapted))->tasks.kind;
+    if (kind == MN_TASKS_ROWS || kind == MN_TASKS_TABLES)
         return read_rows(line->query, adapted, query, err);
     mn_status status =
         mn_own_items_read(line->query, mn_adapted_model(adapted), false, how, query, err);

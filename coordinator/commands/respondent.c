@@ -1,24 +1,72 @@
 #include "coordinator/commands/respondent.h"
 
+#include "worker/tasks/task_notes.h"
 #include <stdlib.h>
+
+static bool is_of_dialogues(const mn_session_options *options)
+{
+    mn_experiment *experiment = malloc(sizeof *experiment);
+    const bool is = experiment != NULL && mn_run_begun(options->folder) &&
+                    mn_session_experiment(options, experiment, NULL) == MN_OK &&
+                    experiment->tasks.kind == MN_TASKS_DIALOGUES;
+    free(experiment);
+    return is;
+}
+
+static mn_status open_dialogues(mn_respondent *respondent, const mn_session_options *options,
+                                mn_error *err)
+{
+    const mn_session *session = &respondent->session;
+    mn_status status = mn_session_open_run(&respondent->session, options, err);
+    if (status != MN_OK)
+        return status;
+    respondent->learner = session->learner;
+    respondent->theta = mn_training_final_theta(session->training);
+    respondent->name = session->experiment.name;
+    respondent->step = mn_training_step(session->training);
+    respondent->fields = mn_task_set_fields(session->tasks, MN_TEST);
+    respondent->known = mn_task_set_words(session->tasks);
+    respondent->bots = session->tasks;
+    respondent->reads = true;
+    return MN_OK;
+}
 
 mn_status mn_respondent_open(mn_respondent *respondent, const mn_command_line *line, mn_error *err)
 {
-    const mn_session_options options = {
-        .sets = line->sets, .n_sets = line->n_sets, .folder = line->arguments[0]};
+    const char *run = line->arguments[0];
+    const mn_session_options options = {.sets = line->sets, .n_sets = line->n_sets, .folder = run};
     *respondent = (mn_respondent){0};
-    mn_status status = mn_session_open_run(&respondent->session, &options, err);
+    if (is_of_dialogues(&options))
+        return open_dialogues(respondent, &options, err);
+    mn_status status = mn_model_read(run, line->n_sets, line->sets, &respondent->model, err);
     if (status != MN_OK)
         return status;
-    respondent->fields = mn_task_set_fields(respondent->session.tasks, MN_TEST);
-    respondent->known = mn_task_set_words(respondent->session.tasks);
-    respondent->reads = respondent->known != NULL && mn_story_view_fits(respondent->fields);
-    return MN_OK;
+    const mn_model *model = respondent->model;
+    const char *words = mn_model_note(model, MN_NOTE_WORDS);
+    respondent->theta = mn_model_theta(model);
+    respondent->name = mn_model_experiment(model)->name;
+    respondent->step = mn_model_step(model);
+    respondent->fields = mn_model_fields(model);
+    respondent->reads = mn_story_view_fits(respondent->fields);
+    if (!respondent->reads)
+        return MN_OK;
+    status = mn_words_parse(words != NULL ? words : "", &respondent->words, err);
+    if (status == MN_OK && mn_words_count(respondent->words) != mn_model_way(model))
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "%s tells no words, as an older mnemo wrote it: mnemo export, with the "
+                         "data at hand, makes a file that tells them",
+                         run);
+    if (status == MN_OK)
+        status = mn_learner_new(mn_model_experiment(model), respondent->fields, respondent->fields,
+                                &respondent->own, err);
+    respondent->known = respondent->words;
+    respondent->learner = respondent->own;
+    return status;
 }
 
 mn_status mn_respondent_prepare(mn_respondent *respondent, mn_error *err)
 {
-    const mn_learner *learner = respondent->session.learner;
+    const mn_learner *learner = respondent->learner;
     const mn_fields *fields = respondent->fields;
     mn_status status = mn_task_new(fields, &respondent->task, err);
     if (status == MN_OK)
@@ -39,23 +87,22 @@ mn_status mn_respondent_prepare(mn_respondent *respondent, mn_error *err)
 void mn_respondent_answer(mn_respondent *respondent)
 {
     mn_explanation told = {.adapted = respondent->adapted, .query_output = respondent->logits};
-    mn_learner_explain(respondent->workspace, mn_training_final_theta(respondent->session.training),
-                       respondent->task, false, &told);
+    mn_learner_explain(respondent->workspace, respondent->theta, respondent->task, false, &told);
     mn_shown_look(respondent->shown, respondent->adapted, respondent->task->block);
 }
 
 mn_status mn_respondent_view(const mn_respondent *respondent, uint32_t item, const mn_words *words,
                              bool judged, mn_story_view **out, mn_error *err)
 {
-    const mn_story_source source = {.task = respondent->task,
-                                    .item = item,
-                                    .words = words,
-                                    .answers = mn_task_set_answers(respondent->session.tasks),
-                                    .logits =
-                                        respondent->logits + (size_t)item * respondent->columns,
-                                    .n_shown = mn_shown_count(respondent->shown),
-                                    .shown = mn_shown_arrays(respondent->shown),
-                                    .judged = judged};
+    const mn_story_source source = {
+        .task = respondent->task,
+        .item = item,
+        .words = words,
+        .answers = respondent->bots != NULL ? mn_task_set_answers(respondent->bots) : NULL,
+        .logits = respondent->logits + (size_t)item * respondent->columns,
+        .n_shown = mn_shown_count(respondent->shown),
+        .shown = mn_shown_arrays(respondent->shown),
+        .judged = judged};
     return mn_story_view_new(&source, out, err);
 }
 
@@ -66,5 +113,8 @@ void mn_respondent_close(mn_respondent *respondent)
     mn_shown_destroy(&respondent->shown);
     mn_workspace_destroy(&respondent->workspace);
     mn_task_destroy(&respondent->task);
+    mn_learner_destroy(&respondent->own);
+    mn_words_destroy(&respondent->words);
+    mn_model_destroy(&respondent->model);
     mn_session_end(&respondent->session);
 }

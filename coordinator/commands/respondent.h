@@ -6,13 +6,23 @@
 #include "coordinator/commands/command_line.h"
 #include "coordinator/pictures/story_view.h"
 #include "coordinator/server/session.h"
+#include "worker/learner/model.h"
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Of stories a checkpoint tells all; of dialogues, whose answers are sentences of their data, these are opened. */
 typedef struct mn_respondent {
-    mn_session session;
-    const mn_fields *fields; /* of a test task; lent by the session */
-    const mn_words *known;   /* of training; lent so; NULL: the run has learned from no words */
+    mn_session session; /* of dialogues; else empty; all of this is owned */
+    mn_model *model;    /* NULL: of dialogues; so with what follows */
+    mn_words *words;
+    mn_learner *own;
+    const mn_learner *learner; /* lent by these, and so is what follows */
+    const float *theta;
+    const char *name; /* of the experiment */
+    uint64_t step;    /* of training */
+    const mn_fields *fields;
+    const mn_words *known;   /* of training; NULL: the run has learned from no words */
+    const mn_task_set *bots; /* the tasks of dialogues; NULL: of stories */
     bool reads;              /* it has learned from stories or dialogues, and can be asked */
     mn_task *task;           /* to be filled before it answers; owned, and so is what follows */
     mn_workspace *workspace;
@@ -21,8 +31,8 @@ typedef struct mn_respondent {
     uint32_t columns; /* of logits, a row an item of the query set */
 } mn_respondent;
 
-/* Open the run that the first argument of the command line names, with its --set. Status as of
- * mn_session_open_run; mn_respondent_close() in any case. */
+/* Open the run, or the file of one, that the first argument of the command line names, with its --set. Status as
+ * of mn_model_read, or mn_session_open_run; mn_respondent_close() in any case. */
 mn_status mn_respondent_open(mn_respondent *respondent, const mn_command_line *line, mn_error *err);
 
 /* Compile its network and make the task. Only of one that reads. */

@@ -68,7 +68,7 @@ static mn_status open_talk(struct talk *talk, mn_error *err)
                        "%s adapts to answered questions before it answers one (tasks.shot): put "
                        "some into a file, and ask with --story FILE",
                        folder);
-    talk->book = mn_task_set_dialogs(respondent->session.tasks);
+    talk->book = respondent->bots != NULL ? mn_task_set_dialogs(respondent->bots) : NULL;
     talk->prompts = isatty(STDIN_FILENO) != 0;
     talk->told = malloc(MOST_TOLD);
     return talk->told != NULL ? mn_respondent_prepare(respondent, err)

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_PARTS = 5, MOST_PAIRS = 32 };
+enum { N_PARTS = 5, MOST_MORE = 8, MOST_PAIRS = 32 };
 
 /* A vector of the checkpoint, and what stands before its tensors' names. */
 struct part {
@@ -83,9 +83,9 @@ mn_status mn_checkpoint_export(const char *path, const mn_checkpoint *checkpoint
                                const mn_text_pair *more, mn_error *err)
 {
     assert(checkpoint->n == layout->n && (!best || checkpoint->best != NULL));
-    assert(n_more < MOST_PAIRS / 2);
+    assert(n_more < MOST_MORE);
     const bool average = !best && checkpoint->average != NULL;
-    mn_text_pair pairs[MOST_PAIRS / 2] = {{"theta", best ? "best" : average ? "average" : "last"}};
+    mn_text_pair pairs[MOST_MORE] = {{"theta", best ? "best" : average ? "average" : "last"}};
     mn_checkpoint theta = *checkpoint; /* its vectors are lent */
     theta.m = theta.v = theta.average = theta.best = NULL;
     if (average)
@@ -308,6 +308,8 @@ static mn_status write_tensors(const char *path, const mn_checkpoint *checkpoint
     if (n_more > 0)
         memcpy(metadata + n_pairs, more, n_more * sizeof *more);
     n_pairs += n_more;
+    for (size_t i = 0; checkpoint->notes != NULL && i < checkpoint->notes->n; i++)
+        metadata[n_pairs++] = checkpoint->notes->at[i];
     return mn_tensor_file_write(path, n_tensors, tensors, n_pairs, metadata, err);
 }
 

@@ -4,7 +4,8 @@
  *     optimiser.m.conv1.weight ...  the optimiser's moments (m, v), as far as it has them
  *     average.conv1.weight ...      the average of theta, if outer.average asks for one
  *     best.conv1.weight ...         the theta that was best on validation, once there is one
- *     metadata                      step, seed, experiment (YAML), digests, version
+ *     metadata                      step, seed, experiment (YAML), digests, version, and what its tasks
+ *                                   tell (task_notes.h): with it the network is of use without its data
  * A file is written whole or not at all; what is read is checked against its own digest and the
  * expected shapes. Logs the files it skips; makes no MPI call. */
 #pragma once
@@ -13,6 +14,7 @@
 #include "common/error.h"
 #include "common/experiment.h"
 #include "common/tensor_file.h"
+#include "worker/tasks/task_notes.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +33,7 @@ typedef struct mn_checkpoint {
     uint64_t stale_validations; /* the last so many were no better than the best before */
     double best_score;          /* larger is better; without meaning if best is NULL */
     char *experiment;           /* YAML as resolved; owned */
+    const mn_task_notes *notes; /* what its tasks tell, to be written; lent; NULL: nothing */
     size_t n;                   /* floats in each vector */
     /* [n], PyTorch's layout; owned; NULL: none (theta is never) */
     float *theta, *m, *v, *average, *best;

@@ -12,6 +12,7 @@
 struct mn_scribe {
     mn_scribe_config config;
     char *experiment; /* YAML; owned */
+    mn_task_notes notes;
     mn_metrics *metrics;
     mn_progress *progress;
     mn_log_limit skips;
@@ -63,6 +64,7 @@ void mn_scribe_destroy(mn_scribe **scribe)
     mn_progress_destroy(&(*scribe)->progress);
     mn_metrics_close(&(*scribe)->metrics);
     free((*scribe)->experiment);
+    mn_task_notes_fini(&(*scribe)->notes);
     free(*scribe);
     *scribe = NULL;
 }
@@ -197,6 +199,7 @@ mn_status mn_scribe_checkpoint(mn_scribe *scribe, mn_error *err)
     checkpoint.data = scribe->config.data;
     checkpoint.numeric_class = scribe->config.numeric_class;
     checkpoint.mixed = scribe->config.mixed;
+    checkpoint.notes = &scribe->notes;
     checkpoint.experiment = strdup(scribe->experiment);
     status = checkpoint.experiment == NULL
                  ? mn_fail(err, MN_ERR_NOMEM, "checkpoint")
@@ -223,6 +226,8 @@ static mn_status open_files(mn_scribe *scribe, mn_error *err)
                             mn_training_validated(scribe->config.training), &scribe->metrics, err);
     if (status == MN_OK)
         status = mn_experiment_print(scribe->config.experiment, false, &scribe->experiment, err);
+    if (status == MN_OK)
+        status = mn_task_notes_new(scribe->config.tasks, &scribe->notes, err);
     return status;
 }
 

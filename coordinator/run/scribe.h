@@ -20,6 +20,7 @@ typedef struct mn_scribe_config {
     const mn_training *training;
     const mn_conditions *conditions; /* of the test; NULL: they are not written down */
     const mn_run *run;               /* NULL: nothing is written */
+    const mn_task_set *tasks; /* whose notes go into checkpoints; may be NULL without a run */
     mn_digest data, numeric_class;
     bool resumed; /* from a checkpoint, which thus need not be written again */
     bool mixed;   /* so far */

@@ -588,6 +588,7 @@ static mn_status new_scribe(const mn_session *session, const mn_run *run, bool q
                                      .training = session->training,
                                      .conditions = &session->conditions,
                                      .run = run,
+                                     .tasks = session->tasks,
                                      .data = session->data,
                                      .numeric_class = session->numeric_class,
                                      .resumed = session->resumed,

@@ -159,6 +159,38 @@ assert abs(adapted["predictions"][2]["probability"] - best["probability"]) < 1e-
 assert told["predictions"] == adapted["predictions"], told["predictions"]
 PYTHON
 ok "a run that adapts to answered questions says what mnemo ask says, and the same from its file"
+mkdir "$work/rooms"
+printf '1 Mary went to the kitchen.\n2 Where is Mary?\tkitchen\t1\n3 Mary travelled to the office.\n4 Where is Mary?\toffice\t3\n%.0s' \
+    $(seq 40) | tee "$work/rooms/qa1_rooms_train.txt" >"$work/rooms/qa1_rooms_test.txt"
+sed -e 's/generated-stories/stories, data: rooms/' -e 's/bundle: 4/bundle: 2/' "$work/adapting.yaml" >"$work/read.yaml"
+expect_code 0 read env MNEMO_DATA="$work" mnemo train "$work/read.yaml" --run-dir "$work/read"
+rm -r "$work/rooms"
+printf '%s\n' "Mary went to the office." "Where is Mary?	office" "Where is Mary?" >"$work/office.txt"
+expect_code 0 gone mnemo adapt "$work/read" --support "$work/office.txt" --query "$work/office.txt"
+expect_words gone 'adapted to 1 examples' 'where is mary\? +(office|kitchen)'
+expect_code 0 gone-ask mnemo ask "$(echo "$work"/read/checkpoints/*.safetensors | tr ' ' '\n' | tail -n 1)" --story "$work/office.txt"
+expect_words gone-ask 'adapted to 1 answered question'
+ok "a checkpoint knows its words: adapted to and asked when the stories that it was trained on are gone"
+
+section "tables of any meaning"
+family "$work/tables.yaml" 1500 5 8 <<YAML
+tasks: {kind: tables, way: 4, features: 3, shot: 24, query: 8}
+model: {input: identity, memory: transformer, layers: 1, token_size: 16, heads: 2, mlp_size: 16, reasoning: read, output: linear}
+meta: {kind: episodic}
+YAML
+expect_code 0 tables mnemo train "$work/tables.yaml" --run-dir "$work/tables" --set outer.lr=0.005
+awk 'BEGIN { print "length,soil,tree"; for (i = 0; i < 24; i++)
+    printf "%.1f,%s,%s\n", i % 2 ? 2 + i / 40 : 9 - i / 40, i == 5 ? "NA" : i, i % 2 ? "birch" : "\"willow, white\"" }' \
+    >"$work/trees.csv"
+printf 'a,b,c,d,kind\n1,2,3,4,x\n5,6,7,8,y\n' >"$work/own.csv"
+printf 'tree;soil;length\n"willow, white";7;9.1\nbirch;7;2.2\n;;1e9\n' >"$work/leaves.csv"
+expect_code 0 tabled mnemo adapt "$work/tables" --support "$work/trees.csv" --query "$work/leaves.csv" -o "$work/trees-out"
+expect_words tabled 'classes are those of column .tree., the last' '24 examples of 2 classes' 'row 3 ' '2 of 2 right'
+mv "$work/tables" "$work/tables-away"
+expect_code 0 tabled-again mnemo predict "$work/trees-out" --query "$work/leaves.csv" -o "$work/trees-again"
+mv "$work/tables-away" "$work/tables"
+cmp "$work/trees-out/predictions.csv" "$work/trees-again/predictions.csv" || die "a table predicts otherwise from its file"
+ok "a network of made-up tables tells the classes of a person's own, fewer than it was trained with: $(grep right: "$work/tabled.out")"
 
 section "bad input"
 refused() { # CODE NAME WORDS COMMAND-AND-ARGUMENTS...
@@ -219,6 +251,11 @@ done
 refused 78 "nothing to hold out" "nothing.can.be.held.out one.example" adapt "$work/proto_maml" --support "$work/single" \
     "${into[@]}" --holdout leave-one-out
 refused 78 "another network" "model.filters 16.in.training" adapt "$run" --support "$work/own" "${into[@]}" --set model.filters=9
+refused 65 "more columns than the network takes" "own.csv 4.numbers.of.a.row up.to.3 tasks.features=4" \
+    adapt "$work/tables" --support "$work/own.csv" "${into[@]}"
+refused 65 "no such column of classes" "class-column nothing a," adapt "$work/tables" --support "$work/own.csv" "${into[@]}" \
+    --class-column nothing
+refused 64 "column of classes of pictures" "made-up.tables" adapt "$run" --support "$work/own" "${into[@]}" --class-column tree
 stories "$work/stories.yaml" 5
 expect_code 0 stories mnemo train "$work/stories.yaml" --run-dir "$work/stories"
 refused 64 "run of stories" "needs.no.examples mnemo.ask" adapt "$work/stories" --support "$work/own" "${into[@]}"

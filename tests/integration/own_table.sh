@@ -49,11 +49,14 @@ printf 'kind,a,b,c\nash,1,2,red\n' >"$work/ash.csv"
 refused 65 "class that was not shown" "ash oak,.old elm" adapt "$run" --support "$work/own.csv" --query "$work/ash.csv" "${into[@]}"
 refused 65 "class that was not shown, predict" "ash elm" predict "$work/out" --query "$work/ash.csv"
 refused 66 "no file" "nowhere.csv" adapt "$run" --support "$work/nowhere.csv" "${into[@]}"
-refused 64 "checkpoint" "folder.of.the.run" adapt "$run"/checkpoints/*40.safetensors --support "$work/own.csv" "${into[@]}"
 refused 66 "no table" "away.csv tasks.table MNEMO_DATA" train "$work/rows.yaml" --run-dir "$work/never" --set tasks.table=away.csv
 refused 78 "too few rows" "fewer.rows.than shot" train "$work/rows.yaml" --run-dir "$work/never" --set tasks.shot=9
 printf 'k0,9,0.5,red,1\n' >>"$work/rows.csv"
-refused 78 "another table" "begun.with.data old.data" adapt "$run" --support "$work/own.csv" "${into[@]}"
+refused 78 "another table" "begun.with.data old.data" task "$run" --png "$work/never"
+rm "$work/rows.csv"
+expect_code 0 gone mnemo adapt "$run"/checkpoints/*40.safetensors --support "$work/own.csv" --query "$work/query.csv" -o "$work/from-file"
+cmp "$work/out/predictions.csv" "$work/from-file/predictions.csv" || die "without its table it says otherwise"
+ok "a checkpoint knows its columns: the table that it was trained on is not needed"
 
 section "values"
 row_values "$work/values.yaml" 40

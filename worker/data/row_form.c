@@ -246,9 +246,14 @@ static mn_status complain(const char *source, const mn_data_table *table, uint32
                          "of words, tasks.columns leaves some out");
 }
 
+static double cut_off(double z, double farthest)
+{
+    return !(farthest > 0) ? z : z > farthest ? farthest : z < -farthest ? -farthest : z;
+}
+
 static mn_status put_number(const mn_row_column *column, const char *source,
                             const mn_data_table *table, uint32_t row, uint32_t place, bool fills,
-                            float *out, mn_error *err)
+                            double farthest, float *out, mn_error *err)
 {
     double number;
     const mn_cell cell = number_of(column, table, row, place, &number);
@@ -256,7 +261,7 @@ static mn_status put_number(const mn_row_column *column, const char *source,
         number = column->fill;
     else if (cell != MN_CELL_NUMBER)
         return complain(source, table, row, place, err);
-    *out = (float)((number - column->mean) / column->scale);
+    *out = (float)cut_off((number - column->mean) / column->scale, farthest);
     return isfinite(*out)
                ? MN_OK
                : mn_fail(err, MN_ERR_DATA,
@@ -276,7 +281,8 @@ mn_status mn_row_form_x(const mn_row_form *form, const char *source, const mn_da
         bool is_there = false;
         double number;
         if (column->n_words == 0) {
-            status = put_number(column, source, table, row, places[i], form->fills, out++, err);
+            status = put_number(column, source, table, row, places[i], form->fills, form->farthest,
+                                out++, err);
             continue;
         }
         memset(out, 0, column->n_words * sizeof *out);
@@ -298,7 +304,7 @@ mn_status mn_row_form_x(const mn_row_form *form, const char *source, const mn_da
 mn_status mn_row_form_y(const mn_row_form *form, const char *source, const mn_data_table *table,
                         uint32_t row, uint32_t place, float *out, mn_error *err)
 {
-    return put_number(&form->answer, source, table, row, place, false, out, err);
+    return put_number(&form->answer, source, table, row, place, false, 0, out, err);
 }
 
 /* Matching --------------------------------------------------------------------------- */
@@ -332,7 +338,7 @@ static mn_status refuse_strangers(const mn_row_form *form, const char *source,
         (void)mn_text_escape(table->columns[i].name, strlen(table->columns[i].name), shown,
                              sizeof shown);
         return mn_fail(err, MN_ERR_DATA,
-                       "%s: column \"%s\" is none of the table that the run has learned from: "
+                       "%s: column \"%s\" is none of the table that was learned from: "
                        "take it out, or call it as there (%s, ...)",
                        source, shown, form->table_names[0]);
     }
@@ -345,16 +351,15 @@ static mn_status match_by_name(const mn_row_form *form, const char *source,
 {
     if (!table->named)
         return mn_fail(err, MN_ERR_DATA,
-                       "%s: no names of columns: expected a header as the table has that the run "
-                       "has learned from (%.60s, ...)",
+                       "%s: no names of columns: expected a header as the table has that was "
+                       "learned from (%.60s, ...)",
                        source, form->columns[0].name);
     mn_status status = refuse_strangers(form, source, table, err);
     for (uint32_t i = 0; i < form->n && status == MN_OK; i++) {
         status = find_name(source, table, form->columns[i].name, &places[i], err);
         if (status == MN_OK && places[i] == UINT32_MAX)
-            status =
-                mn_fail(err, MN_ERR_DATA, "%s: no column \"%.60s\", which the run has learned from",
-                        source, form->columns[i].name);
+            status = mn_fail(err, MN_ERR_DATA, "%s: no column \"%.60s\", which was learned from",
+                             source, form->columns[i].name);
     }
     return status == MN_OK ? find_name(source, table, form->answer.name, answer, err) : status;
 }
@@ -369,7 +374,7 @@ mn_status mn_row_form_match(const mn_row_form *form, const char *source, const m
     if (!features_alone && table->n_columns != form->table_width)
         return mn_fail(err, MN_ERR_DATA,
                        "%s: %" PRIu32 " columns: expected %" PRIu32
-                       ", in the order of the table that the run has learned from, or its %" PRIu32
+                       ", in the order of the table that was learned from, or its %" PRIu32
                        " features alone",
                        source, table->n_columns, form->table_width, form->n);
     for (uint32_t i = 0; i < form->n; i++)
@@ -404,9 +409,10 @@ mn_status mn_row_form_text(const mn_row_form *form, char **out, mn_error *err)
         (void)json_array_append_new(names, json_string(form->table_names[i]));
     for (uint32_t i = 0; i < form->n; i++)
         (void)json_array_append_new(columns, column_json(&form->columns[i]));
-    json_t *root = json_pack("{s:b, s:b, s:b, s:o, s:o, s:o}", "named", form->named, "classes",
-                             form->classes, "fills", form->fills, "table", names, "columns",
-                             columns, "answer", column_json(&form->answer));
+    json_t *root =
+        json_pack("{s:b, s:b, s:b, s:f, s:o, s:o, s:o}", "named", form->named, "classes",
+                  form->classes, "fills", form->fills, "farthest", form->farthest, "table", names,
+                  "columns", columns, "answer", column_json(&form->answer));
     *out = root != NULL ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
     return *out != NULL ? MN_OK
@@ -447,6 +453,7 @@ static bool read_form(const json_t *root, mn_row_form *out)
     out->named = json_is_true(json_object_get(root, "named"));
     out->classes = json_is_true(json_object_get(root, "classes"));
     out->fills = json_is_true(json_object_get(root, "fills"));
+    out->farthest = json_number_value(json_object_get(root, "farthest")); /* older: none, 0 */
     if (width == 0 || width > MN_DATA_TABLE_MAX_COLUMNS || n == 0 || n > width)
         return false;
     out->table_names = calloc(width, sizeof *out->table_names);
@@ -465,7 +472,7 @@ static bool read_form(const json_t *root, mn_row_form *out)
             return false;
         out->width += column->n_words > 0 ? column->n_words : 1;
     }
-    return out->width <= MN_ROW_FORM_MOST_WIDTH &&
+    return out->width <= MN_ROW_FORM_MOST_WIDTH && isfinite(out->farthest) &&
            read_column(json_object_get(root, "answer"), out->table_width, &out->answer);
 }
 

@@ -33,6 +33,7 @@ typedef struct mn_row_form {
     mn_row_column *columns; /* [n]; owned */
     mn_row_column answer;   /* of a number: standardised as features are */
     uint32_t width;         /* numbers of a row */
+    double farthest; /* a standardised feature is cut off so far from its mean; 0: it is as it is */
 } mn_row_form;
 
 /* What a form is to be like. */

@@ -152,6 +152,28 @@ static void roots_are_taken_before_the_rest_and_of_no_negative_number(void **sta
     mn_data_table_fini(&table);
 }
 
+static void what_is_far_from_the_mean_is_cut_off(void **state)
+{
+    mn_data_table table = read_table("a,b,c\n1,1,1\n2,1,2\n3,1,3\n1e9,1,-1e9\n", MN_HEADER_AUTO);
+    mn_row_form form = fit(&table, &plan), again;
+    char *text = NULL;
+    float x[2];
+    uint32_t unknown = 0;
+    mn_error err = {.message = ""};
+    (void)state;
+    form.farthest = 4;
+    assert_int_equal(mn_row_form_text(&form, &text, NULL), MN_OK);
+    assert_int_equal(mn_row_form_parse(text, &again, NULL), MN_OK);
+    assert_int_equal(mn_row_form_x(&again, "t", &table, 3, places, x, &unknown, &err), MN_OK);
+    assert_true(x[0] == 4 && x[1] == -4);
+    assert_int_equal(mn_row_form_x(&again, "t", &table, 1, places, x, &unknown, &err), MN_OK);
+    assert_true(x[0] == 0 && x[1] == 0);
+    free(text);
+    mn_row_form_fini(&again);
+    mn_row_form_fini(&form);
+    mn_data_table_fini(&table);
+}
+
 static void what_a_form_cannot_be_made_of_is_told(void **state)
 {
     static const struct {
@@ -273,6 +295,7 @@ int main(void)
                                   drop_held),
         cmocka_unit_test_teardown(roots_are_taken_before_the_rest_and_of_no_negative_number,
                                   drop_held),
+        cmocka_unit_test_teardown(what_is_far_from_the_mean_is_cut_off, drop_held),
         cmocka_unit_test_teardown(what_a_form_cannot_be_made_of_is_told, drop_held),
         cmocka_unit_test_teardown(another_table_is_matched_by_its_names, drop_held),
         cmocka_unit_test_teardown(without_names_places_count, drop_held),

@@ -56,6 +56,40 @@ mn_status mn_words_copy(const mn_words *words, mn_words **out, mn_error *err)
     return MN_OK;
 }
 
+mn_status mn_words_list(const mn_words *words, char **out, mn_error *err)
+{
+    char *end = *out = malloc((size_t)words->n * MN_WORD_BYTES);
+    if (end == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "list of %u words", (unsigned)words->n);
+    *end = '\0';
+    for (uint32_t i = 1; i < words->n; i++) {
+        *end++ = '\n';
+        end = stpcpy(end, words->texts[i]);
+    }
+    return MN_OK;
+}
+
+mn_status mn_words_parse(const char *text, mn_words **out, mn_error *err)
+{
+    mn_words *words = NULL;
+    mn_status status = mn_words_new(&words, err);
+    const char *word = strchr(text, '\n');
+    for (uint32_t wanted = 1; word != NULL && status == MN_OK; wanted++) {
+        uint32_t number = 0;
+        const size_t n = strcspn(++word, "\n");
+        status = mn_words_add(words, word, n, &number, err);
+        if (status == MN_OK && number != wanted)
+            status = mn_fail(err, MN_ERR_DATA, "a list of words with \"%.*s\" twice", (int)n, word);
+        word = word[n] == '\n' ? word + n : NULL;
+    }
+    if (status != MN_OK) {
+        mn_words_destroy(&words);
+        return status;
+    }
+    *out = words;
+    return MN_OK;
+}
+
 uint32_t mn_words_count(const mn_words *words)
 {
     return words->n;

@@ -32,6 +32,11 @@ uint32_t mn_words_find(const mn_words *words, const char *text, size_t n);
 mn_status mn_words_add(mn_words *words, const char *text, size_t n, uint32_t *number,
                        mn_error *err);
 
+/* All, a line each, that of number 0 empty; to be freed. And back: MN_ERR_DATA: it is no such list, as
+ * a word is there twice. */
+mn_status mn_words_list(const mn_words *words, char **out, mn_error *err);
+mn_status mn_words_parse(const char *text, mn_words **out, mn_error *err);
+
 /* Order by bytes; old number i becomes renamed[i], [mn_words_count], owned by the caller. */
 mn_status mn_words_sort(mn_words *words, uint32_t **renamed, mn_error *err);
 

@@ -16,6 +16,7 @@ static mn_status check_examples(const mn_model *model, const mn_examples *exampl
 static mn_status adapt(mn_adapted *adapted, const mn_model *model, mn_trial *trial, uint32_t steps,
                        double *losses, mn_error *err);
 static mn_status judge(const mn_adapted *adapted, mn_trial *trial, mn_error *err);
+static void keep(const mn_adapted *adapted, uint32_t n, const float *output, float *out);
 static void answer(const mn_adapted *adapted, uint32_t n, const float *output, float *answers);
 static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_trial *trial,
                              mn_error *err);
@@ -51,7 +52,8 @@ static mn_status hold(mn_adapted *adapted, const mn_model *model, const mn_examp
 {
     mn_fields fields;
     uint32_t item[3];
-    mn_status status = mn_adapted_holder(model, examples->n_classes, examples->n, &fields, err);
+    mn_status status = mn_adapted_holder(model, mn_model_holds(model, examples->n_classes),
+                                         examples->n, &fields, err);
     if (status == MN_OK)
         status = mn_task_new(&fields, &adapted->support, err);
     mn_model_item(model, item);
@@ -84,7 +86,8 @@ mn_status mn_adapted_new(const mn_model *model, const mn_examples *examples, uin
     mn_trial trial = {0};
     if (adapted == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "adapted model");
-    status = mn_trial_init(&trial, model, examples->n_classes, examples->n, 1, err);
+    status = mn_trial_init(&trial, model, mn_model_holds(model, examples->n_classes), examples->n,
+                           1, err);
     if (status == MN_OK)
         status = hold(adapted, model, examples, err);
     if (status == MN_OK && examples->n_classes > 0)
@@ -92,6 +95,7 @@ mn_status mn_adapted_new(const mn_model *model, const mn_examples *examples, uin
     if (status == MN_OK) {
         copy_support(adapted->support, trial.task);
         status = adapt(adapted, model, &trial, steps, losses, err);
+        adapted->classes = examples->n_classes;
     }
     mn_trial_fini(&trial);
     return give(status, adapted, out);
@@ -191,6 +195,7 @@ static mn_status adapt(mn_adapted *adapted, const mn_model *model, mn_trial *tri
         if (!isfinite(adapted->model->theta[i]))
             return diverged(steps, err);
     adapted->way = trial->task->fields.y_size;
+    adapted->classes = trial->task->fields.target == MN_TARGET_CLASSES ? adapted->way : 0;
     adapted->n_support = mn_fields_find(&adapted->support->fields, MN_SUPPORT, "y")->n;
     adapted->steps = steps;
     return MN_OK;
@@ -313,7 +318,7 @@ mn_status mn_adapted_take_names(mn_adapted *adapted, uint32_t n_classes, const c
 mn_status mn_adapted_name_classes(mn_adapted *adapted, const char *const *names, mn_error *err)
 {
     char *before = adapted->names;
-    mn_status status = mn_adapted_take_names(adapted, adapted->way, names, err);
+    mn_status status = mn_adapted_take_names(adapted, adapted->classes, names, err);
     if (status == MN_OK)
         free(before);
     return status;
@@ -328,7 +333,7 @@ const mn_model *mn_adapted_model(const mn_adapted *adapted)
 
 uint32_t mn_adapted_classes(const mn_adapted *adapted)
 {
-    return adapted->model->fields.target == MN_TARGET_CLASSES ? adapted->way : 0;
+    return adapted->classes;
 }
 
 const char *mn_adapted_class_name(const mn_adapted *adapted, uint32_t i)
@@ -341,7 +346,9 @@ const char *mn_adapted_class_name(const mn_adapted *adapted, uint32_t i)
 
 uint32_t mn_adapted_columns(const mn_adapted *adapted)
 {
-    return mn_model_columns(adapted->model, adapted->way);
+    return adapted->classes > 0 && adapted->classes < adapted->way
+               ? adapted->classes
+               : mn_model_columns(adapted->model, adapted->way);
 }
 
 uint32_t mn_adapted_steps(const mn_adapted *adapted)
@@ -397,8 +404,7 @@ mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float 
             break;
         answer(adapted, here, trial.answers, answers + (size_t)begin * columns);
         if (outputs != NULL)
-            memcpy(outputs + (size_t)begin * columns, trial.answers,
-                   (size_t)here * columns * sizeof *outputs);
+            keep(adapted, here, trial.answers, outputs + (size_t)begin * columns);
     }
     mn_trial_fini(&trial);
     return status;
@@ -430,7 +436,7 @@ mn_status mn_adapted_predict_task(const mn_adapted *adapted, const mn_task *task
     if (status == MN_OK) {
         answer(adapted, y->n, trial.output, answers);
         if (outputs != NULL)
-            memcpy(outputs, trial.output, trial.n_output * sizeof *outputs);
+            keep(adapted, y->n, trial.output, outputs);
     }
     mn_trial_fini(&trial);
     return status;
@@ -496,17 +502,22 @@ static mn_status judge(const mn_adapted *adapted, mn_trial *trial, mn_error *err
     return MN_OK;
 }
 
+/* The outputs of n items, of classes that have examples. */
+static void keep(const mn_adapted *adapted, uint32_t n, const float *output, float *out)
+{
+    const uint32_t columns = mn_adapted_columns(adapted),
+                   all = mn_model_columns(adapted->model, adapted->way);
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(out + (size_t)i * columns, output + (size_t)i * all, columns * sizeof *out);
+}
+
 /* Softmax of the outputs of classes; values are what they are. */
 static void answer(const mn_adapted *adapted, uint32_t n, const float *output, float *answers)
 {
     const uint32_t columns = mn_adapted_columns(adapted);
-    const size_t count = (size_t)n * columns;
-    if (mn_adapted_classes(adapted) == 0) {
-        memcpy(answers, output, count * sizeof *answers);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        const float *z = output + (size_t)i * columns;
+    keep(adapted, n, output, answers);
+    for (uint32_t i = 0; i < n && adapted->classes > 0; i++) {
+        const float *z = answers + (size_t)i * columns;
         const double most = (double)z[mn_label_of(columns, z)];
         double sum = 0;
         for (uint32_t k = 0; k < columns; k++)

@@ -3,7 +3,7 @@
 
 #include "worker/learner/adapted_state.h"
 #include "worker/learner/trial.h"
-#include "worker/tasks/story_fields.h"
+#include "worker/tasks/field_text.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -15,10 +15,6 @@
 #define MOST_PAIRS 24u
 #define MOST_WAY 100000u
 
-static const char *const role_names[MN_N_ROLES] = {"support", "query", "shared"};
-
-static mn_status describe_fields(const mn_fields *fields, char **out, mn_error *err);
-static mn_status parse_fields(const char *text, const char *path, mn_fields *out, mn_error *err);
 static mn_status join_names(const mn_adapted *adapted, char **out, mn_error *err);
 static mn_status split_names(mn_adapted *adapted, const char *path, mn_error *err);
 static mn_status read_parts(mn_adapted *adapted, const char *path, mn_error *err);
@@ -89,7 +85,7 @@ mn_status mn_adapted_write(const mn_adapted *adapted, const char *path, size_t n
     if (status == MN_OK)
         status = mn_experiment_print(&model->experiment, false, &experiment, err);
     if (status == MN_OK)
-        status = describe_fields(&model->fields, &shape, err);
+        status = mn_fields_text(&model->fields, &shape, err);
     if (status == MN_OK && adapted->names != NULL)
         status = join_names(adapted, &names, err);
     if (status == MN_OK)
@@ -113,33 +109,13 @@ mn_status mn_adapted_write(const mn_adapted *adapted, const char *path, size_t n
     return status;
 }
 
-/* A line each: "support.x 0 5 28 28 1": name, type, items, height, width, channels; before them what
- * the answers are. */
-static mn_status describe_fields(const mn_fields *fields, char **out, mn_error *err)
-{
-    size_t bytes = 0;
-    FILE *text = open_memstream(out, &bytes);
-    if (text == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "description of a task");
-    (void)fprintf(text, "%s %" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
-                  fields->target == MN_TARGET_CLASSES ? "classes" : "values", fields->y_size,
-                  fields->symbols, fields->bundle);
-    for (uint32_t i = 0; i < fields->n; i++) {
-        const mn_field *field = &fields->at[i];
-        (void)fprintf(text, "%s.%s %d %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
-                      role_names[field->role], field->name, (int)field->type, field->n,
-                      field->height, field->width, field->channels);
-    }
-    return fclose(text) == 0 ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "description of a task");
-}
-
 static mn_status join_names(const mn_adapted *adapted, char **out, mn_error *err)
 {
     size_t bytes = 0;
     FILE *text = open_memstream(out, &bytes);
     if (text == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "names of classes");
-    for (uint32_t i = 0; i < adapted->way; i++)
+    for (uint32_t i = 0; i < adapted->classes; i++)
         (void)fprintf(text, "%s%s", i > 0 ? "\n" : "", mn_adapted_class_name(adapted, i));
     return fclose(text) == 0 ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "names of classes");
 }
@@ -189,6 +165,7 @@ static mn_status read_model(const mn_tensor_file *file, const char *path, mn_mod
     const char *version = mn_tensor_file_metadata(file, "adapted");
     mn_experiment *experiment = malloc(sizeof *experiment);
     mn_fields fields;
+    mn_error why;
     if (experiment == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "experiment");
     mn_status status = MN_OK;
@@ -205,8 +182,10 @@ static mn_status read_model(const mn_tensor_file *file, const char *path, mn_mod
     }
     if (status == MN_OK)
         status = mn_experiment_check(experiment, err);
-    if (status == MN_OK)
-        status = parse_fields(shape, path, &fields, err);
+    if (status == MN_OK && mn_fields_parse(shape, &fields, &why) != MN_OK)
+        status = damaged(path, why.message, err);
+    if (status == MN_OK && fields.symbols != 1)
+        status = damaged(path, "its metadata has labels of several symbols", err);
     if (status == MN_OK)
         status = mn_model_declare(experiment, &fields, out, err);
     if (status == MN_OK)
@@ -247,7 +226,7 @@ static mn_status read_support(mn_adapted *adapted, const char *path, mn_error *e
 }
 
 /* Whatever the metadata say, no more memory is taken than the file has tensors and names for. */
-static mn_status check_sizes(const mn_adapted *adapted, const char *path, mn_error *err)
+static mn_status check_sizes(mn_adapted *adapted, const char *path, mn_error *err)
 {
     const mn_tensor *y = mn_tensor_file_find(adapted->file, "support.y");
     const char *names = mn_tensor_file_metadata(adapted->file, "classes");
@@ -266,8 +245,12 @@ static mn_status check_sizes(const mn_adapted *adapted, const char *path, mn_err
             return damaged(path, "tensor support.x is missing, or of another shape than examples",
                            err);
     }
-    if (n_names > 0 ? n_names != adapted->way : adapted->way != adapted->model->fields.y_size)
+    if (n_names > 0 ? mn_model_holds(adapted->model, n_names) != adapted->way
+                    : adapted->way != adapted->model->fields.y_size)
         return damaged(path, "its metadata names another number of classes", err);
+    adapted->classes = adapted->model->fields.target != MN_TARGET_CLASSES ? 0
+                       : n_names > 0                                      ? n_names
+                                                                          : adapted->way;
     return MN_OK;
 }
 
@@ -323,7 +306,7 @@ static mn_status split_names(mn_adapted *adapted, const char *path, mn_error *er
         return mn_adapted_classes(adapted) > 0 && mn_model_takes_examples(adapted->model)
                    ? damaged(path, "its metadata has no classes", err)
                    : MN_OK;
-    const uint32_t n = adapted->way; /* check_sizes */
+    const uint32_t n = adapted->classes; /* check_sizes */
     char *copy = strdup(text);
     const char **names = calloc(n, sizeof *names);
     mn_status status = MN_OK;
@@ -336,84 +319,6 @@ static mn_status split_names(mn_adapted *adapted, const char *path, mn_error *er
         status = mn_adapted_take_names(adapted, n, names, err);
     free(copy);
     free(names);
-    return status;
-}
-
-static mn_status parse_field(const char *line, const char *path, mn_fields *out, mn_error *err)
-{
-    char role[8], name[20];
-    int type = 0;
-    uint32_t n = 0, item[3];
-    if (sscanf(line, "%7[a-z].%19[a-z_] %d %" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32, role,
-               name, &type, &n, &item[0], &item[1], &item[2]) != 7 ||
-        type < MN_FIELD_NUMBERS || type > MN_FIELD_MASK || out->n == MN_MAX_FIELDS)
-        return damaged(path, "its metadata has fields that are none", err);
-    for (mn_role i = MN_SUPPORT; i < MN_N_ROLES; i++)
-        if (strcmp(role, role_names[i]) == 0 && mn_fields_find(out, i, name) == NULL)
-            return mn_fields_add(out, i, name, (mn_field_type)type, n, item, err);
-    return damaged(path, "its metadata has fields that are none", err);
-}
-
-static uint32_t channels_of(const mn_fields *fields, mn_role role, const char *name)
-{
-    const mn_field *field = mn_fields_find(fields, role, name);
-    return field == NULL ? 0 : field->channels;
-}
-
-static uint32_t items_of(const mn_fields *fields, mn_role role)
-{
-    const mn_field *y = mn_fields_find(fields, role, "y");
-    return y == NULL ? 0 : y->n;
-}
-
-/* Fields of stories or sequences with the sizes that the fields at hand have. */
-static bool make_alike(const mn_fields *fields, mn_fields *out)
-{
-    const mn_points no_points = {.n = 0};
-    const mn_field *x = mn_fields_find(fields, MN_QUERY, "x");
-    const mn_story_shape story = {.bundle = items_of(fields, MN_QUERY),
-                                  .support = items_of(fields, MN_SUPPORT),
-                                  .sentences = channels_of(fields, MN_QUERY, "mask"),
-                                  .length = channels_of(fields, MN_QUERY, "story"),
-                                  .question = channels_of(fields, MN_QUERY, "question"),
-                                  .vocabulary = fields->y_size,
-                                  .linear_start = mn_fields_find(fields, MN_QUERY, "linear")};
-    if (x == NULL)
-        return mn_story_fields(&story, &no_points, out, NULL) == MN_OK;
-    const uint32_t item[3] = {x->height, x->width, x->channels};
-    mn_fields_init(out, fields->target, fields->y_size);
-    out->symbols = fields->symbols;
-    out->bundle = fields->bundle;
-    return mn_fields_add_sequence(out, x->n, item, true, NULL) == MN_OK;
-}
-
-/* Whoever fills in a task goes by what kinds of tasks there are, so no others are let in. */
-static bool are_known(const mn_fields *fields)
-{
-    mn_fields alike;
-    return mn_fields_are_few_shot(fields) ||
-           (make_alike(fields, &alike) && mn_fields_equal(&alike, fields));
-}
-
-static mn_status parse_fields(const char *text, const char *path, mn_fields *out, mn_error *err)
-{
-    char target[8];
-    uint32_t y_size = 0, symbols = 0, bundle = 0;
-    if (sscanf(text, "%7[a-z] %" SCNu32 " %" SCNu32 " %" SCNu32, target, &y_size, &symbols,
-               &bundle) != 4 ||
-        y_size == 0 || y_size > MOST_WAY || symbols != 1 || bundle == 0)
-        return damaged(path, "its metadata has fields that are none", err);
-    mn_fields_init(out, strcmp(target, "classes") == 0 ? MN_TARGET_CLASSES : MN_TARGET_VALUES,
-                   y_size);
-    out->symbols = symbols;
-    out->bundle = bundle;
-    mn_status status = MN_OK;
-    for (const char *line = strchr(text, '\n'); line != NULL && line[1] != '\0' && status == MN_OK;
-         line = strchr(line + 1, '\n'))
-        status = parse_field(line + 1, path, out, err);
-    const mn_field *y = mn_fields_find(out, MN_QUERY, "y");
-    if (status == MN_OK && (y == NULL || mn_field_item(y) != y_size || !are_known(out)))
-        status = damaged(path, "its metadata has fields of no task that is known", err);
     return status;
 }
 

@@ -6,14 +6,16 @@
 #include "worker/learner/model_state.h"
 
 struct mn_adapted {
-    mn_model *model;      /* with theta' for its theta; all of this is owned */
-    uint32_t way;         /* classes or numbers of y of the task */
-    uint32_t n_support;   /* items */
-    uint32_t steps;       /* taken */
-    mn_task *support;     /* of which the support set counts, if it is looked at */
-    mn_parameters own;    /* what adapting made beside theta (mn_rule_own) */
-    float *own_values;    /* [own.size]; NULL: there are none */
-    char *names;          /* of the classes, each ended by NUL, one behind the other; NULL: none */
+    mn_model *model;    /* with theta' for its theta; all of this is owned */
+    uint32_t way;       /* classes or numbers of y of the task */
+    uint32_t classes;   /* of them that have examples: fewer where the network takes fewer than its
+                             head has rows (mn_model_holds); values: 0 */
+    uint32_t n_support; /* items */
+    uint32_t steps;     /* taken */
+    mn_task *support;   /* of which the support set counts, if it is looked at */
+    mn_parameters own;  /* what adapting made beside theta (mn_rule_own) */
+    float *own_values;  /* [own.size]; NULL: there are none */
+    char *names;        /* of the classes, each ended by NUL, one behind the other; NULL: none */
     mn_tensor_file *file; /* where it was read from, for its notes; NULL: nowhere */
 };
 

@@ -997,6 +997,58 @@ static void threads_share_a_model_and_an_adapted_one(void **state)
     bed_destroy(bed);
 }
 
+/* Made-up tables have 2 to tasks.way classes, so a table of one's own may have fewer than the head has rows. */
+static void a_table_may_have_fewer_classes_than_training(void **state)
+{
+    enum { N = 6, CLASSES = 3, FEATURES = 2 };
+    struct bed *bed =
+        bed_new("tasks: {kind: tables, way: 4, features: 2, shot: 8, query: 5}\n"
+                "model: {input: identity, memory: transformer, layers: 1, token_size: 8, heads: 2, "
+                "mlp_size: 8, reasoning: read, output: linear}\nmeta: {kind: episodic}\n");
+    static const uint32_t labels[N] = {0, 1, 2, 0, 1, 2};
+    static const char *const names[CLASSES] = {"oak", "elm", "ash"};
+    const float x[N * FEATURES] = {0, 1, 2, 0.5f, -1, -2, 0.25f, 1, 2, 0, -1, 1};
+    mn_examples examples = {.n = N, .x = x, .n_classes = CLASSES, .labels = labels, .names = names};
+    mn_adapted *adapted = NULL, *again = NULL;
+    float answers[N * CLASSES], outputs[N * CLASSES], second[N * CLASSES];
+    char path[] = "/tmp/mnemo-adapted-table-XXXXXX";
+    mn_error err = {.message = ""};
+    (void)state;
+    assert_int_equal(mn_adapted_new(bed->model, &examples, 0, NULL, &adapted, &err), MN_OK);
+    assert_int_equal(mn_adapted_classes(adapted), CLASSES);
+    assert_int_equal(mn_adapted_columns(adapted), CLASSES);
+    assert_int_equal(mn_adapted_predict(adapted, N, x, answers, outputs, &err), MN_OK);
+    for (uint32_t i = 0; i < N; i++) {
+        double sum = 0, all = 0;
+        for (uint32_t k = 0; k < CLASSES; k++)
+            all += exp((double)outputs[i * CLASSES + k]);
+        for (uint32_t k = 0; k < CLASSES; k++) {
+            sum += (double)answers[i * CLASSES + k];
+            assert_true(fabs(exp((double)outputs[i * CLASSES + k]) / all -
+                             (double)answers[i * CLASSES + k]) < 1e-6);
+        }
+        assert_true(fabs(sum - 1) < 1e-6);
+    }
+    const int file = mkstemp(path);
+    assert_true(file >= 0 && close(file) == 0);
+    assert_int_equal(mn_adapted_write(adapted, path, 0, NULL, &err), MN_OK);
+    if (mn_adapted_read(path, &again, &err) != MN_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(mn_adapted_classes(again), CLASSES);
+    assert_string_equal(mn_adapted_class_name(again, 2), "ash");
+    assert_int_equal(mn_adapted_predict(again, N, x, second, NULL, &err), MN_OK);
+    assert_memory_equal(second, answers, sizeof answers);
+    mn_adapted_destroy(&again);
+    mn_adapted_destroy(&adapted);
+
+    static const uint32_t many[N] = {0, 1, 2, 3, 4, 0};
+    examples = (mn_examples){.n = N, .x = x, .n_classes = 5, .labels = many};
+    assert_int_equal(mn_adapted_new(bed->model, &examples, 0, NULL, &adapted, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "5 classes"));
+    assert_int_equal(unlink(path), 0);
+    bed_destroy(bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1022,6 +1074,7 @@ int main(void)
         cmocka_unit_test(a_share_holds_out_the_last_of_each_class),
         cmocka_unit_test(of_one_example_a_class_nothing_can_be_held_out),
         cmocka_unit_test(threads_share_a_model_and_an_adapted_one),
+        cmocka_unit_test(a_table_may_have_fewer_classes_than_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 #include "worker/learner/model_state.h"
 #include "worker/learner/parts/batch_norm.h"
 #include "worker/learner/rules/rule.h"
+#include "worker/tasks/field_text.h"
+#include "worker/tasks/task_notes.h"
 #include "worker/tasks/task_set.h"
 #include "worker/tasks/task_set_kind.h"
 #include <inttypes.h>
@@ -17,7 +19,6 @@
 struct wish {
     size_t n_sets;
     const char *const *sets;
-    const mn_fields *fields; /* NULL: to be found */
 };
 
 static mn_status read_file(const char *path, const struct wish *wish, mn_model **out,
@@ -27,9 +28,9 @@ static mn_status read_newest(const char *folder, const struct wish *wish, mn_mod
 static bool has_theta(const mn_parameters *list, const mn_tensor_file *file, const char *prefix);
 static mn_status read_experiment(const mn_tensor_file *file, const char *path, size_t n_sets,
                                  const char *const *sets, mn_experiment *out, mn_error *err);
-static mn_status find_fields(const mn_experiment *experiment, const mn_fields *given,
-                             const mn_tensor_file *file, const char *path, mn_model **out,
-                             mn_error *err);
+static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_file *file,
+                             const char *path, mn_model **out, mn_error *err);
+static mn_status keep_notes(const mn_tensor_file *file, mn_model *model, mn_error *err);
 
 /* Making --------------------------------------------------------------------------- */
 
@@ -93,6 +94,7 @@ mn_status mn_model_copy(const mn_model *model, mn_model **out, mn_error *err)
     *copy = *model;
     copy->network.experiment = &copy->experiment;
     copy->theta = memcpy(theta, model->theta, bytes);
+    copy->words = copy->row_form = NULL;
     *out = copy;
     return MN_OK;
 }
@@ -102,6 +104,8 @@ void mn_model_destroy(mn_model **model)
     if (*model == NULL)
         return;
     free((*model)->theta);
+    free((*model)->words);
+    free((*model)->row_form);
     free(*model);
     *model = NULL;
 }
@@ -111,13 +115,7 @@ void mn_model_destroy(mn_model **model)
 mn_status mn_model_read(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
                         mn_error *err)
 {
-    return mn_model_read_for(path, n_sets, sets, NULL, out, err);
-}
-
-mn_status mn_model_read_for(const char *path, size_t n_sets, const char *const *sets,
-                            const mn_fields *fields, mn_model **out, mn_error *err)
-{
-    const struct wish wish = {n_sets, sets, fields};
+    const struct wish wish = {n_sets, sets};
     struct stat about;
     if (stat(path, &about) != 0)
         return mn_fail_errno(
@@ -165,7 +163,9 @@ static mn_status read_file(const char *path, const struct wish *wish, mn_model *
     if (status == MN_OK)
         status = read_experiment(file, path, wish->n_sets, wish->sets, experiment, err);
     if (status == MN_OK)
-        status = find_fields(experiment, wish->fields, file, path, &model, err);
+        status = find_fields(experiment, file, path, &model, err);
+    if (status == MN_OK)
+        status = keep_notes(file, model, err);
     if (status == MN_OK) {
         const mn_parameters *list = &model->network.parameters;
         const bool has_best = experiment->evaluate.keep_best && has_theta(list, file, "best.");
@@ -253,28 +253,40 @@ static mn_status generated_fields(const mn_experiment *experiment, mn_fields *fi
     return status;
 }
 
-/* Pictures of a packed file are grey or coloured, which no key says: those of which the network has
- * these tensors. */
-static mn_status find_fields(const mn_experiment *experiment, const mn_fields *given,
-                             const mn_tensor_file *file, const char *path, mn_model **out,
-                             mn_error *err)
+/* Do these tasks lie in data, so that the experiment alone does not say what they are made of? */
+static bool lie_in_data(const mn_experiment *experiment)
 {
     const mn_task_kind kind = experiment->tasks.kind;
-    const bool has_data = experiment->tasks.data[0] != '\0';
+    return kind == MN_TASKS_STORIES || kind == MN_TASKS_DIALOGUES || kind == MN_TASKS_ROWS ||
+           (kind == MN_TASKS_SEQUENCES && experiment->tasks.data[0] != '\0');
+}
+
+static mn_status told_fields(const mn_experiment *experiment, const mn_tensor_file *file,
+                             const char *path, mn_fields *out, mn_error *err)
+{
+    const char *text = mn_tensor_file_metadata(file, MN_NOTE_FIELDS);
+    mn_error why;
+    if (text != NULL && mn_fields_parse(text, out, &why) == MN_OK)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG, "%s has learned from %s", path,
+                   experiment->tasks.kind == MN_TASKS_DIALOGUES
+                       ? "dialogues, whose answers are sentences of the data: talk to it, with "
+                         "mnemo ask RUN --interactive"
+                       : "data of which it tells too little, as an older mnemo wrote it: mnemo "
+                         "export RUN, with the data at hand, makes a file that tells enough");
+}
+
+/* Pictures of a packed file are grey or coloured, which no key says: those of which the network has
+ * these tensors. */
+static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_file *file,
+                             const char *path, mn_model **out, mn_error *err)
+{
     mn_fields fields[MN_N_SPLITS];
     mn_status status = MN_OK;
-    if (given == NULL && (kind == MN_TASKS_STORIES || kind == MN_TASKS_DIALOGUES ||
-                          (kind == MN_TASKS_SEQUENCES && has_data)))
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "%s has learned from data (%s) of which a checkpoint does not tell enough: "
-                       "open the run with its data",
-                       path, experiment->tasks.data);
-    const bool guesses = given == NULL && kind == MN_TASKS_IMAGES;
-    if (given != NULL)
-        fields[MN_TRAIN] = *given;
+    const bool told = lie_in_data(experiment), guesses = experiment->tasks.kind == MN_TASKS_IMAGES;
     for (uint32_t channels = 1; channels <= 3; channels += 2) {
         mn_model *model = NULL;
-        status = given != NULL ? MN_OK
+        status = told      ? told_fields(experiment, file, path, &fields[MN_TRAIN], err)
                  : guesses ? mn_few_shot_images(experiment, experiment->tasks.image_size, channels,
                                                 fields, err)
                            : generated_fields(experiment, &fields[MN_TRAIN], err);
@@ -294,6 +306,24 @@ static mn_status find_fields(const mn_experiment *experiment, const mn_fields *g
                                      "experiment describes (another way, image_size or model): "
                                      "expected a checkpoint as mnemo train wrote it",
                                      path);
+}
+
+static mn_status keep_notes(const mn_tensor_file *file, mn_model *model, mn_error *err)
+{
+    const char *words = mn_tensor_file_metadata(file, MN_NOTE_WORDS);
+    const char *form = mn_tensor_file_metadata(file, MN_ROW_FORM_NOTE);
+    model->words = words == NULL ? NULL : strdup(words);
+    model->row_form = form == NULL ? NULL : strdup(form);
+    return (words != NULL && model->words == NULL) || (form != NULL && model->row_form == NULL)
+               ? mn_fail(err, MN_ERR_NOMEM, "notes of a model")
+               : MN_OK;
+}
+
+const char *mn_model_note(const mn_model *model, const char *key)
+{
+    return strcmp(key, MN_NOTE_WORDS) == 0      ? model->words
+           : strcmp(key, MN_ROW_FORM_NOTE) == 0 ? model->row_form
+                                                : NULL;
 }
 
 mn_status mn_parameters_read(const mn_parameters *parameters, const mn_tensor_file *file,
@@ -331,6 +361,11 @@ const mn_experiment *mn_model_experiment(const mn_model *model)
 uint64_t mn_model_step(const mn_model *model)
 {
     return model->step;
+}
+
+const float *mn_model_theta(const mn_model *model)
+{
+    return model->theta;
 }
 
 const mn_fields *mn_model_fields(const mn_model *model)
@@ -375,6 +410,14 @@ bool mn_model_any_way(const mn_model *model)
     return mn_model_is_few_shot(model) && model->fields.target == MN_TARGET_CLASSES &&
            mn_model_shape(model, model->fields.y_size + 1, model->fields.y_size + 1, 1, &other,
                           NULL) == MN_OK;
+}
+
+uint32_t mn_model_holds(const mn_model *model, uint32_t n_classes)
+{
+    return model->experiment.tasks.kind == MN_TASKS_TABLES && n_classes < model->fields.y_size &&
+                   !mn_model_any_way(model)
+               ? model->fields.y_size
+               : n_classes;
 }
 
 uint32_t mn_model_columns(const mn_model *model, uint32_t way)

@@ -19,14 +19,10 @@ typedef struct mn_model mn_model;
  * of training, as "meta.inner_lr=0.1". The caller owns *out.
  *   MN_ERR_NO_INPUT  nothing is there, or no checkpoint yet
  *   MN_ERR_DATA      damaged; no checkpoint of a run; tensors that are not those of its experiment
- *   MN_ERR_CONFIG    a bad override, or one that would give the network other tensors; tasks whose
- *                    fields no checkpoint tells, as the words of bAbI: use mn_model_read_for */
+ *   MN_ERR_CONFIG    a bad override, or one that would give the network other tensors; tasks of which
+ *                    the file does not tell enough (task_notes.h), as dialogues */
 mn_status mn_model_read(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
                         mn_error *err);
-
-/* The same for tasks of these fields, told by whoever has the data: of stories and sequences too. */
-mn_status mn_model_read_for(const char *path, size_t n_sets, const char *const *sets,
-                            const mn_fields *fields, mn_model **out, mn_error *err);
 
 /* The same from its parts, which are copied. fields: those of a task of this experiment, of any
  * extent that gives the network these tensors. theta: PyTorch's layout, n floats. MN_ERR_CONFIG: the
@@ -39,6 +35,12 @@ void mn_model_destroy(mn_model **model); /* takes NULL */
 /* What follows is lent for the model's life. */
 const mn_experiment *mn_model_experiment(const mn_model *model);
 uint64_t mn_model_step(const mn_model *model); /* meta-steps of training; 0: not told */
+
+/* What the run's tasks tell beside their fields (task_notes.h); NULL: nothing of this name. */
+const char *mn_model_note(const mn_model *model, const char *key);
+
+/* Theta in the engine's layout, as a learner of the same experiment and fields takes it. */
+const float *mn_model_theta(const mn_model *model);
 
 /* Fields of a task as in training; a user's own task has as many items as it likes. */
 const mn_fields *mn_model_fields(const mn_model *model);

@@ -11,7 +11,8 @@ struct mn_model {
     mn_network network; /* with the rule's tensors */
     const mn_kernels *kernels;
     uint64_t step;
-    float *theta; /* [network.parameters.size], the engine's layout; owned */
+    float *theta;           /* [network.parameters.size], the engine's layout; owned */
+    char *words, *row_form; /* notes; owned; a copy has none: NULL */
 };
 
 /* A model whose theta is still zero. The fields are copied. */
@@ -24,6 +25,11 @@ mn_status mn_model_copy(const mn_model *model, mn_model **out, mn_error *err);
  * classes, or such a task is too large. */
 mn_status mn_model_shape(const mn_model *model, uint32_t way, uint32_t n_support, uint32_t n_query,
                          mn_fields *out, mn_error *err);
+
+/* Classes that a task is compiled for, if so many have examples: as many; or those of training, where the
+ * head has a row for each, but tasks of training had fewer too, as made-up tables have: the others then are
+ * classes of which there are no examples. */
+uint32_t mn_model_holds(const mn_model *model, uint32_t n_classes);
 
 /* Tensors of a file, named with `prefix` before, into a vector of these parameters. MN_ERR_DATA: one
  * is missing or of another shape: `path` says where. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define MN_TABLE_MOST_FEATURES 32
+#define MN_TABLE_FARTHEST 10.0 /* deviations from the mean: beyond it a feature is cut off */
 #define MN_TABLE_MOST_WIDTH (MN_TABLE_MOST_FEATURES + 8)
 
 typedef enum mn_table_mechanism {

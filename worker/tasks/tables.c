@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define MOST_ROWS 2000 /* of tasks.shot and tasks.query together */
-#define FARTHEST 10.0  /* deviations from the mean: beyond it a feature is cut off */
 
 struct tables {
     uint32_t features, way;
@@ -142,7 +141,9 @@ static void standardise(const struct table *table, uint32_t feature)
     for (uint32_t row = 0; row < table->n_rows; row++) {
         float *x = row_of(table, row) + feature;
         const double z = ((double)*x - mean) * scale;
-        *x = (float)(z > FARTHEST ? FARTHEST : z < -FARTHEST ? -FARTHEST : z);
+        *x = (float)(z > MN_TABLE_FARTHEST    ? MN_TABLE_FARTHEST
+                     : z < -MN_TABLE_FARTHEST ? -MN_TABLE_FARTHEST
+                                              : z);
     }
 }
 

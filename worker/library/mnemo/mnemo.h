@@ -74,7 +74,7 @@ typedef struct mnemo_adapted mnemo_adapted; /* the same, adapted to a task */
 
 /* Load a file of `mnemo export`, a checkpoint of a run, or the newest checkpoint of a run's folder.
  * Free *out with mnemo_model_free. MNEMO_ERR_NO_INPUT, _DATA, _IO, _NOMEM; MNEMO_ERR_UNSUITED: a run
- * that learned from data of which its checkpoints tell too little, as stories of bAbI. */
+ * that learned from data of which its checkpoints tell too little, as dialogues. */
 MNEMO_API mnemo_code mnemo_model_load(const char *path, mnemo_model **out, mnemo_error *error);
 MNEMO_API void mnemo_model_free(mnemo_model *model); /* takes NULL */
 
