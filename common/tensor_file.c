@@ -1,6 +1,7 @@
 #include "common/tensor_file.h"
 
 #include "common/file.h"
+#include "common/half.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -97,26 +98,6 @@ uint64_t mn_tensor_count(const mn_tensor *tensor)
     return count;
 }
 
-/* IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction. */
-static float float_of_half(uint16_t half)
-{
-    const int exponent = half >> 10 & 31;
-    const float fraction = (float)(half & 1023);
-    const float sign = half >> 15 ? -1.0f : 1.0f;
-    if (exponent == 31)
-        return fraction > 0 ? NAN : sign * INFINITY;
-    return sign * (exponent == 0 ? ldexpf(fraction, -24) : ldexpf(1024 + fraction, exponent - 25));
-}
-
-/* The upper half of a float32. */
-static float float_of_brain(uint16_t half)
-{
-    const uint32_t bits = (uint32_t)half << 16;
-    float value = 0;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 bool mn_tensor_floats(const mn_tensor *tensor, float *out)
 {
     const size_t n = (size_t)mn_tensor_count(tensor);
@@ -127,9 +108,9 @@ bool mn_tensor_floats(const mn_tensor *tensor, float *out)
     for (size_t i = 0; i < n && tensor->dtype == MN_F64; i++)
         out[i] = (float)doubles[i];
     for (size_t i = 0; i < n && tensor->dtype == MN_F16; i++)
-        out[i] = float_of_half(halves[i]);
+        out[i] = mn_float_of_half(halves[i]);
     for (size_t i = 0; i < n && tensor->dtype == MN_BF16; i++)
-        out[i] = float_of_brain(halves[i]);
+        out[i] = mn_float_of_brain(halves[i]);
     return tensor->dtype == MN_F32 || tensor->dtype == MN_F64 || tensor->dtype == MN_F16 ||
            tensor->dtype == MN_BF16;
 }

@@ -1,6 +1,7 @@
 #include "worker/data/data_table.h"
 
 #include "common/file.h"
+#include "common/half.h"
 #include "common/room.h"
 #include "common/tensor_file.h"
 #include "common/text.h"
@@ -489,24 +490,6 @@ static const char *text_of(const char *cell)
     return text;
 }
 
-/* IEEE 754 binary16, by its parts. */
-static double half_of(uint16_t bits)
-{
-    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    const double size = exponent == 31  ? (fraction == 0 ? (double)INFINITY : (double)NAN)
-                        : exponent == 0 ? ldexp(fraction, -24)
-                                        : ldexp(1024 + fraction, exponent - 25);
-    return bits >> 15 != 0 ? -size : size;
-}
-
-static double bfloat_of(uint16_t bits)
-{
-    const uint32_t wide = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return (double)value;
-}
-
 #define READ_AS(type)                                                                              \
     {                                                                                              \
         type value;                                                                                \
@@ -542,7 +525,7 @@ static double number_of(mn_cells cells, const char *cell)
     case MN_CELLS_F16:
     case MN_CELLS_BF16:
         memcpy(&bits, cell, sizeof bits);
-        return cells == MN_CELLS_F16 ? half_of(bits) : bfloat_of(bits);
+        return (double)(cells == MN_CELLS_F16 ? mn_float_of_half(bits) : mn_float_of_brain(bits));
     case MN_CELLS_TEXT:
     case MN_CELLS_UCS4:
     case MN_CELLS_BYTES:

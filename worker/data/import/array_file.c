@@ -1,5 +1,6 @@
 #include "worker/data/import/array_file.h"
 
+#include "common/half.h"
 #include "common/text.h"
 #include "worker/data/npy.h"
 #include <inttypes.h>
@@ -75,11 +76,10 @@ static mn_status parse_npy(const uint8_t *bytes, size_t n, const char *where, mn
     mn_status status = mn_npy_parse(bytes, n, where, &npy, shown, err);
     if (status != MN_OK && status != MN_ERR_CONFIG)
         return status;
-    if (status == MN_ERR_CONFIG || npy.kind == 'U' || npy.kind == 'S' ||
-        (npy.kind == 'f' && npy.bytes < 4))
+    if (status == MN_ERR_CONFIG || npy.kind == 'U' || npy.kind == 'S')
         return mn_fail(err, MN_ERR_DATA,
-                       "%s: an NPY file of %s; expected whole numbers, truth values or float32 or "
-                       "float64 numbers, in 1 to %u dimensions: save X.astype('uint8'), "
+                       "%s: an NPY file of %s; expected whole numbers, truth values or float16, "
+                       "float32 or float64 numbers, in 1 to %u dimensions: save X.astype('uint8'), "
                        "y.astype('int64')",
                        where, shown, MN_ARRAY_RANK);
     if (npy.by_column && npy.rank > 1)
@@ -129,7 +129,8 @@ static bool read_tensor(const char *name, const json_t *entry, uint64_t data, mn
         {"BOOL", MN_ARRAY_BOOL, 1},    {"U8", MN_ARRAY_UNSIGNED, 1},  {"U16", MN_ARRAY_UNSIGNED, 2},
         {"U32", MN_ARRAY_UNSIGNED, 4}, {"U64", MN_ARRAY_UNSIGNED, 8}, {"I8", MN_ARRAY_SIGNED, 1},
         {"I16", MN_ARRAY_SIGNED, 2},   {"I32", MN_ARRAY_SIGNED, 4},   {"I64", MN_ARRAY_SIGNED, 8},
-        {"F32", MN_ARRAY_FLOAT, 4},    {"F64", MN_ARRAY_FLOAT, 8}};
+        {"F16", MN_ARRAY_FLOAT, 2},    {"BF16", MN_ARRAY_BRAIN, 2},   {"F32", MN_ARRAY_FLOAT, 4},
+        {"F64", MN_ARRAY_FLOAT, 8}};
     const char *kind = json_string_value(json_object_get(entry, "dtype"));
     const json_t *shape = json_object_get(entry, "shape"),
                  *begin = json_array_get(json_object_get(entry, "data_offsets"), 0);
@@ -189,7 +190,8 @@ void mn_array_describe(const mn_array *array, char out[128])
     static const char *const types[] = {[MN_ARRAY_BOOL] = "bool",
                                         [MN_ARRAY_UNSIGNED] = "uint",
                                         [MN_ARRAY_SIGNED] = "int",
-                                        [MN_ARRAY_FLOAT] = "float"};
+                                        [MN_ARRAY_FLOAT] = "float",
+                                        [MN_ARRAY_BRAIN] = "bfloat"};
     int used = array->type == MN_ARRAY_BOOL
                    ? snprintf(out, 128, "bool [")
                    : snprintf(out, 128, "%s%" PRIu32 " [", types[array->type], 8 * array->bytes);
@@ -204,6 +206,10 @@ static double number_at(const mn_array *array, const uint8_t *at)
     uint64_t bits = 0;
     for (uint32_t i = 0; i < array->bytes; i++)
         bits |= (uint64_t)at[array->big_endian ? array->bytes - 1 - i : i] << (8 * i);
+    if (array->type == MN_ARRAY_BRAIN)
+        return (double)mn_float_of_brain((uint16_t)bits);
+    if (array->type == MN_ARRAY_FLOAT && array->bytes == 2)
+        return (double)mn_float_of_half((uint16_t)bits);
     if (array->type == MN_ARRAY_FLOAT && array->bytes == 4) {
         const uint32_t low = (uint32_t)bits;
         float real;
@@ -228,7 +234,8 @@ size_t mn_array_pixels(const mn_array *array, const uint8_t *bytes, size_t n, ui
         memcpy(out, bytes, n);
         return n;
     }
-    const bool unit = array->type == MN_ARRAY_FLOAT || array->type == MN_ARRAY_BOOL;
+    const bool unit = array->type == MN_ARRAY_FLOAT || array->type == MN_ARRAY_BRAIN ||
+                      array->type == MN_ARRAY_BOOL;
     for (size_t i = 0; i < n; i++) {
         const double value = number_at(array, bytes + i * array->bytes);
         if (!(value >= 0 && value <= (unit ? 1 : 255))) {

@@ -15,7 +15,8 @@ typedef enum mn_array_type {
     MN_ARRAY_BOOL,
     MN_ARRAY_UNSIGNED,
     MN_ARRAY_SIGNED,
-    MN_ARRAY_FLOAT
+    MN_ARRAY_FLOAT,
+    MN_ARRAY_BRAIN /* bfloat16 */
 } mn_array_type;
 
 typedef struct mn_array {

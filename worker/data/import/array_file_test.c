@@ -68,7 +68,7 @@ static void headers_that_lie_or_are_cut_are_refused_with_what_was_expected(void 
     static const struct {
         const char *dictionary, *words;
     } bad[] = {
-        {"{'descr': '<f2', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
+        {"{'descr': '<c8', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
         {"{'descr': '<c8', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
         {"{'descr': '<i3', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
         {"{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (3,)}", "expected whole"},
@@ -120,12 +120,14 @@ static void a_safetensors_header_gives_what_can_be_read(void **state)
     mn_error err = {0};
     assert_int_equal(mn_array_parse_safetensors(header, sizeof header - 1, "a", &arrays, &n, &err),
                      MN_OK);
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 3);
     assert_string_equal(arrays[0].name, "x");
     assert_int_equal(arrays[0].begin, 8 + sizeof header - 1 + 8);
     assert_int_equal(arrays[0].shape[2], 4);
-    assert_string_equal(arrays[1].name, "y");
-    assert_int_equal(arrays[1].bytes, 8);
+    assert_string_equal(arrays[1].name, "half");
+    assert_int_equal(arrays[1].bytes, 2);
+    assert_string_equal(arrays[2].name, "y");
+    assert_int_equal(arrays[2].bytes, 8);
     free(arrays);
     assert_int_equal(mn_array_parse_safetensors("[1]", 3, "a", &arrays, &n, &err), MN_ERR_DATA);
     assert_int_equal(mn_array_parse_safetensors("{\"x\": ", 6, "a", &arrays, &n, &err),
@@ -144,6 +146,7 @@ static void numbers_become_pixels_or_are_told(void **state)
     uint8_t out[4];
     double bad = 0;
     const float reals[] = {0.0f, 0.5f, 1.0f, 1.5f};
+    const uint16_t halves[] = {0, 0x3800, 0x3c00, 0x3e00}, brains[] = {0, 0x3f00, 0x3f80, 0x3fc0};
     mn_array array = of_kind(MN_ARRAY_FLOAT, 4, false);
     assert_int_equal(mn_array_pixels(&array, (const uint8_t *)reals, 4, out, &bad), 3);
     assert_int_equal(out[0], 0);
@@ -163,6 +166,12 @@ static void numbers_become_pixels_or_are_told(void **state)
     assert_int_equal(mn_array_pixels(&array, (const uint8_t[]){0, 200, 1, 0}, 2, out, &bad), 1);
     assert_int_equal(out[0], 200);
     assert_float_equal(bad, 256, 0);
+    for (int brain = 0; brain < 2; brain++) { /* the same numbers */
+        array = of_kind(brain ? MN_ARRAY_BRAIN : MN_ARRAY_FLOAT, 2, false);
+        const void *numbers = brain ? brains : halves;
+        assert_int_equal(mn_array_pixels(&array, numbers, 4, out, &bad), 3);
+        assert_true(out[0] == 0 && out[1] == 128 && out[2] == 255 && bad == 1.5);
+    }
     array = of_kind(MN_ARRAY_BOOL, 1, false);
     assert_int_equal(mn_array_pixels(&array, (const uint8_t[]){0, 1, 2}, 3, out, &bad), 2);
     assert_int_equal(out[1], 255);

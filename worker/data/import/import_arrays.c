@@ -296,7 +296,7 @@ static bool may_be_images(const mn_array *array)
 static bool may_be_labels(const mn_array *array)
 {
     return (array->rank == 1 || (array->rank == 2 && array->shape[1] == 1)) &&
-           array->type != MN_ARRAY_FLOAT;
+           array->type < MN_ARRAY_FLOAT;
 }
 
 /* Of one file: the only array of images and the only one of labels. */
@@ -474,7 +474,7 @@ static void say_bad(const struct pair *pair, uint32_t image, double bad, char ou
     name_of(pair->images, where);
     (void)snprintf(
         out, 500, "%s: image %" PRIu32 " has a value of %.9g; expected %s", where, image, bad,
-        array->type == MN_ARRAY_FLOAT ? "real numbers of 0 to 1: save X / 255, or X.astype('uint8')"
+        array->type >= MN_ARRAY_FLOAT ? "real numbers of 0 to 1: save X / 255, or X.astype('uint8')"
                                       : "whole numbers of 0 to 255");
 }
 
