@@ -66,6 +66,7 @@ static const struct row {
     {"class-names", TEXT, MN_TAKES_LABELS, AT(class_names), 0, 0},
     {"arrays", TEXT, MN_TAKES_ARRAYS, AT(arrays), 0, 0},
     {"interactive", FLAG, MN_TAKES_TALK, AT(interactive), 0, 0},
+    {"transposed", FLAG, MN_TAKES_TRANSPOSE, AT(transposed), 0, 0},
     {"seeds", NUMBER, MN_TAKES_SEEDS, AT(seeds), 1, 100},
     {"write-episodes", TEXT, MN_TAKES_JUDGING, AT(write_episodes), 0, 0},
     {"read-episodes", TEXT, MN_TAKES_JUDGING, AT(read_episodes), 0, 0},

@@ -37,6 +37,7 @@ enum {
     MN_TAKES_ARRAYS = 1 << 21,    /* --arrays IMAGES,LABELS */
     MN_TAKES_SEEDS = 1 << 22,     /* --seeds N */
     MN_TAKES_TALK = 1 << 23,      /* --interactive */
+    MN_TAKES_TRANSPOSE = 1 << 24, /* --transposed */
 };
 
 /* All text is lent by argv. */
@@ -48,7 +49,7 @@ typedef struct mn_command_line {
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
         baseline, interactive, partial;
-    bool dry_run, grey;
+    bool dry_run, grey, transposed;
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
     const char *checkpoint, *class_names, *class_column, *arrays;

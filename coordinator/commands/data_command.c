@@ -108,6 +108,7 @@ static mn_status own_options(const mn_command_line *line, mn_import_options *opt
                                  : 0,
         .dark_is_ink = line->ink,
         .turned = line->rotations,
+        .transposed = line->transposed,
         .skip_damaged = line->skip_damaged,
         .least = line->min_images,
         .splits = line->splits != NULL   ? MN_SPLITS_LISTS
@@ -189,8 +190,8 @@ static mn_status import_idx(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
     mn_import_options options;
-    mn_status status = read_own(&line, argc, argv, MN_TAKES_LABELS, "idx", 2, MN_MAX_ARGUMENTS,
-                                "IMAGES LABELS", &options, err);
+    mn_status status = read_own(&line, argc, argv, MN_TAKES_LABELS | MN_TAKES_TRANSPOSE, "idx", 2,
+                                MN_MAX_ARGUMENTS, "IMAGES LABELS", &options, err);
     return status == MN_OK ? pack_arrays(&line, &options, err) : status;
 }
 
@@ -198,9 +199,9 @@ static mn_status import_arrays(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
     mn_import_options options;
-    mn_status status =
-        read_own(&line, argc, argv, MN_TAKES_LABELS | MN_TAKES_ARRAYS, "arrays", 1,
-                 MN_MAX_ARGUMENTS, "X.npy Y.npy, FILE.npz or FILE.safetensors", &options, err);
+    mn_status status = read_own(
+        &line, argc, argv, MN_TAKES_LABELS | MN_TAKES_ARRAYS | MN_TAKES_TRANSPOSE, "arrays", 1,
+        MN_MAX_ARGUMENTS, "X.npy Y.npy, FILE.npz or FILE.safetensors", &options, err);
     return status == MN_OK ? pack_arrays(&line, &options, err) : status;
 }
 

@@ -157,6 +157,7 @@ static const struct entry {
      "  --class-names FILE  not folder: a name a line for label 0, 1, ... (FILE,FILE: groups "
      "too),\n"
      "                      or a table with tabs and columns id, name, group\n"
+     "  --transposed        idx, arrays: rows are columns and columns rows, as in EMNIST's files\n"
      "  --arrays X,Y        arrays only: images and labels by name; more pairs may follow\n"
      "show:\n"
      "  --all               all classes, not only the first\n"},

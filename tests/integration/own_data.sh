@@ -72,6 +72,11 @@ same_as X.mnd two.npz arrays two.npz --arrays x_train,y_train,x_test,y_test
 same_as X.mnd both.safetensors arrays both.safetensors
 same_as X.mnd images.idx idx images.idx labels.idx
 same_as X.mnd images.idx.bz2 idx images.idx.bz2 labels.idx
+same_as X.mnd f16.npy arrays f16.npy Y.npy
+same_as X.mnd side.idx idx side.idx labels.idx --transposed
+cp side.idx emnist-letters.idx
+import emnist idx emnist-letters.idx labels.idx --dry-run
+words emnist "EMNIST's files hold columns" "--transposed puts its images upright"
 import last arrays last.npy Y.npy -o last.mnd
 same_as last.mnd first.npy arrays first.npy Y.npy
 ok "IDX, NPY, NPZ and safetensors of the same images make the same file, channels first or last"

@@ -113,6 +113,7 @@ def arrays():
         "X.npy": npy("|u1", [n, h, w], x), "Y.npy": labels,
         "i64.npy": npy("<i8", [n, h, w], struct.pack(f"<{len(x)}q", *x)),
         "f32.npy": npy("<f4", [n, h, w], struct.pack(f"<{len(x)}f", *unit)),
+        "f16.npy": npy("<f2", [n, h, w], struct.pack(f"<{len(x)}e", *unit)),
         "f64be.npy": npy(">f8", [n, h, w, 1], struct.pack(f">{len(x)}d", *unit)),
         "last.npy": npy("|u1", [n, h, w, 3], colour), "first.npy": npy("|u1", [n, 3, h, w], planes),
         "nan.npy": npy("<f4", [n, h, w], struct.pack(f"<{len(x)}f", *unit[:200], float("nan"), *unit[201:])),
@@ -131,6 +132,8 @@ def arrays():
         "images.idx": bytes([0, 0, 8, 3]) + struct.pack(">III", n, h, w) + x,
         "labels.idx": bytes([0, 0, 8, 1]) + struct.pack(">I", n) + bytes(y),
         "cut.idx": bytes([0, 0, 8, 3]) + struct.pack(">III", n, h, w) + x[:-1],
+        "side.idx": bytes([0, 0, 8, 3]) + struct.pack(">III", n, w, h)
+        + b"".join(x[i * h * w + r * w + c:i * h * w + r * w + c + 1] for i in range(n) for c in range(w) for r in range(h)),
         "odd.idx": bytes([0, 0, 10, 3]) + struct.pack(">III", n, h, w) + x,
     }
     files["X.npy.gz"] = gzip.compress(files["X.npy"])

@@ -55,6 +55,7 @@ typedef struct mn_import_options {
     uint32_t channels;   /* 1: grey, 3: colour; 0: as they are, of arrays */
     bool dark_is_ink;    /* dark becomes 255, light 0; for drawings on paper */
     bool turned;         /* quarter turns are classes of their own: for characters */
+    bool transposed;     /* of arrays: columns are rows, as in EMNIST's files */
     bool skip_damaged;   /* leave pictures out that cannot be read, instead of failing */
     uint32_t least;      /* leave classes out that have fewer pictures; 0 or 1: none */
     mn_import_splits splits;

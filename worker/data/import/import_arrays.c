@@ -82,6 +82,8 @@ mn_status mn_import_arrays(const char *const *paths, size_t n_paths,
         status = mn_import_work_begin(&work, &resolved, output, progress, report, err);
     }
     uint64_t first = 0;
+    for (size_t i = 0; i < n_paths; i++)
+        report->on_their_side |= !options->transposed && strcasestr(paths[i], "emnist") != NULL;
     for (uint32_t i = 0; i < reading->n_pairs && status == MN_OK; i++) {
         status = read_images(reading, &reading->pairs[i], first, &labels, &work);
         first += reading->pairs[i].n;
@@ -478,6 +480,14 @@ static void say_bad(const struct pair *pair, uint32_t image, double bad, char ou
                                       : "whole numbers of 0 to 255");
 }
 
+static void transpose(const uint8_t *from, const struct pair *pair, uint8_t *out)
+{
+    const size_t size = pair->channels;
+    for (size_t y = 0; y < pair->height; y++)
+        for (size_t x = 0; x < pair->width; x++)
+            memcpy(out + (x * pair->height + y) * size, from + (y * pair->width + x) * size, size);
+}
+
 static mn_status read_image(const struct pair *pair, mn_archive_stream *stream, uint32_t image,
                             uint8_t *raw, uint8_t *pixels, mn_import_work *work, mn_error *err,
                             bool *good)
@@ -500,6 +510,10 @@ static mn_status read_image(const struct pair *pair, mn_archive_stream *stream, 
         memcpy(raw, pixels, n);
         channels_last(raw, pair, pixels);
     }
+    if (*good && work->options->transposed) {
+        memcpy(raw, pixels, n);
+        transpose(raw, pair, pixels);
+    }
     return MN_OK;
 }
 
@@ -507,6 +521,9 @@ static mn_status read_images(struct reading *reading, const struct pair *pair, u
                              const mn_import_labels *labels, mn_import_work *work)
 {
     const size_t n = (size_t)pair->height * pair->width * pair->channels;
+    const bool transposed = work->options->transposed;
+    const uint32_t height = transposed ? pair->width : pair->height,
+                   width = transposed ? pair->height : pair->width;
     uint8_t *raw = malloc(n * pair->images->array.bytes), *pixels = malloc(n);
     mn_archive_stream *stream = NULL;
     char where[300];
@@ -519,11 +536,11 @@ static mn_status read_images(struct reading *reading, const struct pair *pair, u
         uint64_t place = 0;
         status = read_image(pair, stream, i, raw, pixels, work, reading->err, &good);
         if (status == MN_OK && good)
-            status = mn_import_work_keep(work, pixels, pair->height, pair->width, pair->channels,
+            status = mn_import_work_keep(work, pixels, height, width, pair->channels,
                                          (uint32_t)reading->n_images, &place, reading->err);
         if (status == MN_OK && good)
             status = mn_import_labels_add(labels, work, pair->of[i], MN_NO_LABEL, first + i, place,
-                                          pair->height, pair->width, where, reading->err);
+                                          height, width, where, reading->err);
     }
     mn_archive_stream_destroy(&stream);
     free(raw);

@@ -19,6 +19,7 @@ typedef struct mn_import_report {
     uint32_t n_reasons;
     uint64_t n_png, n_jpeg;  /* pictures taken */
     uint64_t n_plain;        /* taken from arrays */
+    bool on_their_side;      /* these look transposed */
     char splits[200];        /* how the classes came into splits; "": an import without a choice */
     mn_import_left blank;    /* taken, but of one colour throughout */
     mn_import_left unlisted; /* classes taken, but in no split */

@@ -266,6 +266,9 @@ static void print_odd(const struct survey *survey, FILE *out)
                 ? "with --ink these were dark; without it paper is 0"
                 : "paper is 255 then; if they are drawings, --ink makes it 0, as Omniglot's",
             out);
+    if (work->report->on_their_side)
+        (void)fprintf(out, "            EMNIST's files hold columns where others hold rows: "
+                           "--transposed puts its images upright\n");
     print_if(&survey->wide, "pictures that are not square", "their proportions are lost", out);
     if (survey->n_stretched > 0)
         (void)fprintf(out, "  %8" PRIu32 "  pictures smaller than what is packed: see --size\n",
