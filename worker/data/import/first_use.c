@@ -7,10 +7,13 @@
 #include "worker/data/data_path.h"
 #include "worker/data/import/data_import.h"
 #include "worker/data/import/story_archive.h"
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static mn_status make_of(const mn_experiment *experiment, mn_error *err);
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err);
@@ -51,21 +54,57 @@ static mn_status make_of(const mn_experiment *experiment, mn_error *err)
                : status;
 }
 
+static bool are_alike(const char *path, const char *other)
+{
+    char *bytes[2] = {NULL, NULL};
+    size_t n[2] = {0, 0};
+    const bool alike = mn_file_read(path, SIZE_MAX - 1, &bytes[0], &n[0], NULL) == MN_OK &&
+                       mn_file_read(other, SIZE_MAX - 1, &bytes[1], &n[1], NULL) == MN_OK &&
+                       n[0] == n[1] && memcmp(bytes[0], bytes[1], n[0]) == 0;
+    free(bytes[0]);
+    free(bytes[1]);
+    return alike;
+}
+
+/* Packed once more, beside it: is it the same? Then it is as old as they are from now on, and that is not asked
+ * again. */
+static bool is_still_theirs(const char *path, const mn_data_archives *archives, uint32_t image_size,
+                            struct timespec newest)
+{
+    char *other = NULL;
+    if (asprintf(&other, "%s.again-%ld", path, (long)getpid()) < 0)
+        return false;
+    const bool same =
+        mn_import_omniglot((const char *const *)archives->zips, 2, archives->lists, MN_VAL_SIXTH,
+                           image_size, other, NULL, NULL, NULL) == MN_OK &&
+        are_alike(path, other);
+    (void)unlink(other);
+    free(other);
+    if (same)
+        (void)utimensat(AT_FDCWD, path, (const struct timespec[]){newest, newest}, 0);
+    return same;
+}
+
 /* The file is found by its name: it may be of archives that others have taken the place of. */
-static void warn_if_older(const char *path, const mn_data_archives *archives)
+static void warn_if_other(const char *path, const mn_data_archives *archives, uint32_t image_size)
 {
     struct stat packed, archive;
+    struct timespec newest = {0};
+    const char *newer = NULL;
     const size_t n = archives->cache != NULL ? strlen(archives->cache) : 0;
     if (n == 0 || strncmp(path, archives->cache, n) != 0 || stat(path, &packed) != 0)
         return; /* somebody put it where it is */
     for (int i = 0; i < 2; i++)
-        if (stat(archives->zips[i], &archive) == 0 && archive.st_mtime > packed.st_mtime) {
-            mn_log(MN_LOG_WARN,
-                   "the packed file is older than an archive that is there; if that has changed, "
-                   "remove the file, and it is packed again packed=%s archive=%s",
-                   path, archives->zips[i]);
-            return;
+        if (stat(archives->zips[i], &archive) == 0 && archive.st_mtime > packed.st_mtime &&
+            (newer == NULL || archive.st_mtime > newest.tv_sec)) {
+            newest = archive.st_mtim;
+            newer = archives->zips[i];
         }
+    if (newer != NULL && !is_still_theirs(path, archives, image_size, newest))
+        mn_log(MN_LOG_WARN,
+               "the packed file is older than an archive that is there, which makes another one: "
+               "remove the file, and it is packed again packed=%s archive=%s",
+               path, newer);
 }
 
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err)
@@ -78,7 +117,7 @@ static mn_status pack_if_missing(const mn_experiment *experiment, const char *na
     mn_status status = MN_OK;
     if (mn_data_path_find(name, folders, image_size, &path, NULL) == MN_OK) {
         if (mn_data_path_archives(name, folders, image_size, &archives)) {
-            warn_if_older(path, &archives);
+            warn_if_other(path, &archives, image_size);
             mn_data_archives_fini(&archives);
         }
         free(path);

@@ -201,7 +201,7 @@ static char *logged(void)
     return text;
 }
 
-static void a_packed_file_older_than_its_archives_is_told(void **state)
+static void a_packed_file_of_other_archives_is_told(void **state)
 {
     (void)state;
     sample_write_omniglot("data");
@@ -211,6 +211,17 @@ static void a_packed_file_older_than_its_archives_is_told(void **state)
     free(text);
     const struct timespec later[2] = {{.tv_sec = 4000000000}, {.tv_sec = 4000000000}};
     assert_int_equal(utimensat(AT_FDCWD, "data/images_evaluation.zip", later, 0), 0);
+    char *path = NULL;
+    text = logged(); /* newer, but the same */
+    assert_null(strstr(text, "older than an archive"));
+    free(text);
+    assert_int_equal(mn_data_path_find("omniglot8.mnd", "data", 8, &path, NULL), MN_OK);
+    struct stat about;
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mtime, later[0].tv_sec);
+    FILE *packed = fopen(path, "a");
+    assert_true(packed != NULL && fputc('x', packed) == 'x' && fclose(packed) == 0);
+    free(path);
     text = logged();
     assert_non_null(strstr(text, "older than an archive"));
     assert_non_null(strstr(text, "archive=data/images_evaluation.zip"));
@@ -261,7 +272,7 @@ int main(void)
         TEST(lists_beside_the_archives_make_the_splits),
         TEST(processes_that_import_at_the_same_time_all_succeed),
         TEST(the_data_of_the_parts_of_a_mixture_are_made),
-        TEST(a_packed_file_older_than_its_archives_is_told),
+        TEST(a_packed_file_of_other_archives_is_told),
         TEST(a_cache_that_cannot_be_written_is_told_with_the_remedy),
         TEST(nothing_is_made_where_nothing_can_be),
     };
