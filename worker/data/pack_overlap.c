@@ -10,7 +10,7 @@
 
 #define NONE UINT32_MAX
 
-/* A training picture by its checksum. */
+/* A training picture by its checksum; where turned pictures are the same, by the least of its turns'. */
 struct print {
     uint64_t sum;
     uint32_t image, class_number;
@@ -22,6 +22,8 @@ struct prints {
     const mn_image_pack *pack;
     size_t image_bytes;
     uint32_t n_classes; /* of the pack */
+    uint32_t side, channels;
+    uint8_t *rooms; /* for six pictures, to turn two in; owned; NULL: turned ones are others */
 };
 
 static size_t bytes_of(const mn_pack_index *index)
@@ -38,31 +40,76 @@ static bool *classes_of(const mn_pack_part *part)
     return taken;
 }
 
+static bool has_turns(const mn_pack_part *part)
+{
+    for (uint32_t i = 0; i < part->n; i++)
+        if (part->entries[i].quarter_turns > 0)
+            return true;
+    return false;
+}
+
+static void turn(const struct prints *prints, const uint8_t *from, uint8_t *to)
+{
+    const size_t side = prints->side, channels = prints->channels;
+    for (size_t y = 0; y < side; y++)
+        for (size_t x = 0; x < side; x++)
+            memcpy(to + (y * side + x) * channels, from + (x * side + side - 1 - y) * channels,
+                   channels);
+}
+
+/* A picture as it is compared, and its checksum: itself, or of its turns the one whose checksum is the least, in one
+ * of two rooms. */
+static const uint8_t *compared(const struct prints *prints, const uint8_t *pixels, uint32_t room,
+                               uint64_t *sum)
+{
+    const size_t n = prints->image_bytes;
+    *sum = mn_checksum(pixels, n);
+    if (prints->rooms == NULL)
+        return pixels;
+    uint8_t *best = prints->rooms + 3 * room * n, *now = best + n, *next = now + n;
+    memcpy(best, pixels, n);
+    memcpy(now, pixels, n);
+    for (uint32_t quarter = 1; quarter < 4; quarter++) {
+        turn(prints, now, next);
+        const uint64_t other = mn_checksum(next, n);
+        if (other < *sum)
+            memcpy(best, next, n);
+        *sum = other < *sum ? other : *sum;
+        uint8_t *last = now;
+        now = next;
+        next = last;
+    }
+    return best;
+}
+
 static int by_sum(const void *a, const void *b)
 {
     const struct print *x = a, *y = b;
     return x->sum < y->sum ? -1 : x->sum > y->sum ? 1 : x->image < y->image ? -1 : 1;
 }
 
-static mn_status take_prints(const mn_pack_part *part, const bool *taken, struct prints *out,
-                             mn_error *err)
+static mn_status take_prints(const mn_pack_part *part, const bool *taken, bool turns,
+                             struct prints *out, mn_error *err)
 {
     const mn_pack_index *index = mn_image_pack_index(part->pack);
-    *out = (struct prints){
-        .pack = part->pack, .image_bytes = bytes_of(index), .n_classes = index->n_classes};
+    *out = (struct prints){.pack = part->pack,
+                           .image_bytes = bytes_of(index),
+                           .n_classes = index->n_classes,
+                           .side = index->width,
+                           .channels = index->channels};
     size_t n = 0;
     for (uint32_t c = 0; c < index->n_classes; c++)
         n += taken[c] ? index->classes[c].n_images : 0;
     out->at = calloc(n + 1, sizeof *out->at);
-    if (out->at == NULL)
+    out->rooms = turns ? malloc(6 * out->image_bytes) : NULL;
+    if (out->at == NULL || (turns && out->rooms == NULL))
         return mn_fail(err, MN_ERR_NOMEM, "checksums of %zu pictures", n);
     for (uint32_t c = 0; c < index->n_classes; c++)
         for (uint32_t i = 0; i < index->classes[c].n_images && taken[c]; i++) {
             const uint32_t image = index->classes[c].first_image + i;
-            out->at[out->n++] = (struct print){
-                .sum = mn_checksum(mn_image_pack_pixels(part->pack, image), out->image_bytes),
-                .image = image,
-                .class_number = c};
+            struct print *print = &out->at[out->n++];
+            *print = (struct print){.image = image, .class_number = c};
+            (void)compared(out, mn_image_pack_pixels(part->pack, image), 0, &print->sum);
         }
     qsort(out->at, out->n, sizeof *out->at, by_sum);
     return MN_OK;
@@ -71,7 +118,8 @@ static mn_status take_prints(const mn_pack_part *part, const bool *taken, struct
 /* The training class that has this very picture; NONE: none has. */
 static uint32_t owner_of(const struct prints *prints, const uint8_t *pixels)
 {
-    const uint64_t sum = mn_checksum(pixels, prints->image_bytes);
+    uint64_t sum, same;
+    const uint8_t *wanted = compared(prints, pixels, 0, &sum);
     size_t low = 0, high = prints->n;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
@@ -81,8 +129,9 @@ static uint32_t owner_of(const struct prints *prints, const uint8_t *pixels)
             high = middle;
     }
     for (; low < prints->n && prints->at[low].sum == sum; low++)
-        if (memcmp(mn_image_pack_pixels(prints->pack, prints->at[low].image), pixels,
-                   prints->image_bytes) == 0)
+        if (memcmp(compared(prints, mn_image_pack_pixels(prints->pack, prints->at[low].image), 1,
+                            &same),
+                   wanted, prints->image_bytes) == 0)
             return prints->at[low].class_number;
     return NONE;
 }
@@ -173,6 +222,7 @@ mn_status mn_pack_overlap(const mn_pack_part *training, const mn_pack_part *test
     if (training->pack == NULL || test->pack == NULL)
         return MN_OK;
     const mn_pack_index *index = mn_image_pack_index(training->pack);
+    const bool square = index->height == index->width;
     bool *trained = classes_of(training);
     bool *tested = classes_of(test);
     uint32_t *votes = calloc((size_t)index->n_classes + 1, sizeof *votes);
@@ -181,10 +231,12 @@ mn_status mn_pack_overlap(const mn_pack_part *training, const mn_pack_part *test
     if (trained == NULL || tested == NULL || votes == NULL || names == NULL)
         status = mn_fail(err, MN_ERR_NOMEM, "comparison of training and test classes");
     if (status == MN_OK)
-        status = take_prints(training, trained, &prints, err);
+        status = take_prints(training, trained, square && (has_turns(training) || has_turns(test)),
+                             &prints, err);
     if (status == MN_OK)
         compare(&prints, names, n_names, test, tested, votes, out);
     free(prints.at);
+    free(prints.rooms);
     free(names);
     free(votes);
     free(tested);

@@ -25,7 +25,7 @@ typedef struct mn_overlap {
 } mn_overlap;
 
 /* Compare the test part with the training part, which may be of the same pack. Pictures are the same if
- * all their bytes are, unturned. MN_ERR_NOMEM. */
+ * all their bytes are; where either part has turned classes, also if they are after quarter turns. MN_ERR_NOMEM. */
 mn_status mn_pack_overlap(const mn_pack_part *training, const mn_pack_part *test, mn_overlap *out,
                           mn_error *err);
 

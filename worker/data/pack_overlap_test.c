@@ -11,6 +11,22 @@
 
 enum { N_CLASSES = 6, N_IMAGES = 4, SIDE = 4, N = N_CLASSES * N_IMAGES };
 
+static uint32_t turned_from = N, turned_by; /* pictures from this one on are turned so often */
+
+/* A picture of one number, 3 in a corner and another beside it: counter-clockwise, as classes are. */
+static void draw(uint8_t content, uint32_t quarters, uint8_t out[SIDE * SIDE])
+{
+    for (uint32_t i = 0; i < SIDE * SIDE; i++) {
+        uint32_t y = i / SIDE, x = i % SIDE;
+        for (uint32_t t = 0; t < quarters; t++) {
+            const uint32_t was = y;
+            y = x;
+            x = SIDE - 1 - was;
+        }
+        out[i] = y == 0 && x == 0 ? content : y == 0 && x == 1 ? 77 : 0;
+    }
+}
+
 /* A pack of six classes "c0" to "c5" in group "g" unless `names` says otherwise; training is of the
  * first three, the test of the others. Picture i has the number contents[i] in it. */
 static mn_image_pack *make_pack(const char *path, const char *const names[N_CLASSES],
@@ -38,7 +54,8 @@ static mn_image_pack *make_pack(const char *path, const char *const names[N_CLAS
     mn_image_pack *pack = NULL;
     assert_int_equal(mn_pack_writer_new(path, &index, &writer, NULL), MN_OK);
     for (uint32_t i = 0; i < N; i++) {
-        const uint8_t pixels[SIDE * SIDE] = {contents != NULL ? contents[i] : (uint8_t)i};
+        uint8_t pixels[SIDE * SIDE];
+        draw(contents != NULL ? contents[i] : (uint8_t)i, i >= turned_from ? turned_by : 0, pixels);
         assert_int_equal(mn_pack_writer_add(writer, pixels, NULL), MN_OK);
     }
     assert_int_equal(mn_pack_writer_finish(&writer, NULL), MN_OK);
@@ -117,6 +134,29 @@ static void a_class_under_another_name_is_found_by_its_pictures(void **state)
     mn_image_pack_destroy(&pack);
 }
 
+/* Classes are turned in these packs, so a turned copy is what was trained on. */
+static void a_turned_copy_is_the_same_picture(void **state)
+{
+    (void)state;
+    uint8_t contents[N];
+    for (uint8_t i = 0; i < N; i++)
+        contents[i] = i;
+    memcpy(contents + 16, contents + 4, 3);
+    for (turned_by = 1; turned_by < 4; turned_by++) {
+        turned_from = 12;
+        mn_image_pack *pack = make_pack("p.mnd", NULL, contents);
+        const mn_pack_entry upright[] = {{0, 0}, {1, 0}, {2, 0}}, tested[] = {{3, 0}, {4, 0}};
+        const mn_pack_part trained = {pack, 3, upright}, other = {pack, 2, tested};
+        mn_overlap overlap = overlap_of(pack, pack);
+        assert_int_equal(overlap.n_copied, 1);
+        assert_string_equal(overlap.example, "g/c4");
+        assert_int_equal(mn_pack_overlap(&trained, &other, &overlap, NULL), MN_OK);
+        assert_int_equal(overlap.n_copied, 0); /* nobody turns these */
+        mn_image_pack_destroy(&pack);
+    }
+    turned_from = N;
+}
+
 /* Half of a class from each of two training classes is no class of either. */
 static void a_few_identical_pictures_are_counted_and_are_no_leak(void **state)
 {
@@ -155,6 +195,8 @@ int main(void)
                                         sample_enter_folder, sample_leave_folder),
         cmocka_unit_test_setup_teardown(a_few_identical_pictures_are_counted_and_are_no_leak,
                                         sample_enter_folder, sample_leave_folder),
+        cmocka_unit_test_setup_teardown(a_turned_copy_is_the_same_picture, sample_enter_folder,
+                                        sample_leave_folder),
         cmocka_unit_test_setup_teardown(nothing_is_compared_without_a_pack, sample_enter_folder,
                                         sample_leave_folder),
     };
