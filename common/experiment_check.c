@@ -539,8 +539,10 @@ static mn_status check_evaluate(const mn_experiment *e, mn_error *err)
                        "evaluate.episodes lists the test tasks, so evaluate.split (--split) cannot "
                        "ask for others");
     if (e->evaluate.episodes[0] != '\0' && e->tasks.runs[0] != '\0')
-        return mn_fail(err, MN_ERR_CONFIG,
-                       "evaluate.episodes and tasks.runs both give the test tasks: leave one out");
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "evaluate.episodes and tasks.runs both give the test tasks: leave one out (a "
+            "list of runs is read with tasks.runs empty and their file as tasks.data)");
     if (e->evaluate.keep_best && e->evaluate.every == 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "evaluate.keep_best needs validation: set evaluate.every, as in 1000");

@@ -77,8 +77,11 @@ void mn_image_runs_draw(const mn_image_runs *runs, uint64_t index, mn_task *task
     for (uint32_t label = 0; label < way; label++) {
         const mn_pack_class *class = &pack->classes[entries[label]->class_number];
         for (uint32_t i = 0; i < shot + query; i++) {
-            float *x = i < shot ? task->at[MN_SUPPORT_X] + (label * shot + i) * size
-                                : task->at[MN_QUERY_X] + (label * query + i - shot) * size;
+            const bool shown = i < shot;
+            const uint32_t item = shown ? label * shot + i : label * query + i - shot;
+            float *x = task->at[shown ? MN_SUPPORT_X : MN_QUERY_X] + item * size;
+            if (task->items != NULL)
+                task->items[shown ? item : way * shot + item] = i;
             mn_image_tasks_copy(mn_image_pack_pixels(runs->pack, class->first_image + i),
                                 pack->height, pack->width, pack->channels,
                                 entries[label]->quarter_turns, x);
@@ -90,6 +93,11 @@ void mn_image_runs_draw(const mn_image_runs *runs, uint64_t index, mn_task *task
     (void)mn_text_escape(name, strlen(name), task->title, sizeof task->title);
     mn_few_shot_label(way, shot, task->at[MN_SUPPORT_Y]);
     mn_few_shot_label(way, query, task->at[MN_QUERY_Y]);
+}
+
+mn_pack_entry mn_image_runs_entry(const mn_image_runs *runs, const mn_task *task, uint32_t label)
+{
+    return *runs->by_run[task->index % runs->n_runs * runs->way + label];
 }
 
 void mn_image_runs_describe(const mn_image_runs *runs, const mn_task *task, FILE *out)

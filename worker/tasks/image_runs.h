@@ -25,5 +25,8 @@ const mn_image_pack *mn_image_runs_pack(const mn_image_runs *runs); /* lent */
  * task of the fields given above. Its title is the run's name. */
 void mn_image_runs_draw(const mn_image_runs *runs, uint64_t index, mn_task *task);
 
+/* The class of a label of a task that was drawn here. */
+mn_pack_entry mn_image_runs_entry(const mn_image_runs *runs, const mn_task *task, uint32_t label);
+
 /* Print which pair of drawings is behind each label of a task that was drawn here. */
 void mn_image_runs_describe(const mn_image_runs *runs, const mn_task *task, FILE *out);

@@ -544,14 +544,17 @@ static void describe(const void *of, const mn_task *task, FILE *out)
 static void write_episode(const void *of, mn_split split, const mn_task *task, FILE *out)
 {
     const struct state *state = of;
+    const bool given = split == MN_TEST && state->runs != NULL;
+    const mn_image_pack *pack = given ? mn_image_runs_pack(state->runs) : state->pack;
     mn_pack_entry entries[MN_MAX_WAY];
     for (uint32_t label = 0; label < task->n_classes; label++)
-        entries[label] = split == MN_TEST && state->list != NULL
+        entries[label] = given ? mn_image_runs_entry(state->runs, task, label)
+                         : split == MN_TEST && state->list != NULL
                              ? mn_episode_list_entry(state->list, task, label)
                              : mn_image_tasks_entry(state->tables, split, task->classes[label]);
     if (task->index == 0)
-        mn_episodes_begin(state->pack, out);
-    mn_episodes_write(state->pack, task, entries, out);
+        mn_episodes_begin(pack, out);
+    mn_episodes_write(pack, task, entries, out);
 }
 
 static mn_pack_part packed(const void *of, mn_split split)

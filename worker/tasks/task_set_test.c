@@ -313,6 +313,27 @@ static mn_experiment experiment_of_runs(void)
     return e;
 }
 
+static void runs_can_be_written_as_a_list_and_read_again(void **state)
+{
+    (void)state;
+    sample_write_pack("p.mnd");
+    write_runs("runs.mnd", 3, 0);
+    mn_experiment e = experiment_of_runs();
+    mn_digest given, listed;
+    mn_error err = {.message = ""};
+    mn_task_set *set = open_set(&e);
+    assert_int_equal(mn_task_set_fingerprint(set, MN_TEST, 2, &given, &err), MN_OK);
+    assert_int_equal(mn_task_set_write_episodes(set, MN_TEST, 2, "runs.tsv", &err), MN_OK);
+    mn_task_set_destroy(&set);
+    (void)strcpy(e.tasks.data, "runs.mnd");
+    (void)strcpy(e.evaluate.episodes, "runs.tsv");
+    e.tasks.runs[0] = '\0';
+    set = open_set(&e);
+    assert_int_equal(mn_task_set_fingerprint(set, MN_TEST, 2, &listed, &err), MN_OK);
+    assert_memory_equal(&given, &listed, sizeof given);
+    mn_task_set_destroy(&set);
+}
+
 static void test_tasks_are_the_runs_and_all_else_is_drawn(void **state)
 {
     (void)state;
@@ -457,6 +478,7 @@ int main(void)
         TEST(other_data_than_the_coordinators_is_refused_with_both_digests),
         TEST(an_experiment_that_does_not_fit_its_data_is_refused),
         TEST(test_tasks_are_the_runs_and_all_else_is_drawn),
+        TEST(runs_can_be_written_as_a_list_and_read_again),
         TEST(the_digest_is_of_data_and_runs),
         TEST(runs_that_do_not_fit_are_refused_with_the_remedy),
         TEST(validation_classes_may_lack_if_nothing_is_validated),
