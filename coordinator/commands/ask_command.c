@@ -9,6 +9,7 @@
 #include "coordinator/pictures/story_sheet.h"
 #include "worker/data/story_text.h"
 #include "worker/tasks/story_fields.h"
+#include "worker/tasks/written_story.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -101,7 +102,7 @@ static mn_status open_run(struct talk *talk, mn_error *err)
 static mn_status read_story(struct talk *talk, mn_error *err)
 {
     const mn_command_line *line = talk->line;
-    const mn_story_limits limits = mn_own_story_limits(talk->respondent.fields);
+    const mn_story_limits limits = mn_written_story_limits(talk->respondent.fields);
     mn_status status = mn_words_copy(talk->respondent.known, &talk->words, err);
     if (status == MN_OK)
         status = mn_story_text_read(line->story, &limits, talk->words, &talk->text, err);
@@ -165,10 +166,10 @@ static mn_status answer(struct talk *talk, mn_error *err)
         const mn_story_question *const *questions = talk->asked + begin;
         mn_story_clear(task, false);
         for (uint32_t i = 0; i < n; i++)
-            mn_own_story_put(&talk->text, questions[i], task, MN_QUERY, i, 1);
+            mn_written_story_put(&talk->text, questions[i], task, MN_QUERY, i, 1);
         for (uint32_t i = 0; i < talk->n_support; i++)
-            mn_own_story_put(&talk->text, talk->support[i], task, MN_SUPPORT, i,
-                             1.0 / talk->n_support);
+            mn_written_story_put(&talk->text, talk->support[i], task, MN_SUPPORT, i,
+                                 1.0 / talk->n_support);
         mn_respondent_answer(respondent);
         for (uint32_t i = 0; i < n && status == MN_OK; i++)
             status = mn_respondent_view(respondent, i, talk->words, questions[i]->answer != 0,

@@ -6,6 +6,7 @@
 #include "coordinator/commands/own_story.h"
 #include "worker/data/data_path.h"
 #include "worker/tasks/task_set.h"
+#include "worker/tasks/written_story.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -389,7 +390,7 @@ static mn_status choose_questions(bool with_answers, uint32_t n_known, mn_own_it
 mn_status mn_own_items_read_story(const char *path, const mn_fields *fields, const mn_words *known,
                                   bool with_answers, mn_own_items *out, mn_error *err)
 {
-    const mn_story_limits limits = mn_own_story_limits(fields);
+    const mn_story_limits limits = mn_written_story_limits(fields);
     *out = (mn_own_items){.is_story = true};
     mn_status status = mn_words_copy(known, &out->words, err);
     if (status == MN_OK)
@@ -415,5 +416,5 @@ void mn_own_items_put(const mn_own_items *items, uint32_t begin, uint32_t n, mn_
                       mn_role role)
 {
     for (uint32_t i = 0; i < n; i++)
-        mn_own_story_put(&items->story, items->questions[begin + i], task, role, i, 1.0 / n);
+        mn_written_story_put(&items->story, items->questions[begin + i], task, role, i, 1.0 / n);
 }

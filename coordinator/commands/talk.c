@@ -1,12 +1,12 @@
 #include "coordinator/commands/talk.h"
 
 #include "common/log.h"
-#include "coordinator/commands/own_story.h"
 #include "coordinator/commands/respondent.h"
 #include "worker/data/dialog_text.h"
 #include "worker/data/story_text.h"
 #include "worker/tasks/dialog_book.h"
 #include "worker/tasks/story_fields.h"
+#include "worker/tasks/written_story.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -327,7 +327,7 @@ static mn_status answer_story(struct talk *talk, const mn_story_text *text, cons
     const mn_story_question *question = &text->questions[text->n_questions - 1];
     warn_of_memory(talk, question->n_so_far, "sentences");
     mn_story_clear(talk->respondent.task, false);
-    mn_own_story_put(text, question, talk->respondent.task, MN_QUERY, 0, 1);
+    mn_written_story_put(text, question, talk->respondent.task, MN_QUERY, 0, 1);
     mn_status status = answer(talk, words, err);
     return status == MN_OK ? print_answer(talk, err) : status;
 }
@@ -335,7 +335,7 @@ static mn_status answer_story(struct talk *talk, const mn_story_text *text, cons
 /* A question is not kept: the story goes on without it. */
 static mn_status hear_sentence(struct talk *talk, const char *said, mn_error *err)
 {
-    const mn_story_limits limits = mn_own_story_limits(talk->respondent.fields);
+    const mn_story_limits limits = mn_written_story_limits(talk->respondent.fields);
     const size_t before = talk->n_told;
     mn_words *words = NULL;
     mn_story_text text = {0};

@@ -4,6 +4,7 @@
     model = mnemo.Model("model.safetensors")                  # a file of mnemo export, a checkpoint, or a run's folder
     adapted = model.adapt(x, labels=[0, 0, 1, 1])             # or, of curves, y=[...]; x: all numbers, one after the other
     adapted.predict(x)                                        # a list of rows: probabilities, or values
+    mnemo.Model("stories.safetensors").ask("mary went home.\n", "where is mary?")   # [("home", 0.98), ...]
 
 x, y and answers are flat sequences of floats (lists, array.array, numpy arrays with .ravel()). Failures are mnemo.Error.
 MNEMO_LIBRARY names the library where the loader does not find it. Models may be shared by threads; calls release Python's lock.
@@ -28,6 +29,10 @@ class _Error(ctypes.Structure):
     _fields_ = [("code", ctypes.c_int), ("message", ctypes.c_char * 1024)]
 
 
+class _Answer(ctypes.Structure):
+    _fields_ = [("word", ctypes.c_char * 64), ("probability", ctypes.c_float)]
+
+
 class _Examples(ctypes.Structure):
     _fields_ = [("n", ctypes.c_size_t), ("x", _floats), ("n_x", ctypes.c_size_t), ("labels", _labels),
                 ("n_labels", ctypes.c_size_t), ("n_classes", ctypes.c_uint32), ("y", _floats), ("n_y", ctypes.c_size_t)]
@@ -42,7 +47,7 @@ def _declare(name, result, *arguments):
 _handle, _out, _error = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_Error)
 for _name in ("model_classes", "model_values", "model_steps", "adapted_classes", "adapted_columns", "adapted_steps"):
     _declare("mnemo_" + _name, ctypes.c_uint32, _handle)
-for _name in ("model_any_classes", "model_judges_together"):
+for _name in ("model_any_classes", "model_judges_together", "model_reads_stories"):
     _declare("mnemo_" + _name, ctypes.c_int, _handle)
 for _name in ("model_free", "adapted_free"):
     _declare("mnemo_" + _name, None, _handle)
@@ -50,6 +55,8 @@ for _name in ("model_load", "adapted_load"):
     _declare("mnemo_" + _name, ctypes.c_int, ctypes.c_char_p, _out, _error)
 for _name in ("predict", "outputs"):
     _declare("mnemo_" + _name, ctypes.c_int, _handle, ctypes.c_size_t, _floats, ctypes.c_size_t, _floats, ctypes.c_size_t, _error)
+_declare("mnemo_ask", ctypes.c_int, _handle, ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(_Answer), ctypes.c_size_t,
+         ctypes.POINTER(ctypes.c_size_t), _error)
 _declare("mnemo_version", ctypes.c_char_p)
 _declare("mnemo_model_name", ctypes.c_char_p, _handle)
 _declare("mnemo_model_step", ctypes.c_uint64, _handle)
@@ -116,7 +123,7 @@ class Model:
         self.item = _lib.mnemo_model_item(self._handle, size)
         self.size = tuple(size)  # height, width, channels of an item; channels of a pixel lie side by side
         self.name = _lib.mnemo_model_name(self._handle).decode()
-        for what in ("classes", "any_classes", "values", "steps", "step", "judges_together"):
+        for what in ("classes", "any_classes", "values", "steps", "step", "judges_together", "reads_stories"):
             setattr(self, what, getattr(_lib, "mnemo_model_" + what)(self._handle))
 
     def adapt(self, x, labels=None, y=None, classes=None, steps=AS_TRAINED):
@@ -133,6 +140,12 @@ class Model:
             examples.y, examples.n_y = y, len(y)
         _call(_lib.mnemo_adapt, self._handle, ctypes.byref(examples), steps, ctypes.byref(handle))
         return Adapted(handle)
+
+    def ask(self, story, question, answers=3):
+        """Of a model of stories: the most probable answers, as (word, probability)."""
+        found, unknown = (_Answer * answers)(), ctypes.c_size_t()
+        _call(_lib.mnemo_ask, self._handle, story.encode(), question.encode(), found, answers, ctypes.byref(unknown))
+        return [(one.word.decode(), one.probability) for one in found]
 
     def __del__(self):
         if getattr(self, "_handle", None):

@@ -81,13 +81,37 @@ MNEMO_LIBRARY=$library PYTHONPATH=$(dirname "$example") PYTHONDONTWRITEBYTECODE=
     expect_code 0 refused "$python" -c '
 import mnemo
 model = mnemo.Model("stories.safetensors")
-assert model.item == 0
-try:
-    model.adapt([1.0], labels=[0])
-except mnemo.Error as error:
-    print(error.code, error)'
-expect_words refused '^4 this model reads stories'
-ok "stories are refused: $(cat refused.out)"
+assert model.item == 0 and model.reads_stories == 1
+for wrong in (lambda: model.adapt([1.0], labels=[0]), lambda: model.ask("mary went home", "where is mary?"),
+              lambda: model.ask("mary went to the garden.\n", ""), lambda: model.ask("mary went to the garden.\n", "where is mary?", 5000),
+              lambda: mnemo.Model("sine.safetensors").ask("mary went to the garden.\n", "where is mary?")):
+    try:
+        wrong()
+        print("taken")
+    except mnemo.Error as error:
+        print(error.code, error)'
+expect_words refused '^4 this model reads stories' '^3 story:1: .*(cut|complete)' '^3 .*words' '^1 5000 answers: expected 1 to ' \
+    '^4 this model has not learned from stories'
+grep -q taken refused.out && die "something was answered: $(cat refused.out)"
+ok "examples for stories, and what is no story, are refused"
+sed -e 's/bundle: 8/bundle: 4, shot: 2/' -e '/^model/a meta: {kind: maml, inner_steps: 1, inner_lr: 0.1}' \
+    -e 's/linear_start: 20/linear_start: 0/' stories.yaml >adapting.yaml
+expect_code 0 train mnemo train adapting.yaml --run-dir adapting
+printf '%s\n' "Mary went to the kitchen." "John moved to the garden." "Where is Mary?	kitchen" "Where is John?	garden" \
+    "Mary travelled to the office." "The zebra sleeps." >story.txt
+for name in stories adapting; do
+    expect_code 0 $name mnemo ask $name --story story.txt --json "Where is Mary?"
+    MNEMO_LIBRARY=$library PYTHONPATH=$(dirname "$example") PYTHONDONTWRITEBYTECODE=1 \
+        expect_code 0 asked "$python" -c '
+import json, sys
+import mnemo
+said = json.load(open(sys.argv[1] + ".out"))["questions"][0]["answers"]
+answers = mnemo.Model(sys.argv[1]).ask(open("story.txt").read(), "Where is Mary?")
+assert [one["word"] for one in said] == [word for word, _ in answers], (said, answers)
+assert all(abs(one["probability"] - p) < 1e-5 for one, (_, p) in zip(said, answers)), (said, answers)
+print(answers[0])' $name
+done
+ok "a question about a story is answered as mnemo ask does, after adapting to answered ones too"
 sequences sequences.yaml 2
 expect_code 0 train mnemo train sequences.yaml --run-dir sequences
 MNEMO_LIBRARY=$library PYTHONPATH=$(dirname "$example") PYTHONDONTWRITEBYTECODE=1 \

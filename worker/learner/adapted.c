@@ -15,7 +15,7 @@
 static mn_status check_examples(const mn_model *model, const mn_examples *examples, mn_error *err);
 static mn_status adapt(mn_adapted *adapted, const mn_model *model, mn_trial *trial, uint32_t steps,
                        double *losses, mn_error *err);
-static mn_status judge(const mn_adapted *adapted, mn_trial *trial, mn_error *err);
+static mn_status judge(const mn_model *model, mn_trial *trial, mn_error *err);
 static void keep(const mn_adapted *adapted, uint32_t n, const float *output, float *out);
 static void answer(const mn_adapted *adapted, uint32_t n, const float *output, float *answers);
 static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_trial *trial,
@@ -399,7 +399,7 @@ mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float 
         const uint32_t left = n - begin, here = left < room ? left : room;
         for (uint32_t i = 0; i < here; i++)
             put_query(&trial, i, x + (begin + i) * size);
-        status = judge(adapted, &trial, err);
+        status = judge(adapted->model, &trial, err);
         if (status != MN_OK)
             break;
         answer(adapted, here, trial.answers, answers + (size_t)begin * columns);
@@ -431,7 +431,7 @@ mn_status mn_adapted_predict_task(const mn_adapted *adapted, const mn_task *task
     if (status == MN_OK) {
         memcpy(trial.task->block, task->block, task->fields.size * sizeof *task->block);
         copy_support(adapted->support, trial.task);
-        status = judge(adapted, &trial, err);
+        status = judge(adapted->model, &trial, err);
     }
     if (status == MN_OK) {
         answer(adapted, y->n, trial.output, answers);
@@ -490,10 +490,10 @@ static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_tri
     return MN_OK;
 }
 
-static mn_status judge(const mn_adapted *adapted, mn_trial *trial, mn_error *err)
+static mn_status judge(const mn_model *model, mn_trial *trial, mn_error *err)
 {
     const mn_rule_data data = mn_trial_data(trial);
-    (void)mn_rule_judge(trial->rule, trial->scratch, adapted->model->theta, &data, trial->output);
+    (void)mn_rule_judge(trial->rule, trial->scratch, model->theta, &data, trial->output);
     for (size_t i = 0; i < trial->n_output; i++)
         if (!isfinite(trial->output[i]))
             return mn_fail(err, MN_ERR_NUMERIC,
@@ -511,18 +511,47 @@ static void keep(const mn_adapted *adapted, uint32_t n, const float *output, flo
         memcpy(out + (size_t)i * columns, output + (size_t)i * all, columns * sizeof *out);
 }
 
-/* Softmax of the outputs of classes; values are what they are. */
+/* Logits to probabilities, in place. */
+static void softmax(uint32_t n, float *z)
+{
+    const double most = (double)z[mn_label_of(n, z)];
+    double sum = 0;
+    for (uint32_t k = 0; k < n; k++)
+        sum += exp((double)z[k] - most);
+    for (uint32_t k = 0; k < n; k++)
+        z[k] = (float)(exp((double)z[k] - most) / sum);
+}
+
+/* Probabilities of classes; values are what they are. */
 static void answer(const mn_adapted *adapted, uint32_t n, const float *output, float *answers)
 {
     const uint32_t columns = mn_adapted_columns(adapted);
     keep(adapted, n, output, answers);
-    for (uint32_t i = 0; i < n && adapted->classes > 0; i++) {
-        const float *z = answers + (size_t)i * columns;
-        const double most = (double)z[mn_label_of(columns, z)];
-        double sum = 0;
-        for (uint32_t k = 0; k < columns; k++)
-            sum += exp((double)z[k] - most);
-        for (uint32_t k = 0; k < columns; k++)
-            answers[(size_t)i * columns + k] = (float)(exp((double)z[k] - most) / sum);
+    for (uint32_t i = 0; i < n && adapted->classes > 0; i++)
+        softmax(columns, answers + (size_t)i * columns);
+}
+
+mn_status mn_model_answer(const mn_model *model, const mn_task *task, float *answers, mn_error *err)
+{
+    const mn_field *support = mn_fields_find(&task->fields, MN_SUPPORT, "y");
+    const uint32_t n_query = mn_fields_find(&task->fields, MN_QUERY, "y")->n;
+    const uint32_t columns = mn_model_columns(model, 0);
+    mn_trial trial = {0};
+    mn_status status =
+        mn_trial_init(&trial, model, 0, support != NULL ? support->n : 0, n_query, err);
+    if (status == MN_OK && !mn_fields_equal(&trial.task->fields, &task->fields))
+        status = mn_fail(err, MN_ERR_CONFIG, "a task that mn_model_task has not made");
+    if (status == MN_OK) {
+        memcpy(trial.task->block, task->block, task->fields.size * sizeof *task->block);
+        status = walk(&trial, mn_model_steps(model), NULL, err);
     }
+    if (status == MN_OK)
+        status = judge(model, &trial, err);
+    if (status == MN_OK) {
+        memcpy(answers, trial.output, trial.n_output * sizeof *answers);
+        for (uint32_t i = 0; i < n_query && model->fields.target == MN_TARGET_CLASSES; i++)
+            softmax(columns, answers + (size_t)i * columns);
+    }
+    mn_trial_fini(&trial);
+    return status;
 }

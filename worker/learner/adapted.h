@@ -85,6 +85,11 @@ mn_status mn_adapted_task(const mn_adapted *adapted, uint32_t n_query, mn_task *
 mn_status mn_adapted_predict_task(const mn_adapted *adapted, const mn_task *task, float *answers,
                                   float *outputs, mn_error *err);
 
+/* What a model says of the query items of a task of mn_model_task once it has adapted to its support set, if it has
+ * one, by as many steps as in training: answers [n query items, mn_model_columns], probabilities. For who asks once. */
+mn_status mn_model_answer(const mn_model *model, const mn_task *task, float *answers,
+                          mn_error *err);
+
 /* One safetensors file that predictions need nothing beside: theta' by PyTorch's names and layouts (a
  * head that adapting made is head.weight, head.bias), the support set (support.*) where the learner
  * looks at it when it predicts, and as metadata the experiment, the fields, the classes' names, the

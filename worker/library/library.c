@@ -3,6 +3,7 @@
 #include "mnemo/mnemo.h"
 
 #include "worker/learner/adapted.h"
+#include "worker/learner/story_answer.h"
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -280,8 +281,8 @@ static mnemo_code check_items(const mn_model *model, size_t n, mnemo_error *erro
 {
     if (item_of(model) == 0) {
         const mn_error why = {.message =
-                                  "this model reads stories, or sequences labelled by letters: "
-                                  "the library adapts models of items with labels or values"};
+                                  "this model reads stories (see mnemo_ask), or sequences labelled "
+                                  "by letters: expected one of items with labels or values"};
         return tell(MN_ERR_CONFIG, &why, error);
     }
     return n > 0 && n <= UINT32_MAX ? MNEMO_OK
@@ -377,5 +378,40 @@ mnemo_code mnemo_outputs(const mnemo_adapted *adapted, size_t n, const float *x,
     const mn_status status =
         mn_adapted_predict(adapted_of(adapted), (uint32_t)n, x, answers, outputs, &why);
     free(answers);
+    return tell(status, &why, error);
+}
+
+/* Stories -------------------------------------------------------------------------- */
+
+int mnemo_model_reads_stories(const mnemo_model *model)
+{
+    return mn_model_reads_stories(model_of(model));
+}
+
+mnemo_code mnemo_ask(const mnemo_model *model, const char *story, const char *question,
+                     mnemo_answer *answers, size_t n_answers, size_t *n_unknown, mnemo_error *error)
+{
+    mn_error why = {0};
+    uint32_t unknown = 0;
+    if (model == NULL || story == NULL || question == NULL || answers == NULL)
+        return refuse(error, "mnemo_ask: model, story, question and answers must not be NULL");
+    const uint32_t most = mn_model_way(model_of(model));
+    if (mn_model_reads_stories(model_of(model)) && (n_answers == 0 || n_answers > most))
+        return refuse(error, "%zu answers: expected 1 to %u, of which one is no word", n_answers,
+                      most);
+    mn_story_word *words = calloc(n_answers > 0 ? n_answers : 1, sizeof *words);
+    if (words == NULL) {
+        (void)mn_fail(&why, MN_ERR_NOMEM, "%zu answers", n_answers);
+        return tell(MN_ERR_NOMEM, &why, error);
+    }
+    const mn_status status = mn_story_answer(model_of(model), story, question, (uint32_t)n_answers,
+                                             words, &unknown, &why);
+    for (size_t i = 0; i < n_answers && status == MN_OK; i++) {
+        (void)snprintf(answers[i].word, sizeof answers[i].word, "%s", words[i].text);
+        answers[i].probability = (float)words[i].probability;
+    }
+    if (status == MN_OK && n_unknown != NULL)
+        *n_unknown = unknown;
+    free(words);
     return tell(status, &why, error);
 }

@@ -552,6 +552,25 @@ static void threads_that_share_a_model_get_the_same_bits(void **state)
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void questions_about_stories_are_for_models_of_stories(void **state)
+{
+    mnemo_answer answers[3];
+    size_t n_unknown = 7;
+    (void)state;
+    mnemo_model *model = load(CURVES, curve_tensors);
+    assert_int_equal(mnemo_model_reads_stories(model), 0);
+    assert_int_equal(
+        mnemo_ask(model, "mary went home.\n", "where is mary?", answers, 3, &n_unknown, &error),
+        MNEMO_ERR_UNSUITED);
+    assert_non_null(strstr(error.message, "not learned from stories"));
+    assert_int_equal(n_unknown, 7);
+    assert_int_equal(mnemo_ask(NULL, "", "", answers, 3, NULL, &error), MNEMO_ERR_ARGUMENT);
+    assert_int_equal(mnemo_ask(model, NULL, "", answers, 3, NULL, &error), MNEMO_ERR_ARGUMENT);
+    assert_int_equal(mnemo_ask(model, "", NULL, answers, 3, NULL, &error), MNEMO_ERR_ARGUMENT);
+    assert_int_equal(mnemo_ask(model, "", "", NULL, 3, NULL, &error), MNEMO_ERR_ARGUMENT);
+    mnemo_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +585,7 @@ int main(void)
         IN_FOLDER(examples_of_wrong_sizes_are_refused),
         IN_FOLDER(questions_of_wrong_sizes_are_refused),
         IN_FOLDER(numbers_in_files_have_a_point_in_every_country),
+        IN_FOLDER(questions_about_stories_are_for_models_of_stories),
         IN_FOLDER(threads_that_share_a_model_get_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,8 +85,8 @@ MNEMO_API uint64_t mnemo_model_step(const mnemo_model *model);
 
 /* Numbers of one item x; size, if not NULL, becomes its height, width and channels. An image lies
  * row by row, the channels of a pixel side by side, from 0 (paper, black) to 1 (ink, light); a vector
- * is 1 x 1 x its length. 0: the model does not take items (it reads stories, or sequences that are
- * labelled by letters), and this library cannot adapt it. */
+ * is 1 x 1 x its length. 0: the model does not take items: it reads stories (mnemo_ask), or sequences that are
+ * labelled by letters, and cannot be adapted to examples. */
 MNEMO_API size_t mnemo_model_item(const mnemo_model *model, uint32_t size[3]);
 /* A model that tells classes apart: how many it was trained with; 0: it answers with values. */
 MNEMO_API uint32_t mnemo_model_classes(const mnemo_model *model);
@@ -152,6 +152,25 @@ MNEMO_API mnemo_code mnemo_predict(const mnemo_adapted *adapted, size_t n, const
 MNEMO_API mnemo_code mnemo_outputs(const mnemo_adapted *adapted, size_t n, const float *x,
                                    size_t n_x, float *outputs, size_t n_outputs,
                                    mnemo_error *error);
+
+/* Stories ---------------------------------------------------------------------------- */
+
+/* 1: a model that answers questions about stories; mnemo_model_classes is how many words it knows. */
+MNEMO_API int mnemo_model_reads_stories(const mnemo_model *model);
+
+typedef struct mnemo_answer {
+    char word[64];
+    float probability;
+} mnemo_answer;
+
+/* The n_answers most probable answers to a question about a story, the most probable first. The story is text, as
+ * for `mnemo ask --story`: a sentence a line; a model that adapts to answered questions wants some there too, each
+ * on a line with a tab and the answer behind it. *n_unknown, if not NULL, becomes how many words there are that the
+ * model does not know, of which it reads nothing. MNEMO_ERR_ARGUMENT: also more answers than it knows words;
+ * _DATA: no such story or question; _UNSUITED: the model reads none, or tells no words; _NUMERIC, _NOMEM. */
+MNEMO_API mnemo_code mnemo_ask(const mnemo_model *model, const char *story, const char *question,
+                               mnemo_answer *answers, size_t n_answers, size_t *n_unknown,
+                               mnemo_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,106 @@
+#include "worker/learner/story_answer.h"
+
+#include "worker/learner/adapted.h"
+#include "worker/tasks/task_notes.h"
+#include "worker/tasks/written_story.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool mn_model_reads_stories(const mn_model *model)
+{
+    const mn_fields *fields = mn_model_fields(model);
+    return mn_fields_find(fields, MN_QUERY, "story") != NULL &&
+           mn_fields_find(fields, MN_SHARED, "candidates") == NULL;
+}
+
+static mn_status read_words(const mn_model *model, mn_words **out, mn_error *err)
+{
+    const char *list = mn_model_note(model, MN_NOTE_WORDS);
+    if (!mn_model_reads_stories(model))
+        return mn_fail(err, MN_ERR_CONFIG, "this model has not learned from stories");
+    mn_status status = mn_words_parse(list != NULL ? list : "", out, err);
+    if (status == MN_OK && mn_words_count(*out) != mn_model_way(model))
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "this model's file tells no words, as an older mnemo wrote it: mnemo "
+                         "export, with the data at hand, makes one that tells them");
+    return status;
+}
+
+static mn_status read_story(const mn_model *model, const char *story, const char *question,
+                            mn_words *words, mn_story_text *out, mn_error *err)
+{
+    const mn_story_limits limits = mn_written_story_limits(mn_model_fields(model));
+    mn_error why = {.message = ""};
+    mn_status status =
+        mn_story_text_parse("story", story, strlen(story), &limits, words, out, &why);
+    if (status == MN_OK)
+        status = mn_story_text_ask(out, question, &limits, words, &why);
+    return status == MN_OK
+               ? MN_OK
+               : mn_fail(err, status == MN_ERR_NOMEM ? status : MN_ERR_DATA, "%s", why.message);
+}
+
+/* The answered questions of the story first, as many as in training, then the one that is asked. */
+static mn_status fill_task(const mn_model *model, const mn_story_text *story, mn_task **out,
+                           mn_error *err)
+{
+    const mn_field *support = mn_fields_find(mn_model_fields(model), MN_SUPPORT, "question");
+    const uint32_t most = support != NULL ? support->n : 0;
+    uint32_t n = 0, put = 0;
+    for (uint32_t i = 0; i < story->n_questions; i++)
+        n += n < most && story->questions[i].answer != 0;
+    if (support != NULL && n == 0)
+        return mn_fail(err, MN_ERR_DATA,
+                       "this model adapts to answered questions before it answers one: expected "
+                       "some in the story, each on a line as \"where is mary?\" with a tab and the "
+                       "answer behind it");
+    mn_status status = mn_model_task(model, 0, n, 1, out, err);
+    for (uint32_t i = 0; i < story->n_questions && status == MN_OK && put < n; i++)
+        if (story->questions[i].answer != 0)
+            mn_written_story_put(story, &story->questions[i], *out, MN_SUPPORT, put++, 1.0 / n);
+    if (status == MN_OK)
+        mn_written_story_put(story, &story->questions[story->n_questions - 1], *out, MN_QUERY, 0,
+                             1);
+    return status;
+}
+
+static void tell(const mn_words *words, uint32_t way, float *left, uint32_t n, mn_story_word *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t best = mn_label_of(way, left);
+        out[i].probability = (double)left[best];
+        (void)strncpy(out[i].text, mn_words_text(words, best), sizeof out[i].text - 1);
+        out[i].text[sizeof out[i].text - 1] = '\0';
+        left[best] = -1;
+    }
+}
+
+mn_status mn_story_answer(const mn_model *model, const char *story, const char *question,
+                          uint32_t n, mn_story_word *out, uint32_t *n_unknown, mn_error *err)
+{
+    const uint32_t way = mn_model_way(model);
+    mn_words *words = NULL;
+    mn_story_text text = {0};
+    mn_task *task = NULL;
+    float *answers = calloc(way, sizeof *answers);
+    mn_status status =
+        answers != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "answers of %u words", (unsigned)way);
+    if (status == MN_OK)
+        status = read_words(model, &words, err);
+    if (status == MN_OK)
+        status = read_story(model, story, question, words, &text, err);
+    if (status == MN_OK)
+        status = fill_task(model, &text, &task, err);
+    if (status == MN_OK)
+        status = mn_model_answer(model, task, answers, err);
+    if (status == MN_OK) {
+        *n_unknown = text.n_new;
+        tell(words, way, answers, n, out);
+    }
+    mn_task_destroy(&task);
+    mn_story_text_fini(&text);
+    mn_words_destroy(&words);
+    free(answers);
+    return status;
+}

@@ -1,0 +1,24 @@
+/* story_answer.h: what a model that reads stories says to a question about one, both as text. Adapts first, if it
+ * was trained to, to the answered questions that the story has. Read-only, as adapted.h is. */
+#pragma once
+
+#include "common/error.h"
+#include "worker/data/words.h"
+#include "worker/learner/model.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct mn_story_word {
+    char text[MN_WORD_BYTES];
+    double probability;
+} mn_story_word;
+
+/* Is it one? Not dialogues, whose answers are sentences. */
+bool mn_model_reads_stories(const mn_model *model);
+
+/* The n most probable answers, the most probable first, n at most mn_model_way. story: lines as story_text.h has them;
+ * questions in it without an answer are passed over. *n_unknown: words that were no training words, of which the
+ * network reads nothing. MN_ERR_CONFIG: no such model, or it tells no words; MN_ERR_DATA: no such story or question, or
+ * no answered question where the model adapts to some: which line, what was expected. */
+mn_status mn_story_answer(const mn_model *model, const char *story, const char *question,
+                          uint32_t n, mn_story_word *out, uint32_t *n_unknown, mn_error *err);

@@ -1,0 +1,22 @@
+#include "worker/tasks/written_story.h"
+
+#include "worker/tasks/story_fields.h"
+
+mn_story_limits mn_written_story_limits(const mn_fields *fields)
+{
+    return (mn_story_limits){.sentence = mn_fields_find(fields, MN_QUERY, "story")->channels,
+                             .question = mn_fields_find(fields, MN_QUERY, "question")->channels};
+}
+
+void mn_written_story_put(const mn_story_text *text, const mn_story_question *question,
+                          mn_task *task, mn_role role, uint32_t item, double weight)
+{
+    const mn_story_pages pages = mn_story_pages_of(task, role);
+    const uint32_t n = question->n_so_far < pages.slots ? question->n_so_far : pages.slots;
+    const mn_babi_words *sentence =
+        text->sentences + question->first_sentence + (question->n_so_far - n);
+    for (uint32_t i = 0; i < n; i++)
+        mn_story_tell(&pages, item, i, n - i, sentence[i].n, text->words + sentence[i].first);
+    mn_story_ask(&pages, item, question->words.n, text->words + question->words.first,
+                 question->answer, 0, weight);
+}
