@@ -1,6 +1,7 @@
 #include "coordinator/commands/own_form.h"
 
 #include "common/log.h"
+#include "common/text.h"
 #include "worker/tasks/table_prior.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -48,9 +49,37 @@ mn_status mn_own_table_read(const char *path, mn_header header, mn_data_table *o
     return status;
 }
 
-/* A form of all columns but the one of the class. */
-static mn_status fit(const mn_data_table *table, uint32_t answer, mn_row_form *out, mn_error *err)
+/* One word makes a column one of words, and what is a number to people may be none to us, as "1,5". */
+static void tell_of_words(const char *path, const mn_data_table *table, const mn_row_form *form)
 {
+    for (uint32_t i = 0; i < form->n; i++) {
+        const mn_row_column *column = &form->columns[i];
+        uint32_t n_numbers = 0;
+        char word[MN_DATA_TABLE_WORD] = "", shown[80];
+        for (uint32_t row = 0; row < table->n_rows && column->n_words > 0; row++) {
+            double number;
+            const mn_cell cell = mn_data_table_number(table, row, column->place, &number);
+            n_numbers += cell == MN_CELL_NUMBER;
+            if (cell == MN_CELL_WORD && word[0] == '\0')
+                mn_data_table_word(table, row, column->place, word);
+        }
+        (void)mn_text_escape(word, strlen(word), shown, sizeof shown);
+        if (n_numbers > 0)
+            mn_log(MN_LOG_WARN,
+                   "%s: column \"%s\" has words beside numbers, as \"%s\": all are taken as words, "
+                   "of which none is nearer to another; a number has a decimal point",
+                   path, column->name, shown);
+        else if (column->n_words > 0)
+            mn_log(MN_LOG_INFO, "%s: column \"%s\" has %" PRIu32 " different words", path,
+                   column->name, column->n_words);
+    }
+}
+
+/* A form of all columns but the one of the class. */
+static mn_status fit(const char *path, const mn_data_table *table, uint32_t answer,
+                     mn_row_form *out, mn_error *err)
+{
+    mn_error why = {.message = ""};
     uint32_t *places = calloc(table->n_columns, sizeof *places);
     uint32_t *rows = calloc(table->n_rows, sizeof *rows);
     mn_row_plan plan = {.places = places,
@@ -67,7 +96,11 @@ static mn_status fit(const mn_data_table *table, uint32_t answer, mn_row_form *o
     for (uint32_t i = 0; status == MN_OK && i < table->n_rows; i++)
         rows[i] = i;
     if (status == MN_OK)
-        status = mn_row_form_fit(table, &plan, table->n_rows, rows, out, err);
+        status = mn_row_form_fit(table, &plan, table->n_rows, rows, out, &why);
+    if (status == MN_OK)
+        tell_of_words(path, table, out);
+    else if (why.message[0] != '\0')
+        (void)mn_fail(err, status, "%s: %s", path, why.message);
     free(places);
     free(rows);
     return status;
@@ -103,7 +136,7 @@ mn_status mn_own_form_fit(const char *path, const char *class_column, const mn_m
     if (status == MN_OK)
         status = find_answer(path, class_column, &table, &answer, err);
     if (status == MN_OK)
-        status = fit(&table, answer, out, err);
+        status = fit(path, &table, answer, out, err);
     mn_data_table_fini(&table);
     if (status != MN_OK)
         return status;

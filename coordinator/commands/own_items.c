@@ -283,6 +283,14 @@ static mn_status read_answer(const char *path, const mn_row_form *form, const mn
                               "%s: row %" PRIu32 " has no %s: expected one in column \"%.60s\"",
                               path, row + 1, form->classes ? "class" : "y", form->answer.name)
                     : MN_OK;
+    if (form->classes && !mn_text_is_plain(word)) {
+        char shown[200];
+        (void)mn_text_escape(word, strlen(word), shown, sizeof shown);
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s: row %" PRIu32 ", column %.60s: a class called \"%s\": expected UTF-8 "
+                       "without control characters, as line ends; rename it",
+                       path, row + 1, form->answer.name, shown);
+    }
     if (form->classes)
         return number_class(word, out, &out->row_labels[row], err);
     mn_status status = mn_row_form_y(form, path, table, row, place, &out->row_z[row], err);

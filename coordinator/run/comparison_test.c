@@ -193,6 +193,9 @@ static void conditions_are_told_in_one_line(void **state)
     conditions.varies = true;
     mn_conditions_text(&conditions, text, sizeof text);
     assert_non_null(strstr(text, "; up to 20 classes, up to 1 + 15 items of each; "));
+    conditions.of_all = true;
+    mn_conditions_text(&conditions, text, sizeof text);
+    assert_non_null(strstr(text, "; up to 20 classes, 1 + 15 rows in all; "));
     char cut[20];
     mn_conditions_text(&conditions, cut, sizeof cut);
     assert_string_equal(cut, "split val of omnigl");

@@ -24,10 +24,10 @@ mn_conditions mn_conditions_of(const mn_experiment *experiment, const mn_task_se
     if (!mn_fields_are_few_shot(fields))
         return out;
     const uint32_t way = fields->target == MN_TARGET_CLASSES ? fields->y_size : 1;
-    out.varies = mn_fields_have_padding(fields);
+    out.of_all = experiment->tasks.kind == MN_TASKS_TABLES;
     out.way = fields->target == MN_TARGET_CLASSES ? way : 0;
-    out.shot = fields->at[MN_SUPPORT_X].n / way;
-    out.query = fields->at[MN_QUERY_X].n / way;
+    out.shot = fields->at[MN_SUPPORT_X].n / (out.of_all ? 1 : way);
+    out.query = fields->at[MN_QUERY_X].n / (out.of_all ? 1 : way);
     out.varies = mn_fields_have_padding(fields);
     return out;
 }
@@ -48,7 +48,10 @@ void mn_conditions_text(const mn_conditions *conditions, char *text, size_t n)
     append(text, n, "split %s", split_names[conditions->split]);
     if (conditions->data[0] != '\0')
         append(text, n, " of %s", conditions->data);
-    if (conditions->way > 0)
+    if (conditions->of_all)
+        append(text, n, "; up to %" PRIu32 " classes, %" PRIu32 " + %" PRIu32 " rows in all",
+               conditions->way, conditions->shot, conditions->query);
+    else if (conditions->way > 0)
         append(text, n, "; %s%" PRIu32 " classes, %s%" PRIu32 " + %" PRIu32 " items of each",
                conditions->varies ? "up to " : "", conditions->way,
                conditions->varies ? "up to " : "", conditions->shot, conditions->query);

@@ -14,6 +14,7 @@ typedef struct mn_conditions {
     char data[256];            /* name of the data; "": the tasks are generated */
     uint32_t way, shot, query; /* few-shot classes and items of each; way 0: points; shot and query
                                   0: neither */
+    bool of_all;               /* items of all classes together, of which there may be fewer */
     bool varies;               /* these are the most; a task may have fewer */
     uint32_t bundle;           /* episodes of a task */
     bool turns; /* there may be quarter turns of classes as classes; and there are: */

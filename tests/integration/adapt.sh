@@ -253,6 +253,11 @@ refused 78 "nothing to hold out" "nothing.can.be.held.out one.example" adapt "$w
 refused 78 "another network" "model.filters 16.in.training" adapt "$run" --support "$work/own" "${into[@]}" --set model.filters=9
 refused 65 "more columns than the network takes" "own.csv 4.numbers.of.a.row up.to.3 tasks.features=4" \
     adapt "$work/tables" --support "$work/own.csv" "${into[@]}"
+printf 'a,kind\n1,oak\n2,"el\nm"\n' >"$work/broken.csv"
+refused 65 "class with a line end" "broken.csv:.row.2,.column.kind el.nm rename" adapt "$work/tables" --support "$work/broken.csv" "${into[@]}"
+printf 'a;kind\n1,5;oak\n2;elm\n' >"$work/comma.csv"
+expect_code 0 comma mnemo adapt "$work/tables" --support "$work/comma.csv" --query "$work/comma.csv"
+expect_words comma 'column .a. has words beside numbers, as .1,5.' 'decimal point'
 refused 65 "no such column of classes" "class-column nothing a," adapt "$work/tables" --support "$work/own.csv" "${into[@]}" \
     --class-column nothing
 refused 64 "column of classes of pictures" "made-up.tables" adapt "$run" --support "$work/own" "${into[@]}" --class-column tree
