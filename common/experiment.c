@@ -805,7 +805,13 @@ void mn_experiment_help(FILE *out)
 
 mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err)
 {
-    return mn_options_help(&table, topic, out) > 0 ? MN_OK : mn_options_unknown(&table, topic, err);
+    if (mn_options_help(&table, topic, out) > 0)
+        return MN_OK;
+    return strchr(topic, '=') == NULL
+               ? mn_options_unknown(&table, topic, err)
+               : mn_fail(err, MN_ERR_CONFIG,
+                         "no key belongs to %.100s; `mnemo help %.*s` tells what may be chosen",
+                         topic, (int)strcspn(topic, "="), topic);
 }
 
 /* Into a copy, so that nothing is half set. */

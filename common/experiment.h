@@ -379,8 +379,8 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
 /* Print the whole options table, and what follows tasks.kind. */
 void mn_experiment_help(FILE *out);
 
-/* Print what there is to say of a key ("tasks.shot") or a section ("outer"). MN_ERR_CONFIG:
- * neither; names the nearest key. */
+/* Print what there is to say of a key ("tasks.shot"), a section ("outer"), or the keys that a choice
+ * has ("tasks.kind=images"). MN_ERR_CONFIG: none of these; names the nearest key. */
 mn_status mn_experiment_help_on(const char *topic, FILE *out, mn_error *err);
 
 /* May a run begun as `old` go on as `now`? MN_ERR_CONFIG names the first key that must not

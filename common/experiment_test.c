@@ -579,6 +579,26 @@ static void help_on_a_key_or_a_section_tells_only_that(void **state)
     free(section);
 }
 
+static void help_on_a_choice_tells_the_keys_that_it_reads(void **state)
+{
+    (void)state;
+    mn_error err = {0};
+    char *images = help_on("tasks.kind=images", MN_OK, &err);
+    char *grid = help_on("tasks.world=grid", MN_OK, &err); /* behind a ',' */
+    assert_non_null(strstr(images, "  tasks.runs "));
+    assert_non_null(strstr(images, "  evaluate.way "));
+    assert_null(strstr(images, "  tasks.stories "));
+    assert_null(strstr(images, "  outer.lr ")); /* which everything reads */
+    assert_non_null(strstr(grid, "  tasks.shortest "));
+    assert_null(strstr(grid, "  tasks.sentences "));
+    free(help_on("tasks.kind=image", MN_ERR_CONFIG, &err));
+    assert_non_null(strstr(err.message, "no key belongs to tasks.kind=image;"));
+    free(help_on("tasks.kind=", MN_ERR_CONFIG, &err));
+    free(help_on("=", MN_ERR_CONFIG, &err));
+    free(images);
+    free(grid);
+}
+
 static void help_lists_every_key_and_what_follows_the_kind(void **state)
 {
     mn_experiment e = fresh();
@@ -764,6 +784,7 @@ int main(void)
         cmocka_unit_test(a_key_that_nothing_reads_is_an_error_that_names_its_readers),
         cmocka_unit_test(help_lists_every_key_and_what_follows_the_kind),
         cmocka_unit_test(help_on_a_key_or_a_section_tells_only_that),
+        cmocka_unit_test(help_on_a_choice_tells_the_keys_that_it_reads),
         cmocka_unit_test(the_sinusoid_of_the_manual_is_that_of_the_paper),
         cmocka_unit_test(the_experiments_with_images_use_the_net_of_the_paper),
         cmocka_unit_test(damaged_text_is_read_or_refused_with_a_message),

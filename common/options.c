@@ -297,10 +297,29 @@ void mn_options_print(const mn_option_table *table, const void *settings, bool w
     }
 }
 
+/* Is "key=choice" a condition of it, be it one of several? */
+static bool is_read_for(const mn_option *option, const char *topic)
+{
+    const char *choice = strchr(topic, '=');
+    const size_t key = choice == NULL ? 0 : (size_t)(choice - topic) + 1, n = strlen(topic + key);
+    for (const char *at = option->readers; key > 0 && n > 0 && at != NULL && *at != '\0';) {
+        const bool same = strncmp(at, topic, key) == 0;
+        for (const char *word = at + strcspn(at, "="); *word == '=' || *word == '|';) {
+            const size_t length = strcspn(++word, "|, ");
+            if (same && length == n && memcmp(word, topic + key, n) == 0)
+                return true;
+            word += length;
+        }
+        at += strcspn(at, ", ");
+        at += strncmp(at, " or ", strlen(" or ")) == 0 ? strlen(" or ") : *at == ',';
+    }
+    return false;
+}
+
 static bool is_about(const mn_option *option, const char *topic)
 {
     size_t n = mn_option_section(option->key);
-    return topic == NULL || strcmp(option->key, topic) == 0 ||
+    return topic == NULL || strcmp(option->key, topic) == 0 || is_read_for(option, topic) ||
            (n > 0 && strlen(topic) == n && memcmp(option->key, topic, n) == 0);
 }
 

@@ -96,6 +96,6 @@ void mn_option_text(const mn_option *option, const void *settings, char out[MN_O
 void mn_options_print(const mn_option_table *table, const void *settings, bool with_help,
                       FILE *out);
 
-/* Print the rows of a topic, a key or a section, for a person; NULL: the whole table. Returns how
- * many there are. */
+/* Print the rows of a topic, a key, a section or "key=choice" that they are read for, for a person;
+ * NULL: the whole table. Returns how many there are. */
 size_t mn_options_help(const mn_option_table *table, const char *topic, FILE *out);

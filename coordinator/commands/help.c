@@ -317,6 +317,7 @@ static void print_topics(void)
         "\n"
         "  a section   of experiment files: tasks, model, meta, outer, evaluate, pool, run\n"
         "  a key       of experiment files, as tasks.shot\n"
+        "  a choice    of one, as tasks.kind=images: the keys that belong to it\n"
         "  options     all keys\n"
         "  codes       exit codes and signals\n"
         "  all         everything, as in the man page\n",

@@ -47,7 +47,7 @@ static mn_status run(int argc, char **argv, mn_error *err)
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return mn_help("", err);
     if (strcmp(name, "help") == 0 && argc <= 3)
-        return mn_help(argc == 3 ? argv[2] : "topics", err);
+        return mn_help(argc == 3 && !mn_help_is_asked(1, argv + 2) ? argv[2] : "topics", err);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i].name) == 0)
             return mn_help_is_asked(argc - 2, argv + 2) ? mn_help(name, err)
