@@ -346,6 +346,25 @@ static void put_score(const struct page *page, const char *point, const char *ke
     (void)fputs("</tr>\n", page->out);
 }
 
+/* What must be said with every score. */
+static void put_remarks(const struct page *page)
+{
+    bool any = false;
+    for (size_t i = 0; i < page->n; i++)
+        any = any || json_object_get(page->runs[i].state->test, "remark") != NULL;
+    if (!any)
+        return;
+    begin_row(page, "batch norm");
+    for (size_t i = 0; i < page->n; i++) {
+        const char *remark =
+            json_string_value(json_object_get(page->runs[i].state->test, "remark"));
+        (void)fputs("<td>", page->out);
+        put(remark != NULL ? remark : "-", page->out);
+        (void)fputs("</td>", page->out);
+    }
+    (void)fputs("</tr>\n", page->out);
+}
+
 static void put_scores(const struct page *page)
 {
     bool any = false;
@@ -373,10 +392,12 @@ static void put_scores(const struct page *page)
             }
         }
     }
-    if (any)
+    if (any) {
+        put_remarks(page);
         (void)fputs("</table>\n", page->out);
-    else
+    } else {
         (void)fputs("<p>No run has been tested yet.</p>\n", page->out);
+    }
 }
 
 /* Curves ---------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "coordinator/commands/command_line.h"
 #include "coordinator/run/run_history.h"
 #include "coordinator/run/run_state.h"
+#include "worker/learner/parts/batch_norm.h"
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -203,6 +204,11 @@ static void print_state(const mn_run_state *state, FILE *out)
     }
     if (state->test != NULL)
         print_test(state->test, out);
+    if (state->validation != NULL || state->test != NULL) {
+        const char *batch_norm = mn_batch_norm_remark(experiment);
+        if (batch_norm != NULL)
+            (void)fprintf(out, "%s\n", batch_norm);
+    }
     if (state->has_checkpoint)
         (void)fprintf(out, "checkpoint of meta-step %" PRIu64 "\n", state->checkpoint);
     if (state->phase == MN_RUN_STOPPED && left > 0)

@@ -5,6 +5,7 @@
 #include "coordinator/pictures/sequence_sheet.h"
 #include "coordinator/pictures/story_sheet.h"
 #include "coordinator/pictures/task_sheet.h"
+#include "worker/learner/parts/batch_norm.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
@@ -29,6 +30,7 @@ struct view {
 static mn_status look(const mn_adapted_task *which, struct view *view, mn_error *err);
 static void close_view(struct view *view);
 static void print_answers(const struct view *view, FILE *out);
+static void print_batch_norm(const mn_adapted_task *which, FILE *out);
 static mn_status print_questions(const mn_adapted_task *which, const struct view *view, FILE *out,
                                  mn_error *err);
 static mn_status draw_questions(const mn_adapted_task *which, const struct view *view,
@@ -73,9 +75,22 @@ mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_erro
             mn_sequence_sheet_print(view.task, view.output, out);
         else
             print_answers(&view, out);
+        print_batch_norm(which, out);
     }
     close_view(&view);
     return status;
+}
+
+/* A training task is judged as in training. */
+static void print_batch_norm(const mn_adapted_task *which, FILE *out)
+{
+    const char *remark = mn_batch_norm_remark(which->experiment);
+    const bool is_running = which->experiment->model.batch_norm_statistics == MN_STATISTICS_RUNNING;
+    if (remark != NULL)
+        (void)fprintf(out, "%s\n",
+                      is_running && which->split == MN_TRAIN
+                          ? "batch norm by the statistics of the batch at hand, as in training"
+                          : remark);
 }
 
 static void print_answers(const struct view *view, FILE *out)

@@ -16,7 +16,9 @@ mn_conditions mn_conditions_of(const mn_experiment *experiment, const mn_task_se
     mn_conditions out = {
         .split = experiment->evaluate.split,
         .bundle = fields->bundle,
-        .turns = mn_option_is_read(table, mn_options_find(table, "tasks.rotations"), experiment),
+        .turns =
+            mn_task_set_data_name(tasks)[0] != '\0' && /* those that are drawn are not turned */
+            mn_option_is_read(table, mn_options_find(table, "tasks.rotations"), experiment),
         .rotations = experiment->tasks.rotations,
         .ensemble = 1};
     (void)snprintf(out.data, sizeof out.data, "%s", mn_task_set_data_name(tasks));

@@ -317,7 +317,9 @@ static int width_of_points(const mn_score_list *scores, char axis[sizeof((mn_sco
 static void print_cell(const mn_score *score, const mn_estimate *estimate, FILE *out)
 {
     bool one_task = isnan(estimate->half_width);
-    if (score->is_share && one_task)
+    if (isnan(estimate->mean))
+        (void)fprintf(out, "  %*s", score->is_share ? 18 : 19, "no task");
+    else if (score->is_share && one_task)
         (void)fprintf(out, "  %6.2f %% +-      -", 100 * estimate->mean);
     else if (score->is_share)
         (void)fprintf(out, "  %6.2f %% +- %.2f %%", 100 * estimate->mean,

@@ -239,6 +239,9 @@ static void the_mean_over_sets_counts_each_alike(void **state)
     const double one[2 * WIDE] = {1, 0.2, 0, 1, 1, 0, 1, 0, /**/ 1, 0.4, 0, 1, 1, 0, 1, 0};
     assert_int_equal(mn_evaluation_from_rows(&sets, MN_TEST, 2, one, &evaluation, &err), MN_OK);
     assert_true(isnan(mn_evaluation_mean_over_points(&evaluation, 1).mean)); /* b had no task */
+    text = printed(&evaluation);
+    assert_non_null(strstr(text, "\n     b                                  no task\n"));
+    free(text);
     mn_evaluation_fini(&evaluation);
 }
 

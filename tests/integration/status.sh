@@ -53,6 +53,14 @@ done
 [[ $page == *'<th scope="row">seed</th>'* && $page == *'loss on validation'* ]] || die "the page lacks what differs, or a curve"
 [[ $page == *'<svg'* ]] || ! command -v gnuplot >/dev/null || die "no picture in the page"
 ! grep -oE '(src|href)=.https?:' "$work/page.html" || die "the page fetches something"
+[[ $page != *'batch norm'* ]] || die "batch norm is told of runs that have none"
+glyphs "$work/glyphs.yaml" 2
+expect_code 0 glyphs mnemo train "$work/glyphs.yaml" --run-dir "$work/glyphs" --set pool.threads=1
+expect_code 0 glyphs-end mnemo status "$work/glyphs"
+expect_words glyphs-end 'batch norm by the statistics of the batch at hand \(transductive\)'
+expect_code 0 glyphs-report mnemo report "$work/glyphs" "$work/whole" -o "$work/glyphs.html"
+[[ $(<"$work/glyphs.html") == *'<td>batch norm by the statistics of the batch at hand (transductive)</td><td>-</td>'* ]] ||
+    die "the page has scores without the mode of batch norm"
 python3 - "$work/page.html" <<'PYTHON' || die "the page's elements are not closed as they were opened"
 import html.parser, sys
 class Page(html.parser.HTMLParser):
