@@ -93,7 +93,7 @@ static void a_learning_curve_is_drawn_from_the_metrics(void **state)
     assert_int_equal(access(in_folder("curve.gp"), F_OK), 0);
 }
 
-/* A validation that lacks a set, of which no task was drawn, is left out of their lines alone. */
+/* A validation that lacks a set, of which no task was drawn, is left out of its line alone. */
 static void the_sets_of_a_mixture_have_lines_of_their_own(void **state)
 {
     (void)state;
@@ -118,12 +118,63 @@ static void the_sets_of_a_mixture_have_lines_of_their_own(void **state)
     assert_int_equal(mn_file_read(in_folder("curve.dat"), 1 << 20, &text, &n, &err), MN_OK);
     assert_non_null(
         strstr(text, "# validation: step, accuracy_slow, accuracy_2nd_half\n300 0.25 0.75\n"));
-    assert_null(strstr(text, "\n350 0.5"));
-    assert_non_null(strstr(text, "350 1 0.5\n"));
+    assert_non_null(strstr(text, "\n350 0.5 ?\n"));
+    assert_non_null(strstr(text, "\n350 1 0.5 ?\n")); /* no support loss there */
     free(text);
     assert_int_equal(mn_file_read(in_folder("curve.gp"), 1 << 20, &text, &n, &err), MN_OK);
     assert_non_null(strstr(text, "index 2 using 1:(100*$3)"));
     assert_non_null(strstr(text, "title 'set 2nd half'"));
+    free(text);
+    expect_start("curve.png", "\x89PNG\r\n", 6);
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, what)) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* Those of a rule, those that only validation measures, and of more sets than one panel can show. */
+static void every_score_is_drawn(void **state)
+{
+    (void)state;
+    enum { SETS = 10 };
+    mn_error err;
+    mn_score of_tests[2 + SETS] = {{.name = "loss", .unit = "nats"},
+                                   {.name = "explained", .is_share = true}};
+    const mn_score_list tests = {.n = 2 + SETS, .at = of_tests};
+    FILE *metrics = fopen(in_folder("metrics.jsonl"), "w");
+    assert_non_null(metrics);
+    for (int i = 1; i <= 40; i++)
+        (void)fprintf(metrics, "{\"step\": %d, \"loss\": %d, \"support_loss\": %s}\n", i, 200 - i,
+                      i > 20 ? "7.5" : "null");
+    for (int step = 20; step <= 40; step += 20) {
+        (void)fprintf(metrics, "{\"step\": %d, \"val_loss\": 1, \"val_explained\": -0.5", step);
+        for (int i = 0; i < SETS; i++)
+            (void)fprintf(metrics, ", \"val_accuracy_qa%d\": 0.%d", i, i);
+        (void)fputs(", \"val_tasks\": 9}\n", metrics);
+    }
+    assert_int_equal(fclose(metrics), 0);
+    for (int i = 0; i < SETS; i++) {
+        of_tests[2 + i] = (mn_score){.name = "accuracy", .axis = "set", .is_share = true};
+        (void)snprintf(of_tests[2 + i].point, sizeof of_tests->point, "qa%d", i);
+    }
+    assert_int_equal(mn_chart_curve(folder, "all", &classes, &tests, &err), MN_OK);
+    char *text = NULL;
+    size_t n = 0;
+    assert_int_equal(mn_file_read(in_folder("curve.gp"), 1 << 20, &text, &n, &err), MN_OK);
+    assert_int_equal(count(text, "set ylabel 'loss (nats)'"), 1);
+    assert_int_equal(count(text, "set ylabel 'support_loss (nats)'"), 1);
+    assert_int_equal(count(text, "set ylabel 'explained (%)'"), 1);
+    assert_int_equal(count(text, "set ylabel 'accuracy (%)'"), 2); /* no training of that name */
+    assert_int_equal(count(text, "title 'set qa"), SETS);
+    assert_int_equal(count(text, "layout 5,1 "), 1);
+    free(text);
+    assert_int_equal(mn_file_read(in_folder("curve.dat"), 1 << 20, &text, &n, &err), MN_OK);
+    assert_int_equal(count(text, "\n40 160 ? 7.5 ? 160 ? 7.5 ?\n"), 1);
+    assert_int_equal(count(text, "\n1 199 ? ? ? 199 ? ? ?\n"), 1);
     free(text);
     expect_start("curve.png", "\x89PNG\r\n", 6);
 }
@@ -291,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_learning_curve_is_drawn_from_the_metrics),
         IN_FOLDER(the_sets_of_a_mixture_have_lines_of_their_own),
+        IN_FOLDER(every_score_is_drawn),
         IN_FOLDER(the_smoothed_curve_does_not_lag),
         IN_FOLDER(a_fitted_curve_is_drawn_with_its_support),
         IN_FOLDER(settings_of_a_persons_own_are_left_out),
