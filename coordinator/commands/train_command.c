@@ -5,7 +5,7 @@
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
 #include "coordinator/pictures/adapted_task.h"
-#include "coordinator/pictures/chart.h"
+#include "coordinator/pictures/learning_curve.h"
 #include "coordinator/run/checkpoint.h"
 #include "coordinator/run/seeds.h"
 #include "coordinator/server/session.h"
@@ -355,9 +355,9 @@ static void draw(const mn_session *session, const mn_run *run)
     const char *const folder = mn_run_folder(run);
     mn_status status = MN_OK;
     if (mn_training_step(session->training) > 0)
-        status =
-            mn_chart_curve(folder, session->experiment.name, mn_training_scores(session->training),
-                           mn_learner_test_scores(session->learner), &err);
+        status = mn_learning_curve_draw(folder, session->experiment.name,
+                                        mn_training_scores(session->training),
+                                        mn_learner_test_scores(session->learner), &err);
     if (status != MN_OK)
         mn_log(MN_LOG_WARN, "%s", err.message);
     const bool has_curve = status == MN_OK && mn_training_step(session->training) > 0;

@@ -1,23 +1,12 @@
-/* chart.h: pictures of a run, drawn by gnuplot from a script and data that stay beside them, so
- * that anyone can change and redraw them:  cd RUN && gnuplot curve.gp
- * Started by posix_spawn, waited for; the calls make no MPI or ZeroMQ call. */
+/* chart.h: pictures of a run, drawn by gnuplot from a script and data that stay beside them, as
+ * gnuplot.h says. MN_ERR_UNAVAILABLE: gnuplot is not installed. */
 #pragma once
 
 #include "common/error.h"
-#include "common/score.h"
 #include "coordinator/run/comparison.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* From <folder>/metrics.jsonl: curve.dat, curve.gp, and by gnuplot curve.png and curve.svg, with a
- * panel for each score of training, in which validation's of that name is too, and for what only
- * validation measures. Validation's scores along another axis, as of the sets of a mixture, are lines in the
- * panel of their name, or if they are many in panels of their own: those of `tests`, which may be NULL,
- * as metrics.jsonl has them. `title` is for people. MN_ERR_UNAVAILABLE: gnuplot is not installed;
- * MN_ERR_NO_INPUT: no metrics yet. */
-mn_status mn_chart_curve(const char *folder, const char *title, const mn_score_list *scores,
-                         const mn_score_list *tests, mn_error *err);
 
 /* Lines over meta-steps, as of several runs. All arrays are lent. */
 typedef struct mn_line {
