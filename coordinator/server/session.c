@@ -320,6 +320,10 @@ mn_status mn_session_check_leaks(mn_session *session, mn_checkpoint_use use, mn_
 {
     mn_overlap overlap = {0};
     mn_status status = MN_OK;
+    char unread[512];
+    mn_task_set_tell_unread(session->tasks, unread, sizeof unread);
+    if (session->job.rank == 0 && unread[0] != '\0')
+        mn_log(MN_LOG_WARN, "%s", unread);
     if (session->job.rank == 0)
         status = find_overlap(session, &overlap, err);
     if (status == MN_OK && overlap.n_classes > 0) {

@@ -90,7 +90,7 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
 /* One line on memory, and a warning if the threads have too few processors. */
 void mn_session_announce(const mn_session *session);
 
-/* Are test classes among the training classes? What there is to say goes to session->leaks and, to train,
+/* Warn of what a test holds that training cannot read. And are test classes among the training classes? What there is to say goes to session->leaks and, to train,
  * to the log; a leak is warned of, or ends what is to be trained unless evaluate.shared_classes allows
  * it (MN_ERR_CONFIG). After _resume, for the run may have been trained on other data. */
 mn_status mn_session_check_leaks(mn_session *session, mn_checkpoint_use use, mn_error *err);

@@ -24,14 +24,14 @@ struct stories {
     mn_babi_text texts[2 * MN_BABI_MAX_SETS]; /* train and test, set by set; owned */
     struct part parts[MN_N_SPLITS][MN_BABI_MAX_SETS];
     uint32_t n_training; /* questions */
+    mn_story_shape shape;
 };
 
 static mn_status read_sets(struct stories *stories, const mn_babi_folder *folder, mn_error *err);
 static mn_status sort_words(struct stories *stories, mn_error *err);
 static mn_status split_questions(struct stories *stories, mn_task_set_parts *parts, mn_error *err);
 static void name_data(const struct stories *stories, mn_task_set_parts *parts);
-static mn_status make_fields(const struct stories *stories, mn_task_set_parts *parts,
-                             mn_error *err);
+static mn_status make_fields(struct stories *stories, mn_task_set_parts *parts, mn_error *err);
 
 static mn_status open_tasks(const mn_experiment *experiment, mn_task_set_parts *parts,
                             mn_error *err)
@@ -155,7 +155,7 @@ static uint32_t larger(uint32_t a, uint32_t b)
 }
 
 /* Lengths are those of the training files. */
-static mn_status make_fields(const struct stories *stories, mn_task_set_parts *parts, mn_error *err)
+static mn_status make_fields(struct stories *stories, mn_task_set_parts *parts, mn_error *err)
 {
     const mn_experiment *e = &stories->experiment;
     mn_story_shape shape = {.bundle = e->tasks.bundle,
@@ -172,6 +172,7 @@ static mn_status make_fields(const struct stories *stories, mn_task_set_parts *p
     }
     if (shape.sentences > e->tasks.sentences)
         shape.sentences = e->tasks.sentences;
+    stories->shape = shape;
     mn_status status = MN_OK;
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++)
         status = mn_story_fields(&shape, &stories->points, &parts->fields[split], err);
@@ -334,10 +335,38 @@ static void describe(const void *state, const mn_task *task, FILE *out)
     mn_story_describe(&task->fields, words_of(state), task, out);
 }
 
+static void tell_unread(const void *state, char *out, size_t n)
+{
+    const struct stories *stories = state;
+    const uint32_t unknown = stories->shape.vocabulary;
+    uint32_t words = 0, answers = 0, cut = 0;
+    for (uint32_t set = 0; set < stories->n_sets; set++) {
+        const mn_babi_text *test = &stories->texts[2 * set + 1];
+        for (uint32_t i = 0; i < test->n_words; i++)
+            words += test->words[i] == unknown;
+        for (uint32_t i = 0; i < test->n_sentences; i++)
+            cut += test->sentences[i].n > stories->shape.length;
+        for (uint32_t i = 0; i < test->n_questions; i++) {
+            cut += test->questions[i].words.n > stories->shape.question;
+            answers += test->questions[i].answer == unknown;
+        }
+    }
+    if (words + answers + cut > 0)
+        (void)snprintf(out, n,
+                       "%s: of words that training lacks, tests have %" PRIu32
+                       " in stories and questions, where the network reads nothing, and %" PRIu32
+                       " as answers, which it cannot give; %" PRIu32
+                       " sentences and questions are longer than training's longest (%" PRIu32
+                       " and %" PRIu32 " words) and lose their ends",
+                       stories->experiment.tasks.data, words, answers, cut, stories->shape.length,
+                       stories->shape.question);
+}
+
 const mn_task_set_kind mn_stories_kind = {.open = open_tasks,
                                           .close = close_tasks,
                                           .draw = draw,
                                           .describe = describe,
+                                          .tell_unread = tell_unread,
                                           .words = words_of};
 
 /* For both kinds ------------------------------------------------------------------ */

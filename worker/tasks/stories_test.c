@@ -236,6 +236,13 @@ static void words_that_training_lacks_are_unknown(void **state)
     assert_int_equal(mn_words_find(words, "elsewhere", 9), 0);
     assert_string_equal(story_answer(task, MN_QUERY, 1, words), "a0");
     assert_string_equal(story_answer(task, MN_QUERY, 2, words), "");
+    char unread[512];
+    mn_task_set_tell_unread(set, unread, sizeof unread);
+    assert_string_equal(
+        unread, "en: of words that training lacks, tests have 5 in stories and questions, "
+                "where the network reads nothing, and 1 as answers, which it cannot give; 35 "
+                "sentences and questions are longer than training's longest (4 and 4 words) "
+                "and lose their ends");
     mn_task_destroy(&task);
     mn_task_set_destroy(&set);
 

@@ -266,6 +266,13 @@ bool mn_task_set_class_name(const mn_task_set *set, const mn_task *task, uint32_
            set->kind->class_name(set->parts.state, task, label, out);
 }
 
+void mn_task_set_tell_unread(const mn_task_set *set, char *out, size_t n)
+{
+    out[0] = '\0';
+    if (set->kind->tell_unread != NULL)
+        set->kind->tell_unread(set->parts.state, out, n);
+}
+
 const mn_words *mn_task_set_words(const mn_task_set *set)
 {
     return set->kind->words == NULL ? NULL : set->kind->words(set->parts.state);

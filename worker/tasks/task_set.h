@@ -82,6 +82,10 @@ bool mn_task_set_class_name(const mn_task_set *set, const mn_task *task, uint32_
 /* The words that the ids of stories mean; NULL: there are none. Lent for the set's life. */
 const mn_words *mn_task_set_words(const mn_task_set *set);
 
+/* What a test holds that a network cannot read, for training had nothing like it, as words that it
+ * lacks: for people, to out[n]. "": nothing. */
+void mn_task_set_tell_unread(const mn_task_set *set, char *out, size_t n);
+
 /* How the columns of a user's table become the numbers of items; NULL: these tasks are of none. Lent for
  * the set's life. */
 const mn_row_form *mn_task_set_row_form(const mn_task_set *set);

@@ -32,6 +32,8 @@ typedef struct mn_task_set_kind {
     /* How many classes, or tasks that are given, a split has to draw from. NULL, or 0: there is no end of them. */
     uint64_t (*classes)(const void *state, mn_split split);
     void (*describe)(const void *state, const mn_task *task, FILE *out); /* NULL: by its fields */
+    /* As mn_task_set_tell_unread, out is "". NULL: tests hold nothing of that kind. */
+    void (*tell_unread)(const void *state, char *out, size_t n);
     const mn_row_form *(*row_form)(const void *state); /* of a user's table; NULL: there is none */
     /* As mn_task_set_class_name, label < task->n_classes. NULL: classes have no names. */
     bool (*class_name)(const void *state, const mn_task *task, uint32_t label,
