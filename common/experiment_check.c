@@ -350,7 +350,8 @@ static mn_status check_context(const mn_experiment *e, mn_error *err)
                        "concat-linear and concat-mlp alone do: use one of these (with model.input "
                        "identity they are the network's first layer)");
     if (e->meta.kind == MN_META_EPISODIC || e->meta.kind == MN_META_ANIL ||
-        (e->meta.kind == MN_META_MAML && e->meta.adapts == MN_ADAPTS_OUTPUT))
+        ((e->meta.kind == MN_META_MAML || e->meta.kind == MN_META_META_SGD) &&
+         e->meta.adapts == MN_ADAPTS_OUTPUT))
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.memory context is moved by an inner loop alone, and this one would "
                        "leave it at zero: use meta.kind maml with meta.adapts memory, or another "

@@ -12,7 +12,7 @@
  *             the output module alone, which reads the support set's features, found once a task.
  *             The walk leaves a cotangent of the features at each step; the body's gradient is one
  *             pullback of their sum.
- *   meta-sgd  alpha is a learned vector, tensors meta_lr.* of theta (Li et al. 2017);
+ *   meta-sgd  alpha is a learned vector, tensors meta_lr.* of theta (Li et al. 2017), of what moves;
  *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
  *   step-rates (meta.update, with maml or anil) alpha is a learned number for each tensor and inner
  *             step (step_rates.h)
@@ -38,9 +38,9 @@
 static void find_adapting(const mn_network *network, mn_loop_needs *needs)
 {
     const mn_experiment *e = network->experiment;
-    const mn_adapts adapts = e->meta.kind == MN_META_ANIL   ? MN_ADAPTS_OUTPUT
-                             : e->meta.kind == MN_META_MAML ? e->meta.adapts
-                                                            : MN_ADAPTS_ALL;
+    const mn_adapts adapts = e->meta.kind == MN_META_ANIL      ? MN_ADAPTS_OUTPUT
+                             : e->meta.kind == MN_META_REPTILE ? MN_ADAPTS_ALL
+                                                               : e->meta.adapts;
     mn_adapting_tensors(network, adapts, &needs->first, &needs->end);
 }
 
@@ -76,14 +76,13 @@ static uint32_t list_parts(const mn_network *network, const mn_loop_needs *needs
 static mn_status declare(mn_network *network, mn_error *err)
 {
     const mn_experiment *e = network->experiment;
-    const uint32_t n = network->first[MN_N_MODULES];
     mn_loop_needs needs;
     find_adapting(network, &needs);
     if (needs.first == needs.end && !mn_head_is_of_task(e))
         return mn_fail(err, MN_ERR_CONFIG,
                        "nothing would adapt: the module that meta.adapts names (or meta.kind anil, "
                        "the output) has no parameters; choose another, or meta.kind episodic");
-    for (uint32_t i = 0; e->meta.kind == MN_META_META_SGD && i < n; i++) {
+    for (uint32_t i = needs.first; e->meta.kind == MN_META_META_SGD && i < needs.end; i++) {
         char name[sizeof((mn_tensor *)0)->name];
         (void)snprintf(name, sizeof name, "meta_lr.%.80s", network->parameters.at[i].tensor.name);
         if (mn_parameters_add_like(&network->parameters, name, i, e->meta.inner_lr) == UINT32_MAX)
@@ -217,7 +216,8 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
         if (k == 0)
             losses.support_before = loss;
         if (sums_gradients) /* first order: lam stays the same */
-            meta->kernels->add(meta->size, mn_loop_gradient(meta, scratch, k), of_rule, of_rule);
+            meta->kernels->add(meta->plans.adapted_size, mn_loop_gradient(meta, scratch, k),
+                               of_rule, of_rule);
         phi = next;
     }
     if (steps == 0) {
@@ -249,8 +249,8 @@ static mn_rule_losses gradient_of_task(const void *of, void *scratch, const mn_r
     if (meta->walks_back) {
         lam = mn_loop_walk_back(meta, scratch, theta, data, judged, other, of_rule);
     } else if (sums_gradients) {
-        meta->kernels->multiply(meta->size, gradient, of_rule, of_rule);
-        meta->kernels->scale(meta->size, -1, of_rule, of_rule);
+        meta->kernels->multiply(meta->plans.adapted_size, lam, of_rule, of_rule);
+        meta->kernels->scale(meta->plans.adapted_size, -1, of_rule, of_rule);
     }
     mn_loop_finish(meta, scratch, theta, data, lam, judged, gradient);
     return losses;

@@ -155,6 +155,27 @@ static void tensors_in_the_middle_that_adapt_agree_with_central_differences(void
                       "middle");
 }
 
+/* Rates are learned of what moves, and of nothing else. */
+static void meta_sgd_agrees_with_central_differences_whatever_adapts(void **state)
+{
+    (void)state;
+    for (uint32_t steps = 1; steps <= 3; steps++) {
+        mn_experiment body = adapting(conv(false), MN_ADAPTS_BODY),
+                      output = adapting(mlp(MN_TANH, true), MN_ADAPTS_OUTPUT),
+                      memory = adapting(mlp(MN_TANH, false), MN_ADAPTS_MEMORY);
+        check_bed(bed_of(body, MN_META_META_SGD, 2, steps, true), "rates of the body");
+        check_bed(bed_of(output, MN_META_META_SGD, 2, steps, true), "rates of the output");
+        check_bed(
+            bed_changed(make_memory, by(memory, MN_META_META_SGD, 2), steps, true, KEEP_BYTES),
+            "rates of the memory");
+    }
+    struct bed *output =
+        bed_of(adapting(conv(false), MN_ADAPTS_OUTPUT), MN_META_META_SGD, 2, 1, true);
+    assert_int_equal(size_of(output) - network_size(output),
+                     network_size(output) - head_of(output));
+    bed_destroy(output);
+}
+
 static void a_rule_under_which_nothing_would_adapt_is_refused(void **state)
 {
     (void)state;
@@ -313,6 +334,7 @@ static void first_order_is_the_query_gradient_at_the_adapted_weights(void **stat
     check_first_order(MN_META_MAML, MN_ADAPTS_BODY);
     check_first_order(MN_META_MAML, MN_ADAPTS_OUTPUT);
     check_first_order(MN_META_ANIL, MN_ADAPTS_ALL);
+    check_first_order(MN_META_META_SGD, MN_ADAPTS_BODY);
 }
 
 static void memory_grows_by_one_theta_a_step_and_no_more(void **state)
@@ -352,6 +374,7 @@ int main(void)
         cmocka_unit_test(an_output_that_adapts_is_anil),
         cmocka_unit_test(an_output_that_adapts_agrees_with_central_differences),
         cmocka_unit_test(tensors_in_the_middle_that_adapt_agree_with_central_differences),
+        cmocka_unit_test(meta_sgd_agrees_with_central_differences_whatever_adapts),
         cmocka_unit_test(a_rule_under_which_nothing_would_adapt_is_refused),
         cmocka_unit_test(tasks_without_a_support_set_are_refused_by_all_but_the_episodic_rule),
         cmocka_unit_test(the_episodic_rule_is_the_query_gradient),

@@ -9,14 +9,15 @@ static const mn_real *through_rates(const mn_loop *meta, void *scratch, const mn
                                     uint32_t k, const mn_real *lam, mn_real *rates_gradient)
 {
     const mn_kernels *kernels = meta->kernels;
+    const size_t n = meta->plans.adapted_size;
     mn_real *part = mn_loop_gradient(meta, scratch, k),
             *along = mn_scratch_at(scratch, meta->at_direction);
-    kernels->multiply(meta->size, lam, part, part);
+    kernels->multiply(n, lam, part, part);
     if (k + 1 == meta->steps) /* the first to be met */
-        kernels->scale(meta->size, -1, part, rates_gradient);
+        kernels->scale(n, -1, part, rates_gradient);
     else
-        kernels->scale_add(meta->size, -1, part, rates_gradient, rates_gradient);
-    kernels->multiply(meta->size, theta + meta->size, lam, along);
+        kernels->scale_add(n, -1, part, rates_gradient, rates_gradient);
+    kernels->multiply(n, theta + meta->size, lam, along);
     return along;
 }
 
@@ -94,7 +95,9 @@ static void run_products(const mn_loop *meta, void *scratch, const mn_real *thet
 {
     mn_real *cotangent = mn_scratch_at(scratch, meta->at_cotangent);
     mn_real *cotangents = mn_loop_step_features(meta, scratch, meta->at_cotangents); /* their sum */
-    const mn_real factor = steps_have_adjoints(meta) ? 1 : (mn_real)-meta->inner_lr;
+    const mn_real factor = steps_have_adjoints(meta)        ? 1
+                           : meta->kind == MN_META_META_SGD ? -1
+                                                            : (mn_real)-meta->inner_lr;
     mn_bindings bindings = {.in = {[MN_SLOT_PHI] = mn_loop_phi_before(meta, scratch, theta, k),
                                    [MN_SLOT_THETA] = theta,
                                    [MN_SLOT_DIRECTION] = along,
