@@ -47,7 +47,7 @@ static const mn_part *const outputs[] = {
 };
 
 #define OUT_OF_THE_QUESTION 1e9 /* what an answer is lowered by; its exponential is 0 */
-#define TINY 1e-9               /* added to variances, and to how many classes are seen */
+#define TINY 1e-14              /* added to variances, and to how many classes are seen */
 
 static void refuse_padding(const mn_network *network, mn_builder *builder, const mn_fields *fields);
 static void declare(mn_network *network, mn_builder *builder, const mn_fields *fields);
@@ -224,11 +224,12 @@ static mn_node hold_back_seen(mn_builder *builder, mn_node y, mn_node seen)
         mn_graph_reciprocal(graph, mn_graph_add(graph, mn_graph_column_sums(graph, seen),
                                                 mn_graph_constant(graph, TINY, number)));
     mn_node weights = mn_graph_column_scale(graph, seen, share);
+    const mn_node ones = mn_graph_constant(graph, 1, (mn_extent){extent.c, 1, 1, 1});
     mn_node mean = mn_graph_product(graph, y, weights, false, false);
-    mn_node squares =
-        mn_graph_product(graph, mn_graph_multiply(graph, y, y), weights, false, false);
-    mn_node variance = mn_graph_add(
-        graph, squares, mn_graph_scale(graph, -1, mn_graph_multiply(graph, mean, mean)));
+    mn_node off = mn_graph_add(
+        graph, y, mn_graph_scale(graph, -1, mn_graph_product(graph, mean, ones, false, true)));
+    mn_node variance =
+        mn_graph_product(graph, mn_graph_multiply(graph, off, off), weights, false, false);
     mn_node deviation =
         mn_graph_root(graph, mn_graph_add(graph, variance, mn_graph_constant(graph, TINY, column)));
     return mn_graph_add(graph, y,
