@@ -25,6 +25,8 @@ static struct {
     void (*after)(void *);
     void *user;
     unsigned n_lost; /* since a line was written last */
+    void (*listener)(void *, const char *, size_t);
+    void *listener_user;
 } the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = MN_LOG_INFO};
 
 static size_t begin_line(char line[LINE], mn_log_level level);
@@ -55,6 +57,8 @@ void mn_log(mn_log_level level, const char *format, ...)
     if (level <= the_log.level) {
         size_t used = begin_line(line, level);
         used += mn_text_escape(words, n, line + used, LINE - used - 1);
+        if (the_log.listener != NULL)
+            the_log.listener(the_log.listener_user, line, used);
         line[used++] = '\n';
         if (the_log.before != NULL)
             the_log.before(the_log.user);
@@ -86,6 +90,14 @@ void mn_log_set_hooks(void (*before)(void *), void (*after)(void *), void *user)
     the_log.before = before;
     the_log.after = after;
     the_log.user = user;
+    (void)pthread_mutex_unlock(&the_log.lock);
+}
+
+void mn_log_set_listener(void (*listener)(void *, const char *, size_t), void *user)
+{
+    (void)pthread_mutex_lock(&the_log.lock);
+    the_log.listener = listener;
+    the_log.listener_user = user;
     (void)pthread_mutex_unlock(&the_log.lock);
 }
 

@@ -4,6 +4,8 @@
  * second, and how many is told once there is room. A run must not stand still for its log. */
 #pragma once
 
+#include <stddef.h>
+
 typedef enum mn_log_level { MN_LOG_ERROR, MN_LOG_WARN, MN_LOG_INFO, MN_LOG_DEBUG } mn_log_level;
 
 /* Set once at the start. `who` is printed in each line, e.g. "rank 0" or "worker host:123". */
@@ -17,3 +19,6 @@ void mn_log_last_word(const char *format, ...) __attribute__((format(printf, 1, 
 /* Called before each line is printed and after it, e.g. to clear and redraw a live progress line.
  */
 void mn_log_set_hooks(void (*before)(void *), void (*after)(void *), void *user);
+
+/* Called with each line that is printed, its n bytes without the newline; it must not log. */
+void mn_log_set_listener(void (*listener)(void *user, const char *line, size_t n), void *user);

@@ -77,6 +77,30 @@ static void lines_above_the_level_are_left_out(void **state)
     free(text);
 }
 
+static void hear(void *user, const char *line, size_t n)
+{
+    (void)snprintf(user, 256, "%.*s", (int)n, line);
+}
+
+static void a_listener_hears_what_is_printed_and_nothing_else(void **state)
+{
+    char heard[256] = "";
+    (void)state;
+    mn_log_init(MN_LOG_INFO, "rank 0");
+    mn_log_set_listener(hear, heard);
+    mn_log(MN_LOG_INFO, "a line\nor two");
+    char *text = logged();
+    assert_int_equal(strlen(heard) + 1, strlen(text));
+    assert_memory_equal(heard, text, strlen(heard));
+    heard[0] = '\0';
+    mn_log(MN_LOG_DEBUG, "not printed");
+    assert_string_equal(heard, "");
+    mn_log_set_listener(NULL, NULL);
+    mn_log(MN_LOG_INFO, "after");
+    assert_string_equal(heard, "");
+    free(text);
+}
+
 static void a_peer_cannot_forge_a_line_or_move_the_cursor(void **state)
 {
     (void)state;
@@ -212,6 +236,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_line_has_time_level_who_and_words, redirect, restore),
         cmocka_unit_test_setup_teardown(lines_above_the_level_are_left_out, redirect, restore),
+        cmocka_unit_test_setup_teardown(a_listener_hears_what_is_printed_and_nothing_else, redirect,
+                                        restore),
         cmocka_unit_test_setup_teardown(a_peer_cannot_forge_a_line_or_move_the_cursor, redirect,
                                         restore),
         cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_still_ends, redirect, restore),

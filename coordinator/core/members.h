@@ -41,6 +41,9 @@ typedef struct mn_member {
     uint32_t counted;         /* its threads as they are in the pool's sum */
     uint32_t damaged;         /* messages that could not be used */
     uint32_t overdue;         /* leases in a row that ran out */
+    uint32_t expired;         /* leases that ran out, all in all */
+    uint64_t came_us;         /* when it took its place */
+    uint64_t tasks;           /* done, and counted */
     uint64_t paused_until_us; /* no lease before, as one of its ran out; 0: not paused */
     uint64_t heard_us;        /* last sign of life */
     uint64_t result_us;       /* last result */

@@ -150,6 +150,66 @@ mn_rank_view mn_rank_look(const mn_rank *rank)
     };
 }
 
+const char *mn_doing_text(mn_doing doing)
+{
+    static const char *const texts[] = {
+#define X(name, text) [name] = text,
+        MN_DOING_LIST(X)
+#undef X
+    };
+    return texts[doing];
+}
+
+static mn_doing doing_of(const mn_rank *rank, const mn_member *member, uint32_t leases)
+{
+    if (member->state == MN_MEMBER_LEAVING)
+        return MN_DOES_LEAVE;
+    if (member->state == MN_MEMBER_GREETED)
+        return MN_DOES_BUILD;
+    if (leases > 0)
+        return MN_DOES_COMPUTE;
+    if (member->paused_until_us > 0)
+        return MN_DOES_PAUSE;
+    return rank->state == MN_RANK_OPEN ? MN_DOES_WAIT_FOR_OTHERS : MN_DOES_WAIT_FOR_ROUND;
+}
+
+uint32_t mn_rank_members(const mn_rank *rank)
+{
+    return mn_members_count(rank->members);
+}
+
+uint32_t mn_rank_places(const mn_rank *rank)
+{
+    return mn_members_max(rank->members);
+}
+
+bool mn_rank_member(const mn_rank *rank, uint32_t place, mn_member_view *out)
+{
+    const mn_member *member = mn_members_at(rank->members, place);
+    if (member->state == MN_MEMBER_GONE)
+        return false;
+    const uint32_t leases = mn_lease_table_hand(rank->table, place).leases;
+    *out = (mn_member_view){.peer = member->peer,
+                            .name = member->name,
+                            .threads = member->threads,
+                            .doing = doing_of(rank, member, leases),
+                            .came_us = member->came_us,
+                            .heard_us = member->heard_us,
+                            .paused_until_us = member->paused_until_us,
+                            .tasks = member->tasks,
+                            .leases = leases,
+                            .expired = member->expired,
+                            .damaged = member->damaged};
+    return true;
+}
+
+const mn_departure *mn_rank_departure(const mn_rank *rank, uint32_t i)
+{
+    if (i >= MN_MAX_DEPARTURES || i >= rank->n_departures)
+        return NULL;
+    return &rank->departures[(rank->n_departures - 1 - i) % MN_MAX_DEPARTURES];
+}
+
 void mn_rank_want_stop(mn_rank *rank, const char *why, mn_actions *todo)
 {
     if (rank->stop_wanted || rank->state == MN_RANK_STOPPED)

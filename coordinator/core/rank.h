@@ -73,6 +73,47 @@ typedef struct mn_rank_counts {
     uint64_t tasks_done;
 } mn_rank_counts;
 
+/* What a member does, or why it does nothing; each has a sentence for people. */
+#define MN_DOING_LIST(X)                                                                           \
+    X(MN_DOES_COMPUTE, "computing")                                                                \
+    X(MN_DOES_BUILD, "preparing: it builds the experiment")                                        \
+    X(MN_DOES_PAUSE, "paused: its leases ran out, so it waits before it gets another")             \
+    X(MN_DOES_WAIT_FOR_OTHERS, "idle: no task of this round is left for it")                       \
+    X(MN_DOES_WAIT_FOR_ROUND, "idle between rounds: sums are added, theta steps")                  \
+    X(MN_DOES_LEAVE, "leaving: it gets no more")
+
+typedef enum mn_doing {
+#define X(name, text) name,
+    MN_DOING_LIST(X)
+#undef X
+} mn_doing;
+
+const char *mn_doing_text(mn_doing doing);
+
+typedef struct mn_member_view {
+    uint64_t peer;
+    const char *name; /* lent until the next step */
+    uint32_t threads;
+    mn_doing doing;
+    uint64_t came_us, heard_us;
+    uint64_t paused_until_us; /* 0: not paused */
+    uint64_t tasks;           /* done, and counted */
+    uint32_t leases;          /* in hand */
+    uint32_t expired;         /* leases that ran out */
+    uint32_t damaged;         /* messages that could not be used */
+} mn_member_view;
+
+/* Who went, or was never let in, and why. */
+typedef enum mn_departure_kind { MN_DEPARTED, MN_LOST, MN_SILENT, MN_REJECTED } mn_departure_kind;
+
+#define MN_MAX_DEPARTURES 16u /* the last so many are remembered */
+typedef struct mn_departure {
+    mn_departure_kind kind;
+    uint64_t when_us;
+    char name[96];
+    char why[256];
+} mn_departure;
+
 typedef struct mn_rank_view {
     uint32_t workers; /* remote members that are READY */
     uint32_t threads; /* as last told to the leader: local ones, and of members that do compute */
@@ -94,3 +135,13 @@ void mn_rank_destroy(mn_rank **rank);
 mn_status mn_rank_step(mn_rank *rank, const mn_event *event, mn_actions *todo, mn_error *err);
 
 mn_rank_view mn_rank_look(const mn_rank *rank);
+
+/* How many are here, the local pool included; places that anybody may be at. */
+uint32_t mn_rank_members(const mn_rank *rank);
+uint32_t mn_rank_places(const mn_rank *rank);
+
+/* Whoever is at a place, 0 .. places-1; false: nobody. */
+bool mn_rank_member(const mn_rank *rank, uint32_t place, mn_member_view *out);
+
+/* The i-th newest of those who went; NULL: so many are not remembered. */
+const mn_departure *mn_rank_departure(const mn_rank *rank, uint32_t i);

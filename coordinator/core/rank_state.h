@@ -37,6 +37,8 @@ struct mn_rank {
     uint32_t workers;      /* remote and READY */
     bool mixed;
     mn_rank_counts counts;
+    uint64_t n_departures; /* so far; the newest stands before n_departures % MN_MAX_DEPARTURES */
+    mn_departure departures[MN_MAX_DEPARTURES];
 };
 
 /* ---- rank_workers.c */

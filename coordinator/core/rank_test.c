@@ -219,6 +219,58 @@ static void those_who_do_not_fit_are_rejected_with_the_remedy(void **state)
     expect_rejected(7, "places", "another rank");
 }
 
+static mn_member_view member_of(uint64_t peer)
+{
+    mn_member_view view = {0};
+    for (uint32_t place = 0; place < 4; place++)
+        if (mn_rank_member(rank, place, &view) && view.peer == peer)
+            return view;
+    return (mn_member_view){.name = ""};
+}
+
+static void who_is_there_what_they_do_and_who_went_and_why_can_be_seen(void **state)
+{
+    (void)state;
+    mn_message hello = hello_of(1), other = hello_of(2), leave = {.kind = MN_MSG_LEAVE};
+    now_us = 5 * MS;
+    worker_says(1, &hello);
+    assert_int_equal(member_of(1).doing, MN_DOES_BUILD);
+    assert_int_equal(member_of(1).came_us, 5 * MS);
+    join(1);
+    assert_string_equal(member_of(1).name, "w1");
+    assert_int_equal(member_of(1).doing, MN_DOES_WAIT_FOR_ROUND);
+    open_round(1, 8);
+    assert_int_equal(member_of(1).doing, MN_DOES_COMPUTE);
+    assert_int_equal(member_of(1).leases, 2);
+    mn_message heartbeat = {.kind = MN_MSG_HEARTBEAT};
+    now_us += 900 * MS;
+    worker_says(1, &heartbeat);
+    now_us += 200 * MS; /* leases run out, but the worker was heard */
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    assert_int_equal(member_of(1).expired, 2);
+    assert_int_equal(member_of(1).doing, MN_DOES_PAUSE);
+    assert_int_equal(member_of(1).tasks, 0);
+
+    other.hello.protocol = 99;
+    worker_says(2, &other);
+    const mn_departure *last = mn_rank_departure(rank, 0);
+    assert_non_null(last);
+    assert_int_equal(last->kind, MN_REJECTED);
+    assert_string_equal(last->name, "w2");
+    assert_non_null(strstr(last->why, "protocol 99"));
+    worker_says(1, &leave);
+    assert_int_equal(mn_rank_departure(rank, 0)->kind, MN_DEPARTED);
+    assert_int_equal(mn_rank_departure(rank, 1)->kind, MN_REJECTED);
+    assert_int_equal(member_of(1).doing, MN_DOES_LEAVE);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_PEER_GONE, .peer = 1}), MN_OK);
+    assert_string_equal(member_of(1).name, "");
+    assert_null(mn_rank_departure(rank, 2));
+    for (uint32_t i = 0; i < 2 * MN_MAX_DEPARTURES; i++)
+        worker_says(2, &other);
+    assert_non_null(mn_rank_departure(rank, MN_MAX_DEPARTURES - 1));
+    assert_null(mn_rank_departure(rank, MN_MAX_DEPARTURES));
+}
+
 static void any_numeric_class_marks_the_run_as_mixed(void **state)
 {
     (void)state;
@@ -890,6 +942,7 @@ int main(void)
         TEST(a_worker_joins_gets_theta_then_two_leases_and_its_result_counts),
         TEST(strangers_are_told_to_register),
         TEST(those_who_do_not_fit_are_rejected_with_the_remedy),
+        TEST(who_is_there_what_they_do_and_who_went_and_why_can_be_seen),
         TEST(any_numeric_class_marks_the_run_as_mixed),
         TEST(a_lease_that_runs_out_goes_to_another_and_the_first_result_wins),
         TEST(who_returns_a_late_result_has_theta_and_is_not_sent_it_again),

@@ -24,15 +24,16 @@ static void take_join(mn_rank *rank, mn_member *member, const mn_message *messag
 static void take_result(mn_rank *rank, mn_member *member, const mn_message *message,
                         mn_actions *todo);
 static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo);
-static void settle(mn_rank *rank, const mn_member *member, const mn_grant *leases, uint32_t n,
+static void settle(mn_rank *rank, mn_member *member, const mn_grant *leases, uint32_t n,
                    mn_actions *todo);
 static void measure(mn_rank *rank, mn_member *member, const mn_grant *grant);
 static uint64_t smooth(uint64_t old, uint64_t fresh);
 static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char *why,
                     mn_actions *todo);
 static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why, mn_actions *todo);
-static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *reason,
-                   mn_actions *todo);
+static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
+                   const char *reason, mn_actions *todo);
+static void depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why);
 static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
 static void listen(mn_rank *rank, const mn_member *member);
 static uint64_t patience_us(const mn_rank *rank, const mn_member *member);
@@ -109,8 +110,10 @@ void mn_rank_take_gone(mn_rank *rank, uint64_t peer, mn_actions *todo)
     mn_member *member = mn_members_find(rank->members, peer);
     if (member == NULL || rank->state == MN_RANK_STOPPED)
         return;
-    if (member->state != MN_MEMBER_LEAVING)
+    if (member->state != MN_MEMBER_LEAVING) {
         rank->counts.lost++;
+        depart(rank, MN_LOST, member->name, "its connection closed");
+    }
     mn_actions_log(todo, MN_LOG_INFO, "worker=%s gone: connection closed state=%s", member->name,
                    mn_member_state_text(member->state));
     end_member(rank, member);
@@ -129,6 +132,7 @@ mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_error *err
                        "no place for the local pool: %" PRIu32 " workers are here",
                        mn_members_max(rank->members));
     (void)snprintf(member->name, sizeof member->name, "local");
+    member->came_us = rank->now_us;
     member->threads = threads < MN_MAX_MEMBER_THREADS ? threads : MN_MAX_MEMBER_THREADS;
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_HELLO);
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_JOIN);
@@ -152,8 +156,13 @@ void mn_rank_take_time(mn_rank *rank, mn_actions *todo)
             listen(rank, member);
             continue;
         }
-        if (member->state != MN_MEMBER_LEAVING)
+        if (member->state != MN_MEMBER_LEAVING) {
+            char why[64];
             rank->counts.silent++;
+            (void)snprintf(why, sizeof why, "silent for %" PRIu64 " ms",
+                           (rank->now_us - member->heard_us) / 1000);
+            depart(rank, MN_SILENT, member->name, why);
+        }
         mn_actions_log(todo, MN_LOG_WARN, "worker=%s gone: silent for %" PRIu64 " ms", member->name,
                        (rank->now_us - member->heard_us) / 1000);
         end_member(rank, member);
@@ -203,21 +212,24 @@ static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn
                        mn_actions *todo)
 {
     char reason[512];
+    char name[sizeof member->name];
+    copy_name(name, sizeof name, hello->name, sizeof hello->name);
     if (!mn_admits_hello(hello, reason, sizeof reason)) {
-        reject(rank, peer, member, reason, todo);
+        reject(rank, peer, member, name, reason, todo);
         return;
     }
     bool has_uuid = hello->uuid[0] != 0 || hello->uuid[1] != 0;
     mn_member *twin = has_uuid ? mn_members_find_uuid(rank->members, hello->uuid) : NULL;
     if (twin != NULL && twin != member) { /* the same process by a new connection */
         rank->counts.lost++;
+        depart(rank, MN_LOST, twin->name, "the same process came by a new connection");
         end_member(rank, twin);
     }
     if (member == NULL && (member = mn_members_add(rank->members, peer)) == NULL) {
         (void)snprintf(reason, sizeof reason,
                        "all %" PRIu32 " places of this rank are taken; join another rank",
                        mn_members_max(rank->members));
-        reject(rank, peer, NULL, reason, todo);
+        reject(rank, peer, NULL, name, reason, todo);
         return;
     }
 
@@ -226,8 +238,10 @@ static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn
     mn_lease_table_release_member(rank->table, place);
     if (member->state == MN_MEMBER_READY)
         rank->workers--;
+    if (member->state == MN_MEMBER_GONE)
+        member->came_us = rank->now_us;
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_HELLO);
-    copy_name(member->name, sizeof member->name, hello->name, sizeof hello->name);
+    memcpy(member->name, name, sizeof name);
     memcpy(member->uuid, hello->uuid, sizeof member->uuid);
     member->heard_us = rank->now_us;
     member->has_theta = false;
@@ -245,7 +259,7 @@ static void take_join(mn_rank *rank, mn_member *member, const mn_message *messag
     if (member->state != MN_MEMBER_GREETED)
         return; /* said twice, or after LEAVE: the table has no such move */
     if (!mn_admits_join(&rank->config, message, &mixed, reason, sizeof reason)) {
-        reject(rank, member->peer, member, reason, todo);
+        reject(rank, member->peer, member, member->name, reason, todo);
         return;
     }
     if (mixed && !rank->mixed)
@@ -328,13 +342,14 @@ static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo)
         rank->workers--;
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_LEAVE);
     rank->counts.left++;
+    depart(rank, MN_DEPARTED, member->name, "it left");
     mn_lease_table_give_up(rank->table, mn_members_index(rank->members, member));
     recount(rank, member);
     mn_actions_log(todo, MN_LOG_INFO, "worker=%s leaves workers=%" PRIu32, member->name,
                    rank->workers);
 }
 
-static void settle(mn_rank *rank, const mn_member *member, const mn_grant *leases, uint32_t n,
+static void settle(mn_rank *rank, mn_member *member, const mn_grant *leases, uint32_t n,
                    mn_actions *todo)
 {
     uint64_t epochs[1 + MN_MAX_KEPT];
@@ -355,6 +370,7 @@ static void settle(mn_rank *rank, const mn_member *member, const mn_grant *lease
         settled->range =
             (mn_range){.round = rank->round.id, .begin = leases[i].begin, .n = leases[i].n};
         rank->counts.tasks_done += leases[i].n;
+        member->tasks += leases[i].n;
     }
 }
 
@@ -400,7 +416,7 @@ static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char
     if (member->peer == MN_LOCAL_POOL)
         mn_rank_want_stop(rank, reason, todo);
     else
-        reject(rank, member->peer, member, reason, todo);
+        reject(rank, member->peer, member, member->name, reason, todo);
 }
 
 static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why, mn_actions *todo)
@@ -412,16 +428,26 @@ static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why,
     rank->counts.refused[why]++;
 }
 
-static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *reason,
-                   mn_actions *todo)
+/* `member` is NULL, and its name what it said, if it has no place. */
+static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
+                   const char *reason, mn_actions *todo)
 {
     mn_action *rejected = send(todo, peer, MN_MSG_REJECT);
     (void)snprintf(rejected->log.text, sizeof rejected->log.text, "%s", reason);
-    mn_actions_log(todo, MN_LOG_WARN, "worker=%s rejected: %.380s",
-                   member != NULL ? member->name : "new", reason);
+    mn_actions_log(todo, MN_LOG_WARN, "worker=%s rejected: %.380s", name[0] != '\0' ? name : "new",
+                   reason);
     rank->counts.rejected++;
+    depart(rank, MN_REJECTED, name, reason);
     if (member != NULL)
         end_member(rank, member);
+}
+
+static void depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why)
+{
+    mn_departure *last = &rank->departures[rank->n_departures++ % MN_MAX_DEPARTURES];
+    *last = (mn_departure){.kind = kind, .when_us = rank->now_us};
+    (void)snprintf(last->name, sizeof last->name, "%s", name[0] != '\0' ? name : "new");
+    (void)snprintf(last->why, sizeof last->why, "%s", why);
 }
 
 /* The tasks are free for others already. The member gets no more for as long as it had, twice that
@@ -439,6 +465,7 @@ static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
     mn_deadlines_remove(&rank->pauses, grant->member);
     mn_deadlines_add(&rank->pauses, grant->member, member->paused_until_us);
     member->overdue++;
+    member->expired++;
     member->has_theta = member->peer == MN_LOCAL_POOL; /* to others it may never have come */
     rank->counts.leases_expired++;
     recount(rank, member);
