@@ -24,6 +24,8 @@ static mn_status drop_later(const char *path, uint64_t done, uint64_t validated,
 static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
 static void put_point(FILE *out, const mn_score *score);
 static void put(FILE *out, const char *key, double value);
+static void put_estimate(void *user, const char *key, const mn_score *score,
+                         const mn_estimate *estimate);
 static mn_status finish_line(mn_metrics *metrics, mn_error *err);
 
 mn_step_shares mn_step_time_shares(const mn_step_time *time)
@@ -112,6 +114,36 @@ mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record,
     return finish_line(metrics, err);
 }
 
+void mn_metrics_visit(const mn_evaluation *evaluation, mn_metrics_visitor *visitor, void *user)
+{
+    const mn_score_list *scores = evaluation->scores;
+    const mn_score *judged = &scores->at[scores->judged];
+    char key[MN_METRICS_KEY], name[MN_SCORE_KEY];
+    for (uint32_t i = 0; i < scores->n; i++) {
+        if (!mn_score_is_beside(&scores->at[i], judged))
+            continue;
+        (void)snprintf(key, sizeof key, "val_%s", scores->at[i].name);
+        visitor(user, key, &scores->at[i], &evaluation->estimates[i]);
+    }
+    for (uint32_t i = 0; i < scores->n; i++) {
+        if (!mn_score_is_apart(scores, i))
+            continue;
+        mn_score_key(&scores->at[i], name);
+        (void)snprintf(key, sizeof key, "val_%s", name);
+        visitor(user, key, &scores->at[i], &evaluation->estimates[i]);
+    }
+}
+
+static void put_estimate(void *user, const char *key, const mn_score *score,
+                         const mn_estimate *estimate)
+{
+    char interval[MN_METRICS_KEY + 8];
+    (void)score;
+    put(user, key, estimate->mean);
+    (void)snprintf(interval, sizeof interval, "%s_ci95", key);
+    put(user, interval, estimate->half_width);
+}
+
 mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
                                     const mn_evaluation *evaluation, mn_error *err)
 {
@@ -121,25 +153,7 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
     (void)fprintf(out, "{\"step\": %" PRIu64, step);
     if (judged->point[0] != '\0')
         put_point(out, judged);
-    for (uint32_t i = 0; i < scores->n; i++) {
-        char key[sizeof judged->name + 16];
-        if (!mn_score_is_beside(&scores->at[i], judged))
-            continue;
-        (void)snprintf(key, sizeof key, "val_%s", scores->at[i].name);
-        put(out, key, evaluation->estimates[i].mean);
-        (void)snprintf(key, sizeof key, "val_%s_ci95", scores->at[i].name);
-        put(out, key, evaluation->estimates[i].half_width);
-    }
-    for (uint32_t i = 0; i < scores->n; i++) {
-        char name[MN_SCORE_KEY], key[MN_SCORE_KEY + 16];
-        if (!mn_score_is_apart(scores, i))
-            continue;
-        mn_score_key(&scores->at[i], name);
-        (void)snprintf(key, sizeof key, "val_%s", name);
-        put(out, key, evaluation->estimates[i].mean);
-        (void)snprintf(key, sizeof key, "val_%s_ci95", name);
-        put(out, key, evaluation->estimates[i].half_width);
-    }
+    mn_metrics_visit(evaluation, put_estimate, out);
     put(out, "val_tasks", evaluation->n_counted);
     put(out, "val_skipped", evaluation->n_skipped);
     return finish_line(metrics, err);

@@ -65,3 +65,9 @@ double mn_metrics_wall_s(const mn_metrics *metrics);
 mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err);
 mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
                                     const mn_evaluation *evaluation, mn_error *err);
+
+/* The scores of a validation that a record has, each with its key: "val_accuracy". */
+#define MN_METRICS_KEY (MN_SCORE_KEY + 16)
+typedef void mn_metrics_visitor(void *user, const char *key, const mn_score *score,
+                                const mn_estimate *estimate);
+void mn_metrics_visit(const mn_evaluation *evaluation, mn_metrics_visitor *visitor, void *user);
