@@ -628,6 +628,15 @@ static const mn_option rows[] = {
         "time between log lines when there is no terminal", OTHER),
     KEY(BOOL,   run.pictures,          "true",         0,     0,       "",
         "draw the learning curve and an adapted task", OTHER),
+    KEY(TEXT,   run.page,              "127.0.0.1:0",  1,     0,       "",
+        "where the run shows itself to browsers and Prometheus, ADDRESS:PORT, port 0 for any free one; beyond this "
+        "machine only who gives a token sees it; none: no page", OTHER),
+    KEY(TEXT,   run.page_token,        "",             0,     0,       "",
+        "file whose first line is the token that the page asks for; empty: one is made up if the page is open to "
+        "other machines", OTHER),
+    KEY(TEXT,   run.prometheus_textfile, "",           0,     0,       "",
+        "file for the textfile collector of Prometheus' node_exporter, NAME.prom, written every 10 seconds; empty: "
+        "none", OTHER),
 };
 /* clang-format on */
 

@@ -556,6 +556,19 @@ static mn_status check_evaluate(const mn_experiment *e, mn_error *err)
     return MN_OK;
 }
 
+/* As far as text can tell. */
+static bool is_page_address(const char *page)
+{
+    const char *colon = strrchr(page, ':');
+    if (strcmp(page, "none") == 0)
+        return true;
+    if (colon == NULL || colon == page || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        strlen(colon + 1) == 0 || strlen(colon + 1) > 5 || strtoul(colon + 1, NULL, 10) > 65535)
+        return false;
+    return memchr(page, ':', (size_t)(colon - page)) == NULL ||
+           (page[0] == '[' && colon[-1] == ']');
+}
+
 static mn_status check_pool(const mn_experiment *e, mn_error *err)
 {
     const char *listen = e->pool.listen;
@@ -565,6 +578,12 @@ static mn_status check_pool(const mn_experiment *e, mn_error *err)
             "pool.listen is \"%s\": expected tcp://ADDRESS:PORT, with * for any free port, "
             "or ipc://FILE",
             listen);
+    if (!is_page_address(e->run.page))
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "run.page is \"%s\": expected ADDRESS:PORT with a numeric address and a port "
+            "up to 65535, 0 for any free one, as in 127.0.0.1:0 or [::1]:8080; or none",
+            e->run.page);
     if (e->pool.threads == 0 && listen[0] == '\0')
         return mn_fail(err, MN_ERR_CONFIG,
                        "nobody would compute: pool.threads is 0 and pool.listen is empty");

@@ -15,6 +15,7 @@ struct mn_scribe {
     mn_task_notes notes;
     mn_metrics *metrics;
     mn_progress *progress;
+    mn_board *board; /* NULL: nobody is to see it */
     mn_log_limit skips;
     bool suspects_told;
     bool metrics_failed;
@@ -26,6 +27,7 @@ struct mn_scribe {
 };
 
 static mn_status open_files(mn_scribe *scribe, mn_error *err);
+static mn_status open_board(mn_scribe *scribe, mn_error *err);
 static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us);
 static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err);
 
@@ -49,6 +51,8 @@ mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_erro
     mn_status status = mn_progress_new(&progress, &scribe->progress, err);
     if (status == MN_OK && config->run != NULL)
         status = open_files(scribe, err);
+    if (status == MN_OK && config->run != NULL)
+        status = open_board(scribe, err);
     if (status != MN_OK) {
         mn_scribe_destroy(&scribe);
         return status;
@@ -61,12 +65,18 @@ void mn_scribe_destroy(mn_scribe **scribe)
 {
     if (*scribe == NULL)
         return;
+    mn_board_destroy(&(*scribe)->board);
     mn_progress_destroy(&(*scribe)->progress);
     mn_metrics_close(&(*scribe)->metrics);
     free((*scribe)->experiment);
     mn_task_notes_fini(&(*scribe)->notes);
     free(*scribe);
     *scribe = NULL;
+}
+
+mn_board *mn_scribe_board(const mn_scribe *scribe)
+{
+    return scribe != NULL ? scribe->board : NULL;
 }
 
 void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
@@ -87,6 +97,7 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     else
         scribe->suspects_told = false;
     mn_progress_step(scribe->progress, record, now_us);
+    mn_board_step(scribe->board, record);
     mn_step_time_add(&record->time, &scribe->time);
     scribe->n_steps++;
 }
@@ -113,6 +124,7 @@ void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bo
     if (scribe->metrics != NULL)
         complain_once(scribe, mn_metrics_add_validation(scribe->metrics, step, evaluation, &err),
                       &err);
+    mn_board_validation(scribe->board, step, evaluation);
     if (evaluation->n_counted == 0) {
         mn_log(MN_LOG_WARN,
                "step %" PRIu64 ": validation has no score, for all %" PRIu32 " tasks were skipped",
@@ -144,6 +156,7 @@ mn_status mn_scribe_test(mn_scribe *scribe, const mn_evaluation *evaluation, mn_
     char *text = NULL;
     if (scribe == NULL || scribe->config.run == NULL)
         return MN_OK;
+    mn_board_test(scribe->board, evaluation);
     mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "test.json", path, err);
     if (status == MN_OK)
         status = mn_evaluation_json(evaluation, scribe->config.conditions, &text, err);
@@ -229,6 +242,23 @@ static mn_status open_files(mn_scribe *scribe, mn_error *err)
     if (status == MN_OK)
         status = mn_task_notes_new(scribe->config.tasks, &scribe->notes, err);
     return status;
+}
+
+static mn_status open_board(mn_scribe *scribe, mn_error *err)
+{
+    const mn_experiment *experiment = scribe->config.experiment;
+    const bool page = strcmp(experiment->run.page, "none") != 0;
+    if (!page && experiment->run.prometheus_textfile[0] == '\0')
+        return MN_OK;
+    const mn_board_config config = {.experiment = experiment,
+                                    .yaml = scribe->experiment,
+                                    .folder = mn_run_folder(scribe->config.run),
+                                    .run_id = mn_run_id(scribe->config.run),
+                                    .train = mn_training_scores(scribe->config.training),
+                                    .test = scribe->config.test_scores,
+                                    .step = mn_training_step(scribe->config.training),
+                                    .n_ranks = scribe->config.n_ranks};
+    return mn_board_new(&config, &scribe->board, err);
 }
 
 static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us)

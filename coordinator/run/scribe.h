@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "coordinator/run/board.h"
 #include "coordinator/run/checkpoint.h"
 #include "coordinator/run/evaluation.h"
 #include "coordinator/run/metrics.h"
@@ -18,9 +19,11 @@ typedef struct mn_scribe mn_scribe;
 typedef struct mn_scribe_config {
     const mn_experiment *experiment;
     const mn_training *training;
-    const mn_conditions *conditions; /* of the test; NULL: they are not written down */
-    const mn_run *run;               /* NULL: nothing is written */
+    const mn_conditions *conditions;  /* of the test; NULL: they are not written down */
+    const mn_run *run;                /* NULL: nothing is written */
+    const mn_score_list *test_scores; /* of an evaluation */
     const mn_task_set *tasks; /* whose notes go into checkpoints; may be NULL without a run */
+    uint32_t n_ranks;
     mn_digest data, numeric_class;
     bool resumed; /* from a checkpoint, which thus need not be written again */
     bool mixed;   /* so far */
@@ -30,6 +33,10 @@ typedef struct mn_scribe_config {
 /* The config's pointers are lent for the scribe's life. */
 mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_error *err);
 void mn_scribe_destroy(mn_scribe **scribe);
+
+/* What the run shows of itself; NULL: nothing, as nobody is to see it (run.page,
+ * run.prometheus_textfile). */
+mn_board *mn_scribe_board(const mn_scribe *scribe);
 
 /* A meta-step is done; fills in the record's wall_s. Metrics that cannot be written are warned
  * about once. */

@@ -19,6 +19,7 @@
  * is over; then so long at most between two looks, because MPI has no progress of its own. */
 #define SPIN_US 20000u
 #define REDUCE_WAIT_MS 1
+#define SHOW_MS 400 /* what has changed is shown so soon, though nothing else happens */
 
 static sigset_t signals_of_interest(void);
 static mn_status open_links(mn_server *server, mn_error *err);
@@ -199,6 +200,7 @@ static mn_status open_cores(mn_server *server, mn_error *err)
         status = mn_pool_new(config->learner, config->tasks, config->threads, &server->pool, err);
     mn_experiment told = *experiment; /* where our keys are is no worker's business */
     memset(told.pool.keys, 0, sizeof told.pool.keys);
+    memset(told.run.page_token, 0, sizeof told.run.page_token);
     if (status == MN_OK)
         status = mn_experiment_print(&told, false, &server->experiment, err);
     if (status == MN_OK)
@@ -326,6 +328,7 @@ static void turn(mn_server *server)
         mn_scribe_evaluating(server->config.scribe, progress.round.split, progress.done,
                              progress.round.n_tasks, server->now_us);
     }
+    mn_server_show(server);
 }
 
 static int patience_ms(const mn_server *server)
@@ -338,7 +341,8 @@ static int patience_ms(const mn_server *server)
     if (wake_us <= server->now_us)
         return 0;
     uint64_t ms = (wake_us - server->now_us) / 1000 + 1;
-    return ms < 1000 ? (int)ms : 1000;
+    const uint64_t most_ms = mn_scribe_board(server->config.scribe) != NULL ? SHOW_MS : 1000;
+    return (int)(ms < most_ms ? ms : most_ms);
 }
 
 static void read_clock(mn_server *server)
@@ -461,7 +465,8 @@ static void hear_reduce(mn_server *server)
             mn_training_advance_outer(server->config.training, mn_reduce_arrived(server->reduce));
         read_clock(server);
         server->arrived_us = server->now_us;
-        server->stepping_us += mn_server_wall_us() - arrived_us;
+        /* by the same reading of the clock: it is a part of the time until then, never more */
+        server->stepping_us += server->now_us + server->written_us - arrived_us;
     }
     if (!mn_reduce_active(server->reduce))
         end_round(server);

@@ -1,5 +1,5 @@
-/* server_state.h: for server.c and server_actions.c alone: what a server is, and the calls between
- * the two files. */
+/* server_state.h: for server.c, server_actions.c and server_board.c alone: what a server is, and
+ * the calls between these files. */
 #pragma once
 
 #include "coordinator/core/leader.h"
@@ -80,6 +80,11 @@ void mn_server_end_idle(mn_server *server);
 uint64_t mn_server_wall_us(void);
 /* Let the cores of rank 0 hear what they said to each other. */
 void mn_server_hear_words(mn_server *server);
+
+/* server_board.c */
+
+/* Show how things stand, if it is time and there is somebody to show it to. */
+void mn_server_show(const mn_server *server);
 
 /* server.c */
 

@@ -1,6 +1,7 @@
 #include "coordinator/server/session.h"
 
 #include "common/processors.h"
+#include "coordinator/page/page.h"
 #include "coordinator/server/server.h"
 #include "worker/data/import/first_use.h"
 #include <inttypes.h>
@@ -231,10 +232,13 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
                            bool *tested, mn_error *err)
 {
     mn_scribe *scribe = NULL;
+    mn_page *page = NULL;
     mn_server *server = NULL;
     mn_status status = MN_OK;
     if (session->job.rank == 0)
         status = new_scribe(session, how->run, how->quiet, &scribe, err);
+    if (status == MN_OK)
+        status = mn_page_open(mn_scribe_board(scribe), &page, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK) {
         const mn_server_config config = {.job = &session->job,
@@ -257,6 +261,12 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
     *test = (mn_evaluation){0};
     *tested = (status == MN_OK || status == MN_ERR_NUMERIC) && mn_server_take_test(server, test);
     mn_server_destroy(&server);
+    mn_board_end(mn_scribe_board(scribe),
+                 status == MN_OK        ? MN_PHASE_ENDED
+                 : status == MN_STOPPED ? MN_PHASE_INTERRUPTED
+                                        : MN_PHASE_FAILED,
+                 status == MN_OK || err == NULL ? "" : err->message);
+    mn_page_close(&page);
     mn_scribe_destroy(&scribe);
     return status;
 }
@@ -593,6 +603,8 @@ static mn_status new_scribe(const mn_session *session, const mn_run *run, bool q
                                      .conditions = &session->conditions,
                                      .run = run,
                                      .tasks = session->tasks,
+                                     .test_scores = mn_learner_test_scores(session->learner),
+                                     .n_ranks = session->job.n_ranks,
                                      .data = session->data,
                                      .numeric_class = session->numeric_class,
                                      .resumed = session->resumed,

@@ -1,0 +1,51 @@
+/* answer.h: which answer a request gets: routes, rights, headers. A table of paths and nothing else:
+ * no request can name a file. No socket, no clock. */
+#pragma once
+
+#include "common/digest.h"
+#include "common/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MN_PAGE_COOKIE "mnemo_token"
+#define MN_TOKEN_SHORTEST 16u
+
+/* Who may look. */
+typedef struct mn_access {
+    bool asks; /* for a token; else only a browser that means this very machine is answered, so
+                        that no page from elsewhere can make it look here for it */
+    mn_digest token; /* its fingerprint: what is compared has one length and tells nothing */
+} mn_access;
+
+/* What a request says; NULL: it does not. Anything may stand in it. */
+typedef struct mn_request {
+    const char *method, *path;
+    const char *host, *accept;
+    const char *authorization; /* "Bearer TOKEN" */
+    const char *cookie;        /* the value of MN_PAGE_COOKIE */
+    const char *token;         /* of "?token=" */
+} mn_request;
+
+typedef enum mn_answer_kind {
+    MN_ANSWER_TEXT,    /* `text` */
+    MN_ANSWER_FILE,    /* `bytes`, `size` */
+    MN_ANSWER_FRAME,   /* the newest snapshot as JSON */
+    MN_ANSWER_EVENTS,  /* a stream of them */
+    MN_ANSWER_METRICS, /* for Prometheus; `open`: as OpenMetrics */
+    MN_ANSWER_YAML,    /* the experiment */
+    MN_ANSWER_ENTER,   /* the token is right: to be kept by the browser, and then to / without it */
+} mn_answer_kind;
+
+typedef struct mn_answer {
+    mn_answer_kind kind;
+    unsigned code;    /* of HTTP */
+    const char *type; /* of the content; static */
+    const char *text; /* static */
+    const unsigned char *bytes;
+    size_t size;
+    bool open;
+} mn_answer;
+
+mn_answer mn_answer_to(const mn_request *request, const mn_access *access);
+
+mn_digest mn_access_token(const char *token, size_t n);
