@@ -59,7 +59,7 @@ struct stream {
 struct mn_page {
     mn_board *board;
     const mn_board_config *run;
-    char url[400], path[PATH_MAX], textfile[PATH_MAX];
+    char url[512], path[PATH_MAX], textfile[PATH_MAX];
     mn_access access;
     char token[128]; /* "": there is none */
     int news;        /* eventfd: the run's thread has hung out a snapshot, or wants the end */
@@ -157,6 +157,14 @@ static void log_of_daemon(void *user, const char *format, va_list values)
     mn_log(MN_LOG_DEBUG, "page: %s", text);
 }
 
+/* None of our paths and no token has a character that must be written as %20 or so. */
+static size_t as_it_stands(void *user, struct MHD_Connection *connection, char *text)
+{
+    (void)user;
+    (void)connection;
+    return strlen(text);
+}
+
 static mn_status open_door(mn_page *page, mn_error *err)
 {
     mn_page_door door;
@@ -165,12 +173,13 @@ static mn_status open_door(mn_page *page, mn_error *err)
         return status;
     status = find_token(page, &door, err);
     if (status == MN_OK) {
-        page->daemon = MHD_start_daemon(
-            MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-            take_request, page, MHD_OPTION_EXTERNAL_LOGGER, log_of_daemon, NULL,
-            MHD_OPTION_LISTEN_SOCKET, door.fd, MHD_OPTION_CONNECTION_LIMIT, MN_PAGE_CONNECTIONS,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES,
-            MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_END);
+        page->daemon =
+            MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+                             NULL, take_request, page, MHD_OPTION_EXTERNAL_LOGGER, log_of_daemon,
+                             NULL, MHD_OPTION_LISTEN_SOCKET, door.fd, MHD_OPTION_CONNECTION_LIMIT,
+                             MN_PAGE_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                             (size_t)REQUEST_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+                             MHD_OPTION_UNESCAPE_CALLBACK, as_it_stands, NULL, MHD_OPTION_END);
         if (page->daemon == NULL)
             status =
                 mn_fail(err, MN_ERR_UNAVAILABLE, "%s: the server does not start", door.address);

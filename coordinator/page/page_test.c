@@ -145,6 +145,7 @@ static void it_serves_the_page_and_the_state(void **state)
     assert_answer("GET /experiment.yaml HTTP/1.1\r\nHost: localhost", "200", "name: bed");
     assert_answer("GET /state.json HTTP/1.1\r\nHost: elsewhere.example", "421", "this machine");
     assert_answer("GET /../../etc/passwd HTTP/1.1\r\nHost: localhost", "404", "nothing here");
+    assert_answer("GET /%00 HTTP/1.1\r\nHost: localhost", "404", "nothing here");
     assert_answer("DELETE / HTTP/1.1\r\nHost: localhost", "405", "Allow: GET, HEAD");
     assert_null(strstr(ask("HEAD / HTTP/1.1\r\nHost: localhost"), "<html"));
 }

@@ -1,0 +1,126 @@
+"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], or end RUN."""
+import os
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+from browser import Browser # noqa: E402
+
+command, run, *rest = sys.argv[1:]
+patience = int(os.environ.get("MNEMO_TEST_PATIENCE", "1"))
+
+
+def ok(text):
+    print("ok:", text, flush=True)
+
+
+with open(f"{run}/page") as file:
+    url = file.read().strip()
+
+
+def whole(browser, worker_program, process, *picture):
+    browser.go(url)
+    browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
+    browser.wait("a curve", "return document.querySelectorAll('#curves figure canvas').length > 0")
+    assert browser.text("#name") == "sinusoid" and browser.text("#phase").startswith(("training", "validating"))
+    ok("it loads: name, phase, curves")
+
+    script = "return Chart.getChart(document.querySelector('#curves canvas')).data.datasets[2].data.map(p => p.x)"
+    before = browser.run(script)
+    browser.wait("the curve moves", f"const x = (() => {{ {script} }})(); return x[x.length - 1] > {before[-1]}")
+    shown = browser.run("return document.querySelector('#curves figcaption span').textContent")
+    browser.wait("its number moves", f"return document.querySelector('#curves figcaption span').textContent !== {shown!r}")
+    browser.wait("a validation with its interval", """
+        const sets = Chart.getChart(document.querySelector('#curves canvas')).data.datasets;
+        return sets[4].data.length > 0 && sets[1].data.some((p, i) => p.y > sets[0].data[i].y)""")
+    ok("curves move, and validations have their interval")
+
+    worker = subprocess.Popen([worker_program, f"{run}/endpoint", "--threads", "1"], stderr=subprocess.DEVNULL)
+    name = f":{worker.pid}"
+    row = f"[...document.querySelectorAll('#pool-rows tr')].find(r => r.firstChild.textContent.endsWith('{name}'))"
+    browser.wait("the worker's row", f"return {row} !== undefined")
+    ok(f"a worker that joins is on the page, {browser.took:.2f} s after its process was started")
+    browser.wait("what it has done", f"return {row} !== undefined && Number({row}.children[4].textContent.replaceAll(',', '')) > 0")
+    browser.wait("the news for those who hear the page", "return document.querySelector('#news').textContent !== ''")
+    worker.kill()
+    worker.wait()
+    browser.wait("it has gone", f"""return {row} === undefined &&
+        [...document.querySelectorAll('#gone-rows tr')].some(r => r.textContent.includes('{name}') && r.textContent.includes('lost'))""")
+    ok("and one that is killed is among those who went")
+
+    # For keyboards and screen readers
+    lacks = browser.run("""
+        const lacks = [];
+        for (const one of ['header', 'main', 'footer', 'h1']) if (document.querySelectorAll(one).length !== 1) lacks.push(one);
+        for (const table of document.querySelectorAll('table')) if (!table.caption || table.caption.textContent === '') lacks.push('caption');
+        for (const one of document.querySelectorAll('thead th')) if (one.scope !== 'col') lacks.push('scope');
+        for (const one of document.querySelectorAll('canvas')) if (one.getAttribute('role') !== 'img' || !one.getAttribute('aria-label')) lacks.push('canvas');
+        for (const one of document.querySelectorAll('section')) if (!document.getElementById(one.getAttribute('aria-labelledby'))) lacks.push('section');
+        if (document.querySelector('#news').getAttribute('aria-live') !== 'polite') lacks.push('live');
+        if (document.documentElement.lang !== 'en') lacks.push('lang');
+        return lacks""")
+    assert lacks == [], lacks
+    browser.run("document.body.focus()")
+    reached = []
+    for _ in range(12):
+        browser.press("\ue004")
+        reached.append(browser.run("const e = document.activeElement; return e.id || e.className || e.tagName"))
+    assert reached[0] == "skip" and "log" in reached and "lines" in reached, reached
+    browser.run("document.getElementById('log').focus()")
+    browser.press("\ue007")
+    assert browser.run("return document.getElementById('log').getAttribute('aria-pressed') + "
+                       "Chart.getChart(document.querySelector('#curves canvas')).options.scales.y.type") == "truelogarithmic"
+    ok("landmarks, captions, labels; every part is reached by the tabulator")
+
+    # Contrast of text on its ground, light and dark (WCAG AA: 4.5)
+    contrast = """
+        const parse = c => c.match(/[\\d.]+/g).map(Number), linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+        const light = c => { const [r, g, b] = parse(c).map(linear); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+        const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (parse(c)[3] !== 0) return c; } return 'rgb(255,255,255)'; };
+        const low = [];
+        for (const e of document.querySelectorAll('h1, h2, p, dt, dd, th, td, caption, a, button, summary, figcaption span, .key li, .lines span')) {
+          if (e.textContent.trim() === '' || e.closest('[hidden]')) continue;
+          const a = light(getComputedStyle(e).color), b = light(ground(e)), ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+          if (ratio < 4.5) low.push([e.tagName, e.className, e.textContent.slice(0, 30), ratio]);
+        }
+        return [getComputedStyle(document.documentElement).backgroundColor, low]"""
+    grounds = []
+    for scheme in ("light", "dark"):
+        browser.emulate(prefers_color_scheme=scheme)
+        ground, low = browser.run(contrast)
+        assert low == [], (scheme, low)
+        grounds.append(ground)
+    assert grounds[0] != grounds[1], grounds
+    colour = browser.run("return Chart.getChart(document.querySelector('#curves canvas')).data.datasets[4].borderColor")
+    assert colour == browser.run("return getComputedStyle(document.documentElement).getPropertyValue('--val').trim()"), colour
+    wide = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, wide
+    ok("light and dark, all text with enough contrast; nothing wider than the window")
+    if picture:
+        browser.screenshot(picture[0])
+
+    os.kill(int(process), signal.SIGTERM)
+    browser.wait("the end", "return document.querySelector('#phase').textContent === 'interrupted'")
+    assert "stopped by SIGTERM" in browser.text("#why") and "mnemo train --run-dir" in browser.text("#why")
+    assert "interrupted" in browser.run("return document.title + document.querySelector('#news').textContent")
+    ok("a run that is stopped says so, and how it goes on")
+    entries = browser.console()
+    assert entries == [], entries
+    ok("no error in the console")
+
+
+def end(browser):
+    browser.go(url)
+    browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
+    print("looking", flush=True) # now somebody may compute
+    browser.wait("the end", "return document.querySelector('#phase').textContent === 'ended'", 120)
+    assert "loss" in browser.text("#score-rows") and "±" in browser.text("#score-rows")
+    assert "5,000 of 5,000" in browser.text("#progress-text"), browser.text("#progress-text")
+    assert "ended" in browser.run("return document.title")
+    assert browser.console() == []
+    ok("a run that ends says so, with its test")
+
+
+with Browser(patience) as one:
+    globals()[command](one, *rest)

@@ -1,0 +1,36 @@
+#!/bin/bash
+# The live page as people see it: in headless Chromium, driven by WebDriver.
+# shellcheck disable=SC2154 # variables of lib.sh
+source "$(dirname "$0")/lib.sh"
+command -v chromium >/dev/null && command -v chromedriver >/dev/null ||
+    skip "no browser: cluster/install-packages page installs chromium and chromium-driver"
+has_page() { # RUN
+    [ -s "$1/page" ]
+}
+
+section "a run that is stopped"
+file=$work/sinusoid.yaml
+sinusoid "$file" 100000000
+start train mnemo train "$file" --run-dir "$work/run" --set pool.threads=1 --set evaluate.every=500 --set evaluate.val_tasks=20
+train=$started
+wait_until 60 "the page" has_page "$work/run"
+start browser env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" whole "$work/run" "$bin/mnemo-worker" "$train"
+exit_code_of 180 "$started" browser
+cat "$work/browser.out"
+[ "$exit_code" -eq 0 ] || die "the page is not as it should be"
+
+section "a run that ends"
+sinusoid "$file" 5000
+start whole mnemo train "$file" --run-dir "$work/whole" --set pool.threads=0
+whole=$started
+wait_until 60 "the page" has_page "$work/whole"
+start end env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" end "$work/whole"
+end=$started
+wait_until 60 "somebody looks" grep -q looking "$work/end.out"
+start worker mnemo-worker "$work/whole/endpoint" --threads 1
+exit_code_of 180 "$end" end
+[ "$exit_code" -eq 0 ] || die "the end of the run is not told"
+cat "$work/end.out"
+exit_code_of 60 "$whole" whole
+[ "$exit_code" -eq 0 ] || die "train: exit code $exit_code"
+finish
