@@ -281,6 +281,7 @@ static mn_status start(mn_page *page, mn_error *err)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!page->started)
         return mn_fail(err, MN_ERR_UNAVAILABLE, "the page's thread does not start");
+    (void)pthread_setname_np(page->thread, "mnemo-page"); /* for who looks at what takes time */
     mn_board_tell(page->board, tell_news, page);
     if (page->url[0] != '\0')
         mn_log(MN_LOG_INFO, "the run shows itself on %.*s%s%s", (int)strcspn(page->url, "?"),

@@ -2,6 +2,7 @@
  *   RUN/experiment.yaml   the experiment as resolved       RUN/checkpoints/   see checkpoint.h
  *   RUN/metrics.jsonl     see metrics.h                    RUN/test.json      the final table
  *   RUN/endpoint          where workers find the run       RUN/curve.png ...  see chart.h
+ *   RUN/page              where browsers find its page     (see coordinator/page/page.h)
  *   RUN/lock              held (flock) while a job writes here; its text says who
  * Only rank 0 opens a run. */
 #pragma once
