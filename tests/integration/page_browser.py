@@ -1,4 +1,4 @@
-"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], or end RUN."""
+"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], end RUN, or again RUN."""
 import os
 import signal
 import subprocess
@@ -120,6 +120,23 @@ def end(browser):
     assert "ended" in browser.run("return document.title")
     assert browser.console() == []
     ok("a run that ends says so, with its test")
+
+
+def again(browser):
+    """A run that is killed and goes on at the same port: the page finds it again by itself."""
+    browser.go(url)
+    browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
+    print("looking", flush=True)
+    browser.wait("that it is lost", "return document.querySelector('#phase').dataset.phase === 'lost'")
+    assert "no word" in browser.text("#phase")
+    ok("a run that was killed: no word from it")
+    print("lost", flush=True)
+    browser.wait("the run again", "return document.querySelector('#phase').dataset.phase === 'training' && run.begun_at > 0", 60)
+    browser.wait("what was before and what is new", """
+        const chart = Chart.getChart(document.querySelector('#curves canvas'));
+        const x = chart.data.datasets[2].data.map(point => point.x);
+        return x.length > 0 && x[0] < run.begun_at && x[x.length - 1] > run.begun_at""")
+    ok("it goes on, and so does the page, with the curves from the beginning")
 
 
 with Browser(patience) as one:

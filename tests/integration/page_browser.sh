@@ -19,6 +19,22 @@ exit_code_of 180 "$started" browser
 cat "$work/browser.out"
 [ "$exit_code" -eq 0 ] || die "the page is not as it should be"
 
+section "a run that is killed and goes on"
+start first mnemo train "$file" --run-dir "$work/killed" --set pool.threads=1 --set run.checkpoint_every=50
+first=$started
+wait_until 60 "the page" has_page "$work/killed"
+address=$(sed -n 's,^http://\([^/]*\)/.*,\1,p' "$work/killed/page")
+start again env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" again "$work/killed"
+again=$started
+wait_until 60 "somebody looks" grep -q looking "$work/again.out"
+wait_until 60 "a checkpoint" has_steps "$work/killed" 200
+slay "$first"
+wait_until 60 "the page misses it" grep -q '^lost' "$work/again.out"
+start second mnemo train --run-dir "$work/killed" --set pool.threads=1 --set "run.page=$address"
+exit_code_of 120 "$again" again
+cat "$work/again.out"
+[ "$exit_code" -eq 0 ] || die "the page does not find the run again"
+
 section "a run that ends"
 sinusoid "$file" 5000
 start whole mnemo train "$file" --run-dir "$work/whole" --set pool.threads=0

@@ -10,6 +10,8 @@ let run = null;          // what stays: name, steps, ...
 let number = 0;          // of the last frame
 const curves = new Map(); // by key: what /events told of it, put together
 const charts = new Map(); // by name: a Chart and its figure
+const changed = new Set(); // names of curves that are to be drawn
+let newest = null;         // frame that is to be shown
 let logarithmic = false, all = false, lastPhase = '', over = false, knownWorkers = null, validated = 0, events = null;
 
 // ---- words and numbers
@@ -25,9 +27,11 @@ function short(value) {
 const score = (value, share) => !known(value) ? '–' : share ? (100 * value).toFixed(2) + ' %' : short(value);
 function interval(result) {
   if (!result || !known(result.mean)) return '–';
-  const half = known(result.half_width) ? ' ± ' + (result.share ? (100 * result.half_width).toFixed(2) : short(result.half_width)) : '';
-  return (result.share ? (100 * result.mean).toFixed(2) : short(result.mean)) + half +
-         (result.share ? ' %' : result.unit ? ' ' + result.unit : '');
+  const scale = result.share ? 100 : 1, unit = result.share ? ' %' : result.unit ? ' ' + result.unit : '';
+  const half = scale * result.half_width;
+  if (!known(result.half_width) || half <= 0) return score(result.mean, result.share) + (result.share ? '' : unit);
+  const digits = Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(half)))); // two of the interval that are not 0
+  return `${(scale * result.mean).toFixed(digits)} ± ${half.toFixed(digits)}${unit}`;
 }
 function time(seconds) {
   if (!known(seconds) || seconds > 1e9) return '–';
@@ -122,14 +126,14 @@ const colour = name => getComputedStyle(document.documentElement).getPropertyVal
 const nameOf = key => key.startsWith('val_') ? key.slice(4) : key;
 
 function takeCurves(frame) {
-  const changed = new Set();
+  const grown = new Set();
   for (const told of frame.curves) {
     const curve = curves.get(told.key) || {points: []};
     const points = curve.points.slice(0, told.from).concat(told.points);
-    if (told.points.length > 0 || points.length !== curve.points.length) changed.add(nameOf(told.key));
+    if (told.points.length > 0 || points.length !== curve.points.length) grown.add(nameOf(told.key));
     curves.set(told.key, {...told, points});
   }
-  return changed;
+  return grown;
 }
 
 function smooth(points) { // the mean of as many neighbours on both sides, up to a fortieth of the curve; so it lags behind nowhere
@@ -191,8 +195,10 @@ function newChart(name) {
   const home = charts.size < FIRST_CURVES ? $('curves') : $('more-curves');
   if (charts.size === 0) home.textContent = '';
   if (charts.size >= FIRST_CURVES) $('more').hidden = false;
+  figure.dataset.name = name;
   home.append(figure);
-  return {figure, canvas, key, chart: null};
+  watcher.observe(figure);
+  return {figure, canvas, key, chart: null, seen: true};
 }
 
 function showCurve(name) {
@@ -306,17 +312,36 @@ function show(frame) {
   }
   number = frame.number;
   over = frame.over;
-  const changed = takeCurves(frame);
+  takeCurves(frame).forEach(name => changed.add(name));
   showPhase(frame);
+  showLines(frame);
+  if (!newest) requestAnimationFrame(draw);
+  newest = frame;
+}
+
+// Only what can be seen is drawn, and only when it can be: a page in the background takes no time.
+function draw() {
+  const frame = newest;
+  newest = null;
   showFigures(frame);
   for (const name of new Set([...curves.keys()].map(nameOf)))
-    if (changed.has(name) && curvesOf(name) > 0) showCurve(name);
+    if (changed.has(name) && curvesOf(name) > 0 && (!charts.has(name) || charts.get(name).seen)) {
+      changed.delete(name);
+      showCurve(name);
+    }
   showScores(frame);
   showShares(frame);
   showPool(frame);
-  showLines(frame);
   document.documentElement.dataset.frame = frame.number;
 }
+
+const watcher = new IntersectionObserver(entries => {
+  for (const entry of entries) {
+    const name = entry.target.dataset.name, place = charts.get(name);
+    place.seen = entry.isIntersecting;
+    if (place.seen && changed.delete(name)) showCurve(name);
+  }
+}, {rootMargin: '200px'});
 
 const curvesOf = name => ['', 'val_'].reduce((n, prefix) => n + (curves.has(prefix + name) ? curves.get(prefix + name).points.length : 0), 0);
 
@@ -352,6 +377,8 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', recolour);
 addEventListener('beforeprint', () => {
   document.documentElement.dataset.print = '';
   document.querySelectorAll('details').forEach(one => { one.open = true; });
+  changed.forEach(showCurve);
+  changed.clear();
   recolour();
 });
 addEventListener('afterprint', () => {
