@@ -56,7 +56,7 @@ mn_status mn_learning_curve_draw(const char *folder, const char *title, const mn
     size_t n = 0;
     find_panels(scores, tests, &panels);
     find_keys(&panels, scores, tests, &curves);
-    mn_status status = mn_history_each(folder, NULL, sort_record, &curves, err);
+    mn_status status = mn_history_each(folder, NULL, 1, sort_record, &curves, err);
     if (status == MN_OK && curves.training.n == 0)
         status =
             mn_fail(err, MN_ERR_NO_INPUT, "%s/metrics.jsonl holds no meta-step to draw", folder);

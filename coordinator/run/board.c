@@ -2,9 +2,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
-#include "coordinator/run/run.h"
 #include "coordinator/run/run_history.h"
-#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <pthread.h>
@@ -275,17 +273,33 @@ static const mn_score *score_called(const mn_score_list *list, const char *name)
     return found;
 }
 
-static void add_past_step(mn_board *board, const json_t *record, double step, uint64_t weight)
+/* Of the steps before; each of those that are read stands for its neighbours. */
+struct past {
+    mn_board *board;
+    uint64_t every;
+};
+
+static mn_status add_past_step(void *context, const json_t *record, mn_error *err)
 {
+    const struct past *past = context;
+    const mn_board *board = past->board;
+    (void)err;
     for (uint32_t i = 0; i < board->n_train; i++)
-        mn_trace_add(board->curves[i].trace, step, mn_history_number(record, board->curves[i].key),
-                     NAN, weight);
+        mn_trace_add(board->curves[i].trace, mn_history_number(record, "step"),
+                     mn_history_number(record, board->curves[i].key), NAN, past->every);
+    return MN_OK;
 }
 
-static void add_past_validation(mn_board *board, const json_t *record, double step)
+static mn_status add_past_validation(void *context, const json_t *record, mn_error *err)
 {
+    const struct past *past = context;
+    mn_board *board = past->board;
+    const double step = mn_history_number(record, "step");
     const char *key;
     json_t *value;
+    (void)err;
+    if (!isfinite(step))
+        return MN_OK;
     board->validated = (uint64_t)step;
     board->n_validation = 0;
     json_object_foreach((json_t *)(uintptr_t)record, key, value)
@@ -303,34 +317,17 @@ static void add_past_validation(mn_board *board, const json_t *record, double st
             mn_trace_add(curve->trace, step, estimate.mean, estimate.half_width, 1);
         add_result(&board->validation, &board->n_validation, key, score, &estimate);
     }
+    return MN_OK;
 }
 
-/* Of a million steps every so many'th stands for its neighbours; every validation counts. */
+/* Of a million steps every so many'th stands for its neighbours; every validation counts. Without the
+ * file the curves begin later. */
 static void read_past(mn_board *board)
 {
-    char path[PATH_MAX];
-    char *line = NULL;
-    size_t room = 0;
-    FILE *file = mn_run_path(board->config.folder, "metrics.jsonl", path, NULL) == MN_OK
-                     ? fopen(path, "re")
-                     : NULL;
-    if (file == NULL)
-        return; /* the curves begin later, then */
-    const uint64_t every = 1 + board->config.step / MOST_OF_THE_PAST;
-    for (uint64_t n = 0; getline(&line, &room, file) > 0;) {
-        const bool validation = strstr(line, "\"val_tasks\"") != NULL;
-        if (!validation && n++ % every != every / 2)
-            continue;
-        json_t *record = json_loads(line, 0, NULL);
-        const double step = mn_history_number(record, "step");
-        if (isfinite(step) && validation)
-            add_past_validation(board, record, step);
-        else if (isfinite(step))
-            add_past_step(board, record, step, every);
-        json_decref(record);
-    }
-    free(line);
-    (void)fclose(file);
+    const char *const folder = board->config.folder;
+    struct past past = {.board = board, .every = 1 + board->config.step / MOST_OF_THE_PAST};
+    (void)mn_history_each(folder, "wall_s", past.every, add_past_step, &past, NULL);
+    (void)mn_history_each(folder, "val_tasks", 1, add_past_validation, &past, NULL);
 }
 
 /* ---- snapshots ---- */

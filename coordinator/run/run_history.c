@@ -22,7 +22,7 @@ mn_status mn_history_read(const char *folder, const char *key, size_t most, mn_h
 {
     struct gathering gathering = {.history = out, .key = key};
     *out = (mn_history){0};
-    mn_status status = mn_history_each(folder, key, remember, &gathering, err);
+    mn_status status = mn_history_each(folder, key, 1, remember, &gathering, err);
     if (status != MN_OK)
         mn_history_fini(out);
     else
@@ -30,9 +30,10 @@ mn_status mn_history_read(const char *folder, const char *key, size_t most, mn_h
     return status;
 }
 
-mn_status mn_history_each(const char *folder, const char *key, mn_history_visit *visit,
-                          void *context, mn_error *err)
+mn_status mn_history_each(const char *folder, const char *key, uint64_t every,
+                          mn_history_visit *visit, void *context, mn_error *err)
 {
+    uint64_t n = 0;
     char path[PATH_MAX], quoted[MN_HISTORY_KEY + 4] = "";
     char *line = NULL;
     size_t room = 0;
@@ -43,7 +44,7 @@ mn_status mn_history_each(const char *folder, const char *key, mn_history_visit 
     if (status == MN_OK && file == NULL)
         status = mn_fail_errno(err, "open %s", path);
     while (status == MN_OK && getline(&line, &room, file) > 0) {
-        if (strstr(line, quoted) == NULL)
+        if (strstr(line, quoted) == NULL || n++ % every != every / 2)
             continue;
         json_t *record = json_loads(line, 0, NULL); /* NULL for a torn line */
         if (record != NULL)

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define MN_HISTORY_KEY 64
 
@@ -26,9 +27,10 @@ void mn_history_fini(mn_history *history);
 typedef mn_status mn_history_visit(void *context, const json_t *record, mn_error *err);
 
 /* Visit the records in order; only those that have `key` somewhere, which is looked for in the text, or if it is
- * NULL all. A torn line is left out. MN_ERR_NO_INPUT: there is no metrics.jsonl. */
-mn_status mn_history_each(const char *folder, const char *key, mn_history_visit *visit,
-                          void *context, mn_error *err);
+ * NULL all; and of these only each `every`'th, from the middle of the first so many on. A torn line is left out.
+ * MN_ERR_NO_INPUT: there is no metrics.jsonl. */
+mn_status mn_history_each(const char *folder, const char *key, uint64_t every,
+                          mn_history_visit *visit, void *context, mn_error *err);
 
 /* A number of a record of metrics.jsonl, or of a row of test.json; NaN: it has none of this name. */
 double mn_history_number(const json_t *record, const char *key);

@@ -6,7 +6,7 @@ static void halve(mn_trace *trace);
 
 void mn_trace_add(mn_trace *trace, double step, double value, double half_width, uint64_t weight)
 {
-    if (!isfinite(value))
+    if (!isfinite(value) || !isfinite(step))
         return;
     const double w = (double)weight;
     if (trace->stride == 0)

@@ -21,7 +21,7 @@ typedef struct mn_trace {
     mn_trace_point points[MN_TRACE_MOST];
 } mn_trace; /* zero-initialise */
 
-/* One record more, which stands for `weight` > 0 of them. A value that is not finite is left out. */
+/* One record more, which stands for `weight` > 0 of them. One whose step or value is not finite is left out. */
 void mn_trace_add(mn_trace *trace, double step, double value, double half_width, uint64_t weight);
 
 /* The point that is not whole yet, as it stands; trace->begun is not 0. */
