@@ -25,7 +25,7 @@ ok "page, state, curves, files; nothing is fetched from elsewhere"
 
 start follow python3 "$source_folder/tests/integration/page.py" follow "$run"
 follow=$started
-wait_until 60 "three frames" grep -q following "$work/follow.out"
+wait_until 60 "three frames" grep -qs following "$work/follow.out"
 page bad "$run" || die "nonsense was not refused as it should be"
 ok "strange paths, another host's name, 10 MB, clients that do not read: refused, and the run goes on"
 
@@ -75,7 +75,7 @@ whole=$started
 wait_until 60 "the page" has_page "$work/whole"
 start end python3 "$source_folder/tests/integration/page.py" follow "$work/whole"
 end=$started
-wait_until 60 "three frames" grep -q following "$work/end.out"
+wait_until 60 "three frames" grep -qs following "$work/end.out"
 start helper mnemo-worker "$work/whole/endpoint" --threads 1
 exit_code_of 60 "$whole" whole
 exit_code_of 60 "$end" end

@@ -26,10 +26,10 @@ wait_until 60 "the page" has_page "$work/killed"
 address=$(sed -n 's,^http://\([^/]*\)/.*,\1,p' "$work/killed/page")
 start again env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" again "$work/killed"
 again=$started
-wait_until 60 "somebody looks" grep -q looking "$work/again.out"
+wait_until 60 "somebody looks" grep -qs looking "$work/again.out"
 wait_until 60 "a checkpoint" has_steps "$work/killed" 200
 slay "$first"
-wait_until 60 "the page misses it" grep -q '^lost' "$work/again.out"
+wait_until 60 "the page misses it" grep -qs '^lost' "$work/again.out"
 start second mnemo train --run-dir "$work/killed" --set pool.threads=1 --set "run.page=$address"
 exit_code_of 120 "$again" again
 cat "$work/again.out"
@@ -42,7 +42,7 @@ whole=$started
 wait_until 60 "the page" has_page "$work/whole"
 start end env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" end "$work/whole"
 end=$started
-wait_until 60 "somebody looks" grep -q looking "$work/end.out"
+wait_until 60 "somebody looks" grep -qs looking "$work/end.out"
 start worker mnemo-worker "$work/whole/endpoint" --threads 1
 exit_code_of 180 "$end" end
 [ "$exit_code" -eq 0 ] || die "the end of the run is not told"

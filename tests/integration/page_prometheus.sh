@@ -18,7 +18,7 @@ start train mnemo train "$file" --run-dir "$run" --set pool.threads=1 --set eval
     --set "run.page_token=$work/token" --set "run.prometheus_textfile=$work/run.prom"
 train=$started
 wait_until 60 "the page" has_page "$run"
-wait_until 60 "a validation" grep -q val_tasks "$run/metrics.jsonl"
+wait_until 60 "a validation" grep -qs val_tasks "$run/metrics.jsonl"
 target=$(sed -n 's,^http://\([^/]*\)/.*,\1,p' "$run/page")
 
 section "promtool"
