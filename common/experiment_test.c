@@ -384,6 +384,10 @@ static void keys_that_contradict_each_other_are_named(void **state)
         "pool.listen=localhost",
         "pool.listen is \"localhost\": expected tcp://ADDRESS:PORT, with * for any "
         "free port, or ipc://FILE");
+    assert_contradiction(
+        "run.page=127.0.0.1",
+        "run.page is \"127.0.0.1\": expected ADDRESS:PORT with a numeric address and a "
+        "port up to 65535, 0 for any free one, as in 127.0.0.1:0 or [::1]:8080; or none");
     assert_contradiction("pool.threads=0 pool.listen=",
                          "nobody would compute: pool.threads is 0 and pool.listen is empty");
     assert_contradiction("pool.silence_ms=1500",
