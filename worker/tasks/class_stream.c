@@ -69,10 +69,11 @@ static uint32_t parts_of(uint32_t way)
 
 static void name_points(uint32_t way, mn_points *points)
 {
-    const uint32_t n = parts_of(way);
+    const uint8_t n = (uint8_t)parts_of(way); /* at most MN_STREAM_PARTS */
     (void)snprintf(points->axis, sizeof points->axis, "part of stream");
-    for (uint32_t i = 0; i < n; i++)
-        (void)snprintf(points->names[i], sizeof points->names[i], "%" PRIu32 "/%" PRIu32, i + 1, n);
+    for (uint8_t i = 1; i <= n; i++)
+        (void)snprintf(points->names[i - 1], sizeof points->names[i - 1], "%" PRIu8 "/%" PRIu8, i,
+                       n);
     (void)snprintf(points->names[n], sizeof points->names[n], "trained on");
     points->n = n + 1;
 }
