@@ -60,7 +60,7 @@ expect_code 69 misled mnemo-worker "$address" --threads 1 --patience 2 --secret 
     --key "$(sed -n 's/^public: \([^ ]*\).*/\1/p' "$work/others/server.public")"
 expect_words misled "another key"
 wait_until 10 "they are logged" logged run "has no key, or not that of this run"
-chmod 640 "$keys/worker.secret"
+chmod 644 "$keys/worker.secret" # 640 of root's is as volumes of secrets are mounted
 expect_code 77 open_secret mnemo-worker "$work/run" --threads 1 --secret "$keys/worker.secret"
 expect_words open_secret "chmod 600"
 chmod 600 "$keys/worker.secret"

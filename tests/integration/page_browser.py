@@ -92,8 +92,9 @@ def whole(browser, worker_program, process, *picture):
         assert low == [], (scheme, low)
         grounds.append(ground)
     assert grounds[0] != grounds[1], grounds
-    colour = browser.run("return Chart.getChart(document.querySelector('#curves canvas')).data.datasets[4].borderColor")
-    assert colour == browser.run("return getComputedStyle(document.documentElement).getPropertyValue('--val').trim()"), colour
+    browser.wait("the curves take the scheme's colours", """
+        const painted = Chart.getChart(document.querySelector('#curves canvas')).data.datasets[4].borderColor;
+        return painted === getComputedStyle(document.documentElement).getPropertyValue('--val').trim()""")
     wide = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, wide
     ok("light and dark, all text with enough contrast; nothing wider than the window")
