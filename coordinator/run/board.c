@@ -539,6 +539,8 @@ static void work_out_rates(const mn_snapshot *before, mn_snapshot *now)
         uint32_t found = at;
         while (found < n_before && before->pool.workers[found].peer != worker->peer)
             found++;
+        if (found < n_before && worker->tasks < before->pool.workers[found].tasks)
+            found = n_before; /* it went and came again: its count begins anew */
         if (found == n_before || !(passed_s > 0)) {
             worker->tasks_per_s = worker->here_s > 0 ? (double)worker->tasks / worker->here_s : 0;
             continue;

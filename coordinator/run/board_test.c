@@ -67,6 +67,12 @@ static void a_workers_rate_is_what_it_did_of_late(void **state)
     assert_true(snapshot->pool.workers[0].tasks_per_s > 1000); /* much of late, little before */
     assert_true(snapshot->pool.workers[1].tasks_per_s == 2);
     mn_snapshot_drop(&snapshot);
+    const mn_worker_view anew[] = {bed_worker(5, 3, 0.5), bed_worker(7, 6, 3)};
+    bed_publish(board, 3 * SECOND, 2, anew); /* 5 went and came again by the same connection */
+    snapshot = mn_board_look(board);
+    assert_true(snapshot->pool.workers[0].tasks_per_s == 6);
+    assert_true(snapshot->pool.workers[1].tasks_per_s >= 2);
+    mn_snapshot_drop(&snapshot);
     mn_board_destroy(&board);
 }
 
