@@ -94,7 +94,10 @@ static bool is_let_in(const mn_request *request, const mn_access *access)
 /* A name of elsewhere that leads here (DNS rebinding) would let any page read this one. */
 static bool means_this_machine(const char *host)
 {
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    static const char *const names[] = {"localhost", "[::1]"};
+    const char *end = host + strspn(host, "0123456789."); /* digits alone are no name */
+    if (strncmp(host, "127.", 4) == 0 && (*end == '\0' || *end == ':'))
+        return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const size_t n = strlen(names[i]);
         if (strncasecmp(host, names[i], n) == 0 && (host[n] == '\0' || host[n] == ':'))

@@ -81,6 +81,8 @@ static void without_a_token_only_this_machine_is_meant(void **state)
                 {"localhost", 200},
                 {"LocalHost:1", 200},
                 {"[::1]:80", 200},
+                {"127.0.0.2:8080", 200},
+                {"127.evil.example", 421},
                 {NULL, 200},
                 {"evil.example", 421},
                 {"127.0.0.1.evil.example", 421},
