@@ -35,7 +35,7 @@ static const struct row {
     {"png", TEXT, MN_TAKES_PNG, AT(png), 0, 0},
     {"dump", TEXT, MN_TAKES_TASK, AT(dump), 0, 0},
     {"theta", TEXT, MN_TAKES_THETA, AT(theta), 0, 0},
-    {"partial", FLAG, MN_TAKES_THETA, AT(partial), 0, 0},
+    {"partial", FLAG, MN_TAKES_PARTIAL, AT(partial), 0, 0},
     {"threads", NUMBER, MN_TAKES_BENCH, AT(threads), 1, 1024},
     {"seconds", SECONDS, MN_TAKES_BENCH, AT(seconds), 0, 0},
     {"json", FLAG, MN_TAKES_JSON, AT(json), 0, 0},

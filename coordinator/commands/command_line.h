@@ -18,7 +18,7 @@ enum {
     MN_TAKES_BENCH = 1 << 4,      /* --threads N, --seconds S, --profile */
     MN_TAKES_IMPORT = 1 << 5,     /* --size N, --splits LISTS */
     MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
-    MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT, --partial */
+    MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT */
     MN_TAKES_FOLDER = 1 << 8,     /* --shares A,B,C, --seed N, --min-images N, --colour,
                                     --rotations, --skip-damaged, --dry-run */
     MN_TAKES_ALL = 1 << 9,        /* --all */
@@ -38,6 +38,7 @@ enum {
     MN_TAKES_SEEDS = 1 << 22,     /* --seeds N */
     MN_TAKES_TALK = 1 << 23,      /* --interactive */
     MN_TAKES_TRANSPOSE = 1 << 24, /* --transposed */
+    MN_TAKES_PARTIAL = 1 << 25,   /* --partial */
 };
 
 /* All text is lent by argv. */

@@ -38,10 +38,12 @@ mn_status mn_train_command(int argc, char **argv, mn_error *err)
     mn_job job = {0};
     mn_status status = mn_command_line_read(&line, argc, argv,
                                             MN_TAKES_RUN_DIR | MN_TAKES_CHECK | MN_TAKES_VERBOSITY |
-                                                MN_TAKES_THETA | MN_TAKES_SEEDS,
+                                                MN_TAKES_THETA | MN_TAKES_PARTIAL | MN_TAKES_SEEDS,
                                             err);
     if (status != MN_OK)
         return status;
+    if (line.partial && line.theta == NULL)
+        return mn_fail(err, MN_ERR_USAGE, "--partial goes with --theta CHECKPOINT: which is it?");
     if (line.check)
         return print_configuration(&line, err);
 
@@ -76,8 +78,6 @@ static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_t
     const char *folder = run != NULL ? mn_run_folder(run) : NULL;
     if (status == MN_OK)
         status = mn_session_resume(&session, folder, MN_TO_GO_ON, err);
-    if (status == MN_OK && line->partial && line->theta == NULL)
-        status = mn_fail(err, MN_ERR_USAGE, "--partial goes with --theta CHECKPOINT: which is it?");
     if (status == MN_OK && line->theta != NULL)
         status = take_theta(line, &session, run, err);
     if (status == MN_OK)

@@ -53,6 +53,9 @@ expect_code 0 drawn mnemo train "$file" --run-dir "$work/drawn" --set pool.threa
 [ "$(theta_of partial)" != "$(theta_of drawn)" ] || die "nothing was taken"
 expect_code 64 alone mnemo train "$file" --partial --run-dir "$work/alone" --set pool.threads=1
 expect_words alone '--partial goes with --theta'
+[ ! -e "$work/alone" ] || die "a mistyped command left a run's folder"
+expect_code 64 drawn-partial mnemo task "$work/elsewhere" --partial
+expect_words drawn-partial 'no option'
 ok "of another network, what fits is taken when asked for"
 
 section "theta as other programs save it"
