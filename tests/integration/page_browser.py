@@ -101,14 +101,14 @@ def whole(browser, worker_program, process, *picture):
     if picture:
         browser.screenshot(picture[0])
 
+    entries = browser.console() # before it looks in vain for the run to go on
+    assert entries == [], entries
+    ok("no error in the console")
     os.kill(int(process), signal.SIGTERM)
     browser.wait("the end", "return document.querySelector('#phase').textContent === 'interrupted'")
     assert "stopped by SIGTERM" in browser.text("#why") and "mnemo train --run-dir" in browser.text("#why")
     assert "interrupted" in browser.run("return document.title + document.querySelector('#news').textContent")
     ok("a run that is stopped says so, and how it goes on")
-    entries = browser.console()
-    assert entries == [], entries
-    ok("no error in the console")
 
 
 def end(browser):
@@ -124,7 +124,7 @@ def end(browser):
 
 
 def again(browser):
-    """A run that is killed and goes on at the same port: the page finds it again by itself."""
+    """A run that is killed, goes on at the same port, is stopped and goes on: the page finds it again by itself."""
     browser.go(url)
     browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
     print("looking", flush=True)
@@ -138,6 +138,11 @@ def again(browser):
         const x = chart.data.datasets[2].data.map(point => point.x);
         return x.length > 0 && x[0] < run.begun_at && x[x.length - 1] > run.begun_at""")
     ok("it goes on, and so does the page, with the curves from the beginning")
+    print("on", flush=True)
+    browser.wait("that it is stopped", "return document.querySelector('#phase').dataset.phase === 'interrupted'", 60)
+    print("stopped", flush=True)
+    browser.wait("the run once more", "return document.querySelector('#phase').dataset.phase === 'training'", 60)
+    ok("a run that was stopped and goes on is found again too")
 
 
 with Browser(patience) as one:

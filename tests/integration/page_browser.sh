@@ -19,7 +19,7 @@ exit_code_of 180 "$started" browser
 cat "$work/browser.out"
 [ "$exit_code" -eq 0 ] || die "the page is not as it should be"
 
-section "a run that is killed and goes on"
+section "a run that is killed, goes on, is stopped and goes on"
 start first mnemo train "$file" --run-dir "$work/killed" --set pool.threads=1 --set run.checkpoint_every=50
 first=$started
 wait_until 60 "the page" has_page "$work/killed"
@@ -31,6 +31,12 @@ wait_until 60 "a checkpoint" has_steps "$work/killed" 200
 slay "$first"
 wait_until 60 "the page misses it" grep -qs '^lost' "$work/again.out"
 start second mnemo train --run-dir "$work/killed" --set pool.threads=1 --set "run.page=$address"
+second=$started
+wait_until 60 "the page finds it" grep -qs '^on' "$work/again.out"
+kill -TERM "$second"
+wait_until 60 "the page tells that it is stopped" grep -qs '^stopped' "$work/again.out"
+exit_code_of 60 "$second" second
+start third mnemo train --run-dir "$work/killed" --set pool.threads=1 --set "run.page=$address"
 exit_code_of 120 "$again" again
 cat "$work/again.out"
 [ "$exit_code" -eq 0 ] || die "the page does not find the run again"

@@ -355,14 +355,15 @@ function listen() {
       return;
     }
     show(frame);
-    if (over) events.close();
+    if (frame.phase === 'ended') events.close(); // of another end it may go on here
   };
   events.onerror = () => {
-    if (over) return;
-    $('phase').dataset.phase = 'lost';
-    put($('phase'), 'no word from the run: it was interrupted, or the network is');
-    if (lastPhase !== 'lost') say('No word from the run.');
-    lastPhase = 'lost';
+    if (!over) {
+      $('phase').dataset.phase = 'lost';
+      put($('phase'), 'no word from the run: it was interrupted, or the network is');
+      if (lastPhase !== 'lost') say('No word from the run.');
+      lastPhase = 'lost';
+    }
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
 }
