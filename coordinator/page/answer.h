@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MN_PAGE_COOKIE "mnemo_token"
 #define MN_TOKEN_SHORTEST 16u
 
 /* Who may look. */
@@ -22,7 +21,7 @@ typedef struct mn_request {
     const char *method, *path;
     const char *host, *accept;
     const char *authorization; /* "Bearer TOKEN" */
-    const char *cookie;        /* the value of MN_PAGE_COOKIE */
+    const char *cookie;        /* the value of the page's own */
     const char *token;         /* of "?token=" */
 } mn_request;
 

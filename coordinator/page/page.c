@@ -62,6 +62,7 @@ struct mn_page {
     char url[512], path[PATH_MAX], textfile[PATH_MAX];
     mn_access access;
     char token[128]; /* "": there is none */
+    char cookie[32]; /* what it is kept by; browsers send those of all ports of a machine */
     int news;        /* eventfd: the run's thread has hung out a snapshot, or wants the end */
     atomic_bool closing;
     bool started;
@@ -102,6 +103,7 @@ mn_status mn_page_open(mn_board *board, mn_page **out, mn_error *err)
     page->board = board;
     page->run = mn_board_config_of(board);
     page->news = page->events = -1;
+    (void)snprintf(page->cookie, sizeof page->cookie, "mnemo_token_%016" PRIx64, page->run->run_id);
     (void)snprintf(page->textfile, sizeof page->textfile, "%s",
                    page->run->experiment->run.prometheus_textfile);
     mn_error why = {0};
@@ -109,8 +111,12 @@ mn_status mn_page_open(mn_board *board, mn_page **out, mn_error *err)
     if (status == MN_OK && strcmp(page->run->experiment->run.page, "none") != 0 &&
         open_door(page, &why) != MN_OK)
         mn_log(MN_LOG_WARN, "no page of this run, which goes on without: %s", why.message);
-    if (status == MN_OK && (page->daemon != NULL || page->textfile[0] != '\0'))
-        status = start(page, err);
+    if (status == MN_OK && (page->daemon != NULL || page->textfile[0] != '\0') &&
+        start(page, &why) != MN_OK)
+        mn_log(MN_LOG_WARN,
+               "neither page nor run.prometheus_textfile of this run, which goes on "
+               "without: %s",
+               why.message);
     if (status != MN_OK || !page->started) {
         mn_page_close(&page);
         return status;
@@ -372,6 +378,7 @@ static void *serve(void *user)
         stream->over = true;
     if (page->daemon != NULL)
         (void)MHD_run(page->daemon);
+    wake_streams(page, true); /* who came just now: MHD ends the program if one still sleeps */
     if (page->daemon != NULL)
         MHD_stop_daemon(page->daemon); /* here, where its connections live */
     page->daemon = NULL;
@@ -590,8 +597,8 @@ static void add_headers(const mn_page *page, struct MHD_Response *response, cons
         (void)MHD_add_response_header(response, "Retry-After", "2");
     if (answer->kind == MN_ANSWER_ENTER) {
         char cookie[256];
-        (void)snprintf(cookie, sizeof cookie,
-                       MN_PAGE_COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/", page->token);
+        (void)snprintf(cookie, sizeof cookie, "%s=%s; HttpOnly; SameSite=Strict; Path=/",
+                       page->cookie, page->token);
         (void)MHD_add_response_header(response, "Set-Cookie", cookie);
         (void)MHD_add_response_header(response, "Location", "/");
     }
@@ -613,7 +620,7 @@ static enum MHD_Result take_request(void *user, struct MHD_Connection *connectio
         .host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host"),
         .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept"),
         .authorization = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization"),
-        .cookie = MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, MN_PAGE_COOKIE),
+        .cookie = MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, page->cookie),
         .token = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "token"),
     };
     mn_answer answer = mn_answer_to(&request, &page->access);

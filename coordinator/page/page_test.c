@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -231,11 +232,16 @@ static void a_token_is_asked_for_and_kept_by_a_cookie(void **state)
     assert_non_null(strstr(mn_page_url(page), "/?token=0123456789abcdef"));
     assert_answer("GET / HTTP/1.1\r\nHost: any.example", "401", "WWW-Authenticate: Bearer");
     assert_answer("GET /?token=wrong HTTP/1.1\r\nHost: any.example", "401", "asks for a token");
-    assert_answer("GET /?token=0123456789abcdef HTTP/1.1\r\nHost: any.example", "303",
-                  "Set-Cookie: mnemo_token=0123456789abcdef; HttpOnly; SameSite=Strict");
     assert_answer(
-        "GET / HTTP/1.1\r\nHost: any.example\r\nCookie: a=b; mnemo_token=0123456789abcdef", "200",
-        "<html");
+        "GET /?token=0123456789abcdef HTTP/1.1\r\nHost: any.example", "303",
+        "Set-Cookie: mnemo_token_000000000000002a=0123456789abcdef; HttpOnly; SameSite=Strict");
+    /* of another run on this machine too: they do not drive each other out */
+    assert_answer("GET / HTTP/1.1\r\nHost: any.example\r\nCookie: mnemo_token_0000000000000001=x; "
+                  "mnemo_token_000000000000002a=0123456789abcdef",
+                  "200", "<html");
+    assert_answer("GET / HTTP/1.1\r\nHost: any.example\r\nCookie: "
+                  "mnemo_token_0000000000000001=0123456789abcdef",
+                  "401", "asks for a token");
     (void)snprintf(request, sizeof request,
                    "GET /experiment.yaml HTTP/1.1\r\nHost: any.example\r\nAuthorization: Bearer %s",
                    "0123456789abcdef");
@@ -283,6 +289,24 @@ static void what_cannot_be_opened_leaves_the_run_alone(void **state)
     assert_null(page);
 }
 
+/* Not even the thread: there are no more files to be had. */
+static void where_nothing_can_be_started_the_run_goes_on_too(void **state)
+{
+    struct rlimit before, none;
+    mn_error err = {0};
+    (void)state;
+    (void)snprintf(bed_experiment.run.page, sizeof bed_experiment.run.page, "none");
+    (void)snprintf(bed_experiment.run.prometheus_textfile,
+                   sizeof bed_experiment.run.prometheus_textfile, "%s/x.prom", folder);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const mn_status status = mn_page_open(board, &page, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, MN_OK);
+    assert_null(page);
+}
+
 static void the_textfile_is_written_whole_without_a_page_too(void **state)
 {
     char path[96], *text = NULL;
@@ -313,6 +337,7 @@ int main(void)
         TEST(a_token_is_asked_for_and_kept_by_a_cookie),
         TEST(beyond_this_machine_a_token_is_made_up),
         TEST(what_cannot_be_opened_leaves_the_run_alone),
+        TEST(where_nothing_can_be_started_the_run_goes_on_too),
         TEST(the_textfile_is_written_whole_without_a_page_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
