@@ -70,8 +70,8 @@ mn_status mn_session_resume(mn_session *session, const char *folder, mn_checkpoi
                             mn_error *err);
 
 /* Theta_0 of a new run from a checkpoint of any run with such a network, which rank 0 reads; `partial`:
- * of another network, of which it takes what fits (mn_checkpoint_take_fitting). The optimiser begins anew. It becomes the new run's own checkpoint of step 0, so that going on needs
- * the other no more. */
+ * of another network, of which it takes what fits (mn_checkpoint_take_fitting). The optimiser begins
+ * anew. It becomes the new run's own checkpoint of step 0, so that going on needs the other no more. */
 mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, bool partial,
                                 const mn_run *run, mn_error *err);
 
@@ -90,9 +90,10 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
 /* One line on memory, and a warning if the threads have too few processors. */
 void mn_session_announce(const mn_session *session);
 
-/* Warn of what a test holds that training cannot read. And are test classes among the training classes? What there is to say goes to session->leaks and, to train,
- * to the log; a leak is warned of, or ends what is to be trained unless evaluate.shared_classes allows
- * it (MN_ERR_CONFIG). After _resume, for the run may have been trained on other data. */
+/* Warn of what a test holds that training cannot read. And are test classes among the training
+ * classes? What there is to say goes to session->leaks and, to train, to the log; a leak is warned of,
+ * or ends what is to be trained unless evaluate.shared_classes allows it (MN_ERR_CONFIG). After
+ * _resume, for the run may have been trained on other data. */
 mn_status mn_session_check_leaks(mn_session *session, mn_checkpoint_use use, mn_error *err);
 
 /* Theta is that of meta-step 0 again, as the experiment draws it, and nothing is known of a run. */
