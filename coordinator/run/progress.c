@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,7 @@
 
 struct mn_progress {
     mn_progress_config config;
+    pthread_mutex_t lock; /* of what follows: any thread logs, and so draws the line again */
     mn_step_record last;
     uint64_t n_steps;              /* seen by this process */
     uint32_t n_shown, shown[2];    /* which of the scores */
@@ -26,8 +28,10 @@ struct mn_progress {
 };
 
 static void show(mn_progress *progress, uint64_t now_us);
-static void erase(void *user);
-static void draw(void *user);
+static void erase(const mn_progress *progress);
+static void draw(const mn_progress *progress);
+static void before_line(void *user);
+static void after_line(void *user);
 static bool takes_text(FILE *terminal);
 static int columns(FILE *terminal);
 static double smooth(double old, double fresh, uint64_t n);
@@ -39,9 +43,10 @@ mn_status mn_progress_new(const mn_progress_config *config, mn_progress **out, m
     if (progress == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "progress line");
     progress->config = *config;
+    (void)pthread_mutex_init(&progress->lock, NULL);
     progress->n_shown = mn_score_list_shown(config->scores, progress->shown);
     if (config->terminal != NULL && !config->quiet)
-        mn_log_set_hooks(erase, draw, progress);
+        mn_log_set_hooks(before_line, after_line, progress);
     *out = progress;
     return MN_OK;
 }
@@ -50,15 +55,17 @@ void mn_progress_destroy(mn_progress **progress)
 {
     if (*progress == NULL)
         return;
-    erase(*progress);
     if ((*progress)->config.terminal != NULL && !(*progress)->config.quiet)
         mn_log_set_hooks(NULL, NULL, NULL);
+    erase(*progress);
+    (void)pthread_mutex_destroy(&(*progress)->lock);
     free(*progress);
     *progress = NULL;
 }
 
 void mn_progress_step(mn_progress *progress, const mn_step_record *record, uint64_t now_us)
 {
+    (void)pthread_mutex_lock(&progress->lock);
     uint64_t n = progress->n_steps++;
     for (uint32_t i = 0; i < progress->n_shown; i++) {
         double score = record->scores[progress->shown[i]];
@@ -77,16 +84,19 @@ void mn_progress_step(mn_progress *progress, const mn_step_record *record, uint6
         progress->shown_us = now_us; /* the first log line comes after a whole interval */
     else
         show(progress, now_us);
+    (void)pthread_mutex_unlock(&progress->lock);
 }
 
 void mn_progress_evaluation(mn_progress *progress, const char *what, uint32_t done, uint32_t total,
                             uint64_t now_us)
 {
+    (void)pthread_mutex_lock(&progress->lock);
     (void)snprintf(progress->evaluation, sizeof progress->evaluation, "%s", what);
     progress->done = done;
     progress->total = total;
     progress->stepped_us = now_us;
     show(progress, now_us);
+    (void)pthread_mutex_unlock(&progress->lock);
 }
 
 void mn_progress_text(const mn_progress *progress, char *text, size_t n)
@@ -120,6 +130,7 @@ void mn_progress_text(const mn_progress *progress, char *text, size_t n)
                    last->threads == 1 ? "" : "s", workers, eta);
 }
 
+/* With the lock. It logs only where there is no live line, and so no hook that would take it too. */
 static void show(mn_progress *progress, uint64_t now_us)
 {
     bool live = progress->config.terminal != NULL;
@@ -137,19 +148,31 @@ static void show(mn_progress *progress, uint64_t now_us)
     mn_log(MN_LOG_INFO, "%s", text);
 }
 
-/* Hooks of the log: before a line and after it. */
-static void erase(void *user)
+/* Hooks of the log: before a line and after it. In between the run's thread draws nothing either. */
+static void before_line(void *user)
 {
-    const mn_progress *progress = user;
+    mn_progress *progress = user;
+    (void)pthread_mutex_lock(&progress->lock);
+    erase(progress);
+}
+
+static void after_line(void *user)
+{
+    mn_progress *progress = user;
+    draw(progress);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
+static void erase(const mn_progress *progress)
+{
     if (!progress->drawn || !takes_text(progress->config.terminal))
         return;
     (void)fputs("\r\033[K", progress->config.terminal);
     (void)fflush(progress->config.terminal);
 }
 
-static void draw(void *user)
+static void draw(const mn_progress *progress)
 {
-    const mn_progress *progress = user;
     char text[256];
     if (!progress->drawn || !takes_text(progress->config.terminal))
         return;

@@ -1,7 +1,7 @@
 /* progress.h: what a person sees while a run goes on: one live line on a terminal, or else a log
  * line every so often. Losses and rates are smoothed (each step moves them by a fiftieth, or by
  * more in the first 50). One progress at a time: it hooks into the log, so that log lines and the
- * live line do not tear each other. One thread. */
+ * live line do not tear each other, whichever thread logs; all else is one thread's. */
 #pragma once
 
 #include "common/error.h"

@@ -1,6 +1,7 @@
 #include "coordinator/run/progress.h"
 
 #include "common/log.h"
+#include <pthread.h>
 #include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -124,12 +125,48 @@ static void the_live_line_is_not_drawn_more_often_than_an_eye_can_see(void **sta
     free(screen);
 }
 
+/* As the page's thread does; under a sanitizer this finds what is not guarded. */
+static void *log_on(void *user)
+{
+    (void)user;
+    for (int i = 0; i < 300; i++)
+        mn_log(MN_LOG_INFO, "a line of another thread");
+    return NULL;
+}
+
+static void other_threads_may_log_meanwhile(void **state)
+{
+    (void)state;
+    char *screen = NULL;
+    size_t n = 0;
+    pthread_t thread;
+    FILE *terminal = open_memstream(&screen, &n);
+    const mn_progress_config config = {.terminal = terminal, .scores = &loss_alone, .steps = 9};
+    mn_progress *progress = NULL;
+    const int quiet = dup(STDERR_FILENO);
+    assert_non_null(freopen("/dev/null", "w", stderr));
+    assert_int_equal(mn_progress_new(&config, &progress, NULL), MN_OK);
+    assert_int_equal(pthread_create(&thread, NULL, log_on, NULL), 0);
+    for (uint64_t i = 1; i <= 300; i++) {
+        const mn_step_record done = record(i, 3);
+        mn_progress_step(progress, &done, i * SECOND);
+        mn_progress_evaluation(progress, "test", (uint32_t)i, 300, i * SECOND);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    mn_progress_destroy(&progress);
+    assert_int_equal(dup2(quiet, STDERR_FILENO), STDERR_FILENO);
+    (void)close(quiet);
+    (void)fclose(terminal);
+    free(screen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_line_tells_step_loss_speed_pool_and_time_left),
         cmocka_unit_test(a_log_line_clears_the_live_line_and_draws_it_again),
         cmocka_unit_test(a_narrow_terminal_gets_the_part_that_fits),
+        cmocka_unit_test(other_threads_may_log_meanwhile),
         cmocka_unit_test(the_live_line_is_not_drawn_more_often_than_an_eye_can_see),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
