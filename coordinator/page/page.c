@@ -108,6 +108,8 @@ mn_status mn_page_open(mn_board *board, mn_page **out, mn_error *err)
                    page->run->experiment->run.prometheus_textfile);
     mn_error why = {0};
     mn_status status = mn_run_path(page->run->folder, "page", page->path, err);
+    if (status == MN_OK) /* of an earlier job that was killed; its rights may be others */
+        (void)unlink(page->path);
     if (status == MN_OK && strcmp(page->run->experiment->run.page, "none") != 0 &&
         open_door(page, &why) != MN_OK)
         mn_log(MN_LOG_WARN, "no page of this run, which goes on without: %s", why.message);
@@ -263,7 +265,6 @@ static mn_status find_token(mn_page *page, const mn_page_door *door, mn_error *e
 /* For the run's owner alone if there is a token in it, from the first byte on. */
 static mn_status write_address(const mn_page *page, mn_error *err)
 {
-    (void)unlink(page->path); /* of an earlier job that was killed; its rights may be others */
     const int fd =
         open(page->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, page->access.asks ? 0600 : 0644);
     if (fd < 0)

@@ -274,8 +274,11 @@ static void what_cannot_be_opened_leaves_the_run_alone(void **state)
     assert_int_equal(mn_page_open(other_board, &other, NULL), MN_OK); /* taken */
     assert_null(other);
     mn_page_close(&page);
+    (void)snprintf(path, sizeof path, "%s/page", folder);
+    assert_int_equal(mn_file_write(path, "http://127.0.0.1:1/\n", 20, NULL), MN_OK);
     open_page("192.0.2.1:0"); /* no address of this machine */
     assert_null(page);
+    assert_int_not_equal(access(path, F_OK), 0); /* nobody is sent where an earlier job was */
     open_page("none");
     assert_null(page);
     (void)snprintf(path, sizeof path, "%s/token", folder);
