@@ -23,6 +23,7 @@ static const struct route routes[] = {
      mn_file_page_css_end},
     {"/page.js", MN_ANSWER_FILE, JAVASCRIPT, mn_file_page_js, mn_file_page_js_end},
     {"/chart.js", MN_ANSWER_FILE, JAVASCRIPT, mn_file_chart_js, mn_file_chart_js_end},
+    {"/chart.js.txt", MN_ANSWER_FILE, PLAIN, mn_file_chart_licence, mn_file_chart_licence_end},
     {"/icon.svg", MN_ANSWER_FILE, "image/svg+xml", mn_file_icon_svg, mn_file_icon_svg_end},
     {"/state.json", MN_ANSWER_FRAME, "application/json", NULL, NULL},
     {"/events", MN_ANSWER_EVENTS, "text/event-stream", NULL, NULL},

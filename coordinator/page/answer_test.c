@@ -30,6 +30,7 @@ static void each_path_has_its_answer(void **state)
     assert_int_equal(get("/").kind, MN_ANSWER_FILE);
     assert_memory_equal(get("/").bytes, "<!DOCTYPE html>", 15);
     assert_non_null(strstr(get("/chart.js").type, "javascript"));
+    assert_true(get("/chart.js.txt").size > 1000);
     assert_true(get("/chart.js").size > 100000 && get("/page.css").size > 1000);
     assert_int_equal(get("/events").kind, MN_ANSWER_EVENTS);
     assert_string_equal(get("/events").type, "text/event-stream");

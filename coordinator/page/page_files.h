@@ -7,4 +7,5 @@ MN_PAGE_FILE(page_html);
 MN_PAGE_FILE(page_css);
 MN_PAGE_FILE(page_js);
 MN_PAGE_FILE(icon_svg);
-MN_PAGE_FILE(chart_js); /* Chart.js, of Debian's libjs-chart.js */
+MN_PAGE_FILE(chart_js);      /* Chart.js, of Debian's libjs-chart.js */
+MN_PAGE_FILE(chart_licence); /* of whom it is, and that it may be here */

@@ -93,7 +93,7 @@ function showPhase(frame) {
   put($('why'), frame.why + (frame.phase === 'interrupted' ? ` — to go on: mnemo train --run-dir ${run.folder}` : ''));
   if (frame.phase !== lastPhase && lastPhase !== '') say(`The run: ${words[frame.phase]}. ${frame.why}`);
   lastPhase = frame.phase;
-  document.title = `${frame.over ? words[frame.phase] : Math.floor(100 * frame.step / run.steps) + ' %'} · ${run.name}`;
+  document.title = `${frame.over ? words[frame.phase] : Math.floor(100 * frame.step / Math.max(run.steps, 1)) + ' %'} · ${run.name}`;
 }
 
 function showFigures(frame) {
