@@ -53,8 +53,8 @@ typedef struct mn_data_column {
 typedef struct mn_data_table {
     uint32_t n_rows, n_columns;
     mn_data_column *columns; /* owned */
-    uint32_t *
-        lines; /* [n_rows] where rows begin, from 1, if the first file is a text; NULL: it is none; owned */
+    /* [n_rows] where rows begin, from 1, if the first file is a text; NULL: it is none; owned */
+    uint32_t *lines;
     bool named; /* the columns' names are the file's own, not made of numbers or of its name */
     mn_digest digest; /* of the file; of several files: of their digests, in order */
     char *bytes[2 * MN_DATA_TABLE_MAX_FILES]; /* what the columns lie in; owned */

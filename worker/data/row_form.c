@@ -164,7 +164,6 @@ static mn_status fit_words(const mn_data_table *table, uint32_t n_rows, const ui
     return status;
 }
 
-/* In two passes, in double: the mean, then the deviation from it. */
 /* As mn_data_table_number(), or its root; MN_CELL_WORD: it has none. */
 static mn_cell number_of(const mn_row_column *column, const mn_data_table *table, uint32_t row,
                          uint32_t place, double *number)
@@ -178,6 +177,7 @@ static mn_cell number_of(const mn_row_column *column, const mn_data_table *table
     return cell;
 }
 
+/* In two passes, in double: the mean, then the deviation from it; 0: it does not vary. */
 static void fit_numbers(const mn_data_table *table, uint32_t n_rows, const uint32_t *rows,
                         uint32_t n_there, mn_row_column *column)
 {

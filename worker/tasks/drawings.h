@@ -10,8 +10,8 @@
 #include "worker/tasks/image_tasks.h"
 #include "worker/tasks/task_set_kind.h"
 
-#define MN_DRAWINGS_MAX_EACH                                                                       \
-    1024u /* of a class in a task; a draw keeps so many numbers on its stack */
+/* Of a class in a task; a draw keeps so many numbers on its stack. */
+#define MN_DRAWINGS_MAX_EACH 1024u
 
 typedef struct mn_drawings {
     uint64_t seed;

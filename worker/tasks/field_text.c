@@ -1,5 +1,6 @@
 #include "worker/tasks/field_text.h"
 
+#include "worker/data/babi_text.h"
 #include "worker/tasks/story_fields.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -73,8 +74,9 @@ static bool make_alike(const mn_fields *fields, mn_fields *out)
                                   .question = channels_of(fields, MN_QUERY, "question"),
                                   .vocabulary = fields->y_size,
                                   .linear_start = mn_fields_find(fields, MN_QUERY, "linear")};
-    if (x == NULL)
-        return mn_story_fields(&story, &no_points, out, NULL) == MN_OK;
+    if (x == NULL) /* no sentence is longer; whoever puts some in works on all of its room */
+        return story.length <= MN_BABI_MAX_LENGTH && story.question <= MN_BABI_MAX_LENGTH &&
+               mn_story_fields(&story, &no_points, out, NULL) == MN_OK;
     const uint32_t item[3] = {x->height, x->width, x->channels};
     mn_fields_init(out, fields->target, fields->y_size);
     out->symbols = fields->symbols;

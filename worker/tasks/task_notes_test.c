@@ -92,6 +92,13 @@ static void what_is_no_list_of_words_is_refused(void **state)
     mn_words_destroy(&words);
 }
 
+/* Fields of stories with sentences and questions of so many words. */
+#define STORY(length, question)                                                                    \
+    "classes 27 1 4\nquery.story 1 4 12 1 " length                                                 \
+    "\nquery.age 1 4 12 1 1\nquery.mask 2 4 1 1 12\n"                                              \
+    "query.question 1 4 1 1 " question "\nquery.y 0 4 1 1 27\nquery.weight 0 4 1 1 1\n"            \
+    "query.point 0 4 1 1 1\n"
+
 /* Whatever is cut or changed: fields, or a refusal, and no more memory than a task may take. */
 static void text_that_is_no_fields_is_refused(void **state)
 {
@@ -101,6 +108,8 @@ static void text_that_is_no_fields_is_refused(void **state)
         "classes 0 1 1\n",
         "classes 2 3 1\nquery.y 0 1 1 1 2\n",
         "classes 2 1 1\nquery.y 0 1 1 1 2\n", /* nothing is known of such tasks */
+        STORY("65", "4"),
+        STORY("5", "65"),
         "classes 2 1 1\nsupport.x 0 1 1 1 4294967295\nsupport.y 0 1 1 1 2\nquery.x 0 1 1 1 1\n"
         "query.y 0 1 1 1 2\n"};
     mn_task_set *set = open_set("tasks: {kind: generated-stories, shot: 2}\nmeta: {kind: maml}\n");
@@ -112,6 +121,7 @@ static void text_that_is_no_fields_is_refused(void **state)
         assert_int_not_equal(mn_fields_parse(none[i], &fields, &err), MN_OK);
         assert_true(err.message[0] != '\0');
     }
+    assert_int_equal(mn_fields_parse(STORY("64", "64"), &fields, &err), MN_OK);
     assert_int_equal(mn_task_notes_new(set, &notes, &err), MN_OK);
     char *text = strdup(notes.at[0].value);
     assert_non_null(text);

@@ -68,7 +68,7 @@ static void headers_that_lie_or_are_cut_are_refused_with_what_was_expected(void 
     static const struct {
         const char *dictionary, *words;
     } bad[] = {
-        {"{'descr': '<c8', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
+        {"{'descr': '<f16', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
         {"{'descr': '<c8', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
         {"{'descr': '<i3', 'fortran_order': False, 'shape': (3,)}", "expected whole numbers"},
         {"{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (3,)}", "expected whole"},
