@@ -101,10 +101,11 @@ static void warn_if_other(const char *path, const mn_data_archives *archives, ui
             newer = archives->zips[i];
         }
     if (newer != NULL && !is_still_theirs(path, archives, image_size, newest))
-        mn_log(MN_LOG_WARN,
-               "the packed file is older than an archive that is there, which makes another one: "
-               "remove the file, and it is packed again packed=%s archive=%s",
-               path, newer);
+        mn_log(
+            MN_LOG_WARN,
+            "the packed file is older than an archive that is there, and to pack that again does "
+            "not give the same: remove the file, and it is packed again packed=%s archive=%s",
+            path, newer);
 }
 
 static mn_status pack_if_missing(const mn_experiment *experiment, const char *name, mn_error *err)
