@@ -171,6 +171,32 @@ expect_words gone 'adapted to 1 examples' 'where is mary\? +(office|kitchen)'
 expect_code 0 gone-ask mnemo ask "$(echo "$work"/read/checkpoints/*.safetensors | tr ' ' '\n' | tail -n 1)" --story "$work/office.txt"
 expect_words gone-ask 'adapted to 1 answered question'
 ok "a checkpoint knows its words: adapted to and asked when the stories that it was trained on are gone"
+# noted NAME FIELDS WORDS: the same checkpoint with other notes; "-": without one.
+noted() {
+    "$python" - "$work"/read/checkpoints/*.safetensors "$work/$1.safetensors" "$2" "$3" <<'PYTHON' || die "no file $1"
+import json, struct, sys
+*checkpoints, path, fields, words = sys.argv[1:]
+bytes = open(checkpoints[-1], "rb").read()
+end = 8 + struct.unpack("<Q", bytes[:8])[0]
+header = json.loads(bytes[8:end])
+notes = header["__metadata__"]
+del notes["header_sha256"]
+for key, value in ("fields", fields), ("words", words):
+    del notes[key]
+    if value != "-":
+        notes[key] = value
+text = json.dumps(header).encode()
+open(path, "wb").write(struct.pack("<Q", len(text)) + text + bytes[end:])
+PYTHON
+}
+noted older - -
+noted torn "classes 5 1 2" -
+for name in older torn; do
+    expect_code "$([ $name = older ] && echo 78 || echo 65)" $name mnemo ask "$work/$name.safetensors" --story "$work/office.txt"
+done
+expect_words older 'tells too little, as an older mnemo wrote it: mnemo export'
+expect_words torn 'its metadata has fields of no task that is known'
+ok "a checkpoint that tells no fields, and one that tells wrong ones, are told apart"
 
 section "tables of any meaning"
 family "$work/tables.yaml" 1500 5 8 <<YAML

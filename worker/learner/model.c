@@ -268,6 +268,8 @@ static mn_status told_fields(const mn_experiment *experiment, const mn_tensor_fi
     mn_error why;
     if (text != NULL && mn_fields_parse(text, out, &why) == MN_OK)
         return MN_OK;
+    if (text != NULL && experiment->tasks.kind != MN_TASKS_DIALOGUES)
+        return mn_fail(err, MN_ERR_DATA, "%s: %s: use another copy", path, why.message);
     return mn_fail(err, MN_ERR_CONFIG, "%s has learned from %s", path,
                    experiment->tasks.kind == MN_TASKS_DIALOGUES
                        ? "dialogues, whose answers are sentences of the data: talk to it, with "
