@@ -349,6 +349,26 @@ size_t mn_lease_table_expire(mn_lease_table *table, uint64_t now_us, mn_grant *o
     return n;
 }
 
+bool mn_lease_table_overdue(const mn_lease_table *table, uint64_t now_us, mn_grant *out)
+{
+    const mn_deadline *first = mn_deadlines_first(&table->deadlines);
+    if (first == NULL || first->due_us > now_us)
+        return false;
+    *out = table->slots[first->id].grant;
+    return true;
+}
+
+void mn_lease_table_extend(mn_lease_table *table, uint64_t epoch, uint64_t deadline_us)
+{
+    struct slot *slot = find(table, epoch);
+    if (slot == NULL || slot->grant.kept || slot->grant.lapsed)
+        return;
+    uint32_t at = (uint32_t)(slot - table->slots);
+    slot->grant.deadline_us = deadline_us;
+    mn_deadlines_remove(&table->deadlines, at);
+    mn_deadlines_add(&table->deadlines, at, deadline_us);
+}
+
 uint64_t mn_lease_table_next_deadline(const mn_lease_table *table)
 {
     const mn_deadline *first = mn_deadlines_first(&table->deadlines);

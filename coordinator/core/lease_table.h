@@ -110,6 +110,12 @@ void mn_lease_table_give_up(mn_lease_table *table, uint32_t member);
  * return how many. */
 size_t mn_lease_table_expire(mn_lease_table *table, uint64_t now_us, mn_grant *out, size_t max);
 
+/* The live lease that is longest overdue; false: none is. */
+bool mn_lease_table_overdue(const mn_lease_table *table, uint64_t now_us, mn_grant *out);
+
+/* A live lease gets another deadline. Nothing happens for any other epoch. */
+void mn_lease_table_extend(mn_lease_table *table, uint64_t epoch, uint64_t deadline_us);
+
 /* The earliest deadline of a live lease; MN_NEVER: none. */
 uint64_t mn_lease_table_next_deadline(const mn_lease_table *table);
 

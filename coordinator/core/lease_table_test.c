@@ -98,6 +98,27 @@ static void a_late_result_is_welcome_until_another_is_first(void **state)
     expect_counts(table, 6, 0, 4);
 }
 
+static void an_overdue_lease_may_be_given_more_time(void **state)
+{
+    mn_lease_table *table = *state;
+    mn_grant first = grant(table, 0, 4, 0), other = grant(table, 1, 4, 1), seen;
+    assert_false(mn_lease_table_overdue(table, SECOND - 1, &seen));
+    assert_true(mn_lease_table_overdue(table, SECOND, &seen));
+    assert_int_equal(seen.epoch, first.epoch);
+    mn_lease_table_extend(table, first.epoch, 3 * SECOND);
+    assert_int_equal(mn_lease_table_next_deadline(table), SECOND + 1);
+    assert_int_equal(mn_lease_table_expire(table, 2 * SECOND, &seen, 1), 1);
+    assert_int_equal(seen.epoch, other.epoch);
+    assert_false(mn_lease_table_overdue(table, 3 * SECOND - 1, &seen));
+    mn_lease_table_extend(table, other.epoch, 9 * SECOND); /* it lapsed: nothing happens */
+    mn_lease_table_extend(table, 1000, 9 * SECOND);
+    assert_int_equal(mn_lease_table_next_deadline(table), 3 * SECOND);
+    assert_int_equal(mn_lease_table_expire(table, 3 * SECOND, &seen, 1), 1);
+    assert_int_equal(seen.deadline_us, 3 * SECOND);
+    assert_int_equal(mn_lease_table_next_deadline(table), MN_NEVER);
+    expect_counts(table, 10, 0, 0);
+}
+
 static void the_loser_of_an_overlap_gives_back_only_what_nobody_did(void **state)
 {
     mn_lease_table *table = *state;
@@ -488,6 +509,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_holds_more_than_the_credit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_late_result_is_welcome_until_another_is_first, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_overdue_lease_may_be_given_more_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_loser_of_an_overlap_gives_back_only_what_nobody_did,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -32,6 +32,7 @@ typedef struct mn_rank_config {
     mn_digest numeric_class, data;
     bool any_numeric_class; /* take other classes too; the run is then marked as mixed */
     char data_name[256];    /* for the remedy in a REJECT; "": generated tasks */
+    bool only_rank;         /* nobody but this pool can have its tasks */
     uint32_t silence_ms;
     uint32_t lease_floor_ms;
     uint32_t train_columns, test_columns; /* of a row of results */

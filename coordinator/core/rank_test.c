@@ -323,36 +323,86 @@ static void a_lease_that_runs_out_goes_to_another_and_the_first_result_wins(void
 }
 
 /* Theta that comes again takes the place of the one in use: the worker would drop what it computes.
- */
-static void who_returns_a_late_result_has_theta_and_is_not_sent_it_again(void **state)
+ * One who lacks it says HELLO when it gets a lease. */
+static void whose_lease_ran_out_is_not_sent_theta_again(void **state)
 {
     (void)state;
+    const mn_message beat = {.kind = MN_MSG_HEARTBEAT};
     join(1);
     open_round(1, 30);
-    mn_lease slow = lease_to(1, 0);
-    mn_message beat = {.kind = MN_MSG_HEARTBEAT};
-    now_us = todo.wake_us - 1;
-    worker_says(1, &beat);
-    now_us++;
-    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+    assert_non_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, 1, 0));
+    for (int i = 0; i < 20; i++) { /* they run out, and the pause ends */
+        now_us += SILENCE_MS / 2 * MS;
+        worker_says(1, &beat);
+        assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, 1, 0));
+        if (find(MN_DO_SEND, MN_MSG_LEASE, 1, 0) != NULL)
+            break;
+    }
     assert_int_equal(mn_rank_look(rank).counts.leases_expired, 2);
-    result(1, slow.epoch, slow.n);
     assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
-    assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, 1, 0));
 }
 
-static void the_local_pool_keeps_theta_when_a_lease_runs_out(void **state)
+static void the_ranks_own_threads_go_on_until_somebody_else_is_there(void **state)
 {
     (void)state;
     assert_int_equal(step((mn_event){.kind = MN_EVENT_LOCAL_POOL, .threads = 2}), MN_OK);
-    open_round(1, 30);
-    assert_non_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, MN_LOCAL_POOL, 0));
-    now_us = todo.wake_us; /* its leases run out */
+    open_round(1, 4);
+    const mn_lease first = lease_to(MN_LOCAL_POOL, 0), second = lease_to(MN_LOCAL_POOL, 1);
+    for (int i = 0; i < 100; i++) {
+        assert_true(todo.wake_us > now_us);
+        now_us = todo.wake_us;
+        assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
+        assert_null(find(MN_DO_SEND, MN_MSG_LEASE, MN_LOCAL_POOL, 0));
+        assert_null(find(MN_DO_TO_LEADER, MN_MSG_ASK, 0, 0));
+    }
+    assert_int_equal(mn_rank_look(rank).counts.leases_expired, 0);
+    result(MN_LOCAL_POOL, first.epoch, first.n);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, MN_LOCAL_POOL, 0));
+
+    join(1);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    assert_true(todo.wake_us <= now_us + FLOOR_MS * MS); /* it need not wait for as long again */
+    now_us = todo.wake_us;
     assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
-    now_us = todo.wake_us; /* its pause ends */
-    assert_int_equal(step((mn_event){.kind = MN_EVENT_TICK}), MN_OK);
-    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, MN_LOCAL_POOL, 0));
-    assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, MN_LOCAL_POOL, 0));
+    assert_int_equal(mn_rank_look(rank).counts.leases_expired, 1);
+    assert_int_equal(lease_to(1, 0).begin, second.begin);
+    result(MN_LOCAL_POOL, second.epoch, second.n); /* late, but first */
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, MN_LOCAL_POOL, 0));
+}
+
+static void a_worker_that_is_alone_goes_on_and_is_told_its_lease_again(void **state)
+{
+    (void)state;
+    const mn_rank_config config = {.max_members = 4,
+                                   .numeric_class = {{1}},
+                                   .data = {{2}},
+                                   .only_rank = true,
+                                   .silence_ms = SILENCE_MS,
+                                   .lease_floor_ms = FLOOR_MS,
+                                   .train_columns = COLUMNS,
+                                   .test_columns = COLUMNS};
+    const mn_message beat = {.kind = MN_MSG_HEARTBEAT};
+    mn_rank_destroy(&rank);
+    assert_int_equal(mn_rank_new(&config, &rank, &err), MN_OK);
+    join(1);
+    open_round(1, 2);
+    const mn_lease lease = lease_to(1, 0);
+    int told = 0;
+    for (int i = 0; i < 100; i++) {
+        now_us = todo.wake_us;
+        worker_says(1, &beat);
+        assert_null(find(MN_DO_SEND_THETA, MN_MSG_NONE, 1, 0));
+        if (find(MN_DO_SEND, MN_MSG_LEASE, 1, 0) != NULL) {
+            assert_int_equal(lease_to(1, 0).epoch, lease.epoch);
+            assert_int_equal(lease_to(1, 0).begin, lease.begin);
+            assert_int_equal(lease_to(1, 0).n, lease.n);
+            told++;
+        }
+    }
+    assert_in_range(told, 2, 5); /* 1.6, 3.2, 6.4 s */
+    assert_int_equal(mn_rank_look(rank).counts.leases_expired, 0);
+    result(1, lease.epoch, lease.n);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 1, 0));
 }
 
 /* A round of training that the local pool of two threads gets as one lease, in so many waves. */
@@ -386,11 +436,22 @@ static void a_local_pool_that_is_alone_gets_a_meta_step_that_is_soon_done(void *
 
     assert_int_equal(leader_says(&evaluation), MN_OK);
     give_range(3, 30);
-    assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 14); /* half, in waves of two */
+    const mn_lease first = lease_to(MN_LOCAL_POOL, 0);
+    assert_int_equal(first.n, 2); /* nothing is known of evaluations: one wave */
+    assert_int_equal(lease_to(MN_LOCAL_POOL, 1).n, 2);
+    now_us += 10 * MS;
+    mn_message rows = {
+        .kind = MN_MSG_RESULT,
+        .payload_bytes = 2 * (COLUMNS + 1) * sizeof(float),
+        .result = {
+            .epoch = first.epoch,
+            .result = {.encoding = MN_ENCODING_ROWS, .n_tasks = 2, .n_columns = COLUMNS + 1}}};
+    worker_says(MN_LOCAL_POOL, &rows);
+    assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 12); /* half of 26, in waves of two */
 
     join(1);
     assert_null(find(MN_DO_SEND, MN_MSG_LEASE, MN_LOCAL_POOL, 0));
-    assert_int_equal(lease_to(1, 0).n, 2); /* of 8: its share is half */
+    assert_int_equal(lease_to(1, 0).n, 2); /* of 14: half of its share, in waves */
 }
 
 static void a_local_pool_that_is_alone_leaves_some_of_a_long_meta_step_to_others(void **state)
@@ -402,12 +463,26 @@ static void a_local_pool_that_is_alone_leaves_some_of_a_long_meta_step_to_others
     assert_int_equal(lease_to(MN_LOCAL_POOL, 0).n, 14);
 }
 
+/* A round of one wave of a worker, so that something is known of how long tasks take. */
+static void learn_the_pace_of(uint64_t peer, uint64_t wave_us)
+{
+    const mn_message reduce = {.kind = MN_MSG_REDUCE, .range = {.round = 1}};
+    open_round(1, 2);
+    const mn_lease wave = lease_to(peer, 0);
+    assert_int_equal(wave.n, 2);
+    now_us += wave_us;
+    result(peer, wave.epoch, wave.n);
+    assert_int_equal(leader_says(&reduce), MN_OK);
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_REDUCED, .round = 1}), MN_OK);
+}
+
 static void a_slow_worker_gets_smaller_leases(void **state)
 {
     (void)state;
     join(1);
+    learn_the_pace_of(1, MS);
     join(2);
-    open_round(1, 400);
+    open_round(2, 400);
     mn_lease fast = lease_to(1, 0), slow = lease_to(2, 0);
     assert_int_equal(fast.n, 100); /* half of its share */
     assert_int_equal(slow.n, 74);  /* the same, of the rest */
@@ -637,8 +712,9 @@ static void to_keep_a_lease_again_earns_nothing(void **state)
 {
     (void)state;
     join(1);
+    learn_the_pace_of(1, MS / 4);
     join(2);
-    open_round(1, 1000);
+    open_round(2, 1000);
     mn_lease a = lease_to(1, 0), b = lease_to(2, 0), c = lease_to(2, 1);
     now_us += 30 * MS;
     keeps(1, &a);
@@ -945,8 +1021,9 @@ int main(void)
         TEST(who_is_there_what_they_do_and_who_went_and_why_can_be_seen),
         TEST(any_numeric_class_marks_the_run_as_mixed),
         TEST(a_lease_that_runs_out_goes_to_another_and_the_first_result_wins),
-        TEST(who_returns_a_late_result_has_theta_and_is_not_sent_it_again),
-        TEST(the_local_pool_keeps_theta_when_a_lease_runs_out),
+        TEST(whose_lease_ran_out_is_not_sent_theta_again),
+        TEST(the_ranks_own_threads_go_on_until_somebody_else_is_there),
+        TEST(a_worker_that_is_alone_goes_on_and_is_told_its_lease_again),
         TEST(a_slow_worker_gets_smaller_leases),
         TEST(a_local_pool_that_is_alone_gets_a_meta_step_that_is_soon_done),
         TEST(a_local_pool_that_is_alone_leaves_some_of_a_long_meta_step_to_others),

@@ -34,6 +34,8 @@ static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why,
 static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
                    const char *reason, mn_actions *todo);
 static void depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why);
+static bool others_could(const mn_rank *rank, uint32_t holder);
+static void let_go_on(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
 static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
 static void listen(mn_rank *rank, const mn_member *member);
 static uint64_t patience_us(const mn_rank *rank, const mn_member *member);
@@ -144,8 +146,14 @@ mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_error *err
 void mn_rank_take_time(mn_rank *rank, mn_actions *todo)
 {
     mn_grant late;
-    while (mn_lease_table_expire(rank->table, rank->now_us, &late, 1) == 1)
-        ran_out(rank, &late, todo);
+    while (mn_lease_table_overdue(rank->table, rank->now_us, &late)) {
+        if (!others_could(rank, late.member)) {
+            let_go_on(rank, &late, todo);
+        } else {
+            (void)mn_lease_table_expire(rank->table, rank->now_us, &late, 1);
+            ran_out(rank, &late, todo);
+        }
+    }
 
     /* Being heard moves no deadline, which would cost at each message: whoever comes due is looked
      * at again. */
@@ -329,8 +337,6 @@ static void take_result(mn_rank *rank, mn_member *member, const mn_message *mess
     if (!kept)
         settle(rank, member, leases, n, todo);
     member->overdue = 0;
-    member->has_theta = true; /* of this round: a result proves it. Again, it would cost the worker
-                                 what it computes with it */
     end_pause(rank, member);
 }
 
@@ -450,6 +456,42 @@ static void depart(mn_rank *rank, mn_departure_kind kind, const char *name, cons
     (void)snprintf(last->why, sizeof last->why, "%s", why);
 }
 
+/* Could anybody but the holder have what it holds? The rank's own threads cannot be lost without a
+ * sign, so what they do is not passed on to other ranks. */
+static bool others_could(const mn_rank *rank, uint32_t holder)
+{
+    if (!rank->config.only_rank && mn_members_at(rank->members, holder)->peer != MN_LOCAL_POOL)
+        return true;
+    for (uint32_t place = 0; place < mn_members_max(rank->members); place++) {
+        const mn_member *member = mn_members_at(rank->members, place);
+        if (place != holder && member->state == MN_MEMBER_READY && member->paused_until_us == 0)
+            return true;
+    }
+    return false;
+}
+
+/* To free the tasks would only have the same member begin them anew. Whoever comes meanwhile waits
+ * for no more than the floor. A remote worker may never have had the lease, or its result was lost:
+ * it is told again, which means nothing to one that has it in hand; but rarely, as its result may
+ * be under way. */
+static void let_go_on(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
+{
+    const mn_member *member = mn_members_at(rank->members, grant->member);
+    const uint64_t floor_us = rank->config.lease_floor_ms * UINT64_C(1000);
+    const uint64_t floors = (rank->now_us - grant->granted_us) / floor_us;
+    mn_lease_table_extend(rank->table, grant->epoch, rank->now_us + floor_us);
+    if ((floors & (floors - 1)) != 0) /* the rest at 1, 2, 4, 8, ... */
+        return;
+    if (member->peer != MN_LOCAL_POOL)
+        send(todo, member->peer, MN_MSG_LEASE)->lease = (mn_lease){
+            .epoch = grant->epoch, .round = rank->round, .begin = grant->begin, .n = grant->n};
+    mn_actions_log(todo, MN_LOG_INFO,
+                   "worker=%s epoch=%" PRIu64 " round=%" PRIu64 " lease of tasks %" PRIu32
+                   " to %" PRIu32 " takes %" PRIu64 " ms and goes on: nobody else could have them",
+                   member->name, grant->epoch, rank->round.id, grant->begin,
+                   grant->begin + grant->n - 1, (rank->now_us - grant->granted_us) / 1000);
+}
+
 /* The tasks are free for others already. The member gets no more for as long as it had, twice that
  * after each further one, unless it returns something: it may be slow, or hung with a heart that
  * still beats. */
@@ -466,7 +508,6 @@ static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
     mn_deadlines_add(&rank->pauses, grant->member, member->paused_until_us);
     member->overdue++;
     member->expired++;
-    member->has_theta = member->peer == MN_LOCAL_POOL; /* to others it may never have come */
     rank->counts.leases_expired++;
     recount(rank, member);
     mn_actions_log(todo, MN_LOG_WARN,
@@ -532,10 +573,13 @@ static bool may_have_more(mn_rank *rank, const mn_member *member)
 /* Each lease of training costs the rank some work, so a local pool that is alone gets all that it
  * computes in a moment: who joins meanwhile hardly waits. A remote worker does not, nor anybody in
  * an evaluation, whose rows are merely put in their places and whose progress people watch. A
- * member slower than the pool gets less, or the others would wait for it. */
+ * member slower than the pool gets less, or the others would wait for it. While nothing is known of
+ * how long tasks take, a lease is one wave: nobody could say when more are overdue. */
 static uint32_t size_of_lease(const mn_rank *rank, const mn_member *member)
 {
     uint32_t free = mn_lease_table_counts(rank->table).free;
+    if (rank->pace[rank->round.kind].n == 0)
+        return member->threads;
     uint32_t all = rank->threads < UINT32_MAX ? (uint32_t)rank->threads : UINT32_MAX;
     bool alone = member->peer == MN_LOCAL_POOL && member->threads == all;
     uint64_t own_us = member->wave_us[rank->round.kind];

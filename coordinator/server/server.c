@@ -168,6 +168,7 @@ static mn_status open_cores(mn_server *server, mn_error *err)
         .numeric_class = config->numeric_class,
         .data = config->data,
         .any_numeric_class = experiment->pool.any_numeric_class,
+        .only_rank = config->job->n_ranks == 1,
         .silence_ms = experiment->pool.silence_ms,
         .lease_floor_ms = experiment->pool.lease_floor_ms,
         .train_columns = (uint32_t)mn_learner_train_columns(config->learner),

@@ -148,6 +148,7 @@ static bool set_up(mn_sim_cluster *sim)
                        .val_tasks = options->val_tasks,
                        .test_tasks = options->test_tasks};
     mn_rank_config config = {.max_members = options->workers + 2,
+                             .only_rank = options->ranks == 1,
                              .silence_ms = MN_SIM_SILENCE_MS,
                              .lease_floor_ms = 200,
                              .train_columns = MN_SIM_COLUMNS,
@@ -198,6 +199,8 @@ static void draw_weather(mn_sim_cluster *sim)
     mn_sim_weather *weather = &sim->weather;
     weather->task_us = UINT64_C(200) << mn_sim_random(sim) % 13;
     weather->delay_us = UINT64_C(50) << mn_sim_random(sim) % 8;
+    if (sim->options.task_s > 0)
+        weather->task_us = (uint64_t)(sim->options.task_s * 1e6);
     if (!sim->options.faults)
         return;
     weather->fault_every_s = every_s[mn_sim_random(sim) % 5];

@@ -23,6 +23,7 @@ typedef struct mn_sim_options {
     uint32_t steps, batch;
     uint32_t val_every, val_tasks, test_tasks;
     bool faults;
+    double task_s;       /* of a task, on average; 0: drawn with the weather */
     double stop_after_s; /* of virtual time; 0: never */
 } mn_sim_options;
 

@@ -78,6 +78,49 @@ static void in_good_weather_hardly_a_result_is_wasted(void **state)
                 accepted); /* compute times are exponential: some leases do run out */
 }
 
+/* Tasks of 15 times the floor of a lease, which is what is known of them at first. Whoever is alone
+ * is let go on: nothing is computed twice, and the run takes as long as its tasks. */
+static void whoever_is_alone_redoes_nothing_however_slow_it_is(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        const uint32_t worker = seed % 2;
+        const mn_sim_options options = {.seed = seed,
+                                        .ranks = 1,
+                                        .workers = worker,
+                                        .local_threads = 1 - worker,
+                                        .steps = 2,
+                                        .batch = 20,
+                                        .test_tasks = 50,
+                                        .task_s = 3};
+        const mn_sim_report report = run(&options);
+        assert_true(report.complete);
+        if (report.refused > 0 || report.expired > 0)
+            fail_msg("seed %u: %u results refused, %u leases ran out in %.0f s", (unsigned)seed,
+                     (unsigned)report.refused, (unsigned)report.expired, report.virtual_s);
+    }
+}
+
+static void two_slow_members_seldom_do_the_same_tasks(void **state)
+{
+    (void)state;
+    uint64_t accepted = 0, refused = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        const mn_sim_options options = {.seed = seed,
+                                        .ranks = 1,
+                                        .workers = 1,
+                                        .local_threads = 1,
+                                        .test_tasks = 50,
+                                        .task_s = 3};
+        const mn_sim_report report = run(&options);
+        assert_true(report.complete);
+        accepted += report.accepted;
+        refused += report.refused;
+    }
+    if (refused * 8 > accepted)
+        fail_msg("%u results refused, %u accepted", (unsigned)refused, (unsigned)accepted);
+}
+
 static void equal_seeds_give_equal_runs(void **state)
 {
     (void)state;
@@ -95,6 +138,8 @@ int main(void)
         cmocka_unit_test(small_clusters_of_every_weather_keep_all_promises),
         cmocka_unit_test(a_thousand_workers_that_come_and_go_give_the_sums_of_one),
         cmocka_unit_test(in_good_weather_hardly_a_result_is_wasted),
+        cmocka_unit_test(whoever_is_alone_redoes_nothing_however_slow_it_is),
+        cmocka_unit_test(two_slow_members_seldom_do_the_same_tasks),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -352,6 +352,9 @@ static enum input take_lease(mn_worker_core *core, const mn_lease *lease, mn_wor
     }
     if (lease->round.id != core->round)
         drop_leases(core, todo);
+    for (uint32_t i = 0; i < core->n_leases; i++)
+        if (core->leases[i] == lease->epoch)
+            return PASS; /* told again, as it takes long */
     if (core->n_leases == MN_WORKER_MAX_LEASES) {
         (void)mn_fail(why, MN_ERR_PROTOCOL, "more than %u leases at a time", MN_WORKER_MAX_LEASES);
         return LOST;

@@ -507,6 +507,19 @@ static void leases_of_a_new_round_make_the_old_ones_void(void **state)
     assert_string_equal(done(&rig), "send-result");
 }
 
+static void a_lease_in_hand_that_is_told_again_is_computed_once(void **state)
+{
+    (void)state;
+    struct rig rig = in_state(MN_WORKER_WORKING);
+    hear(&rig, lease(1, 1, 1));
+    hear(&rig, lease(1, 1, 1));
+    assert_string_equal(done(&rig), "");
+    result(&rig, 1);
+    assert_string_equal(done(&rig), "send-result");
+    hear(&rig, lease(1, 1, 1)); /* the result was lost */
+    assert_string_equal(done(&rig), "submit");
+}
+
 static void the_two_newest_thetas_count_as_in_the_pool(void **state)
 {
     (void)state;
@@ -600,6 +613,7 @@ int main(void)
         cmocka_unit_test(with_once_a_coordinator_that_is_not_there_is_the_end),
         cmocka_unit_test(ends_carry_their_reason),
         cmocka_unit_test(leases_of_a_new_round_make_the_old_ones_void),
+        cmocka_unit_test(a_lease_in_hand_that_is_told_again_is_computed_once),
         cmocka_unit_test(the_two_newest_thetas_count_as_in_the_pool),
         cmocka_unit_test(a_coordinator_that_makes_no_sense_is_dialed_anew),
         cmocka_unit_test(quitting_gives_leases_back_at_once),
