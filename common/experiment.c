@@ -162,6 +162,14 @@ static const mn_option rows[] = {
     KEY(TEXT,   tasks.columns,         "",             0,     0,       "",
         "rows: columns that are features, as \"age, sex, 7-22\"; empty: all others", THETA,
         BY("tasks.kind=rows")),
+    KEY(TEXT,   tasks.id_column,       "",             0,     0,       "",
+        "rows: the id of a row, as its school or patient, which model.memory table is asked by: each word of the training "
+        "rows is one, numbered from 1 in alphabetical order; any other, in validation and test, is id 0", THETA,
+        BY("tasks.kind=rows")),
+    KEY(REAL,   tasks.hidden_ids,      "0",            0,     1,       "",
+        "id_column: share of the ids of a training task that become id 0, so that there is something learned for ids "
+        "that training has not; 0: none", THETA,
+        BY("tasks.kind=rows")),
     KEY(TEXT,   tasks.split_column,    "",             0,     0,       "",
         "rows: a column of the words train, val and test", THETA,
         BY("tasks.kind=rows")),
@@ -253,7 +261,7 @@ static const mn_option rows[] = {
         BY("tasks.kind=described-images")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
-        "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences")),
+        "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences", "linear")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
         THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "sentences",
@@ -267,7 +275,7 @@ static const mn_option rows[] = {
         "the output module, y = O(o)",
         THETA_FROM("linear", "distance", "match", "gaussian", "words", "compatibility", "candidates")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
-        "table, lrua, entities: slots of the memory", THETA,
+        "table, lrua, entities: slots of the memory; with tasks.id_column one for each id, id 0 included", THETA,
         BY("model.memory=table|lrua|entities")),
     KEY(U32,    model.slot_size,       "20",           1,     4096,    "numbers",
         "table, lrua: numbers of a slot", THETA,
@@ -369,6 +377,9 @@ static const mn_option rows[] = {
     KEY(LIST,   model.hidden,          "40, 40",       1,     4096,    "units",
         "mlp: widths of the hidden layers", THETA,
         BY("model.input=mlp")),
+    KEY(U32,    model.width,           "40",           1,     4096,    "units",
+        "linear: width of the layer, which has no activation", THETA,
+        BY("model.input=linear")),
     KEY(LIST,   model.describer,       "",             1,     4096,    "units",
         "descriptions: widths of the hidden layers over a class's attributes; empty: none", THETA,
         BY("model.memory=descriptions")),
@@ -638,6 +649,7 @@ static const mn_option rows[] = {
         "file for the textfile collector of Prometheus' node_exporter, NAME.prom, written every 10 seconds; empty: "
         "none", OTHER),
 };
+_Static_assert(N_ROWS <= MN_MAX_OPTIONS, "more options than lists by option hold");
 /* clang-format on */
 
 static const mn_option_table table = {rows, N_ROWS};

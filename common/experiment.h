@@ -44,6 +44,7 @@ typedef enum mn_input_kind {
     MN_INPUT_CONV4,
     MN_INPUT_IDENTITY,
     MN_INPUT_SENTENCES,
+    MN_INPUT_LINEAR, /* a layer without an activation */
 } mn_input_kind;
 typedef enum mn_memory_kind {
     MN_MEMORY_NONE,
@@ -193,6 +194,8 @@ typedef struct mn_experiment {
         char task_column[64];  /* rows of a task are alike here, and */
         char y_column[64];     /* this number is asked for */
         char columns[512];     /* features, ',' between; empty: all others */
+        char id_column[64];    /* what a memory is asked by; empty: there are no ids */
+        double hidden_ids;     /* share of the ids of a training task that are not told */
         char split_column[64]; /* train, val or test of each row; or */
         char split_list[256];  /* a table of classes or tasks and their splits; or */
         mn_uint_list shares;   /* per cent for train, val and test */
@@ -244,6 +247,7 @@ typedef struct mn_experiment {
         mn_uint_list encoder;                 /* mean: widths of the layers */
         mn_uint_list decoder;                 /* concat-mlp: widths of the layers */
         mn_uint_list hidden;                  /* mlp: widths of the hidden layers */
+        uint32_t width;                       /* linear: of its layer */
         mn_uint_list describer;               /* descriptions: widths of the hidden layers */
         double ridge_gamma, ridge_lambda;     /* ridge: of features and attributes */
         double scale;                         /* compatibility */

@@ -261,6 +261,10 @@ static mn_status check_rows(const mn_experiment *e, mn_error *err)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.way is %u, but telling classes apart needs at least 2",
                        (unsigned)e->tasks.way);
+    if (e->tasks.hidden_ids > 0 && e->tasks.id_column[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.hidden_ids hides ids, but there are none: name their column "
+                       "(tasks.id_column), or leave it 0");
     if (e->tasks.split_column[0] != '\0' && e->tasks.split_list[0] != '\0')
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.split_column and tasks.split_list both say what is for training: "

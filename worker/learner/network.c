@@ -7,6 +7,7 @@ static const mn_part *const inputs[] = {
     [MN_INPUT_CONV4] = &mn_conv4_part,
     [MN_INPUT_IDENTITY] = &mn_identity_part,
     [MN_INPUT_SENTENCES] = &mn_sentences_part,
+    [MN_INPUT_LINEAR] = &mn_linear_input_part,
 };
 static const mn_part *const memories[] = {
     [MN_MEMORY_NONE] = &mn_no_memory_part,

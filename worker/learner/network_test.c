@@ -70,6 +70,7 @@ static void a_network_declares_each_tensor_once_module_by_module(void **state)
     (void)state;
     const char *const plain[] = {"fc1.weight", "fc1.bias",    "fc2.weight",
                                  "fc2.bias",   "head.weight", "head.bias"};
+    const char *const linear[] = {"input.weight", "input.bias", "head.weight", "head.bias"};
     const char *const norm[] = {"fc1.weight",  "fc1.bias", "bn1.weight", "bn1.bias",
                                 "fc2.weight",  "fc2.bias", "bn2.weight", "bn2.bias",
                                 "head.weight", "head.bias"};
@@ -78,6 +79,9 @@ static void a_network_declares_each_tensor_once_module_by_module(void **state)
                                   "head.weight",  "head.bias"};
     mn_experiment e = mlp(false);
     check_tensors(&e, 6, plain, 64 * 7 + 7 + 7 * 5 + 5 + 5 * 3 + 3);
+    e.model.input = MN_INPUT_LINEAR;
+    e.model.width = 6;
+    check_tensors(&e, 4, linear, 64 * 6 + 6 + 6 * 3 + 3);
     e = mlp(true);
     check_tensors(&e, 10, norm, 64 * 7 + 3 * 7 + 7 * 5 + 3 * 5 + 5 * 3 + 3);
     e = conv(false);

@@ -5,12 +5,14 @@
  *   regression               rows that are alike in tasks.task_column are a task, and tasks.y_column is asked
  *                            for; of the other rows as many are the support set as tasks.shot says, and where a
  *                            task has fewer they come again
+ * With tasks.id_column items have ids too (row_ids.h).
  * Splits are of classes or tasks; or (tasks.split_by row) of the rows of each task: then training tasks are drawn
  * from their training rows, and each task is tested once, on all of its test rows, adapted to others of it. */
 #include "worker/tasks/rows_splits.h"
 
 #include "common/text.h"
 #include "worker/data/row_form.h"
+#include "worker/tasks/row_ids.h"
 #include "worker/tasks/task_print.h"
 #include "worker/tasks/task_set_kind.h"
 #include <assert.h>
@@ -23,8 +25,9 @@
 struct rows {
     bool classes, by_row;
     mn_row_form form;
-    float *x;                                               /* [n_rows, form.width]; owned */
-    float *y;                                               /* [n_rows]; NULL: classes; owned */
+    float *x; /* [n_rows, form.width]; owned */
+    float *y; /* [n_rows]; NULL: classes; owned */
+    mn_row_ids ids;
     mn_row_groups groups;                                   /* classes or tasks */
     uint32_t *members[MN_N_SPLITS], n_members[MN_N_SPLITS]; /* groups of a split; owned */
     uint32_t unknown;               /* words of other splits that training has not */
@@ -76,6 +79,7 @@ static void close_tasks(void *of)
         free(rows->members[split]);
     free(rows->x);
     free(rows->y);
+    mn_row_ids_fini(&rows->ids);
     free(rows);
 }
 
@@ -109,7 +113,7 @@ static mn_status choose_columns(const mn_experiment *e, const mn_data_table *tab
     uint32_t *out = calloc(table->n_columns, sizeof *out), first, many;
     const bool all = e->tasks.columns[0] == '\0';
     const char *const not_these[] = {e->tasks.class_column, e->tasks.task_column, e->tasks.y_column,
-                                     e->tasks.split_column};
+                                     e->tasks.split_column, e->tasks.id_column};
     mn_status status =
         chosen != NULL && out != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "columns");
     (void)snprintf(names, sizeof names, "%s", e->tasks.columns);
@@ -129,10 +133,11 @@ static mn_status choose_columns(const mn_experiment *e, const mn_data_table *tab
             continue;
         status = mn_data_table_find(table, not_these[i], &first, &many, err);
         if (status == MN_OK && chosen[first] && !all)
-            status = mn_fail(err, MN_ERR_CONFIG,
-                             "tasks.columns: \"%s\" is no feature: it is asked for, or names tasks "
-                             "or splits",
-                             not_these[i]);
+            status =
+                mn_fail(err, MN_ERR_CONFIG,
+                        "tasks.columns: \"%s\" is no feature: it is asked for, or names tasks, "
+                        "ids or splits",
+                        not_these[i]);
         else if (status == MN_OK)
             chosen[first] = false;
     }
@@ -147,11 +152,23 @@ static mn_status choose_columns(const mn_experiment *e, const mn_data_table *tab
     return status;
 }
 
+/* The rows of training: out[table->n_rows]; returns how many. */
+static uint32_t list_training(const struct rows *rows, uint32_t *out)
+{
+    uint32_t n = 0;
+    for (uint32_t g = 0; g < rows->groups.n; g++) {
+        const mn_row_group *group = &rows->groups.at[g];
+        for (uint32_t i = 0; i < group->n[MN_TRAIN]; i++)
+            out[n++] = rows->groups.order[group->first + i];
+    }
+    return n;
+}
+
 /* By the rows of training alone. */
 static mn_status fit_form(const mn_experiment *e, const mn_data_table *table, struct rows *rows,
                           const uint32_t *places, uint32_t n, mn_error *err)
 {
-    uint32_t answer = 0, many = 0, n_train = 0;
+    uint32_t answer = 0, many = 0;
     mn_status status = mn_data_table_find(
         table, rows->classes ? e->tasks.class_column : e->tasks.y_column, &answer, &many, err);
     if (status != MN_OK)
@@ -159,11 +176,7 @@ static mn_status fit_form(const mn_experiment *e, const mn_data_table *table, st
     uint32_t *train = calloc(table->n_rows, sizeof *train);
     if (train == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "training rows");
-    for (uint32_t g = 0; g < rows->groups.n; g++) {
-        const mn_row_group *group = &rows->groups.at[g];
-        for (uint32_t i = 0; i < group->n[MN_TRAIN]; i++)
-            train[n_train++] = rows->groups.order[group->first + i];
-    }
+    const uint32_t n_train = list_training(rows, train);
     const mn_row_plan plan = {.n = n,
                               .places = places,
                               .answer = answer,
@@ -199,6 +212,18 @@ static mn_status read_numbers(const mn_experiment *e, const mn_data_table *table
     return status;
 }
 
+static mn_status number_ids(const mn_experiment *e, const mn_data_table *table, struct rows *rows,
+                            mn_error *err)
+{
+    uint32_t *train = calloc(table->n_rows, sizeof *train);
+    if (train == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "training rows");
+    mn_status status =
+        mn_row_ids_make(e, table, list_training(rows, train), train, &rows->ids, err);
+    free(train);
+    return status;
+}
+
 static mn_status list_members(struct rows *rows, mn_error *err)
 {
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
@@ -221,6 +246,8 @@ static mn_status make_rows(const mn_experiment *e, const mn_data_table *table, s
         status = fit_form(e, table, rows, places, n, err);
     if (status == MN_OK)
         status = read_numbers(e, table, places, rows, err);
+    if (status == MN_OK)
+        status = number_ids(e, table, rows, err);
     free(places);
     return status == MN_OK ? list_members(rows, err) : status;
 }
@@ -271,6 +298,8 @@ static mn_status make_fields(const mn_experiment *e, const struct rows *rows,
                                     rows->classes ? MN_TARGET_CLASSES : MN_TARGET_VALUES, way, err);
         if (status == MN_OK && held_out)
             status = add_weights(fields, err);
+        if (status == MN_OK)
+            status = mn_row_ids_add(&rows->ids, fields, err);
         if (!rows->classes && e->tasks.standardise)
             fields->y_scale = (float)rows->form.answer.scale;
         if (held_out)
@@ -366,6 +395,7 @@ static void put_row(const struct rows *rows, const mn_row_group *group, uint32_t
     memcpy(task->at[x_field] + item * width, rows->x + row * width, width * sizeof *rows->x);
     if (!rows->classes)
         task->at[x_field + 1][item] = rows->y[row];
+    mn_row_ids_put(&rows->ids, row, x_field == MN_SUPPORT_X ? MN_SUPPORT : MN_QUERY, item, task);
 }
 
 static void draw_classes(const struct rows *rows, mn_split split, mn_random *random, mn_task *task)
@@ -444,6 +474,8 @@ static void draw(const void *of, mn_split split, uint64_t index, mn_random *rand
         draw_held_out(rows, split, index, random, task);
     else
         draw_values(rows, split, random, task);
+    if (split == MN_TRAIN)
+        mn_row_ids_hide(&rows->ids, random, task);
 }
 
 static uint64_t classes(const void *of, mn_split split)
@@ -482,6 +514,9 @@ static void describe(const void *of, const mn_task *task, FILE *out)
         (void)fprintf(out, "y        column %s, less %.6g, by %.6g; task %s\n", answer->name,
                       answer->mean, answer->scale, task->title);
     print_features(rows, out);
+    if (rows->ids.n > 0)
+        (void)fprintf(out, "ids      column %s: %" PRIu32 " of training, from 1; others are 0\n",
+                      rows->ids.column, rows->ids.n - 1);
     mn_task_print(task, out);
 }
 

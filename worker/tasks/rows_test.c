@@ -365,6 +365,91 @@ static void rows_may_be_held_out_by_a_column_if_each_task_has_others(void **stat
     mn_task_set_destroy(&set);
 }
 
+/* Schools have ids s0 to s9; test rows of a column may have others. */
+static void ids_are_the_words_of_training_and_what_only_others_have_is_0(void **state)
+{
+    mn_experiment e = write_tasks();
+    uint32_t n_unknown = 0, of_school[10] = {0}, last = 0;
+    (void)state;
+    (void)strcpy(e.tasks.id_column, "school");
+    mn_task_set *set = open_set(&e);
+    for (mn_split split = MN_TRAIN; split < MN_N_SPLITS; split++) {
+        mn_task *task = new_task(set, split);
+        assert_int_equal(task->fields.vocabulary, 7); /* 6 of 10 schools, and 0 */
+        for (uint64_t index = 0; index < 60; index++) {
+            mn_task_set_draw(set, split, index, task);
+            const uint32_t school = (uint32_t)(task->title[1] - '0');
+            for (mn_role role = MN_SUPPORT; role <= MN_QUERY; role++)
+                for (uint32_t i = 0; i < mn_fields_find(&task->fields, role, "id")->n; i++) {
+                    const uint32_t id = (uint32_t)mn_task_find(task, role, "id")[i];
+                    assert_true((id > 0) == (split == MN_TRAIN) && id < 7);
+                    assert_true(split != MN_TRAIN || of_school[school] == 0 ||
+                                of_school[school] == id);
+                    n_unknown += id == 0;
+                    if (id > 0)
+                        of_school[school] = id;
+                }
+        }
+        mn_task_destroy(&task);
+    }
+    assert_true(n_unknown > 0);
+    for (uint32_t school = 0; school < 10; school++)
+        if (of_school[school] > 0) { /* in their order, without a gap */
+            assert_int_equal(of_school[school], last + 1);
+            last++;
+        }
+    assert_int_equal(last, 6);
+    mn_task_set_destroy(&set);
+}
+
+/* A task's rows lose an id together, tasks one by one; what is drawn is the same. */
+static void hidden_ids_are_those_of_whole_tasks_of_training(void **state)
+{
+    mn_experiment e = write_tasks();
+    uint32_t n_hidden = 0;
+    (void)state;
+    (void)strcpy(e.tasks.id_column, "school");
+    mn_task_set *told = open_set(&e);
+    e.tasks.hidden_ids = 0.25;
+    mn_task_set *set = open_set(&e);
+    mn_task *task = new_task(set, MN_TRAIN), *other = new_task(told, MN_TRAIN);
+    for (uint64_t index = 0; index < 400; index++) {
+        mn_task_set_draw(set, MN_TRAIN, index, task);
+        mn_task_set_draw(told, MN_TRAIN, index, other);
+        assert_memory_equal(task->at[MN_QUERY_X], other->at[MN_QUERY_X], 3 * sizeof(float));
+        const float *shown = mn_task_find(task, MN_SUPPORT, "id");
+        const float *asked = mn_task_find(task, MN_QUERY, "id");
+        assert_true(shown[0] == shown[1] && shown[0] == asked[0] && shown[0] == asked[2]);
+        assert_true(shown[0] == 0 || shown[0] == mn_task_find(other, MN_SUPPORT, "id")[0]);
+        n_hidden += shown[0] == 0;
+    }
+    assert_in_range(n_hidden, 75, 125);
+    mn_task_destroy(&task);
+    mn_task_destroy(&other);
+    mn_task_set_destroy(&set);
+    mn_task_set_destroy(&told);
+}
+
+static void ids_that_are_none_are_refused(void **state)
+{
+    mn_experiment e = write_tasks();
+    (void)state;
+    e.tasks.hidden_ids = 0.5;
+    assert_refused(&e, "tasks.hidden_ids hides ids, but there are none: name their column");
+    e.tasks.hidden_ids = 0;
+    (void)strcpy(e.tasks.id_column, "pupil");
+    assert_refused(&e, "no column \"pupil\"");
+    (void)strcpy(e.tasks.id_column, "school");
+    (void)strcpy(e.tasks.columns, "school, x");
+    assert_refused(&e, "\"school\" is no feature");
+    e = write_classes();
+    char text[] = "kind,c,r,one,set,who\nk0,1,1,1,train,\nk1,1,1,1,train,ann\n";
+    sample_write("classes.csv", text, strlen(text));
+    (void)strcpy(e.tasks.id_column, "who");
+    assert_refused(&e, "row 1, column who (tasks.id_column): \"\" is no id: expected a word or a "
+                       "number of 1 to 63 bytes");
+}
+
 static void settings_that_fit_no_table_are_refused_with_what_to_do(void **state)
 {
     mn_experiment e = write_classes();
@@ -418,6 +503,9 @@ int main(void)
         TEST(a_regression_task_is_of_one_task_and_asks_for_rows_that_it_does_not_show),
         TEST(rows_that_are_held_out_are_each_asked_for_once),
         TEST(rows_may_be_held_out_by_a_column_if_each_task_has_others),
+        TEST(ids_are_the_words_of_training_and_what_only_others_have_is_0),
+        TEST(hidden_ids_are_those_of_whole_tasks_of_training),
+        TEST(ids_that_are_none_are_refused),
         TEST(settings_that_fit_no_table_are_refused_with_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

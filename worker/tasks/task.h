@@ -59,8 +59,8 @@ typedef struct mn_fields {
     mn_field at[MN_MAX_FIELDS];
     size_t size;         /* numbers of the block, gaps included */
     uint32_t y_size;     /* numbers of one y; classes: how many there are, one-hot */
-    uint32_t vocabulary; /* of ids of words: how many numbers these have, where y_size says another
-                            thing (answers that are no words); else 0 */
+    uint32_t vocabulary; /* of ids, of words or of what a row says it is: how many numbers these
+                            have, where y_size says another thing (answers that are no words); else 0 */
     uint32_t symbols;    /* classes: one y is so many labels side by side, each one-hot among
                          y_size / symbols; 1, or it divides y_size */
     mn_target target;

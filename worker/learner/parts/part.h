@@ -28,7 +28,8 @@ typedef struct mn_part {
 } mn_part;
 
 /* input */
-extern const mn_part mn_mlp_part, mn_conv4_part, mn_identity_part, mn_sentences_part;
+extern const mn_part mn_mlp_part, mn_conv4_part, mn_identity_part, mn_sentences_part,
+    mn_linear_input_part;
 /* memory */
 extern const mn_part mn_no_memory_part, mn_class_means_part, mn_support_memory_part, mn_table_part,
     mn_lrua_memory_part, mn_mean_part, mn_story_part, mn_sentences_memory_part, mn_entities_part,

@@ -1,7 +1,17 @@
-/* The plainest kinds: no memory, no reasoning, or just what the memory gives; a linear output. */
+/* The plainest kinds: a linear input; no memory, no reasoning, or just what the memory gives; a linear
+ * output. */
 #include "worker/learner/parts/part.h"
 
 #include "worker/learner/parts/prototype_head.h"
+
+static mn_node linear_input(mn_builder *builder, mn_role role)
+{
+    return mn_builder_linear(builder, "input",
+                             mn_builder_need(builder, "model.input linear", role, "x"),
+                             builder->experiment->model.width);
+}
+
+const mn_part mn_linear_input_part = {.name = "input linear", .build = linear_input};
 
 const mn_part mn_no_memory_part = {.name = "memory none", .takes_padding = true};
 

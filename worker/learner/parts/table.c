@@ -12,9 +12,17 @@ enum { SLOTS };
 static void write(mn_builder *builder, mn_role role)
 {
     const mn_experiment *e = builder->experiment;
+    const bool by_id = mn_builder_field(builder, role, "id") != MN_NONE;
     builder->memory[role][SLOTS] = mn_builder_table(builder, "memory.slots", e->model.slots,
                                                     e->model.slot_size, MN_START_NORMAL, 0.1);
-    if (mn_builder_field(builder, role, "id") == MN_NONE)
+    if (by_id && e->model.slots < builder->fields->vocabulary)
+        (void)mn_builder_fail(
+            builder, MN_ERR_CONFIG,
+            "model.slots is %u, but these tasks have %u ids (tasks.id_column, id 0 "
+            "counted), and model.memory table has a slot for each: set model.slots to "
+            "%u or more",
+            e->model.slots, builder->fields->vocabulary, builder->fields->vocabulary);
+    if (!by_id)
         (void)mn_builder_weights(builder, "memory.query",
                                  mn_builder_extent(builder, builder->flow.u[role]),
                                  e->model.slot_size);
