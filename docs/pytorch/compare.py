@@ -34,8 +34,9 @@ def few_shot(module, task):
 
 
 def adapted(module, task):
-    weights = maml.adapt(module, task["support.x"], task["support.y"])
-    return maml.answer(module, weights, task["query.x"])
+    items = {role: tuple(task[f"{role}.{name}"] for name in ("x", "id") if f"{role}.{name}" in task)
+             for role in ("support", "query")}
+    return maml.answer(module, maml.adapt(module, items["support"], task["support.y"]), items["query"])
 
 
 def sequence(module, task):
@@ -45,6 +46,9 @@ def sequence(module, task):
 FAMILIES = {  # model.input, memory, reasoning, output
     ("mlp", "none", "none", "linear"): (perceptron.Perceptron, adapted),
     ("mlp", "table", "concat-linear", "linear"): (perceptron.Perceptron, adapted),
+    ("linear", "table", "concat-linear", "linear"): (perceptron.Perceptron, adapted),
+    ("linear", "none", "concat-linear", "linear"): (perceptron.Perceptron, adapted),
+    ("linear", "none", "none", "linear"): (perceptron.Perceptron, adapted),
     ("conv4", "none", "none", "linear"): (conv4.Conv4, adapted),
     ("conv4", "class-means", "none", "distance"): (conv4.Prototypes, few_shot),
     ("conv4", "support", "none", "match"): (conv4.Matching, few_shot),

@@ -12,7 +12,8 @@ MOVES = {"all": lambda name: True, "output": lambda name: name.startswith("w.hea
 
 
 def adapt(module, x, y, steps=None, lr=None):
-    """Adapted parameters {name: tensor}. y: labels [n], or values [n, y]. Differentiable, so that it trains on too."""
+    """Adapted parameters {name: tensor}. x: what the module takes, several as a tuple. y: labels [n], or values [n, y].
+    Differentiable, so that it trains on too."""
     if module.settings["meta.kind"] in ("meta-sgd", "episodic") or module.settings.get("meta.update") == "learned":
         raise ValueError("rates that are learned, or no inner loop: this one has the rate meta.inner_lr")
     steps = int(module.number("meta.inner_steps")) if steps is None else steps
@@ -20,7 +21,7 @@ def adapt(module, x, y, steps=None, lr=None):
     moves = MOVES["output" if module.settings["meta.kind"] == "anil" else module.settings.get("meta.adapts", "all")]
     weights = dict(module.named_parameters())
     for _ in range(steps):
-        answers = functional_call(module, weights, (x,))
+        answers = answer(module, weights, x)
         loss = mse_loss(answers, y) if y.is_floating_point() else cross_entropy(answers, y)
         names = [name for name in weights if moves(name)]
         steepest = torch.autograd.grad(loss, [weights[name] for name in names], create_graph=True, allow_unused=True)
@@ -30,4 +31,4 @@ def adapt(module, x, y, steps=None, lr=None):
 
 def answer(module, weights, x):
     """The module's answers with other parameters."""
-    return functional_call(module, weights, (x,))
+    return functional_call(module, weights, x if isinstance(x, tuple) else (x,))

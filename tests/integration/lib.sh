@@ -395,6 +395,15 @@ meta: {kind: maml, inner_steps: 2, inner_lr: 0.05}
 YAML
 }
 
+row_ids() { # FILE STEPS: the meta-memory network in its plainest parts, its table read by the id of a row
+    rows_table "$(dirname "$1")"
+    family "$1" "$2" 33 12 <<YAML
+tasks: {kind: rows, table: rows.csv, task_column: kind, id_column: c, y_column: y, columns: "a, b", hidden_ids: 0.2, split_by: row, shot: 8, query: 2}
+model: {input: linear, width: 6, memory: table, slots: 3, slot_size: 4, reasoning: concat-linear, units: 8}
+meta: {kind: maml, inner_steps: 2, inner_lr: 0.05}
+YAML
+}
+
 # Photographs of glyphs, and attributes that are made up for them: DIR/described.mnd and .csv.
 described_data() { # DIR
     [ ! -e "$1/described.csv" ] || return 0

@@ -70,6 +70,14 @@ awk -F, 'NR > 1 { n++; if ($2 < 900 || $2 > 1100) exit 1 } END { exit n != 2 }' 
     die "values are not in the unit of the table: $(cat "$work/far/predictions.csv")"
 ok "values in the unit of the table: $(tail -n 1 "$work/far/predictions.csv")"
 
+row_ids "$work/ids.yaml" 4
+expect_code 0 ids mnemo train "$work/ids.yaml" --run-dir "$work/ids" --set pool.threads=1
+expect_code 0 ids_task mnemo task "$work/ids"
+expect_words ids_task 'ids +column c: 2 of training, from 1; others are 0'
+refused 78 "examples without ids" "tasks.id_column mnemo.task" adapt "$work/ids" --support "$work/far.csv" "${into[@]}"
+refused 78 "fewer slots than ids" "model.slots.is.2 3.ids" train "$work/ids.yaml" --run-dir "$work/never" --set model.slots=2
+rm "$work/ids.yaml"
+
 section "arrays"
 python=/usr/bin/python3
 "$python" -c 'import numpy' 2>/dev/null || skip "no numpy: no arrays can be made"

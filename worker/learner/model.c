@@ -274,6 +274,9 @@ static mn_status told_fields(const mn_experiment *experiment, const mn_tensor_fi
                    experiment->tasks.kind == MN_TASKS_DIALOGUES
                        ? "dialogues, whose answers are sentences of the data: talk to it, with "
                          "mnemo ask RUN --interactive"
+                   : experiment->tasks.id_column[0] != '\0'
+                       ? "rows with ids (tasks.id_column), which examples of your own are not read "
+                         "with: look at its own tasks (mnemo task RUN), or train without ids"
                        : "data of which it tells too little, as an older mnemo wrote it: mnemo "
                          "export RUN, with the data at hand, makes a file that tells enough");
 }
