@@ -265,20 +265,21 @@ static mn_status told_fields(const mn_experiment *experiment, const mn_tensor_fi
                              const char *path, mn_fields *out, mn_error *err)
 {
     const char *text = mn_tensor_file_metadata(file, MN_NOTE_FIELDS);
+    const bool dialogues = experiment->tasks.kind == MN_TASKS_DIALOGUES;
+    const bool ids = experiment->tasks.id_column[0] != '\0';
     mn_error why;
     if (text != NULL && mn_fields_parse(text, out, &why) == MN_OK)
         return MN_OK;
-    if (text != NULL && experiment->tasks.kind != MN_TASKS_DIALOGUES)
+    if (text != NULL && !dialogues && !ids)
         return mn_fail(err, MN_ERR_DATA, "%s: %s: use another copy", path, why.message);
-    return mn_fail(err, MN_ERR_CONFIG, "%s has learned from %s", path,
-                   experiment->tasks.kind == MN_TASKS_DIALOGUES
-                       ? "dialogues, whose answers are sentences of the data: talk to it, with "
-                         "mnemo ask RUN --interactive"
-                   : experiment->tasks.id_column[0] != '\0'
-                       ? "rows with ids (tasks.id_column), which examples of your own are not read "
-                         "with: look at its own tasks (mnemo task RUN), or train without ids"
-                       : "data of which it tells too little, as an older mnemo wrote it: mnemo "
-                         "export RUN, with the data at hand, makes a file that tells enough");
+    return mn_fail(
+        err, MN_ERR_CONFIG, "%s has learned from %s", path,
+        dialogues ? "dialogues, whose answers are sentences of the data: talk to it, with "
+                    "mnemo ask RUN --interactive"
+        : ids     ? "rows with ids (tasks.id_column), which examples of your own are not read "
+                    "with: look at its own tasks (mnemo task RUN), or train without ids"
+                  : "data of which it tells too little, as an older mnemo wrote it: mnemo "
+                    "export RUN, with the data at hand, makes a file that tells enough");
 }
 
 /* Pictures of a packed file are grey or coloured, which no key says: those of which the network has
