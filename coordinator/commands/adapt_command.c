@@ -1,6 +1,7 @@
 /* mnemo adapt: a trained run meets the few examples of a person's own task. */
 #include "coordinator/commands/commands.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
@@ -8,6 +9,7 @@
 #include "coordinator/commands/own_items.h"
 #include "coordinator/commands/predictions.h"
 #include "worker/learner/hold_out.h"
+#include "worker/learner/story_answer.h"
 #include "worker/tasks/task_notes.h"
 #include <inttypes.h>
 #include <limits.h>
@@ -101,12 +103,11 @@ static mn_status check_line(const mn_command_line *line, mn_error *err)
     return MN_OK;
 }
 
-/* What is not in the fields: the words of stories, what the columns of a table are. */
-static mn_status read_notes(struct bench *bench, mn_error *err)
+/* What the columns of a table are, which is not in the fields. */
+static mn_status read_columns(struct bench *bench, mn_error *err)
 {
     const mn_command_line *line = bench->line;
     const mn_model *model = bench->model;
-    const char *words = mn_model_note(model, MN_NOTE_WORDS);
     const mn_task_kind kind = mn_model_experiment(model)->tasks.kind;
     if (line->class_column != NULL && kind != MN_TASKS_TABLES)
         return mn_fail(err, MN_ERR_USAGE,
@@ -119,7 +120,7 @@ static mn_status read_notes(struct bench *bench, mn_error *err)
         return mn_own_form_fit(line->support, line->class_column, model, &bench->form, err);
     if (kind == MN_TASKS_ROWS)
         return mn_own_form_read(mn_model_note(model, MN_ROW_FORM_NOTE), model, &bench->form, err);
-    return words != NULL ? mn_words_parse(words, &bench->words, err) : MN_OK;
+    return MN_OK;
 }
 
 static mn_status open_model(struct bench *bench, mn_error *err)
@@ -128,7 +129,7 @@ static mn_status open_model(struct bench *bench, mn_error *err)
     const char *run = line->arguments[0];
     mn_status status = mn_model_read(run, line->n_sets, line->sets, &bench->model, err);
     if (status == MN_OK)
-        status = read_notes(bench, err);
+        status = read_columns(bench, err);
     if (status != MN_OK || mn_model_takes_examples(bench->model))
         return status;
     if (mn_model_is_sequence(bench->model))
@@ -147,12 +148,7 @@ static mn_status open_model(struct bench *bench, mn_error *err)
                        "--holdout is for pictures and points, but %s has learned from stories: "
                        "give --steps",
                        run);
-    return bench->words != NULL && mn_words_count(bench->words) == mn_model_way(bench->model)
-               ? MN_OK
-               : mn_fail(err, MN_ERR_CONFIG,
-                         "%s has learned from stories, but tells no words, as an older mnemo wrote "
-                         "it: mnemo export, with the data at hand, makes a file that tells them",
-                         run);
+    return mn_model_words(bench->model, run, &bench->words, err);
 }
 
 static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,
@@ -241,12 +237,12 @@ static mn_status adapt(struct bench *bench, mn_error *err)
     bench->losses = calloc(bench->steps + 1, sizeof *bench->losses);
     if (bench->losses == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " steps", bench->steps);
-    const double begin = mn_predictions_clock();
+    const double begin = mn_clock_s(CLOCK_MONOTONIC);
     mn_status status = bench->support.is_story
                            ? adapt_to_story(bench, err)
                            : mn_adapted_new(bench->model, &examples, bench->steps, bench->losses,
                                             &bench->adapted, err);
-    bench->seconds = mn_predictions_clock() - begin;
+    bench->seconds = mn_clock_s(CLOCK_MONOTONIC) - begin;
     return status;
 }
 

@@ -1,5 +1,6 @@
 #include "coordinator/commands/commands.h"
 
+#include "common/clock.h"
 #include "coordinator/commands/bench_peak.h"
 #include "coordinator/commands/bench_profile.h"
 #include "coordinator/commands/command_line.h"
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #define WARMING_STEPS 3 /* caches, page faults, clock frequency; fewer where a step is long */
 #define WINDOWS 10      /* the time is cut into so many, to show how steady the speed is */
@@ -50,7 +50,6 @@ static mn_status new_profile(struct rig *rig, mn_error *err);
 static void tear_down(struct rig *rig);
 static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err);
 static mn_status meta_step(struct rig *rig, mn_error *err);
-static double now_s(clockid_t clock);
 static void print_text(const struct rig *rig, const struct speed *speed);
 static mn_status print_json(const struct rig *rig, const struct speed *speed, mn_error *err);
 
@@ -131,30 +130,30 @@ static void tear_down(struct rig *rig)
 static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err)
 {
     mn_status status = MN_OK;
-    double begun_s = now_s(CLOCK_MONOTONIC);
+    double begun_s = mn_clock_s(CLOCK_MONOTONIC);
     for (int i = 0; i < WARMING_STEPS && status == MN_OK; i++)
-        if (i == 0 || now_s(CLOCK_MONOTONIC) < begun_s + seconds / WINDOWS)
+        if (i == 0 || mn_clock_s(CLOCK_MONOTONIC) < begun_s + seconds / WINDOWS)
             status = meta_step(rig, err);
     for (uint32_t i = 0; rig->profile.owner != NULL && i < rig->n_threads; i++)
         mn_profile_start(rig->profile.threads[i]);
     if (rig->profile.owner != NULL)
         mn_profile_start(rig->profile.owner);
     struct window all = {0};
-    double now = begun_s = now_s(CLOCK_MONOTONIC);
+    double now = begun_s = mn_clock_s(CLOCK_MONOTONIC);
     for (int i = 0; i < WINDOWS && status == MN_OK; i++) {
         if (i > 0 && now >= begun_s + seconds * (i + 1) / WINDOWS)
             continue; /* the last window was as long as several */
         struct window *window = &speed->windows[speed->n_windows++];
-        double cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID);
+        double cpu_s = mn_clock_s(CLOCK_PROCESS_CPUTIME_ID);
         double from_s = now;
         while (status == MN_OK &&
                (window->steps == 0 || now < begun_s + seconds * (i + 1) / WINDOWS)) {
             status = meta_step(rig, err);
             window->steps++;
-            now = now_s(CLOCK_MONOTONIC);
+            now = mn_clock_s(CLOCK_MONOTONIC);
         }
         window->wall_s = now - from_s;
-        window->cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s;
+        window->cpu_s = mn_clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s;
         all.steps += window->steps;
         all.wall_s += window->wall_s;
         all.cpu_s += window->cpu_s;
@@ -205,13 +204,6 @@ static mn_status meta_step(struct rig *rig, mn_error *err)
     status = mn_training_step_outer(rig->session.training, &record, err);
     mn_profile_lap(profile, MN_PART_OUTER);
     return status;
-}
-
-static double now_s(clockid_t clock)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(clock, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 static void print_text(const struct rig *rig, const struct speed *speed)

@@ -1,5 +1,6 @@
 #include "coordinator/commands/bench_peak.h"
 
+#include "common/clock.h"
 #include "worker/engine/kernels.h"
 #include <dlfcn.h>
 #include <math.h>
@@ -7,7 +8,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define SIZE 384u /* of the square matrices; they fit the second-level cache */
 #define SECONDS_ALONE 0.25
@@ -38,13 +38,6 @@ struct race {
 
 static double rate_alone(const struct sgemm *sgemm, float *matrices);
 static double rate_together(struct race *race);
-
-static double now_s(clockid_t clock)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(clock, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static float *new_matrices(void)
 {
@@ -100,12 +93,12 @@ mn_status mn_bench_find_peak(uint32_t n_threads, mn_bench_peak *out, mn_error *e
 /* By the thread's CPU time, the best one: others share the machine. */
 static double rate_alone(const struct sgemm *sgemm, float *matrices)
 {
-    double best = 0, begun_s = now_s(CLOCK_MONOTONIC);
+    double best = 0, begun_s = mn_clock_s(CLOCK_MONOTONIC);
     do {
-        double from_s = now_s(CLOCK_THREAD_CPUTIME_ID);
+        double from_s = mn_clock_s(CLOCK_THREAD_CPUTIME_ID);
         multiply(sgemm, matrices);
-        best = fmax(best, 1e-9 * FLOPS / (now_s(CLOCK_THREAD_CPUTIME_ID) - from_s));
-    } while (now_s(CLOCK_MONOTONIC) < begun_s + SECONDS_ALONE);
+        best = fmax(best, 1e-9 * FLOPS / (mn_clock_s(CLOCK_THREAD_CPUTIME_ID) - from_s));
+    } while (mn_clock_s(CLOCK_MONOTONIC) < begun_s + SECONDS_ALONE);
     return best;
 }
 
@@ -115,7 +108,7 @@ static double rate_alone(const struct sgemm *sgemm, float *matrices)
 static void meet(struct race *race, unsigned round)
 {
     if (atomic_fetch_add(&race->arrived, 1) + 1 == race->n_threads) {
-        double ended_s = now_s(CLOCK_MONOTONIC);
+        double ended_s = mn_clock_s(CLOCK_MONOTONIC);
         if (round > 0)
             race->best_s = fmin(race->best_s, ended_s - race->round_began_s);
         race->round_began_s = ended_s;
@@ -160,7 +153,7 @@ static double rate_together(struct race *race)
         atomic_store(&race->failed, true);
         atomic_store(&race->over, true);
     }
-    race->until_s = now_s(CLOCK_MONOTONIC) + SECONDS_TOGETHER;
+    race->until_s = mn_clock_s(CLOCK_MONOTONIC) + SECONDS_TOGETHER;
     atomic_store(&race->ready, true);
     for (uint32_t i = 0; i < n; i++)
         (void)pthread_join(threads[i], NULL);

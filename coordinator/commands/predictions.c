@@ -1,5 +1,6 @@
 #include "coordinator/commands/predictions.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/text.h"
 #include <inttypes.h>
@@ -7,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MOST_COLUMNS 40u /* of a name before the columns behind it give way */
 #define AT_ONCE 32u      /* questions */
@@ -15,13 +15,6 @@
 static void print_classes(const mn_predictions *predictions, uint32_t n, FILE *out);
 static void print_value(const mn_predictions *predictions, uint32_t i, FILE *out);
 static void print_sum(const mn_predictions *predictions, FILE *out);
-
-double mn_predictions_clock(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* Questions are judged each by its own story, so many at a time. */
 static mn_status ask(const mn_adapted *adapted, const mn_own_items *items, float *answers,
@@ -62,11 +55,11 @@ mn_status mn_predictions_new(const mn_adapted *adapted, const mn_own_items *item
     out->answers = calloc((size_t)items->n * mn_adapted_columns(adapted), sizeof *out->answers);
     if (out->answers == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " answers", items->n);
-    const double begin = mn_predictions_clock();
+    const double begin = mn_clock_s(CLOCK_MONOTONIC);
     mn_status status =
         items->is_story ? ask(adapted, items, out->answers, err)
                         : mn_adapted_predict(adapted, items->n, items->x, out->answers, NULL, err);
-    out->seconds = mn_predictions_clock() - begin;
+    out->seconds = mn_clock_s(CLOCK_MONOTONIC) - begin;
     if (status == MN_OK && items->is_rows && mn_adapted_classes(adapted) == 0)
         rescale(out);
     if (status != MN_OK)

@@ -34,6 +34,3 @@ void mn_predictions_json(const mn_predictions *predictions, json_t *root);
  * all. */
 mn_status mn_predictions_write(const mn_predictions *predictions, const json_t *root,
                                const char *folder, mn_error *err);
-
-/* Monotonic seconds. */
-double mn_predictions_clock(void);

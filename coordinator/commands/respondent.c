@@ -1,6 +1,6 @@
 #include "coordinator/commands/respondent.h"
 
-#include "worker/tasks/task_notes.h"
+#include "worker/learner/story_answer.h"
 #include <stdlib.h>
 
 static bool is_of_dialogues(const mn_session_options *options)
@@ -42,7 +42,6 @@ mn_status mn_respondent_open(mn_respondent *respondent, const mn_command_line *l
     if (status != MN_OK)
         return status;
     const mn_model *model = respondent->model;
-    const char *words = mn_model_note(model, MN_NOTE_WORDS);
     respondent->theta = mn_model_theta(model);
     respondent->name = mn_model_experiment(model)->name;
     respondent->step = mn_model_step(model);
@@ -50,12 +49,7 @@ mn_status mn_respondent_open(mn_respondent *respondent, const mn_command_line *l
     respondent->reads = mn_story_view_fits(respondent->fields);
     if (!respondent->reads)
         return MN_OK;
-    status = mn_words_parse(words != NULL ? words : "", &respondent->words, err);
-    if (status == MN_OK && mn_words_count(respondent->words) != mn_model_way(model))
-        status = mn_fail(err, MN_ERR_CONFIG,
-                         "%s tells no words, as an older mnemo wrote it: mnemo export, with the "
-                         "data at hand, makes a file that tells them",
-                         run);
+    status = mn_model_words(model, run, &respondent->words, err);
     if (status == MN_OK)
         status = mn_learner_new(mn_model_experiment(model), respondent->fields, respondent->fields,
                                 &respondent->own, err);

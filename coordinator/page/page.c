@@ -1,8 +1,10 @@
 #include "coordinator/page/page.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/log_limit.h"
+#include "common/thread.h"
 #include "coordinator/page/address.h"
 #include "coordinator/page/answer.h"
 #include "coordinator/page/exposition.h"
@@ -14,7 +16,6 @@
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,7 +25,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REQUEST_BYTES 32768u /* of a request's line and headers, and of its answer's buffer */
@@ -90,7 +90,6 @@ static void write_textfile(mn_page *page);
 static enum MHD_Result take_request(void *user, struct MHD_Connection *connection, const char *path,
                                     const char *method, const char *version, const char *upload,
                                     size_t *n_upload, void **state);
-static uint64_t now_us(void);
 
 mn_status mn_page_open(mn_board *board, mn_page **out, mn_error *err)
 {
@@ -275,17 +274,12 @@ static mn_status write_address(const mn_page *page, mn_error *err)
 
 /* ---- the thread ---- */
 
-/* It takes no signal: those are the run's. */
 static mn_status start(mn_page *page, mn_error *err)
 {
-    sigset_t all, before;
     page->news = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (page->news < 0)
         return mn_fail_errno(err, "page of the run");
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    page->started = pthread_create(&page->thread, NULL, serve, page) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    page->started = mn_thread_start(&page->thread, serve, page);
     if (!page->started)
         return mn_fail(err, MN_ERR_UNAVAILABLE, "the page's thread does not start");
     (void)pthread_setname_np(page->thread, "mnemo-page"); /* for who looks at what takes time */
@@ -307,7 +301,7 @@ static void tell_news(void *user)
 
 static int patience_ms(const mn_page *page, uint64_t end_us)
 {
-    const uint64_t now = now_us();
+    const uint64_t now = mn_clock_us();
     uint64_t until_us = now + KEEP_ALIVE_US / 4;
     MHD_UNSIGNED_LONG_LONG ms = 0;
     if (page->textfile[0] != '\0' && page->textfile_us < until_us)
@@ -323,7 +317,7 @@ static int patience_ms(const mn_page *page, uint64_t end_us)
 /* Streams that there is something to say to, or that have been quiet for long, go on. */
 static void wake_streams(mn_page *page, bool closing)
 {
-    const uint64_t now = now_us();
+    const uint64_t now = mn_clock_us();
     for (struct stream *stream = page->streams; stream != NULL; stream = stream->next)
         if (stream->asleep && (closing || (page->now != NULL && stream->has != page->now->number) ||
                                now > stream->said_us + KEEP_ALIVE_US)) {
@@ -356,7 +350,7 @@ static void *serve(void *user)
     bool closing = false;
     /* Tasks first: on a full machine the page waits, not the run. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 5);
-    while (!closing || (!all_know(page) && now_us() < end_us)) {
+    while (!closing || (!all_know(page) && mn_clock_us() < end_us)) {
         struct pollfd fds[] = {{.fd = page->news, .events = POLLIN},
                                {.fd = page->events, .events = POLLIN}};
         uint64_t count;
@@ -364,10 +358,10 @@ static void *serve(void *user)
         (void)!read(page->news, &count, sizeof count);
         if (!closing && atomic_load(&page->closing)) {
             closing = true;
-            end_us = now_us() + GOODBYE_US;
+            end_us = mn_clock_us() + GOODBYE_US;
         }
         take_news(page);
-        if (page->textfile[0] != '\0' && now_us() >= page->textfile_us)
+        if (page->textfile[0] != '\0' && mn_clock_us() >= page->textfile_us)
             write_textfile(page);
         wake_streams(page, closing);
         if (page->daemon != NULL)
@@ -408,7 +402,7 @@ static void write_textfile(mn_page *page)
 {
     char *text = NULL;
     mn_error err = {0};
-    page->textfile_us = now_us() + TEXTFILE_US;
+    page->textfile_us = mn_clock_us() + TEXTFILE_US;
     if (page->textfile[0] == '\0' || page->now == NULL)
         return;
     mn_status status = mn_exposition_print(page->run, page->now, false, &text, &err);
@@ -465,9 +459,9 @@ static ssize_t give_events(void *user, uint64_t position, char *buffer, size_t r
         if (stream->parcel == NULL)
             return MHD_CONTENT_READER_END_WITH_ERROR;
     }
-    if (stream->parcel == NULL && now_us() > stream->said_us + KEEP_ALIVE_US &&
+    if (stream->parcel == NULL && mn_clock_us() > stream->said_us + KEEP_ALIVE_US &&
         room > sizeof quiet) {
-        stream->said_us = now_us();
+        stream->said_us = mn_clock_us();
         memcpy(buffer, quiet, sizeof quiet - 1);
         return (ssize_t)sizeof quiet - 1;
     }
@@ -480,7 +474,7 @@ static ssize_t give_events(void *user, uint64_t position, char *buffer, size_t r
     const size_t n = parcel->n - stream->sent < room ? parcel->n - stream->sent : room;
     memcpy(buffer, parcel->text + stream->sent, n);
     stream->sent += n;
-    stream->said_us = now_us();
+    stream->said_us = mn_clock_us();
     if (stream->sent == parcel->n) {
         stream->has = parcel->number;
         drop_parcel(&stream->parcel);
@@ -507,7 +501,7 @@ static struct MHD_Response *open_stream(mn_page *page, struct MHD_Connection *co
     if (stream == NULL)
         return NULL;
     *stream = (struct stream){
-        .page = page, .connection = connection, .next = page->streams, .said_us = now_us()};
+        .page = page, .connection = connection, .next = page->streams, .said_us = mn_clock_us()};
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, REQUEST_BYTES / 2, give_events, stream, end_stream);
     if (response == NULL) {
@@ -626,7 +620,7 @@ static enum MHD_Result take_request(void *user, struct MHD_Connection *connectio
     };
     mn_answer answer = mn_answer_to(&request, &page->access);
     if (answer.code == 401)
-        mn_log_limited(&page->refusals, now_us(), MN_LOG_WARN,
+        mn_log_limited(&page->refusals, mn_clock_us(), MN_LOG_WARN,
                        "page: a request without the right token was refused");
     struct MHD_Response *response = respond(page, connection, &answer, strcmp(method, "HEAD") == 0);
     if (response == NULL)
@@ -635,11 +629,4 @@ static enum MHD_Result take_request(void *user, struct MHD_Connection *connectio
     const enum MHD_Result result = MHD_queue_response(connection, answer.code, response);
     MHD_destroy_response(response);
     return result;
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }

@@ -146,7 +146,7 @@ static mn_status answer(const mn_story_source *source, mn_story_view *view)
     for (; view->n_answers < MN_STORY_ANSWERS && view->n_answers < n; view->n_answers++) {
         const uint32_t at = mn_label_of(n, left);
         view->answers[view->n_answers] =
-            (mn_story_answer){name_of(source, at), exp((double)left[at] - most) / sum};
+            (mn_view_answer){name_of(source, at), exp((double)left[at] - most) / sum};
         left[at] = -INFINITY;
     }
     free(left);
@@ -254,7 +254,7 @@ void mn_story_view_print(const mn_story_view *view, FILE *out)
 {
     (void)fprintf(out, "%s%s\n", view->question, view->mark);
     for (uint32_t i = 0; i < view->n_answers; i++) {
-        const mn_story_answer *given = &view->answers[i];
+        const mn_view_answer *given = &view->answers[i];
         const double share = given->probability > 0 ? given->probability : 0; /* not for NaN */
         if (view->mark[0] == '\0')
             (void)fprintf(out, "  %6.2f %%  %s\n", 100 * given->probability, given->word);

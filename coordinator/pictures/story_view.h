@@ -28,10 +28,10 @@ typedef struct mn_story_source {
     bool judged; /* query.y is the right answer; else that is not known */
 } mn_story_source;
 
-typedef struct mn_story_answer {
+typedef struct mn_view_answer {
     const char *word; /* or sentence; lent by the words or answers */
     double probability;
-} mn_story_answer;
+} mn_view_answer;
 
 /* Something that is shown of every sentence, as a hop's attention. */
 typedef struct mn_story_column {
@@ -47,7 +47,7 @@ typedef struct mn_story_view {
     char **sentences;     /* [n_sentences]; owned */
     uint32_t *ages;       /* [n_sentences]; owned */
     uint32_t n_answers;   /* 0: nothing is answered */
-    mn_story_answer answers[MN_STORY_ANSWERS];
+    mn_view_answer answers[MN_STORY_ANSWERS];
     const char *is; /* the right answer; NULL: not known */
     bool right;     /* the first answer is that */
     uint32_t n_columns;

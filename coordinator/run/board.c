@@ -1,5 +1,6 @@
 #include "coordinator/run/board.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "coordinator/run/run_history.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define FADING 0.8             /* of what is told of the last steps: its weight a snapshot later */
 #define RATE_S 20.0            /* a worker's rate is of so long */
@@ -73,7 +73,6 @@ static bool take_lines(mn_board *board, mn_snapshot *snapshot);
 static void work_out_rates(const mn_snapshot *before, mn_snapshot *now);
 static void exchange(mn_board *board, struct shared *shared);
 static void free_shared(struct shared *shared);
-static double now_s(void);
 
 const char *const mn_board_refusals[MN_BOARD_REFUSALS] = {"unknown", "late", "duplicate",
                                                           "damaged"};
@@ -430,14 +429,14 @@ static struct shared *take(mn_board *board, mn_phase phase)
     if (board->fresh.steps > 0) {
         fade(&board->recent, &board->fresh);
         board->fresh = (struct recent){0};
-        board->stepped_s = now_s();
+        board->stepped_s = mn_clock_s(CLOCK_REALTIME);
     }
     const struct recent *recent = &board->recent;
     const uint64_t steps = board->config.experiment->outer.steps;
     const double left = steps > board->step ? (double)(steps - board->step) : 0;
     *snapshot = (mn_snapshot){
         .number = board->number + 1,
-        .taken_s = now_s(),
+        .taken_s = mn_clock_s(CLOCK_REALTIME),
         .phase = phase,
         .step = board->step,
         .stepped_s = board->stepped_s,
@@ -580,11 +579,4 @@ static void free_shared(struct shared *shared)
     free(snapshot->pool.workers);
     free(snapshot->lines);
     free(shared);
-}
-
-static double now_s(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }

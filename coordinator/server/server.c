@@ -1,5 +1,6 @@
 #include "coordinator/server/server_state.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/packed_sum.h"
 #include <assert.h>
@@ -348,7 +349,7 @@ static int patience_ms(const mn_server *server)
 
 static void read_clock(mn_server *server)
 {
-    server->now_us = mn_server_wall_us() - server->written_us;
+    server->now_us = mn_clock_us() - server->written_us;
 }
 
 static void hear_signals(mn_server *server)
@@ -459,7 +460,7 @@ static void hear_reduce(mn_server *server)
     if (server->stopped || !mn_reduce_active(server->reduce))
         return;
     while (mn_reduce_progress(server->reduce)) {
-        uint64_t arrived_us = mn_server_wall_us();
+        uint64_t arrived_us = mn_clock_us();
         if (!server->judged)
             judge_sums(server);
         if (server->stepping)

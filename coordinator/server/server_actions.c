@@ -1,12 +1,12 @@
 #include "coordinator/server/server_state.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define FIRST_ROUND 1u /* ids count from here */
 
@@ -36,18 +36,11 @@ void mn_server_end_idle(mn_server *server)
 {
     if (!server->idle)
         return;
-    uint64_t now_us = mn_server_wall_us();
+    uint64_t now_us = mn_clock_us();
     if (server->round.id == FIRST_ROUND) /* before it nobody was idle for lack of speed */
         server->reduced_us = now_us;
     server->idle_us = now_us - server->reduced_us;
     server->idle = false;
-}
-
-uint64_t mn_server_wall_us(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static void perform(mn_server *server, const mn_action *action)

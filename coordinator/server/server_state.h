@@ -76,8 +76,6 @@ void mn_server_step_rank(mn_server *server, mn_event event);
 void mn_server_step_leader(mn_server *server, const mn_leader_event *event);
 /* The round's first lease is given, or nobody is there to take one. */
 void mn_server_end_idle(mn_server *server);
-/* The monotonic clock, the writing of files included. */
-uint64_t mn_server_wall_us(void);
 /* Let the cores of rank 0 hear what they said to each other. */
 void mn_server_hear_words(mn_server *server);
 

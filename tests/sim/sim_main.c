@@ -1,11 +1,10 @@
 /* sim_main.c: sweep the simulated cluster over seeds, for long or with many workers. */
+#include "common/clock.h"
 #include "tests/sim/cluster.h"
-
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 static const char usage[] = "usage: sim [--seed N] [--seeds N] [--minutes M] [--ranks R --workers "
                             "W [--steps S] [--batch B]\n"
@@ -15,13 +14,6 @@ static const char usage[] = "usage: sim [--seed N] [--seeds N] [--minutes M] [--
                             "as many as there is time for. Without --workers the cluster is drawn "
                             "from the seed. Exit 1: a check failed;\n"
                             "its seed is printed.\n";
-
-static double seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static uint64_t number(const char *text)
 {
@@ -67,11 +59,12 @@ int main(int argc, char **argv)
             given[option] = number(optarg);
     }
 
-    double began = seconds(), limit_s = 60.0 * (double)given[MINUTES];
+    double began = mn_clock_s(CLOCK_MONOTONIC), limit_s = 60.0 * (double)given[MINUTES];
     mn_sim_report sum = {0};
     uint64_t runs = 0, complete = 0;
     for (uint64_t seed = given[SEED];
-         limit_s > 0 ? seconds() - began < limit_s : runs < given[SEEDS]; seed++) {
+         limit_s > 0 ? mn_clock_s(CLOCK_MONOTONIC) - began < limit_s : runs < given[SEEDS];
+         seed++) {
         mn_sim_options options = mn_sim_draw(seed);
         if (given[WORKERS] > 0) {
             options = (mn_sim_options){.seed = seed,
@@ -97,7 +90,7 @@ int main(int argc, char **argv)
         sum.lost += report.lost;
         sum.virtual_s += report.virtual_s;
     }
-    double took = seconds() - began;
+    double took = mn_clock_s(CLOCK_MONOTONIC) - began;
     (void)printf("runs=%" PRIu64 " complete=%" PRIu64 " rounds=%" PRIu64 " accepted=%" PRIu64
                  " refused=%" PRIu64 " expired=%" PRIu64 " lost=%" PRIu64
                  " virtual_s=%.0f events=%" PRIu64 " seconds=%.2f events_per_minute=%.3g\n",

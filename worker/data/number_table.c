@@ -22,19 +22,6 @@ mn_status mn_number_table_read(const char *path, uint32_t least, uint32_t most, 
     return status;
 }
 
-mn_status mn_number_table_parse(const char *source, char *bytes, size_t n, uint32_t least,
-                                uint32_t most, const char *columns, mn_number_table *out,
-                                mn_error *err)
-{
-    mn_data_table table;
-    *out = (mn_number_table){0};
-    mn_status status = mn_data_table_parse(source, bytes, n, MN_HEADER_AUTO, &table, err);
-    if (status == MN_OK)
-        status = take(source, &table, least, most, columns, out, err);
-    mn_data_table_fini(&table);
-    return status;
-}
-
 void mn_number_table_fini(mn_number_table *table)
 {
     free(table->at);

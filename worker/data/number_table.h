@@ -15,9 +15,5 @@ typedef struct mn_number_table {
  * messages, as "x, y". MN_ERR_DATA: where, what is there and what was expected. *out is empty on failure. */
 mn_status mn_number_table_read(const char *path, uint32_t least, uint32_t most, const char *columns,
                                mn_number_table *out, mn_error *err);
-/* The same of n bytes, which messages call `source`. They are changed; a NUL follows them. */
-mn_status mn_number_table_parse(const char *source, char *bytes, size_t n, uint32_t least,
-                                uint32_t most, const char *columns, mn_number_table *out,
-                                mn_error *err);
 
 void mn_number_table_fini(mn_number_table *table);

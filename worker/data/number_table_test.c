@@ -1,20 +1,39 @@
 #include "worker/data/number_table.h"
 
+#include "common/file.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+static char folder[] = "/tmp/number_table_test.XXXXXX";
+
+static int set_up(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) != NULL && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    (void)unlink("p.csv");
+    return chdir("/") == 0 ? rmdir(folder) : -1;
+}
+
+static mn_status parse_bytes(const char *bytes, size_t n, mn_number_table *out, mn_error *err)
+{
+    assert_int_equal(mn_file_write("p.csv", bytes, n, NULL), MN_OK);
+    return mn_number_table_read("p.csv", 1, 2, "x, y", out, err);
+}
+
 static mn_status parse(const char *text, mn_number_table *out, mn_error *err)
 {
-    char *copy = strdup(text);
-    assert_non_null(copy);
-    mn_status status = mn_number_table_parse("p.csv", copy, strlen(text), 1, 2, "x, y", out, err);
-    free(copy);
-    return status;
+    return parse_bytes(text, strlen(text), out, err);
 }
 
 static void tables_are_read_as_programs_export_them(void **state)
@@ -122,9 +141,7 @@ static void a_byte_of_zero_ends_no_number(void **state)
     char text[] = "1\0005,2\n";
     mn_number_table table;
     mn_error err = {.message = ""};
-    assert_int_equal(
-        mn_number_table_parse("p.csv", text, sizeof text - 1, 1, 2, "x, y", &table, &err),
-        MN_ERR_DATA);
+    assert_int_equal(parse_bytes(text, sizeof text - 1, &table, &err), MN_ERR_DATA);
     assert_non_null(strstr(err.message, "p.csv:1: column 1: a NUL byte"));
 }
 
@@ -147,5 +164,5 @@ int main(void)
         cmocka_unit_test(a_byte_of_zero_ends_no_number),
         cmocka_unit_test(a_file_that_is_not_there_is_said_so),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -13,7 +13,6 @@
 
 #define VERSION "1"
 #define MOST_PAIRS 24u
-#define MOST_WAY 100000u
 
 static mn_status join_names(const mn_adapted *adapted, char **out, mn_error *err);
 static mn_status split_names(mn_adapted *adapted, const char *path, mn_error *err);
@@ -265,7 +264,7 @@ static mn_status read_parts(mn_adapted *adapted, const char *path, mn_error *err
     const bool reads_support = mn_adapted_reads_support(adapted->model);
     const char *step = mn_tensor_file_metadata(file, "step");
     adapted->model->step = step != NULL ? strtoull(step, NULL, 10) : 0;
-    if (!read_number(file, "way", MOST_WAY, &adapted->way) || adapted->way == 0 ||
+    if (!read_number(file, "way", MN_FIELDS_MOST_WAY, &adapted->way) || adapted->way == 0 ||
         !read_number(file, "examples", UINT32_MAX, &adapted->n_support) ||
         adapted->n_support == 0 ||
         !read_number(file, "inner_steps", MN_MOST_STEPS, &adapted->steps))

@@ -14,16 +14,19 @@ bool mn_model_reads_stories(const mn_model *model)
            mn_fields_find(fields, MN_SHARED, "candidates") == NULL;
 }
 
-static mn_status read_words(const mn_model *model, mn_words **out, mn_error *err)
+mn_status mn_model_words(const mn_model *model, const char *name, mn_words **out, mn_error *err)
 {
     const char *list = mn_model_note(model, MN_NOTE_WORDS);
-    if (!mn_model_reads_stories(model))
-        return mn_fail(err, MN_ERR_CONFIG, "this model has not learned from stories");
-    mn_status status = mn_words_parse(list != NULL ? list : "", out, err);
-    if (status == MN_OK && mn_words_count(*out) != mn_model_way(model))
+    mn_words *words = NULL;
+    mn_status status = mn_words_parse(list != NULL ? list : "", &words, err);
+    if (status == MN_OK && mn_words_count(words) != mn_model_way(model))
         status = mn_fail(err, MN_ERR_CONFIG,
-                         "this model's file tells no words, as an older mnemo wrote it: mnemo "
-                         "export, with the data at hand, makes one that tells them");
+                         "%s tells no words, as an older mnemo wrote it: mnemo export, with the "
+                         "data at hand, makes a file that tells them",
+                         name);
+    if (status != MN_OK)
+        mn_words_destroy(&words);
+    *out = words;
     return status;
 }
 
@@ -86,8 +89,10 @@ mn_status mn_story_answer(const mn_model *model, const char *story, const char *
     float *answers = calloc(way, sizeof *answers);
     mn_status status =
         answers != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "answers of %u words", (unsigned)way);
+    if (status == MN_OK && !mn_model_reads_stories(model))
+        status = mn_fail(err, MN_ERR_CONFIG, "this model has not learned from stories");
     if (status == MN_OK)
-        status = read_words(model, &words, err);
+        status = mn_model_words(model, "this model's file", &words, err);
     if (status == MN_OK)
         status = read_story(model, story, question, words, &text, err);
     if (status == MN_OK)

@@ -16,6 +16,10 @@ typedef struct mn_story_word {
 /* Is it one? Not dialogues, whose answers are sentences. */
 bool mn_model_reads_stories(const mn_model *model);
 
+/* The words of such a model, called `name` in messages, to be destroyed. MN_ERR_CONFIG: it tells none, as it was
+ * written before models did; what to do. */
+mn_status mn_model_words(const mn_model *model, const char *name, mn_words **out, mn_error *err);
+
 /* The n most probable answers, the most probable first, n at most mn_model_way. story: lines as story_text.h has them;
  * questions in it without an answer are passed over. *n_unknown: words that were no training words, of which the
  * network reads nothing. MN_ERR_CONFIG: no such model, or it tells no words; MN_ERR_DATA: no such story or question, or

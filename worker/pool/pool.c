@@ -1,11 +1,11 @@
 #include "worker/pool/pool.h"
 
 #include "common/exact_sum.h"
+#include "common/thread.h"
 #include "worker/pool/pool_jobs.h"
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,14 +94,8 @@ mn_status mn_pool_new(const mn_learner *learner, const mn_task_set *set, uint32_
     pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (pool->fd < 0)
         status = mn_fail_errno(err, "eventfd of the pool");
-
-    /* Signals are for the thread that owns the pool. */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
     for (uint32_t i = 0; i < n_threads && status == MN_OK; i++)
         status = start_thread(pool, err);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != MN_OK) {
         mn_pool_destroy(&pool);
         return status;
@@ -269,7 +263,7 @@ static mn_status start_thread(mn_pool *pool, mn_error *err)
         status = mn_task_new(mn_task_set_fields(pool->set, MN_TEST), &thread->test_task, err);
     if (status == MN_OK && (thread->rows = aligned_alloc(ALIGNMENT, bytes)) == NULL)
         status = mn_fail(err, MN_ERR_NOMEM, "rows of %zu bytes", bytes);
-    if (status == MN_OK && pthread_create(&thread->id, NULL, work, thread) != 0)
+    if (status == MN_OK && !mn_thread_start(&thread->id, work, thread))
         status =
             mn_fail(err, MN_ERR_UNAVAILABLE,
                     "thread %u of the pool could not be started; ask for fewer threads, or raise "

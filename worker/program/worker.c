@@ -1,5 +1,6 @@
 #include "worker/program/worker.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/packed_sum.h"
 #include "proto/wire.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -63,13 +63,6 @@ static void say(struct worker *self, mn_message_kind kind);
 static void send_result(struct worker *self, const mn_pool_result *result);
 static mn_status pack(size_t columns, const int64_t *sum, mn_payload **out, mn_error *err);
 static void watch_connection(void *user, void *socket);
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 mn_status mn_worker_run(const mn_worker_options *options, mn_error *err)
 {
@@ -124,7 +117,7 @@ static mn_status set_up(struct worker *self, mn_error *err)
     self->context = zmq_ctx_new();
     if (self->context == NULL)
         return mn_fail_errno(err, "new ZeroMQ context");
-    mn_worker_core_init(&self->core, now_us(), options->patience_s * 1000000, self->uuid[0]);
+    mn_worker_core_init(&self->core, mn_clock_us(), options->patience_s * 1000000, self->uuid[0]);
     self->core.once = options->once;
     return mn_workshop_new(options->threads, options->data_path, &self->workshop, err);
 }
@@ -144,7 +137,7 @@ static void wait_for_something(struct worker *self)
     if (self->monitor != NULL)
         items[n++] = (zmq_pollitem_t){.socket = self->monitor, .events = ZMQ_POLLIN};
 
-    uint64_t now = now_us(), wake = self->todo.wake_us;
+    uint64_t now = mn_clock_us(), wake = self->todo.wake_us;
     uint64_t wait_ms = wake > now ? (wake - now + 999) / 1000 : 0;
     if (pool != NULL && mn_pool_help(pool))
         wait_ms = 0;
@@ -270,7 +263,7 @@ static void feed(struct worker *self, mn_worker_event event, const mn_received *
                  const mn_pool_result *result)
 {
     do {
-        event.now_us = now_us();
+        event.now_us = mn_clock_us();
         mn_worker_core_step(&self->core, &event, &self->todo);
         self->has_next = false;
         for (size_t i = 0; i < self->todo.n; i++)

@@ -2,10 +2,10 @@
 
 #include "common/experiment.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "worker/tasks/task_set.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,11 +89,7 @@ mn_status mn_workshop_build(mn_workshop *workshop, const mn_welcome *welcome, mn
     free(workshop->order.experiment);
     workshop->order = *welcome;
     workshop->order.experiment = experiment;
-    sigset_t all, before; /* signals are for the worker's own thread */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    workshop->building = pthread_create(&workshop->builder, NULL, build, workshop) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    workshop->building = mn_thread_start(&workshop->builder, build, workshop);
     if (!workshop->building)
         return mn_fail(err, MN_ERR_UNAVAILABLE, "no thread could be started; see `ulimit -u`");
     return MN_OK;

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MOST_WAY 100000u
-
 static const char *const role_names[MN_N_ROLES] = {"support", "query", "shared"};
 
 mn_status mn_fields_text(const mn_fields *fields, char **out, mn_error *err)
@@ -98,7 +96,8 @@ mn_status mn_fields_parse(const char *text, mn_fields *out, mn_error *err)
     uint32_t y_size = 0, symbols = 0, bundle = 0;
     if (sscanf(text, "%7[a-z] %" SCNu32 " %" SCNu32 " %" SCNu32, target, &y_size, &symbols,
                &bundle) != 4 ||
-        y_size == 0 || y_size > MOST_WAY || symbols == 0 || y_size % symbols != 0 || bundle == 0)
+        y_size == 0 || y_size > MN_FIELDS_MOST_WAY || symbols == 0 || y_size % symbols != 0 ||
+        bundle == 0)
         return refuse("fields that are none", err);
     mn_fields_init(out, strcmp(target, "classes") == 0 ? MN_TARGET_CLASSES : MN_TARGET_VALUES,
                    y_size);

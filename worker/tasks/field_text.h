@@ -8,6 +8,8 @@
 
 #include "worker/tasks/task.h"
 
+#define MN_FIELDS_MOST_WAY 100000u /* classes, or numbers of an answer, that a file may tell of */
+
 /* To be freed. */
 mn_status mn_fields_text(const mn_fields *fields, char **out, mn_error *err);
 
