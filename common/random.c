@@ -1,12 +1,11 @@
 #include "common/random.h"
 
+#include "common/real_functions.h"
 #include <Random123/philox.h>
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
-static double natural_log(double x);
-static double cosine_of_turns(double turns);
 static uint32_t position_in(const uint32_t *sorted, uint32_t n, uint32_t value);
 
 mn_random mn_random_stream(uint64_t seed, mn_purpose purpose, uint64_t index)
@@ -60,13 +59,11 @@ uint32_t mn_random_below(mn_random *random, uint32_t n)
     return (uint32_t)(product >> 32);
 }
 
-/* log and cos of a C library differ in the last bit between versions and between processors, and
- * then so would every answer. The two below use nothing but IEEE operations that have one right
- * result. */
+/* By Box and Muller (1958). */
 double mn_random_normal(mn_random *random)
 {
-    double radius = sqrt(-2.0 * natural_log(1.0 - mn_random_unit(random)));
-    return radius * cosine_of_turns(mn_random_unit(random));
+    double radius = sqrt(-2.0 * mn_real_log(1.0 - mn_random_unit(random)));
+    return radius * mn_real_cosine_of_turns(mn_random_unit(random));
 }
 
 /* Floyd's choice of a set (Bentley and Floyd 1987), kept sorted so that looking a number up takes
@@ -97,46 +94,6 @@ void mn_random_shuffle(mn_random *random, uint32_t n, uint32_t *list)
         uint32_t kept = list[i - 1];
         list[i - 1] = list[j];
         list[j] = kept;
-    }
-}
-
-/* log(x) of a finite x > 0, within some units of the last place: x = m*2^e with m in [sqrt(1/2),
- * sqrt(2)), log m = 2*atanh(s) = 2*(s + s^3/3 + s^5/5 + ..), s = (m-1)/(m+1), |s| < 0.172. */
-static double natural_log(double x)
-{
-    int exponent;
-    double m = frexp(x, &exponent);
-    if (m < 0x1.6a09e667f3bcdp-1) {
-        m *= 2.0;
-        exponent--;
-    }
-    double s = (m - 1.0) / (m + 1.0), s2 = s * s, series = 0.0;
-    for (int k = 21; k >= 3; k -= 2)
-        series = (series + 1.0 / k) * s2;
-    return exponent * 0x1.62e42fefa39efp-1 + 2.0 * (s + s * series);
-}
-
-/* cos(2*pi*turns) for turns in [0, 1): exact reduction to an eighth of a turn, then Taylor's
- * series. */
-static double cosine_of_turns(double turns)
-{
-    int quarter = (int)(turns * 4.0 + 0.5); /* the nearest: 0 .. 4 */
-    double t = (turns - quarter * 0.25) * 0x1.921fb54442d18p+2, t2 = t * t;
-    double cosine = 1.0, sine = 1.0;
-    for (int k = 16; k >= 2; k -= 2) {
-        cosine = 1.0 - cosine * t2 / (k * (k - 1));
-        sine = 1.0 - sine * t2 / (k * (k + 1));
-    }
-    sine *= t;
-    switch (quarter & 3) {
-    case 0:
-        return cosine;
-    case 1:
-        return -sine;
-    case 2:
-        return -cosine;
-    default:
-        return sine;
     }
 }
 

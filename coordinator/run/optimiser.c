@@ -1,5 +1,6 @@
 #include "coordinator/run/optimiser.h"
 
+#include "common/real_functions.h"
 #include "common/vector_clones.h"
 #include <assert.h>
 #include <math.h>
@@ -119,7 +120,7 @@ double mn_learning_rate(const mn_experiment *experiment, uint64_t step)
         uint64_t last = experiment->outer.steps > 1 ? experiment->outer.steps - 1 : 1;
         double done = step < last ? (double)step / (double)last : 1;
         double low = experiment->outer.lr_min;
-        lr = low + (lr - low) * (1 + cos(3.14159265358979323846 * done)) / 2;
+        lr = low + (lr - low) * (1 + mn_real_cosine_of_turns(done / 2)) / 2;
         break;
     }
     case MN_LR_STEP:

@@ -48,7 +48,7 @@ INLINE void add_terms(const enum sums_kind kind, const bool relu, const bool who
     if (kind == SUM_TANGENTS) {
         g = load_part(in->tx + i, whole, some);
         sums[0] += g;
-        sums[1] += g * xh;
+        sums[1] = fused(g, xh, sums[1]);
         return;
     }
     g = load_part(in->dy + i, whole, some);
@@ -57,17 +57,17 @@ INLINE void add_terms(const enum sums_kind kind, const bool relu, const bool who
         g = keep_if(passes, g);
     if (kind == SUM_GRADIENTS) {
         sums[0] += g;
-        sums[1] += g * xh;
+        sums[1] = fused(g, xh, sums[1]);
         return;
     }
-    vec txh = load_part(in->tx + i, whole, some) - f->tsums0 - xh * f->tsums1;
-    sums[1] += g * (txh * f->inv_std);
+    vec txh = fused_less(xh, f->tsums1, load_part(in->tx + i, whole, some) - f->tsums0);
+    sums[1] = fused(g, txh * f->inv_std, sums[1]);
     if (in->tdy != NULL) {
         vec tg = load_part(in->tdy + i, whole, some);
         if (relu)
             tg = keep_if(passes, tg);
         sums[0] += tg;
-        sums[1] += tg * xh;
+        sums[1] = fused(tg, xh, sums[1]);
     }
 }
 
@@ -213,11 +213,11 @@ INLINE void block_moments(const bool whole, lanes some, const float *x, size_t c
             UNROLL
         for (size_t u = 0; u < UNROLLED; u++) {
             vec v = load_part(x + (r + u) * c, whole, some);
-            sums[u] += pass == 0 ? v : (v - m) * (v - m);
+            sums[u] = pass == 0 ? sums[u] + v : fused(v - m, v - m, sums[u]);
         }
         for (; r < n; r++) {
             vec v = load_part(x + r * c, whole, some);
-            sums[0] += pass == 0 ? v : (v - m) * (v - m);
+            sums[0] = pass == 0 ? sums[0] + v : fused(v - m, v - m, sums[0]);
         }
         vec sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         if (pass == 0)
@@ -248,9 +248,10 @@ static void add_moments(size_t before, size_t rows, size_t c, size_t first, size
             for (size_t l = 0; l < LANES; l += HALF) {
                 vec_double m = load_double(mean + j + l);
                 vec_double d = widen(block_mean + l) - m;
-                store_double(mean + j + l, m + d * share);
-                store_double(squares + j + l, load_double(squares + j + l) +
-                                                  widen(block_squares + l) + d * d * weight);
+                store_double(mean + j + l, fused_doubles(d, splat_double(share), m));
+                store_double(squares + j + l, fused_doubles(d * d, splat_double(weight),
+                                                            load_double(squares + j + l) +
+                                                                widen(block_squares + l)));
             }
         }
     }
@@ -299,18 +300,18 @@ INLINE void combine_block(const unsigned terms, const bool whole, lanes some, co
     vec one = load(of->one + j), of_x = load(of->of_x + j);
     vec of_dy = load(of->of_dy + j), of_tdy = load(of->of_tdy + j), of_tx = load(of->of_tx + j);
     for (size_t i = row * in->c + first + j; row < end; row++, i += in->c) {
-        vec value = one + of_x * (load_part(in->x + i, whole, some) - f.mean);
+        vec value = fused(of_x, load_part(in->x + i, whole, some) - f.mean, one);
         ivec passes = {0};
         if (terms & (MASK_IN | MASK_OUT))
             passes = (ivec)(load_part(in->y + i, whole, some) > splat(0));
         if (terms & HAS_TX)
-            value += of_tx * (load_part(in->tx + i, whole, some) - f.tsums0);
+            value = fused(of_tx, load_part(in->tx + i, whole, some) - f.tsums0, value);
         if (terms & (HAS_DY | HAS_TDY)) {
             vec g = splat(0);
             if (terms & HAS_DY)
-                g += of_dy * load_part(in->dy + i, whole, some);
+                g = fused(of_dy, load_part(in->dy + i, whole, some), g);
             if (terms & HAS_TDY)
-                g += of_tdy * load_part(in->tdy + i, whole, some);
+                g = fused(of_tdy, load_part(in->tdy + i, whole, some), g);
             value += terms & MASK_IN ? keep_if(passes, g) : g;
         }
         if (terms & MASK_OUT)
@@ -389,7 +390,7 @@ static void bn_tangent(size_t rows, size_t c, bool relu, const float *x, const f
             double inv_std = (double)stats[c + i], scale = (double)gamma[i] * inv_std;
             double tscale = tgamma == NULL ? 0 : (double)tgamma[i];
             of.of_tx[j] = (float)scale;
-            of.of_x[j] = (float)(inv_std * (tscale - scale * (double)tsums[c + i]));
+            of.of_x[j] = (float)(inv_std * fused_double(-scale, (double)tsums[c + i], tscale));
             of.one[j] = tbeta == NULL ? 0 : tbeta[i];
         }
         if (relu)
@@ -427,10 +428,10 @@ static void bn_backward_tangent(size_t rows, size_t c, bool relu, const float *x
             double tm = (scale * (double)bsums[c + i] + tscale * (double)sums[c + i]) * per_row;
             double tsums1 = (double)tsums[c + i];
             of.of_tdy[j] = (float)(inv_std * scale);
-            of.of_dy[j] = (float)(inv_std * (tscale - inv_std * tsums1 * scale));
+            of.of_dy[j] = (float)(inv_std * fused_double(-(inv_std * tsums1), scale, tscale));
             of.of_tx[j] = (float)(-square * m);
-            of.of_x[j] = (float)(square * (2 * inv_std * m * tsums1 - tm));
-            of.one[j] = (float)(square * tsums1 * mean_g - inv_std * mean_tg);
+            of.of_x[j] = (float)(square * fused_double(2 * inv_std * m, tsums1, -tm));
+            of.one[j] = (float)fused_double(square * tsums1, mean_g, -(inv_std * mean_tg));
         }
         const unsigned all = HAS_DY | HAS_TX;
         if (relu && tdy != NULL)

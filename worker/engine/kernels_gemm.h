@@ -18,7 +18,7 @@ enum {
      * of C use it: otherwise each step of a tile reads another page. */
     MOST_TURNED = 512,
     TURNED_PAYS = 3 * TILE_COLUMNS,
-    DOT_ROWS = LANES == 16 ? 5 : 2,
+    DOT_ROWS = LANES == 16 ? 5 : 1,
 };
 
 typedef float vec4 __attribute__((vector_size(16)));
@@ -90,16 +90,16 @@ static void transpose(size_t n, size_t rows, size_t cols, const float *a, float 
 }
 
 /* The four sums over the lanes of v[0], v[1], v[2], v[3]. */
-INLINE vec4 sums_of_lanes(const vec v[4])
+INLINE vec4 sums_of_lanes(const lane_sums v[4])
 {
     vec4 part[4];
     UNROLL
     for (size_t i = 0; i < 4; i++) {
-        vec4 quarter[LANES / 4];
+        vec4 quarter[SUM_LANES / 4];
         memcpy(quarter, &v[i], sizeof quarter);
         part[i] = quarter[0];
         UNROLL
-        for (size_t q = 1; q < LANES / 4; q++)
+        for (size_t q = 1; q < SUM_LANES / 4; q++)
             part[i] += quarter[q];
     }
     vec4 sum01 = __builtin_shufflevector(part[0], part[1], 0, 4, 1, 5) +
@@ -115,28 +115,30 @@ INLINE vec4 sums_of_lanes(const vec v[4])
 INLINE void dots(const size_t rows, size_t columns, size_t k, const float *a, const float *b,
                  float *c, size_t c_step, bool accumulate)
 {
-    vec sum[DOT_ROWS][4];
+    lane_sums sum[DOT_ROWS][4];
     const float *b_row[4];
     UNROLL
     for (size_t j = 0; j < 4; j++) {
         b_row[j] = b + smaller_size(j, columns - 1) * k;
         UNROLL
         for (size_t p = 0; p < rows; p++)
-            sum[p][j] = splat(0);
+            sum[p][j] = no_sums();
     }
-    for (size_t q = 0; q < k; q += LANES) {
-        bool whole = k - q >= LANES;
-        lanes some = first_lanes(smaller_size(LANES, k - q));
-        vec part[4];
+    for (size_t q = 0; q < k; q += SUM_LANES) {
         UNROLL
-        for (size_t j = 0; j < 4; j++)
-            part[j] = whole ? load(b_row[j] + q) : load_lanes(b_row[j] + q, some);
-        UNROLL
-        for (size_t p = 0; p < rows; p++) {
-            vec factor = whole ? load(a + p * k + q) : load_lanes(a + p * k + q, some);
+        for (size_t v = 0; v < SUM_VECTORS; v++) {
+            const size_t at = q + v * LANES;
+            vec part[4];
             UNROLL
             for (size_t j = 0; j < 4; j++)
-                sum[p][j] += factor * part[j];
+                part[j] = load_of_row(b_row[j], k, at);
+            UNROLL
+            for (size_t p = 0; p < rows; p++) {
+                vec factor = load_of_row(a + p * k, k, at);
+                UNROLL
+                for (size_t j = 0; j < 4; j++)
+                    sum[p][j].part[v] = fused(factor, part[j], sum[p][j].part[v]);
+            }
         }
     }
     UNROLL
@@ -159,13 +161,13 @@ static void multiply_by_dots(size_t m, size_t n, size_t k, const float *a, const
             size_t columns = smaller_size(4, n - j);
             float *to = c + i * n + j;
             switch (rows) { /* the same sums, each in its own chain */
+#if defined(__AVX512F__)
             case 1:
                 dots(1, columns, k, a_i, b_j, to, n, accumulate);
                 break;
             case 2:
                 dots(2, columns, k, a_i, b_j, to, n, accumulate);
                 break;
-#if defined(__AVX512F__)
             case 3:
                 dots(3, columns, k, a_i, b_j, to, n, accumulate);
                 break;
@@ -191,7 +193,7 @@ static void finish(const mn_product *p, float *c)
                 sum = 0;
             if (p->mask != NULL && !(p->mask[i * p->n + j] > 0))
                 sum = 0;
-            c[j] = p->base != NULL ? p->factor * sum + p->base[i * p->n + j] : sum;
+            c[j] = p->base != NULL ? fused_one(p->factor, sum, p->base[i * p->n + j]) : sum;
         }
 }
 
@@ -383,7 +385,7 @@ INLINE void finish_lanes(const mn_product p, float *c, size_t at, bool whole, la
     if (p.mask != NULL)
         sum = keep_if((ivec)(load_part(p.mask + at, whole, some) > splat(0)), sum);
     if (p.base != NULL)
-        sum = splat(p.factor) * sum + load_part(p.base + at, whole, some);
+        sum = fused(splat(p.factor), sum, load_part(p.base + at, whole, some));
     store_part(c + at, sum, whole, some);
 }
 
@@ -394,9 +396,9 @@ INLINE void column_times_row(const mn_product p, float *c, size_t j, bool whole,
     vec b = load_part(p.b + j, whole, some);
     vec b2 = p.b2 != NULL ? load_part(p.b2 + j, whole, some) : splat(0);
     for (size_t i = 0; i < p.m; i++) {
-        vec sum = splat(p.a[i]) * b + bias;
+        vec sum = fused(splat(p.a[i]), b, bias);
         if (p.a2 != NULL)
-            sum += splat(p.a2[i]) * b2;
+            sum = fused(splat(p.a2[i]), b2, sum);
         finish_lanes(p, c, i * p.n + j, whole, some, sum);
     }
 }
@@ -406,10 +408,10 @@ INLINE void row_times_matrix(const mn_product p, float *c, size_t j, bool whole,
 {
     vec sum = p.bias != NULL ? load_part(p.bias + j, whole, some) : splat(0);
     for (size_t q = 0; q < p.k; q++)
-        sum += splat(p.a[q]) * load_part(p.b + q * p.n + j, whole, some);
+        sum = fused(splat(p.a[q]), load_part(p.b + q * p.n + j, whole, some), sum);
     if (p.a2 != NULL)
         for (size_t q = 0; q < p.k; q++)
-            sum += splat(p.a2[q]) * load_part(p.b2 + q * p.n + j, whole, some);
+            sum = fused(splat(p.a2[q]), load_part(p.b2 + q * p.n + j, whole, some), sum);
     finish_lanes(p, c, j, whole, some, sum);
 }
 
@@ -418,25 +420,21 @@ INLINE void row_times_matrix(const mn_product p, float *c, size_t j, bool whole,
 INLINE vec4 rows_times_column(size_t rows, size_t k, const float *a, const float *b)
 {
     const float *row[4];
-    vec sum[4];
+    lane_sums sum[4];
     UNROLL
     for (size_t r = 0; r < 4; r++) {
         row[r] = a + smaller_size(r, rows - 1) * k;
-        sum[r] = splat(0);
+        sum[r] = no_sums();
     }
-    size_t q = 0;
-    for (; q + LANES <= k; q += LANES) {
-        vec part = load(b + q);
+    for (size_t q = 0; q < k; q += SUM_LANES) {
         UNROLL
-        for (size_t r = 0; r < 4; r++)
-            sum[r] += part * load(row[r] + q);
-    }
-    if (q < k) {
-        lanes some = first_lanes(k - q);
-        vec part = load_lanes(b + q, some);
-        UNROLL
-        for (size_t r = 0; r < 4; r++)
-            sum[r] += part * load_lanes(row[r] + q, some);
+        for (size_t v = 0; v < SUM_VECTORS; v++) {
+            const size_t at = q + v * LANES;
+            vec part = load_of_row(b, k, at);
+            UNROLL
+            for (size_t r = 0; r < 4; r++)
+                sum[r].part[v] = fused(part, load_of_row(row[r], k, at), sum[r].part[v]);
+        }
     }
     return sums_of_lanes(sum);
 }
@@ -460,7 +458,7 @@ static void matrix_times_column(const mn_product *p, float *c)
                 sum = 0;
             if (mask != NULL && !(mask[i + r] > 0))
                 sum = 0;
-            c[i + r] = base != NULL ? factor * sum + base[i + r] : sum;
+            c[i + r] = base != NULL ? fused_one(factor, sum, base[i + r]) : sum;
         }
     }
 }

@@ -3,6 +3,7 @@
  * reference (mn_real may be double) and for each instruction set. */
 #pragma once
 
+#include "common/real_functions.h"
 #include "worker/engine/kernels.h"
 #include <math.h>
 #include <string.h>
@@ -28,14 +29,15 @@ static void root(size_t n, const mn_real *x, mn_real *y)
 static void logarithm(size_t n, const mn_real *x, mn_real *y)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = (mn_real)log((double)x[i]);
+        y[i] = (mn_real)mn_real_log((double)x[i]);
 }
 
 /* log(1 + exp(x)), without overflow. */
 static void softplus(size_t n, const mn_real *x, mn_real *y)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = (mn_real)((x[i] > 0 ? (double)x[i] : 0.0) + log1p(exp(-fabs((double)x[i]))));
+        y[i] = (mn_real)((x[i] > 0 ? (double)x[i] : 0.0) +
+                         mn_real_log1p(mn_real_exp(-fabs((double)x[i]))));
 }
 
 static void repeat_rows(size_t rows, size_t times, size_t c, const mn_real *a, mn_real *out)
@@ -67,17 +69,9 @@ static void take_columns(size_t rows, size_t wide, size_t first, size_t c, const
         memcpy(out + i * c, a + i * wide + first, c * sizeof *out);
 }
 
-/* A row of a recurrence: u + decay .* h of the step before. */
+/* A row of a recurrence: h = u + decay .* before; decay is one number, if gates is 1, or c. The includer has it. */
 static void scan_row(size_t c, size_t gates, const mn_real *decay, const mn_real *before,
-                     const mn_real *u, mn_real *h)
-{
-    if (gates == 1)
-        for (size_t j = 0; j < c; j++)
-            h[j] = u[j] + decay[0] * before[j];
-    else
-        for (size_t j = 0; j < c; j++)
-            h[j] = u[j] + decay[j] * before[j];
-}
+                     const mn_real *u, mn_real *h);
 
 static void scan(size_t n, size_t steps, size_t c, size_t gates, bool backwards,
                  const mn_real *decay, const mn_real *u, mn_real *h)
@@ -107,8 +101,8 @@ static double weighted_cross_entropy(size_t rows, size_t c, const mn_real *z, co
         for (size_t j = 1; j < c; j++)
             largest = (double)z[j] > largest ? (double)z[j] : largest;
         for (size_t j = 0; j < c; j++)
-            sum += exp((double)z[j] - largest);
-        double log_sum = log(sum) + largest, item = 0;
+            sum += mn_real_exp((double)z[j] - largest);
+        double log_sum = mn_real_log(sum) + largest, item = 0;
         for (size_t j = 0; j < c; j++)
             item += (double)target[j] * (log_sum - (double)z[j]);
         loss += (double)weights[i] * item;

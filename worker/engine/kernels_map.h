@@ -14,16 +14,17 @@ INLINE vec exponential(vec x)
         splat(12582912);        /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
     x = larger(splat(-104), x); /* in this order NaN stays NaN */
     x = choose((ivec)(x > splat(89)), splat(89), x);
-    vec shifted = x * splat(1.44269504F) + magic;
+    vec shifted = fused(x, splat(1.44269504F), magic);
     vec n = shifted - magic;
     ivec power = (ivec)shifted - (ivec)magic;
-    vec r = x - n * splat(0.693359375F) + n * splat(2.12194440e-4F); /* ln 2 in two parts */
-    vec p = splat(1.9875691500e-4F) * r + splat(1.3981999507e-3F);
-    p = p * r + splat(8.3334519073e-3F);
-    p = p * r + splat(4.1665795894e-2F);
-    p = p * r + splat(1.6666665459e-1F);
-    p = p * r + splat(5.0000001201e-1F);
-    p = p * (r * r) + r + splat(1);
+    vec r = fused_less(n, splat(0.693359375F), x); /* ln 2 in two parts */
+    r = fused(n, splat(2.12194440e-4F), r);
+    vec p = fused(splat(1.9875691500e-4F), r, splat(1.3981999507e-3F));
+    p = fused(p, r, splat(8.3334519073e-3F));
+    p = fused(p, r, splat(4.1665795894e-2F));
+    p = fused(p, r, splat(1.6666665459e-1F));
+    p = fused(p, r, splat(5.0000001201e-1F));
+    p = fused(p, r * r, r) + splat(1);
     ivec half = power >> 1; /* 2^power in two factors, for results below the normal numbers */
     return p * (vec)((half + 127) << 23) * (vec)((power - half + 127) << 23);
 }
@@ -34,11 +35,11 @@ INLINE vec hyperbolic_tangent(vec x)
     const ivec sign = (ivec)splat(-0.0F);
     vec size = (vec)((ivec)x & ~sign), z = x * x;
     vec far = splat(1) - splat(2) / (exponential(size + size) + splat(1));
-    vec p = splat(-5.70498872745e-3F) * z + splat(2.06390887954e-2F);
-    p = p * z + splat(-5.37397155531e-2F);
-    p = p * z + splat(1.33314422036e-1F);
-    p = p * z + splat(-3.33332819422e-1F);
-    p = p * z * x + x;
+    vec p = fused(splat(-5.70498872745e-3F), z, splat(2.06390887954e-2F));
+    p = fused(p, z, splat(-5.37397155531e-2F));
+    p = fused(p, z, splat(1.33314422036e-1F));
+    p = fused(p, z, splat(-3.33332819422e-1F));
+    p = fused(p * z, x, x);
     return choose((ivec)(size < splat(0.625F)), p, (vec)((ivec)far | ((ivec)x & sign)));
 }
 
@@ -65,11 +66,11 @@ INLINE vec apply(const enum operation operation, vec factor, vec a, vec b, vec c
     case SCALE:
         return factor * a;
     case SCALE_ADD:
-        return factor * a + b;
+        return fused(factor, a, b);
     case MULTIPLY:
         return a * b;
     case MULTIPLY_ADD:
-        return a * b + c;
+        return fused(a, b, c);
     case RELU:
         return larger(splat(0), a); /* in this order NaN stays NaN */
     case MASK:
@@ -77,7 +78,7 @@ INLINE vec apply(const enum operation operation, vec factor, vec a, vec b, vec c
     case TANH:
         return hyperbolic_tangent(a);
     case TANH_BACKWARD:
-        return (splat(1) - a * a) * b;
+        return fused_less(a, a, splat(1)) * b;
     case TANH_CURVE:
         return splat(-2) * a * b * c;
     case SIGMOID:
@@ -160,20 +161,30 @@ static void exponential_forward(size_t n, const float *x, float *y)
     map(EXPONENTIAL, n, 0, x, x, x, y);
 }
 
+static void scan_row(size_t c, size_t gates, const float *decay, const float *before,
+                     const float *u, float *h)
+{
+    if (gates == 1)
+        map(SCALE_ADD, c, decay[0], before, u, before, h);
+    else
+        map(MULTIPLY_ADD, c, 0, decay, before, u, h);
+}
+
 static void row_dot(size_t rows, size_t c, const float *a, const float *b, float *out)
 {
     for (size_t i = 0; i < rows; i++, a += c, b += c) {
-        vec sum = splat(0);
-        size_t j = 0;
-        for (; j + LANES <= c; j += LANES)
-            sum += load(a + j) * load(b + j);
-        if (j < c) {
-            lanes some = first_lanes(c - j);
-            sum += load_lanes(a + j, some) * load_lanes(b + j, some);
+        lane_sums sum = no_sums();
+        for (size_t j = 0; j < c; j += SUM_LANES) {
+            UNROLL
+            for (size_t v = 0; v < SUM_VECTORS; v++) {
+                const size_t at = j + v * LANES;
+                sum.part[v] = fused(load_of_row(a, c, at), load_of_row(b, c, at), sum.part[v]);
+            }
         }
-        float total = 0;
-        for (size_t k = 0; k < LANES; k++)
-            total += sum[k];
+        float lane[SUM_LANES], total = 0;
+        memcpy(lane, &sum, sizeof lane);
+        for (size_t k = 0; k < SUM_LANES; k++)
+            total += lane[k];
         out[i] = total;
     }
 }
@@ -408,7 +419,7 @@ static double choice_loss(size_t rows, size_t c, const float *z, const float *p,
     for (size_t i = 0; i < rows; i++, z += c, p += c, target += c) {
         if (!(weights[i] != 0)) /* padding; its numbers may be anything */
             continue;
-        double log_sum = (double)largest_of(c, z) - log((double)largest_of(c, p)), item = 0;
+        double log_sum = (double)largest_of(c, z) - mn_real_log((double)largest_of(c, p)), item = 0;
         for (size_t j = 0; j < c; j++)
             if (target[j] != 0)
                 item += (double)target[j] * (log_sum - (double)z[j]);
@@ -423,8 +434,8 @@ static double cross_entropy(size_t rows, size_t c, const float *z, const float *
     for (size_t i = 0; i < rows; i++, z += c, target += c) {
         double largest = (double)largest_of(c, z), sum = 0;
         for (size_t j = 0; j < c; j++)
-            sum += exp((double)z[j] - largest);
-        double log_sum = log(sum) + largest;
+            sum += mn_real_exp((double)z[j] - largest);
+        double log_sum = mn_real_log(sum) + largest;
         for (size_t j = 0; j < c; j++)
             loss += (double)target[j] * (log_sum - (double)z[j]);
     }

@@ -75,9 +75,8 @@ INLINE void add_groups(const mn_word_list *list, size_t c, const float *from, co
             UNROLL
             for (size_t v = 0; v < vectors; v++) {
                 vec entry = load_of(row, b, v, vectors, whole);
-                if (weighted)
-                    entry *= load_of(weight, b, v, vectors, whole);
-                sum[v] += entry;
+                sum[v] = weighted ? fused(entry, load_of(weight, b, v, vectors, whole), sum[v])
+                                  : sum[v] + entry;
             }
         }
         UNROLL
@@ -137,7 +136,7 @@ INLINE void read_filled(size_t n, size_t c, const float *p, const float *memory,
     for (size_t s = 0; s < n; s++, memory += c) {
         UNROLL
         for (size_t v = 0; v < vectors; v++)
-            sum[v] += splat(p[s]) * load_of(memory, b, v, vectors, whole);
+            sum[v] = fused(splat(p[s]), load_of(memory, b, v, vectors, whole), sum[v]);
     }
     UNROLL
     for (size_t v = 0; v < vectors; v++)
@@ -169,7 +168,7 @@ INLINE void write_filled(size_t n, size_t c, const float *p, const float *o, boo
         UNROLL
         for (size_t v = 0; v < vectors; v++) {
             vec was = accumulate ? load_of(memory, b, v, vectors, whole) : splat(0);
-            store_of(memory, splat(p[s]) * row[v] + was, b, v, vectors, whole);
+            store_of(memory, fused(splat(p[s]), row[v], was), b, v, vectors, whole);
         }
     }
 }

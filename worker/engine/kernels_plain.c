@@ -6,6 +6,13 @@
 #include <math.h>
 #include <string.h>
 
+static void scan_row(size_t c, size_t gates, const mn_real *decay, const mn_real *before,
+                     const mn_real *u, mn_real *h)
+{
+    for (size_t j = 0; j < c; j++)
+        h[j] = u[j] + decay[gates == 1 ? 0 : j] * before[j];
+}
+
 /* Element (i, j) of op(A) op(B). */
 static double product_element(const mn_product *p, const mn_real *a, const mn_real *b, size_t i,
                               size_t j)

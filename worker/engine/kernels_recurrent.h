@@ -32,7 +32,7 @@ static void lstm(size_t n, size_t c, const float *zx, const float *zr, const flo
             }
             vec now = gate[0] * gate[2];
             if (before != NULL)
-                now += gate[1] * load_part(before + at, whole, some);
+                now = fused(gate[1], load_part(before + at, whole, some), now);
             store_part(cell + at, now, whole, some);
             store_part(out + at, gate[3] * hyperbolic_tangent(now), whole, some);
         }
@@ -54,12 +54,13 @@ static void lstm_backward(size_t n, size_t c, const float *out, const float *bef
                 gate[g] = load_part(gates + z_at + g * c, whole, some);
             vec bent = hyperbolic_tangent(load_part(cell + at, whole, some));
             vec dh = load_part(adjoint + at, whole, some);
-            vec d = load_part(dcell + at, whole, some) + dh * gate[3] * (splat(1) - bent * bent);
+            vec d = fused(dh * gate[3], fused_less(bent, bent, splat(1)),
+                          load_part(dcell + at, whole, some));
             vec was = before != NULL ? load_part(before + at, whole, some) : splat(0);
             store_part(dz + z_at, d * gate[2] * gate[0] * (splat(1) - gate[0]), whole, some);
             store_part(dz + z_at + c, d * was * gate[1] * (splat(1) - gate[1]), whole, some);
-            store_part(dz + z_at + 2 * c, d * gate[0] * (splat(1) - gate[2] * gate[2]), whole,
-                       some);
+            store_part(dz + z_at + 2 * c, d * gate[0] * fused_less(gate[2], gate[2], splat(1)),
+                       whole, some);
             store_part(dz + z_at + 3 * c, dh * bent * gate[3] * (splat(1) - gate[3]), whole, some);
             store_part(dbefore + at, d * gate[1], whole, some);
         }
@@ -69,14 +70,14 @@ static void lstm_backward(size_t n, size_t c, const float *out, const float *bef
 
 enum { FOURS_OF_HEADS = (MN_LRUA_MAX_HEADS + 3) / 4 * 4, FOURS_OF_KEYS = MN_LRUA_MAX_KEYS };
 
-INLINE float sum_of_lanes(vec v)
+INLINE float sum_of_lanes(lane_sums v)
 {
-    const vec alone[4] = {v};
+    const lane_sums alone[4] = {v, v, v, v};
     return sums_of_lanes(alone)[0];
 }
 
 /* The sums over the lanes of each of v, four at a time: v and sums have room for whole fours. */
-INLINE void sums_of_all_lanes(size_t n, const vec *v, float *sums)
+INLINE void sums_of_all_lanes(size_t n, const lane_sums *v, float *sums)
 {
     for (size_t i = 0; i < n; i += 4) {
         const vec4 four = sums_of_lanes(v + i);
@@ -87,7 +88,8 @@ INLINE void sums_of_all_lanes(size_t n, const vec *v, float *sums)
 /* Rows are short, so sums of single precision do. */
 static void soften(size_t c, float *z)
 {
-    vec top = splat(-INFINITY), total = splat(0);
+    vec top = splat(-INFINITY);
+    lane_sums total = no_sums();
     for (size_t j = 0; j < c; j += LANES) {
         const lanes some = first_lanes(smaller_size(LANES, c - j));
         top = larger(top, load_lanes(z + j, some)); /* of other lanes: 0, which does no harm */
@@ -97,8 +99,9 @@ static void soften(size_t c, float *z)
         largest = top[l] > largest ? top[l] : largest;
     for (size_t j = 0; j < c; j += LANES) {
         const lanes some = first_lanes(smaller_size(LANES, c - j));
-        store_lanes(z + j, exponential(load_lanes(z + j, some) - splat(largest)), some);
-        total += load_lanes(z + j, some);
+        vec p = exponential(load_lanes(z + j, some) - splat(largest));
+        store_lanes(z + j, p, some);
+        total.part[j / LANES % SUM_VECTORS] += load_lanes(z + j, some);
     }
     scale(c, 1 / sum_of_lanes(total), z, z);
 }
@@ -197,7 +200,7 @@ static void lengths_of_keys(const mn_lrua *m, const float *keys, float *lengths)
     for (size_t r = 0; r < m->heads; r++, keys += m->width) {
         float sum = 0;
         for (size_t d = 0; d < m->width; d++)
-            sum += keys[d] * keys[d];
+            sum = fused_one(keys[d], keys[d], sum);
         lengths[r] = sqrtf(sum);
     }
 }
@@ -221,22 +224,23 @@ INLINE void write_and_compare(const size_t heads, const mn_lrua *m, const lrua_v
     const float *from = was->memory + s;
     float *to = now->memory + s;
     for (size_t d = 0; d < width; d++, from += slots, to += slots) {
-        vec number = load_part(from, whole, some) * keep;
+        vec number = fused(load_part(from, whole, some), keep, splat(now->keys[d]) * ww[0]);
         UNROLL
-        for (size_t r = 0; r < heads; r++)
-            number += splat(now->keys[r * width + d]) * ww[r];
+        for (size_t r = 1; r < heads; r++)
+            number = fused(splat(now->keys[r * width + d]), ww[r], number);
         store_part(to, number, whole, some);
         __builtin_prefetch(to + slots * width, 1, 2); /* the next sequence's, which is far away */
-        square += number * number;
+        square = fused(number, number, square);
         UNROLL
         for (size_t r = 0; r < heads; r++)
-            like[r] += splat(now->keys[r * width + d]) * number;
+            like[r] = fused(splat(now->keys[r * width + d]), number, like[r]);
     }
     vec length = square_root(square);
     UNROLL
     for (size_t r = 0; r < heads; r++)
         store_part(now->read_weights + r * slots + s,
-                   like[r] / (splat(lengths[r]) * length + splat((float)MN_LRUA_EPS)), whole, some);
+                   like[r] / fused(splat(lengths[r]), length, splat((float)MN_LRUA_EPS)), whole,
+                   some);
 }
 
 /* r = wr M */
@@ -245,18 +249,22 @@ INLINE void read_slots(const size_t heads, const mn_lrua *m, const lrua_view *no
     const size_t slots = m->slots;
     for (size_t d = 0; d < m->width; d++) {
         const float *numbers = now->memory + d * slots;
-        vec sum[FOURS_OF_HEADS] = {{0}};
+        lane_sums sum[FOURS_OF_HEADS];
         float sums[FOURS_OF_HEADS];
         UNROLL
-        for (size_t r = 0; r < heads; r++)
-            sum[r] = splat(0);
-        for (size_t s = 0; s < slots; s += LANES) {
-            const bool whole = slots - s >= LANES;
-            const lanes some = first_lanes(smaller_size(LANES, slots - s));
-            vec number = load_part(numbers + s, whole, some);
+        for (size_t r = 0; r < FOURS_OF_HEADS; r++)
+            sum[r] = no_sums();
+        for (size_t s = 0; s < slots; s += SUM_LANES) {
             UNROLL
-            for (size_t r = 0; r < heads; r++)
-                sum[r] += number * load_part(now->read_weights + r * slots + s, whole, some);
+            for (size_t v = 0; v < SUM_VECTORS; v++) {
+                const size_t at = s + v * LANES;
+                vec number = load_of_row(numbers, slots, at);
+                UNROLL
+                for (size_t r = 0; r < heads; r++)
+                    sum[r].part[v] =
+                        fused(number, load_of_row(now->read_weights + r * slots, slots, at),
+                              sum[r].part[v]);
+            }
         }
         sums_of_all_lanes(heads, sum, sums);
         UNROLL
@@ -337,11 +345,11 @@ INLINE void compare_again(const size_t heads, const mn_lrua *m, const lrua_view 
     for (size_t j = 0; j < width; j++, from += slots) {
         vec number = load_part(from, whole, some);
         __builtin_prefetch(from + slots * width, 0, 2); /* the next sequence's, which is far away */
-        square += number * number;
+        square = fused(number, number, square);
         UNROLL
         for (size_t r = 0; r < heads; r++) {
-            like[r] += splat(now->keys[r * width + j]) * number;
-            asked[r] += splat(given->read[r * width + j]) * number;
+            like[r] = fused(splat(now->keys[r * width + j]), number, like[r]);
+            asked[r] = fused(splat(given->read[r * width + j]), number, asked[r]);
         }
     }
     vec length = square_root(square);
@@ -349,7 +357,8 @@ INLINE void compare_again(const size_t heads, const mn_lrua *m, const lrua_view 
     UNROLL
     for (size_t r = 0; r < heads; r++) {
         store_part(d->write_weights + r * slots + s,
-                   like[r] / (splat(lengths[r]) * length + splat((float)MN_LRUA_EPS)), whole, some);
+                   like[r] / fused(splat(lengths[r]), length, splat((float)MN_LRUA_EPS)), whole,
+                   some);
         store_part(d->read_weights + r * slots + s, asked[r], whole, some);
     }
 }
@@ -359,12 +368,14 @@ INLINE void compare_again(const size_t heads, const mn_lrua *m, const lrua_view 
  * (-> d->read_weights). */
 INLINE void differentiate_slots(const size_t heads, const mn_lrua *m, const lrua_view *now,
                                 const lrua_view *given, const lrua_view *d, const float *lengths,
-                                vec *dkeys, vec *dlengths, size_t s, bool whole, lanes some)
+                                lane_sums *dkeys, lane_sums *dlengths, size_t s, bool whole,
+                                lanes some)
 {
     vec dlike[MN_LRUA_MAX_HEADS] = {{0}}, wr[MN_LRUA_MAX_HEADS] = {{0}},
         ww[MN_LRUA_MAX_HEADS] = {{0}}, dww[MN_LRUA_MAX_HEADS] = {{0}}, keep = splat(1),
         stretch = splat(0);
     const size_t slots = m->slots, width = m->width;
+    const size_t v = s / LANES % SUM_VECTORS;
     const vec length = load_part(d->usage + s, whole, some);
     const size_t cleared = (size_t)now->least[0];
     if (cleared >= s && cleared < s + LANES)
@@ -372,11 +383,11 @@ INLINE void differentiate_slots(const size_t heads, const mn_lrua *m, const lrua
     UNROLL
     for (size_t r = 0; r < heads; r++) {
         const size_t at = r * slots + s;
-        vec below = splat(1) / (splat(lengths[r]) * length + splat((float)MN_LRUA_EPS));
+        vec below = splat(1) / fused(splat(lengths[r]), length, splat((float)MN_LRUA_EPS));
         dlike[r] = load_part(d->read_weights + at, whole, some) * below;
         vec dbelow = splat(0) - dlike[r] * load_part(d->write_weights + at, whole, some);
-        dlengths[r] += dbelow * length;
-        stretch += dbelow * splat(lengths[r]);
+        dlengths[r].part[v] = fused(dbelow, length, dlengths[r].part[v]);
+        stretch = fused(dbelow, splat(lengths[r]), stretch);
         wr[r] = load_part(now->read_weights + at, whole, some);
         ww[r] = load_part(now->write_weights + at, whole, some);
         dww[r] = splat(0);
@@ -386,19 +397,19 @@ INLINE void differentiate_slots(const size_t heads, const mn_lrua *m, const lrua
     float *to = d->memory + s;
     for (size_t j = 0; j < width; j++, from += slots, in += slots, to += slots) {
         vec number = load_part(from, whole, some);
-        vec g = load_part(in, whole, some) + stretch * number;
+        vec g = fused(stretch, number, load_part(in, whole, some));
         UNROLL
         for (size_t r = 0; r < heads; r++)
-            g += dlike[r] * splat(now->keys[r * width + j]);
+            g = fused(dlike[r], splat(now->keys[r * width + j]), g);
         UNROLL
         for (size_t r = 0; r < heads; r++)
-            g += wr[r] * splat(given->read[r * width + j]);
+            g = fused(wr[r], splat(given->read[r * width + j]), g);
         store_part(to, g * keep, whole, some);
         UNROLL
         for (size_t r = 0; r < heads; r++) {
-            dww[r] += splat(now->keys[r * width + j]) * g;
-            vec sum = dkeys[j * heads + r] + ww[r] * g;
-            dkeys[j * heads + r] = sum + dlike[r] * number;
+            dww[r] = fused(splat(now->keys[r * width + j]), g, dww[r]);
+            vec *sum = &dkeys[j * heads + r].part[v];
+            *sum = fused(dlike[r], number, fused(ww[r], g, *sum));
         }
     }
     UNROLL
@@ -412,12 +423,12 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
 {
     const size_t slots = m->slots, width = m->width;
     float lengths[MN_LRUA_MAX_HEADS];
-    vec dkeys[FOURS_OF_KEYS], dlengths[MN_LRUA_MAX_HEADS];
+    lane_sums dkeys[FOURS_OF_KEYS], dlengths[MN_LRUA_MAX_HEADS];
     float sums[FOURS_OF_KEYS];
     for (size_t k = 0; k < (heads * width + 3) / 4 * 4; k++)
-        dkeys[k] = splat(0);
+        dkeys[k] = no_sums();
     for (size_t r = 0; r < heads; r++)
-        dlengths[r] = splat(0);
+        dlengths[r] = no_sums();
     lengths_of_keys(m, now->keys, lengths);
     for (size_t s = 0; s < slots; s += LANES)
         compare_again(heads, m, now, given, d, lengths, s, slots - s >= LANES,
@@ -439,7 +450,8 @@ INLINE void lrua_backward_one(const size_t heads, const mn_lrua *m, const lrua_v
         const float longer = lengths[r] > 0 ? sum_of_lanes(dlengths[r]) / lengths[r] : 0;
         for (size_t j = 0; j < width; j++) {
             const float key = now->keys[r * width + j];
-            d->keys[r * width + j] = (sums[j * heads + r] + longer * key) * (1 - key * key);
+            d->keys[r * width + j] =
+                fused_one(longer, key, sums[j * heads + r]) * fused_one(-key, key, 1);
         }
         float *dww = d->read_weights + r * slots, gate = now->gates[r], dgate = 0;
         row_dot(1, slots, dww, was->read_weights + r * slots, &dgate);

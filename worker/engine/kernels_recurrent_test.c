@@ -1,16 +1,7 @@
 /* kernels_recurrent_test.c: steps of an LSTM and of a memory, and whole recurrences, by each instruction set that this
  * machine has, against the reference. */
-#include "worker/engine/draw_bed.h"
-#include "worker/engine/kernels.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "worker/engine/tables_bed.h"
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 static float *numbers(size_t n)
 {
@@ -26,6 +17,7 @@ static void expect_near(const char *name, const char *what, size_t n, const floa
                         const float *b)
 {
     assert_true(a[n] == 1234.5f);
+    note(n, a);
     float largest = 0;
     for (size_t i = 0; i < n; i++)
         largest = fmaxf(largest, fabsf(b[i]));
@@ -55,13 +47,12 @@ static void compare_lstm(const mn_kernels *k, size_t n, size_t c, bool is_first)
 
 static void lstm_steps_agree(void **state)
 {
-    const mn_kernels *const *all = mn_kernels_all();
     (void)state;
-    for (; *all != NULL; all++)
-        for (size_t c = 1; c <= 40; c += 3) {
-            compare_lstm(*all, 3, c, false);
-            compare_lstm(*all, 2, c, true);
-        }
+    FOR_EACH_TABLE(k)
+    for (size_t c = 1; c <= 40; c += 3) {
+        compare_lstm(k, 3, c, false);
+        compare_lstm(k, 2, c, true);
+    }
 }
 
 /* Usages that differ by far more than rounding, so that all choose the same slots; some equal. */
@@ -98,20 +89,16 @@ static void compare_lrua(const mn_kernels *k, const mn_lrua *m, bool sharpened)
 static void memory_steps_agree(void **state)
 {
     static const uint32_t slots[] = {5, 16, 37, 128}, widths[] = {1, 3, 40};
-    const mn_kernels *const *all = mn_kernels_all();
     (void)state;
-    for (; *all != NULL; all++)
-        for (uint32_t heads = 1; heads <= 5; heads++)
-            for (size_t s = 0; s < 4; s++)
-                for (size_t w = 0; w < 3; w++) {
-                    const mn_lrua shape = {.n = 2,
-                                           .heads = heads,
-                                           .slots = slots[s],
-                                           .width = widths[w],
-                                           .decay = 0.9};
-                    compare_lrua(*all, &shape, false);
-                    compare_lrua(*all, &shape, true);
-                }
+    FOR_EACH_TABLE(k)
+    for (uint32_t heads = 1; heads <= 5; heads++)
+        for (size_t s = 0; s < 4; s++)
+            for (size_t w = 0; w < 3; w++) {
+                const mn_lrua shape = {
+                    .n = 2, .heads = heads, .slots = slots[s], .width = widths[w], .decay = 0.9};
+                compare_lrua(k, &shape, false);
+                compare_lrua(k, &shape, true);
+            }
 }
 
 /* A slot of zeros is like nothing, and has no direction: no derivative, no NaN. */
@@ -150,13 +137,12 @@ static void compare_scan(const mn_kernels *k, size_t n, size_t steps, size_t c, 
 
 static void recurrences_agree_also_in_place(void **state)
 {
-    const mn_kernels *const *all = mn_kernels_all();
     (void)state;
-    for (; *all != NULL; all++)
-        for (size_t steps = 1; steps <= 9; steps += 4)
-            for (size_t c = 1; c <= 40; c += 3)
-                for (int way = 0; way < 4; way++)
-                    compare_scan(*all, 3, steps, c, way & 1 ? c : 1, way & 2);
+    FOR_EACH_TABLE(k)
+    for (size_t steps = 1; steps <= 9; steps += 4)
+        for (size_t c = 1; c <= 40; c += 3)
+            for (int way = 0; way < 4; way++)
+                compare_scan(k, 3, steps, c, way & 1 ? c : 1, way & 2);
 }
 
 int main(void)

@@ -21,7 +21,7 @@ INLINE void sum_rows(size_t rows, size_t c, const float *x, bool whole, lanes so
         sum[0] += load_part(x, whole, some);
     vec result = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     if (base != NULL)
-        result = splat(factor) * result + load_part(base, whole, some);
+        result = fused(splat(factor), result, load_part(base, whole, some));
     store_part(sums, result, whole, some);
 }
 

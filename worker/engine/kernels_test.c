@@ -1,14 +1,10 @@
 /* Each table of this machine against the reference, on shapes of one, odd, prime and large sizes,
- * at addresses of no alignment, between guards that must stay as they are. */
+ * at addresses of no alignment, between guards that must stay as they are; and against each other, to
+ * the bit. */
+#include "worker/engine/tables_bed.h"
 #include "worker/engine/word_list.h"
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 enum { GUARD = 17, MAX_ARRAYS = 24 }; /* an odd guard: the arrays are aligned to 4 bytes only */
 
@@ -17,13 +13,9 @@ static struct {
     size_t n;
 } arrays[MAX_ARRAYS];
 static size_t n_arrays;
-static uint64_t seed = 12345;
-
-/* Uniform in [-1, 1). */
 static float random_float(void)
 {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (float)((double)(seed >> 40) / (1 << 23) - 1);
+    return (float)draw();
 }
 
 /* n random numbers between two guards of NaN, which spoil any sum that reads them. */
@@ -51,6 +43,7 @@ static void free_arrays(void)
 {
     while (n_arrays > 0) {
         n_arrays--;
+        note(arrays[n_arrays].n, arrays[n_arrays].data);
         for (size_t i = 0; i < GUARD; i++) {
             assert_true(isnan(arrays[n_arrays].memory[i]));
             assert_true(isnan(arrays[n_arrays].data[arrays[n_arrays].n + i]));
@@ -86,11 +79,6 @@ static void assert_close(const char *table, const char *what, size_t n, const fl
         largest = fmax(largest, fabs((double)wanted[i]));
     assert_within(table, what, n, got, wanted, tolerance * largest);
 }
-
-/* Runs `body` for each table but the reference, which is called `plain`. */
-#define FOR_EACH_TABLE(k)                                                                          \
-    for (const mn_kernels *const *each = mn_kernels_all(), *k = *each;                             \
-         (k = *each) != NULL && k != &mn_kernels_plain; each++)
 
 static const mn_kernels *const plain = &mn_kernels_plain;
 
@@ -458,7 +446,9 @@ static void compare_elements(const mn_kernels *table, size_t n)
 #undef ARGS
 #undef COMPARE
     double loss = plain->squared_error(n, a, b);
-    assert_true(fabs(table->squared_error(n, a, b) - loss) <= 1e-6 * loss);
+    const double ours = table->squared_error(n, a, b);
+    note_double(ours);
+    assert_true(fabs(ours - loss) <= 1e-6 * loss);
     free_arrays();
 }
 
@@ -492,7 +482,9 @@ static void softmax_and_losses_are_those_of_the_reference(void **state)
             table->softmax_tangent(rows, c, p, tz, got);
             assert_close(table->name, "softmax_tangent", n, got, wanted, 5e-7);
             double loss = plain->cross_entropy(rows, c, z, target);
-            assert_true(fabs(table->cross_entropy(rows, c, z, target) - loss) <= 1e-6 * fabs(loss));
+            const double ours = table->cross_entropy(rows, c, z, target);
+            note_double(ours);
+            assert_true(fabs(ours - loss) <= 1e-6 * fabs(loss));
             free_arrays();
         }
 }
@@ -678,7 +670,9 @@ static void compare_functions(const mn_kernels *table, size_t n)
     for (size_t i = 0; i < n; i++)
         assert_true(got[i] == 0.3F);
     const double mean = plain->mean(n, x);
-    assert_true(fabs(table->mean(n, x) - mean) <= 1e-6 * fabs(mean) + 1e-9);
+    const double ours = table->mean(n, x);
+    note_double(ours);
+    assert_true(fabs(ours - mean) <= 1e-6 * fabs(mean) + 1e-9);
     free_arrays();
 }
 
@@ -716,13 +710,15 @@ static void compare_masked_softmax(const mn_kernels *table, size_t rows, size_t 
             z[i] = 1;
     const double loss = plain->weighted_cross_entropy(rows, c, z, target, weights);
     assert_true(isfinite(loss));
-    assert_true(fabs(table->weighted_cross_entropy(rows, c, z, target, weights) - loss) <=
-                1e-6 * fabs(loss));
+    double ours = table->weighted_cross_entropy(rows, c, z, target, weights);
+    note_double(ours);
+    assert_true(fabs(ours - loss) <= 1e-6 * fabs(loss));
     plain->softmax(rows, c, z, got); /* rows of padding may hold anything */
     const double chosen = plain->choice_loss(rows, c, z, got, target, weights);
     assert_true(fabs(chosen - loss) <= 1e-6 * fabs(loss));
-    assert_true(fabs(table->choice_loss(rows, c, z, got, target, weights) - loss) <=
-                1e-6 * fabs(loss));
+    ours = table->choice_loss(rows, c, z, got, target, weights);
+    note_double(ours);
+    assert_true(fabs(ours - loss) <= 1e-6 * fabs(loss));
     free_arrays();
 }
 

@@ -80,9 +80,10 @@ INLINE void add_to_sums(const size_t rows, const size_t vectors, const enum last
         vec factor = splat(a[p][a_q]);
         UNROLL
         for (size_t v = 0; v < n; v++)
-            s->whole[p][v] += factor * column[v];
+            s->whole[p][v] = fused(factor, column[v], s->whole[p][v]);
         if (end == HALF_PART) /* with one whole vector or none, a load of its own is faster */
-            s->half[p] += (n > 1 ? half_of(factor) : splat_half(a[p][a_q])) * half_column;
+            s->half[p] = fused_half(n > 1 ? half_of(factor) : splat_half(a[p][a_q]), half_column,
+                                    s->half[p]);
     }
 }
 
@@ -130,10 +131,10 @@ INLINE void move_from_base(size_t p, const size_t vectors, const enum last_vecto
     const size_t n = whole_vectors(vectors, end);
     UNROLL
     for (size_t v = 0; v < n; v++)
-        s->whole[p][v] = splat(factor) * s->whole[p][v] +
-                         load_part(base + v * LANES, end != PART || v + 1 < n, last);
+        s->whole[p][v] = fused(splat(factor), s->whole[p][v],
+                               load_part(base + v * LANES, end != PART || v + 1 < n, last));
     if (end == HALF_PART)
-        s->half[p] = splat_half(factor) * s->half[p] + load_half(base + n * LANES, last);
+        s->half[p] = fused_half(splat_half(factor), s->half[p], load_half(base + n * LANES, last));
 }
 
 INLINE void store_sums(size_t p, const size_t vectors, const enum last_vector end, lanes last,

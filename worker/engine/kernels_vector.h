@@ -1,15 +1,23 @@
 /* kernels_vector.h: what the shared kernels need of an instruction set: vectors of floats, and a
  * part of one. Included by the sources that are compiled once for each instruction set; the
- * compiler's flags choose. The arithmetic is that of the compiler's vector types; a*b+c becomes one
- * operation where the machine has it. */
+ * compiler's flags choose.
+ *
+ * All instruction sets, and all compilers, compute the same bits. So a*b+c is one operation with one
+ * rounding where it is written as fused(a, b, c), and two wherever it is not: the compiler may join
+ * none. A machine without such an operation computes what it would give. And a sum that runs along
+ * the lanes has SUM_LANES of them everywhere, in as many vectors as that takes. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include <math.h>
+
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__ARM_FEATURE_FMA) && defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 /* A tile is TILE_ROWS x TILE_VECTORS sums, which the registers hold beside a row of B. */
@@ -250,6 +258,82 @@ INLINE half_vec keep_half_if_positive(half_vec mask, half_vec v)
 #endif
 }
 
+/* ---- a * b + c with one rounding */
+
+#if defined(__AVX2__) || defined(__ARM_FEATURE_FMA)
+
+INLINE float fused_one(float a, float b, float c)
+{
+    return __builtin_fmaf(a, b, c);
+}
+
+#else
+
+/* Without the instruction. The product is exact in double; of its sum with c, rounded to an odd last bit where it
+ * is inexact, 53 bits are so many more than 24 that rounding again gives what one rounding of the
+ * exact sum would (Boldo, Melquiond 2008, "Emulation of a FMA and correctly rounded sums"). */
+INLINE float fused_one(float a, float b, float c)
+{
+    double product = (double)a * (double)b, sum = product + (double)c;
+    double from_c = sum - product;
+    double rest =
+        (product - (sum - from_c)) + ((double)c - from_c); /* sum + rest is exact (Knuth) */
+    if (rest > 0 || rest < 0) {
+        int64_t bits;
+        memcpy(&bits, &sum, sizeof bits);
+        if ((bits & 1) == 0)
+            bits += (rest > 0) == (sum > 0) ? 1 : -1;
+        memcpy(&sum, &bits, sizeof bits);
+    }
+    return (float)sum;
+}
+
+#endif
+
+/* Of doubles: few of them, so a machine without the instruction calls the C library. */
+INLINE double fused_double(double a, double b, double c)
+{
+    return __builtin_fma(a, b, c);
+}
+
+INLINE vec fused(vec a, vec b, vec c)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_FEATURE_FMA) && defined(__aarch64__)
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    for (size_t l = 0; l < LANES; l++)
+        c[l] = fused_one(a[l], b[l], c[l]);
+    return c;
+#endif
+}
+
+/* c - a * b with one rounding */
+INLINE vec fused_less(vec a, vec b, vec c)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (vec)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_FEATURE_FMA) && defined(__aarch64__)
+    return (vec)vfmsq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return fused(-a, b, c);
+#endif
+}
+
+INLINE half_vec fused_half(half_vec a, half_vec b, half_vec c)
+{
+#if defined(__AVX512F__)
+    return (half_vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return fused(a, b, c);
+#endif
+}
+
 INLINE size_t smaller_size(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -274,6 +358,52 @@ INLINE void store_double(double *p, vec_double v)
 INLINE vec_double widen(const float *p)
 {
     return __builtin_convertvector(*(const half_anywhere *)p, vec_double);
+}
+
+INLINE vec_double splat_double(double x)
+{
+    vec_double v;
+    UNROLL
+    for (size_t l = 0; l < HALF; l++)
+        v[l] = x;
+    return v;
+}
+
+INLINE vec_double fused_doubles(vec_double a, vec_double b, vec_double c)
+{
+#if defined(__AVX512F__)
+    return (vec_double)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX2__)
+    return (vec_double)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    for (size_t l = 0; l < HALF; l++)
+        c[l] = fused_double(a[l], b[l], c[l]);
+    return c;
+#endif
+}
+
+/* Sums that run along the lanes: number i of a row is in lane i % SUM_LANES, on every machine. */
+enum { SUM_LANES = 16, SUM_VECTORS = SUM_LANES / LANES };
+
+typedef struct lane_sums {
+    vec part[SUM_VECTORS];
+} lane_sums;
+
+INLINE lane_sums no_sums(void)
+{
+    lane_sums w;
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++)
+        w.part[v] = splat(0);
+    return w;
+}
+
+/* Numbers [at, at + LANES) of a row of n; those that it does not have are zero. */
+INLINE vec load_of_row(const float *row, size_t n, size_t at)
+{
+    if (at + LANES <= n)
+        return load(row + at);
+    return at < n ? load_lanes(row + at, first_lanes(n - at)) : splat(0);
 }
 
 /* totals [LANES] += v */

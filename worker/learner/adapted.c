@@ -1,5 +1,6 @@
 #include "worker/learner/adapted.h"
 
+#include "common/real_functions.h"
 #include "common/text.h"
 #include "worker/learner/adapted_state.h"
 #include "worker/learner/trial.h"
@@ -517,9 +518,9 @@ static void softmax(uint32_t n, float *z)
     const double most = (double)z[mn_label_of(n, z)];
     double sum = 0;
     for (uint32_t k = 0; k < n; k++)
-        sum += exp((double)z[k] - most);
+        sum += mn_real_exp((double)z[k] - most);
     for (uint32_t k = 0; k < n; k++)
-        z[k] = (float)(exp((double)z[k] - most) / sum);
+        z[k] = (float)(mn_real_exp((double)z[k] - most) / sum);
 }
 
 /* Probabilities of classes; values are what they are. */

@@ -1,5 +1,6 @@
 #include "worker/learner/hold_out.h"
 
+#include "common/real_functions.h"
 #include "worker/learner/model_state.h"
 #include "worker/learner/trial.h"
 #include <inttypes.h>
@@ -162,9 +163,9 @@ static double loss_of(const struct plan *plan, uint32_t i, uint32_t columns, con
         const uint32_t named = mn_label_of(columns, output);
         double sum = 0;
         for (uint32_t k = 0; k < columns; k++)
-            sum += exp((double)output[k] - (double)output[named]);
+            sum += mn_real_exp((double)output[k] - (double)output[named]);
         *right = named == examples->labels[i];
-        return log(sum) + (double)output[named] - (double)output[examples->labels[i]];
+        return mn_real_log(sum) + (double)output[named] - (double)output[examples->labels[i]];
     }
     const uint32_t n = mn_model_way(plan->model);
     double sum = 0;

@@ -1,5 +1,6 @@
 #include "worker/learner/scores.h"
 
+#include "common/real_functions.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -252,8 +253,8 @@ static double cross_entropy_due(const mn_task *task, const float *output, const 
         const double most = (double)output[mn_label_of(c, output)];
         double all = 0;
         for (uint32_t k = 0; k < c; k++)
-            all += exp((double)output[k] - most);
-        sum += log(all) + most - (double)output[mn_label_of(c, y)];
+            all += mn_real_exp((double)output[k] - most);
+        sum += mn_real_log(all) + most - (double)output[mn_label_of(c, y)];
     }
     return sum;
 }

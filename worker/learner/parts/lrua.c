@@ -2,6 +2,7 @@
  * question is written as it is asked, into the slot that was read before or into the least used, and
  * then compared with all slots. kernels.h has the equations. Between two questions the state lies in
  * builder->memory[role][0]; who sets it before the first question chooses how the memory begins. */
+#include "common/real_functions.h"
 #include "worker/learner/parts/part.h"
 
 #include <math.h>
@@ -51,7 +52,7 @@ static mn_node step(mn_builder *builder, const mn_lrua *shape, mn_node state, mn
         return mn_graph_lrua(graph, shape, state, asked, MN_NONE);
     const mn_node z = mn_graph_columns(graph, asked, keys, heads);
     const mn_extent extent = mn_builder_extent(builder, z);
-    const mn_node start = mn_graph_constant(graph, log(shape->slots), extent);
+    const mn_node start = mn_graph_constant(graph, mn_real_log(shape->slots), extent);
     const mn_node above = mn_graph_softplus(graph, mn_graph_add(graph, z, start));
     const mn_node sharpness = mn_graph_add(graph, above, mn_graph_constant(graph, 1, extent));
     return mn_graph_lrua(graph, shape, state, mn_graph_columns(graph, asked, 0, keys), sharpness);
