@@ -64,6 +64,7 @@ static mn_status test_family(const struct family *family, mn_error *err)
 {
     const mn_kernels *const *all = mn_kernels_all();
     struct answers reference = {0};
+    mn_digest numeric_class = {{0}}; /* of the first kernels */
     const char *plain = NULL;
     for (size_t i = 0; all[i] != NULL; i++) /* the reference comes last */
         plain = all[i]->name;
@@ -89,6 +90,14 @@ static mn_status test_family(const struct family *family, mn_error *err)
                              "number; expected at most %.3g. Until that is mended, use "
                              "MNEMO_KERNELS=%s",
                              family->name, kernels, apart, plain, MOST_APART, plain);
+        if (i == 0)
+            numeric_class = first->numeric_class;
+        if (status == MN_OK && strcmp(all[i]->arithmetic, all[0]->arithmetic) == 0 &&
+            memcmp(&first->numeric_class, &numeric_class, sizeof numeric_class) != 0)
+            status = mn_fail(err, MN_ERR_INTERNAL,
+                             "%s: kernels %s compute other bits than %s on this machine, so that "
+                             "answers would depend on which are used: please report it",
+                             family->name, kernels, all[0]->name);
         if (status == MN_OK) {
             char hex[65];
             mn_digest_hex(&first->numeric_class, hex);

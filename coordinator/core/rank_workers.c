@@ -283,8 +283,9 @@ static void take_join(mn_rank *rank, mn_member *member, const mn_message *messag
     listen(rank, member);
     recount(rank, member);
     mn_members_queue(rank->members, member);
-    mn_actions_log(todo, MN_LOG_INFO, "worker=%s joined threads=%" PRIu32 " workers=%" PRIu32,
-                   member->name, member->threads, rank->workers);
+    mn_actions_log(todo, MN_LOG_INFO,
+                   "worker=%s joined threads=%" PRIu32 " workers=%" PRIu32 " kernels=%.31s",
+                   member->name, member->threads, rank->workers, message->join.kernels);
 }
 
 /* The leases of a result: its own first, then those kept for it. Their number; 0: one of them is

@@ -1,8 +1,9 @@
 /* kernels.h: the narrow wall between the mathematics and the instruction set.
  * One table of functions per instruction set, chosen once at the start; `plain` is the reference
  * that the others are tested against. Every kernel is a pure function of its arguments, runs on one
- * thread, takes no memory but some 80 KiB of stack, and gives the same bits at each call; two
- * tables may differ in the last bits. Arrays are dense, row-major, channels last; no dimension is
+ * thread, takes no memory but some 80 KiB of stack, and gives the same bits at each call. All tables
+ * but the reference give the same bits too, whatever the instruction set and the compiler (see
+ * kernels_vector.h), as their `arithmetic` says; the reference sums in double. Arrays are dense, row-major, channels last; no dimension is
  * zero; outputs do not overlap inputs unless said. Any alignment of mn_real will do (a parameter
  * inside theta has no other); 64 bytes are faster. `accumulate` adds to what the output holds
  * instead of overwriting it. NaN is never hidden by a ReLU. mn_real is float in the product and
@@ -76,6 +77,8 @@ typedef struct mn_lrua {
 
 typedef struct mn_kernels {
     const char *name; /* "avx512", "avx2", "portable" or "plain" */
+    /* What they compute, to the bit: tables with the same word here are interchangeable. */
+    const char *arithmetic;
 
     void (*gemm)(const mn_product *product, mn_real *c);
 

@@ -110,6 +110,26 @@ INLINE vec4 sums_of_lanes(const lane_sums v[4])
            __builtin_shufflevector(sum01, sum23, 2, 3, 6, 7);
 }
 
+INLINE void add_dots(const size_t rows, size_t k, const float *a, const float *const b_row[4],
+                     size_t q, const bool whole, lane_sums (*sum)[4])
+{
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++) {
+        const size_t at = q + v * LANES;
+        vec part[4];
+        UNROLL
+        for (size_t j = 0; j < 4; j++)
+            part[j] = load_of_row(b_row[j], k, at, whole);
+        UNROLL
+        for (size_t p = 0; p < rows; p++) {
+            vec factor = load_of_row(a + p * k, k, at, whole);
+            UNROLL
+            for (size_t j = 0; j < 4; j++)
+                sum[p][j].part[v] = fused(factor, part[j], sum[p][j].part[v]);
+        }
+    }
+}
+
 /* c [rows, 4] (+)= a [rows, k] times b [4, k] transposed: the lanes run along k. The columns from
  * `columns` on are worked out from the last row of b that there is, and dropped. */
 INLINE void dots(const size_t rows, size_t columns, size_t k, const float *a, const float *b,
@@ -124,23 +144,9 @@ INLINE void dots(const size_t rows, size_t columns, size_t k, const float *a, co
         for (size_t p = 0; p < rows; p++)
             sum[p][j] = no_sums();
     }
-    for (size_t q = 0; q < k; q += SUM_LANES) {
-        UNROLL
-        for (size_t v = 0; v < SUM_VECTORS; v++) {
-            const size_t at = q + v * LANES;
-            vec part[4];
-            UNROLL
-            for (size_t j = 0; j < 4; j++)
-                part[j] = load_of_row(b_row[j], k, at);
-            UNROLL
-            for (size_t p = 0; p < rows; p++) {
-                vec factor = load_of_row(a + p * k, k, at);
-                UNROLL
-                for (size_t j = 0; j < 4; j++)
-                    sum[p][j].part[v] = fused(factor, part[j], sum[p][j].part[v]);
-            }
-        }
-    }
+#define ADD_DOTS(at, whole) add_dots(rows, k, a, b_row, at, whole, sum)
+    ALONG_ROW(k, ADD_DOTS);
+#undef ADD_DOTS
     UNROLL
     for (size_t p = 0; p < rows; p++) {
         vec4 result = sums_of_lanes(sum[p]);
@@ -415,6 +421,19 @@ INLINE void row_times_matrix(const mn_product p, float *c, size_t j, bool whole,
     finish_lanes(p, c, j, whole, some, sum);
 }
 
+INLINE void add_column(size_t k, const float *const row[4], const float *b, size_t q,
+                       const bool whole, lane_sums sum[4])
+{
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++) {
+        const size_t at = q + v * LANES;
+        vec part = load_of_row(b, k, at, whole);
+        UNROLL
+        for (size_t r = 0; r < 4; r++)
+            sum[r].part[v] = fused(part, load_of_row(row[r], k, at, whole), sum[r].part[v]);
+    }
+}
+
 /* Four sums of `rows` rows of A, each times the column b; A's last row stands in for those that are
  * not there. */
 INLINE vec4 rows_times_column(size_t rows, size_t k, const float *a, const float *b)
@@ -426,16 +445,9 @@ INLINE vec4 rows_times_column(size_t rows, size_t k, const float *a, const float
         row[r] = a + smaller_size(r, rows - 1) * k;
         sum[r] = no_sums();
     }
-    for (size_t q = 0; q < k; q += SUM_LANES) {
-        UNROLL
-        for (size_t v = 0; v < SUM_VECTORS; v++) {
-            const size_t at = q + v * LANES;
-            vec part = load_of_row(b, k, at);
-            UNROLL
-            for (size_t r = 0; r < 4; r++)
-                sum[r].part[v] = fused(part, load_of_row(row[r], k, at), sum[r].part[v]);
-        }
-    }
+#define ADD_COLUMN(at, whole) add_column(k, row, b, at, whole, sum)
+    ALONG_ROW(k, ADD_COLUMN);
+#undef ADD_COLUMN
     return sums_of_lanes(sum);
 }
 

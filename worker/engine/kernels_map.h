@@ -170,17 +170,24 @@ static void scan_row(size_t c, size_t gates, const float *decay, const float *be
         map(MULTIPLY_ADD, c, 0, decay, before, u, h);
 }
 
+INLINE void add_products(size_t n, const float *a, const float *b, size_t first, const bool whole,
+                         lane_sums *sum)
+{
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++) {
+        const size_t at = first + v * LANES;
+        sum->part[v] =
+            fused(load_of_row(a, n, at, whole), load_of_row(b, n, at, whole), sum->part[v]);
+    }
+}
+
 static void row_dot(size_t rows, size_t c, const float *a, const float *b, float *out)
 {
     for (size_t i = 0; i < rows; i++, a += c, b += c) {
         lane_sums sum = no_sums();
-        for (size_t j = 0; j < c; j += SUM_LANES) {
-            UNROLL
-            for (size_t v = 0; v < SUM_VECTORS; v++) {
-                const size_t at = j + v * LANES;
-                sum.part[v] = fused(load_of_row(a, c, at), load_of_row(b, c, at), sum.part[v]);
-            }
-        }
+#define ADD_PRODUCTS(at, whole) add_products(c, a, b, at, whole, &sum)
+        ALONG_ROW(c, ADD_PRODUCTS);
+#undef ADD_PRODUCTS
         float lane[SUM_LANES], total = 0;
         memcpy(lane, &sum, sizeof lane);
         for (size_t k = 0; k < SUM_LANES; k++)

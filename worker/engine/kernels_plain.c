@@ -637,6 +637,7 @@ static void least_used(size_t rows, size_t c, size_t k, const mn_real *usage, mn
 
 const mn_kernels mn_kernels_plain = {
     .name = "plain",
+    .arithmetic = "plain",
     MN_LOOPS,
     .sigmoid = sigmoid,
     .exponential = exponential,

@@ -243,6 +243,21 @@ INLINE void write_and_compare(const size_t heads, const mn_lrua *m, const lrua_v
                    some);
 }
 
+/* Sums along the slots: of what each head reads of the numbers of one dimension. */
+INLINE void add_read(const size_t heads, size_t slots, const float *numbers, const float *weights,
+                     size_t s, const bool whole, lane_sums *sum)
+{
+    UNROLL
+    for (size_t v = 0; v < SUM_VECTORS; v++) {
+        const size_t at = s + v * LANES;
+        vec number = load_of_row(numbers, slots, at, whole);
+        UNROLL
+        for (size_t r = 0; r < heads; r++)
+            sum[r].part[v] =
+                fused(number, load_of_row(weights + r * slots, slots, at, whole), sum[r].part[v]);
+    }
+}
+
 /* r = wr M */
 INLINE void read_slots(const size_t heads, const mn_lrua *m, const lrua_view *now)
 {
@@ -252,20 +267,11 @@ INLINE void read_slots(const size_t heads, const mn_lrua *m, const lrua_view *no
         lane_sums sum[FOURS_OF_HEADS];
         float sums[FOURS_OF_HEADS];
         UNROLL
-        for (size_t r = 0; r < FOURS_OF_HEADS; r++)
+        for (size_t r = 0; r < (heads + 3) / 4 * 4; r++)
             sum[r] = no_sums();
-        for (size_t s = 0; s < slots; s += SUM_LANES) {
-            UNROLL
-            for (size_t v = 0; v < SUM_VECTORS; v++) {
-                const size_t at = s + v * LANES;
-                vec number = load_of_row(numbers, slots, at);
-                UNROLL
-                for (size_t r = 0; r < heads; r++)
-                    sum[r].part[v] =
-                        fused(number, load_of_row(now->read_weights + r * slots, slots, at),
-                              sum[r].part[v]);
-            }
-        }
+#define ADD_READ(at, whole) add_read(heads, slots, numbers, now->read_weights, at, whole, sum)
+        ALONG_ROW(slots, ADD_READ);
+#undef ADD_READ
         sums_of_all_lanes(heads, sum, sums);
         UNROLL
         for (size_t r = 0; r < heads; r++)

@@ -15,7 +15,7 @@
 
 #define MN_TABLE(its_name)                                                                         \
     {                                                                                              \
-        .name = its_name, MN_LOOPS, .sigmoid = sigmoid_forward,                                    \
+        .name = its_name, .arithmetic = MN_ARITHMETIC, MN_LOOPS, .sigmoid = sigmoid_forward,       \
         .exponential = exponential_forward, .row_dot = row_dot, .row_scale = row_scale,            \
         .column_scale = column_scale, .sum_groups = sum_groups, .put_columns = put_columns,        \
         .embed = embed, .least_used = least_used, .slots_match = slots_match,                      \

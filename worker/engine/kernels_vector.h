@@ -8,6 +8,11 @@
  * the lanes has SUM_LANES of them everywhere, in as many vectors as that takes. */
 #pragma once
 
+/* Goes up whenever a kernel computes other bits than before: runs and workers of another number are of another
+ * numeric class. */
+#define MN_ARITHMETIC "mnemo-1"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,6 +21,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #elif defined(__ARM_FEATURE_FMA) && defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -269,10 +276,12 @@ INLINE float fused_one(float a, float b, float c)
 
 #else
 
-/* Without the instruction. The product is exact in double; of its sum with c, rounded to an odd last bit where it
- * is inexact, 53 bits are so many more than 24 that rounding again gives what one rounding of the
- * exact sum would (Boldo, Melquiond 2008, "Emulation of a FMA and correctly rounded sums"). */
-INLINE float fused_one(float a, float b, float c)
+/* Without the instruction: by double, where the product is exact, and its sum with c has 29 bits more than the
+ * result. Rounding that sum a second time goes wrong only if it lies half-way between two floats. */
+/* Rounded to an odd last bit where it is inexact, a sum is never half-way, and 53 bits are so many more than
+ * 24 that rounding again gives what one rounding of the exact sum would (Boldo, Melquiond 2008,
+ * "Emulation of a FMA and correctly rounded sums"). */
+static __attribute__((noinline, unused)) float fused_half_way(float a, float b, float c)
 {
     double product = (double)a * (double)b, sum = product + (double)c;
     double from_c = sum - product;
@@ -288,6 +297,21 @@ INLINE float fused_one(float a, float b, float c)
     return (float)sum;
 }
 
+/* Half-way has one place among normal floats. Below them, it has others: up to the least of them, 0x00800000. */
+INLINE float fused_one(float a, float b, float c)
+{
+    double sum = (double)a * (double)b + (double)c;
+    float result = (float)sum;
+    uint64_t bits;
+    uint32_t size;
+    memcpy(&bits, &sum, sizeof bits);
+    memcpy(&size, &result, sizeof size);
+    size &= INT32_MAX;
+    if ((bits & 0x1fffffff) == 0x10000000 || size - 1 < 0x00800000)
+        return fused_half_way(a, b, c);
+    return result;
+}
+
 #endif
 
 /* Of doubles: few of them, so a machine without the instruction calls the C library. */
@@ -295,6 +319,40 @@ INLINE double fused_double(double a, double b, double c)
 {
     return __builtin_fma(a, b, c);
 }
+
+#if defined(__SSE2__) && !defined(__AVX2__)
+
+/* fused_one() of two lanes: their sums, and whether one is half-way. */
+INLINE __m128d sum_of_two(__m128 a, __m128 b, __m128 c, __m128i *half_way)
+{
+    __m128d sum = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
+    /* the lower words say it; the upper ones are equal without meaning */
+    *half_way = _mm_cmpeq_epi32(_mm_and_si128(_mm_castpd_si128(sum), _mm_set1_epi64x(0x1fffffff)),
+                                _mm_set1_epi64x(0x10000000));
+    return sum;
+}
+
+INLINE vec fused_by_doubles(vec va, vec vb, vec vc)
+{
+    const __m128 a = (__m128)va, b = (__m128)vb, c = (__m128)vc;
+    __m128i low_half_way, high_half_way;
+    __m128d low = sum_of_two(a, b, c, &low_half_way);
+    __m128d high =
+        sum_of_two(_mm_movehl_ps(a, a), _mm_movehl_ps(b, b), _mm_movehl_ps(c, c), &high_half_way);
+    __m128 result = _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+    __m128i size = _mm_and_si128(_mm_castps_si128(result), _mm_set1_epi32(INT32_MAX));
+    __m128i small = _mm_andnot_si128(_mm_cmpeq_epi32(size, _mm_setzero_si128()),
+                                     _mm_cmplt_epi32(size, _mm_set1_epi32(0x00800001)));
+    __m128i half_way =
+        _mm_and_si128(_mm_or_si128(low_half_way, high_half_way), _mm_set1_epi64x(0xffffffff));
+    if (_mm_movemask_epi8(_mm_or_si128(half_way, small)) == 0)
+        return (vec)result;
+    for (size_t l = 0; l < LANES; l++)
+        vc[l] = fused_one(va[l], vb[l], vc[l]);
+    return vc;
+}
+
+#endif
 
 INLINE vec fused(vec a, vec b, vec c)
 {
@@ -304,6 +362,8 @@ INLINE vec fused(vec a, vec b, vec c)
     return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined(__ARM_FEATURE_FMA) && defined(__aarch64__)
     return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined(__SSE2__)
+    return fused_by_doubles(a, b, c);
 #else
     for (size_t l = 0; l < LANES; l++)
         c[l] = fused_one(a[l], b[l], c[l]);
@@ -398,13 +458,23 @@ INLINE lane_sums no_sums(void)
     return w;
 }
 
-/* Numbers [at, at + LANES) of a row of n; those that it does not have are zero. */
-INLINE vec load_of_row(const float *row, size_t n, size_t at)
+/* Numbers [at, at + LANES) of a row of n: all are there if `whole`; else what is not reads as zero. */
+INLINE vec load_of_row(const float *row, size_t n, size_t at, const bool whole)
 {
-    if (at + LANES <= n)
+    if (whole || at + LANES <= n)
         return load(row + at);
     return at < n ? load_lanes(row + at, first_lanes(n - at)) : splat(0);
 }
+
+/* step(at, whole) with a constant, for each SUM_LANES of a row of n. */
+#define ALONG_ROW(n, step)                                                                         \
+    do {                                                                                           \
+        size_t at_ = 0;                                                                            \
+        for (; at_ + SUM_LANES <= (n); at_ += SUM_LANES)                                           \
+            step(at_, true);                                                                       \
+        if (at_ < (n))                                                                             \
+            step(at_, false);                                                                      \
+    } while (0)
 
 /* totals [LANES] += v */
 INLINE void add_to_doubles(double *totals, vec v)

@@ -478,7 +478,8 @@ mn_status mn_learner_numeric_class(const mn_learner *learner, mn_digest *out, mn
 
         mn_hasher hasher;
         mn_hasher_init(&hasher);
-        mn_hasher_add(&hasher, learner->kernels->name, strlen(learner->kernels->name) + 1);
+        mn_hasher_add(&hasher, learner->kernels->arithmetic,
+                      strlen(learner->kernels->arithmetic) + 1);
         mn_hasher_add(&hasher, theta, learner->size * sizeof *theta);
         mn_hasher_add(&hasher, train_row, train_columns * sizeof *train_row);
         mn_hasher_add(&hasher, test_row, test_columns * sizeof *test_row);
