@@ -66,9 +66,22 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
     return status;
 }
 
+/* A pool takes its numeric class from the first who joins, and pools of several ranks would not agree. */
+static mn_status check_ranks(const mn_session *session, mn_error *err)
+{
+    if (session->experiment.tasks.kind != MN_TASKS_EXTERNAL || session->job.n_ranks == 1)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "tasks.kind external has one rank, to which all workers come, but this job has "
+                   "%" PRIu32 ": start it without mpirun, or with -n 1",
+                   session->job.n_ranks);
+}
+
 mn_status mn_session_open(mn_session *session, mn_error *err)
 {
     mn_status status = share_experiment(session, err);
+    if (status == MN_OK)
+        status = check_ranks(session, err);
     if (status == MN_OK)
         status = open_tasks(session, err);
     if (status == MN_OK)
@@ -112,6 +125,13 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
 {
     mn_status status = mn_session_experiment(options, &session->experiment, err);
     session->experiment.evaluate.split = MN_TEST; /* who looks at a task says of which split */
+    if (status == MN_OK && session->experiment.tasks.kind == MN_TASKS_EXTERNAL &&
+        !options->external_too)
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "tasks and network of %s are a program's of the user's own (tasks.kind "
+                         "external), which this command cannot look into; mnemo train, evaluate, "
+                         "status, report and export can do without",
+                         session->experiment.name);
     if (status == MN_OK)
         status = mn_first_use_pack(&session->experiment, err);
     if (status == MN_OK)
@@ -287,7 +307,12 @@ void mn_session_announce(const mn_session *session)
                2 * sums / MIB, vectors / MIB, mn_learner_kernels(learner),
                session->numeric_class.bytes[0], session->numeric_class.bytes[1],
                session->numeric_class.bytes[2], session->numeric_class.bytes[3]);
-    if (session->job.rank == 0 && session->threads == 0)
+    if (mn_learner_is_external(learner))
+        mn_log(MN_LOG_INFO,
+               "the run goes on as workers with its learner (%s) join it: python3 -m mnemo_worker "
+               "LEARNER.py:CLASS RUN-FOLDER/endpoint",
+               mn_task_set_data_name(session->tasks));
+    else if (session->job.rank == 0 && session->threads == 0)
         mn_log(MN_LOG_INFO, "no threads of our own (pool.threads=0): the run goes on as workers "
                             "join it: mnemo-worker RUN-FOLDER/endpoint");
     if (session->threads > 1 && mn_processors_bound() == 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
@@ -455,9 +480,12 @@ static mn_status open_learner(mn_session *session, mn_error *err)
 
 static mn_status make_learner(mn_session *session, mn_error *err)
 {
+    const mn_learner_card *card = mn_task_set_card(session->tasks);
     mn_status status =
-        mn_learner_new(&session->experiment, mn_task_set_fields(session->tasks, MN_TRAIN),
-                       mn_task_set_fields(session->tasks, MN_TEST), &session->learner, err);
+        card != NULL
+            ? mn_learner_new_external(&session->experiment, card, &session->learner, err)
+            : mn_learner_new(&session->experiment, mn_task_set_fields(session->tasks, MN_TRAIN),
+                             mn_task_set_fields(session->tasks, MN_TEST), &session->learner, err);
     if (status == MN_OK)
         status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     if (status == MN_OK)
@@ -535,6 +563,11 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
                        " meta-steps already, and outer.steps is %" PRIu64
                        ": give it more, or start a new run with --run-dir",
                        checkpoint->step, session->experiment.outer.steps);
+    if (mn_learner_is_external(
+            session->learner)) { /* workers are to be of the class of those before */
+        session->numeric_class = checkpoint->numeric_class;
+        return MN_OK;
+    }
     mn_digest_hex(&checkpoint->numeric_class, then);
     mn_digest_hex(&session->numeric_class, now);
     if (strcmp(then, now) == 0)
