@@ -297,6 +297,13 @@ void mn_session_announce(const mn_session *session)
     double workspaces = (double)session->threads * (double)mn_learner_workspace_bytes(learner);
     double sums = (double)mn_training_max_digits(session->training) * sizeof(int64_t);
     double vectors = 9.0 * sizeof(float) * (double)mn_training_size(session->training);
+    if (mn_learner_is_external(learner)) {
+        mn_log(MN_LOG_INFO,
+               "a learner of the user's own, %zu numbers: workers that have it join with python3 "
+               "-m mnemo_worker LEARNER.py:CLASS RUN-FOLDER/endpoint; %s says the numeric class",
+               mn_learner_size(learner), session->resumed ? "the run so far" : "the first of them");
+        return;
+    }
     if (session->job.rank == 0)
         mn_log(MN_LOG_INFO,
                "memory: about %.0f MiB a rank beside programs and data (%" PRIu32
@@ -307,12 +314,7 @@ void mn_session_announce(const mn_session *session)
                2 * sums / MIB, vectors / MIB, mn_learner_kernels(learner),
                session->numeric_class.bytes[0], session->numeric_class.bytes[1],
                session->numeric_class.bytes[2], session->numeric_class.bytes[3]);
-    if (mn_learner_is_external(learner))
-        mn_log(MN_LOG_INFO,
-               "the run goes on as workers with its learner (%s) join it: python3 -m mnemo_worker "
-               "LEARNER.py:CLASS RUN-FOLDER/endpoint",
-               mn_task_set_data_name(session->tasks));
-    else if (session->job.rank == 0 && session->threads == 0)
+    if (session->job.rank == 0 && session->threads == 0)
         mn_log(MN_LOG_INFO, "no threads of our own (pool.threads=0): the run goes on as workers "
                             "join it: mnemo-worker RUN-FOLDER/endpoint");
     if (session->threads > 1 && mn_processors_bound() == 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
