@@ -640,6 +640,10 @@ static const mn_option rows[] = {
         "a worker not heard of for so long is gone", OTHER),
     KEY(U32,    pool.lease_floor_ms,   "2000",         1,     3600000, "milliseconds",
         "no lease runs out before", OTHER),
+    KEY(TEXT,   pool.numeric_class,    "",             0,     0,       "",
+        "external: the class that workers must have, 64 hexadecimal digits as `python3 -m mnemo_worker check` prints "
+        "them; empty: that of the first who joins, which is for one rank", OTHER,
+        BY("tasks.kind=external")),
     KEY(BOOL,   pool.any_numeric_class, "false",       0,     0,       "",
         "accept workers whose arithmetic gives other bits", OTHER),
 

@@ -1,6 +1,8 @@
 /* Rules that concern more than one key of an experiment: mn_experiment_check. */
 #include "common/experiment.h"
 
+#include "common/digest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,12 @@ static mn_status check_external(const mn_experiment *e, mn_error *err)
                        "tasks.kind external needs tasks.learner, the file that says what theta is "
                        "made of: `python3 -m mnemo_worker card my_learner.py:MyLearner -o "
                        "my_learner.safetensors` writes it");
+    mn_digest class;
+    if (e->pool.numeric_class[0] != '\0' && !mn_digest_read(e->pool.numeric_class, &class))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "pool.numeric_class is \"%s\": expected the 64 hexadecimal digits that "
+                       "`python3 -m mnemo_worker check my_learner.py:MyLearner` prints",
+                       e->pool.numeric_class);
     if (e->pool.threads != 0)
         return mn_fail(err, MN_ERR_CONFIG,
                        "tasks.kind external is computed by workers of your own, not by threads of "

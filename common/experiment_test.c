@@ -305,6 +305,10 @@ static void keys_that_contradict_each_other_are_named(void **state)
                          "tasks.kind external needs tasks.learner, the file that says what theta "
                          "is made of: `python3 -m mnemo_worker card my_learner.py:MyLearner -o "
                          "my_learner.safetensors` writes it");
+    assert_contradiction("tasks.kind=external tasks.learner=a.safetensors pool.threads=0 "
+                         "pool.numeric_class=abc",
+                         "pool.numeric_class is \"abc\": expected the 64 hexadecimal digits that "
+                         "`python3 -m mnemo_worker check my_learner.py:MyLearner` prints");
     assert_contradiction("tasks.kind=external tasks.learner=a.safetensors pool.threads=2",
                          "tasks.kind external is computed by workers of your own, not by threads "
                          "of this program: set pool.threads to 0 (it is 2), and start them with "

@@ -69,12 +69,16 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
 /* A pool takes its numeric class from the first who joins, and pools of several ranks would not agree. */
 static mn_status check_ranks(const mn_session *session, mn_error *err)
 {
-    if (session->experiment.tasks.kind != MN_TASKS_EXTERNAL || session->job.n_ranks == 1)
+    const mn_experiment *experiment = &session->experiment;
+    if (experiment->tasks.kind != MN_TASKS_EXTERNAL || session->job.n_ranks == 1 ||
+        experiment->pool.numeric_class[0] != '\0')
         return MN_OK;
     return mn_fail(err, MN_ERR_CONFIG,
-                   "tasks.kind external has one rank, to which all workers come, but this job has "
-                   "%" PRIu32 ": start it without mpirun, or with -n 1",
-                   session->job.n_ranks);
+                   "this job has %" PRIu32 " ranks, whose pools must take workers of one numeric "
+                   "class, but tasks.kind external leaves that to the first who joins: say it with "
+                   "--set pool.numeric_class=..., which `python3 -m mnemo_worker check "
+                   "my_learner.py:MyLearner --seed %" PRIu64 "` prints, or start one rank",
+                   session->job.n_ranks, experiment->seed);
 }
 
 mn_status mn_session_open(mn_session *session, mn_error *err)
@@ -471,6 +475,7 @@ static mn_status open_learner(mn_session *session, mn_error *err)
     mn_status status = make_learner(session, err);
     if (status == MN_OK)
         status = mn_learner_numeric_class(session->learner, &session->numeric_class, err);
+    (void)mn_digest_read(session->experiment.pool.numeric_class, &session->numeric_class);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status =
@@ -550,6 +555,29 @@ static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoi
     return MN_OK;
 }
 
+/* Workers are to be of the class of those before, where it is known. */
+static mn_status has_class_of(mn_session *session, const mn_checkpoint *checkpoint, mn_error *err)
+{
+    static const mn_digest unknown = {{0}};
+    char then[65];
+    mn_digest_hex(&checkpoint->numeric_class, then);
+    if (memcmp(&checkpoint->numeric_class, &unknown, sizeof unknown) == 0)
+        return MN_OK;
+    if (session->experiment.pool.numeric_class[0] == '\0') {
+        session->numeric_class = checkpoint->numeric_class;
+        return MN_OK;
+    }
+    if (!session->experiment.pool.any_numeric_class)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "the run was begun by workers of numeric class %.16s..., but "
+                       "pool.numeric_class is %.16s...: it would go on with other bits. Leave it "
+                       "out, or accept that with pool.any_numeric_class=true",
+                       then, session->experiment.pool.numeric_class);
+    mn_log(MN_LOG_WARN, "the run was begun by workers of another numeric class");
+    session->mixed = true;
+    return MN_OK;
+}
+
 /* Do data and arithmetic of today give what the run would have given had it not stopped? */
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err)
@@ -565,15 +593,12 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
                        " meta-steps already, and outer.steps is %" PRIu64
                        ": give it more, or start a new run with --run-dir",
                        checkpoint->step, session->experiment.outer.steps);
-    if (mn_learner_is_external(
-            session->learner)) { /* workers are to be of the class of those before */
-        session->numeric_class = checkpoint->numeric_class;
-        return MN_OK;
-    }
     mn_digest_hex(&checkpoint->numeric_class, then);
     mn_digest_hex(&session->numeric_class, now);
     if (strcmp(then, now) == 0)
         return MN_OK;
+    if (mn_learner_is_external(session->learner))
+        return has_class_of(session, checkpoint, err);
 
     mn_experiment old;
     status = read_then(checkpoint, &old, err);

@@ -89,7 +89,10 @@ expect_words many_2 'left on request'
 kill -STOP "${pids[3]}"
 wait_until 30 "who hangs is noticed" logged many 'many_3.*(silent|not heard)'
 kill -CONT "${pids[3]}"
-wait_until 30 "it comes back" logged many_3 'dialing again|no answer|silent'
+twice() { # NAME WORDS
+    [ "$(grep -cE -- "$2" "$work/$1.log")" -ge 2 ]
+}
+wait_until 30 "it comes back" twice many_3 'working for run'
 kill -USR2 "$job"
 exit_code_of 20 "$job" many
 [ "$exit_code" -eq 75 ] || die "SIGUSR2: exit code $exit_code instead of 75"
@@ -105,6 +108,24 @@ exit_code_of 120 "$job" same
 [ -n "$(theta_of same)" ] && [ "$(theta_of many_again)" = "$(theta_of same)" ] ||
     die "theta of three workers: $(theta_of many_again) instead of $(theta_of same)"
 ok "after $steps steps theta is that of one worker; the workers outlived the coordinator"
+
+expect_code 78 other_class mnemo train --run-dir "$work/many" --set "outer.steps=$((steps + 1))" --set "pool.numeric_class=$(printf '%064d' 7)"
+expect_words other_class 'begun by workers of numeric class [0-9a-f]{16}' 'pool.any_numeric_class=true'
+
+section "two ranks"
+expect_code 0 check5 "${worker[@]}" check "$fourier" --seed 5
+class=$(sed -n 's/^numeric class \([0-9a-f]\{64\}\),.*/\1/p' check5.out)
+mpi 2
+start two "${launch[@]}" mnemo train fourier.yaml --run-dir "$work/two" --set "outer.steps=$steps" --set "pool.numeric_class=$class"
+job=$started
+wait_until 30 "two listens" test -s "$work/two/endpoint"
+mapfile -t doors < <(sed -n 's/^endpoint: //p' two/endpoint)
+[ ${#doors[@]} -eq 2 ] || die "the endpoint file has ${#doors[@]} endpoints"
+start two_1 "${worker[@]}" "$fourier" "${doors[0]}"
+start two_2 "${worker[@]}" "$fourier" "${doors[1]}"
+exit_code_of 120 "$job" two
+[ "$(theta_of two)" = "$(theta_of same)" ] || die "theta of two ranks: $(theta_of two) instead of $(theta_of same)"
+ok "theta is that of one rank"
 
 section "what does not fit"
 # Variants of the example, a class each.
@@ -234,7 +255,7 @@ expect_words both 'both.yaml:2: meta.kind is read by nothing here, where tasks.k
 mpi 2
 start ranks "${launch[@]}" mnemo train fourier.yaml --run-dir "$work/ranks"
 exit_code_of 60 "$started" ranks
-expect_words ranks 'tasks.kind external has one rank' 'this job has 2'
+expect_words ranks 'this job has 2 ranks' 'pool.numeric_class'
 expect_code 78 bench mnemo bench fourier.yaml
 expect_code 78 task mnemo task alone
 expect_words task 'cannot look into'

@@ -24,7 +24,7 @@ def run(learner, shape, start, seed):
         wrong += not same or not finite
     _compare_gradient(learner, shape, theta, learner.task("train", 3, seed))
     made_of = numeric_class.lines(learner, shape, np.concatenate([theta[name].ravel() for name, _ in shape.tensors]), seed)
-    print(f"numeric class {numeric_class.digest(made_of).hex()[:16]}, made of\n  " + "\n  ".join(made_of))
+    print(f"numeric class {numeric_class.digest(made_of).hex()}, made of\n  " + "\n  ".join(made_of))
     return 65 if wrong else 0
 
 
