@@ -48,6 +48,16 @@ join() { # NAME RUN [LEARNER]
     start "$1" "${worker[@]}" "${3:-$fourier}" "$work/$2" --name "$1" --patience 60
 }
 
+if "$python" -c 'import setuptools, pip, wheel' 2>/dev/null; then
+    cp -r "$build/python" project # what it leaves is left there
+    expect_code 0 pip "$python" -m pip install --quiet --no-index --no-build-isolation --no-deps --no-cache-dir --root-user-action=ignore --target installed ./project
+    expect_code 0 elsewhere env -C / PYTHONPATH="$work/installed" "$python" -c \
+        'import mnemo_worker.sums, mnemo_worker.wire; assert "/installed/" in mnemo_worker.__file__'
+    ok "pip installs it without a network"
+else
+    note "no python3-pip, python3-setuptools or python3-wheel: installing is not checked"
+fi
+
 section "one worker"
 begin alone
 join alone_1 alone
@@ -133,6 +143,7 @@ cat >strange.py <<PY
 import time
 import numpy as np
 from fourier_maml import FourierMaml
+from mnemo_worker import Learner
 class Wide(FourierMaml):
     def parameters(self): return {"sine": np.zeros(9, np.float32), "cosine": np.zeros(8, np.float32)}
 class Renamed(FourierMaml):
@@ -153,11 +164,17 @@ class Raises(FourierMaml):
     def task(self, split, index, seed):
         if index > 50: raise KeyError("no such drawing")
         return super().task(split, index, seed)
+class Large(Learner):  # its theta and its sums take several frames
+    def parameters(self): return {"a": np.full((300, 1000), 0.5, np.float32), "b": np.zeros(300001, np.float32)}
+    def task(self, split, index, seed): return index
+    def train(self, theta, task):
+        return {"a": theta["a"] * (1 + task % 3), "b": np.arange(300001) * 2.0**-20}, {"loss": float(theta["b"][-1])}
 class Slow(FourierMaml):
     def train(self, theta, task):
-        end = time.thread_time() + 0.4
-        while time.thread_time() < end: pass
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end: pass
         return super().train(theta, task)
+    def test(self, theta, task): return super().train(theta, task)[1]
 PY
 export PYTHONPATH=$PYTHONPATH:$examples
 experiment fourier.yaml 100000
@@ -213,12 +230,31 @@ expect_words nan_1 'task [0-9]+ of train: a gradient or score is not finite'
 grep -q '"skipped": [1-9]' nan/metrics.jsonl || die "no task was skipped"
 ok "tasks that are not finite are skipped and told, and the run ends well"
 
-begin slow --set outer.steps=1 --set outer.batch=6 --set evaluate.every=0 --set evaluate.tasks=2
+begin slow --set outer.steps=1 --set outer.batch=1 --set evaluate.every=0 --set evaluate.tasks=2 \
+    --set pool.heartbeat_ms=200 --set pool.silence_ms=1000
 join slow_1 slow strange.py:Slow
 exit_code_of 60 "$job" slow
 [ "$exit_code" -eq 0 ] || die "slow: exit code $exit_code"
 ! logged slow 'silent' || die "a worker that computes was thought dead"
-ok "the heart beats while it computes"
+ok "the heart beats while it computes one task for longer than a silence may be"
+
+expect_code 0 large_card "${worker[@]}" card strange.py:Large -o large.safetensors
+start large mnemo train fourier.yaml --run-dir "$work/large" --set tasks.learner=large.safetensors --set outer.steps=3 \
+    --set outer.batch=6 --set evaluate.every=0 --set evaluate.tasks=2
+job=$started
+wait_until 20 "large listens" test -s large/endpoint
+join large_1 large strange.py:Large
+join large_2 large strange.py:Large
+exit_code_of 60 "$job" large
+[ "$exit_code" -eq 0 ] || die "large: exit code $exit_code"
+expect_code 0 large_export mnemo export large -o large_theta.safetensors
+expect_code 0 large_theta "$python" -c '
+import sys, numpy as np
+from mnemo_worker import tensor_file
+theta, _ = tensor_file.read("large_theta.safetensors")
+a, b = 0.5 * (1 - 0.05 * 2) ** 3, -0.05 * 3 * 2.0**-20 * np.arange(300001)
+sys.exit(not (np.allclose(theta["a"], a, rtol=1e-6) and np.allclose(theta["b"], b, rtol=1e-6, atol=0)))'
+ok "600,001 numbers in several frames, forth and back"
 
 section "who may come, and how it is asked"
 expect_code 0 keys mnemo keys new -o keys
@@ -274,7 +310,7 @@ expect_code 0 dump mnemo task "$source_folder/experiments/sinusoid-maml.yaml" --
 expect_code 0 gradient "$python" "$source_folder/tests/integration/python_worker.py" gradient "$examples" task.safetensors
 ok "$(cat gradient.out)"
 torch_run() { # NAME: forty lines of MAML; its process is in $job
-    start "$1" mnemo train "$examples/sinusoid_maml.yaml" --run-dir "$work/$1" --set outer.steps=12 --set outer.batch=12 \
+    start "$1" mnemo train "$examples/sinusoid_maml.yaml" --run-dir "$work/$1" --set outer.steps=8 --set outer.batch=10 \
         --set evaluate.tasks=12 --set pool.heartbeat_ms=200 --set pool.lease_floor_ms=500
     job=$started
     wait_until 20 "$1 listens" test -s "$work/$1/endpoint"

@@ -28,7 +28,14 @@ class Result:
 
 @dataclass
 class Built:
+    of: Any  # what build() was given
     failure: Any = None  # errors.Failure
+
+
+@dataclass
+class _Build:
+    function: Any
+    of: Any
 
 
 @dataclass
@@ -53,10 +60,10 @@ class Bench:
         self._thread = threading.Thread(target=self._work, name="bench", daemon=True)
         self._thread.start()
 
-    def build(self, function):
-        """Call `function`, which may take long and may fail; Built follows."""
+    def build(self, function, of):
+        """Call function(of), which may take long and may fail; Built follows."""
         with self._lock:
-            self._orders.append(function)
+            self._orders.append(_Build(function, of))
             self._lock.notify()
 
     def submit(self, lease, theta):
@@ -102,19 +109,14 @@ class Bench:
                 order = self._orders.popleft()
                 self._current = order if isinstance(order, _Job) else None
             try:
-                if isinstance(order, _Job):
-                    made = self._compute(order)
-                else:
-                    order()
-                    made = Built()
-            except errors.Failure as failure:
-                made = failure if isinstance(order, _Job) else Built(failure)
+                made = self._do(order)
+            except errors.Failure as error:
+                made = _failed(order, error)
             except MemoryError:
-                failure = errors.Failure(errors.NOMEM, f"{self._who} has not enough memory")
-                made = failure if isinstance(order, _Job) else Built(failure)
+                made = _failed(order, errors.Failure(errors.NOMEM, f"{self._who} has not enough memory"))
             except Exception:  # whatever a user's program may raise
-                failure = errors.Failure(errors.CONFIG, f"{self._who} failed{self._where(order)}:\n{traceback.format_exc().rstrip()}")
-                made = failure if isinstance(order, _Job) else Built(failure)
+                where = f"at {self._at}" if isinstance(order, _Job) else "in the self-test"
+                made = _failed(order, errors.Failure(errors.CONFIG, f"{self._who} failed {where}:\n{traceback.format_exc().rstrip()}"))
             with self._lock:
                 self._current = None
                 if made is not None:
@@ -125,8 +127,11 @@ class Bench:
                 except BlockingIOError:
                     pass  # it has rung often enough
 
-    def _where(self, order):
-        return f" at {self._at}" if isinstance(order, _Job) else " in the self-test"
+    def _do(self, order):
+        if isinstance(order, _Job):
+            return self._compute(order)
+        order.function(order.of)
+        return Built(order.of)
 
     def _compute(self, job):
         lease, shape = job.lease, self.shape
@@ -159,3 +164,7 @@ class Bench:
                 text = text or f"{self._at}: a gradient or score is not finite, or larger than 2^24; it is skipped"
         return Result(lease.epoch, wire.PACKED if training else wire.ROWS, lease.n, columns,
                       total.pack() if training else b"".join(rows), compute // 1000, add // 1000, skipped, text)
+
+
+def _failed(order, failure):
+    return failure if isinstance(order, _Job) else Built(order.of, failure)

@@ -35,7 +35,7 @@ class Worker:
         self.socket = self.monitor = None
         self.encrypted = False
         self.dials = 0
-        self.made_of, self.join, self.welcome = [], None, None
+        self.made_of, self.join, self.welcome, self.built = [], None, None, None
         self.thetas = {}  # version -> name -> array; at most two
         self.bench = Bench(self.learner)
         self.ended = None
@@ -116,6 +116,8 @@ class Worker:
                 return
             if isinstance(made, Result):
                 self._feed("result", what=made.epoch, result=made)
+            elif isinstance(made, Built) and made.of is not self.welcome:
+                continue  # another WELCOME came since
             elif isinstance(made, Built) and made.failure is None:
                 self._feed("built")
             elif isinstance(made, Built):
@@ -175,7 +177,7 @@ class Worker:
         elif kind == "build":
             self.welcome = action.what
             self.bench.keep(())
-            self.bench.build(self._build)
+            self.bench.build(self._build, self.welcome)
         elif kind == "theta":
             self._set_theta(action.what)
         elif kind == "submit":
@@ -192,9 +194,9 @@ class Worker:
                 text += "\nThe class of this worker is made of:\n  " + "\n  ".join(self.made_of)
             self.ended = action.code, text
 
-    def _build(self):
-        """In the bench's thread: compare the learner with the run's, and find the numeric class."""
-        welcome = self.welcome
+    def _build(self, welcome):
+        """In the bench's thread: compare the learner with the run's, and find the numeric class. What is there for such a run
+        is kept."""
         if not welcome.learner:
             raise errors.Failure(errors.CONFIG, "this run computes with a learner of Mnemo's own (tasks.kind is not external): join it "
                                  "with mnemo-worker")
@@ -202,13 +204,17 @@ class Worker:
         difference = shape.differs(self.own)
         if difference:
             self.log("error", f"{type(self.learner).__name__} is not the learner of this run: {difference}")
-            self.made_of, self.join = [], (bytes(32), self.own.digest())  # so that the coordinator says no, and why
+            self.built, self.join = None, (bytes(32), self.own.digest())  # so that the coordinator says no, and why
             return
         seed = _seed_of(welcome.experiment)
+        if self.built == (welcome.learner, seed):
+            self.join = self.join[0], welcome.data
+            return
         start = np.concatenate([self.start[name].ravel() for name, _ in shape.tensors])
         self.made_of = numeric_class.lines(self.learner, shape, start, seed)
         self.join = numeric_class.digest(self.made_of), welcome.data
         self.bench.shape, self.bench.seed = shape, seed
+        self.built = welcome.learner, seed
         self.log("info", f"{type(self.learner).__name__}: {shape.size} numbers in {len(shape.tensors)} tensors, numeric class "
                  f"{self.join[0].hex()[:16]}")
 
