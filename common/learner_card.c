@@ -60,6 +60,9 @@ mn_digest mn_learner_card_digest(const mn_learner_card *card)
 
 /* ---- tensors */
 
+/* What checkpoint.c puts before the names of what lies beside theta. */
+static const char *const others[] = {"optimiser.", "average.", "best."};
+
 /* Names stand in lines with spaces between. */
 static mn_status check_tensor(const mn_tensor *tensor, const char *path, mn_error *err)
 {
@@ -70,6 +73,13 @@ static mn_status check_tensor(const mn_tensor *tensor, const char *path, mn_erro
         return mn_fail(err, MN_ERR_DATA,
                        "%s: \"%s\" is no name of a parameter: expected one without spaces", path,
                        name);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strncmp(tensor->name, others[i], strlen(others[i])) == 0)
+            return mn_fail(err, MN_ERR_DATA,
+                           "%s: names that begin with \"%s\", as \"%s\", are of other vectors in a "
+                           "checkpoint: call it otherwise; of a checkpoint, `mnemo export` gives "
+                           "theta alone",
+                           path, others[i], name);
     if (tensor->dtype != MN_F32)
         return mn_fail(err, MN_ERR_DATA, "%s: \"%s\" is not of float32, as all of theta must be",
                        path, name);

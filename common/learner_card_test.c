@@ -114,11 +114,14 @@ static void what_cannot_be_trained_is_refused(void **state)
         .name = "a b", .dtype = MN_F32, .rank = 1, .shape = {2}, .data = weights};
     const mn_tensor line = {
         .name = "a\nb", .dtype = MN_F32, .rank = 1, .shape = {2}, .data = weights};
+    const mn_tensor moment = {
+        .name = "optimiser.m.w", .dtype = MN_F32, .rank = 1, .shape = {2}, .data = weights};
     const mn_tensor nothing = {.name = "w", .dtype = MN_F32, .rank = 2, .shape = {0, 2}};
     const mn_tensor nan = {.name = "w", .dtype = MN_F32, .rank = 1, .shape = {2}, .data = broken};
     is_refused(1, &doubles, NULL, "float32");
     is_refused(1, &spaced, NULL, "\"a b\" is no name");
     is_refused(1, &line, NULL, "is no name");
+    is_refused(1, &moment, NULL, "mnemo export");
     is_refused(1, &nothing, NULL, "no numbers");
     is_refused(1, &nan, NULL, "number 1 of \"w\" is not finite");
     is_refused(0, NULL, NULL, "0 tensors");

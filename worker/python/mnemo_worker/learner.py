@@ -103,6 +103,9 @@ class Shape:
             if not re.fullmatch(r"[^\s\x00-\x1f\x7f]{1,%d}" % MAX_NAME, name) or name == "__metadata__":
                 raise errors.Failure(errors.CONFIG, f"{who}.parameters(): {name!r} is no name: expected up to {MAX_NAME} "
                                      "characters without spaces")
+            if name.startswith(("optimiser.", "average.", "best.")):
+                raise errors.Failure(errors.CONFIG, f"{who}.parameters(): {name}: names that begin so are of other vectors in a "
+                                     "checkpoint; call it otherwise")
             if array.ndim > MAX_RANK or array.size == 0:
                 raise errors.Failure(errors.CONFIG, f"{who}.parameters(): {name} has shape {array.shape}; expected at most "
                                      f"{MAX_RANK} dimensions, and some numbers")

@@ -55,7 +55,7 @@ class LearnerTest(unittest.TestCase):
             self.assertIn(words, run.differs(Shape.read(other)))
 
     def test_parameters_and_scores_that_cannot_be_trained_are_refused(self):
-        for value, word in (({"w": np.zeros(2, int)}, "int64"), ({"a b": np.zeros(2)}, "no name"), ({"w": np.zeros((1,) * 5)}, "4 dimensions"),
+        for value, word in (({"w": np.zeros(2, int)}, "int64"), ({"a b": np.zeros(2)}, "no name"), ({"best.w": np.zeros(2)}, "checkpoint"), ({"w": np.zeros((1,) * 5)}, "4 dimensions"),
                             ({"w": np.array([np.nan])}, "not finite"), ({}, "0 arrays"), ({"w": np.zeros(0)}, "some numbers")):
             self.refused(["Changed.parameters()", word], Shape.of, self.changed(parameters=lambda self, v=value: v))
         for value in ({"loss": "better"}, {"my loss": "lower"}, {"loss": "lower percent"}, {"loss": "lower number " + "x" * 24}):
