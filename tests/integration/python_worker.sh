@@ -232,6 +232,12 @@ ok "tasks that are not finite are skipped and told, and the run ends well"
 begin slow --set outer.steps=1 --set outer.batch=1 --set evaluate.every=0 --set evaluate.tasks=2 \
     --set pool.heartbeat_ms=200 --set pool.silence_ms=1000
 join slow_1 slow strange.py:Slow
+start slow_2 "${worker[@]}" strange.py:Slow "$work/slow" --verbose
+slow_2=$started
+wait_until 20 "it is on its way" logged slow_2 dialing
+kill -TERM "$slow_2"
+exit_code_of 20 "$slow_2" slow_2
+[ "$exit_code" -eq 0 ] || die "SIGTERM in the midst of a task: exit code $exit_code"
 exit_code_of 60 "$job" slow
 [ "$exit_code" -eq 0 ] || die "slow: exit code $exit_code"
 ! logged slow 'silent' || die "a worker that computes was thought dead"

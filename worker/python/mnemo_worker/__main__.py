@@ -66,7 +66,12 @@ def _join(arguments):
     parser.add_argument("--secret", default=os.environ.get("MNEMO_WORKER_SECRET", ""))
     parser.add_argument("--quiet", dest="level", action="store_const", const="error", default="info")
     parser.add_argument("--verbose", dest="level", action="store_const", const="debug")
-    return Worker(parser.parse_args(arguments)).run()
+    worker = Worker(parser.parse_args(arguments))
+    code = worker.run()
+    if worker.busy:
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _look(command, arguments):

@@ -54,7 +54,7 @@ class Bench:
         self._lock = threading.Condition()
         self._orders, self._done = deque(), deque()
         self._current = None
-        self._ended = False
+        self._busy = self._ended = False
         self.shape, self.seed = None, 0
         self.fd, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._work, name="bench", daemon=True)
@@ -89,13 +89,15 @@ class Bench:
             return self._done.popleft() if self._done else None
 
     def end(self):
-        """Does not wait for the task in hand, which may be of any length: the process ends with it."""
+        """Does not wait for what is in hand, which may take any time. true: there is something, so that the process is to end
+        at once, and not to take down what the thread still uses."""
         with self._lock:
             self._ended = True
             self._orders.clear()
             if self._current is not None:
                 self._current.void = True
             self._lock.notify()
+            return self._busy
 
     # ---- in the thread
 
@@ -108,6 +110,7 @@ class Bench:
                     return
                 order = self._orders.popleft()
                 self._current = order if isinstance(order, _Job) else None
+                self._busy = True
             try:
                 made = self._do(order)
             except errors.Failure as error:
@@ -118,7 +121,7 @@ class Bench:
                 where = f"at {self._at}" if isinstance(order, _Job) else "in the self-test"
                 made = _failed(order, errors.Failure(errors.CONFIG, f"{self._who} failed {where}:\n{traceback.format_exc().rstrip()}"))
             with self._lock:
-                self._current = None
+                self._current, self._busy = None, False
                 if made is not None:
                     self._done.append(made)
             if made is not None:

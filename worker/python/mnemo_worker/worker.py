@@ -39,7 +39,7 @@ class Worker:
         self.thetas = {}  # version -> name -> array; at most two
         self.bench = Bench(self.learner)
         self.ended = None
-        self.signals = 0
+        self.busy = False  # at the end: the bench still is
         self.core = Core(now=time.monotonic(), patience_s=options.patience, jitter=lambda: random.uniform(0.5, 1), once=options.once)
         self.core.theta_size = self.own.size
 
@@ -59,7 +59,7 @@ class Worker:
                 self._take_results()
                 self._feed("tick")
         finally:
-            self.bench.end()
+            self.busy = self.bench.end()
             self._hang_up()
             self.context.term()  # waits, but no longer than the sockets linger
         code, text = self.ended
