@@ -159,9 +159,8 @@ static mn_status open_run(struct court *court, size_t k, mn_error *err)
         status = mn_fail(err, MN_ERR_CONFIG,
                          "--ensemble: answers of a learner of the user's own (tasks.kind external) "
                          "are not known here, only its scores");
-    if (status == MN_OK && session->threads == 0 &&
-        !mn_learner_is_external(
-            session->learner)) /* a run of remote workers; here there are none */
+    /* a run of remote workers; here there are none, but of learners that are not ours */
+    if (status == MN_OK && session->threads == 0 && !mn_learner_is_external(session->learner))
         session->threads = mn_session_threads(-1, session->job.n_here);
     return status;
 }

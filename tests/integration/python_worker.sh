@@ -83,7 +83,7 @@ row=$(grep -E '^ +[0-9.]+ \+- ' alone.out)
 grep -qF -- "$row" judge.out || die "evaluate tells another test than the run: $(cat judge.out)"
 ok "its test is the same again by mnemo evaluate: $row"
 
-section "three workers: killed, hung, sent away and back; the run stopped and resumed"
+section "three workers: killed, hung, sent away and back; the coordinator stopped, killed and resumed"
 experiment fourier.yaml 100000
 begin many
 for i in 1 2 3; do join "many_$i" many && pids[i]=$started; done
@@ -107,6 +107,10 @@ exit_code_of 20 "$job" many
 [ "$exit_code" -eq 75 ] || die "SIGUSR2: exit code $exit_code instead of 75"
 made=$(steps_of "$work/many")
 steps=$((made + 100))
+start many_killed mnemo train --run-dir "$work/many" --set "outer.steps=$steps"
+job=$started
+wait_until 60 "it goes on" has_steps "$work/many" $((made + 20))
+slay "$job"
 start many_again mnemo train --run-dir "$work/many" --set "outer.steps=$steps"
 job=$started
 exit_code_of 60 "$job" many_again
@@ -150,7 +154,7 @@ class Renamed(FourierMaml):
 class Scored(FourierMaml):
     scores = {"error": "lower"}
 class Other(FourierMaml):
-    pass
+    pass  # another file
 class Sometimes(FourierMaml):  # another class, and not finite for every fourth task
     def train(self, theta, task):
         gradients, scores = super().train(theta, task)
@@ -284,6 +288,8 @@ slay "$job"
 expect_code 69 nobody "${worker[@]}" "$fourier" "$work/ours" --patience 1
 expect_words nobody 'no coordinator was heard'
 expect_code 66 nowhere "${worker[@]}" nowhere.py:X "$work/ours"
+expect_code 78 address "${worker[@]}" "$fourier" tcp://127.0.0.1
+expect_words address 'cannot dial tcp://127.0.0.1' 'expected tcp://HOST:PORT'
 expect_code 64 usage "${worker[@]}" "$fourier"
 expect_code 78 threads mnemo train fourier.yaml --run-dir "$work/threads" --set pool.threads=2
 expect_words threads 'pool.threads to 0 \(it is 2\)' 'python3 -m mnemo_worker'

@@ -1,6 +1,8 @@
 """Try a learner before it is trained: is a task the same task when it is drawn again, does it give the same bits, is the
 gradient that of the first score, and of which numeric class is it?"""
 
+import time
+
 import numpy as np
 
 from . import learner as learners, numeric_class
@@ -23,6 +25,7 @@ def run(learner, shape, start, seed):
               f"{'' if finite else ', and is NOT FINITE'}; task 0 {'is another' if rows[1].tobytes() != rows[0].tobytes() else 'IS THE SAME'}")
         wrong += not same or not finite
     _compare_gradient(learner, shape, theta, learner.task("train", 3, seed))
+    _time(learner, theta, seed)
     made_of = numeric_class.lines(learner, shape, np.concatenate([theta[name].ravel() for name, _ in shape.tensors]), seed)
     print(f"numeric class {numeric_class.digest(made_of).hex()}, made of\n  " + "\n  ".join(made_of))
     return 65 if wrong else 0
@@ -40,3 +43,12 @@ def _compare_gradient(learner, shape, theta, task):
     slope = (float(learner.train(ahead, task)[1][score]) - float(learner.train(behind, task)[1][score])) / (2 * size)
     told = sum(float((np.asarray(gradients[name], float) * direction[name]).sum()) for name in theta)
     print(f"gradient along a direction: {told:.5g}; by differences of {score}: {slope:.5g}")
+
+
+def _time(learner, theta, seed):
+    """Of the learner alone, for as many tasks as take half a second."""
+    n, began = 0, time.thread_time()
+    while time.thread_time() - began < 0.5:
+        learner.train(theta, learner.task("train", n, seed))
+        n += 1
+    print(f"{n / (time.thread_time() - began):.3g} training tasks a second of this processor")

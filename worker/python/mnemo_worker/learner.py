@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import sys
+import sysconfig
 
 import numpy as np
 
@@ -20,9 +21,12 @@ class Learner:
 
     scores: name -> "lower" or "higher" (what is better), then "share" for one from 0 to 1 that is told in per cent, or
     "number", then perhaps a unit: {"loss": "lower number nats", "accuracy": "higher share"}. By the first of them thetas are
-    compared (evaluate.keep_best)."""
+    compared (evaluate.keep_best).
+
+    version: what else decides the bits, as a digest of the data files; workers that differ in it are of another numeric class."""
 
     scores = {"loss": "lower"}
+    version = ""
 
     def parameters(self):
         """Theta of step 0: name -> array. Read when the card is written, and by workers for names and shapes."""
@@ -44,7 +48,7 @@ class Learner:
 
 
 def load(where):
-    """An object of the class that "path/file.py:Class" or "package.module:Class" names; its source's digest goes with it."""
+    """An object of the class that "path/file.py:Class" or "package.module:Class" names."""
     path, colon, name = where.rpartition(":")
     if not colon or not path or not name:
         raise errors.Failure(errors.USAGE, f'"{where}" is no learner: expected FILE.py:CLASS, as in my_learner.py:MyLearner')
@@ -70,15 +74,19 @@ def load(where):
     return made()
 
 
-def source_digest(learner):
-    """SHA-256 of the files in which the learner's class and those that it derives from are written, ours left out."""
-    digest = hashlib.sha256()
-    for kind in type(learner).__mro__:
-        if kind is object or kind.__module__.partition(".")[0] in ("mnemo_worker", "builtins"):
+def source_digest():
+    """SHA-256 of the source files that are loaded and are the user's: neither Python's, nor of an installed package, nor ours."""
+    theirs = [os.path.realpath(path) + os.sep for path in (*(sysconfig.get_path(k) for k in ("stdlib", "platstdlib")),
+                                                           os.path.dirname(os.path.abspath(__file__)))]
+    digests = set()
+    for module in list(sys.modules.values()):
+        path = os.path.realpath(getattr(module, "__file__", None) or "")
+        if not path.endswith(".py") or any(part in path.split(os.sep) for part in ("site-packages", "dist-packages")):
             continue
-        with open(inspect.getsourcefile(kind), "rb") as file:
-            digest.update(hashlib.sha256(file.read()).digest())
-    return digest.hexdigest()
+        if not path.startswith(tuple(theirs)):
+            with open(path, "rb") as file:
+                digests.add(hashlib.sha256(file.read()).digest())
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
 class Shape:

@@ -1,6 +1,7 @@
 """The numeric class of a worker: workers of one class give the same bits, as far as can be told before they compute.
 
-It is the SHA-256 of these lines: the digest of the learner's source files, the versions of Python, NumPy and PyTorch (where it
+It is the SHA-256 of these lines: the digest of the learner's source files and of all others of the
+user's that it has loaded, what it says of itself (version), the versions of Python, NumPy and PyTorch (where it
 is loaded), the processor's model and its vector instructions, the number of threads (one), what the environment tells the
 numerical libraries (OPENBLAS_CORETYPE, MKL_CBWR and the like), and a self-test: the digest of the rows that the first training
 task and the first test task give at theta of step 0."""
@@ -20,7 +21,9 @@ def lines(learner, shape, start, seed):
     """What the class is made of, in words. start: theta of step 0, [shape.size]. Computes two tasks."""
     import numpy
 
-    out = [f"learner {learners.source_digest(learner)[:16]}", f"python {platform.python_version()}", f"numpy {numpy.__version__}"]
+    out = [f"learner {learners.source_digest()[:16]}", f"python {platform.python_version()}", f"numpy {numpy.__version__}"]
+    if learner.version:
+        out.append(f"version {learner.version}")
     torch = sys.modules.get("torch")
     if torch is not None:
         out.append(f"torch {torch.__version__} threads {torch.get_num_threads()}")

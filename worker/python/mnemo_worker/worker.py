@@ -245,9 +245,10 @@ class Worker:
     def _hang_up(self):
         if self.socket is not None:
             self.socket.disable_monitor()
-            self.monitor = None
             self.socket.close()
-            self.socket = None
+        if self.monitor is not None:  # be it that of a dial that failed
+            self.monitor.close(0)
+        self.socket = self.monitor = None
 
     def _perform_say(self, kind):
         envelope = wire.Envelope()

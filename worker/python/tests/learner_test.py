@@ -3,12 +3,13 @@
 import fractions
 import os
 import struct
+import sys
 import tempfile
 import unittest
 
 import numpy as np
 
-from mnemo_worker import Learner, errors, learner as learners, stream, sums, tensor_file
+from mnemo_worker import Learner, errors, learner as learners, numeric_class, stream, sums, tensor_file
 from mnemo_worker.learner import Shape
 
 
@@ -113,10 +114,35 @@ class LearnerTest(unittest.TestCase):
             self.refused(["not", "derived from mnemo_worker.Learner"][1:], learners.load, path + ":Other")
             self.refused(["FILE.py:CLASS"], learners.load, path)
             self.refused(["there is no file"], learners.load, folder + "/x.py:Mine")
-            before = learners.source_digest(learners.load(path + ":Mine"))
+            before = learners.source_digest()
+            self.assertEqual(before, learners.source_digest())
             with open(path, "a", encoding="utf-8") as file:
-                file.write("# another word\n")
-            self.assertNotEqual(before, learners.source_digest(learners.load(path + ":Mine")))
+                file.write("import part_for_test\n")
+            with open(os.path.join(folder, "part_for_test.py"), "w", encoding="utf-8") as file:
+                file.write("RATE = 1\n")
+            learners.load(path + ":Mine")
+            after = learners.source_digest()
+            self.assertNotEqual(before, after)
+            with open(os.path.join(folder, "part_for_test.py"), "a", encoding="utf-8") as file:
+                file.write("RATE = 2\n")
+            self.assertNotEqual(after, learners.source_digest())
+            del sys.modules["mine_for_test"], sys.modules["part_for_test"]
+
+    def test_the_numeric_class_is_of_source_version_and_what_tasks_give(self):
+        shape, start = Shape.of(Good())
+        vector = np.concatenate([start[name].ravel() for name, _ in shape.tensors])
+
+        def of(learner, seed=1):
+            return numeric_class.lines(learner, shape, vector, seed)
+
+        lines = of(Good())
+        self.assertEqual(lines, of(Good()))
+        self.assertEqual([line.split(" ")[0] for line in lines if line.split(" ")[0] not in numeric_class.THREAD_VARIABLES],
+                         ["learner", "python", "numpy", "processor", "self-test"])
+        classes = {numeric_class.digest(of(learner, seed)) for learner, seed in (
+            (Good(), 1), (Good(), 2), (self.changed(version="2"), 1),
+            (self.changed(test=lambda self, theta, task: {"loss": 2.0000002, "accuracy": 0.25}), 1))}
+        self.assertEqual(len(classes), 4)
 
     def test_a_card_is_a_safetensors_file_that_reads_back(self):
         with tempfile.TemporaryDirectory() as folder:
