@@ -27,6 +27,10 @@ install(FILES ${PROJECT_SOURCE_DIR}/worker/library/mnemo/mnemo.h DESTINATION ${C
 install(FILES ${PROJECT_BINARY_DIR}/worker/library/mnemo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT libmnemo-dev)
 install(FILES ${PROJECT_SOURCE_DIR}/worker/library/libmnemo.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libmnemo-dev)
 
+# Workers in Python, where Debian's Python finds what packages bring; below another prefix, PYTHONPATH says it.
+install(DIRECTORY ${PROJECT_BINARY_DIR}/python/mnemo_worker DESTINATION lib/python3/dist-packages COMPONENT python3-mnemo-worker
+        PATTERN __pycache__ EXCLUDE)
+
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/experiments DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo COMPONENT mnemo
         FILES_MATCHING PATTERN "*.yaml" PATTERN "story.txt")
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT mnemo-doc)

@@ -7,7 +7,7 @@ set(CPACK_PACKAGE_CONTACT "The authors of Mnemo <mnemo@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_COMPONENTS_ALL mnemo mnemo-worker libmnemo0 libmnemo-dev mnemo-doc)
+set(CPACK_COMPONENTS_ALL mnemo mnemo-worker libmnemo0 libmnemo-dev python3-mnemo-worker mnemo-doc)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_GROUPING IGNORE)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -36,6 +36,8 @@ set(CPACK_DEBIAN_LIBMNEMO0_PACKAGE_GENERATE_SHLIBS ON)
 mn_package(libmnemo-dev "header, pkg-config file and manual of libmnemo"
            DEPENDS "libmnemo0 (= ${PROJECT_VERSION})" NO_PROGRAMS)
 set(CPACK_DEBIAN_LIBMNEMO-DEV_PACKAGE_ARCHITECTURE) # it has a link to the library of its architecture
+mn_package(python3-mnemo-worker "workers in Python: a model and tasks of one's own, trained by Mnemo"
+           DEPENDS "python3, python3-numpy, python3-zmq, python3-protobuf" RECOMMENDS python3-torch)
 mn_package(mnemo-doc "design, measurements and examples of Mnemo" NO_PROGRAMS)
 
 include(CPack)

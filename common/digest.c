@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <sodium.h>
+#include <string.h>
 #include <xxhash.h>
 
 static_assert(sizeof(crypto_hash_sha256_state) <= sizeof((mn_hasher *)0)->state,
@@ -46,6 +47,22 @@ void mn_digest_hex(const mn_digest *digest, char text[65])
         text[2 * i + 1] = digits[digest->bytes[i] & 15];
     }
     text[64] = '\0';
+}
+
+bool mn_digest_read(const char *text, mn_digest *out)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    mn_digest read;
+    if (strlen(text) != 2 * sizeof read.bytes)
+        return false;
+    for (size_t i = 0; i < sizeof read.bytes; i++) {
+        const char *high = strchr(digits, text[2 * i]), *low = strchr(digits, text[2 * i + 1]);
+        if (high == NULL || low == NULL)
+            return false;
+        read.bytes[i] = (uint8_t)(((high - digits) & 15) << 4 | ((low - digits) & 15));
+    }
+    *out = read;
+    return true;
 }
 
 uint64_t mn_checksum(const void *bytes, size_t n)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ mn_digest mn_digest_of(const void *bytes, size_t n);
 
 /* 64 lower-case hex digits and a NUL. */
 void mn_digest_hex(const mn_digest *digest, char text[65]);
+/* The way back. false: the text is not 64 hex digits; *out is as before. */
+bool mn_digest_read(const char *text, mn_digest *out);
 
 /* XXH3 of 64 bits, seed 0. */
 uint64_t mn_checksum(const void *bytes, size_t n);

@@ -83,9 +83,34 @@ static void checksum_sees_a_flip_of_any_bit(void **state)
     }
 }
 
+static void hex_digits_are_read_back_and_nothing_else_is(void **state)
+{
+    (void)state;
+    char text[65];
+    char upper[65];
+    const mn_digest digest = mn_digest_of("abc", 3);
+    mn_digest back = {{0}};
+    mn_digest_hex(&digest, text);
+    assert_true(mn_digest_read(text, &back));
+    assert_memory_equal(&back, &digest, sizeof back);
+    for (size_t i = 0; i < sizeof text; i++)
+        upper[i] = (char)(text[i] >= 'a' ? text[i] - 'a' + 'A' : text[i]);
+    back = (mn_digest){{0}};
+    assert_true(mn_digest_read(upper, &back));
+    assert_memory_equal(&back, &digest, sizeof back);
+    assert_false(mn_digest_read("", &back));
+    assert_false(mn_digest_read(text + 1, &back));
+    text[63] = 'g';
+    assert_false(mn_digest_read(text, &back));
+    text[63] = ' ';
+    assert_false(mn_digest_read(text, &back));
+    assert_memory_equal(&back, &digest, sizeof back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hex_digits_are_read_back_and_nothing_else_is),
         cmocka_unit_test(digests_are_those_published_for_sha256),
         cmocka_unit_test(nothing_at_all_has_a_digest_and_a_checksum),
         cmocka_unit_test(digest_does_not_depend_on_the_pieces),

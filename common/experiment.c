@@ -30,7 +30,13 @@ static const mn_option rows[] = {
     KEY(CHOICE, tasks.kind,            "sinusoid",     0,     0,       "",
         "what a task is made of",
         THETA_FROM("sinusoid", "images", "glyphs", "sequences", "stories", "generated-stories",
-                   "tables", "rows", "described-images", "dialogues", "class-stream", "sinusoid-stream")),
+                   "tables", "rows", "described-images", "dialogues", "class-stream", "sinusoid-stream",
+                   "external")),
+    KEY(TEXT,   tasks.learner,         "",             0,     0,       "",
+        "external: tasks and network are a program's of your own, which joins as a worker (worker/python); this "
+        "safetensors file says what theta is made of and begins with, as `python3 -m mnemo_worker card` writes it; "
+        "its path, or one below a folder of run.data_path", OTHER,
+        BY("tasks.kind=external")),
     KEY(NAME,   tasks.data,            "",             0,     0,       "",
         "images, sequences, class-stream: name of the packed file; the last two without: glyphs; stories: folder of "
         "the sets, or a file qaN_..._train.txt; dialogues: folder of the sets; found on run.data_path", OTHER,
@@ -261,19 +267,23 @@ static const mn_option rows[] = {
         BY("tasks.kind=described-images")),
 
     KEY(CHOICE, model.input,           "mlp",          0,     0,       "",
-        "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences", "linear")),
+        "the input module, x -> u", THETA_FROM("mlp", "conv4", "identity", "sentences", "linear"),
+        BY("tasks.kind!=external")),
     KEY(CHOICE, model.memory,          "none",         0,     0,       "",
         "the memory module, m = M(u)",
         THETA_FROM("none", "class-means", "support", "table", "lrua", "mean", "story", "sentences",
                    "entities", "key-value", "fast-weights", "context", "transformer",
-                   "descriptions", "ridge")),
+                   "descriptions", "ridge"),
+        BY("tasks.kind!=external")),
     KEY(CHOICE, model.reasoning,       "none",         0,     0,       "",
         "the reasoning module, o = R(u, m)",
         THETA_FROM("none", "concat-linear", "lstm", "feedforward", "concat-mlp", "hops",
-                   "query-reduction", "prelu-hops", "read")),
+                   "query-reduction", "prelu-hops", "read"),
+        BY("tasks.kind!=external")),
     KEY(CHOICE, model.output,          "linear",       0,     0,       "",
         "the output module, y = O(o)",
-        THETA_FROM("linear", "distance", "match", "gaussian", "words", "compatibility", "candidates")),
+        THETA_FROM("linear", "distance", "match", "gaussian", "words", "compatibility", "candidates"),
+        BY("tasks.kind!=external")),
     KEY(U32,    model.slots,           "16",           1,     65536,   "slots",
         "table, lrua, entities: slots of the memory; with tasks.id_column one for each id, id 0 included", THETA,
         BY("model.memory=table|lrua|entities")),
@@ -455,10 +465,12 @@ static const mn_option rows[] = {
         "running: the share of it that a meta-step renews", THETA,
         BY("model.batch_norm_statistics=running")),
     KEY(CHOICE, model.init,            "glorot",       0,     0,       "",
-        "how weights begin", THETA_FROM("glorot", "he", "truncated-normal", "lecun")),
+        "how weights begin", THETA_FROM("glorot", "he", "truncated-normal", "lecun"),
+        BY("tasks.kind!=external")),
 
     KEY(CHOICE, meta.kind,             "maml",         0,     0,       "",
-        "how a task is learned", THETA_FROM("maml", "anil", "meta-sgd", "reptile", "episodic", "imaml", "online")),
+        "how a task is learned", THETA_FROM("maml", "anil", "meta-sgd", "reptile", "episodic", "imaml", "online"),
+        BY("tasks.kind!=external")),
     KEY(CHOICE, meta.adapts,           "all",          0,     0,       "",
         "maml, meta-sgd, online: the modules whose parameters the inner loop moves; body: all but the output (BOIL)",
         THETA_FROM("all", "output", "body", "memory"),
@@ -565,7 +577,8 @@ static const mn_option rows[] = {
         "test tasks", OTHER),
     KEY(CHOICE, evaluate.split,        "test",         0,     0,       "",
         "classes, or stories, that test tasks are drawn from: of val or train where the test is not to "
-        "be looked at yet", OTHER_FROM("train", "val", "test")),
+        "be looked at yet", OTHER_FROM("train", "val", "test"),
+        BY("tasks.kind!=external")),
     KEY(TEXT,   evaluate.episodes,     "",             0,     0,       "",
         "images: a file that lists the items of each test task, as mnemo evaluate --write-episodes "
         "writes it; empty: they are drawn", OTHER, BY("tasks.kind=images")),
@@ -612,7 +625,8 @@ static const mn_option rows[] = {
     KEY(I32,    pool.threads,          "-1",           -1,    1024,    "threads",
         "local worker threads of a rank; -1: as many as its cores", OTHER),
     KEY(U32,    pool.activation_mib,   "16",           0,     1048576, "MiB",
-        "a thread keeps activations of inner steps up to this, and computes the others twice", OTHER),
+        "a thread keeps activations of inner steps up to this, and computes the others twice", OTHER,
+        BY("tasks.kind!=external")),
     KEY(TEXT,   pool.listen,           "tcp://127.0.0.1:*", 0, 0,      "",
         "where remote workers may come: tcp://ADDRESS:PORT (an interface or a name will do), "
         "ipc://PATH; empty: nowhere", OTHER),
@@ -626,6 +640,10 @@ static const mn_option rows[] = {
         "a worker not heard of for so long is gone", OTHER),
     KEY(U32,    pool.lease_floor_ms,   "2000",         1,     3600000, "milliseconds",
         "no lease runs out before", OTHER),
+    KEY(TEXT,   pool.numeric_class,    "",             0,     0,       "",
+        "external: the class that workers must have, 64 hexadecimal digits as `python3 -m mnemo_worker check` prints "
+        "them; empty: that of the first who joins, which is for one rank", OTHER,
+        BY("tasks.kind=external")),
     KEY(BOOL,   pool.any_numeric_class, "false",       0,     0,       "",
         "accept workers whose arithmetic gives other bits", OTHER),
 
@@ -731,6 +749,7 @@ static const struct suit {
     {"tasks.kind=sequences", "model.reasoning", "lstm"},
     {"tasks.kind=sequences", "meta.kind", "episodic"},
     {"tasks.kind=sequences", "outer.batch", "2"},
+    {"tasks.kind=external", "pool.threads", "0"}, /* this program cannot compute such tasks */
 };
 
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,

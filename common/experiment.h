@@ -22,6 +22,7 @@ typedef enum mn_task_kind {
     MN_TASKS_DIALOGUES,
     MN_TASKS_CLASS_STREAM,    /* images, class after class */
     MN_TASKS_SINUSOID_STREAM, /* points of a sinusoid that jumps */
+    MN_TASKS_EXTERNAL,        /* made, and learned, by workers of the user's own */
 } mn_task_kind;
 typedef enum mn_curve { MN_CURVE_SINE, MN_CURVE_LINE, MN_CURVE_STEP } mn_curve;
 typedef enum mn_mix_by {
@@ -219,6 +220,7 @@ typedef struct mn_experiment {
         uint32_t val_classes;     /* of it: seen classes that validation takes for unseen */
         mn_attributes attributes; /* described-images */
         bool redraw;              /* each task has a division of its own */
+        char learner[256];        /* external: file of a learner's card (learner_card.h) */
     } tasks;
     struct {
         mn_input_kind input;
@@ -335,6 +337,7 @@ typedef struct mn_experiment {
         uint32_t heartbeat_ms;
         uint32_t silence_ms;     /* without a sign of life for so long: gone */
         uint32_t lease_floor_ms; /* no lease runs out before */
+        char numeric_class[65];  /* external: of all workers; empty: that of the first who joins */
         bool any_numeric_class;
     } pool;
     struct {

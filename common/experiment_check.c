@@ -1,6 +1,8 @@
 /* Rules that concern more than one key of an experiment: mn_experiment_check. */
 #include "common/experiment.h"
 
+#include "common/digest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,15 +12,15 @@
 typedef mn_status rule(const mn_experiment *e, mn_error *err);
 static rule check_mix, check_stories, check_images, check_sequences, check_sinusoid, check_rows,
     check_streams, check_steps, check_model, check_memory, check_statistics, check_meta,
-    check_outer, check_evaluate, check_pool, check_environment, check_descriptions;
+    check_outer, check_evaluate, check_pool, check_environment, check_descriptions, check_external;
 
 mn_status mn_experiment_check(const mn_experiment *experiment, mn_error *err)
 {
     static rule *const rules[] = {
-        check_descriptions, check_mix,      check_stories,    check_images,
-        check_sequences,    check_sinusoid, check_rows,       check_streams,
-        check_model,        check_memory,   check_statistics, check_meta,
-        check_outer,        check_evaluate, check_pool,       check_environment};
+        check_external,  check_descriptions, check_mix,  check_stories, check_images,
+        check_sequences, check_sinusoid,     check_rows, check_streams, check_model,
+        check_memory,    check_statistics,   check_meta, check_outer,   check_evaluate,
+        check_pool,      check_environment};
     mn_status status =
         mn_options_check_read(mn_experiment_options(), experiment->overridden, experiment, err);
     for (size_t i = 0; i < sizeof rules / sizeof *rules && status == MN_OK; i++)
@@ -34,6 +36,30 @@ static mn_status check_mix(const mn_experiment *e, mn_error *err)
                    "tasks.mix_by says how often the parts of a mixture are drawn, but tasks.mix is "
                    "empty: give it parts, as in \"1 slow: phase=0,1; 1 fast: phase=2,3\", or set "
                    "tasks.mix_by to weight");
+}
+
+static mn_status check_external(const mn_experiment *e, mn_error *err)
+{
+    if (e->tasks.kind != MN_TASKS_EXTERNAL)
+        return MN_OK;
+    if (e->tasks.learner[0] == '\0')
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind external needs tasks.learner, the file that says what theta is "
+                       "made of: `python3 -m mnemo_worker card my_learner.py:MyLearner -o "
+                       "my_learner.safetensors` writes it");
+    mn_digest class;
+    if (e->pool.numeric_class[0] != '\0' && !mn_digest_read(e->pool.numeric_class, &class))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "pool.numeric_class is \"%s\": expected the 64 hexadecimal digits that "
+                       "`python3 -m mnemo_worker check my_learner.py:MyLearner` prints",
+                       e->pool.numeric_class);
+    if (e->pool.threads != 0)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "tasks.kind external is computed by workers of your own, not by threads of "
+                       "this program: set pool.threads to 0 (it is %d), and start them with "
+                       "`python3 -m mnemo_worker my_learner.py:MyLearner RUN/endpoint`",
+                       (int)e->pool.threads);
+    return MN_OK;
 }
 
 /* Which classes there are is the task set's matter. */

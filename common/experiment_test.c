@@ -155,6 +155,28 @@ static void naming_the_kind_of_tasks_alone_gives_a_good_run(void **state)
     assert_int_equal(parsed("seed: 2").tasks.shot, 1);
 }
 
+/* Its network and its adaptation are the program's own, so no key of ours has a say in them. */
+static void an_experiment_of_an_external_learner_reads_only_what_the_coordinator_does(void **state)
+{
+    static const char *const others[] = {"model.input",   "model.memory",  "model.hidden",
+                                         "meta.kind",     "meta.inner_lr", "tasks.shot",
+                                         "evaluate.split"};
+    static const char *const ours[] = {"seed", "outer.lr", "evaluate.every", "pool.listen"};
+    const mn_option_table *table = mn_experiment_options();
+    mn_experiment e = parsed("tasks: {kind: external, learner: a.safetensors}");
+    (void)state;
+    assert_int_equal(mn_experiment_check(&e, NULL), MN_OK);
+    assert_int_equal(e.pool.threads, 0);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(mn_option_is_read(table, mn_options_find(table, others[i]), &e));
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        assert_true(mn_option_is_read(table, mn_options_find(table, ours[i]), &e));
+    mn_experiment own = parsed("tasks: {kind: sinusoid}");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_true(mn_option_is_read(table, mn_options_find(table, others[i]), &own));
+    assert_false(mn_option_is_read(table, mn_options_find(table, "tasks.learner"), &own));
+}
+
 static void naming_query_reduction_alone_gives_what_it_reads(void **state)
 {
     mn_experiment e =
@@ -279,6 +301,18 @@ static void printed_experiments_read_back_to_the_same_values(void **state)
 static void keys_that_contradict_each_other_are_named(void **state)
 {
     (void)state;
+    assert_contradiction("tasks.kind=external",
+                         "tasks.kind external needs tasks.learner, the file that says what theta "
+                         "is made of: `python3 -m mnemo_worker card my_learner.py:MyLearner -o "
+                         "my_learner.safetensors` writes it");
+    assert_contradiction("tasks.kind=external tasks.learner=a.safetensors pool.threads=0 "
+                         "pool.numeric_class=abc",
+                         "pool.numeric_class is \"abc\": expected the 64 hexadecimal digits that "
+                         "`python3 -m mnemo_worker check my_learner.py:MyLearner` prints");
+    assert_contradiction("tasks.kind=external tasks.learner=a.safetensors pool.threads=2",
+                         "tasks.kind external is computed by workers of your own, not by threads "
+                         "of this program: set pool.threads to 0 (it is 2), and start them with "
+                         "`python3 -m mnemo_worker my_learner.py:MyLearner RUN/endpoint`");
     assert_contradiction("tasks.kind=images",
                          "tasks.kind images needs tasks.data, the name of a packed file, as in "
                          "\"omniglot28.mnd\"");
@@ -539,6 +573,14 @@ static void a_key_that_nothing_reads_is_an_error_that_names_its_readers(void **s
     assert_string_equal(err.message, wanted);
 
     e = fresh();
+    assert_int_equal(mn_experiment_set(&e, "tasks.kind=external", &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "model.input=conv4", &err), MN_OK);
+    assert_int_equal(mn_experiment_check(&e, &err), MN_ERR_CONFIG);
+    assert_string_equal(err.message,
+                        "model.input is read by nothing here, where tasks.kind is external: it "
+                        "belongs to tasks.kind!=external; leave it out, or choose what reads it");
+
+    e = fresh();
     assert_int_equal(mn_experiment_set(&e, "model.filters=8", &err), MN_OK);
     assert_int_equal(mn_experiment_check(&e, &err), MN_ERR_CONFIG);
     assert_non_null(strstr(err.message, "model.filters is read by nothing here"));
@@ -772,6 +814,7 @@ int main(void)
         cmocka_unit_test(defaults_are_valid_and_those_of_the_manual),
         cmocka_unit_test(every_choice_has_its_name),
         cmocka_unit_test(naming_the_kind_of_tasks_alone_gives_a_good_run),
+        cmocka_unit_test(an_experiment_of_an_external_learner_reads_only_what_the_coordinator_does),
         cmocka_unit_test(naming_query_reduction_alone_gives_what_it_reads),
         cmocka_unit_test(a_file_error_changes_nothing),
         cmocka_unit_test(a_later_word_overrides_an_earlier_one),

@@ -82,19 +82,24 @@ mn_status mn_options_unknown(const mn_option_table *table, const char *key, mn_e
                    quoted(key, shown));
 }
 
-/* One condition "key=a|b" of `n` bytes. */
+/* One condition "key=a|b" or "key!=a" of `n` bytes. */
 static bool holds(const mn_option_table *table, const char *condition, size_t n,
                   const void *settings)
 {
     char key[64], value[MN_OPTION_LONGEST];
     const char *equals = memchr(condition, '=', n);
     assert(equals != NULL && (size_t)(equals - condition) < sizeof key);
-    memcpy(key, condition, (size_t)(equals - condition));
-    key[equals - condition] = '\0';
+    const bool is_not = equals[-1] == '!';
+    const size_t n_key = (size_t)(equals - condition) - is_not;
+    memcpy(key, condition, n_key);
+    key[n_key] = '\0';
     const mn_option *option = mn_options_find(table, key);
     assert(option != NULL);
     mn_option_text(option, settings, value);
     const char *end = condition + n;
+    if (is_not)
+        return strlen(value) != (size_t)(end - equals - 1) ||
+               memcmp(value, equals + 1, strlen(value)) != 0;
     for (const char *word = equals + 1; word < end;) {
         const char *bar = memchr(word, '|', (size_t)(end - word));
         size_t length = (size_t)((bar == NULL ? end : bar) - word);
@@ -133,7 +138,7 @@ mn_status mn_options_check_read(const mn_option_table *table, const bool given[M
         if (!given[i] || mn_option_is_read(table, option, settings))
             continue;
         char value[MN_OPTION_LONGEST];
-        size_t n = strcspn(option->readers, "=");
+        size_t n = strcspn(option->readers, "!=");
         char key[64];
         (void)snprintf(key, sizeof key, "%.*s", (int)n, option->readers);
         mn_option_text(mn_options_find(table, key), settings, value);

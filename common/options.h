@@ -48,7 +48,7 @@ typedef struct mn_option {
     const char *const *choices; /* ends in NULL */
     /* Who reads it: "" or NULL: everyone; else what choices must be made for it to count, as in
      * "model.input=conv4" or "tasks.kind=images|glyphs,model.memory=table": all of these; and
-     * " or " between several such. */
+     * " or " between several such. "tasks.kind!=external": any other choice will do. */
     const char *readers;
 } mn_option;
 

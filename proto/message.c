@@ -121,7 +121,8 @@ void mn_message_fini(mn_message *message)
     if (message->kind != MN_MSG_WELCOME)
         return;
     free(message->welcome.experiment);
-    message->welcome.experiment = NULL;
+    free(message->welcome.learner);
+    message->welcome.experiment = message->welcome.learner = NULL;
 }
 
 const char *mn_message_kind_text(mn_message_kind kind)
@@ -190,6 +191,8 @@ static void draft_welcome(const mn_welcome *from, Mnemo__Welcome *to)
     to->data = DIGEST(from->data);
     to->data_name = TEXT(from->data_name);
     to->experiment = from->experiment;
+    if (from->learner != NULL)
+        to->learner = from->learner;
 }
 
 static void draft_result(uint64_t epoch, const mn_result *from, Mnemo__Result *to)
@@ -379,7 +382,11 @@ static mn_status read_welcome(const Mnemo__Welcome *from, mn_welcome *to, mn_err
     if (status != MN_OK)
         return status;
     to->experiment = strdup(from->experiment);
-    return to->experiment != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "text of the experiment");
+    if (from->learner[0] != '\0')
+        to->learner = strdup(from->learner);
+    if (to->experiment == NULL || (from->learner[0] != '\0' && to->learner == NULL))
+        return mn_fail(err, MN_ERR_NOMEM, "text of the experiment");
+    return MN_OK;
 }
 
 static mn_status read_result(const Mnemo__Result *from, mn_message *out, mn_error *err)

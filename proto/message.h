@@ -107,6 +107,7 @@ typedef struct mn_welcome {
     mn_digest data;
     char data_name[256];
     char *experiment; /* YAML; owned by the message */
+    char *learner;    /* text of a card (learner_card.h); NULL: none; owned by the message */
 } mn_welcome;
 
 typedef struct mn_message {

@@ -75,7 +75,8 @@ static mn_message sample(mn_message_kind kind, bool large)
                          .heartbeat_ms = large ? 86400000 : 1,
                          .silence_ms = large ? 86399999 : 2,
                          .data = digest_of(9),
-                         .experiment = strdup(large ? "seed: 1\ntasks:\n  kind: sinusoid\n" : "")};
+                         .experiment = strdup(large ? "seed: 1\ntasks:\n  kind: sinusoid\n" : ""),
+                         .learner = large ? strdup("tensor w 2 3\nscore loss lower\n") : NULL};
         if (large)
             fill_text(m.welcome.data_name, sizeof m.welcome.data_name);
         break;
@@ -169,6 +170,9 @@ static void assert_same(const mn_message *a, const mn_message *b)
         assert_memory_equal(&a->welcome.data, &b->welcome.data, 32);
         assert_string_equal(a->welcome.data_name, b->welcome.data_name);
         assert_string_equal(a->welcome.experiment, b->welcome.experiment);
+        assert_int_equal(a->welcome.learner == NULL, b->welcome.learner == NULL);
+        if (a->welcome.learner != NULL)
+            assert_string_equal(a->welcome.learner, b->welcome.learner);
         break;
     case MN_MSG_REJECT:
     case MN_MSG_FINISHED:

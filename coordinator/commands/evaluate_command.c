@@ -136,7 +136,8 @@ static mn_status read_experiment(const mn_command_line *line, const char *folder
     mn_status status = MN_OK;
     if (session->job.rank == 0) {
         status = mn_session_experiment(&options, &session->experiment, err);
-        session->experiment.pool.listen[0] = '\0';
+        if (session->experiment.tasks.kind != MN_TASKS_EXTERNAL)
+            session->experiment.pool.listen[0] = '\0';
     }
     return mn_job_agree(&session->job, status, err);
 }
@@ -154,7 +155,12 @@ static mn_status open_run(struct court *court, size_t k, mn_error *err)
         status = mn_session_resume(session, folder, MN_TO_JUDGE, err);
     if (status == MN_OK)
         status = mn_session_check_leaks(session, MN_TO_JUDGE, err);
-    if (status == MN_OK && session->threads == 0) /* a run of remote workers; here there are none */
+    if (status == MN_OK && court->line->ensemble > 0 && mn_learner_is_external(session->learner))
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "--ensemble: answers of a learner of the user's own (tasks.kind external) "
+                         "are not known here, only its scores");
+    /* a run of remote workers; here there are none, but of learners that are not ours */
+    if (status == MN_OK && session->threads == 0 && !mn_learner_is_external(session->learner))
         session->threads = mn_session_threads(-1, session->job.n_here);
     return status;
 }

@@ -49,8 +49,10 @@ static mn_status open_workshop(const mn_command_line *line, struct workshop *sho
 {
     const char *which = line->checkpoint;
     const bool any = which == NULL, best = !any && strcmp(which, "best") == 0;
-    const mn_session_options options = {
-        .sets = line->sets, .n_sets = line->n_sets, .folder = line->arguments[0]};
+    const mn_session_options options = {.sets = line->sets,
+                                        .n_sets = line->n_sets,
+                                        .folder = line->arguments[0],
+                                        .external_too = true};
     mn_status status = mn_session_open_run(&shop->session, &options, err);
     if (status != MN_OK)
         return status;

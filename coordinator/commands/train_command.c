@@ -361,6 +361,11 @@ static void draw(const mn_session *session, const mn_run *run)
     if (status != MN_OK)
         mn_log(MN_LOG_WARN, "%s", err.message);
     const bool has_curve = status == MN_OK && mn_training_step(session->training) > 0;
+    if (mn_learner_is_external(session->learner)) { /* what its tasks look like is its own matter */
+        if (has_curve)
+            mn_log(MN_LOG_INFO, "pictures: %s/curve.png and curve.svg", folder);
+        return;
+    }
     status = mn_run_path(folder, "task.png", png, &err);
     if (status == MN_OK)
         status = mn_adapted_task_draw(&task, png, &err);

@@ -28,14 +28,23 @@ bool mn_admits_hello(const mn_hello *hello, char *reason, size_t size)
     return true;
 }
 
-bool mn_admits_join(const mn_rank_config *config, const mn_message *join, bool *mixed, char *reason,
-                    size_t size)
+bool mn_admits_join(const mn_rank_config *config, const mn_message *join, bool class_open,
+                    bool *mixed, char *reason, size_t size)
 {
     char theirs[65], ours[65];
     *mixed = false;
     if (!equal(&join->join.data, &config->data)) {
         mn_digest_hex(&join->join.data, theirs);
         mn_digest_hex(&config->data, ours);
+        if (config->external) {
+            (void)snprintf(reason, size,
+                           "the learners differ: tensors and scores of the worker's have a digest "
+                           "that begins with %.16s, those of the coordinator's %s one with %.16s; "
+                           "start the worker with the learner that this file was made from (its "
+                           "own log says which tensor or score is another)",
+                           theirs, config->data_name, ours);
+            return false;
+        }
         (void)snprintf(
             reason, size,
             "the data differ: the worker's digest begins with %.16s, the coordinator's with "
@@ -43,7 +52,7 @@ bool mn_admits_join(const mn_rank_config *config, const mn_message *join, bool *
             theirs, ours, config->data_name[0] != '\0' ? config->data_name : "data");
         return false;
     }
-    if (equal(&join->join.numeric_class, &config->numeric_class))
+    if (class_open || equal(&join->join.numeric_class, &config->numeric_class))
         return true;
     if (config->any_numeric_class) {
         *mixed = true;
@@ -51,12 +60,22 @@ bool mn_admits_join(const mn_rank_config *config, const mn_message *join, bool *
     }
     mn_digest_hex(&join->join.numeric_class, theirs);
     mn_digest_hex(&config->numeric_class, ours);
-    (void)snprintf(reason, size,
-                   "another numeric class: the worker's begins with %.16s (kernels %.31s), the "
-                   "coordinator's with %.16s, so its results would differ in their last bits; use "
-                   "machines and builds with the same kernels, or start the coordinator with --set "
-                   "pool.any_numeric_class=true, which marks the run as mixed",
-                   theirs, join->join.kernels, ours);
+    if (config->external)
+        (void)snprintf(reason, size,
+                       "another numeric class: the worker's begins with %.16s (%.31s), that of the "
+                       "workers before it with %.16s, so its results would differ in their last "
+                       "bits; start it with the same learner, versions and processor, or the "
+                       "coordinator with --set pool.any_numeric_class=true, which marks the run as "
+                       "mixed",
+                       theirs, join->join.kernels, ours);
+    else
+        (void)snprintf(
+            reason, size,
+            "another numeric class: the worker's begins with %.16s (kernels %.31s), the "
+            "coordinator's with %.16s, so its results would differ in their last bits; use "
+            "machines and builds with the same kernels, or start the coordinator with --set "
+            "pool.any_numeric_class=true, which marks the run as mixed",
+            theirs, join->join.kernels, ours);
     return false;
 }
 

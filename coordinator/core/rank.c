@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ACTIONS_A_MEMBER 8u
 #define MAX_RETURNS 64u /* runs of tasks given back to the leader in one step */
@@ -66,7 +67,10 @@ mn_status mn_rank_new(const mn_rank_config *config, mn_rank **out, mn_error *err
         mn_rank_destroy(&rank);
         return status;
     }
+    static const mn_digest unknown = {{0}};
     rank->config = *config;
+    rank->class_open =
+        config->external && memcmp(&config->numeric_class, &unknown, sizeof unknown) == 0;
     rank->state = MN_RANK_IDLE;
     rank->asked = UINT64_MAX;
     *out = rank;
@@ -144,6 +148,7 @@ mn_rank_view mn_rank_look(const mn_rank *rank)
         .threads = rank->threads < UINT32_MAX ? (uint32_t)rank->threads : UINT32_MAX,
         .round = rank->round,
         .tasks = mn_lease_table_counts(rank->table),
+        .numeric_class = rank->config.numeric_class,
         .mixed = rank->mixed,
         .stopped = rank->state == MN_RANK_STOPPED,
         .counts = rank->counts,

@@ -29,10 +29,12 @@ typedef struct mn_rank mn_rank;
 
 typedef struct mn_rank_config {
     uint32_t max_members; /* workers at the same time, the local pool included */
-    mn_digest numeric_class, data;
-    bool any_numeric_class; /* take other classes too; the run is then marked as mixed */
-    char data_name[256];    /* for the remedy in a REJECT; "": generated tasks */
-    bool only_rank;         /* nobody but this pool can have its tasks */
+    bool external; /* workers are the user's own, none of ours can compute (tasks.kind external) */
+    mn_digest numeric_class, data; /* external, and all zero: the class is not known, and is that of
+                                      the first who joins */
+    bool any_numeric_class;        /* take other classes too; the run is then marked as mixed */
+    char data_name[256];           /* for the remedy in a REJECT; "": generated tasks */
+    bool only_rank;                /* nobody but this pool can have its tasks */
     uint32_t silence_ms;
     uint32_t lease_floor_ms;
     uint32_t train_columns, test_columns; /* of a row of results */
@@ -119,8 +121,9 @@ typedef struct mn_rank_view {
     uint32_t workers; /* remote members that are READY */
     uint32_t threads; /* as last told to the leader: local ones, and of members that do compute */
     mn_round round;   /* the last one opened; id 0: none yet */
-    mn_task_counts tasks; /* of this rank in the round */
-    bool mixed;           /* a worker of another numeric class computed with us */
+    mn_task_counts tasks;    /* of this rank in the round */
+    mn_digest numeric_class; /* of the members; all zero: not known yet */
+    bool mixed;              /* a worker of another numeric class computed with us */
     bool stopped;
     mn_rank_counts counts;
 } mn_rank_view;

@@ -35,6 +35,7 @@ struct mn_rank {
     uint64_t threads;      /* sum of mn_member.counted */
     uint64_t asked;        /* threads as last told to the leader; UINT64_MAX: never */
     uint32_t workers;      /* remote and READY */
+    bool class_open;       /* the numeric class may still be another's: no result of it was taken */
     bool mixed;
     mn_rank_counts counts;
     uint64_t n_departures; /* so far; the newest stands before n_departures % MN_MAX_DEPARTURES */

@@ -290,6 +290,104 @@ static void any_numeric_class_marks_the_run_as_mixed(void **state)
     assert_int_equal(mn_rank_look(rank).workers, 1);
 }
 
+static void begin_with(const mn_rank_config *config)
+{
+    mn_rank_destroy(&rank);
+    assert_int_equal(mn_rank_new(config, &rank, &err), MN_OK);
+}
+
+static const mn_rank_config of_external = {.max_members = 4,
+                                           .external = true,
+                                           .data = {{2}},
+                                           .data_name = "own.safetensors",
+                                           .silence_ms = SILENCE_MS,
+                                           .lease_floor_ms = FLOOR_MS,
+                                           .train_columns = COLUMNS,
+                                           .test_columns = COLUMNS + 1};
+
+static void join_with_class(uint64_t peer, uint8_t class)
+{
+    mn_message hello = hello_of(peer),
+               message = {.kind = MN_MSG_JOIN,
+                          .join = {.numeric_class = {{class}}, .data = {{2}}, .kernels = "numpy"}};
+    worker_says(peer, &hello);
+    worker_says(peer, &message);
+}
+
+static void of_workers_that_are_not_ours_the_first_says_the_numeric_class(void **state)
+{
+    (void)state;
+    begin_with(&of_external);
+    assert_int_equal(mn_rank_look(rank).numeric_class.bytes[0], 0);
+    join_with_class(1, 7);
+    assert_int_equal(mn_rank_look(rank).numeric_class.bytes[0], 7);
+    assert_int_equal(mn_rank_look(rank).workers, 1);
+    join_with_class(2, 8);
+    expect_rejected(2, "another numeric class: the worker's begins with 0800", "same learner");
+    assert_int_equal(mn_rank_look(rank).workers, 1);
+    join_with_class(3, 7);
+    assert_int_equal(mn_rank_look(rank).workers, 2);
+    assert_false(mn_rank_look(rank).mixed);
+}
+
+/* A worker that was started by mistake holds the run up for no longer than it stays. */
+static void a_class_of_which_nothing_was_taken_goes_with_its_last_worker(void **state)
+{
+    (void)state;
+    mn_message leave = {.kind = MN_MSG_LEAVE};
+    begin_with(&of_external);
+    join_with_class(1, 7);
+    open_round(1, 2);
+    mn_lease lease = lease_to(1, 0);
+    worker_says(1, &leave); /* what it still delivers would count */
+    join_with_class(2, 8);
+    expect_rejected(2, "another numeric class", "0700");
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_PEER_GONE, .peer = 1}), MN_OK);
+    join_with_class(2, 8);
+    assert_int_equal(mn_rank_look(rank).numeric_class.bytes[0], 8);
+    result(1, lease.epoch, lease.n);
+    expect_refused(1, MN_REFUSED_UNKNOWN);
+
+    give_range(1, 2);
+    lease = lease_to(2, 0);
+    result(2, lease.epoch, lease.n);
+    assert_non_null(find(MN_DO_ACCEPT, MN_MSG_NONE, 2, 0));
+    assert_int_equal(step((mn_event){.kind = MN_EVENT_PEER_GONE, .peer = 2}), MN_OK);
+    join_with_class(1, 7);
+    expect_rejected(1, "another numeric class", "0800");
+    join_with_class(3, 8);
+    assert_int_equal(mn_rank_look(rank).workers, 1);
+}
+
+static void a_run_that_goes_on_wants_the_class_of_those_before(void **state)
+{
+    (void)state;
+    mn_rank_config config = of_external;
+    config.numeric_class = (mn_digest){{7}};
+    begin_with(&config);
+    join_with_class(1, 8);
+    expect_rejected(1, "that of the workers before it with 0700", "pool.any_numeric_class=true");
+    join_with_class(1, 7);
+    assert_int_equal(mn_rank_look(rank).workers, 1);
+
+    config.any_numeric_class = true;
+    begin_with(&config);
+    join_with_class(1, 8);
+    assert_true(mn_rank_look(rank).mixed);
+    assert_int_equal(mn_rank_look(rank).numeric_class.bytes[0], 7);
+}
+
+static void a_learner_of_other_tensors_is_rejected_as_that(void **state)
+{
+    (void)state;
+    mn_message hello = hello_of(1), other = {.kind = MN_MSG_JOIN, .join = {.data = {{9}}}};
+    begin_with(&of_external);
+    worker_says(1, &hello);
+    worker_says(1, &other);
+    expect_rejected(1, "the learners differ", "own.safetensors");
+    assert_int_equal(mn_rank_look(rank).numeric_class.bytes[0], 0);
+}
+
 static void a_lease_that_runs_out_goes_to_another_and_the_first_result_wins(void **state)
 {
     (void)state;
@@ -1020,6 +1118,10 @@ int main(void)
         TEST(those_who_do_not_fit_are_rejected_with_the_remedy),
         TEST(who_is_there_what_they_do_and_who_went_and_why_can_be_seen),
         TEST(any_numeric_class_marks_the_run_as_mixed),
+        TEST(of_workers_that_are_not_ours_the_first_says_the_numeric_class),
+        TEST(a_class_of_which_nothing_was_taken_goes_with_its_last_worker),
+        TEST(a_run_that_goes_on_wants_the_class_of_those_before),
+        TEST(a_learner_of_other_tensors_is_rejected_as_that),
         TEST(a_lease_that_runs_out_goes_to_another_and_the_first_result_wins),
         TEST(whose_lease_ran_out_is_not_sent_theta_again),
         TEST(the_ranks_own_threads_go_on_until_somebody_else_is_there),

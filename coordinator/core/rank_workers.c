@@ -260,16 +260,45 @@ static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn
     (void)send(todo, peer, MN_MSG_WELCOME);
 }
 
+/* Of workers that are not ours the first says which class the run has; once it has gone and nothing
+ * of its was taken, the next. */
+static bool may_say_class(const mn_rank *rank)
+{
+    bool may = rank->class_open;
+    for (uint32_t i = 0; i < mn_members_max(rank->members) && may; i++) {
+        const mn_member *member = mn_members_at(rank->members, i);
+        may = member->peer == MN_LOCAL_POOL ||
+              (member->state != MN_MEMBER_READY && member->state != MN_MEMBER_LEAVING);
+    }
+    return may;
+}
+
+static void adopt_class(mn_rank *rank, const mn_member *member, const mn_message *message,
+                        mn_actions *todo)
+{
+    char hex[65];
+    rank->config.numeric_class = message->join.numeric_class;
+    mn_digest_hex(&rank->config.numeric_class, hex);
+    mn_actions_log(
+        todo, MN_LOG_INFO,
+        "numeric class of this run: %.16s (%.31s), that of worker=%s; other workers must "
+        "have the same",
+        hex, message->join.kernels, member->name);
+}
+
 static void take_join(mn_rank *rank, mn_member *member, const mn_message *message, mn_actions *todo)
 {
     char reason[512];
     bool mixed;
     if (member->state != MN_MEMBER_GREETED)
         return; /* said twice, or after LEAVE: the table has no such move */
-    if (!mn_admits_join(&rank->config, message, &mixed, reason, sizeof reason)) {
+    const bool open = may_say_class(rank);
+    if (!mn_admits_join(&rank->config, message, open, &mixed, reason, sizeof reason)) {
         reject(rank, member->peer, member, member->name, reason, todo);
         return;
     }
+    if (open)
+        adopt_class(rank, member, message, todo);
     if (mixed && !rank->mixed)
         mn_actions_log(
             todo, MN_LOG_WARN,
@@ -371,6 +400,7 @@ static void settle(mn_rank *rank, mn_member *member, const mn_grant *leases, uin
     accepted->lease = (mn_lease){
         .epoch = leases[0].epoch, .round = rank->round, .begin = leases[0].begin, .n = leases[0].n};
     rank->counts.accepted++;
+    rank->class_open = false;
     for (uint32_t i = 0; i < n; i++) {
         mn_action *settled = mn_actions_add(todo, MN_DO_TO_LEADER);
         settled->message = MN_MSG_SETTLED;

@@ -523,15 +523,7 @@ static bool read_number(const mn_tensor_file *file, const char *key, uint64_t *o
 static bool read_digest(const mn_tensor_file *file, const char *key, mn_digest *out)
 {
     const char *text = mn_tensor_file_metadata(file, key);
-    if (text == NULL || strlen(text) != 64)
-        return false;
-    for (size_t i = 0; i < 32; i++) {
-        unsigned byte = 0;
-        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-            return false;
-        out->bytes[i] = (uint8_t)byte;
-    }
-    return true;
+    return text != NULL && mn_digest_read(text, out);
 }
 
 static mn_status read_metadata(const mn_tensor_file *file, const char *path, mn_checkpoint *out,

@@ -176,6 +176,12 @@ void mn_scribe_mark_mixed(mn_scribe *scribe)
            "same bits from this run");
 }
 
+void mn_scribe_tell_class(mn_scribe *scribe, const mn_digest *numeric_class)
+{
+    if (scribe != NULL)
+        scribe->config.numeric_class = *numeric_class;
+}
+
 bool mn_scribe_checkpoint_due(const mn_scribe *scribe)
 {
     if (scribe == NULL || scribe->config.run == NULL)

@@ -52,6 +52,9 @@ mn_status mn_scribe_test(mn_scribe *scribe, const mn_evaluation *evaluation, mn_
 
 void mn_scribe_mark_mixed(mn_scribe *scribe);
 
+/* The numeric class of those who computed theta, where it was not known before. */
+void mn_scribe_tell_class(mn_scribe *scribe, const mn_digest *numeric_class);
+
 /* Does the experiment want a checkpoint of theta as it stands, and is it not yet written? A
  * validation that is due at this step comes first. */
 bool mn_scribe_checkpoint_due(const mn_scribe *scribe);

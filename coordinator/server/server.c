@@ -166,6 +166,7 @@ static mn_status open_cores(mn_server *server, mn_error *err)
     mn_training *training = config->training;
     mn_rank_config rank = {
         .max_members = MN_MAX_WORKERS + 1,
+        .external = mn_learner_is_external(config->learner),
         .numeric_class = config->numeric_class,
         .data = config->data,
         .any_numeric_class = experiment->pool.any_numeric_class,
@@ -228,7 +229,8 @@ static mn_status open_links(mn_server *server, mn_error *err)
     char listen[sizeof experiment->pool.listen + 16];
     own_door(experiment->pool.listen, config->job->rank, listen, sizeof listen);
     uint64_t max_payload_bytes = mn_packed_sum_most(mn_training_max_digits(config->training) / 2);
-    if (experiment->pool.listen[0] != '\0' && !config->test_only)
+    const bool remote = !config->test_only || mn_learner_is_external(config->learner);
+    if (experiment->pool.listen[0] != '\0' && remote)
         status = mn_worker_link_new(server->context, listen, experiment->pool.keys,
                                     experiment->pool.insecure, max_payload_bytes, &server->workers,
                                     endpoint, err);
@@ -290,6 +292,9 @@ static mn_status write_endpoints(const mn_server *server, const char endpoint[25
     if (status == MN_OK && server->config.run != NULL && server->config.experiment->pool.listen[0])
         status = mn_run_write_endpoint(server->config.run, key, job->n_ranks,
                                        (const char(*)[256])all, err);
+    if (status == MN_OK && server->config.run == NULL && endpoint[0] != '\0') /* no file has it */
+        mn_log(MN_LOG_INFO, "workers come to %s%s%s", endpoint, key != NULL ? " with --key " : "",
+               key != NULL ? key : "");
     free(all);
     return mn_job_agree(job, status, err);
 }
@@ -493,6 +498,8 @@ static void end_round(mn_server *server)
     }
     if (server->tally.mixed > 0)
         mn_scribe_mark_mixed(server->config.scribe);
+    const mn_rank_view view = mn_rank_look(server->rank);
+    mn_scribe_tell_class(server->config.scribe, &view.numeric_class);
     if (server->stepping)
         end_training_round(server);
     else

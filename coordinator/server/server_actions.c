@@ -107,6 +107,8 @@ static void send_to_worker(mn_server *server, const mn_action *action)
         (void)snprintf(welcome->data_name, sizeof welcome->data_name, "%s",
                        mn_task_set_data_name(config->tasks));
         welcome->experiment = server->experiment; /* lent: the message is not freed */
+        const mn_learner_card *card = mn_task_set_card(config->tasks);
+        welcome->learner = card != NULL ? card->text : NULL; /* so too */
     }
     mn_worker_link_send(server->workers, action->peer, &message, NULL);
 }

@@ -66,9 +66,26 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
     return status;
 }
 
+/* A pool takes its numeric class from the first who joins, and pools of several ranks would not agree. */
+static mn_status check_ranks(const mn_session *session, mn_error *err)
+{
+    const mn_experiment *experiment = &session->experiment;
+    if (experiment->tasks.kind != MN_TASKS_EXTERNAL || session->job.n_ranks == 1 ||
+        experiment->pool.numeric_class[0] != '\0')
+        return MN_OK;
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "this job has %" PRIu32 " ranks, whose pools must take workers of one numeric "
+                   "class, but tasks.kind external leaves that to the first who joins: say it with "
+                   "--set pool.numeric_class=..., which `python3 -m mnemo_worker check "
+                   "my_learner.py:MyLearner --seed %" PRIu64 "` prints, or start one rank",
+                   session->job.n_ranks, experiment->seed);
+}
+
 mn_status mn_session_open(mn_session *session, mn_error *err)
 {
     mn_status status = share_experiment(session, err);
+    if (status == MN_OK)
+        status = check_ranks(session, err);
     if (status == MN_OK)
         status = open_tasks(session, err);
     if (status == MN_OK)
@@ -112,6 +129,13 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
 {
     mn_status status = mn_session_experiment(options, &session->experiment, err);
     session->experiment.evaluate.split = MN_TEST; /* who looks at a task says of which split */
+    if (status == MN_OK && session->experiment.tasks.kind == MN_TASKS_EXTERNAL &&
+        !options->external_too)
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "tasks and network of %s are a program's of the user's own (tasks.kind "
+                         "external), which this command cannot look into; mnemo train, evaluate, "
+                         "status, report and export can do without",
+                         session->experiment.name);
     if (status == MN_OK)
         status = mn_first_use_pack(&session->experiment, err);
     if (status == MN_OK)
@@ -277,6 +301,13 @@ void mn_session_announce(const mn_session *session)
     double workspaces = (double)session->threads * (double)mn_learner_workspace_bytes(learner);
     double sums = (double)mn_training_max_digits(session->training) * sizeof(int64_t);
     double vectors = 9.0 * sizeof(float) * (double)mn_training_size(session->training);
+    if (mn_learner_is_external(learner)) {
+        mn_log(MN_LOG_INFO,
+               "a learner of the user's own, %zu numbers: workers that have it join with python3 "
+               "-m mnemo_worker LEARNER.py:CLASS RUN-FOLDER/endpoint; %s says the numeric class",
+               mn_learner_size(learner), session->resumed ? "the run so far" : "the first of them");
+        return;
+    }
     if (session->job.rank == 0)
         mn_log(MN_LOG_INFO,
                "memory: about %.0f MiB a rank beside programs and data (%" PRIu32
@@ -444,6 +475,7 @@ static mn_status open_learner(mn_session *session, mn_error *err)
     mn_status status = make_learner(session, err);
     if (status == MN_OK)
         status = mn_learner_numeric_class(session->learner, &session->numeric_class, err);
+    (void)mn_digest_read(session->experiment.pool.numeric_class, &session->numeric_class);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status =
@@ -455,9 +487,12 @@ static mn_status open_learner(mn_session *session, mn_error *err)
 
 static mn_status make_learner(mn_session *session, mn_error *err)
 {
+    const mn_learner_card *card = mn_task_set_card(session->tasks);
     mn_status status =
-        mn_learner_new(&session->experiment, mn_task_set_fields(session->tasks, MN_TRAIN),
-                       mn_task_set_fields(session->tasks, MN_TEST), &session->learner, err);
+        card != NULL
+            ? mn_learner_new_external(&session->experiment, card, &session->learner, err)
+            : mn_learner_new(&session->experiment, mn_task_set_fields(session->tasks, MN_TRAIN),
+                             mn_task_set_fields(session->tasks, MN_TEST), &session->learner, err);
     if (status == MN_OK)
         status = mn_training_new(&session->experiment, session->learner, &session->training, err);
     if (status == MN_OK)
@@ -520,6 +555,29 @@ static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoi
     return MN_OK;
 }
 
+/* Workers are to be of the class of those before, where it is known. */
+static mn_status has_class_of(mn_session *session, const mn_checkpoint *checkpoint, mn_error *err)
+{
+    static const mn_digest unknown = {{0}};
+    char then[65];
+    mn_digest_hex(&checkpoint->numeric_class, then);
+    if (memcmp(&checkpoint->numeric_class, &unknown, sizeof unknown) == 0)
+        return MN_OK;
+    if (session->experiment.pool.numeric_class[0] == '\0') {
+        session->numeric_class = checkpoint->numeric_class;
+        return MN_OK;
+    }
+    if (!session->experiment.pool.any_numeric_class)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "the run was begun by workers of numeric class %.16s..., but "
+                       "pool.numeric_class is %.16s...: it would go on with other bits. Leave it "
+                       "out, or accept that with pool.any_numeric_class=true",
+                       then, session->experiment.pool.numeric_class);
+    mn_log(MN_LOG_WARN, "the run was begun by workers of another numeric class");
+    session->mixed = true;
+    return MN_OK;
+}
+
 /* Do data and arithmetic of today give what the run would have given had it not stopped? */
 static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *checkpoint,
                                  mn_error *err)
@@ -539,6 +597,8 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
     mn_digest_hex(&session->numeric_class, now);
     if (strcmp(then, now) == 0)
         return MN_OK;
+    if (mn_learner_is_external(session->learner))
+        return has_class_of(session, checkpoint, err);
 
     mn_experiment old;
     status = read_then(checkpoint, &old, err);

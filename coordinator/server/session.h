@@ -37,6 +37,7 @@ typedef struct mn_session_options {
     const char *const *sets; /* [n_sets] overrides "a.b=c" */
     size_t n_sets;
     const char *folder; /* of the run; NULL: none */
+    bool external_too;  /* open_alone, open_run: of a learner that only its workers compute */
 } mn_session_options;
 
 /* File, then overrides, then the rules that concern several keys. Local. */

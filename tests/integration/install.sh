@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 
 prefix=$work/prefix
 expect_code 0 install cmake --install "$build" --prefix "$prefix"
-for file in bin/mnemo bin/mnemo-worker share/mnemo/experiments/sinusoid-maml.yaml share/mnemo/cluster/mnemo.sbatch; do
+for file in bin/mnemo bin/mnemo-worker lib/python3/dist-packages/mnemo_worker/libmnemo_sums.so share/mnemo/experiments/sinusoid-maml.yaml share/mnemo/cluster/mnemo.sbatch; do
     [ -s "$prefix/$file" ] || die "not installed: $file"
 done
 ok "programs and experiments are there"

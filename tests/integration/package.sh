@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 command -v dpkg-shlibdeps >/dev/null || skip "no dpkg-shlibdeps here (package dpkg-dev)"
 expect_code 0 cpack env -C "$build" cpack -B "$work/packages"
 mapfile -t packages < <(find "$work/packages" -maxdepth 1 -name '*.deb' -printf '%f\n' | sort)
-[ ${#packages[@]} -eq 5 ] || die "5 packages were expected: ${packages[*]}"
+[ ${#packages[@]} -eq 6 ] || die "6 packages were expected: ${packages[*]}"
 
 depends_of() { # PACKAGE
     dpkg-deb -f "$work/packages/$1"_*.deb Depends
@@ -23,8 +23,9 @@ holds mnemo bin/mnemo share/man/man1/mnemo.1 share/mnemo/experiments/sinusoid-ma
 holds mnemo-worker bin/mnemo-worker share/man/man1/mnemo-worker.1
 holds libmnemo0 'lib/libmnemo\.so\.[0-9.]+'
 holds libmnemo-dev lib/libmnemo.so include/mnemo/mnemo.h lib/pkgconfig/mnemo.pc share/man/man3/libmnemo.3
+holds python3-mnemo-worker lib/python3/dist-packages/mnemo_worker/{core.py,libmnemo_sums.so,mnemo.desc}
 holds mnemo-doc share/doc/mnemo/README.md
-ok "five packages hold what their names say"
+ok "six packages hold what their names say"
 
 for library in libzmq5 libopenmpi3 libsodium23 openmpi-bin; do
     grep -q "$library" <<<"$(depends_of mnemo)" || die "mnemo does not depend on $library: $(depends_of mnemo)"
@@ -32,6 +33,9 @@ done
 if depends_of mnemo-worker | grep -E 'libopenmpi|libpng|libarchive'; then
     die "mnemo-worker depends on what it should not link"
 fi
+for library in python3-zmq python3-numpy libxxhash0; do
+    grep -q "$library" <<<"$(depends_of python3-mnemo-worker)" || die "python3-mnemo-worker does not depend on $library"
+done
 ok "they ask for what the programs link"
 
 for package in "$work"/packages/*.deb; do

@@ -97,6 +97,11 @@ uint64_t mn_sim_answer(const mn_round *round, uint64_t version, uint32_t begin, 
     return sum;
 }
 
+uint8_t mn_sim_class(const mn_sim_cluster *sim, uint32_t worker)
+{
+    return sim->options.classes > 0 ? (uint8_t)(1 + worker % sim->options.classes) : 0;
+}
+
 /* Written apart from the leader's own way of saying it. */
 bool mn_sim_next_round(mn_sim_cluster *sim)
 {
@@ -149,6 +154,7 @@ static bool set_up(mn_sim_cluster *sim)
                        .test_tasks = options->test_tasks};
     mn_rank_config config = {.max_members = options->workers + 2,
                              .only_rank = options->ranks == 1,
+                             .external = options->classes > 0,
                              .silence_ms = MN_SIM_SILENCE_MS,
                              .lease_floor_ms = 200,
                              .train_columns = MN_SIM_COLUMNS,
@@ -308,6 +314,7 @@ static void to_rank(mn_sim_cluster *sim, const mn_sim_event *event)
                        event->note.version);
     } else if (event->note.kind == MN_MSG_JOIN) {
         peer->joined = peer->known;
+        message.join.numeric_class.bytes[0] = mn_sim_class(sim, event->worker);
     } else if (event->note.kind == MN_MSG_LEAVE) {
         peer->joined = false;
     }
@@ -341,6 +348,7 @@ static void finish(mn_sim_cluster *sim)
         mn_rank_counts counts = mn_rank_look(sim->ranks[i].rank).counts;
         sim->report.expired += counts.leases_expired;
         sim->report.accepted += counts.accepted;
+        sim->report.rejected += counts.rejected;
         sim->report.lost += counts.lost + counts.silent;
         for (int why = 0; why < MN_N_REFUSALS; why++)
             sim->report.refused += counts.refused[why];

@@ -22,6 +22,9 @@ typedef struct mn_sim_options {
     uint32_t local_threads; /* of each rank's own pool; 0: none */
     uint32_t steps, batch;
     uint32_t val_every, val_tasks, test_tasks;
+    /* Workers of so many numeric classes in turn, none of them ours (tasks.kind external), which needs
+     * one rank without threads: then only one class is counted, whichever was first. 0: all are of one. */
+    uint32_t classes;
     bool faults;
     double task_s;       /* of a task, on average; 0: drawn with the weather */
     double stop_after_s; /* of virtual time; 0: never */
@@ -34,6 +37,7 @@ typedef struct mn_sim_report {
     double virtual_s;
     bool complete;                             /* the program of rounds ran to its end */
     uint64_t expired, refused, lost, accepted; /* from the ranks' counters */
+    uint64_t rejected;                         /* workers */
     uint64_t kept;                             /* leases whose sum came with another's */
     uint64_t states[MN_N_WORKER_STATES];       /* how often workers came into each */
     uint64_t sum; /* of all rounds: equal for equal steps, batch and tests */

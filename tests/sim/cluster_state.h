@@ -93,6 +93,7 @@ typedef struct mn_sim_cluster {
     /* the round in hand, as the plan has it */
     mn_round round;
     uint8_t *counted; /* [round.n_tasks] */
+    uint8_t class;    /* of all that was counted in the run; 0: nothing was */
     uint32_t n_entered;
     uint64_t total, round_began_us, stop_us;
     uint64_t plan_step;
@@ -114,6 +115,9 @@ uint64_t mn_sim_answer(const mn_round *round, uint64_t version, uint32_t begin, 
 /* A result of training becomes one that is kept, if `more` of the round is in hand and there is
  * room for it; else it brings what was kept. Results of tests stay as they are. */
 void mn_sim_keep_or_bring(mn_sim_keeping *keeping, bool more, mn_sim_note *note);
+
+/* What a worker says in JOIN; 0: all say the same. */
+uint8_t mn_sim_class(const mn_sim_cluster *sim, uint32_t worker);
 
 /* The plan goes on: fill sim->round with the round that must be opened next; false: there is none.
  */

@@ -195,6 +195,12 @@ static void accept(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
                     lease->round.id);
         return;
     }
+    const uint8_t class =
+        sim->options.classes > 0 ? mn_sim_class(sim, sim->peers[action->peer].worker) : sim->class;
+    if (sim->class != 0 && class != sim->class)
+        mn_sim_fail(sim, "rank %" PRIu32 " counts results of classes %u and %u", rank, sim->class,
+                    class);
+    sim->class = class;
     count(sim, rank, lease->begin, lease->n);
     for (uint32_t i = 0; i < note->n_kept; i++)
         count(sim, rank, note->kept[i].begin, note->kept[i].n);

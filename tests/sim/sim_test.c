@@ -121,6 +121,25 @@ static void two_slow_members_seldom_do_the_same_tasks(void **state)
         fail_msg("%u results refused, %u accepted", (unsigned)refused, (unsigned)accepted);
 }
 
+/* Workers that are not ours: the first of them says of which class all are. */
+static void of_several_numeric_classes_one_is_counted_whoever_comes_and_goes(void **state)
+{
+    (void)state;
+    uint64_t rejected = 0, complete = 0, lost = 0;
+    for (uint64_t seed = 1; seed <= 500; seed++) {
+        mn_sim_options options = mn_sim_draw(seed);
+        options.ranks = 1;
+        options.local_threads = 0;
+        options.workers = (uint32_t)(3 + seed % 10);
+        options.classes = (uint32_t)(1 + seed % 3);
+        const mn_sim_report report = run(&options); /* fails if two were */
+        rejected += report.rejected;
+        complete += report.complete;
+        lost += report.lost;
+    }
+    assert_true(rejected > 1000 && complete > 300 && lost > 1000);
+}
+
 static void equal_seeds_give_equal_runs(void **state)
 {
     (void)state;
@@ -140,6 +159,7 @@ int main(void)
         cmocka_unit_test(in_good_weather_hardly_a_result_is_wasted),
         cmocka_unit_test(whoever_is_alone_redoes_nothing_however_slow_it_is),
         cmocka_unit_test(two_slow_members_seldom_do_the_same_tasks),
+        cmocka_unit_test(of_several_numeric_classes_one_is_counted_whoever_comes_and_goes),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "worker/learner/parts/batch_norm.h"
 #include "worker/learner/rules/rule.h"
 #include "worker/learner/scores.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ struct mn_learner {
     mn_uint_list test_steps; /* ascending; a rule without steps has the one entry 0 */
     mn_score_list train_scores, test_scores;
     const mn_kernels *kernels;
-    mn_rule *train, *test; /* compiled for the two extents; owned */
+    mn_rule *train, *test; /* compiled for the two extents; owned. External: NULL */
+    float *start;          /* [size] external: theta of step 0; owned. Else NULL */
     size_t size;           /* outer parameters */
 };
 
@@ -35,6 +37,7 @@ struct mn_workspace {
 static mn_status compile(mn_learner *learner, mn_error *err);
 static mn_status check_stream(const mn_learner *learner, mn_error *err);
 static mn_status list_scores(mn_learner *learner, mn_error *err);
+static mn_status take_card(mn_learner *learner, const mn_learner_card *card, mn_error *err);
 static mn_status check_memory(const mn_learner *learner, mn_error *err);
 static void tell_set_loss(const mn_learner *learner, const float *theta, const mn_task *task,
                           double loss, float *row);
@@ -75,6 +78,59 @@ mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train
     }
     *out = learner;
     return MN_OK;
+}
+
+mn_status mn_learner_new_external(const mn_experiment *experiment, const mn_learner_card *card,
+                                  mn_learner **out, mn_error *err)
+{
+    mn_learner *learner = calloc(1, sizeof *learner);
+    if (learner == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "learner");
+    learner->experiment = *experiment;
+    mn_status status = take_card(learner, card, err);
+    if (status == MN_OK)
+        status = check_memory(learner, err);
+    if (status != MN_OK) {
+        mn_learner_destroy(&learner);
+        return status;
+    }
+    *out = learner;
+    return MN_OK;
+}
+
+bool mn_learner_is_external(const mn_learner *learner)
+{
+    return learner->start != NULL;
+}
+
+/* Numbers lie inside as they do outside. */
+static mn_status take_card(mn_learner *learner, const mn_learner_card *card, mn_error *err)
+{
+    static_assert(MN_CARD_MAX_TENSORS <= MN_MAX_PARAMETERS, "theta has room for any card");
+    mn_parameters *parameters = &learner->network.parameters;
+    for (uint32_t i = 0; i < card->n_tensors; i++) {
+        const size_t count = (size_t)mn_tensor_count(&card->tensors[i]);
+        parameters->at[i] = (mn_parameter){.tensor = card->tensors[i],
+                                           .layout = MN_LAYOUT_PLAIN,
+                                           .inside = {1, 1, 1, (uint32_t)count},
+                                           .image_pixels = 1,
+                                           .offset = parameters->size,
+                                           .count = count};
+        parameters->size += count;
+    }
+    parameters->n = card->n_tensors;
+    learner->size = parameters->size;
+    learner->start = malloc(learner->size * sizeof *learner->start);
+    if (learner->start == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "theta of %zu numbers", learner->size);
+    memcpy(learner->start, card->start, learner->size * sizeof *learner->start);
+    mn_status status = MN_OK;
+    for (uint32_t i = 0; i < card->scores.n && status == MN_OK; i++) {
+        status = mn_score_list_add(&learner->train_scores, &card->scores.at[i], err);
+        if (status == MN_OK)
+            status = mn_score_list_add(&learner->test_scores, &card->scores.at[i], err);
+    }
+    return status;
 }
 
 static mn_status compile(mn_learner *learner, mn_error *err)
@@ -150,6 +206,7 @@ void mn_learner_destroy(mn_learner **learner)
     mn_rule_destroy(&(*learner)->test);
     mn_score_list_fini(&(*learner)->train_scores);
     mn_score_list_fini(&(*learner)->test_scores);
+    free((*learner)->start);
     free(*learner);
     *learner = NULL;
 }
@@ -161,6 +218,10 @@ size_t mn_learner_size(const mn_learner *learner)
 
 void mn_learner_init_theta(const mn_learner *learner, uint64_t seed, float *theta)
 {
+    if (mn_learner_is_external(learner)) {
+        memcpy(theta, learner->start, learner->size * sizeof *theta);
+        return;
+    }
     mn_parameters_start(&learner->network.parameters, learner->experiment.model.init, seed, theta);
 }
 
@@ -228,6 +289,8 @@ static size_t output_floats(const mn_learner *learner)
 
 size_t mn_learner_workspace_bytes(const mn_learner *learner)
 {
+    if (mn_learner_is_external(learner))
+        return 0;
     return sizeof(mn_workspace) + scratch_bytes(learner) +
            2 * output_floats(learner) * sizeof(float);
 }
@@ -251,6 +314,7 @@ static mn_status check_memory(const mn_learner *learner, mn_error *err)
 
 mn_status mn_workspace_new(const mn_learner *learner, mn_workspace **out, mn_error *err)
 {
+    assert(!mn_learner_is_external(learner));
     mn_workspace *workspace = calloc(1, sizeof *workspace);
     if (workspace != NULL) {
         workspace->learner = learner;
@@ -453,6 +517,10 @@ static void make_up(mn_task *task)
 
 mn_status mn_learner_numeric_class(const mn_learner *learner, mn_digest *out, mn_error *err)
 {
+    if (mn_learner_is_external(learner)) {
+        *out = (mn_digest){{0}};
+        return MN_OK;
+    }
     mn_task *train_task = NULL, *test_task = NULL;
     mn_workspace *workspace = NULL;
     size_t train_columns = mn_learner_train_columns(learner);
@@ -496,7 +564,7 @@ mn_status mn_learner_numeric_class(const mn_learner *learner, mn_digest *out, mn
 
 const char *mn_learner_kernels(const mn_learner *learner)
 {
-    return learner->kernels->name;
+    return mn_learner_is_external(learner) ? "external" : learner->kernels->name;
 }
 
 static size_t output_count(const mn_learner *learner, const mn_fields *fields)

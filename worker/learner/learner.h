@@ -7,6 +7,7 @@
 #include "common/digest.h"
 #include "common/error.h"
 #include "common/experiment.h"
+#include "common/learner_card.h"
 #include "common/score.h"
 #include "common/tensor_file.h"
 #include "worker/engine/profile.h"
@@ -25,6 +26,13 @@ typedef struct mn_workspace mn_workspace;
 mn_status mn_learner_new(const mn_experiment *experiment, const mn_fields *train,
                          const mn_fields *test, mn_learner **out, mn_error *err);
 void mn_learner_destroy(mn_learner **learner);
+
+/* A learner of the user's own, as its card describes it (tasks.kind external): theta has its tensors and begins
+ * as it says, a row has its scores; but nothing is computed here. There is no workspace for it, hence no
+ * training, test or self-test: its numeric class is all zero, which stands for one that is not known. */
+mn_status mn_learner_new_external(const mn_experiment *experiment, const mn_learner_card *card,
+                                  mn_learner **out, mn_error *err);
+bool mn_learner_is_external(const mn_learner *learner);
 
 /* Outer parameters: theta, of the network and behind it of the rule (as Meta-SGD's rates). Inside,
  * they lie in the engine's own layout; everything that leaves (files, fingerprints) is in
@@ -110,5 +118,5 @@ double mn_learner_train_macs(const mn_learner *learner);
 /* Digest of the results of every kernel of this learner on made-up tasks of the experiment's own
  * shapes, with the name of the kernels: machines of equal class give equal bits. */
 mn_status mn_learner_numeric_class(const mn_learner *learner, mn_digest *out, mn_error *err);
-/* "avx512" etc. */
+/* "avx512" etc.; "external" */
 const char *mn_learner_kernels(const mn_learner *learner);

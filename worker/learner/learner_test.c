@@ -545,9 +545,51 @@ static void a_row_tells_how_far_off_the_running_loss_of_its_set_is(void **state)
     }
 }
 
+/* The coordinator asks it for what it asks any learner for. */
+static void an_external_learner_has_the_tensors_numbers_and_scores_of_its_card(void **state)
+{
+    (void)state;
+    static float start[7] = {1, 2, 3, 4, 5, 6, 7};
+    mn_tensor tensors[2] = {{.name = "w", .dtype = MN_F32, .rank = 3, .shape = {1, 3, 2}},
+                            {.name = "b", .dtype = MN_F32, .rank = 0}};
+    mn_score scores[2] = {{.name = "loss", .unit = "nats"},
+                          {.name = "accuracy", .is_share = true, .higher_is_better = true}};
+    const mn_learner_card card = {.n_tensors = 2,
+                                  .tensors = tensors,
+                                  .size = 7,
+                                  .start = start,
+                                  .scores = {.n = 2, .at = scores}};
+    mn_experiment experiment;
+    mn_learner *learner = NULL;
+    float theta[7];
+    float there[7];
+    mn_digest class = {{1}};
+    const mn_digest unknown = {{0}};
+    mn_experiment_init(&experiment);
+    assert_int_equal(mn_learner_new_external(&experiment, &card, &learner, NULL), MN_OK);
+    assert_true(mn_learner_is_external(learner));
+    assert_int_equal(mn_learner_size(learner), 7);
+    assert_int_equal(mn_learner_tensors(learner), 2);
+    assert_string_equal(mn_learner_tensor(learner, 0)->name, "w");
+    assert_int_equal(mn_learner_train_columns(learner), 7 + 2 + 2);
+    assert_int_equal(mn_learner_test_columns(learner), 2 * 2 + 2);
+    assert_string_equal(mn_learner_train_scores(learner)->at[0].unit, "nats");
+    assert_true(mn_learner_test_scores(learner)->at[1].is_share);
+    mn_learner_init_theta(learner, 9, theta);
+    assert_memory_equal(theta, start, sizeof start);
+    mn_learner_export(learner, theta, there);
+    assert_memory_equal(there, start, sizeof start);
+    assert_int_equal(mn_learner_workspace_bytes(learner), 0);
+    assert_int_equal(mn_learner_numeric_class(learner, &class, NULL), MN_OK);
+    assert_memory_equal(&class, &unknown, sizeof class);
+    assert_string_equal(mn_learner_kernels(learner), "external");
+    mn_learner_destroy(&learner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_external_learner_has_the_tensors_numbers_and_scores_of_its_card),
         cmocka_unit_test(a_row_is_a_pure_function_of_theta_and_task),
         cmocka_unit_test(a_task_that_diverges_is_skipped_and_said),
         cmocka_unit_test(a_task_that_is_given_up_is_skipped),

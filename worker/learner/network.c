@@ -66,10 +66,26 @@ const mn_part *mn_memory_of(const mn_experiment *experiment)
     return memories[experiment->model.memory];
 }
 
+/* Tasks, network and adaptation are a program of the user's own then. */
+static mn_status is_ours(const mn_experiment *experiment, mn_error *err)
+{
+    return experiment->tasks.kind != MN_TASKS_EXTERNAL
+               ? MN_OK
+               : mn_fail(
+                     err, MN_ERR_CONFIG,
+                     "the learner of this run is a program of the user's own (tasks.kind "
+                     "external), with which only that program computes: `mnemo export` gives it "
+                     "theta, and workers join the run with `python3 -m mnemo_worker "
+                     "my_learner.py:MyLearner ENDPOINT`");
+}
+
 mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
                           const mn_fields *fields, mn_error *err)
 {
+    mn_status known = is_ours(experiment, err);
     memset(network, 0, sizeof *network);
+    if (known != MN_OK)
+        return known;
     network->experiment = experiment;
     network->parts[MN_MODULE_INPUT] = inputs[experiment->model.input];
     network->parts[MN_MODULE_MEMORY] = memories[experiment->model.memory];

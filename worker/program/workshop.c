@@ -166,6 +166,11 @@ static mn_status build_all(mn_workshop *workshop, mn_error *err)
     (void)snprintf(experiment.run.data_path, sizeof experiment.run.data_path, "%s", path);
 
     status = mn_experiment_check(&experiment, err);
+    if (status == MN_OK && experiment.tasks.kind == MN_TASKS_EXTERNAL)
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "this run is for workers with a learner of the user's own (tasks.kind "
+                         "external), not for mnemo-worker: join it with `python3 -m mnemo_worker "
+                         "my_learner.py:MyLearner ENDPOINT`");
     if (status == MN_OK)
         status = mn_task_set_open(&experiment, &workshop->order.data, &workshop->set, err);
     if (status != MN_OK)

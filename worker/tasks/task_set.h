@@ -6,6 +6,7 @@
 #include "common/digest.h"
 #include "common/error.h"
 #include "common/experiment.h"
+#include "common/learner_card.h"
 #include "worker/data/pack_overlap.h"
 #include "worker/data/row_form.h"
 #include "worker/data/words.h"
@@ -97,3 +98,7 @@ const char *const *mn_task_set_answers(const mn_task_set *set);
 /* How dialogues of one's own become tasks (dialog_book.h); NULL: these are no dialogues. Lent so too. */
 struct mn_dialog_book;
 const struct mn_dialog_book *mn_task_set_dialogs(const mn_task_set *set);
+
+/* What the learner of the user's own is made of whose workers make these tasks (tasks.kind external); NULL:
+ * tasks are drawn here. No task of such a set can be drawn, shown or written down. Lent so too. */
+const mn_learner_card *mn_task_set_card(const mn_task_set *set);

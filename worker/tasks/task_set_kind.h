@@ -27,6 +27,7 @@ typedef struct mn_task_set_kind {
     /* As mn_task_set_check. NULL: all splits have tasks. */
     mn_status (*check)(const void *state, mn_split split, mn_error *err);
     /* random: the task's own stream. No allocation, no failure. */
+    /* NULL: tasks are made by workers of the user's own, and never drawn here. */
     void (*draw)(const void *state, mn_split split, uint64_t index, mn_random *random,
                  mn_task *task);
     /* How many classes, or tasks that are given, a split has to draw from. NULL, or 0: there is no end of them. */
@@ -45,13 +46,16 @@ typedef struct mn_task_set_kind {
     /* Write down what a task that was drawn with its items is made of (episode_list.h), the first of
      * them with what comes before. NULL: tasks are not chosen from items. */
     void (*write_episode)(const void *state, mn_split split, const mn_task *task, FILE *out);
+    /* What a learner of the user's own is made of; NULL: tasks are drawn here. */
+    const mn_learner_card *(*card)(const void *state);
     /* The packed classes that tasks of a split are drawn from; NULL: there are none. */
     mn_pack_part (*packed)(const void *state, mn_split split);
 } mn_task_set_kind;
 
 extern const mn_task_set_kind mn_sinusoid_kind, mn_image_kind, mn_glyph_kind, mn_sequence_kind,
     mn_stories_kind, mn_generated_stories_kind, mn_mixture_kind, mn_tables_kind, mn_rows_kind,
-    mn_described_images_kind, mn_dialogues_kind, mn_class_stream_kind, mn_sinusoid_stream_kind;
+    mn_described_images_kind, mn_dialogues_kind, mn_class_stream_kind, mn_sinusoid_stream_kind,
+    mn_external_kind;
 
 /* Draw as mn_task_set_draw, but on a stream of which something has been used, into a task that may
  * have fields behind the set's own. */
