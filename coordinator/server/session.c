@@ -238,7 +238,7 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
     if (session->job.rank == 0)
         status = new_scribe(session, how->run, how->quiet, &scribe, err);
     if (status == MN_OK)
-        status = mn_page_open(mn_scribe_board(scribe), &page, err);
+        status = mn_page_open(mn_scribe_board(scribe), NULL, &page, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK) {
         const mn_server_config config = {.job = &session->job,

@@ -116,9 +116,11 @@ def bad(run):
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
     for one in idle:
         one.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n") # and never reads
-    idle[0].sendall(b"GET / HT") # nor ends what it says
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    for one in slow:
+        one.sendall(b"GET / HT") # nor ends what it says
     wait(run, "the run goes on", lambda state: state["step"] > before + 20)
-    for one in idle:
+    for one in idle + slow:
         one.close()
 
 
