@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BLOCK_BYTES 16384u
+#define RETRY "retry: 1000\n" /* ms; a reader whose stream ends looks whether the run goes on */
 #define KEEP_ALIVE_US UINT64_C(10000000) /* a stream says something at least so often */
 
 /* A text on its way to one or more readers. */
@@ -199,7 +200,7 @@ static struct parcel *pack(mn_event_streams *streams, uint64_t has)
             free(parcel);
             return NULL;
         }
-        const int n = asprintf(&parcel->text, "data: %s\n\n", json);
+        const int n = asprintf(&parcel->text, "%sdata: %s\n\n", before == NULL ? RETRY : "", json);
         free(json);
         if (n < 0) {
             free(parcel);

@@ -257,7 +257,9 @@ static mn_status open_board(mn_scribe *scribe, mn_error *err)
                                     .train = mn_training_scores(scribe->config.training),
                                     .test = scribe->config.test_scores,
                                     .step = mn_training_step(scribe->config.training),
-                                    .n_ranks = scribe->config.n_ranks};
+                                    .n_ranks = scribe->config.n_ranks,
+                                    .part = scribe->config.part,
+                                    .parts = scribe->config.parts};
     return mn_board_new(&config, &scribe->board, err);
 }
 

@@ -24,6 +24,7 @@ typedef struct mn_scribe_config {
     const mn_score_list *test_scores; /* of an evaluation */
     const mn_task_set *tasks; /* whose notes go into checkpoints; may be NULL without a run */
     uint32_t n_ranks;
+    uint32_t part, parts; /* of a series of runs, from 1; 0: of none */
     mn_digest data, numeric_class;
     bool resumed; /* from a checkpoint, which thus need not be written again */
     bool mixed;   /* so far */

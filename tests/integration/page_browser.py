@@ -1,4 +1,4 @@
-"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], end RUN, or again RUN."""
+"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], end RUN, again RUN, or seeds RUN."""
 import os
 import signal
 import subprocess
@@ -143,6 +143,23 @@ def again(browser):
     print("stopped", flush=True)
     browser.wait("the run once more", "return document.querySelector('#phase').dataset.phase === 'training'", 60)
     ok("a run that was stopped and goes on is found again too")
+
+
+def seeds(browser):
+    """The runs of two seeds behind one address: the page goes on with the second."""
+    browser.go(url)
+    browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
+    assert browser.text("#name") == "sinusoid, seed 11" and browser.text("#part") == "run 1 of 2, one a seed"
+    print("looking", flush=True)
+    browser.wait("the next seed", "return document.querySelector('#name').textContent === 'sinusoid, seed 12'", 120)
+    browser.wait("it has done nothing yet", "return document.querySelector('#progress-text').textContent.startsWith('meta-step 0 of')")
+    print("next", flush=True)
+    assert browser.text("#part") == "run 2 of 2, one a seed"
+    browser.wait("the end of the last", "return document.querySelector('#phase').textContent === 'ended'", 120)
+    assert "seed 12" in browser.run("return document.title") and "3,000 of 3,000" in browser.text("#progress-text")
+    assert browser.run("return Chart.getChart(document.querySelector('#curves canvas')).data.datasets[2].data[0].x") < 100
+    assert browser.console() == []
+    ok("the page goes on with the next seed, tells which, and says when the last has ended")
 
 
 with Browser(patience) as one:

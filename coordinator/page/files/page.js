@@ -84,16 +84,19 @@ function rows(body, list) {
 
 // ---- the head
 
+const seedsFollow = () => run.part < run.parts; // runs of this series are to come, at this address
+const title = () => run.name + (run.parts > 1 ? `, seed ${run.seed}` : '');
+
 function showPhase(frame) {
   const words = {training: 'training', validation: 'validating', test: 'testing', ended: 'ended', interrupted: 'interrupted', failed: 'failed'};
   const judging = frame.total > 0 ? ` ${frame.done} of ${frame.total} tasks` : '';
-  put($('phase'), words[frame.phase] + judging);
+  put($('phase'), words[frame.phase] + judging + (frame.phase === 'ended' && seedsFollow() ? '; the next seed follows' : ''));
   $('phase').dataset.phase = frame.phase;
   $('why').hidden = !frame.why;
   put($('why'), frame.why + (frame.phase === 'interrupted' ? ` — to go on: mnemo train --run-dir ${run.folder}` : ''));
-  if (frame.phase !== lastPhase && lastPhase !== '') say(`The run: ${words[frame.phase]}. ${frame.why}`);
+  if (frame.phase !== lastPhase && lastPhase !== '') say(`The run${run.parts > 1 ? ` with seed ${run.seed}` : ''}: ${words[frame.phase]}. ${frame.why}`);
   lastPhase = frame.phase;
-  document.title = `${frame.over ? words[frame.phase] : Math.floor(100 * frame.step / Math.max(run.steps, 1)) + ' %'} · ${run.name}`;
+  document.title = `${frame.over ? words[frame.phase] : Math.floor(100 * frame.step / Math.max(run.steps, 1)) + ' %'} · ${title()}`;
 }
 
 function showFigures(frame) {
@@ -306,7 +309,11 @@ function show(frame) {
     run = frame.run;
     curves.clear();
     $('lines').textContent = '';
-    put($('name'), run.name);
+    put($('name'), title());
+    $('part').hidden = run.parts <= 1;
+    put($('part'), `run ${run.part} of ${run.parts}, one a seed`);
+    knownWorkers = null;
+    validated = 0;
     put($('experiment'), run.experiment);
     put($('where'), `${run.folder}; process ${run.process} on ${run.host}, Mnemo ${run.version}, run ${run.id}`);
   }
@@ -355,7 +362,7 @@ function listen() {
       return;
     }
     show(frame);
-    if (frame.phase === 'ended') events.close(); // of another end it may go on here
+    if (frame.phase === 'ended' && !seedsFollow()) events.close(); // of another end it may go on here
   };
   events.onerror = () => {
     if (!over) {
