@@ -10,6 +10,7 @@
 #include "coordinator/page/exposition.h"
 #include "coordinator/page/frame.h"
 #include "coordinator/page/guests.h"
+#include "coordinator/page/showcase.h"
 #include "coordinator/run/run.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -49,6 +50,7 @@ struct mn_page {
     int events;                /* its epoll */
     mn_event_streams *streams;
     mn_guests guests;
+    mn_showcase *showcase;
     uint64_t textfile_us; /* when it is due */
     mn_log_limit refusals;
 };
@@ -87,6 +89,8 @@ mn_status mn_page_open(mn_board *board, mn_page_door *door, mn_page **out, mn_er
         (void)unlink(page->path);
     if (status == MN_OK)
         status = mn_event_streams_new(page->run, &page->streams, err);
+    if (status == MN_OK)
+        status = mn_showcase_new(page->run, "/proc/self/exe", &page->showcase, err);
     if (status == MN_OK && strcmp(page->run->experiment->run.page, "none") != 0 &&
         open_page(page, &why) != MN_OK)
         mn_log(MN_LOG_WARN, "no page of this run, which goes on without: %s", why.message);
@@ -122,6 +126,7 @@ void mn_page_close(mn_page **page)
     if (p->news >= 0)
         (void)close(p->news);
     mn_event_streams_destroy(&p->streams);
+    mn_showcase_destroy(&p->showcase);
     mn_page_door_shut(&p->own);
     free(p);
     *page = NULL;
@@ -248,9 +253,10 @@ static void *serve(void *user)
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 5);
     while (!closing || (!mn_event_streams_know_the_end(page->streams) && mn_clock_us() < end_us)) {
         struct pollfd fds[] = {{.fd = page->news, .events = POLLIN},
-                               {.fd = page->events, .events = POLLIN}};
+                               {.fd = page->events, .events = POLLIN},
+                               {.fd = mn_showcase_fd(page->showcase), .events = POLLIN}};
         uint64_t count;
-        (void)poll(fds, 2, patience_ms(page, end_us));
+        (void)poll(fds, 3, patience_ms(page, end_us));
         (void)!read(page->news, &count, sizeof count);
         if (!closing && atomic_load(&page->closing)) {
             closing = true;
@@ -259,6 +265,7 @@ static void *serve(void *user)
         mn_event_streams_take(page->streams, mn_board_look(page->board));
         if (page->textfile[0] != '\0' && mn_clock_us() >= page->textfile_us)
             write_textfile(page);
+        mn_showcase_attend(page->showcase, mn_clock_us());
         mn_event_streams_wake(page->streams, closing);
         run_daemon(page);
     }
@@ -345,6 +352,17 @@ static struct MHD_Response *response_of_words(const char *text)
                                            MHD_RESPMEM_PERSISTENT);
 }
 
+static struct MHD_Response *picture(mn_page *page, mn_answer *answer)
+{
+    size_t n = 0;
+    const unsigned char *png = mn_showcase_picture(page->showcase, answer->index, &n);
+    if (png != NULL)
+        return MHD_create_response_from_buffer(n, (void *)(uintptr_t)png, MHD_RESPMEM_MUST_COPY);
+    answer->code = 404;
+    answer->type = "text/plain; charset=utf-8";
+    return response_of_words("There is no picture of this task: /task.json tells why, or when.\n");
+}
+
 /* NULL: no memory. */
 static struct MHD_Response *respond(mn_page *page, struct MHD_Connection *connection,
                                     mn_answer *answer, bool head)
@@ -368,6 +386,10 @@ static struct MHD_Response *respond(mn_page *page, struct MHD_Connection *connec
         answer->code = 503;
         answer->type = "text/plain; charset=utf-8";
         return response_of_words("As many look at this run as it has places for; try later.\n");
+    case MN_ANSWER_TASK:
+        return response_of_text(mn_showcase_tell(page->showcase, answer->index, mn_clock_us()));
+    case MN_ANSWER_PICTURE:
+        return picture(page, answer);
     case MN_ANSWER_FRAME:
     case MN_ANSWER_METRICS:
         break;
@@ -431,6 +453,7 @@ static enum MHD_Result take_request(void *user, struct MHD_Connection *connectio
         .authorization = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization"),
         .cookie = MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, page->door->cookie),
         .token = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "token"),
+        .index = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "index"),
     };
     mn_guest *guest = guest_of(connection);
     if (guest == NULL)

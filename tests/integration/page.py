@@ -152,6 +152,43 @@ def curve_from(run, step):
     assert loss["points"][0][0] < step and state["run"]["begun_at"] >= step, (loss["points"][:2], state["run"]["begun_at"])
 
 
+def task(run, picture, *words):
+    """A task of the newest checkpoint: drawn, or why not; and told in words."""
+    begun = time.monotonic()
+    while True:
+        code, _, body = ask(run, "/task.json?index=1")
+        assert code == 200, body
+        told = json.loads(body)
+        if told["state"] != "waiting" and told["step"] is not None:
+            break
+        assert time.monotonic() - begun < 60, told
+        time.sleep(0.05)
+    assert told["picture"] == (picture == "drawn") and (told["why"] == "") == told["picture"], told
+    for word in words:
+        assert word in told["text"], (word, told["text"])
+    connection = http.client.HTTPConnection(address_of(run).netloc, timeout=30)
+    connection.request("GET", "/task.png?index=1")
+    answer = connection.getresponse()
+    body = answer.read()
+    assert (answer.status, body[:4] == b"\x89PNG") == ((200, True) if told["picture"] else (404, False)), answer.status
+    assert ask(run, "/task.json?index=-1")[0] == 400
+    print(f"{len(body)} bytes, step {told['step']}" if told["picture"] else told["why"].strip())
+
+
+def pester(run):
+    """Ask for tasks as often as it goes, until the run ends."""
+    steps = set()
+    try:
+        for index in range(1000000):
+            told = json.loads(ask(run, f"/task.json?index={index % 3}")[2])
+            steps.add(told["step"])
+            if len(steps) == 2:
+                print("pestering", flush=True)
+            time.sleep(0.002)
+    except (OSError, http.client.HTTPException, IndexError):
+        assert len(steps) > 1, steps
+
+
 def shares(run):
     with open(f"{run}/metrics.jsonl") as file:
         for record in map(json.loads, file):

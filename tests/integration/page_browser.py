@@ -49,6 +49,17 @@ def whole(browser, worker_program, process, *picture):
         [...document.querySelectorAll('#gone-rows tr')].some(r => r.textContent.includes('{name}') && r.textContent.includes('lost'))""")
     ok("and one that is killed is among those who went")
 
+    assert browser.run("return document.querySelector('#task-text').textContent") == "" # nobody has asked
+    browser.run("document.querySelector('#task').open = true")
+    browser.wait("a task of the newest checkpoint", "return document.querySelector('#task-picture').naturalWidth > 100", 60)
+    assert "val task 0 of" in browser.run("return document.querySelector('#task-picture').alt"), "alt"
+    assert "inner steps" in browser.text("#task-text") and browser.text("#task-state").startswith("task 0: of the checkpoint after meta-step")
+    first = browser.text("#task-text")
+    browser.run("document.querySelector('#task-next').click()")
+    browser.wait("the next task", "return document.querySelector('#task-picture').alt.includes('val task 1 of')", 60)
+    assert browser.text("#task-text") != first
+    ok("a task before and after adaptation, as a picture and in words; and the next one")
+
     # For keyboards and screen readers
     lacks = browser.run("""
         const lacks = [];
@@ -56,6 +67,7 @@ def whole(browser, worker_program, process, *picture):
         for (const table of document.querySelectorAll('table')) if (!table.caption || table.caption.textContent === '') lacks.push('caption');
         for (const one of document.querySelectorAll('thead th')) if (one.scope !== 'col') lacks.push('scope');
         for (const one of document.querySelectorAll('canvas')) if (one.getAttribute('role') !== 'img' || !one.getAttribute('aria-label')) lacks.push('canvas');
+        for (const one of document.querySelectorAll('img:not([hidden])')) if (!one.alt) lacks.push('alt');
         for (const one of document.querySelectorAll('section')) if (!document.getElementById(one.getAttribute('aria-labelledby'))) lacks.push('section');
         if (document.querySelector('#news').getAttribute('aria-live') !== 'polite') lacks.push('live');
         if (document.documentElement.lang !== 'en') lacks.push('lang');
