@@ -9,6 +9,7 @@
 #include "coordinator/pictures/adapted_task.h"
 #include "coordinator/pictures/learning_curve.h"
 #include "coordinator/run/checkpoint.h"
+#include "coordinator/run/event_file.h"
 #include "coordinator/run/seeds.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
@@ -44,6 +45,8 @@ static void report(const mn_session *session, const mn_run *run, const mn_evalua
 static void print_theta(const mn_session *session, const char *what, const char *which,
                         const float *theta);
 static void draw(const mn_session *session, const mn_run *run);
+static void show_tensorboard(const mn_session *session, const char *folder, bool has_curve,
+                             bool has_task);
 static mn_status print_configuration(const mn_command_line *line, mn_error *err);
 
 mn_status mn_train_command(int argc, char **argv, mn_error *err)
@@ -419,6 +422,34 @@ static void draw(const mn_session *session, const mn_run *run)
     else
         mn_log(MN_LOG_INFO, "pictures: %s/%stask.png", folder,
                has_curve ? "curve.png, curve.svg and " : "");
+    show_tensorboard(session, folder, has_curve, status == MN_OK);
+}
+
+/* The pictures, if there are to be events at all. */
+static void show_tensorboard(const mn_session *session, const char *folder, bool has_curve,
+                             bool has_task)
+{
+    static const char *const tags[] = {"pictures/curve", "pictures/task"};
+    static const char *const names[] = {"curve.png", "task.png"};
+    const bool has[] = {has_curve, has_task};
+    const uint64_t step = mn_training_step(session->training);
+    char path[PATH_MAX];
+    mn_error err;
+    mn_event_file *events = NULL;
+    mn_status status =
+        mn_event_file_folder(session->experiment.run.tensorboard, folder, path, &err);
+    if (status == MN_OK && path[0] == '\0')
+        return;
+    if (status == MN_OK)
+        status = mn_event_file_new(path, step, &events, &err);
+    for (int i = 0; i < 2 && status == MN_OK; i++) {
+        status = has[i] ? mn_run_path(folder, names[i], path, &err) : MN_OK;
+        if (has[i] && status == MN_OK)
+            status = mn_event_file_picture(events, tags[i], step, path, &err);
+    }
+    mn_event_file_close(&events);
+    if (status != MN_OK)
+        mn_log(MN_LOG_WARN, "no pictures for TensorBoard: %s", err.message);
 }
 
 static mn_status print_configuration(const mn_command_line *line, mn_error *err)

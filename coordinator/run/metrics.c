@@ -23,9 +23,7 @@ static mn_status drop_later(const char *path, uint64_t done, uint64_t validated,
                             mn_error *err);
 static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
 static void put_point(FILE *out, const mn_score *score);
-static void put(FILE *out, const char *key, double value);
-static void put_estimate(void *user, const char *key, const mn_score *score,
-                         const mn_estimate *estimate);
+static void put(void *out, const char *key, double value);
 static mn_status finish_line(mn_metrics *metrics, mn_error *err);
 
 mn_step_shares mn_step_time_shares(const mn_step_time *time)
@@ -91,27 +89,32 @@ double mn_metrics_wall_s(const mn_metrics *metrics)
 
 mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err)
 {
-    FILE *out = metrics->file;
-    (void)fprintf(out, "{\"step\": %" PRIu64, record->step);
-    for (uint32_t i = 0; i < metrics->train->n; i++) {
-        char key[MN_SCORE_KEY];
-        mn_score_key(&metrics->train->at[i], key);
-        put(out, key, record->scores[i]);
-    }
-    put(out, "lr", record->lr);
-    put(out, "grad_norm", record->grad_norm);
-    put(out, "skipped", record->skipped);
-    put(out, "tasks_per_s", record->tasks_per_s);
-    put(out, "workers", record->workers);
-    put(out, "threads", record->threads);
-    put(out, "wall_s", record->wall_s);
-    mn_step_shares shares = mn_step_time_shares(&record->time);
-    put(out, "share_tasks", shares.tasks);
-    put(out, "share_sums", shares.sums);
-    put(out, "share_reduce", shares.reduce);
-    put(out, "share_outer", shares.outer);
-    put(out, "share_wait", shares.wait);
+    (void)fprintf(metrics->file, "{\"step\": %" PRIu64, record->step);
+    mn_metrics_step_numbers(record, metrics->train, put, metrics->file);
     return finish_line(metrics, err);
+}
+
+void mn_metrics_step_numbers(const mn_step_record *record, const mn_score_list *train,
+                             mn_metrics_number *visit, void *user)
+{
+    for (uint32_t i = 0; i < train->n; i++) {
+        char key[MN_SCORE_KEY];
+        mn_score_key(&train->at[i], key);
+        visit(user, key, record->scores[i]);
+    }
+    const mn_step_shares shares = mn_step_time_shares(&record->time);
+    visit(user, "lr", record->lr);
+    visit(user, "grad_norm", record->grad_norm);
+    visit(user, "skipped", record->skipped);
+    visit(user, "tasks_per_s", record->tasks_per_s);
+    visit(user, "workers", record->workers);
+    visit(user, "threads", record->threads);
+    visit(user, "wall_s", record->wall_s);
+    visit(user, "share_tasks", shares.tasks);
+    visit(user, "share_sums", shares.sums);
+    visit(user, "share_reduce", shares.reduce);
+    visit(user, "share_outer", shares.outer);
+    visit(user, "share_wait", shares.wait);
 }
 
 void mn_metrics_visit(const mn_evaluation *evaluation, mn_metrics_visitor *visitor, void *user)
@@ -134,14 +137,29 @@ void mn_metrics_visit(const mn_evaluation *evaluation, mn_metrics_visitor *visit
     }
 }
 
-static void put_estimate(void *user, const char *key, const mn_score *score,
-                         const mn_estimate *estimate)
+struct numbers {
+    mn_metrics_number *visit;
+    void *user;
+};
+
+static void visit_estimate(void *user, const char *key, const mn_score *score,
+                           const mn_estimate *estimate)
 {
+    const struct numbers *numbers = user;
     char interval[MN_METRICS_KEY + 8];
     (void)score;
-    put(user, key, estimate->mean);
+    numbers->visit(numbers->user, key, estimate->mean);
     (void)snprintf(interval, sizeof interval, "%s_ci95", key);
-    put(user, interval, estimate->half_width);
+    numbers->visit(numbers->user, interval, estimate->half_width);
+}
+
+void mn_metrics_validation_numbers(const mn_evaluation *evaluation, mn_metrics_number *visit,
+                                   void *user)
+{
+    struct numbers numbers = {visit, user};
+    mn_metrics_visit(evaluation, visit_estimate, &numbers);
+    visit(user, "val_tasks", evaluation->n_counted);
+    visit(user, "val_skipped", evaluation->n_skipped);
 }
 
 mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
@@ -153,9 +171,7 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
     (void)fprintf(out, "{\"step\": %" PRIu64, step);
     if (judged->point[0] != '\0')
         put_point(out, judged);
-    mn_metrics_visit(evaluation, put_estimate, out);
-    put(out, "val_tasks", evaluation->n_counted);
-    put(out, "val_skipped", evaluation->n_skipped);
+    mn_metrics_validation_numbers(evaluation, put, out);
     return finish_line(metrics, err);
 }
 
@@ -212,7 +228,7 @@ static void put_point(FILE *out, const mn_score *score)
     (void)fprintf(out, ", \"val_%s\": %s%s%s", score->axis, quote, score->point, quote);
 }
 
-static void put(FILE *out, const char *key, double value)
+static void put(void *out, const char *key, double value)
 {
     if (isfinite(value))
         (void)fprintf(out, ", \"%s\": %.9g", key, value);

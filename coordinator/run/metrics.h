@@ -44,6 +44,13 @@ typedef struct mn_step_record {
     mn_step_time time;
 } mn_step_record;
 
+/* The numbers of a step's record, or of a validation's, as metrics.jsonl has them, but for the point. */
+typedef void mn_metrics_number(void *user, const char *key, double value);
+void mn_metrics_step_numbers(const mn_step_record *record, const mn_score_list *train,
+                             mn_metrics_number *visit, void *user);
+void mn_metrics_validation_numbers(const mn_evaluation *evaluation, mn_metrics_number *visit,
+                                   void *user);
+
 /* Not a number where no thread's time was told of. */
 mn_step_shares mn_step_time_shares(const mn_step_time *time);
 /* sum += more: of several steps together. */
