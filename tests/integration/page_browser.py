@@ -1,4 +1,4 @@
-"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], end RUN, again RUN, or seeds RUN."""
+"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], end RUN, again RUN, large RUN, or seeds RUN."""
 import os
 import signal
 import subprocess
@@ -155,6 +155,41 @@ def again(browser):
     print("stopped", flush=True)
     browser.wait("the run once more", "return document.querySelector('#phase').dataset.phase === 'training'", 60)
     ok("a run that was stopped and goes on is found again too")
+
+
+def large(browser):
+    """Frames as those of a long run of many workers, shown one after the other: each takes little of the time between two of them."""
+    browser.go(url)
+    browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
+    took = browser.run("""return (async () => {
+        events.close();
+        const frame = await (await fetch('/state.json')).json(), keys = ['loss', 'accuracy', 'support_loss', 'val_loss', 'val_accuracy', 'val_accuracy_a'];
+        const worker = i => ({peer: i, name: `host${i % 50}:${i}`, doing: 'computing', threads: 8, leases: 2, expired: 0, damaged: 0, tasks: 1e6 + i,
+                              tasks_per_s: 1000 + i, here_s: 86400, silent_s: 0.1, paused_s: 0});
+        const times = [];
+        for (let n = 1; n <= 20; n++) {
+          frame.number += 1;
+          frame.since = n === 1 ? 0 : frame.number - 1;
+          frame.step = 1e6 + n;
+          frame.pool = Array.from({length: 1000}, (_, i) => worker(i)).map(w => ({...w, tasks: w.tasks + n, tasks_per_s: w.tasks_per_s + n}));
+          frame.curves = keys.map(key => ({key, unit: '', share: key.includes('accuracy'), higher: false, stride: 1024, from: n === 1 ? 0 : 1000,
+              points: Array.from({length: n === 1 ? 1001 : 1}, (_, i) => [1024 * (n === 1 ? i : 1000) + n, Math.random(), 0.1].slice(0, key.startsWith('val') ? 3 : 2))}));
+          if (n > 1) delete frame.run;
+          const copy = structuredClone(frame), begun = performance.now();
+          show(copy);
+          draw();
+          times.push(performance.now() - begun);
+          newest = copy; // for the drawing that show() has asked for
+          await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+        }
+        return times; })()""")
+    rows = browser.run("return document.querySelectorAll('#pool-rows tr').length")
+    assert rows == 100, rows
+    assert browser.run("return Chart.getChart(document.querySelector('#curves canvas')).data.datasets[2].data.length") == 1001
+    quarter = sorted(took[1:])[len(took) // 4] # how fast it can be: other programs take their time too, and painting here has no GPU
+    assert quarter < 100 * patience, took
+    assert browser.console() == []
+    ok(f"a frame of a million meta-steps and a thousand workers takes the page {quarter:.0f} ms (the first {took[0]:.0f} ms)")
 
 
 def seeds(browser):

@@ -56,6 +56,18 @@ cat "$work/end.out"
 exit_code_of 60 "$whole" whole
 [ "$exit_code" -eq 0 ] || die "train: exit code $exit_code"
 
+section "a million meta-steps and a thousand workers"
+sinusoid "$file" 5000
+start idle mnemo train "$file" --run-dir "$work/idle" --set pool.threads=0
+idle=$started
+wait_until 60 "the page" has_page "$work/idle"
+start large env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" large "$work/idle"
+exit_code_of 180 "$started" large
+cat "$work/large.out"
+[ "$exit_code" -eq 0 ] || die "the page is not fluid"
+kill -TERM "$idle"
+exit_code_of 60 "$idle" idle
+
 section "seeds, one after the other"
 sinusoid "$file" 3000
 start seeds mnemo train "$file" --seeds 2 --run-dir "$work/seeds" --set pool.threads=0
