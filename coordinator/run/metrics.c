@@ -1,6 +1,7 @@
 #include "coordinator/run/metrics.h"
 
 #include "common/file.h"
+#include "common/number_text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,19 +13,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BUFFER_BYTES 65536
+
 struct mn_metrics {
     FILE *file;
     char *path;
-    const mn_score_list *train; /* lent */
+    uint32_t n_keys;
+    char (*keys)[MN_SCORE_KEY]; /* [n_keys], of the train scores; owned */
     double wall_s;
+    char buffer[BUFFER_BYTES]; /* of the file */
 };
 
 static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
                             mn_error *err);
 static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
+static void visit_rest(const mn_step_record *record, mn_metrics_number *visit, void *user);
 static void put_point(FILE *out, const mn_score *score);
 static void put(void *out, const char *key, double value);
-static mn_status finish_line(mn_metrics *metrics, mn_error *err);
 
 mn_step_shares mn_step_time_shares(const mn_step_time *time)
 {
@@ -56,12 +61,21 @@ mn_status mn_metrics_open(const char *path, const mn_score_list *train, uint64_t
         mn_metrics_close(&metrics);
         return mn_fail(err, MN_ERR_NOMEM, "metrics in %s", path);
     }
-    metrics->train = train;
+    metrics->n_keys = train->n;
+    metrics->keys = calloc((size_t)train->n + 1, sizeof *metrics->keys);
+    if (metrics->keys == NULL) {
+        mn_metrics_close(&metrics);
+        return mn_fail(err, MN_ERR_NOMEM, "metrics in %s", path);
+    }
+    for (uint32_t i = 0; i < train->n; i++)
+        mn_score_key(&train->at[i], metrics->keys[i]);
     mn_status status = drop_later(path, done, validated, &metrics->wall_s, err);
     if (status == MN_OK) {
         metrics->file = fopen(path, "ae"); /* e: not inherited by programs that we start */
         if (metrics->file == NULL)
             status = mn_fail_errno(err, "open %s", path);
+        else /* a flush is for whole lines, as long as they fit */
+            (void)setvbuf(metrics->file, metrics->buffer, _IOFBF, sizeof metrics->buffer);
     }
     if (status != MN_OK) {
         mn_metrics_close(&metrics);
@@ -78,6 +92,7 @@ void mn_metrics_close(mn_metrics **metrics)
     if ((*metrics)->file != NULL)
         (void)fclose((*metrics)->file);
     free((*metrics)->path);
+    free((*metrics)->keys);
     free(*metrics);
     *metrics = NULL;
 }
@@ -89,9 +104,15 @@ double mn_metrics_wall_s(const mn_metrics *metrics)
 
 mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err)
 {
-    (void)fprintf(metrics->file, "{\"step\": %" PRIu64, record->step);
-    mn_metrics_step_numbers(record, metrics->train, put, metrics->file);
-    return finish_line(metrics, err);
+    char step[MN_NUMBER_TEXT];
+    (void)mn_count_text(record->step, step);
+    (void)fputs_unlocked("{\"step\": ", metrics->file);
+    (void)fputs_unlocked(step, metrics->file);
+    for (uint32_t i = 0; i < metrics->n_keys; i++)
+        put(metrics->file, metrics->keys[i], record->scores[i]);
+    visit_rest(record, put, metrics->file);
+    (void)fputs_unlocked("}\n", metrics->file);
+    return ferror(metrics->file) == 0 ? MN_OK : mn_metrics_flush(metrics, err);
 }
 
 void mn_metrics_step_numbers(const mn_step_record *record, const mn_score_list *train,
@@ -102,6 +123,12 @@ void mn_metrics_step_numbers(const mn_step_record *record, const mn_score_list *
         mn_score_key(&train->at[i], key);
         visit(user, key, record->scores[i]);
     }
+    visit_rest(record, visit, user);
+}
+
+/* What is told of a step beside its scores. */
+static void visit_rest(const mn_step_record *record, mn_metrics_number *visit, void *user)
+{
     const mn_step_shares shares = mn_step_time_shares(&record->time);
     visit(user, "lr", record->lr);
     visit(user, "grad_norm", record->grad_norm);
@@ -172,7 +199,8 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
     if (judged->point[0] != '\0')
         put_point(out, judged);
     mn_metrics_validation_numbers(evaluation, put, out);
-    return finish_line(metrics, err);
+    (void)fputs_unlocked("}\n", out);
+    return mn_metrics_flush(metrics, err);
 }
 
 /* Copy the lines to keep to a new file, which takes the old one's name only if something was
@@ -230,15 +258,18 @@ static void put_point(FILE *out, const mn_score *score)
 
 static void put(void *out, const char *key, double value)
 {
+    char text[MN_NUMBER_TEXT];
+    (void)fputs_unlocked(", \"", out);
+    (void)fputs_unlocked(key, out);
+    (void)fputs_unlocked("\": ", out);
     if (isfinite(value))
-        (void)fprintf(out, ", \"%s\": %.9g", key, value);
+        (void)fwrite_unlocked(text, 1, mn_number_text(value, text), out);
     else
-        (void)fprintf(out, ", \"%s\": null", key);
+        (void)fputs_unlocked("null", out);
 }
 
-static mn_status finish_line(mn_metrics *metrics, mn_error *err)
+mn_status mn_metrics_flush(mn_metrics *metrics, mn_error *err)
 {
-    (void)fputs("}\n", metrics->file);
     if (fflush(metrics->file) == 0 && !ferror(metrics->file))
         return MN_OK;
     clearerr(metrics->file);

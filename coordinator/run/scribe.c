@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SHOW_US UINT64_C(100000)
+
 struct mn_scribe {
     mn_scribe_config config;
     char *experiment; /* YAML; owned */
@@ -22,7 +24,9 @@ struct mn_scribe {
     mn_log_limit skips;
     bool suspects_told;
     bool metrics_failed;
-    bool written; /* a checkpoint of these two: */
+    bool hidden;       /* steps that readers of the metrics cannot see yet */
+    uint64_t shown_us; /* when they last could */
+    bool written;      /* a checkpoint of these two: */
     uint64_t written_step, written_validation;
     uint64_t n_steps;  /* of this job */
     mn_step_time time; /* of all of them */
@@ -36,7 +40,8 @@ static void add_event(void *events, const char *key, double value);
 static void add_test_event(void *events, const char *key, const mn_score *score,
                            const mn_estimate *estimate);
 static void write_event(mn_scribe *scribe, uint64_t step);
-static void flush_events(mn_scribe *scribe);
+static void show_steps(mn_scribe *scribe);
+static void flush_records(mn_scribe *scribe);
 static void give_up_events(mn_scribe *scribe, const mn_error *err);
 static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us);
 static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err);
@@ -104,6 +109,8 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     if (scribe->metrics != NULL) {
         record->wall_s += mn_metrics_wall_s(scribe->metrics);
         complain_once(scribe, mn_metrics_add_step(scribe->metrics, record, &err), &err);
+        scribe->hidden = true;
+        mn_scribe_rest(scribe, now_us);
     }
     if (scribe->events != NULL)
         mn_metrics_step_numbers(record, mn_training_scores(scribe->config.training), add_event,
@@ -117,6 +124,14 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     mn_board_step(scribe->board, record);
     mn_step_time_add(&record->time, &scribe->time);
     scribe->n_steps++;
+}
+
+void mn_scribe_rest(mn_scribe *scribe, uint64_t now_us)
+{
+    if (scribe == NULL || now_us < scribe->shown_us + SHOW_US)
+        return;
+    show_steps(scribe);
+    scribe->shown_us = now_us;
 }
 
 void mn_scribe_tell_time(const mn_scribe *scribe)
@@ -231,7 +246,7 @@ mn_status mn_scribe_checkpoint(mn_scribe *scribe, mn_error *err)
         status = mn_training_save(training, &checkpoint, err);
     if (status != MN_OK)
         return status;
-    flush_events(scribe);
+    flush_records(scribe);
     mn_theta_layout layout = mn_training_layout(training);
     checkpoint.data = scribe->config.data;
     checkpoint.numeric_class = scribe->config.numeric_class;
@@ -311,9 +326,19 @@ static void write_event(mn_scribe *scribe, uint64_t step)
         give_up_events(scribe, &err);
 }
 
-static void flush_events(mn_scribe *scribe)
+static void show_steps(mn_scribe *scribe)
 {
     mn_error err;
+    if (scribe->hidden)
+        complain_once(scribe, mn_metrics_flush(scribe->metrics, &err), &err);
+    scribe->hidden = false;
+}
+
+/* The next job goes on from the checkpoint, and behind what was recorded until then. */
+static void flush_records(mn_scribe *scribe)
+{
+    mn_error err;
+    show_steps(scribe);
     if (scribe->events != NULL && mn_event_file_flush(scribe->events, &err) != MN_OK)
         give_up_events(scribe, &err);
 }

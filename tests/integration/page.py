@@ -175,6 +175,20 @@ def task(run, picture, *words):
     print(f"{len(body)} bytes, step {told['step']}" if told["picture"] else told["why"].strip())
 
 
+def written(run):
+    """Of a run that waits for workers, all that is done is in metrics.jsonl, though nothing happens any more."""
+    begun = time.monotonic()
+    while True:
+        step = state_of(run)["step"]
+        with open(f"{run}/metrics.jsonl") as file:
+            last = json.loads(file.readlines()[-1])["step"]
+        if last == step and state_of(run)["step"] == step:
+            break
+        assert time.monotonic() - begun < 10, (last, step)
+        time.sleep(0.05)
+    print(f"meta-step {step}, {time.monotonic() - begun:.2f} s later")
+
+
 def pester(run):
     """Ask for tasks as often as it goes, until the run ends."""
     steps = set()

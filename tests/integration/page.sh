@@ -108,6 +108,21 @@ shows story generated-stories-memn2n drawn "hop 1" "(attention)"
 shows sequence glyph-sequences-mann drawn "right"
 shows rows tables-pfn not "right"
 
+section "a run that waits"
+sinusoid "$file" 100000000
+start waits mnemo train "$file" --run-dir "$work/waits" --set pool.threads=0
+waits=$started
+wait_until 60 "the page" has_page "$work/waits"
+start lonely mnemo-worker "$work/waits/endpoint" --threads 1
+lonely=$started
+wait_until 60 "some meta-steps" has_steps "$work/waits" 50
+slay "$lonely"
+page gone "$work/waits" ":$lonely" lost
+page written "$work/waits" >"$work/written.out" || die "meta-steps that were done are not in metrics.jsonl"
+kill -TERM "$waits"
+exit_code_of 60 "$waits" waits
+ok "metrics.jsonl has all that was done: $(cat "$work/written.out")"
+
 section "bad input"
 python3 - >"$work/taken" <<'PYTHON' &
 import socket, sys, time
