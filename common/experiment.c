@@ -666,6 +666,9 @@ static const mn_option rows[] = {
     KEY(TEXT,   run.prometheus_textfile, "",           0,     0,       "",
         "file for the textfile collector of Prometheus' node_exporter, NAME.prom, written every 10 seconds; empty: "
         "none", OTHER),
+    KEY(TEXT,   run.tensorboard,       "false",        1,     0,       "",
+        "event files for TensorBoard: numbers of metrics.jsonl and of the test, pictures at the end; true: in the run's folder; "
+        "false: none; else a folder for those of all runs", OTHER),
 };
 _Static_assert(N_ROWS <= MN_MAX_OPTIONS, "more options than lists by option hold");
 /* clang-format on */

@@ -349,6 +349,7 @@ typedef struct mn_experiment {
         char page[128];                /* "127.0.0.1:0": where the live page is; "none": nowhere */
         char page_token[256];          /* file with the page's token; empty: made up if needed */
         char prometheus_textfile[256]; /* file for node_exporter; empty: none */
+        char tensorboard[256];         /* "true": events in the run's folder; "false": none */
     } run;
     bool overridden[MN_MAX_OPTIONS]; /* rows that mn_experiment_set was told of */
 } mn_experiment;

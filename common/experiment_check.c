@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAX_TASK_NUMBERS (64u << 20) /* float32 pixels of one task: 256 MiB */
 #define MAX_KEYS 512u /* read_heads * slot_size; the engine keeps them on the stack */
@@ -599,6 +600,18 @@ static bool is_page_address(const char *page)
            (page[0] == '[' && colon[-1] == ']');
 }
 
+/* What may have been meant as true or false. */
+static bool is_word(const char *text)
+{
+    static const char *const words[] = {"yes", "no", "on", "off", "none", "0", "1"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(text, words[i]) == 0)
+            return true;
+    return strcasecmp(text, "true") == 0
+               ? strcmp(text, "true") != 0
+               : strcasecmp(text, "false") == 0 && strcmp(text, "false") != 0;
+}
+
 static mn_status check_pool(const mn_experiment *e, mn_error *err)
 {
     const char *listen = e->pool.listen;
@@ -614,6 +627,10 @@ static mn_status check_pool(const mn_experiment *e, mn_error *err)
             "run.page is \"%s\": expected ADDRESS:PORT with a numeric address and a port "
             "up to 65535, 0 for any free one, as in 127.0.0.1:0 or [::1]:8080; or none",
             e->run.page);
+    if (is_word(e->run.tensorboard))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "run.tensorboard is \"%s\": expected true, false, or a folder (./%s)",
+                       e->run.tensorboard, e->run.tensorboard);
     if (e->pool.threads == 0 && listen[0] == '\0')
         return mn_fail(err, MN_ERR_CONFIG,
                        "nobody would compute: pool.threads is 0 and pool.listen is empty");

@@ -11,7 +11,8 @@
 struct workshop {
     mn_session session;
     float *theta;
-    bool trained; /* it is not that of step 0 */
+    bool trained;             /* it is not that of step 0 */
+    char name[MN_THETA_NAME]; /* "": it has none */
 };
 
 static mn_status open_workshop(const mn_command_line *line, struct workshop *shop, mn_error *err);
@@ -40,6 +41,7 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err)
                                   .learner = shop.session.learner,
                                   .theta = shop.theta,
                                   .trained = shop.trained,
+                                  .theta_name = shop.name[0] != '\0' ? shop.name : NULL,
                                   .split = split,
                                   .index = line.index};
     if (status == MN_OK)
@@ -72,6 +74,8 @@ static mn_status open_workshop(const mn_command_line *line, struct workshop *sho
     else
         mn_learner_init_theta(session->learner, session->experiment.seed, shop->theta);
     shop->trained = is_run || line->theta != NULL;
+    if (is_run && line->theta == NULL)
+        mn_training_name_final(session->training, shop->name);
     return line->theta != NULL ? load_theta(line->theta, shop, err) : MN_OK;
 }
 

@@ -1,24 +1,39 @@
 #include "coordinator/commands/commands.h"
 
 #include "common/checkpoint_list.h"
+#include "common/digest.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/page/door.h"
 #include "coordinator/pictures/adapted_task.h"
 #include "coordinator/pictures/learning_curve.h"
 #include "coordinator/run/checkpoint.h"
+#include "coordinator/run/event_file.h"
 #include "coordinator/run/seeds.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_table *seeds,
+/* Runs of one experiment, one a seed. */
+struct series {
+    mn_seed_table table;
+    mn_page_door door;   /* rank 0: the pages of all of them are behind it */
+    char sign[PATH_MAX]; /* the file that tells where that is */
+    uint32_t part;       /* the run under way, from 1 */
+    uint32_t parts;
+};
+
+static mn_status train(const mn_command_line *line, const mn_job *job, struct series *series,
                        mn_error *err);
 static mn_status train_seeds(const mn_command_line *line, const mn_job *job, mn_error *err);
 static mn_status remember(const mn_session *session, const mn_evaluation *test,
                           mn_seed_table *seeds, mn_error *err);
+static void open_series_door(const mn_experiment *experiment, const char *folder,
+                             struct series *series);
 static mn_status read_experiment(const mn_command_line *line, mn_session *session, mn_error *err);
 static mn_session_options options_of(const mn_command_line *line);
 static mn_status open_run(const mn_command_line *line, mn_session *session, mn_run **run,
@@ -30,6 +45,8 @@ static void report(const mn_session *session, const mn_run *run, const mn_evalua
 static void print_theta(const mn_session *session, const char *what, const char *which,
                         const float *theta);
 static void draw(const mn_session *session, const mn_run *run);
+static void show_tensorboard(const mn_session *session, const char *folder, bool has_curve,
+                             bool has_task);
 static mn_status print_configuration(const mn_command_line *line, mn_error *err);
 
 mn_status mn_train_command(int argc, char **argv, mn_error *err)
@@ -58,8 +75,8 @@ mn_status mn_train_command(int argc, char **argv, mn_error *err)
     return status;
 }
 
-/* One run to its end; its test goes to `seeds`, if given. */
-static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_table *seeds,
+/* One run to its end; its test goes to the table of the series, if it is of one. */
+static mn_status train(const mn_command_line *line, const mn_job *job, struct series *series,
                        mn_error *err)
 {
     mn_session session = {.job = *job};
@@ -84,17 +101,22 @@ static mn_status train(const mn_command_line *line, const mn_job *job, mn_seed_t
         status = begin_run(&session, run, err);
     if (status == MN_OK && !line->quiet)
         mn_session_announce(&session);
-    const mn_serving how = {.run = run, .quiet = line->quiet};
+    mn_serving how = {.run = run, .quiet = line->quiet};
+    if (series != NULL) {
+        how.door = &series->door;
+        how.part = series->part;
+        how.parts = series->parts;
+    }
     if (status == MN_OK)
         status = mn_session_serve(&session, &how, &test, &tested, err);
     if ((status == MN_OK || tested) && run != NULL) { /* theta is the last one, if untestable */
         mn_run_remove_endpoint(run);
         report(&session, run, tested ? &test : NULL);
-    } else if (status == MN_STOPPED && run != NULL && seeds == NULL) {
+    } else if (status == MN_STOPPED && run != NULL && series == NULL) {
         mn_log(MN_LOG_INFO, "to go on: mnemo train --run-dir %s", folder);
     }
-    if (status == MN_OK && seeds != NULL)
-        status = remember(&session, &test, seeds, err);
+    if (status == MN_OK && series != NULL)
+        status = remember(&session, &test, &series->table, err);
     mn_evaluation_fini(&test);
     mn_run_close(&run);
     mn_session_close(&session);
@@ -120,7 +142,7 @@ static mn_status remember(const mn_session *session, const mn_evaluation *test,
 
 /* The file's own seed is the first; all in one folder, which rank 0 chooses. */
 static mn_status plan_seeds(const mn_command_line *line, const mn_job *job, uint64_t *first,
-                            char folder[PATH_MAX], mn_error *err)
+                            char folder[PATH_MAX], struct series *series, mn_error *err)
 {
     mn_status status = MN_OK;
     mn_experiment *experiment = NULL;
@@ -144,6 +166,8 @@ static mn_status plan_seeds(const mn_command_line *line, const mn_job *job, uint
             *first = experiment->seed;
         if (status == MN_OK)
             status = mn_folder_make(folder, err);
+        if (status == MN_OK)
+            open_series_door(experiment, folder, series);
         free(experiment);
     }
     status = mn_job_agree(job, status, err);
@@ -165,13 +189,42 @@ static mn_status write_seeds(const mn_seed_table *seeds, const char *folder, mn_
     return status;
 }
 
+/* One door for all: without it each run has a page of its own, or says why not. */
+static void open_series_door(const mn_experiment *experiment, const char *folder,
+                             struct series *series)
+{
+    mn_error err;
+    uint64_t id = 0;
+    const mn_digest digest = mn_digest_of(folder, strlen(folder));
+    memcpy(&id, digest.bytes, sizeof id); /* the same when the series goes on */
+    if (strcmp(experiment->run.page, "none") == 0 ||
+        mn_run_path(folder, "page", series->sign, &err) != MN_OK ||
+        mn_page_door_open(experiment, id, &series->door, &err) != MN_OK)
+        return;
+    (void)unlink(series->sign); /* of an earlier job that was killed */
+    if (mn_page_door_sign(&series->door, series->sign, &err) != MN_OK)
+        mn_log(MN_LOG_WARN, "%s", err.message);
+}
+
+static void close_series(struct series **series)
+{
+    if (*series == NULL)
+        return;
+    if ((*series)->door.url[0] != '\0')
+        (void)unlink((*series)->sign);
+    mn_page_door_shut(&(*series)->door);
+    mn_seed_table_fini(&(*series)->table);
+    free(*series);
+    *series = NULL;
+}
+
 static mn_status train_seeds(const mn_command_line *line, const mn_job *job, mn_error *err)
 {
     uint64_t first = 0;
     char folder[PATH_MAX] = "";
-    mn_seed_table *seeds = calloc(1, sizeof *seeds);
-    mn_status status = seeds == NULL ? mn_fail(err, MN_ERR_NOMEM, "table of seeds")
-                                     : plan_seeds(line, job, &first, folder, err);
+    struct series *series = calloc(1, sizeof *series);
+    mn_status status = series == NULL ? mn_fail(err, MN_ERR_NOMEM, "table of seeds")
+                                      : plan_seeds(line, job, &first, folder, series, err);
     uint32_t k = 0;
     for (; k < line->seeds && status == MN_OK; k++) {
         mn_command_line own = *line;
@@ -183,23 +236,23 @@ static mn_status train_seeds(const mn_command_line *line, const mn_job *job, mn_
         status = mn_run_path(folder, name, path, err);
         own.run_dir = path;
         own.sets[own.n_sets++] = set; /* there is room for one more than a line can have */
+        series->part = k + 1;
+        series->parts = line->seeds;
         if (status == MN_OK && job->rank == 0 && !line->quiet)
             mn_log(MN_LOG_INFO, "seed %" PRIu64 " (%" PRIu32 " of %" PRIu32 "): %s", first + k,
                    k + 1, line->seeds, path);
         if (status == MN_OK)
-            status = train(&own, job, seeds, err);
+            status = train(&own, job, series, err);
     }
     if (status == MN_OK && job->rank == 0) {
         (void)fputc('\n', stdout);
-        mn_seed_table_print(seeds, stdout);
-        status = write_seeds(seeds, folder, err);
+        mn_seed_table_print(&series->table, stdout);
+        status = write_seeds(&series->table, folder, err);
     } else if (job->rank == 0 && k > 0) {
         mn_log(MN_LOG_INFO, "to go on: mnemo train %s --seeds %" PRIu32 " --run-dir %s",
                line->arguments[0], line->seeds, folder);
     }
-    if (seeds != NULL)
-        mn_seed_table_fini(seeds);
-    free(seeds);
+    close_series(&series);
     return status;
 }
 
@@ -374,6 +427,34 @@ static void draw(const mn_session *session, const mn_run *run)
     else
         mn_log(MN_LOG_INFO, "pictures: %s/%stask.png", folder,
                has_curve ? "curve.png, curve.svg and " : "");
+    show_tensorboard(session, folder, has_curve, status == MN_OK);
+}
+
+/* The pictures, if there are to be events at all. */
+static void show_tensorboard(const mn_session *session, const char *folder, bool has_curve,
+                             bool has_task)
+{
+    static const char *const tags[] = {"pictures/curve", "pictures/task"};
+    static const char *const names[] = {"curve.png", "task.png"};
+    const bool has[] = {has_curve, has_task};
+    const uint64_t step = mn_training_step(session->training);
+    char path[PATH_MAX];
+    mn_error err;
+    mn_event_file *events = NULL;
+    mn_status status =
+        mn_event_file_folder(session->experiment.run.tensorboard, folder, path, &err);
+    if (status == MN_OK && path[0] == '\0')
+        return;
+    if (status == MN_OK)
+        status = mn_event_file_new(path, step, &events, &err);
+    for (int i = 0; i < 2 && status == MN_OK; i++) {
+        status = has[i] ? mn_run_path(folder, names[i], path, &err) : MN_OK;
+        if (has[i] && status == MN_OK)
+            status = mn_event_file_picture(events, tags[i], step, path, &err);
+    }
+    mn_event_file_close(&events);
+    if (status != MN_OK)
+        mn_log(MN_LOG_WARN, "no pictures for TensorBoard: %s", err.message);
 }
 
 static mn_status print_configuration(const mn_command_line *line, mn_error *err)

@@ -14,9 +14,9 @@
 
 static bool is_loopback(const struct sockaddr *address);
 static bool is_any(const struct sockaddr *address);
-static mn_status tell(int fd, mn_page_door *out, mn_error *err);
+static mn_status tell(int fd, mn_page_address *out, mn_error *err);
 
-mn_status mn_page_door_open(const char *where, mn_page_door *out, mn_error *err)
+mn_status mn_page_address_listen(const char *where, mn_page_address *out, mn_error *err)
 {
     char host[128] = "";
     const char *colon = strrchr(where, ':');
@@ -51,7 +51,7 @@ mn_status mn_page_door_open(const char *where, mn_page_door *out, mn_error *err)
     return status;
 }
 
-static mn_status tell(int fd, mn_page_door *out, mn_error *err)
+static mn_status tell(int fd, mn_page_address *out, mn_error *err)
 {
     struct sockaddr_storage own = {0};
     socklen_t n = sizeof own;
@@ -66,9 +66,9 @@ static mn_status tell(int fd, mn_page_door *out, mn_error *err)
     (void)inet_ntop(own.ss_family,
                     six ? (const void *)&in6->sin6_addr : (const void *)&in4->sin_addr, text,
                     sizeof text);
-    *out = (mn_page_door){.fd = fd, .loopback = is_loopback(address)};
-    (void)snprintf(out->address, sizeof out->address, six ? "[%s]:%u" : "%s:%u", text, port);
-    (void)snprintf(out->host, sizeof out->host, "%s", out->address);
+    *out = (mn_page_address){.fd = fd, .loopback = is_loopback(address)};
+    (void)snprintf(out->text, sizeof out->text, six ? "[%s]:%u" : "%s:%u", text, port);
+    (void)snprintf(out->host, sizeof out->host, "%s", out->text);
     if (is_any(address) && gethostname(name, sizeof name - 1) == 0)
         (void)snprintf(out->host, sizeof out->host, "%s:%u", name, port);
     return MN_OK;

@@ -2,7 +2,9 @@
 
 #include "coordinator/page/exposition.h"
 #include "coordinator/page/page_files.h"
+#include "coordinator/page/showcase.h"
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -29,10 +31,13 @@ static const struct route routes[] = {
     {"/events", MN_ANSWER_EVENTS, "text/event-stream", NULL, NULL},
     {"/metrics", MN_ANSWER_METRICS, MN_EXPOSITION_TEXT, NULL, NULL},
     {"/experiment.yaml", MN_ANSWER_YAML, PLAIN, NULL, NULL},
+    {"/task.json", MN_ANSWER_TASK, "application/json", NULL, NULL},
+    {"/task.png", MN_ANSWER_PICTURE, "image/png", NULL, NULL},
 };
 
 static bool is_let_in(const mn_request *request, const mn_access *access);
 static bool means_this_machine(const char *host);
+static bool read_index(const char *text, uint32_t *index);
 static mn_answer words(unsigned code, const char *text);
 
 mn_answer mn_answer_to(const mn_request *request, const mn_access *access)
@@ -63,10 +68,13 @@ mn_answer mn_answer_to(const mn_request *request, const mn_access *access)
             answer.open = true;
             answer.type = MN_EXPOSITION_OPEN;
         }
+        const bool of_a_task = route->kind == MN_ANSWER_TASK || route->kind == MN_ANSWER_PICTURE;
+        if (of_a_task && !read_index(request->index, &answer.index))
+            return words(400, "Which task? As in /task.json?index=0; they are numbered from 0.\n");
         return answer;
     }
-    return words(404, "There is nothing here. There are /, /state.json, /events, /metrics and "
-                      "/experiment.yaml.\n");
+    return words(404, "There is nothing here. There are /, /state.json, /events, /task.json, "
+                      "/metrics and /experiment.yaml.\n");
 }
 
 mn_digest mn_access_token(const char *token, size_t n)
@@ -105,6 +113,19 @@ static bool means_this_machine(const char *host)
             return true;
     }
     return false;
+}
+
+/* NULL: the first task. */
+static bool read_index(const char *text, uint32_t *index)
+{
+    *index = 0;
+    if (text == NULL)
+        return true;
+    const size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 9 || text[digits] != '\0')
+        return false;
+    *index = (uint32_t)strtoul(text, NULL, 10);
+    return *index < MN_SHOWCASE_MOST;
 }
 
 static mn_answer words(unsigned code, const char *text)

@@ -1,11 +1,12 @@
-/* answer.h: which answer a request gets: routes, rights, headers. A table of paths and nothing else:
- * no request can name a file. No socket, no clock. */
+/* answer.h: which answer a request gets: routes, rights, headers. A table of paths, and the number of a
+ * task, and nothing else: no request can name a file. No socket, no clock. */
 #pragma once
 
 #include "common/digest.h"
 #include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define MN_TOKEN_SHORTEST 16u
 
@@ -23,6 +24,7 @@ typedef struct mn_request {
     const char *authorization; /* "Bearer TOKEN" */
     const char *cookie;        /* the value of the page's own */
     const char *token;         /* of "?token=" */
+    const char *index;         /* of "?index=" */
 } mn_request;
 
 typedef enum mn_answer_kind {
@@ -32,6 +34,8 @@ typedef enum mn_answer_kind {
     MN_ANSWER_EVENTS,  /* a stream of them */
     MN_ANSWER_METRICS, /* for Prometheus; `open`: as OpenMetrics */
     MN_ANSWER_YAML,    /* the experiment */
+    MN_ANSWER_TASK,    /* what there is to tell of task `index`, as JSON */
+    MN_ANSWER_PICTURE, /* and its picture */
     MN_ANSWER_ENTER,   /* the token is right: to be kept by the browser, and then to / without it */
 } mn_answer_kind;
 
@@ -43,6 +47,7 @@ typedef struct mn_answer {
     const unsigned char *bytes;
     size_t size;
     bool open;
+    uint32_t index; /* less than MN_SHOWCASE_MOST */
 } mn_answer;
 
 mn_answer mn_answer_to(const mn_request *request, const mn_access *access);

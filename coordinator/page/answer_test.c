@@ -39,6 +39,30 @@ static void each_path_has_its_answer(void **state)
     assert_int_equal(get("/experiment.yaml").kind, MN_ANSWER_YAML);
 }
 
+static mn_answer get_task(const char *path, const char *index)
+{
+    const mn_request request = {
+        .method = "GET", .path = path, .host = "127.0.0.1:80", .index = index};
+    return mn_answer_to(&request, &nobody_is_asked);
+}
+
+static void a_task_is_asked_for_by_its_number(void **state)
+{
+    static const char *const wrong[] = {"",           "-1", "1000000",   "1e3",
+                                        "0x1",        " 1", "1 ",        "1/2",
+                                        "4294967297", "..", "999999999", "99999999999999999999",
+                                        "one",        "+1"};
+    (void)state;
+    assert_int_equal(get_task("/task.json", NULL).kind, MN_ANSWER_TASK);
+    assert_int_equal(get_task("/task.json", NULL).index, 0);
+    assert_int_equal(get_task("/task.png", "17").kind, MN_ANSWER_PICTURE);
+    assert_int_equal(get_task("/task.png", "17").index, 17);
+    assert_int_equal(get_task("/task.json", "999999").index, 999999);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(get_task("/task.json", wrong[i]).code, 400);
+    assert_int_equal(get_task("/state.json", "x").kind, MN_ANSWER_FRAME); /* of no concern there */
+}
+
 static void no_request_names_a_file(void **state)
 {
     static const char *const tricks[] = {"",
@@ -170,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_path_has_its_answer),
+        cmocka_unit_test(a_task_is_asked_for_by_its_number),
         cmocka_unit_test(no_request_names_a_file),
         cmocka_unit_test(only_looking_is_answered),
         cmocka_unit_test(without_a_token_only_this_machine_is_meant),

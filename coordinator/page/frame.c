@@ -63,12 +63,13 @@ static json_t *run_of(const mn_board_config *run)
     const mn_experiment *experiment = run->experiment;
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(id, sizeof id, "%016" PRIx64, run->run_id);
-    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:s}", "name",
-                     experiment->name, "folder", plain(run->folder), "id", id, "version",
+    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+                     "name", experiment->name, "folder", plain(run->folder), "id", id, "version",
                      MN_VERSION, "host", host, "process", (int)getpid(), "steps",
                      whole(experiment->outer.steps), "begun_at", whole(run->step), "batch",
-                     whole(experiment->outer.batch), "ranks", whole(run->n_ranks), "experiment",
-                     run->yaml);
+                     whole(experiment->outer.batch), "ranks", whole(run->n_ranks), "seed",
+                     whole(experiment->seed), "part", whole(run->part), "parts", whole(run->parts),
+                     "experiment", run->yaml);
 }
 
 static json_t *point_of(const mn_trace_point *point)

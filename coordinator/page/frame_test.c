@@ -113,11 +113,53 @@ static void what_changed_put_to_what_was_there_is_everything(void **state)
     mn_board_destroy(&board);
 }
 
+/* What is sent has a bound, whatever the run has done and however many take part. */
+static void a_million_steps_and_a_thousand_workers_fit_into_a_frame(void **state)
+{
+    (void)state;
+    enum { N_WORKERS = 1000 };
+    static mn_worker_view workers[N_WORKERS];
+    char *text = NULL;
+    mn_board *board = bed_board("/nowhere", 0);
+    for (uint64_t step = 1; step <= 1000000; step++) {
+        bed_step(board, step, 1.0 / (double)step);
+        if (step % 100 == 0)
+            bed_validation(board, step, 1.0 / (double)step);
+    }
+    for (uint64_t i = 0; i < N_WORKERS; i++)
+        workers[i] = bed_worker(i, UINT64_C(1000000000) + i, 86400);
+    bed_publish(board, SECOND, N_WORKERS, workers);
+    const mn_snapshot *before = mn_board_look(board);
+    bed_step(board, 1000001, 1);
+    bed_publish(board, 2 * SECOND, N_WORKERS, workers);
+    const mn_snapshot *now = mn_board_look(board);
+    assert_int_equal(mn_frame_print(mn_board_config_of(board), now, NULL, &text, NULL), MN_OK);
+    assert_in_range(strlen(text), N_WORKERS * 100, N_WORKERS * 300 + 4 * 1001 * 40);
+    free(text);
+    json_t *frame = frame_of(board, now, NULL);
+    const json_t *curves = json_object_get(frame, "curves");
+    for (size_t i = 0; i < json_array_size(curves); i++)
+        assert_in_range(json_array_size(json_object_get(json_array_get(curves, i), "points")), 500,
+                        1001);
+    assert_int_equal(json_array_size(json_object_get(frame, "pool")), N_WORKERS);
+    json_decref(frame);
+    frame = frame_of(board, now, before); /* and of the curves, only what is new */
+    curves = json_object_get(frame, "curves");
+    for (size_t i = 0; i < json_array_size(curves); i++)
+        assert_in_range(json_array_size(json_object_get(json_array_get(curves, i), "points")), 0,
+                        2);
+    json_decref(frame);
+    mn_snapshot_drop(&now);
+    mn_snapshot_drop(&before);
+    mn_board_destroy(&board);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_frame_tells_everything),
         cmocka_unit_test(what_changed_put_to_what_was_there_is_everything),
+        cmocka_unit_test(a_million_steps_and_a_thousand_workers_fit_into_a_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,65 +5,42 @@
 #include "common/log.h"
 #include "common/log_limit.h"
 #include "common/thread.h"
-#include "coordinator/page/address.h"
 #include "coordinator/page/answer.h"
+#include "coordinator/page/event_streams.h"
 #include "coordinator/page/exposition.h"
 #include "coordinator/page/frame.h"
+#include "coordinator/page/guests.h"
+#include "coordinator/page/showcase.h"
 #include "coordinator/run/run.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define REQUEST_BYTES 32768u /* of a request's line and headers, and of its answer's buffer */
 #define IDLE_S 20u           /* a connection that says and takes nothing for so long is closed */
 #define TEXTFILE_US UINT64_C(10000000)
-#define KEEP_ALIVE_US UINT64_C(10000000) /* a stream says something at least so often */
+#define LOOK_US UINT64_C(2500000) /* it looks around at least so often */
 #define GOODBYE_US UINT64_C(1000000)
-#define TOKEN_BYTES 16
-#define MOST_TOKEN_FILE 4096
-
-/* A text on its way to one or more readers. */
-struct parcel {
-    unsigned holders;
-    uint64_t since, number; /* of a frame: what it goes on from (0: nothing), and what it brings */
-    size_t n;
-    char *text; /* [n]; owned */
-};
-
-/* A reader of events. */
-struct stream {
-    mn_page *page;
-    struct MHD_Connection *connection;
-    struct stream *next;
-    bool asleep;           /* suspended: it has all that there is */
-    struct parcel *parcel; /* on its way; NULL: none */
-    size_t sent;           /* of it */
-    uint64_t has;          /* the snapshot that it has got; 0: none */
-    uint64_t said_us;
-    bool over; /* it has got the last of all */
-};
 
 struct mn_page {
     mn_board *board;
     const mn_board_config *run;
-    char url[512], path[PATH_MAX], textfile[PATH_MAX];
-    mn_access access;
-    char token[128]; /* "": there is none */
-    char cookie[32]; /* what it is kept by; browsers send those of all ports of a machine */
-    int news;        /* eventfd: the run's thread has hung out a snapshot, or wants the end */
+    char path[PATH_MAX], textfile[PATH_MAX];
+    mn_page_door own;
+    mn_page_door *door; /* `own`, or lent */
+    bool shown;         /* RUN/page tells where it is */
+    int news;           /* eventfd: the run's thread has hung out a snapshot, or wants the end */
     atomic_bool closing;
     bool started;
     pthread_t thread;
@@ -71,27 +48,28 @@ struct mn_page {
     /* the page's thread's own */
     struct MHD_Daemon *daemon; /* NULL: only the file is written */
     int events;                /* its epoll */
-    const mn_snapshot *now, *before;
-    struct parcel *whole, *change; /* of `now`, and from `before` to it; NULL: not made yet */
-    struct stream *streams;
-    unsigned n_streams;
+    mn_event_streams *streams;
+    mn_guests guests;
+    mn_showcase *showcase;
     uint64_t textfile_us; /* when it is due */
     mn_log_limit refusals;
 };
 
-static mn_status open_door(mn_page *page, mn_error *err);
-static mn_status find_token(mn_page *page, const mn_page_door *door, mn_error *err);
-static mn_status write_address(const mn_page *page, mn_error *err);
+static mn_status open_page(mn_page *page, mn_error *err);
+static mn_status start_daemon(mn_page *page, mn_error *err);
 static mn_status start(mn_page *page, mn_error *err);
 static void *serve(void *user);
 static void tell_news(void *user);
-static void take_news(mn_page *page);
 static void write_textfile(mn_page *page);
+static void come_or_go(void *user, struct MHD_Connection *connection, void **guest,
+                       enum MHD_ConnectionNotificationCode what);
+static void end_request(void *user, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode how);
 static enum MHD_Result take_request(void *user, struct MHD_Connection *connection, const char *path,
                                     const char *method, const char *version, const char *upload,
                                     size_t *n_upload, void **state);
 
-mn_status mn_page_open(mn_board *board, mn_page **out, mn_error *err)
+mn_status mn_page_open(mn_board *board, mn_page_door *door, mn_page **out, mn_error *err)
 {
     *out = NULL;
     if (board == NULL)
@@ -101,16 +79,20 @@ mn_status mn_page_open(mn_board *board, mn_page **out, mn_error *err)
         return mn_fail(err, MN_ERR_NOMEM, "page of the run");
     page->board = board;
     page->run = mn_board_config_of(board);
+    page->door = door != NULL ? door : &page->own;
     page->news = page->events = -1;
-    (void)snprintf(page->cookie, sizeof page->cookie, "mnemo_token_%016" PRIx64, page->run->run_id);
     (void)snprintf(page->textfile, sizeof page->textfile, "%s",
                    page->run->experiment->run.prometheus_textfile);
     mn_error why = {0};
     mn_status status = mn_run_path(page->run->folder, "page", page->path, err);
     if (status == MN_OK) /* of an earlier job that was killed; its rights may be others */
         (void)unlink(page->path);
+    if (status == MN_OK)
+        status = mn_event_streams_new(page->run, &page->streams, err);
+    if (status == MN_OK)
+        status = mn_showcase_new(page->run, "/proc/self/exe", &page->showcase, err);
     if (status == MN_OK && strcmp(page->run->experiment->run.page, "none") != 0 &&
-        open_door(page, &why) != MN_OK)
+        open_page(page, &why) != MN_OK)
         mn_log(MN_LOG_WARN, "no page of this run, which goes on without: %s", why.message);
     if (status == MN_OK && (page->daemon != NULL || page->textfile[0] != '\0') &&
         start(page, &why) != MN_OK)
@@ -139,21 +121,36 @@ void mn_page_close(mn_page **page)
     }
     if (p->daemon != NULL)
         MHD_stop_daemon(p->daemon);
-    if (p->url[0] != '\0')
+    if (p->shown)
         (void)unlink(p->path);
     if (p->news >= 0)
         (void)close(p->news);
-    sodium_memzero(p->token, sizeof p->token);
+    mn_event_streams_destroy(&p->streams);
+    mn_showcase_destroy(&p->showcase);
+    mn_page_door_shut(&p->own);
     free(p);
     *page = NULL;
 }
 
 const char *mn_page_url(const mn_page *page)
 {
-    return page->url;
+    return page->shown ? page->door->url : "";
 }
 
-/* ---- the door ---- */
+/* ---- opening ---- */
+
+static mn_status open_page(mn_page *page, mn_error *err)
+{
+    mn_status status = MN_OK;
+    if (page->door->url[0] == '\0')
+        status = mn_page_door_open(page->run->experiment, page->run->run_id, page->door, err);
+    if (status == MN_OK)
+        status = mn_page_door_sign(page->door, page->path, err);
+    page->shown = status == MN_OK;
+    if (status == MN_OK)
+        status = start_daemon(page, err);
+    return status;
+}
 
 static void log_of_daemon(void *user, const char *format, va_list values)
 {
@@ -172,104 +169,24 @@ static size_t as_it_stands(void *user, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
-static mn_status open_door(mn_page *page, mn_error *err)
+static mn_status start_daemon(mn_page *page, mn_error *err)
 {
-    mn_page_door door;
-    mn_status status = mn_page_door_open(page->run->experiment->run.page, &door, err);
-    if (status != MN_OK)
-        return status;
-    status = find_token(page, &door, err);
-    if (status == MN_OK) {
-        page->daemon =
-            MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-                             NULL, take_request, page, MHD_OPTION_EXTERNAL_LOGGER, log_of_daemon,
-                             NULL, MHD_OPTION_LISTEN_SOCKET, door.fd, MHD_OPTION_CONNECTION_LIMIT,
-                             MN_PAGE_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                             (size_t)REQUEST_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-                             MHD_OPTION_UNESCAPE_CALLBACK, as_it_stands, NULL, MHD_OPTION_END);
-        if (page->daemon == NULL)
-            status =
-                mn_fail(err, MN_ERR_UNAVAILABLE, "%s: the server does not start", door.address);
-    }
-    if (status != MN_OK) {
-        (void)close(door.fd);
-        return status;
+    const int fd = fcntl(page->door->fd, F_DUPFD_CLOEXEC, 0); /* it closes its own */
+    if (fd < 0)
+        return mn_fail_errno(err, "open the page's door");
+    page->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, take_request,
+        page, MHD_OPTION_EXTERNAL_LOGGER, log_of_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, MN_GUESTS_MOST, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)REQUEST_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_UNESCAPE_CALLBACK,
+        as_it_stands, NULL, MHD_OPTION_NOTIFY_CONNECTION, come_or_go, page,
+        MHD_OPTION_NOTIFY_COMPLETED, end_request, page, MHD_OPTION_END);
+    if (page->daemon == NULL) {
+        (void)close(fd);
+        return mn_fail(err, MN_ERR_UNAVAILABLE, "the page's server does not start");
     }
     page->events = MHD_get_daemon_info(page->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    (void)snprintf(page->url, sizeof page->url, "http://%s/%s%s", door.host,
-                   page->access.asks ? "?token=" : "", page->token);
-    status = write_address(page, err);
-    if (status != MN_OK) {
-        MHD_stop_daemon(page->daemon);
-        page->daemon = NULL;
-        page->url[0] = '\0';
-    }
-    return status;
-}
-
-static mn_status read_token(const char *path, char token[128], mn_error *err)
-{
-    char *text = NULL;
-    size_t n = 0;
-    struct stat file;
-    mn_status status = mn_file_read(path, MOST_TOKEN_FILE, &text, &n, err);
-    if (status != MN_OK)
-        return mn_fail(err, status, "run.page_token: cannot read %s", path);
-    n = strcspn(text, "\r\n");
-    bool fits = n >= MN_TOKEN_SHORTEST && n < 128;
-    for (size_t i = 0; i < n; i++)
-        fits = fits && (strchr("-_.~", text[i]) != NULL || (text[i] >= '0' && text[i] <= '9') ||
-                        (text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z'));
-    if (!fits)
-        status =
-            mn_fail(err, MN_ERR_CONFIG,
-                    "run.page_token: the first line of %s is no token: expected %u to 127 letters, "
-                    "digits, '-', '_', '.' or '~', as `openssl rand -hex 16` gives them",
-                    path, MN_TOKEN_SHORTEST);
-    else
-        (void)snprintf(token, 128, "%.*s", (int)n, text);
-    if (fits && stat(path, &file) == 0 && (file.st_mode & 077) != 0)
-        mn_log(MN_LOG_WARN, "run.page_token: others on this machine can read %s: chmod 600 %s",
-               path, path);
-    sodium_memzero(text, n);
-    free(text);
-    return status;
-}
-
-static mn_status find_token(mn_page *page, const mn_page_door *door, mn_error *err)
-{
-    const char *path = page->run->experiment->run.page_token;
-    unsigned char random[TOKEN_BYTES];
-    mn_status status = MN_OK;
-    page->access.asks = path[0] != '\0' || !door->loopback;
-    if (!page->access.asks)
-        return MN_OK;
-    if (path[0] != '\0') {
-        status = read_token(path, page->token, err);
-    } else {
-        randombytes_buf(random, sizeof random);
-        (void)sodium_bin2hex(page->token, sizeof page->token, random, sizeof random);
-    }
-    page->access.token = mn_access_token(page->token, strlen(page->token));
-    if (status == MN_OK && !door->loopback)
-        mn_log(
-            MN_LOG_WARN,
-            "the page listens on %s, beyond this machine: whoever has its token sees the run, and "
-            "as it is HTTP, whoever listens on the network sees the token; through ssh -L nobody "
-            "does (run.page=127.0.0.1:0)",
-            door->address);
-    return status;
-}
-
-/* For the run's owner alone if there is a token in it, from the first byte on. */
-static mn_status write_address(const mn_page *page, mn_error *err)
-{
-    const int fd =
-        open(page->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, page->access.asks ? 0600 : 0644);
-    if (fd < 0)
-        return mn_fail_errno(err, "write %s", page->path);
-    const bool written = dprintf(fd, "%s\n", page->url) > 0;
-    return close(fd) == 0 && written ? MN_OK : mn_fail_errno(err, "write %s", page->path);
+    return MN_OK;
 }
 
 /* ---- the thread ---- */
@@ -284,10 +201,11 @@ static mn_status start(mn_page *page, mn_error *err)
         return mn_fail(err, MN_ERR_UNAVAILABLE, "the page's thread does not start");
     (void)pthread_setname_np(page->thread, "mnemo-page"); /* for who looks at what takes time */
     mn_board_tell(page->board, tell_news, page);
-    if (page->url[0] != '\0')
-        mn_log(MN_LOG_INFO, "the run shows itself on %.*s%s%s", (int)strcspn(page->url, "?"),
-               page->url, page->access.asks ? "; with its token that is the address in " : "",
-               page->access.asks ? page->path : "");
+    if (page->shown)
+        mn_log(MN_LOG_INFO, "the run shows itself on %.*s%s%s", (int)strcspn(page->door->url, "?"),
+               page->door->url,
+               page->door->access.asks ? "; with its token that is the address in " : "",
+               page->door->access.asks ? page->path : "");
     return MN_OK;
 }
 
@@ -301,46 +219,29 @@ static void tell_news(void *user)
 
 static int patience_ms(const mn_page *page, uint64_t end_us)
 {
-    const uint64_t now = mn_clock_us();
-    uint64_t until_us = now + KEEP_ALIVE_US / 4;
+    const uint64_t now = mn_clock_us(), late_us = mn_guests_due_us(&page->guests);
+    uint64_t until_us = now + LOOK_US;
     MHD_UNSIGNED_LONG_LONG ms = 0;
     if (page->textfile[0] != '\0' && page->textfile_us < until_us)
         until_us = page->textfile_us;
     if (end_us != 0 && end_us < until_us)
         until_us = end_us;
+    if (late_us < until_us)
+        until_us = late_us;
     uint64_t least_ms = until_us > now ? (until_us - now) / 1000 + 1 : 0;
     if (page->daemon != NULL && MHD_get_timeout(page->daemon, &ms) == MHD_YES && ms < least_ms)
         least_ms = ms;
     return (int)least_ms;
 }
 
-/* Streams that there is something to say to, or that have been quiet for long, go on. */
-static void wake_streams(mn_page *page, bool closing)
+static void run_daemon(mn_page *page)
 {
-    const uint64_t now = mn_clock_us();
-    for (struct stream *stream = page->streams; stream != NULL; stream = stream->next)
-        if (stream->asleep && (closing || (page->now != NULL && stream->has != page->now->number) ||
-                               now > stream->said_us + KEEP_ALIVE_US)) {
-            stream->asleep = false;
-            MHD_resume_connection(stream->connection);
-        }
-}
-
-static bool all_know(const mn_page *page)
-{
-    for (const struct stream *stream = page->streams; stream != NULL; stream = stream->next)
-        if (!stream->over)
-            return false;
-    return true;
-}
-
-static void drop_parcel(struct parcel **parcel)
-{
-    if (*parcel != NULL && --(*parcel)->holders == 0) {
-        free((*parcel)->text);
-        free(*parcel);
-    }
-    *parcel = NULL;
+    mn_guest *guest;
+    if (page->daemon == NULL)
+        return;
+    (void)MHD_run(page->daemon);
+    while ((guest = mn_guests_late(&page->guests, mn_clock_us())) != NULL)
+        (void)shutdown(guest->fd, SHUT_RDWR); /* the daemon sees that it has gone */
 }
 
 static void *serve(void *user)
@@ -350,62 +251,44 @@ static void *serve(void *user)
     bool closing = false;
     /* Tasks first: on a full machine the page waits, not the run. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 5);
-    while (!closing || (!all_know(page) && mn_clock_us() < end_us)) {
+    while (!closing || (!mn_event_streams_know_the_end(page->streams) && mn_clock_us() < end_us)) {
         struct pollfd fds[] = {{.fd = page->news, .events = POLLIN},
-                               {.fd = page->events, .events = POLLIN}};
+                               {.fd = page->events, .events = POLLIN},
+                               {.fd = mn_showcase_fd(page->showcase), .events = POLLIN}};
         uint64_t count;
-        (void)poll(fds, 2, patience_ms(page, end_us));
+        (void)poll(fds, 3, patience_ms(page, end_us));
         (void)!read(page->news, &count, sizeof count);
         if (!closing && atomic_load(&page->closing)) {
             closing = true;
             end_us = mn_clock_us() + GOODBYE_US;
         }
-        take_news(page);
+        mn_event_streams_take(page->streams, mn_board_look(page->board));
         if (page->textfile[0] != '\0' && mn_clock_us() >= page->textfile_us)
             write_textfile(page);
-        wake_streams(page, closing);
-        if (page->daemon != NULL)
-            (void)MHD_run(page->daemon);
+        mn_showcase_attend(page->showcase, mn_clock_us());
+        mn_event_streams_wake(page->streams, closing);
+        run_daemon(page);
     }
     write_textfile(page);
-    wake_streams(page, true);
-    for (struct stream *stream = page->streams; stream != NULL; stream = stream->next)
-        stream->over = true;
-    if (page->daemon != NULL)
-        (void)MHD_run(page->daemon);
-    wake_streams(page, true); /* who came just now: MHD ends the program if one still sleeps */
+    mn_event_streams_end(page->streams);
+    run_daemon(page);
+    mn_event_streams_wake(page->streams, true); /* who came just now: MHD ends the program if one
+                                                   still sleeps */
     if (page->daemon != NULL)
         MHD_stop_daemon(page->daemon); /* here, where its connections live */
     page->daemon = NULL;
-    drop_parcel(&page->whole);
-    drop_parcel(&page->change);
-    mn_snapshot_drop(&page->now);
-    mn_snapshot_drop(&page->before);
     return NULL;
-}
-
-static void take_news(mn_page *page)
-{
-    const mn_snapshot *newest = mn_board_look(page->board);
-    if (newest == NULL || (page->now != NULL && newest->number == page->now->number)) {
-        mn_snapshot_drop(&newest);
-        return;
-    }
-    mn_snapshot_drop(&page->before);
-    page->before = page->now;
-    page->now = newest;
-    drop_parcel(&page->whole);
-    drop_parcel(&page->change);
 }
 
 static void write_textfile(mn_page *page)
 {
+    const mn_snapshot *now = mn_event_streams_now(page->streams);
     char *text = NULL;
     mn_error err = {0};
     page->textfile_us = mn_clock_us() + TEXTFILE_US;
-    if (page->textfile[0] == '\0' || page->now == NULL)
+    if (page->textfile[0] == '\0' || now == NULL)
         return;
-    mn_status status = mn_exposition_print(page->run, page->now, false, &text, &err);
+    mn_status status = mn_exposition_print(page->run, now, false, &text, &err);
     if (status == MN_OK)
         status = mn_file_write(page->textfile, text, strlen(text), &err);
     free(text);
@@ -415,102 +298,39 @@ static void write_textfile(mn_page *page)
     page->textfile[0] = '\0';
 }
 
-/* ---- streams of events ---- */
+/* ---- connections ---- */
 
-/* What a reader that has `has` needs next; NULL: no memory. */
-static struct parcel *pack(mn_page *page, uint64_t has)
+/* *guest stays with the connection. */
+static void come_or_go(void *user, struct MHD_Connection *connection, void **guest,
+                       enum MHD_ConnectionNotificationCode what)
 {
-    const mn_snapshot *before =
-        page->before != NULL && has == page->before->number ? page->before : NULL;
-    struct parcel **kept = before != NULL ? &page->change : &page->whole;
-    if (*kept == NULL) {
-        char *json = NULL;
-        struct parcel *parcel = calloc(1, sizeof *parcel);
-        if (parcel == NULL || mn_frame_print(page->run, page->now, before, &json, NULL) != MN_OK) {
-            free(parcel);
-            return NULL;
-        }
-        const int n = asprintf(&parcel->text, "data: %s\n\n", json);
-        free(json);
-        if (n < 0) {
-            free(parcel);
-            return NULL;
-        }
-        parcel->n = (size_t)n;
-        parcel->holders = 1;
-        parcel->number = page->now->number;
-        *kept = parcel;
+    mn_page *page = user;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const int fd =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *guest = mn_guests_come(&page->guests, fd, mn_clock_us());
+    } else if (*guest != NULL) {
+        mn_guest_go(*guest);
+        *guest = NULL;
     }
-    (*kept)->holders++;
-    return *kept;
 }
 
-static ssize_t give_events(void *user, uint64_t position, char *buffer, size_t room)
+/* NULL: there was no place for it, so MHD lets in more than it was told. */
+static mn_guest *guest_of(struct MHD_Connection *connection)
 {
-    static const char quiet[] = ": still here\n\n";
-    struct stream *stream = user;
-    mn_page *page = stream->page;
-    (void)position;
-    if (stream->parcel == NULL && stream->over)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    if (stream->parcel == NULL && page->now != NULL && stream->has != page->now->number) {
-        stream->parcel = pack(page, stream->has);
-        stream->sent = 0;
-        if (stream->parcel == NULL)
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    if (stream->parcel == NULL && mn_clock_us() > stream->said_us + KEEP_ALIVE_US &&
-        room > sizeof quiet) {
-        stream->said_us = mn_clock_us();
-        memcpy(buffer, quiet, sizeof quiet - 1);
-        return (ssize_t)sizeof quiet - 1;
-    }
-    if (stream->parcel == NULL) {
-        stream->asleep = true;
-        MHD_suspend_connection(stream->connection);
-        return 0;
-    }
-    const struct parcel *parcel = stream->parcel;
-    const size_t n = parcel->n - stream->sent < room ? parcel->n - stream->sent : room;
-    memcpy(buffer, parcel->text + stream->sent, n);
-    stream->sent += n;
-    stream->said_us = mn_clock_us();
-    if (stream->sent == parcel->n) {
-        stream->has = parcel->number;
-        drop_parcel(&stream->parcel);
-        stream->over = page->now->number == stream->has && mn_phase_is_over(page->now->phase);
-    }
-    return (ssize_t)n;
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
-static void end_stream(void *user)
+/* It may ask for something else now. */
+static void end_request(void *user, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode how)
 {
-    struct stream *stream = user;
-    struct stream **place = &stream->page->streams;
-    while (*place != stream)
-        place = &(*place)->next;
-    *place = stream->next;
-    stream->page->n_streams--;
-    drop_parcel(&stream->parcel);
-    free(stream);
-}
-
-static struct MHD_Response *open_stream(mn_page *page, struct MHD_Connection *connection)
-{
-    struct stream *stream = calloc(1, sizeof *stream);
-    if (stream == NULL)
-        return NULL;
-    *stream = (struct stream){
-        .page = page, .connection = connection, .next = page->streams, .said_us = mn_clock_us()};
-    struct MHD_Response *response = MHD_create_response_from_callback(
-        MHD_SIZE_UNKNOWN, REQUEST_BYTES / 2, give_events, stream, end_stream);
-    if (response == NULL) {
-        free(stream);
-        return NULL;
-    }
-    page->streams = stream;
-    page->n_streams++;
-    return response;
+    mn_guest *guest = guest_of(connection);
+    (void)user;
+    (void)state;
+    (void)how;
+    if (guest != NULL)
+        mn_guest_turn(guest, MN_GUEST_ASKS, mn_clock_us());
 }
 
 /* ---- requests ---- */
@@ -532,10 +352,22 @@ static struct MHD_Response *response_of_words(const char *text)
                                            MHD_RESPMEM_PERSISTENT);
 }
 
+static struct MHD_Response *picture(mn_page *page, mn_answer *answer)
+{
+    size_t n = 0;
+    const unsigned char *png = mn_showcase_picture(page->showcase, answer->index, &n);
+    if (png != NULL)
+        return MHD_create_response_from_buffer(n, (void *)(uintptr_t)png, MHD_RESPMEM_MUST_COPY);
+    answer->code = 404;
+    answer->type = "text/plain; charset=utf-8";
+    return response_of_words("There is no picture of this task: /task.json tells why, or when.\n");
+}
+
 /* NULL: no memory. */
 static struct MHD_Response *respond(mn_page *page, struct MHD_Connection *connection,
                                     mn_answer *answer, bool head)
 {
+    const mn_snapshot *now = mn_event_streams_now(page->streams);
     char *text = NULL;
     switch (answer->kind) {
     case MN_ANSWER_TEXT:
@@ -549,24 +381,28 @@ static struct MHD_Response *respond(mn_page *page, struct MHD_Connection *connec
     case MN_ANSWER_EVENTS:
         if (head)
             return response_of_words("");
-        if (page->n_streams < MN_PAGE_STREAMS)
-            return open_stream(page, connection);
+        if (!mn_event_streams_full(page->streams))
+            return mn_event_streams_open(page->streams, connection, guest_of(connection));
         answer->code = 503;
         answer->type = "text/plain; charset=utf-8";
         return response_of_words("As many look at this run as it has places for; try later.\n");
+    case MN_ANSWER_TASK:
+        return response_of_text(mn_showcase_tell(page->showcase, answer->index, mn_clock_us()));
+    case MN_ANSWER_PICTURE:
+        return picture(page, answer);
     case MN_ANSWER_FRAME:
     case MN_ANSWER_METRICS:
         break;
     }
-    if (page->now == NULL) {
+    if (now == NULL) {
         answer->code = 503;
         answer->type = "text/plain; charset=utf-8";
         return response_of_words("The run is just beginning.\n");
     }
     if (answer->kind == MN_ANSWER_FRAME)
-        (void)mn_frame_print(page->run, page->now, NULL, &text, NULL);
+        (void)mn_frame_print(page->run, now, NULL, &text, NULL);
     else
-        (void)mn_exposition_print(page->run, page->now, answer->open, &text, NULL);
+        (void)mn_exposition_print(page->run, now, answer->open, &text, NULL);
     return response_of_text(text);
 }
 
@@ -593,7 +429,7 @@ static void add_headers(const mn_page *page, struct MHD_Response *response, cons
     if (answer->kind == MN_ANSWER_ENTER) {
         char cookie[256];
         (void)snprintf(cookie, sizeof cookie, "%s=%s; HttpOnly; SameSite=Strict; Path=/",
-                       page->cookie, page->token);
+                       page->door->cookie, page->door->token);
         (void)MHD_add_response_header(response, "Set-Cookie", cookie);
         (void)MHD_add_response_header(response, "Location", "/");
     }
@@ -615,10 +451,15 @@ static enum MHD_Result take_request(void *user, struct MHD_Connection *connectio
         .host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host"),
         .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept"),
         .authorization = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization"),
-        .cookie = MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, page->cookie),
+        .cookie = MHD_lookup_connection_value(connection, MHD_COOKIE_KIND, page->door->cookie),
         .token = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "token"),
+        .index = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "index"),
     };
-    mn_answer answer = mn_answer_to(&request, &page->access);
+    mn_guest *guest = guest_of(connection);
+    if (guest == NULL)
+        return MHD_NO;
+    mn_guest_turn(guest, MN_GUEST_TAKES, mn_clock_us());
+    mn_answer answer = mn_answer_to(&request, &page->door->access);
     if (answer.code == 401)
         mn_log_limited(&page->refusals, mn_clock_us(), MN_LOG_WARN,
                        "page: a request without the right token was refused");

@@ -4,19 +4,18 @@
 #pragma once
 
 #include "common/error.h"
+#include "coordinator/page/door.h"
 #include "coordinator/run/board.h"
 #include <stdbool.h>
 
 typedef struct mn_page mn_page;
 
-#define MN_PAGE_CONNECTIONS 48u /* more wait until one is free */
-#define MN_PAGE_STREAMS 24u     /* of these, streams of events; more are sent away */
-
-/* As the board's experiment says (run.page, run.page_token, run.prometheus_textfile), at once. RUN/page
- * gets the address; it is the reader's own file if there is a token in it. Where the page cannot be
- * opened, that is said in the log and the run goes on: *out may be NULL then, and it is for a NULL
- * board. */
-mn_status mn_page_open(mn_board *board, mn_page **out, mn_error *err);
+/* As the board's experiment says (run.page, run.page_token, run.prometheus_textfile), at once. `door`:
+ * what the page is behind, lent for its life, and opened if it is not yet; NULL: one of its own.
+ * RUN/page gets the address; it is the reader's own file if there is a token in it. Where the page
+ * cannot be opened, that is said in the log and the run goes on: *out may be NULL then, and it is for a
+ * NULL board. */
+mn_status mn_page_open(mn_board *board, mn_page_door *door, mn_page **out, mn_error *err);
 
 /* The last snapshot has been hung out: who looks gets it, for a second at most, then all is closed and
  * RUN/page is gone. Takes NULL. */

@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "coordinator/page/event_streams.h"
 #include "coordinator/run/board_bed.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ static void open_page(const char *where)
 {
     mn_error err;
     (void)snprintf(bed_experiment.run.page, sizeof bed_experiment.run.page, "%s", where);
-    assert_int_equal(mn_page_open(board, &page, &err), MN_OK);
+    assert_int_equal(mn_page_open(board, NULL, &page, &err), MN_OK);
 }
 
 static unsigned port_of(void)
@@ -220,6 +221,26 @@ static void who_does_not_read_holds_up_nobody(void **state)
         (void)close(slow[i]);
 }
 
+/* More than the page has places for, none of which ever ends what it says. */
+static void who_does_not_end_a_request_holds_up_nobody(void **state)
+{
+    (void)state;
+    int slow[100];
+    open_page("127.0.0.1:0");
+    for (size_t i = 0; i < 100; i++) {
+        slow[i] = call();
+        say(slow[i], "GET / HTTP/1.1\r\nHost: ");
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_answer("GET / HTTP/1.1\r\nHost: localhost", "200", "<html");
+        for (size_t k = 0; k < 100; k++)
+            (void)!send(slow[k], "x", 1, MSG_NOSIGNAL);
+    }
+    assert_string_equal(hear(slow[0], NULL), ""); /* it has been sent away */
+    for (size_t i = 0; i < 100; i++)
+        (void)close(slow[i]);
+}
+
 static void a_token_is_asked_for_and_kept_by_a_cookie(void **state)
 {
     char path[96], request[256];
@@ -262,6 +283,40 @@ static void beyond_this_machine_a_token_is_made_up(void **state)
     assert_answer("GET /metrics HTTP/1.1\r\nHost: localhost", "401", "token");
 }
 
+/* As those of `mnemo train --seeds`. */
+static void pages_that_follow_each_other_are_found_at_one_door(void **state)
+{
+    char path[96], first_url[512];
+    mn_page_door door = {0};
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/token", folder);
+    assert_int_equal(mn_file_write(path, "0123456789abcdef\n", 17, NULL), MN_OK);
+    (void)snprintf(bed_experiment.run.page_token, sizeof bed_experiment.run.page_token, "%s", path);
+    (void)snprintf(bed_experiment.run.page, sizeof bed_experiment.run.page, "127.0.0.1:0");
+    assert_int_equal(mn_page_door_open(&bed_experiment, 7, &door, NULL), MN_OK);
+    assert_int_equal(mn_page_open(board, &door, &page, NULL), MN_OK);
+    (void)snprintf(first_url, sizeof first_url, "%s", mn_page_url(page));
+    (void)unlink(path); /* it is not read again */
+    mn_board_end(board, MN_PHASE_ENDED, "");
+    const unsigned port = port_of();
+    mn_page_close(&page);
+
+    const struct sockaddr_in there = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int between = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(between, (const struct sockaddr *)&there, sizeof there), 0);
+    say(between, "GET / HTTP/1.1\r\nHost: localhost\r\nCookie: "
+                 "mnemo_token_0000000000000007=0123456789abcdef\r\nConnection: close\r\n\r\n");
+    assert_int_equal(mn_page_open(board, &door, &page, NULL), MN_OK);
+    assert_string_equal(mn_page_url(page), first_url);
+    assert_non_null(strstr(hear(between, NULL), "<html")); /* it has waited outside */
+    (void)close(between);
+    mn_page_close(&page);
+    mn_page_door_shut(&door);
+    assert_string_equal(door.url, "");
+}
+
 static void what_cannot_be_opened_leaves_the_run_alone(void **state)
 {
     char path[96];
@@ -271,7 +326,7 @@ static void what_cannot_be_opened_leaves_the_run_alone(void **state)
     open_page("127.0.0.1:0");
     (void)snprintf(bed_experiment.run.page, sizeof bed_experiment.run.page, "127.0.0.1:%u",
                    port_of());
-    assert_int_equal(mn_page_open(other_board, &other, NULL), MN_OK); /* taken */
+    assert_int_equal(mn_page_open(other_board, NULL, &other, NULL), MN_OK); /* taken */
     assert_null(other);
     mn_page_close(&page);
     (void)snprintf(path, sizeof path, "%s/page", folder);
@@ -288,7 +343,7 @@ static void what_cannot_be_opened_leaves_the_run_alone(void **state)
     assert_int_equal(mn_file_write(path, "short\n", 6, NULL), MN_OK);
     open_page("127.0.0.1:0");
     assert_null(page);
-    assert_int_equal(mn_page_open(NULL, &page, NULL), MN_OK);
+    assert_int_equal(mn_page_open(NULL, NULL, &page, NULL), MN_OK);
     assert_null(page);
 }
 
@@ -304,7 +359,7 @@ static void where_nothing_can_be_started_the_run_goes_on_too(void **state)
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    const mn_status status = mn_page_open(board, &page, &err);
+    const mn_status status = mn_page_open(board, NULL, &page, &err);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(status, MN_OK);
     assert_null(page);
@@ -337,8 +392,10 @@ int main(void)
         TEST(a_stream_brings_everything_then_changes_then_the_end),
         TEST(large_requests_and_nonsense_are_refused),
         TEST(who_does_not_read_holds_up_nobody),
+        TEST(who_does_not_end_a_request_holds_up_nobody),
         TEST(a_token_is_asked_for_and_kept_by_a_cookie),
         TEST(beyond_this_machine_a_token_is_made_up),
+        TEST(pages_that_follow_each_other_are_found_at_one_door),
         TEST(what_cannot_be_opened_leaves_the_run_alone),
         TEST(where_nothing_can_be_started_the_run_goes_on_too),
         TEST(the_textfile_is_written_whole_without_a_page_too),

@@ -54,8 +54,10 @@ mn_status mn_adapted_task_print(const mn_adapted_task *which, FILE *out, mn_erro
     struct view view = {0};
     mn_status status = look(which, &view, err);
     if (status == MN_OK) {
-        (void)fprintf(out, "%s task %" PRIu64 " of %s\n", split_names[which->split], which->index,
-                      which->experiment->name);
+        (void)fprintf(out, "%s task %" PRIu64 " of %s%s%s\n", split_names[which->split],
+                      which->index, which->experiment->name,
+                      which->theta_name != NULL ? "; theta: " : "",
+                      which->theta_name != NULL ? which->theta_name : "");
         const mn_fields *fields = &view.task->fields;
         const bool stories = which->trained && view.shown != NULL;
         if (!stories)

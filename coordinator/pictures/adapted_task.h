@@ -15,8 +15,9 @@ typedef struct mn_adapted_task {
     const mn_experiment *experiment;
     const mn_task_set *tasks;
     const mn_learner *learner;
-    const float *theta; /* the engine's layout */
-    bool trained;       /* theta is a run's: what it answers is worth telling */
+    const float *theta;     /* the engine's layout */
+    bool trained;           /* theta is a run's: what it answers is worth telling */
+    const char *theta_name; /* "last, of meta-step 300"; NULL: it is not told */
     mn_split split;
     uint64_t index;
 } mn_adapted_task;

@@ -125,7 +125,8 @@ typedef struct mn_board_config {
     const mn_score_list *test;  /* of an evaluation */
     uint64_t step;              /* meta-steps done before this job */
     uint32_t n_ranks;
-} mn_board_config; /* its pointers are lent for the board's life */
+    uint32_t part, parts; /* of a series of runs, from 1; 0: of none */
+} mn_board_config;        /* its pointers are lent for the board's life */
 
 /* It hears the log from now on; one board at a time. What metrics.jsonl tells of the steps before is
  * read, at most a few thousand lines of it. */

@@ -1,6 +1,7 @@
 #include "coordinator/run/metrics.h"
 
 #include "common/file.h"
+#include "common/number_text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,21 +13,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BUFFER_BYTES 65536
+
 struct mn_metrics {
     FILE *file;
     char *path;
-    const mn_score_list *train; /* lent */
+    uint32_t n_keys;
+    char (*keys)[MN_SCORE_KEY]; /* [n_keys], of the train scores; owned */
     double wall_s;
+    char buffer[BUFFER_BYTES]; /* of the file */
 };
 
 static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
                             mn_error *err);
 static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
+static void visit_rest(const mn_step_record *record, mn_metrics_number *visit, void *user);
 static void put_point(FILE *out, const mn_score *score);
-static void put(FILE *out, const char *key, double value);
-static void put_estimate(void *user, const char *key, const mn_score *score,
-                         const mn_estimate *estimate);
-static mn_status finish_line(mn_metrics *metrics, mn_error *err);
+static void put(void *out, const char *key, double value);
 
 mn_step_shares mn_step_time_shares(const mn_step_time *time)
 {
@@ -58,12 +61,21 @@ mn_status mn_metrics_open(const char *path, const mn_score_list *train, uint64_t
         mn_metrics_close(&metrics);
         return mn_fail(err, MN_ERR_NOMEM, "metrics in %s", path);
     }
-    metrics->train = train;
+    metrics->n_keys = train->n;
+    metrics->keys = calloc((size_t)train->n + 1, sizeof *metrics->keys);
+    if (metrics->keys == NULL) {
+        mn_metrics_close(&metrics);
+        return mn_fail(err, MN_ERR_NOMEM, "metrics in %s", path);
+    }
+    for (uint32_t i = 0; i < train->n; i++)
+        mn_score_key(&train->at[i], metrics->keys[i]);
     mn_status status = drop_later(path, done, validated, &metrics->wall_s, err);
     if (status == MN_OK) {
         metrics->file = fopen(path, "ae"); /* e: not inherited by programs that we start */
         if (metrics->file == NULL)
             status = mn_fail_errno(err, "open %s", path);
+        else /* a flush is for whole lines, as long as they fit */
+            (void)setvbuf(metrics->file, metrics->buffer, _IOFBF, sizeof metrics->buffer);
     }
     if (status != MN_OK) {
         mn_metrics_close(&metrics);
@@ -80,6 +92,7 @@ void mn_metrics_close(mn_metrics **metrics)
     if ((*metrics)->file != NULL)
         (void)fclose((*metrics)->file);
     free((*metrics)->path);
+    free((*metrics)->keys);
     free(*metrics);
     *metrics = NULL;
 }
@@ -91,27 +104,44 @@ double mn_metrics_wall_s(const mn_metrics *metrics)
 
 mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err)
 {
-    FILE *out = metrics->file;
-    (void)fprintf(out, "{\"step\": %" PRIu64, record->step);
-    for (uint32_t i = 0; i < metrics->train->n; i++) {
+    char step[MN_NUMBER_TEXT];
+    (void)mn_count_text(record->step, step);
+    (void)fputs_unlocked("{\"step\": ", metrics->file);
+    (void)fputs_unlocked(step, metrics->file);
+    for (uint32_t i = 0; i < metrics->n_keys; i++)
+        put(metrics->file, metrics->keys[i], record->scores[i]);
+    visit_rest(record, put, metrics->file);
+    (void)fputs_unlocked("}\n", metrics->file);
+    return ferror(metrics->file) == 0 ? MN_OK : mn_metrics_flush(metrics, err);
+}
+
+void mn_metrics_step_numbers(const mn_step_record *record, const mn_score_list *train,
+                             mn_metrics_number *visit, void *user)
+{
+    for (uint32_t i = 0; i < train->n; i++) {
         char key[MN_SCORE_KEY];
-        mn_score_key(&metrics->train->at[i], key);
-        put(out, key, record->scores[i]);
+        mn_score_key(&train->at[i], key);
+        visit(user, key, record->scores[i]);
     }
-    put(out, "lr", record->lr);
-    put(out, "grad_norm", record->grad_norm);
-    put(out, "skipped", record->skipped);
-    put(out, "tasks_per_s", record->tasks_per_s);
-    put(out, "workers", record->workers);
-    put(out, "threads", record->threads);
-    put(out, "wall_s", record->wall_s);
-    mn_step_shares shares = mn_step_time_shares(&record->time);
-    put(out, "share_tasks", shares.tasks);
-    put(out, "share_sums", shares.sums);
-    put(out, "share_reduce", shares.reduce);
-    put(out, "share_outer", shares.outer);
-    put(out, "share_wait", shares.wait);
-    return finish_line(metrics, err);
+    visit_rest(record, visit, user);
+}
+
+/* What is told of a step beside its scores. */
+static void visit_rest(const mn_step_record *record, mn_metrics_number *visit, void *user)
+{
+    const mn_step_shares shares = mn_step_time_shares(&record->time);
+    visit(user, "lr", record->lr);
+    visit(user, "grad_norm", record->grad_norm);
+    visit(user, "skipped", record->skipped);
+    visit(user, "tasks_per_s", record->tasks_per_s);
+    visit(user, "workers", record->workers);
+    visit(user, "threads", record->threads);
+    visit(user, "wall_s", record->wall_s);
+    visit(user, "share_tasks", shares.tasks);
+    visit(user, "share_sums", shares.sums);
+    visit(user, "share_reduce", shares.reduce);
+    visit(user, "share_outer", shares.outer);
+    visit(user, "share_wait", shares.wait);
 }
 
 void mn_metrics_visit(const mn_evaluation *evaluation, mn_metrics_visitor *visitor, void *user)
@@ -134,14 +164,29 @@ void mn_metrics_visit(const mn_evaluation *evaluation, mn_metrics_visitor *visit
     }
 }
 
-static void put_estimate(void *user, const char *key, const mn_score *score,
-                         const mn_estimate *estimate)
+struct numbers {
+    mn_metrics_number *visit;
+    void *user;
+};
+
+static void visit_estimate(void *user, const char *key, const mn_score *score,
+                           const mn_estimate *estimate)
 {
+    const struct numbers *numbers = user;
     char interval[MN_METRICS_KEY + 8];
     (void)score;
-    put(user, key, estimate->mean);
+    numbers->visit(numbers->user, key, estimate->mean);
     (void)snprintf(interval, sizeof interval, "%s_ci95", key);
-    put(user, interval, estimate->half_width);
+    numbers->visit(numbers->user, interval, estimate->half_width);
+}
+
+void mn_metrics_validation_numbers(const mn_evaluation *evaluation, mn_metrics_number *visit,
+                                   void *user)
+{
+    struct numbers numbers = {visit, user};
+    mn_metrics_visit(evaluation, visit_estimate, &numbers);
+    visit(user, "val_tasks", evaluation->n_counted);
+    visit(user, "val_skipped", evaluation->n_skipped);
 }
 
 mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
@@ -153,10 +198,9 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
     (void)fprintf(out, "{\"step\": %" PRIu64, step);
     if (judged->point[0] != '\0')
         put_point(out, judged);
-    mn_metrics_visit(evaluation, put_estimate, out);
-    put(out, "val_tasks", evaluation->n_counted);
-    put(out, "val_skipped", evaluation->n_skipped);
-    return finish_line(metrics, err);
+    mn_metrics_validation_numbers(evaluation, put, out);
+    (void)fputs_unlocked("}\n", out);
+    return mn_metrics_flush(metrics, err);
 }
 
 /* Copy the lines to keep to a new file, which takes the old one's name only if something was
@@ -212,17 +256,20 @@ static void put_point(FILE *out, const mn_score *score)
     (void)fprintf(out, ", \"val_%s\": %s%s%s", score->axis, quote, score->point, quote);
 }
 
-static void put(FILE *out, const char *key, double value)
+static void put(void *out, const char *key, double value)
 {
+    char text[MN_NUMBER_TEXT];
+    (void)fputs_unlocked(", \"", out);
+    (void)fputs_unlocked(key, out);
+    (void)fputs_unlocked("\": ", out);
     if (isfinite(value))
-        (void)fprintf(out, ", \"%s\": %.9g", key, value);
+        (void)fwrite_unlocked(text, 1, mn_number_text(value, text), out);
     else
-        (void)fprintf(out, ", \"%s\": null", key);
+        (void)fputs_unlocked("null", out);
 }
 
-static mn_status finish_line(mn_metrics *metrics, mn_error *err)
+mn_status mn_metrics_flush(mn_metrics *metrics, mn_error *err)
 {
-    (void)fputs("}\n", metrics->file);
     if (fflush(metrics->file) == 0 && !ferror(metrics->file))
         return MN_OK;
     clearerr(metrics->file);

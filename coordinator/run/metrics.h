@@ -44,6 +44,13 @@ typedef struct mn_step_record {
     mn_step_time time;
 } mn_step_record;
 
+/* The numbers of a step's record, or of a validation's, as metrics.jsonl has them, but for the point. */
+typedef void mn_metrics_number(void *user, const char *key, double value);
+void mn_metrics_step_numbers(const mn_step_record *record, const mn_score_list *train,
+                             mn_metrics_number *visit, void *user);
+void mn_metrics_validation_numbers(const mn_evaluation *evaluation, mn_metrics_number *visit,
+                                   void *user);
+
 /* Not a number where no thread's time was told of. */
 mn_step_shares mn_step_time_shares(const mn_step_time *time);
 /* sum += more: of several steps together. */
@@ -53,7 +60,7 @@ typedef struct mn_metrics mn_metrics;
 
 /* Open the file at the end, making it if needed, after dropping the lines of steps > done, of
  * validations after steps > validated, and a torn last one; the file is rewritten whole or not at
- * all. `train` is the list of a step's scores, lent for the life of the metrics. */
+ * all. `train` is the list of a step's scores. */
 mn_status mn_metrics_open(const char *path, const mn_score_list *train, uint64_t done,
                           uint64_t validated, mn_metrics **out, mn_error *err);
 void mn_metrics_close(mn_metrics **metrics);
@@ -61,10 +68,12 @@ void mn_metrics_close(mn_metrics **metrics);
 /* wall_s of the last step that was kept; 0 if none. */
 double mn_metrics_wall_s(const mn_metrics *metrics);
 
-/* Add a line; readers see it at once. */
+/* Add a line. Readers see that of a validation at once, that of a step at the next flush: a system call
+ * for each step would be a good part of what a short one takes. */
 mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record, mn_error *err);
 mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
                                     const mn_evaluation *evaluation, mn_error *err);
+mn_status mn_metrics_flush(mn_metrics *metrics, mn_error *err);
 
 /* The scores of a validation that a record has, each with its key: "val_accuracy". */
 #define MN_METRICS_KEY (MN_SCORE_KEY + 16)

@@ -95,6 +95,35 @@ static void what_no_part_of_a_step_took_was_waiting(void **state)
     assert_true(isnan(mn_step_time_shares(&(mn_step_time){0}).tasks));
 }
 
+/* How many bytes readers see. */
+static size_t seen(void)
+{
+    char *text = NULL;
+    size_t n = 0;
+    assert_int_equal(mn_file_read(path, 1 << 20, &text, &n, NULL), MN_OK);
+    assert_true(n == 0 || text[n - 1] == '\n');
+    free(text);
+    return n;
+}
+
+static void a_step_is_seen_after_a_flush_and_a_validation_at_once(void **state)
+{
+    (void)state;
+    mn_metrics *metrics = NULL;
+    const double scores[] = {1, 0.25};
+    const mn_step_record record = {.step = 1, .scores = scores};
+    assert_int_equal(mn_metrics_open(path, &train_list, 0, 0, &metrics, NULL), MN_OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(mn_metrics_add_step(metrics, &record, NULL), MN_OK);
+    assert_int_equal(seen(), 0);
+    assert_int_equal(mn_metrics_flush(metrics, NULL), MN_OK);
+    const size_t steps = seen();
+    assert_true(steps > 100 * 100);
+    assert_int_equal(mn_metrics_add_validation(metrics, 1, &evaluation, NULL), MN_OK);
+    assert_true(seen() > steps);
+    mn_metrics_close(&metrics);
+}
+
 static void every_step_is_a_line_of_json(void **state)
 {
     (void)state;
@@ -205,6 +234,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest all[] = {
         IN_FOLDER(what_no_part_of_a_step_took_was_waiting),
+        IN_FOLDER(a_step_is_seen_after_a_flush_and_a_validation_at_once),
         IN_FOLDER(every_step_is_a_line_of_json),
         IN_FOLDER(a_resumed_run_drops_what_came_after_its_checkpoint),
         IN_FOLDER(a_torn_last_line_is_dropped),

@@ -3,23 +3,30 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/log_limit.h"
+#include "coordinator/run/event_file.h"
 #include "coordinator/run/progress.h"
+#include "coordinator/run/run_history.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define SHOW_US UINT64_C(100000)
 
 struct mn_scribe {
     mn_scribe_config config;
     char *experiment; /* YAML; owned */
     mn_task_notes notes;
     mn_metrics *metrics;
+    mn_event_file *events; /* NULL: nobody wants them, or they could not be written */
     mn_progress *progress;
     mn_board *board; /* NULL: nobody is to see it */
     mn_log_limit skips;
     bool suspects_told;
     bool metrics_failed;
-    bool written; /* a checkpoint of these two: */
+    bool hidden;       /* steps that readers of the metrics cannot see yet */
+    uint64_t shown_us; /* when they last could */
+    bool written;      /* a checkpoint of these two: */
     uint64_t written_step, written_validation;
     uint64_t n_steps;  /* of this job */
     mn_step_time time; /* of all of them */
@@ -28,6 +35,14 @@ struct mn_scribe {
 
 static mn_status open_files(mn_scribe *scribe, mn_error *err);
 static mn_status open_board(mn_scribe *scribe, mn_error *err);
+static void open_events(mn_scribe *scribe);
+static void add_event(void *events, const char *key, double value);
+static void add_test_event(void *events, const char *key, const mn_score *score,
+                           const mn_estimate *estimate);
+static void write_event(mn_scribe *scribe, uint64_t step);
+static void show_steps(mn_scribe *scribe);
+static void flush_records(mn_scribe *scribe);
+static void give_up_events(mn_scribe *scribe, const mn_error *err);
 static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us);
 static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err);
 
@@ -53,6 +68,8 @@ mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_erro
         status = open_files(scribe, err);
     if (status == MN_OK && config->run != NULL)
         status = open_board(scribe, err);
+    if (status == MN_OK && config->run != NULL)
+        open_events(scribe);
     if (status != MN_OK) {
         mn_scribe_destroy(&scribe);
         return status;
@@ -68,6 +85,7 @@ void mn_scribe_destroy(mn_scribe **scribe)
     mn_board_destroy(&(*scribe)->board);
     mn_progress_destroy(&(*scribe)->progress);
     mn_metrics_close(&(*scribe)->metrics);
+    mn_event_file_close(&(*scribe)->events);
     free((*scribe)->experiment);
     mn_task_notes_fini(&(*scribe)->notes);
     free(*scribe);
@@ -91,7 +109,13 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     if (scribe->metrics != NULL) {
         record->wall_s += mn_metrics_wall_s(scribe->metrics);
         complain_once(scribe, mn_metrics_add_step(scribe->metrics, record, &err), &err);
+        scribe->hidden = true;
+        mn_scribe_rest(scribe, now_us);
     }
+    if (scribe->events != NULL)
+        mn_metrics_step_numbers(record, mn_training_scores(scribe->config.training), add_event,
+                                scribe->events);
+    write_event(scribe, record->step);
     if (record->skipped > 0)
         tell_of_skips(scribe, record, now_us);
     else
@@ -100,6 +124,14 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     mn_board_step(scribe->board, record);
     mn_step_time_add(&record->time, &scribe->time);
     scribe->n_steps++;
+}
+
+void mn_scribe_rest(mn_scribe *scribe, uint64_t now_us)
+{
+    if (scribe == NULL || now_us < scribe->shown_us + SHOW_US)
+        return;
+    show_steps(scribe);
+    scribe->shown_us = now_us;
 }
 
 void mn_scribe_tell_time(const mn_scribe *scribe)
@@ -124,6 +156,9 @@ void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bo
     if (scribe->metrics != NULL)
         complain_once(scribe, mn_metrics_add_validation(scribe->metrics, step, evaluation, &err),
                       &err);
+    if (scribe->events != NULL)
+        mn_metrics_validation_numbers(evaluation, add_event, scribe->events);
+    write_event(scribe, step);
     mn_board_validation(scribe->board, step, evaluation);
     if (evaluation->n_counted == 0) {
         mn_log(MN_LOG_WARN,
@@ -156,6 +191,9 @@ mn_status mn_scribe_test(mn_scribe *scribe, const mn_evaluation *evaluation, mn_
     char *text = NULL;
     if (scribe == NULL || scribe->config.run == NULL)
         return MN_OK;
+    if (scribe->events != NULL)
+        mn_metrics_visit(evaluation, add_test_event, scribe->events);
+    write_event(scribe, mn_training_step(scribe->config.training));
     mn_board_test(scribe->board, evaluation);
     mn_status status = mn_run_path(mn_run_folder(scribe->config.run), "test.json", path, err);
     if (status == MN_OK)
@@ -214,6 +252,7 @@ mn_status mn_scribe_checkpoint(mn_scribe *scribe, mn_error *err)
         status = mn_training_save(training, &checkpoint, err);
     if (status != MN_OK)
         return status;
+    flush_records(scribe);
     mn_theta_layout layout = mn_training_layout(training);
     checkpoint.data = scribe->config.data;
     checkpoint.numeric_class = scribe->config.numeric_class;
@@ -250,6 +289,72 @@ static mn_status open_files(mn_scribe *scribe, mn_error *err)
     return status;
 }
 
+/* Without them the run is as good. */
+static void open_events(mn_scribe *scribe)
+{
+    char folder[PATH_MAX];
+    mn_error err;
+    mn_status status = mn_event_file_folder(scribe->config.experiment->run.tensorboard,
+                                            mn_run_folder(scribe->config.run), folder, &err);
+    if (status == MN_OK && folder[0] != '\0')
+        status = mn_event_file_new(folder, mn_training_step(scribe->config.training),
+                                   &scribe->events, &err);
+    if (status != MN_OK)
+        mn_log(MN_LOG_WARN, "no events for TensorBoard of this run: %s", err.message);
+}
+
+/* Scores in one group, how the run goes in another: "train/loss", "val/loss", "run/lr". */
+static void add_event(void *events, const char *key, double value)
+{
+    char tag[128];
+    const char *group = strncmp(key, "val_", 4) == 0 ? "val"
+                        : mn_history_is_score(key)   ? "train"
+                                                     : "run";
+    (void)snprintf(tag, sizeof tag, "%s/%s", group, strcmp(group, "val") == 0 ? key + 4 : key);
+    mn_event_file_add(events, tag, value);
+}
+
+static void add_test_event(void *events, const char *key, const mn_score *score,
+                           const mn_estimate *estimate)
+{
+    char tag[128];
+    (void)score;
+    (void)snprintf(tag, sizeof tag, "test/%s", key + strlen("val_"));
+    mn_event_file_add(events, tag, estimate->mean);
+    (void)snprintf(tag, sizeof tag, "test/%s_ci95", key + strlen("val_"));
+    mn_event_file_add(events, tag, estimate->half_width);
+}
+
+static void write_event(mn_scribe *scribe, uint64_t step)
+{
+    mn_error err;
+    if (scribe->events != NULL && mn_event_file_write(scribe->events, step, &err) != MN_OK)
+        give_up_events(scribe, &err);
+}
+
+static void show_steps(mn_scribe *scribe)
+{
+    mn_error err;
+    if (scribe->hidden)
+        complain_once(scribe, mn_metrics_flush(scribe->metrics, &err), &err);
+    scribe->hidden = false;
+}
+
+/* The next job goes on from the checkpoint, and behind what was recorded until then. */
+static void flush_records(mn_scribe *scribe)
+{
+    mn_error err;
+    show_steps(scribe);
+    if (scribe->events != NULL && mn_event_file_flush(scribe->events, &err) != MN_OK)
+        give_up_events(scribe, &err);
+}
+
+static void give_up_events(mn_scribe *scribe, const mn_error *err)
+{
+    mn_log(MN_LOG_ERROR, "%s; the run goes on without events for TensorBoard", err->message);
+    mn_event_file_close(&scribe->events);
+}
+
 static mn_status open_board(mn_scribe *scribe, mn_error *err)
 {
     const mn_experiment *experiment = scribe->config.experiment;
@@ -263,7 +368,9 @@ static mn_status open_board(mn_scribe *scribe, mn_error *err)
                                     .train = mn_training_scores(scribe->config.training),
                                     .test = scribe->config.test_scores,
                                     .step = mn_training_step(scribe->config.training),
-                                    .n_ranks = scribe->config.n_ranks};
+                                    .n_ranks = scribe->config.n_ranks,
+                                    .part = scribe->config.part,
+                                    .parts = scribe->config.parts};
     return mn_board_new(&config, &scribe->board, err);
 }
 

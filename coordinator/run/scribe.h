@@ -24,6 +24,7 @@ typedef struct mn_scribe_config {
     const mn_score_list *test_scores; /* of an evaluation */
     const mn_task_set *tasks; /* whose notes go into checkpoints; may be NULL without a run */
     uint32_t n_ranks;
+    uint32_t part, parts; /* of a series of runs, from 1; 0: of none */
     mn_digest data, numeric_class;
     bool resumed; /* from a checkpoint, which thus need not be written again */
     bool mixed;   /* so far */
@@ -41,6 +42,8 @@ mn_board *mn_scribe_board(const mn_scribe *scribe);
 /* A meta-step is done; fills in the record's wall_s. Metrics that cannot be written are warned
  * about once. */
 void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us);
+/* Call it often: steps that have waited for a tenth of a second become visible in metrics.jsonl. */
+void mn_scribe_rest(mn_scribe *scribe, uint64_t now_us);
 /* Tell where the threads' time of all these steps went. */
 void mn_scribe_tell_time(const mn_scribe *scribe);
 void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bool best);

@@ -335,6 +335,7 @@ static void turn(mn_server *server)
         mn_scribe_evaluating(server->config.scribe, progress.round.split, progress.done,
                              progress.round.n_tasks, server->now_us);
     }
+    mn_scribe_rest(server->config.scribe, server->now_us);
     mn_server_show(server);
 }
 

@@ -24,8 +24,8 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
                                  mn_error *err);
 static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *checkpoint,
                                   mn_error *err);
-static mn_status new_scribe(const mn_session *session, const mn_run *run, bool quiet,
-                            mn_scribe **out, mn_error *err);
+static mn_status new_scribe(const mn_session *session, const mn_serving *how, mn_scribe **out,
+                            mn_error *err);
 
 mn_status mn_session_experiment(const mn_session_options *options, mn_experiment *out,
                                 mn_error *err)
@@ -242,7 +242,7 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, boo
     if (status == MN_OK)
         mn_training_begin_with(session->training, first.theta);
     if (status == MN_OK && session->job.rank == 0)
-        status = new_scribe(session, run, true, &scribe, err);
+        status = new_scribe(session, &(mn_serving){.run = run, .quiet = true}, &scribe, err);
     if (status == MN_OK)
         status = mn_scribe_checkpoint(scribe, err);
     status = mn_job_agree(&session->job, status, err);
@@ -260,9 +260,9 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
     mn_server *server = NULL;
     mn_status status = MN_OK;
     if (session->job.rank == 0)
-        status = new_scribe(session, how->run, how->quiet, &scribe, err);
+        status = new_scribe(session, how, &scribe, err);
     if (status == MN_OK)
-        status = mn_page_open(mn_scribe_board(scribe), &page, err);
+        status = mn_page_open(mn_scribe_board(scribe), how->door, &page, err);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK) {
         const mn_server_config config = {.job = &session->job,
@@ -655,13 +655,15 @@ static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *chec
     return status;
 }
 
-static mn_status new_scribe(const mn_session *session, const mn_run *run, bool quiet,
-                            mn_scribe **out, mn_error *err)
+static mn_status new_scribe(const mn_session *session, const mn_serving *how, mn_scribe **out,
+                            mn_error *err)
 {
     const mn_scribe_config config = {.experiment = &session->experiment,
                                      .training = session->training,
                                      .conditions = &session->conditions,
-                                     .run = run,
+                                     .run = how->run,
+                                     .part = how->part,
+                                     .parts = how->parts,
                                      .tasks = session->tasks,
                                      .test_scores = mn_learner_test_scores(session->learner),
                                      .n_ranks = session->job.n_ranks,
@@ -669,6 +671,6 @@ static mn_status new_scribe(const mn_session *session, const mn_run *run, bool q
                                      .numeric_class = session->numeric_class,
                                      .resumed = session->resumed,
                                      .mixed = session->mixed,
-                                     .quiet = quiet};
+                                     .quiet = how->quiet};
     return mn_scribe_new(&config, out, err);
 }

@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "coordinator/links/job.h"
+#include "coordinator/page/door.h"
 #include "coordinator/run/evaluation.h"
 #include "coordinator/run/run.h"
 #include "coordinator/run/training.h"
@@ -80,6 +81,8 @@ typedef struct mn_serving {
     const mn_run *run; /* rank 0; NULL: nothing is written */
     bool test_only;    /* no training, and no remote workers */
     bool quiet;
+    mn_page_door *door; /* rank 0: what its page is behind, as mn_page_open; NULL: one of its own */
+    uint32_t part, parts; /* of a series of runs, from 1; 0: of none */
 } mn_serving;
 
 /* To the end of the experiment, as mn_server_run. *test: the table of its test round, to be freed

@@ -116,9 +116,11 @@ def bad(run):
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
     for one in idle:
         one.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n") # and never reads
-    idle[0].sendall(b"GET / HT") # nor ends what it says
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    for one in slow:
+        one.sendall(b"GET / HT") # nor ends what it says
     wait(run, "the run goes on", lambda state: state["step"] > before + 20)
-    for one in idle:
+    for one in idle + slow:
         one.close()
 
 
@@ -148,6 +150,57 @@ def curve_from(run, step):
     state = state_of(run)
     loss = next(curve for curve in state["curves"] if curve["key"] == "loss")
     assert loss["points"][0][0] < step and state["run"]["begun_at"] >= step, (loss["points"][:2], state["run"]["begun_at"])
+
+
+def task(run, picture, *words):
+    """A task of the newest checkpoint: drawn, or why not; and told in words."""
+    begun = time.monotonic()
+    while True:
+        code, _, body = ask(run, "/task.json?index=1")
+        assert code == 200, body
+        told = json.loads(body)
+        if told["state"] != "waiting" and told["step"] is not None:
+            break
+        assert time.monotonic() - begun < 60, told
+        time.sleep(0.05)
+    assert told["picture"] == (picture == "drawn") and (told["why"] == "") == told["picture"], told
+    for word in words:
+        assert word in told["text"], (word, told["text"])
+    connection = http.client.HTTPConnection(address_of(run).netloc, timeout=30)
+    connection.request("GET", "/task.png?index=1")
+    answer = connection.getresponse()
+    body = answer.read()
+    assert (answer.status, body[:4] == b"\x89PNG") == ((200, True) if told["picture"] else (404, False)), answer.status
+    assert ask(run, "/task.json?index=-1")[0] == 400
+    print(f"{len(body)} bytes, step {told['step']}" if told["picture"] else told["why"].strip())
+
+
+def written(run):
+    """Of a run that waits for workers, all that is done is in metrics.jsonl, though nothing happens any more."""
+    begun = time.monotonic()
+    while True:
+        step = state_of(run)["step"]
+        with open(f"{run}/metrics.jsonl") as file:
+            last = json.loads(file.readlines()[-1])["step"]
+        if last == step and state_of(run)["step"] == step:
+            break
+        assert time.monotonic() - begun < 10, (last, step)
+        time.sleep(0.05)
+    print(f"meta-step {step}, {time.monotonic() - begun:.2f} s later")
+
+
+def pester(run):
+    """Ask for tasks as often as it goes, until the run ends."""
+    steps = set()
+    try:
+        for index in range(1000000):
+            told = json.loads(ask(run, f"/task.json?index={index % 3}")[2])
+            steps.add(told["step"])
+            if len(steps) == 2:
+                print("pestering", flush=True)
+            time.sleep(0.002)
+    except (OSError, http.client.HTTPException, IndexError):
+        assert len(steps) > 1, steps
 
 
 def shares(run):

@@ -69,21 +69,59 @@ exit_code_of 60 "$third" third
 ok "the token opens, nothing else does, and it is not told; the curves begin where the run began"
 
 section "the end, and the bits"
-sinusoid "$file" 2000
-start whole mnemo train "$file" --run-dir "$work/whole" --set pool.threads=0 # nobody computes before somebody looks
+sinusoid "$file" 10000
+start whole mnemo train "$file" --run-dir "$work/whole" --set pool.threads=0 --set run.checkpoint_every=100 # nobody computes before somebody looks
 whole=$started
 wait_until 60 "the page" has_page "$work/whole"
 start end python3 "$source_folder/tests/integration/page.py" follow "$work/whole"
 end=$started
 wait_until 60 "three frames" grep -qs following "$work/end.out"
+start pester python3 "$source_folder/tests/integration/page.py" pester "$work/whole"
+pester=$started
 start helper mnemo-worker "$work/whole/endpoint" --threads 1
 exit_code_of 60 "$whole" whole
 exit_code_of 60 "$end" end
+exit_code_of 60 "$pester" pester
+[ "$exit_code" -eq 0 ] || die "no task was shown while the run went on"
 expect_words end '"phase": "ended", "over": true' "test.*loss"
 expect_code 0 none mnemo train "$file" --run-dir "$work/none" --set pool.threads=1 --set run.page=none
 [ ! -e "$work/none/page" ] || die "run.page=none has a page"
 [ -n "$(theta_of none)" ] && [ "$(theta_of none)" = "$(theta_of whole)" ] || die "the page has changed the bits"
-ok "a run that ends says so, with its test; looked at or not, the bits are the same"
+ok "a run that ends says so, with its test; looked at, its tasks too, or not, the bits are the same"
+
+section "adapted tasks, of whatever kind"
+shows() { # NAME EXPERIMENT drawn|not WORD...
+    local name=$1 experiment=$2 drawn=$3
+    shift 3
+    start "$name" mnemo train "$source_folder/experiments/$experiment.yaml" --run-dir "$work/$name" --set pool.threads=1 --set outer.batch=2 \
+        --set outer.steps=100000000 --set evaluate.every=0 --set evaluate.keep_best=false --set evaluate.patience=0 --set run.checkpoint_every=20
+    local run=$started
+    wait_until 60 "the page" has_page "$work/$name"
+    page task "$work/$name" "$drawn" "$@" >"$work/told.out" || die "$name: the task is not shown"
+    kill -TERM "$run"
+    exit_code_of 60 "$run" "$name"
+    ok "$name: $(cat "$work/told.out")"
+}
+shows curve sinusoid-maml drawn "test task 1 of" "theta: last, of meta-step" "after 5 inner steps"
+shows images glyphs-5w1s-prototypes drawn "right"
+shows story generated-stories-memn2n drawn "hop 1" "(attention)"
+shows sequence glyph-sequences-mann drawn "right"
+shows rows tables-pfn not "right"
+
+section "a run that waits"
+sinusoid "$file" 100000000
+start waits mnemo train "$file" --run-dir "$work/waits" --set pool.threads=0
+waits=$started
+wait_until 60 "the page" has_page "$work/waits"
+start lonely mnemo-worker "$work/waits/endpoint" --threads 1
+lonely=$started
+wait_until 60 "some meta-steps" has_steps "$work/waits" 50
+slay "$lonely"
+page gone "$work/waits" ":$lonely" lost
+page written "$work/waits" >"$work/written.out" || die "meta-steps that were done are not in metrics.jsonl"
+kill -TERM "$waits"
+exit_code_of 60 "$waits" waits
+ok "metrics.jsonl has all that was done: $(cat "$work/written.out")"
 
 section "bad input"
 python3 - >"$work/taken" <<'PYTHON' &

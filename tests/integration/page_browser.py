@@ -1,4 +1,4 @@
-"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], end RUN, or again RUN."""
+"""The live page in headless Chromium, for page_browser.sh: whole RUN WORKER-PROGRAM PROCESS-OF-THE-RUN [PICTURE], end RUN, again RUN, large RUN, or seeds RUN."""
 import os
 import signal
 import subprocess
@@ -49,6 +49,17 @@ def whole(browser, worker_program, process, *picture):
         [...document.querySelectorAll('#gone-rows tr')].some(r => r.textContent.includes('{name}') && r.textContent.includes('lost'))""")
     ok("and one that is killed is among those who went")
 
+    assert browser.run("return document.querySelector('#task-text').textContent") == "" # nobody has asked
+    browser.run("document.querySelector('#task').open = true")
+    browser.wait("a task of the newest checkpoint", "return document.querySelector('#task-picture').naturalWidth > 100", 60)
+    assert "val task 0 of" in browser.run("return document.querySelector('#task-picture').alt"), "alt"
+    assert "inner steps" in browser.text("#task-text") and browser.text("#task-state").startswith("task 0: of the checkpoint after meta-step")
+    first = browser.text("#task-text")
+    browser.run("document.querySelector('#task-next').click()")
+    browser.wait("the next task", "return document.querySelector('#task-picture').alt.includes('val task 1 of')", 60)
+    assert browser.text("#task-text") != first
+    ok("a task before and after adaptation, as a picture and in words; and the next one")
+
     # For keyboards and screen readers
     lacks = browser.run("""
         const lacks = [];
@@ -56,6 +67,7 @@ def whole(browser, worker_program, process, *picture):
         for (const table of document.querySelectorAll('table')) if (!table.caption || table.caption.textContent === '') lacks.push('caption');
         for (const one of document.querySelectorAll('thead th')) if (one.scope !== 'col') lacks.push('scope');
         for (const one of document.querySelectorAll('canvas')) if (one.getAttribute('role') !== 'img' || !one.getAttribute('aria-label')) lacks.push('canvas');
+        for (const one of document.querySelectorAll('img:not([hidden])')) if (!one.alt) lacks.push('alt');
         for (const one of document.querySelectorAll('section')) if (!document.getElementById(one.getAttribute('aria-labelledby'))) lacks.push('section');
         if (document.querySelector('#news').getAttribute('aria-live') !== 'polite') lacks.push('live');
         if (document.documentElement.lang !== 'en') lacks.push('lang');
@@ -143,6 +155,58 @@ def again(browser):
     print("stopped", flush=True)
     browser.wait("the run once more", "return document.querySelector('#phase').dataset.phase === 'training'", 60)
     ok("a run that was stopped and goes on is found again too")
+
+
+def large(browser):
+    """Frames as those of a long run of many workers, shown one after the other: each takes little of the time between two of them."""
+    browser.go(url)
+    browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
+    took = browser.run("""return (async () => {
+        events.close();
+        const frame = await (await fetch('/state.json')).json(), keys = ['loss', 'accuracy', 'support_loss', 'val_loss', 'val_accuracy', 'val_accuracy_a'];
+        const worker = i => ({peer: i, name: `host${i % 50}:${i}`, doing: 'computing', threads: 8, leases: 2, expired: 0, damaged: 0, tasks: 1e6 + i,
+                              tasks_per_s: 1000 + i, here_s: 86400, silent_s: 0.1, paused_s: 0});
+        const times = [];
+        for (let n = 1; n <= 20; n++) {
+          frame.number += 1;
+          frame.since = n === 1 ? 0 : frame.number - 1;
+          frame.step = 1e6 + n;
+          frame.pool = Array.from({length: 1000}, (_, i) => worker(i)).map(w => ({...w, tasks: w.tasks + n, tasks_per_s: w.tasks_per_s + n}));
+          frame.curves = keys.map(key => ({key, unit: '', share: key.includes('accuracy'), higher: false, stride: 1024, from: n === 1 ? 0 : 1000,
+              points: Array.from({length: n === 1 ? 1001 : 1}, (_, i) => [1024 * (n === 1 ? i : 1000) + n, Math.random(), 0.1].slice(0, key.startsWith('val') ? 3 : 2))}));
+          if (n > 1) delete frame.run;
+          const copy = structuredClone(frame), begun = performance.now();
+          show(copy);
+          draw();
+          times.push(performance.now() - begun);
+          newest = copy; // for the drawing that show() has asked for
+          await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+        }
+        return times; })()""")
+    rows = browser.run("return document.querySelectorAll('#pool-rows tr').length")
+    assert rows == 100, rows
+    assert browser.run("return Chart.getChart(document.querySelector('#curves canvas')).data.datasets[2].data.length") == 1001
+    quarter = sorted(took[1:])[len(took) // 4] # how fast it can be: other programs take their time too, and painting here has no GPU
+    assert quarter < 100 * patience, took
+    assert browser.console() == []
+    ok(f"a frame of a million meta-steps and a thousand workers takes the page {quarter:.0f} ms (the first {took[0]:.0f} ms)")
+
+
+def seeds(browser):
+    """The runs of two seeds behind one address: the page goes on with the second."""
+    browser.go(url)
+    browser.wait("the first frame", "return Number(document.documentElement.dataset.frame) > 0")
+    assert browser.text("#name") == "sinusoid, seed 11" and browser.text("#part") == "run 1 of 2, one a seed"
+    print("looking", flush=True)
+    browser.wait("the next seed", "return document.querySelector('#name').textContent === 'sinusoid, seed 12'", 120)
+    browser.wait("it has done nothing yet", "return document.querySelector('#progress-text').textContent.startsWith('meta-step 0 of')")
+    print("next", flush=True)
+    assert browser.text("#part") == "run 2 of 2, one a seed"
+    browser.wait("the end of the last", "return document.querySelector('#phase').textContent === 'ended'", 120)
+    assert "seed 12" in browser.run("return document.title") and "3,000 of 3,000" in browser.text("#progress-text")
+    assert browser.run("return Chart.getChart(document.querySelector('#curves canvas')).data.datasets[2].data[0].x") < 100
+    assert browser.console() == []
+    ok("the page goes on with the next seed, tells which, and says when the last has ended")
 
 
 with Browser(patience) as one:

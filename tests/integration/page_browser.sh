@@ -55,4 +55,35 @@ exit_code_of 180 "$end" end
 cat "$work/end.out"
 exit_code_of 60 "$whole" whole
 [ "$exit_code" -eq 0 ] || die "train: exit code $exit_code"
+
+section "a million meta-steps and a thousand workers"
+sinusoid "$file" 5000
+start idle mnemo train "$file" --run-dir "$work/idle" --set pool.threads=0
+idle=$started
+wait_until 60 "the page" has_page "$work/idle"
+start large env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" large "$work/idle"
+exit_code_of 180 "$started" large
+cat "$work/large.out"
+[ "$exit_code" -eq 0 ] || die "the page is not fluid"
+kill -TERM "$idle"
+exit_code_of 60 "$idle" idle
+
+section "seeds, one after the other"
+sinusoid "$file" 3000
+start seeds mnemo train "$file" --seeds 2 --run-dir "$work/seeds" --set pool.threads=0
+seeds=$started
+wait_until 60 "the page" has_page "$work/seeds"
+start follow env TMPDIR="$work" python3 "$source_folder/tests/integration/page_browser.py" seeds "$work/seeds"
+follow=$started
+wait_until 60 "somebody looks" grep -qs looking "$work/follow.out"
+start one mnemo-worker "$work/seeds/seed-11/endpoint" --threads 1
+wait_until 60 "the page is that of the next seed" grep -qs next "$work/follow.out"
+cmp -s "$work/seeds/page" "$work/seeds/seed-12/page" || die "the second seed has another address"
+start two mnemo-worker "$work/seeds/seed-12/endpoint" --threads 1
+exit_code_of 180 "$follow" follow
+cat "$work/follow.out"
+[ "$exit_code" -eq 0 ] || die "the page does not follow from seed to seed"
+exit_code_of 60 "$seeds" seeds
+[ "$exit_code" -eq 0 ] || die "train --seeds: exit code $exit_code"
+[ ! -e "$work/seeds/page" ] || die "the address stays when all seeds are done"
 finish

@@ -84,16 +84,19 @@ function rows(body, list) {
 
 // ---- the head
 
+const seedsFollow = () => run.part < run.parts; // runs of this series are to come, at this address
+const title = () => run.name + (run.parts > 1 ? `, seed ${run.seed}` : '');
+
 function showPhase(frame) {
   const words = {training: 'training', validation: 'validating', test: 'testing', ended: 'ended', interrupted: 'interrupted', failed: 'failed'};
   const judging = frame.total > 0 ? ` ${frame.done} of ${frame.total} tasks` : '';
-  put($('phase'), words[frame.phase] + judging);
+  put($('phase'), words[frame.phase] + judging + (frame.phase === 'ended' && seedsFollow() ? '; the next seed follows' : ''));
   $('phase').dataset.phase = frame.phase;
   $('why').hidden = !frame.why;
   put($('why'), frame.why + (frame.phase === 'interrupted' ? ` — to go on: mnemo train --run-dir ${run.folder}` : ''));
-  if (frame.phase !== lastPhase && lastPhase !== '') say(`The run: ${words[frame.phase]}. ${frame.why}`);
+  if (frame.phase !== lastPhase && lastPhase !== '') say(`The run${run.parts > 1 ? ` with seed ${run.seed}` : ''}: ${words[frame.phase]}. ${frame.why}`);
   lastPhase = frame.phase;
-  document.title = `${frame.over ? words[frame.phase] : Math.floor(100 * frame.step / Math.max(run.steps, 1)) + ' %'} · ${run.name}`;
+  document.title = `${frame.over ? words[frame.phase] : Math.floor(100 * frame.step / Math.max(run.steps, 1)) + ' %'} · ${title()}`;
 }
 
 function showFigures(frame) {
@@ -299,6 +302,52 @@ function showLines(frame) {
   if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
+// ---- an adapted task: it is asked for only while somebody has it open
+
+const LOOK_MS = 3000, MAKING_MS = 500;
+let task = 0, taskTimer = 0, shownTask = '';
+
+async function lookAtTask() {
+  clearTimeout(taskTimer);
+  if (!$('task').open || document.hidden) return;
+  const index = task;
+  let told = null;
+  try {
+    const answer = await fetch(`/task.json?index=${index}`);
+    told = answer.ok ? await answer.json() : null;
+  } catch { /* the run is over, or the network is away: what is there stays */ }
+  if (index !== task) return;
+  if (told) showTask(told);
+  if (!over || told) taskTimer = setTimeout(lookAtTask, told && told.state === 'making' ? MAKING_MS : LOOK_MS);
+}
+
+function showTask(told) {
+  const step = `of the checkpoint after meta-step ${count(told.step)}`;
+  put($('task-state'), `task ${told.index}: ` + (
+      told.state === 'waiting' ? `there is no checkpoint yet; one is written every ${count(told.checkpoint_every)} meta-steps` :
+      told.state === 'ready' ? step : known(told.step) ? `${step}; a newer one is under way` : 'under way'));
+  $('task-before').disabled = task === 0;
+  const which = `${told.index} ${told.step}`;
+  if (which === shownTask) return;
+  shownTask = which;
+  const picture = $('task-picture');
+  picture.hidden = !told.picture;
+  if (told.picture) {
+    picture.src = `/task.png?index=${told.index}&step=${told.step}`;
+    picture.alt = `Picture of ${told.text.split('\n')[0]}. The text below it tells the same in words and numbers.`;
+  } else picture.removeAttribute('src');
+  $('task-why').hidden = told.why === '';
+  put($('task-why'), told.why);
+  $('task-text').hidden = told.text === '';
+  put($('task-text'), told.text);
+}
+
+function choose(step) {
+  task = Math.max(0, task + step);
+  put($('task-state'), `task ${task}`);
+  lookAtTask();
+}
+
 // ---- frames
 
 function show(frame) {
@@ -306,7 +355,12 @@ function show(frame) {
     run = frame.run;
     curves.clear();
     $('lines').textContent = '';
-    put($('name'), run.name);
+    put($('name'), title());
+    $('part').hidden = run.parts <= 1;
+    put($('part'), `run ${run.part} of ${run.parts}, one a seed`);
+    knownWorkers = null;
+    validated = 0;
+    shownTask = ''; // of a run before this one
     put($('experiment'), run.experiment);
     put($('where'), `${run.folder}; process ${run.process} on ${run.host}, Mnemo ${run.version}, run ${run.id}`);
   }
@@ -355,7 +409,7 @@ function listen() {
       return;
     }
     show(frame);
-    if (frame.phase === 'ended') events.close(); // of another end it may go on here
+    if (frame.phase === 'ended' && !seedsFollow()) events.close(); // of another end it may go on here
   };
   events.onerror = () => {
     if (!over) {
@@ -373,6 +427,10 @@ $('log').addEventListener('click', () => {
   $('log').setAttribute('aria-pressed', String(logarithmic));
   recolour();
 });
+$('task').addEventListener('toggle', lookAtTask);
+document.addEventListener('visibilitychange', lookAtTask);
+$('task-before').addEventListener('click', () => choose(-1));
+$('task-next').addEventListener('click', () => choose(1));
 $('all').addEventListener('click', () => { all = !all; });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', recolour);
 addEventListener('beforeprint', () => {
