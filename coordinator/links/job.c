@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static bool has_launcher(void);
 static bool address_of_route(int family, char text[MN_ADDRESS_CHARS]);
 static bool address_in(const struct ifaddrs *list, int family, char text[MN_ADDRESS_CHARS]);
 static bool address_text(const struct sockaddr *address, char text[MN_ADDRESS_CHARS]);
@@ -23,6 +24,12 @@ mn_status mn_job_begin(mn_job *job, mn_error *err)
     int n_ranks = 0;
     int n_here = 0;
     MPI_Comm here = MPI_COMM_NULL;
+    *job = (mn_job){.comm = MPI_COMM_NULL, .n_ranks = 1, .n_here = 1, .one_host = true};
+    if (gethostname(job->host, sizeof job->host - 1) != 0)
+        (void)snprintf(job->host, sizeof job->host, "?");
+    if (!has_launcher())
+        return MN_OK;
+    job->n_ranks = 0; /* until MPI has begun there is nothing to end */
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return mn_fail(err, MN_ERR_UNAVAILABLE, "MPI does not start; does 'mpirun hostname' work?");
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -30,16 +37,13 @@ mn_status mn_job_begin(mn_job *job, mn_error *err)
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
     MPI_Comm_size(here, &n_here);
     MPI_Comm_free(&here);
-    *job = (mn_job){.comm = MPI_COMM_WORLD,
-                    .rank = (uint32_t)rank,
-                    .n_ranks = (uint32_t)n_ranks,
-                    .n_here = (uint32_t)n_here,
-                    .one_host = n_here == n_ranks};
-    int all_here = job->one_host;
-    MPI_Allreduce(MPI_IN_PLACE, &all_here, 1, MPI_INT, MPI_MIN, job->comm);
+    int all_here = n_here == n_ranks;
+    MPI_Allreduce(MPI_IN_PLACE, &all_here, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    job->comm = MPI_COMM_WORLD;
+    job->rank = (uint32_t)rank;
+    job->n_ranks = (uint32_t)n_ranks;
+    job->n_here = (uint32_t)n_here;
     job->one_host = all_here != 0;
-    if (gethostname(job->host, sizeof job->host - 1) != 0)
-        (void)snprintf(job->host, sizeof job->host, "?");
     if (provided < MPI_THREAD_FUNNELED)
         return mn_fail(err, MN_ERR_UNAVAILABLE,
                        "this MPI has no thread support (MPI_THREAD_FUNNELED is needed)");
@@ -48,7 +52,7 @@ mn_status mn_job_begin(mn_job *job, mn_error *err)
 
 void mn_job_end(mn_job *job)
 {
-    if (job->n_ranks > 0)
+    if (job->n_ranks > 0 && job->comm != MPI_COMM_NULL)
         MPI_Finalize();
     job->n_ranks = 0;
 }
@@ -68,6 +72,8 @@ mn_status mn_job_agree(const mn_job *job, mn_status status, mn_error *err)
         char message[sizeof((mn_error *)0)->message];
     } word = {.status = (int)status};
     const int n_ranks = (int)job->n_ranks;
+    if (n_ranks == 1)
+        return status;
     int first = status == MN_OK ? n_ranks : (int)job->rank;
     MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, job->comm);
     if (first == n_ranks)
@@ -78,14 +84,12 @@ mn_status mn_job_agree(const mn_job *job, mn_status status, mn_error *err)
             memcpy(word.message, err->message, sizeof word.message);
     }
     MPI_Bcast(&word, (int)sizeof word, MPI_BYTE, first, job->comm);
-    if (n_ranks == 1)
-        return mn_fail(err, status, "%s", word.message);
     return mn_fail(err, (mn_status)word.status, "rank %d (%s): %s", first, word.host, word.message);
 }
 
 void mn_job_share(const mn_job *job, void *bytes, size_t n)
 {
-    for (size_t done = 0; done < n;) {
+    for (size_t done = 0; done < n && job->n_ranks > 1;) {
         size_t part = n - done < INT_MAX ? n - done : INT_MAX;
         MPI_Bcast((char *)bytes + done, (int)part, MPI_BYTE, 0, job->comm);
         done += part;
@@ -110,7 +114,10 @@ mn_status mn_job_share_text(const mn_job *job, char **text, mn_error *err)
 
 void mn_job_gather(const mn_job *job, const void *mine, size_t n, void *all)
 {
-    MPI_Gather(mine, (int)n, MPI_BYTE, all, (int)n, MPI_BYTE, 0, job->comm);
+    if (job->n_ranks == 1)
+        memcpy(all, mine, n);
+    else
+        MPI_Gather(mine, (int)n, MPI_BYTE, all, (int)n, MPI_BYTE, 0, job->comm);
 }
 
 mn_status mn_job_compare(const mn_job *job, const mn_digest *mine, const char *what, bool must,
@@ -137,7 +144,8 @@ mn_status mn_job_compare(const mn_job *job, const mn_digest *mine, const char *w
         status = MN_OK;
     }
     int all_equal = *equal;
-    MPI_Allreduce(MPI_IN_PLACE, &all_equal, 1, MPI_INT, MPI_MIN, job->comm);
+    if (job->n_ranks > 1)
+        MPI_Allreduce(MPI_IN_PLACE, &all_equal, 1, MPI_INT, MPI_MIN, job->comm);
     *equal = all_equal != 0;
     return mn_job_agree(job, status, err);
 }
@@ -154,6 +162,21 @@ mn_status mn_job_address(char text[MN_ADDRESS_CHARS], mn_error *err)
         return mn_fail(err, MN_ERR_UNAVAILABLE,
                        "this machine has no network address that others could reach");
     return MN_OK;
+}
+
+/* Who starts several processes tells each by the environment which it is: mpirun, PMIx (srun, flux,
+ * prun), PMI (Hydra, Slurm), ALPS and PALS, MVAPICH. A variable that is there for another reason costs
+ * no more than the start of MPI. */
+static bool has_launcher(void)
+{
+    static const char *const prefixes[] = {
+        "OMPI_COMM_WORLD_", "PMIX_", "PMI_", "SLURM_STEP_", "FLUX_", "ALPS_", "PALS_",
+        "MV2_COMM_WORLD_"};
+    for (char **variable = environ; *variable != NULL; variable++)
+        for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+            if (strncmp(*variable, prefixes[i], strlen(prefixes[i])) == 0)
+                return true;
+    return false;
 }
 
 /* What the system would send from to somewhere far. To connect a datagram socket sends nothing. */

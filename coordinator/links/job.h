@@ -1,6 +1,6 @@
 /* job.h: the MPI job around a rank, for the start and the end only: calls are collective and block,
  * unless they say "local". In between, ranks speak by rank_link.h and reduce.h. A job of one works
- * without mpirun. */
+ * without mpirun, and then without MPI. */
 #pragma once
 
 #include "common/digest.h"
@@ -13,17 +13,19 @@
 #define MN_JOB_WARNING 512
 
 typedef struct mn_job {
-    MPI_Comm comm;
+    MPI_Comm comm; /* MPI_COMM_NULL: nobody launched us, so there is no other rank and no MPI */
     uint32_t rank, n_ranks;
     uint32_t n_here; /* ranks on this machine */
     bool one_host;   /* all ranks run on the same machine */
     char host[256];  /* name of this rank's */
 } mn_job;
 
-/* MPI_Init_thread (FUNNELED) and what a rank needs to know of its job. */
+/* MPI_Init_thread (FUNNELED) and what a rank needs to know of its job. Without a launcher in the
+ * environment MPI is not started: Open MPI would start a daemon of its own for this one process, which
+ * takes longer than a thousand meta-steps of a small network. */
 mn_status mn_job_begin(mn_job *job, mn_error *err);
 
-/* MPI_Finalize. Does nothing if the job was not begun. */
+/* MPI_Finalize, if MPI was started. Does nothing if the job was not begun. */
 void mn_job_end(mn_job *job);
 
 /* Was this process started as one of several, of which MPI knows nothing (srun without PMIx, the

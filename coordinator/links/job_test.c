@@ -44,6 +44,18 @@ static void text_and_bytes_come_from_rank_0(void **state)
     assert_int_equal(bytes[1], 8);
 }
 
+/* Alone this is a process that nobody launched; the suite's other runs are of mpirun. */
+static void mpi_is_started_only_where_somebody_launched_us(void **state)
+{
+    (void)state;
+    int started = 0;
+    MPI_Initialized(&started);
+    assert_int_equal(started, getenv("OMPI_COMM_WORLD_SIZE") != NULL);
+    assert_int_equal(job.comm != MPI_COMM_NULL, started);
+    assert_true(job.n_here >= 1 && job.n_here <= job.n_ranks);
+    assert_true(job.host[0] != '\0');
+}
+
 /* As a launcher leaves it whose word MPI does not hear. */
 static void one_of_several_that_know_nothing_of_each_other_is_told_so(void **state)
 {
@@ -153,6 +165,7 @@ int main(void)
     if (mn_job_begin(&job, NULL) != MN_OK)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mpi_is_started_only_where_somebody_launched_us),
         cmocka_unit_test(all_ranks_learn_which_one_failed_and_why),
         cmocka_unit_test(text_and_bytes_come_from_rank_0),
         cmocka_unit_test(rank_0_gathers_in_order),

@@ -35,10 +35,13 @@ mn_status mn_reduce_new(MPI_Comm comm, size_t max_digits, size_t segment, mn_red
         .comm = comm,
         .max_digits = max_digits,
         .segment = segment == 0 ? SEGMENT : segment,
+        .n_ranks = 1,
     };
     assert(reduce->segment <= MAX_SEGMENT);
-    MPI_Comm_rank(comm, &reduce->rank);
-    MPI_Comm_size(comm, &reduce->n_ranks);
+    if (comm != MPI_COMM_NULL) {
+        MPI_Comm_rank(comm, &reduce->rank);
+        MPI_Comm_size(comm, &reduce->n_ranks);
+    }
     reduce->digits =
         calloc(max_digits + (size_t)reduce->n_ranks + N_COUNTS, sizeof *reduce->digits);
     if (reduce->digits == NULL) {
@@ -92,10 +95,12 @@ bool mn_reduce_active(const mn_reduce *reduce)
 
 bool mn_reduce_progress(mn_reduce *reduce)
 {
-    int arrived = 0;
+    int arrived = reduce->n_ranks == 1;
     if (!reduce->active)
         return false;
-    MPI_Testall(2, reduce->requests[reduce->arrived % UNDER_WAY], &arrived, MPI_STATUSES_IGNORE);
+    if (!arrived)
+        MPI_Testall(2, reduce->requests[reduce->arrived % UNDER_WAY], &arrived,
+                    MPI_STATUSES_IGNORE);
     if (!arrived)
         return false;
     reduce->arrived++;

@@ -27,7 +27,7 @@ typedef struct mn_tally {
 } mn_tally;
 
 /* Sums of up to max_digits int64 (exact_sum.h), in segments of `segment` columns, the last
- * one of up to twice as many; 0: 32768. */
+ * one of up to twice as many; 0: 32768. comm MPI_COMM_NULL: one rank alone, without MPI. */
 mn_status mn_reduce_new(MPI_Comm comm, size_t max_digits, size_t segment, mn_reduce **out,
                         mn_error *err);
 

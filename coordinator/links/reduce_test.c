@@ -1,6 +1,7 @@
 /* For any number of ranks: the suite runs it alone and under mpirun -n 3. */
 #include "coordinator/links/reduce.h"
 
+#include "coordinator/links/job.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -11,12 +12,13 @@
 
 enum { DIGITS = 1000, SEGMENT = 64 };
 
+static mn_job job;
 static int rank, n_ranks;
 
 static mn_reduce *with_numbers(void)
 {
     mn_reduce *reduce = NULL;
-    assert_int_equal(mn_reduce_new(MPI_COMM_WORLD, DIGITS + 5, SEGMENT, &reduce, NULL), MN_OK);
+    assert_int_equal(mn_reduce_new(job.comm, DIGITS + 5, SEGMENT, &reduce, NULL), MN_OK);
     for (int i = 0; i < DIGITS; i++)
         mn_reduce_sums(reduce)[i] = (int64_t)(i + 1) * (rank + 1) * -1000000007;
     return reduce;
@@ -109,19 +111,18 @@ static void a_rank_with_another_theta_is_named_on_all_ranks(void **state)
     mn_reduce_destroy(&reduce);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    int provided = 0;
-    if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+    if (mn_job_begin(&job, NULL) != MN_OK)
         return 1;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
+    rank = (int)job.rank;
+    n_ranks = (int)job.n_ranks;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_and_counts_of_all_ranks_are_added_in_segments),
         cmocka_unit_test(what_has_arrived_is_the_sum_already_and_the_counts_come_first),
         cmocka_unit_test(a_rank_with_another_theta_is_named_on_all_ranks),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    MPI_Finalize();
+    mn_job_end(&job);
     return failed;
 }

@@ -32,4 +32,9 @@ if command -v gnuplot >/dev/null; then
     [ "$(head -c 4 "$work/growth/growth-batch.png" | tail -c 3)" = PNG ] || die "no picture"
 fi
 ok "growth: table, JSON and picture of the smallest points"
+MNEMO_BUILD=$build expect_code 0 begin python3 "$source_folder/tests/bench/start" --rounds 1 --experiment "$work/sinusoid.yaml"
+for row in '--check' 'first step' 'to its end' 'first step, mpirun -n 2'; do
+    grep -qE -- "^\| $row \| \*\*[0-9]+\*\* \|" "$work/begin.out" || die "tests/bench/start has no row '$row'"
+done
+ok "start: a row for --check and for the first step, alone and under mpirun"
 finish
