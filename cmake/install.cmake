@@ -54,4 +54,5 @@ foreach(place bash:bash-completion/completions/mnemo zsh:zsh/vendor-completions/
 endforeach()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/completion)
 
+include(cmake/manual.cmake)
 include(cmake/package.cmake)
