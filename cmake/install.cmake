@@ -11,7 +11,7 @@ function(mn_install_program name help summary)
     set(page ${PROJECT_BINARY_DIR}/man/${name}.1)
     file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/man)
     add_custom_command(OUTPUT ${page}
-        COMMAND ${HELP2MAN} --no-info --section=1 --help-option=${help} --name=${summary} --source=Mnemo --manual=Mnemo
+        COMMAND ${CMAKE_COMMAND} -E env SOURCE_DATE_EPOCH=${MN_EPOCH} ${HELP2MAN} --no-info --section=1 --help-option=${help} --name=${summary} --source=Mnemo --manual=Mnemo
                 --output=${page} $<TARGET_FILE:${name}>
         DEPENDS ${name} VERBATIM COMMENT "Man page of ${name}")
     add_custom_target(${name}-man ALL DEPENDS ${page})
@@ -33,7 +33,7 @@ install(DIRECTORY ${PROJECT_BINARY_DIR}/python/mnemo_worker DESTINATION lib/pyth
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/experiments DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo COMPONENT mnemo
         FILES_MATCHING PATTERN "*.yaml" PATTERN "story.txt")
-install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT mnemo-doc)
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT mnemo-doc)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT mnemo-doc
         FILES_MATCHING PATTERN "*.md" PATTERN "*.json" PATTERN "*.png" PATTERN "*.svg" PATTERN "*.py" PATTERN "*.c")
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/cluster/mnemo.sbatch DESTINATION ${CMAKE_INSTALL_DATADIR}/mnemo/cluster COMPONENT mnemo OPTIONAL)
@@ -53,6 +53,14 @@ foreach(place bash:bash-completion/completions/mnemo zsh:zsh/vendor-completions/
     endif()
 endforeach()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/completion)
+
+# An environment module, made when it is installed, for only then the prefix is known. No part of a Debian package: /usr is on the PATH.
+install(CODE "set(MN_VERSION \"${PROJECT_VERSION}\")
+set(MN_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
+set(MN_PREFIX \"\${CMAKE_INSTALL_PREFIX}\")
+configure_file(\"${PROJECT_SOURCE_DIR}/cluster/modulefile.in\"
+    \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/modulefiles/mnemo/${PROJECT_VERSION}\" @ONLY)"
+    COMPONENT modulefile)
 
 include(cmake/manual.cmake)
 include(cmake/package.cmake)
