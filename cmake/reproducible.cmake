@@ -20,10 +20,16 @@ else()
 endif()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/CHANGELOG.md)
 
-# A debugger finds sources from the top of the repository. Builds for debugging keep their paths.
+# A debugger finds sources from the top of the repository. Builds for debugging keep their paths. Of two maps that fit the last one counts, and a
+# build's folder is often in that of the source.
 if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
-    add_compile_options("-ffile-prefix-map=${PROJECT_BINARY_DIR}=build" "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.")
+    add_compile_options("-ffile-prefix-map=${PROJECT_SOURCE_DIR}=." "-ffile-prefix-map=${PROJECT_BINARY_DIR}=build")
 endif()
+
+# Nor does the umask of who builds decide who may enter an installed folder.
+set(MN_FOLDER OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS ${MN_FOLDER})
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS ${MN_FOLDER})
 
 # cpack, too, is to write that date.
 file(WRITE ${PROJECT_BINARY_DIR}/package_date.cmake "set(ENV{SOURCE_DATE_EPOCH} ${MN_EPOCH})\n")
