@@ -12,6 +12,7 @@ function(mn_install_program name help summary)
     file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/man)
     add_custom_command(OUTPUT ${page}
         COMMAND ${CMAKE_COMMAND} -E env SOURCE_DATE_EPOCH=${MN_EPOCH} ${HELP2MAN} --no-info --section=1 --help-option=${help} --name=${summary} --source=Mnemo --manual=Mnemo
+                --include=${PROJECT_SOURCE_DIR}/docs/manual/see-also.h2m
                 --output=${page} $<TARGET_FILE:${name}>
         DEPENDS ${name} VERBATIM COMMENT "Man page of ${name}")
     add_custom_target(${name}-man ALL DEPENDS ${page})
