@@ -26,10 +26,9 @@ if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     add_compile_options("-ffile-prefix-map=${PROJECT_SOURCE_DIR}=." "-ffile-prefix-map=${PROJECT_BINARY_DIR}=build")
 endif()
 
-# Nor does the umask of who builds decide who may enter an installed folder.
-set(MN_FOLDER OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
-set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS ${MN_FOLDER})
-set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS ${MN_FOLDER})
+# Nor does the umask of who installs decide who may enter a folder. Of a package it does, for cpack writes it down: cluster/package sets it.
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 
 # cpack, too, is to write that date.
 file(WRITE ${PROJECT_BINARY_DIR}/package_date.cmake "set(ENV{SOURCE_DATE_EPOCH} ${MN_EPOCH})\n")
