@@ -156,7 +156,7 @@ def looked_at(path, lines, known, foreign):
             if code.startswith("--") and (option := re.match(r"--[a-z][a-z-]*", code).group()) not in everything | foreign:
                 wrong.append(f"no program has the option {option}")
             yield from (f"{path}:{number}: {sentence}" for sentence in wrong)
-        if path.parent.name == "manual" and "_" in re.sub(r"`[^`]*`|\[[^\]]*\]\([^)]*\)|<!--.*-->", "", line):
+        if path.parent.parent.name == "docs" and "_" in re.sub(r"`[^`]*`|\[[^\]]*\]\([^)]*\)|<!--.*-->", "", line):
             yield f"{path}:{number}: an underscore outside of `code` can turn what follows into italics"
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", line):
             if "://" not in link and not (path.parent / link).exists():
