@@ -59,6 +59,9 @@ static const char *const loops[] = {
     "readout: mean, batch_norm_by_step: true}\nmeta: {kind: maml, inner_steps: 3, inner_lr: 0.1}\n",
     GLYPHS CONV
     "readout: mean}\nmeta: {kind: maml, update: step-rates, inner_steps: 3, inner_lr: 0.1}\n",
+    GLYPHS CONV
+    "readout: flatten}\nmeta: {kind: maml, update: curvature, inner_steps: 3, inner_lr: 0.1}\n",
+    POINTS "meta: {kind: imaml, adapts: output, inner_steps: 6, inner_lr: 0.01}\n",
 };
 static const char *const episodes[] = {
     GLYPHS CONV "memory: class-means, output: distance}\nmeta: {kind: episodic}\n",
