@@ -203,7 +203,7 @@ static const mn_option rows[] = {
     KEY(BOOL,   tasks.one_scale,       "false",        0,     0,       "",
         "rows: all columns of numbers that are features are divided by one deviation, the root mean square of theirs, as "
         "where they are shares of a whole", THETA,
-        BY("tasks.kind=rows")),
+        BY("tasks.kind=rows,tasks.standardise=true")),
     KEY(BOOL,   tasks.roots,           "false",        0,     0,       "",
         "rows: features, described-images: attributes: their square roots are taken first, as of shares and counts, "
         "whose deviations grow with them", THETA,

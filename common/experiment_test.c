@@ -596,6 +596,14 @@ static void a_key_that_nothing_reads_is_an_error_that_names_its_readers(void **s
     assert_int_equal(mn_experiment_set(&e, "model.input=conv4", &err), MN_OK);
     assert_int_equal(mn_experiment_set(&e, "tasks.kind=glyphs", &err), MN_OK);
     assert_int_equal(mn_experiment_check(&e, &err), MN_OK);
+
+    e = fresh(); /* one deviation for all, where none is divided by */
+    assert_int_equal(mn_experiment_set(&e, "tasks.kind=rows", &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "tasks.standardise=false", &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "tasks.one_scale=true", &err), MN_OK);
+    assert_int_equal(mn_experiment_check(&e, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "tasks.one_scale is read by nothing here"));
+    assert_non_null(strstr(err.message, "tasks.standardise=true; leave it out"));
 }
 
 static char *help_on(const char *topic, mn_status expected, mn_error *err)
