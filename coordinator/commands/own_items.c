@@ -429,6 +429,13 @@ static mn_status choose_questions(bool with_answers, uint32_t n_known, mn_own_it
         const mn_story_question *question = &story->questions[i];
         if (with_answers && question->answer == 0)
             continue;
+        if (with_answers && question->answer >= n_known)
+            return mn_fail(err, MN_ERR_DATA,
+                           "%s:%" PRIu32 ": the answer \"%s\" is no word that this run was trained "
+                           "on, so it cannot learn to give it: expected one of its own words, or "
+                           "no such question",
+                           story->source, question->line,
+                           mn_words_text(out->words, question->answer));
         const bool known = question->answer > 0 && question->answer < n_known;
         out->questions[out->n] = question;
         out->answers[out->n] = known ? question->answer : MN_NO_CLASS;
