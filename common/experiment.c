@@ -203,7 +203,7 @@ static const mn_option rows[] = {
     KEY(BOOL,   tasks.one_scale,       "false",        0,     0,       "",
         "rows: all columns of numbers that are features are divided by one deviation, the root mean square of theirs, as "
         "where they are shares of a whole", THETA,
-        BY("tasks.kind=rows")),
+        BY("tasks.kind=rows,tasks.standardise=true")),
     KEY(BOOL,   tasks.roots,           "false",        0,     0,       "",
         "rows: features, described-images: attributes: their square roots are taken first, as of shares and counts, "
         "whose deviations grow with them", THETA,
@@ -472,9 +472,9 @@ static const mn_option rows[] = {
         "how a task is learned", THETA_FROM("maml", "anil", "meta-sgd", "reptile", "episodic", "imaml", "online"),
         BY("tasks.kind!=external")),
     KEY(CHOICE, meta.adapts,           "all",          0,     0,       "",
-        "maml, meta-sgd, online: the modules whose parameters the inner loop moves; body: all but the output (BOIL)",
+        "maml, meta-sgd, imaml, online: the modules whose parameters the inner loop moves; body: all but the output (BOIL)",
         THETA_FROM("all", "output", "body", "memory"),
-        BY("meta.kind=maml|meta-sgd|online")),
+        BY("meta.kind=maml|meta-sgd|imaml|online")),
     KEY(U32,    meta.order,            "2",            1,     2,       "",
         "2: differentiate through the inner loop; 1: first order (FOMAML)", THETA,
         BY("meta.kind=maml|anil|meta-sgd|online")),
@@ -505,9 +505,10 @@ static const mn_option rows[] = {
         BY("meta.kind=imaml")),
     KEY(CHOICE, meta.update,           "gradient",     0,     0,       "",
         "maml, anil: a step along the gradient, or one whose rates and momenta, one of each tensor, "
-        "are meta-learned, or whose rates are, one of each tensor for each inner step (MAML++); "
+        "are meta-learned, or whose rates are, one of each tensor for each inner step (MAML++), or along "
+        "the gradient as meta-learned matrices turn it, one for each mode of a tensor (Meta-Curvature); "
         "meta.inner_lr is where rates begin",
-        THETA_FROM("gradient", "learned", "step-rates"),
+        THETA_FROM("gradient", "learned", "step-rates", "curvature"),
         BY("meta.kind=maml|anil")),
     KEY(U32,    meta.update_units,     "0",            0,     64,      "units",
         "learned: hidden units of a small network that scales each element of a step by its size; 0: "

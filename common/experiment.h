@@ -137,6 +137,7 @@ typedef enum mn_update_kind {
     MN_UPDATE_GRADIENT,
     MN_UPDATE_LEARNED,
     MN_UPDATE_STEP_RATES, /* a rate for each tensor and inner step */
+    MN_UPDATE_CURVATURE,  /* matrices that turn the gradient (Meta-Curvature) */
 } mn_update_kind;
 typedef enum mn_head_start { MN_HEAD_LEARNED, MN_HEAD_PROTOTYPES, MN_HEAD_ZERO } mn_head_start;
 typedef enum mn_optimiser_kind {
@@ -277,7 +278,7 @@ typedef struct mn_experiment {
     } model;
     struct {
         mn_meta_kind kind;
-        mn_adapts adapts;           /* maml */
+        mn_adapts adapts;           /* maml, meta-sgd, imaml, online */
         uint32_t order;             /* 1 or 2 */
         uint64_t second_order_from; /* meta-steps of order 1 before */
         uint64_t step_losses;       /* meta-steps until the last inner step alone counts */

@@ -381,7 +381,8 @@ static mn_status check_context(const mn_experiment *e, mn_error *err)
                        "concat-linear and concat-mlp alone do: use one of these (with model.input "
                        "identity they are the network's first layer)");
     if (e->meta.kind == MN_META_EPISODIC || e->meta.kind == MN_META_ANIL ||
-        ((e->meta.kind == MN_META_MAML || e->meta.kind == MN_META_META_SGD) &&
+        ((e->meta.kind == MN_META_MAML || e->meta.kind == MN_META_META_SGD ||
+          e->meta.kind == MN_META_IMAML) &&
          e->meta.adapts == MN_ADAPTS_OUTPUT))
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.memory context is moved by an inner loop alone, and this one would "
@@ -469,7 +470,8 @@ static mn_status check_statistics(const mn_experiment *e, mn_error *err)
                        "model.input conv4 alone has: use support or batch");
     if (has_norm && e->model.batch_norm_by_step && e->meta.kind == MN_META_MAML &&
         (e->meta.inner_steps == 0 || e->meta.update == MN_UPDATE_LEARNED ||
-         e->meta.head_start == MN_HEAD_PROTOTYPES || e->model.memory != MN_MEMORY_NONE ||
+         e->meta.update == MN_UPDATE_CURVATURE || e->meta.head_start == MN_HEAD_PROTOTYPES ||
+         e->model.memory != MN_MEMORY_NONE ||
          (e->meta.adapts != MN_ADAPTS_ALL && e->meta.adapts != MN_ADAPTS_BODY)))
         return mn_fail(err, MN_ERR_CONFIG,
                        "model.batch_norm_by_step is of a body that inner steps move: it needs "
@@ -491,6 +493,12 @@ static mn_status check_meta(const mn_experiment *e, mn_error *err)
                        "meta.update step-rates learns the rates of inner steps on the way back "
                        "through them: it needs meta.order 2 (with meta.second_order_from, first "
                        "order at first) and meta.inner_steps of at least 1");
+    if (e->meta.update == MN_UPDATE_CURVATURE &&
+        (e->meta.order == 1 || e->meta.head_start != MN_HEAD_LEARNED))
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "meta.update curvature learns matrices for the tensors of theta by "
+                       "differentiating through the inner loop: it needs meta.order 2 and "
+                       "meta.head_start learned");
     if (e->meta.head_start == MN_HEAD_LEARNED)
         return check_steps(e, err);
     const char *start = e->meta.head_start == MN_HEAD_ZERO ? "zero" : "prototypes";

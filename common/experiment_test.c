@@ -391,6 +391,15 @@ static void keys_that_contradict_each_other_are_named(void **state)
     assert_contradiction("tasks.kind=tables model.input=conv4",
                          "model.input conv4 reads images, but tasks.kind is tables: use "
                          "model.input mlp, or tasks.kind images or glyphs");
+    assert_contradiction("model.memory=context model.reasoning=concat-mlp meta.kind=imaml "
+                         "meta.adapts=output",
+                         "model.memory context is moved by an inner loop alone, and this one would "
+                         "leave it at zero: use meta.kind maml with meta.adapts memory, or another "
+                         "rule that moves it");
+    assert_contradiction("meta.update=curvature meta.order=1",
+                         "meta.update curvature learns matrices for the tensors of theta by "
+                         "differentiating through the inner loop: it needs meta.order 2 and "
+                         "meta.head_start learned");
     assert_contradiction("meta.update=learned meta.order=1",
                          "meta.update learned is learned by differentiating through the inner "
                          "loop: it needs meta.order 2");
@@ -587,6 +596,14 @@ static void a_key_that_nothing_reads_is_an_error_that_names_its_readers(void **s
     assert_int_equal(mn_experiment_set(&e, "model.input=conv4", &err), MN_OK);
     assert_int_equal(mn_experiment_set(&e, "tasks.kind=glyphs", &err), MN_OK);
     assert_int_equal(mn_experiment_check(&e, &err), MN_OK);
+
+    e = fresh(); /* one deviation for all, where none is divided by */
+    assert_int_equal(mn_experiment_set(&e, "tasks.kind=rows", &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "tasks.standardise=false", &err), MN_OK);
+    assert_int_equal(mn_experiment_set(&e, "tasks.one_scale=true", &err), MN_OK);
+    assert_int_equal(mn_experiment_check(&e, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "tasks.one_scale is read by nothing here"));
+    assert_non_null(strstr(err.message, "tasks.standardise=true; leave it out"));
 }
 
 static char *help_on(const char *topic, mn_status expected, mn_error *err)

@@ -39,6 +39,7 @@ struct bench {
 
 static mn_status check_line(const mn_command_line *line, mn_error *err);
 static mn_status open_model(struct bench *bench, mn_error *err);
+static mn_status read_support(struct bench *bench, mn_ink ink, mn_error *err);
 static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,
                             mn_ink ink, mn_own_items *out, mn_error *err);
 static mn_status choose_steps(struct bench *bench, mn_error *err);
@@ -62,11 +63,11 @@ mn_status mn_adapt_command(int argc, char **argv, mn_error *err)
     if (status == MN_OK)
         status = open_model(&bench, err);
     if (status == MN_OK)
-        status = read_items(&bench, line.support, true,
-                            line.ink      ? MN_INK_DARK
-                            : line.no_ink ? MN_INK_LIGHT
-                                          : MN_INK_AS_TRAINED,
-                            &bench.support, err);
+        status = read_support(&bench,
+                              line.ink      ? MN_INK_DARK
+                              : line.no_ink ? MN_INK_LIGHT
+                                            : MN_INK_AS_TRAINED,
+                              err);
     if (status == MN_OK)
         status = choose_steps(&bench, err);
     if (status == MN_OK)
@@ -149,6 +150,20 @@ static mn_status open_model(struct bench *bench, mn_error *err)
                        "give --steps",
                        run);
     return mn_model_words(bench->model, run, &bench->words, err);
+}
+
+/* Not less than two classes, where classes are told apart. */
+static mn_status read_support(struct bench *bench, mn_ink ink, mn_error *err)
+{
+    const char *path = bench->line->support;
+    mn_own_items *items = &bench->support;
+    mn_status status = read_items(bench, path, true, ink, items, err);
+    return status != MN_OK || items->n_classes != 1
+               ? status
+               : mn_fail(err, MN_ERR_DATA,
+                         "%s has 1 class, %.60s: expected two or more to be told apart, with "
+                         "examples of each",
+                         path, items->classes[0]);
 }
 
 static mn_status read_items(const struct bench *bench, const char *path, bool with_answers,

@@ -123,10 +123,11 @@ static mn_status sort_questions(struct talk *talk, mn_error *err)
     talk->asked = calloc(text->n_questions + 1, sizeof *talk->asked);
     if (talk->support == NULL || talk->asked == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " questions", text->n_questions);
-    for (uint32_t i = 0; i < text->n_questions; i++) {
+    talk->n_support = mn_written_story_examples(text, talk->respondent.fields, talk->support);
+    for (uint32_t i = 0, next = 0; i < text->n_questions; i++) {
         const mn_story_question *question = &text->questions[i];
-        if (question->answer != 0 && room > 0 && talk->n_support < room)
-            talk->support[talk->n_support++] = question;
+        if (next < talk->n_support && question == talk->support[next])
+            next++;
         else if (typed == (question->line == 0))
             talk->asked[talk->n_asked++] = question;
     }

@@ -41,6 +41,13 @@ mn_status mn_own_table_read(const char *path, mn_header header, mn_data_table *o
     char *copy = strdup(path), *left = copy;
     if (copy == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%s", path);
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        free(copy);
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s is a folder: this run has learned from rows of a table; expected a "
+                       "table (CSV, TSV), or arrays side by side, as x.npy,y.npy",
+                       path);
+    }
     if (stat(path, &info) != 0)
         for (n = 0; left != NULL && n < MN_DATA_TABLE_MAX_FILES; n++)
             paths[n] = strsep(&left, ",");

@@ -51,6 +51,7 @@ void mn_own_items_fini(mn_own_items *items)
     free(items->row_x);
     free(items->row_y);
     free(items->row_z);
+    free(items->row_ids);
     free(items->row_labels);
     for (uint32_t i = 0; items->row_classes != NULL && i < items->n_classes; i++)
         free(items->row_classes[i]);
@@ -65,7 +66,8 @@ mn_examples mn_own_items_examples(const mn_own_items *items)
                          .n_classes = items->n_classes,
                          .labels = items->labels,
                          .y = items->is_rows && items->y != NULL ? items->row_z : items->y,
-                         .names = items->classes};
+                         .names = items->classes,
+                         .ids = items->row_ids};
 }
 
 mn_status mn_own_items_match(mn_own_items *items, const mn_adapted *adapted, mn_error *err)
@@ -337,6 +339,46 @@ static mn_status read_rows(const char *path, const mn_row_form *form, uint32_t w
     return status;
 }
 
+/* What each row is of, by the words of the run's training rows. */
+static mn_status read_ids(const char *path, const mn_model *model, const mn_row_form *form,
+                          const mn_data_table *table, mn_own_items *out, mn_error *err)
+{
+    const mn_words *ids = mn_model_ids(model);
+    const char *column = mn_model_experiment(model)->tasks.id_column;
+    uint32_t place = 0, many = 0, unknown = 0;
+    char word[MN_DATA_TABLE_WORD], first[MN_DATA_TABLE_WORD] = "", shown[200];
+    mn_error why = {.message = ""};
+    if (ids == NULL)
+        return MN_OK;
+    if (!form->named && table->n_columns != form->table_width)
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s: %" PRIu32 " columns, and none of ids (column %s): expected %" PRIu32
+                       ", in the order of the table that was learned from",
+                       path, table->n_columns, column, form->table_width);
+    if (mn_data_table_find(table, column, &place, &many, &why) != MN_OK || many != 1)
+        return mn_fail(
+            err, MN_ERR_DATA,
+            "%s has no column \"%s\", which tells what each row is of (tasks.id_column); "
+            "an id that training had not, or an empty cell, is allowed there",
+            path, column);
+    out->row_ids = calloc(table->n_rows, sizeof *out->row_ids);
+    if (out->row_ids == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "ids of rows");
+    for (uint32_t row = 0; row < table->n_rows; row++) {
+        mn_data_table_word(table, row, place, word);
+        out->row_ids[row] = mn_words_find(ids, word, strlen(word));
+        if (out->row_ids[row] == 0 && unknown++ == 0)
+            memcpy(first, word, sizeof first);
+    }
+    (void)mn_text_escape(first, strlen(first), shown, sizeof shown);
+    if (unknown > 0)
+        mn_log(MN_LOG_INFO,
+               "%s: column \"%s\" of %" PRIu32
+               " rows has an id that training had not, as \"%s\": these are taken as id 0",
+               path, column, unknown, shown);
+    return MN_OK;
+}
+
 mn_status mn_own_items_read_rows(const char *path, const mn_model *model, const mn_row_form *form,
                                  bool with_answers, mn_own_items *out, mn_error *err)
 {
@@ -349,6 +391,8 @@ mn_status mn_own_items_read_rows(const char *path, const mn_model *model, const 
         mn_own_table_read(path, form->named ? MN_HEADER_YES : MN_HEADER_AUTO, &table, err);
     if (status == MN_OK)
         status = read_rows(path, form, item[0] * item[1] * item[2], &table, with_answers, out, err);
+    if (status == MN_OK)
+        status = read_ids(path, model, form, &table, out, err);
     mn_data_table_fini(&table);
     if (status != MN_OK)
         mn_own_items_fini(out);
@@ -385,6 +429,13 @@ static mn_status choose_questions(bool with_answers, uint32_t n_known, mn_own_it
         const mn_story_question *question = &story->questions[i];
         if (with_answers && question->answer == 0)
             continue;
+        if (with_answers && question->answer >= n_known)
+            return mn_fail(err, MN_ERR_DATA,
+                           "%s:%" PRIu32 ": the answer \"%s\" is no word that this run was trained "
+                           "on, so it cannot learn to give it: expected one of its own words, or "
+                           "no such question",
+                           story->source, question->line,
+                           mn_words_text(out->words, question->answer));
         const bool known = question->answer > 0 && question->answer < n_known;
         out->questions[out->n] = question;
         out->answers[out->n] = known ? question->answer : MN_NO_CLASS;

@@ -34,6 +34,7 @@ typedef struct mn_own_items {
     mn_number_table table;
     float *columns[2];
     float *row_x, *row_y, *row_z; /* of rows: x, y in the user's unit, y standardised */
+    uint32_t *row_ids;            /* NULL: the run's rows have none */
     uint32_t *row_labels;
     char **row_classes;
     mn_words *words; /* of training, and new ones */

@@ -56,9 +56,10 @@ mn_status mn_predictions_new(const mn_adapted *adapted, const mn_own_items *item
     if (out->answers == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "%" PRIu32 " answers", items->n);
     const double begin = mn_clock_s(CLOCK_MONOTONIC);
-    mn_status status =
-        items->is_story ? ask(adapted, items, out->answers, err)
-                        : mn_adapted_predict(adapted, items->n, items->x, out->answers, NULL, err);
+    mn_status status = items->is_story
+                           ? ask(adapted, items, out->answers, err)
+                           : mn_adapted_predict_ids(adapted, items->n, items->x, items->row_ids,
+                                                    out->answers, NULL, err);
     out->seconds = mn_clock_s(CLOCK_MONOTONIC) - begin;
     if (status == MN_OK && items->is_rows && mn_adapted_classes(adapted) == 0)
         rescale(out);

@@ -297,6 +297,10 @@ refused 65 "adapted model instead of a run" "adapted.to.a.task.already mnemo.pre
 printf 'Mary went home.\nWhere is Mary?\n' >"$work/open.txt"
 refused 65 "story without answers" "open.txt question.with.its.answer tab" adapt "$work/adapting" --support "$work/open.txt" \
     "${into[@]}"
+printf 'Mary went home.\nWhere is Mary?\tzanzibar\n' >"$work/strange.txt"
+refused 65 "an answer that training had not" "strange.txt:2 zanzibar its.own.words" adapt "$work/adapting" \
+    --support "$work/strange.txt" "${into[@]}"
+expect_code 64 strange mnemo ask "$work/adapting" --story "$work/strange.txt" "where is mary?"
 refused 64 "hold-out of stories" "pictures.and.points --steps" adapt "$work/adapting" --support "$work/story.txt" "${into[@]}" \
     --holdout 0.5
 sequences "$work/sequences.yaml" 3

@@ -62,18 +62,21 @@ answers_as() { # CLASS EXPERIMENT OPTION-OF-TRAIN...: to be compared below, all 
     classes+=("$folder/model.safetensors: $class:")
 }
 
-for name in memory row_ids prototypes matching sequences process stories reduction entity_stories; do
+for name in curvature memory row_ids prototypes matching sequences process stories reduction entity_stories; do
     "$name" "$name.yaml" 4
 done
 answers_as Perceptron sine
 answers_as Perceptron sine --set model.activation=tanh --set meta.inner_steps=5 --set meta.order=1
 answers_as Perceptron sine --set model.residual=true
+answers_as Perceptron sine --set meta.kind=imaml --set meta.inner_steps=4 --set meta.lambda=50
+answers_as Perceptron sine --set meta.update=curvature --set meta.inner_steps=3
 answers_as Perceptron memory
 answers_as Perceptron memory --set model.input=linear --set model.width=7
 answers_as Perceptron memory --set model.input=linear --set model.memory=none --set meta.adapts=all
 answers_as Perceptron row_ids
 answers_as Perceptron row_ids --set meta.adapts=memory --set meta.order=1
 answers_as Conv4 glyphs
+answers_as Conv4 curvature
 answers_as Conv4 glyphs --set model.downsampling=max-pool --set model.readout=flatten --set meta.inner_steps=3 \
     --set model.blocks=2
 answers_as Conv4 glyphs --set meta.kind=anil --set model.batch_norm_statistics=item --set model.blocks=2 --set model.readout=blocks

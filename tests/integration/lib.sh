@@ -310,6 +310,14 @@ meta: {kind: reptile, inner_steps: 3, inner_lr: 0.02}
 YAML
 }
 
+curvature() { # FILE STEPS: matrices that turn the gradient of the inner loop, of convolutions too
+    family "$1" "$2" 34 8 <<YAML
+tasks: {kind: glyphs, way: 3, shot: 1, query: 2, image_size: 12}
+model: {input: conv4, filters: 6, blocks: 2, readout: flatten}
+meta: {kind: maml, inner_steps: 2, inner_lr: 0.1, update: curvature}
+YAML
+}
+
 letters() { # FILE STEPS: classes that are called by five letters, and a controller without a state of its own
     family "$1" "$2" 23 6 <<YAML
 tasks: {kind: sequences, labels: letters, way: 3, length: 6, bundle: 4, image_size: 8}

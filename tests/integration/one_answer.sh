@@ -123,7 +123,7 @@ every_kind_has_a_family() {
 
 kinds=(sinusoid glyphs)
 families=(memory prototypes proto_maml matching sequences process stories reduction
-    learned_update mixture reptile letters entities key_value fast_weights context implicit maml_plus
+    learned_update curvature mixture reptile letters entities key_value fast_weights context implicit maml_plus
     tables difficulty ranges rows row_values row_ids described ridge dialogues class_stream sinusoid_stream)
 if [ $# -gt 0 ]; then
     kinds=("$@")

@@ -71,7 +71,7 @@ a_mixed_pool() { # FAMILY
 
 section "each family of learners by ${kernels[*]}${other:+, and by programs of another compiler}"
 for each in sinusoid glyphs memory prototypes proto_maml matching sequences process stories reduction \
-    learned_update mixture reptile letters entities key_value fast_weights context implicit maml_plus \
+    learned_update curvature mixture reptile letters entities key_value fast_weights context implicit maml_plus \
     tables difficulty ranges rows row_values row_ids described ridge dialogues class_stream sinusoid_stream; do
     of_family "$each"
 done

@@ -38,7 +38,8 @@ refused 65 "unknown column" "height.csv height none.of.the.table" adapt "$run" -
 printf 'kind,a,c\noak,1,red\nelm,2,red\n' >"$work/thin.csv"
 refused 65 "missing column" "thin.csv column..b" adapt "$run" --support "$work/thin.csv" "${into[@]}"
 printf 'kind,a,b,c\noak,1,1,red\noak,2,2,red\n' >"$work/oaks.csv"
-refused 65 "one class" "1.class two.or.more" adapt "$run" --support "$work/oaks.csv" "${into[@]}"
+refused 65 "one class" "oaks.csv 1.class oak two.or.more" adapt "$run" --support "$work/oaks.csv" "${into[@]}"
+refused 65 "a folder" "is.a.folder table" adapt "$run" --support "$work" "${into[@]}"
 printf 'kind,a,b,c\n' >"$work/none.csv"
 refused 65 "no rows" "none.csv no.row" adapt "$run" --support "$work/none.csv" "${into[@]}"
 printf 'kind,a,b,c\noak,1,nan,red\nelm,2,2,red\n' >"$work/nan.csv"
@@ -74,7 +75,18 @@ row_ids "$work/ids.yaml" 4
 expect_code 0 ids mnemo train "$work/ids.yaml" --run-dir "$work/ids" --set pool.threads=1
 expect_code 0 ids_task mnemo task "$work/ids"
 expect_words ids_task 'ids +column c: 2 of training, from 1; others are 0'
-refused 78 "examples without ids" "tasks.id_column mnemo.task" adapt "$work/ids" --support "$work/far.csv" "${into[@]}"
+refused 65 "examples without ids" "far.csv no.column..c tasks.id_column" adapt "$work/ids" --support "$work/far.csv" "${into[@]}"
+awk 'BEGIN { print "a,b,c,y"; for (r = 0; r < 8; r++) printf "3,%.2f,red,%d\n", r / 4 + 1, 1000 + 2 * r }' >"$work/red.csv"
+printf 'c,a,b\nRED,3,1.6\ngreen,3,1.6\n,3,1.6\n' >"$work/asked-ids.csv"
+expect_code 0 with_ids mnemo adapt "$work/ids" --support "$work/red.csv" --query "$work/asked-ids.csv" --steps 1 --holdout leave-one-out -o "$work/with-ids"
+expect_words with_ids '"c" of 2 rows has an id that training had not, as "green"' 'examples held out'
+mv "$work/ids" "$work/ids.away"
+expect_code 0 ids_later mnemo predict "$work/with-ids" --query "$work/asked-ids.csv" -o "$work/ids-later"
+mv "$work/ids.away" "$work/ids"
+cmp "$work/with-ids/predictions.csv" "$work/ids-later/predictions.csv" || die "the adapted model alone says otherwise of rows with ids"
+awk -F, '{ says[NR] = $2 } END { exit says[2] == says[3] || says[3] != says[4] }' "$work/with-ids/predictions.csv" ||
+    die "ids count for nothing, or unknown ones are not alike: $(cat "$work/with-ids/predictions.csv")"
+ok "rows with ids, unknown ones and empty cells as id 0, and from the adapted model alone"
 refused 78 "fewer slots than ids" "model.slots.is.2 3.ids" train "$work/ids.yaml" --run-dir "$work/never" --set model.slots=2
 rm "$work/ids.yaml"
 

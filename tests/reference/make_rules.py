@@ -13,6 +13,9 @@ query_loss that after the last inner step. Cases:
   imaml_closed    a linear model: minimum and meta-gradient in closed form
   step_losses     the weighted losses after all inner steps, between the first and the last of the meta-steps
   step_rates      a rate for each tensor and inner step
+  curvature       matrices that turn the gradient, by mode (Park and Oliva 2019): of a perceptron
+  curvature_images  the same of convolutions, whose taps are a mode
+  imaml_body      imaml of the body alone: the head has its gradient by the mixed second derivative
   mamlpp          both, and scales and shifts of batch norm for each step (Antoniou et al. 2019)
 """
 import json
@@ -233,11 +236,90 @@ def mamlpp(steps, generator):
     return case("mamlpp", theta, task, gradient_of(objective, theta), judged[-1], y, losses)
 
 
+def matrices(net):
+    """Of a weight [out, in], or [out, in, taps] as one array of its nine taps; of a vector a number each."""
+    found = {}
+    for name, shape in net.items():
+        if len(shape) == 1:
+            found["curvature.scale." + name] = tuple(shape)
+            continue
+        found["curvature.out." + name] = (shape[0], shape[0])
+        found["curvature.in." + name] = (shape[1], shape[1])
+        if len(shape) == 4:
+            found["curvature.taps." + name] = (9, 9)
+    return found
+
+
+def turned(theta, name, g):
+    if g.dim() == 1:
+        return theta["curvature.scale." + name] * g
+    g = torch.einsum("po,oi...->pi...", theta["curvature.out." + name], g)
+    g = torch.einsum("qi,oi...->oq...", theta["curvature.in." + name], g)
+    if g.dim() == 4:
+        g = torch.einsum("ts,ois->oit", theta["curvature.taps." + name], g.flatten(2)).reshape(g.shape)
+    return g
+
+
+def curvature(name, net, task, answer, loss, steps, generator):
+    theta = draw(generator, net | matrices(net))
+    phi, losses = {n: theta[n] for n in net}, []
+    for _ in range(steps):
+        value = loss(answer(phi, "support"), "support")
+        losses.append(value)
+        gradients = torch.autograd.grad(value, list(phi.values()), create_graph=True, allow_unused=True)
+        phi = {n: p if g is None else p - 0.1 * turned(theta, n, g) for (n, p), g in zip(phi.items(), gradients)}
+    y = answer(phi, "query")
+    value = loss(y, "query")
+    return case(name, theta, task, gradient_of(value, theta), value, y, losses)
+
+
+def curvature_of_points(steps, generator):
+    task = point_task(generator)
+    return curvature("curvature", mlp_shapes(1, (4, 5)) | head_shapes(1, 5), task,
+                     lambda p, role: line(p, perceptron(p, task[role + ".x"])),
+                     lambda y, role: squared_error(y, task[role + ".y"]), steps, generator)
+
+
+def curvature_of_images(steps, generator):
+    task = image_task(generator)
+    return curvature("curvature_images", conv_shapes() | head_shapes(WAY, 3), task,
+                     lambda p, role: line(p, blocks(p, task[role + ".x"], len(task[role + ".x"]), "batch")),
+                     lambda y, role: cross_entropy(y, task[role + ".y"]), steps, generator)
+
+
+def imaml_body(steps, generator):
+    theta = draw(generator, mlp_shapes(1, (4, 5)) | head_shapes(1, 5))
+    task = point_task(generator)
+    body = {n: t for n, t in theta.items() if n.startswith("fc")}
+    head = {n: t for n, t in theta.items() if n not in body}
+
+    def loss(p, role="support"):
+        q = head | p
+        return squared_error(line(q, perceptron(q, task[role + ".x"])), task[role + ".y"])
+
+    phi, losses = proximal_loop(body, loss, steps, 0.1, LAMBDA)
+    leaves, still = list(phi.values()), list(head.values())
+    inner = flat(torch.autograd.grad(loss(phi), leaves, create_graph=True))
+    value = loss(phi, "query")
+    b = flat(torch.autograd.grad(value, leaves, retain_graph=True))
+
+    def multiply(v):
+        return v + flat(torch.autograd.grad(inner @ v, leaves, retain_graph=True)) / LAMBDA
+
+    v = conjugate_gradients(multiply, b, CG_STEPS)
+    direct = torch.autograd.grad(value, still)
+    mixed = torch.autograd.grad(inner @ v, still, allow_unused=True)
+    rest = {n: d if m is None else d - m / LAMBDA for n, d, m in zip(head, direct, mixed)}
+    q = head | phi
+    return case("imaml_body", theta, task, unflat(v, body) | rest, value, line(q, perceptron(q, task["query.x"])), losses)
+
+
 def main():
     generator = torch.Generator().manual_seed(20202)
     cases = [boil(3, generator), cavia(2, generator), imaml(3, generator), imaml_closed(generator),
              points_by_step("step_losses", False, True, 3, generator),
-             points_by_step("step_rates", True, False, 3, generator), mamlpp(3, generator)]
+             points_by_step("step_rates", True, False, 3, generator), mamlpp(3, generator),
+             curvature_of_points(3, generator), curvature_of_images(2, generator), imaml_body(3, generator)]
     json.dump({"made_by": "tests/reference/make_rules.py", "torch": torch.__version__, "cases": cases}, sys.stdout)
     print()
 

@@ -32,6 +32,21 @@ static const struct learner learners[] = {
                 .batch_norm_eps = 1e-5,
                 .batch_norm_by_step = true},
       .meta = {LOOP(0.1), .update = MN_UPDATE_STEP_RATES, .step_losses = 10}}},
+    {"curvature", {.model = {MLP}, .meta = {LOOP(0.1), .update = MN_UPDATE_CURVATURE}}},
+    {"curvature_images",
+     {.model = {.input = MN_INPUT_CONV4,
+                .filters = 3,
+                .blocks = 2,
+                .batch_norm = true,
+                .batch_norm_eps = 1e-5},
+      .meta = {LOOP(0.1), .update = MN_UPDATE_CURVATURE}}},
+    {"imaml_body",
+     {.model = {MLP},
+      .meta = {.kind = MN_META_IMAML,
+               .inner_lr = 0.1,
+               .lambda = 2,
+               .cg_steps = 4,
+               .adapts = MN_ADAPTS_BODY}}},
 };
 
 static void rules_agree_with_pytorch(void **state)

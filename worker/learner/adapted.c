@@ -21,7 +21,8 @@ static void keep(const mn_adapted *adapted, uint32_t n, const float *output, flo
 static void answer(const mn_adapted *adapted, uint32_t n, const float *output, float *answers);
 static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_trial *trial,
                              mn_error *err);
-static void put_query(mn_trial *trial, uint32_t i, const float *x);
+static void put_query(mn_trial *trial, uint32_t i, const float *x, const uint32_t *id);
+static mn_status check_ids(const mn_model *model, uint32_t n, const uint32_t *ids, mn_error *err);
 
 /* Adapting ------------------------------------------------------------------------- */
 
@@ -40,12 +41,9 @@ static void copy_support(const mn_task *from, mn_task *to)
 mn_status mn_adapted_holder(const mn_model *model, uint32_t way, uint32_t n, mn_fields *out,
                             mn_error *err)
 {
-    uint32_t item[3];
-    if (!mn_model_takes_examples(model))
-        return mn_model_shape(model, way, n, 1, out, err);
-    mn_model_item(model, item);
-    return mn_fields_few_shot(out, n, 1, item, model->fields.target,
-                              way > 0 ? way : model->fields.y_size, err);
+    return mn_model_takes_examples(model)
+               ? mn_model_few_shot(model, way > 0 ? way : model->fields.y_size, n, 1, out, err)
+               : mn_model_shape(model, way, n, 1, out, err);
 }
 
 static mn_status hold(mn_adapted *adapted, const mn_model *model, const mn_examples *examples,
@@ -63,6 +61,8 @@ static mn_status hold(mn_adapted *adapted, const mn_model *model, const mn_examp
         mn_task_put(adapted->support, MN_SUPPORT, i,
                     examples->x + (size_t)i * item[0] * item[1] * item[2],
                     examples->labels == NULL ? UINT32_MAX : examples->labels[i], y);
+        if (examples->ids != NULL)
+            mn_task_put_id(adapted->support, MN_SUPPORT, i, examples->ids[i]);
     }
     return status;
 }
@@ -259,6 +259,19 @@ static mn_status check_labels(const mn_examples *examples, mn_error *err)
     return status;
 }
 
+static mn_status check_ids(const mn_model *model, uint32_t n, const uint32_t *ids, mn_error *err)
+{
+    const uint32_t most = model->ids == NULL ? 0 : mn_words_count(model->ids);
+    if (ids != NULL && most == 0)
+        return mn_fail(err, MN_ERR_CONFIG, "items with ids, which this run's have not");
+    for (uint32_t i = 0; ids != NULL && i < n; i++)
+        if (ids[i] >= most)
+            return mn_fail(err, MN_ERR_DATA,
+                           "id %" PRIu32 " of item %" PRIu32 ": expected 0 to %" PRIu32, ids[i], i,
+                           most - 1);
+    return MN_OK;
+}
+
 static mn_status check_examples(const mn_model *model, const mn_examples *examples, mn_error *err)
 {
     const bool classes = model->fields.target == MN_TARGET_CLASSES;
@@ -280,6 +293,8 @@ static mn_status check_examples(const mn_model *model, const mn_examples *exampl
         check_numbers("x", examples->n, (size_t)item[0] * item[1] * item[2], examples->x, err);
     if (status == MN_OK && examples->y != NULL)
         status = check_numbers("y", examples->n, mn_model_way(model), examples->y, err);
+    if (status == MN_OK)
+        status = check_ids(model, examples->n, examples->ids, err);
     return status == MN_OK && classes ? check_labels(examples, err) : status;
 }
 
@@ -383,6 +398,12 @@ bool mn_adapted_reads_support(const mn_model *model)
 mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float *x, float *answers,
                              float *outputs, mn_error *err)
 {
+    return mn_adapted_predict_ids(adapted, n, x, NULL, answers, outputs, err);
+}
+
+mn_status mn_adapted_predict_ids(const mn_adapted *adapted, uint32_t n, const float *x,
+                                 const uint32_t *ids, float *answers, float *outputs, mn_error *err)
+{
     const mn_model *model = adapted->model;
     const uint32_t columns = mn_adapted_columns(adapted);
     const uint32_t room = mn_model_judges_together(model) || n < AT_ONCE ? n : AT_ONCE;
@@ -392,6 +413,8 @@ mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float 
     if (!mn_model_takes_examples(model))
         return mn_fail(err, MN_ERR_CONFIG, "this run answers no labelled items");
     mn_status status = check_numbers("x", n, size, x, err);
+    if (status == MN_OK)
+        status = check_ids(model, n, ids, err);
     if (status != MN_OK || n == 0)
         return status;
     mn_trial trial = {0};
@@ -399,7 +422,7 @@ mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float 
     for (uint32_t begin = 0; begin < n && status == MN_OK; begin += room) {
         const uint32_t left = n - begin, here = left < room ? left : room;
         for (uint32_t i = 0; i < here; i++)
-            put_query(&trial, i, x + (begin + i) * size);
+            put_query(&trial, i, x + (begin + i) * size, ids == NULL ? NULL : &ids[begin + i]);
         status = judge(adapted->model, &trial, err);
         if (status != MN_OK)
             break;
@@ -467,12 +490,14 @@ static void tell_sequences(const mn_adapted *adapted, mn_task *task)
             }
 }
 
-static void put_query(mn_trial *trial, uint32_t i, const float *x)
+static void put_query(mn_trial *trial, uint32_t i, const float *x, const uint32_t *id)
 {
     const mn_fields *fields = &trial->task->fields;
     const mn_field *field = mn_fields_find(fields, MN_QUERY, "x");
     const uint32_t last = mn_model_is_sequence(trial->model) ? field->n - fields->bundle : 0;
     mn_task_put(trial->task, MN_QUERY, last + i, x, UINT32_MAX, NULL);
+    if (id != NULL)
+        mn_task_put_id(trial->task, MN_QUERY, i, *id);
 }
 
 static mn_status begin_trial(const mn_adapted *adapted, uint32_t n_query, mn_trial *trial,

@@ -27,6 +27,7 @@ typedef struct mn_examples {
     const uint32_t *labels;   /* [n] below n_classes, each class at least once; else NULL */
     const float *y;           /* of a model that gives values: [n, mn_model_way]; else NULL */
     const char *const *names; /* [n_classes] of the classes, to be kept; NULL: "0", "1", ... */
+    const uint32_t *ids;      /* [n] of a model that has mn_model_ids: what each is of; NULL: 0 */
 } mn_examples;
 
 #define MN_STEPS_AS_TRAINED UINT32_MAX
@@ -78,6 +79,12 @@ void mn_adapted_theta(const mn_adapted *adapted, float *out);
  * memory at once; MN_ERR_NUMERIC: an answer that is not finite. */
 mn_status mn_adapted_predict(const mn_adapted *adapted, uint32_t n, const float *x, float *answers,
                              float *outputs, mn_error *err);
+
+/* The same of items that have ids [n], of a model that has mn_model_ids; NULL: each is 0. MN_ERR_DATA: one
+ * that is none. */
+mn_status mn_adapted_predict_ids(const mn_adapted *adapted, uint32_t n, const float *x,
+                                 const uint32_t *ids, float *answers, float *outputs,
+                                 mn_error *err);
 
 /* The same for the query items of a task of mn_adapted_task, as stories. */
 mn_status mn_adapted_task(const mn_adapted *adapted, uint32_t n_query, mn_task **out,

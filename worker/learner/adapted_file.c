@@ -4,6 +4,7 @@
 #include "worker/learner/adapted_state.h"
 #include "worker/learner/trial.h"
 #include "worker/tasks/field_text.h"
+#include "worker/tasks/task_notes.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -46,7 +47,7 @@ static mn_tensor support_tensor(const mn_field *field, const float *data)
     return tensor;
 }
 
-static mn_status write_file(const mn_adapted *adapted, const char *path, const char *const text[3],
+static mn_status write_file(const mn_adapted *adapted, const char *path, const char *const text[4],
                             size_t n_tensors, const mn_tensor *tensors, size_t n_more,
                             const mn_text_pair *more, mn_error *err)
 {
@@ -62,6 +63,8 @@ static mn_status write_file(const mn_adapted *adapted, const char *path, const c
         {"step", step},      {"classes", text[2]}};
     size_t n = sizeof own / sizeof *own - (adapted->names == NULL);
     memcpy(pairs, own, n * sizeof *own);
+    if (text[3] != NULL)
+        pairs[n++] = (mn_text_pair){MN_NOTE_WORDS, text[3]};
     for (size_t i = 0; i < n_more; i++) {
         if (n == MOST_PAIRS)
             return mn_fail(err, MN_ERR_RANGE, "%s: more notes than there is room for", path);
@@ -76,7 +79,7 @@ mn_status mn_adapted_write(const mn_adapted *adapted, const char *path, size_t n
     const mn_model *model = adapted->model;
     const mn_parameters *list = &model->network.parameters;
     const mn_fields *fields = &adapted->support->fields;
-    char *experiment = NULL, *shape = NULL, *names = NULL;
+    char *experiment = NULL, *shape = NULL, *names = NULL, *ids = NULL;
     float *theta = NULL, *own = NULL;
     size_t n = 0;
     mn_tensor *tensors = calloc(list->n + adapted->own.n + MN_MAX_FIELDS, sizeof *tensors);
@@ -87,6 +90,8 @@ mn_status mn_adapted_write(const mn_adapted *adapted, const char *path, size_t n
         status = mn_fields_text(&model->fields, &shape, err);
     if (status == MN_OK && adapted->names != NULL)
         status = join_names(adapted, &names, err);
+    if (status == MN_OK && model->ids != NULL)
+        status = mn_words_list(model->ids, &ids, err);
     if (status == MN_OK)
         status = export(list, model->theta, tensors, &theta, err);
     if (status == MN_OK)
@@ -96,13 +101,14 @@ mn_status mn_adapted_write(const mn_adapted *adapted, const char *path, size_t n
         for (uint32_t i = 0; i < fields->n && mn_adapted_reads_support(model); i++)
             if (fields->at[i].role == MN_SUPPORT)
                 tensors[n++] = support_tensor(&fields->at[i], adapted->support->at[i]);
-        status = write_file(adapted, path, (const char *const[]){experiment, shape, names}, n,
+        status = write_file(adapted, path, (const char *const[]){experiment, shape, names, ids}, n,
                             tensors, n_more, more, err);
     }
     free(tensors);
     free(experiment);
     free(shape);
     free(names);
+    free(ids);
     free(theta);
     free(own);
     return status;
@@ -163,6 +169,7 @@ static mn_status read_model(const mn_tensor_file *file, const char *path, mn_mod
     const char *shape = mn_tensor_file_metadata(file, "fields");
     const char *version = mn_tensor_file_metadata(file, "adapted");
     mn_experiment *experiment = malloc(sizeof *experiment);
+    mn_words *ids = NULL;
     mn_fields fields;
     mn_error why;
     if (experiment == NULL)
@@ -185,8 +192,16 @@ static mn_status read_model(const mn_tensor_file *file, const char *path, mn_mod
         status = damaged(path, why.message, err);
     if (status == MN_OK && fields.symbols != 1)
         status = damaged(path, "its metadata has labels of several symbols", err);
+    if (status == MN_OK && mn_fields_find(&fields, MN_QUERY, "id") != NULL) {
+        status = mn_model_read_ids(file, path, &ids, err);
+        fields.vocabulary = ids == NULL ? 0 : mn_words_count(ids);
+    }
     if (status == MN_OK)
         status = mn_model_declare(experiment, &fields, out, err);
+    if (status == MN_OK)
+        (*out)->ids = ids;
+    else
+        mn_words_destroy(&ids);
     if (status == MN_OK)
         status =
             mn_parameters_read(&(*out)->network.parameters, file, "", path, (*out)->theta, err);

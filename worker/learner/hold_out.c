@@ -185,8 +185,12 @@ static void fill(const struct plan *plan, mn_trial *trial)
         const float *x = examples->x + i * plan->size;
         const float *y = examples->y == NULL ? NULL : examples->y + (size_t)i * y_size;
         const uint32_t label = examples->labels == NULL ? UINT32_MAX : examples->labels[i];
+        if (!plan->held[i] && examples->ids != NULL)
+            mn_task_put_id(trial->task, MN_SUPPORT, support, examples->ids[i]);
         if (!plan->held[i])
             mn_task_put(trial->task, MN_SUPPORT, support++, x, label, y);
+        if ((plan->held[i] || plan->company) && examples->ids != NULL)
+            mn_task_put_id(trial->task, MN_QUERY, query, examples->ids[i]);
         if (plan->held[i] || plan->company)
             mn_task_put(trial->task, MN_QUERY, query++, x, label, y);
     }

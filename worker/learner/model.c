@@ -95,8 +95,13 @@ mn_status mn_model_copy(const mn_model *model, mn_model **out, mn_error *err)
     copy->network.experiment = &copy->experiment;
     copy->theta = memcpy(theta, model->theta, bytes);
     copy->words = copy->row_form = NULL;
-    *out = copy;
-    return MN_OK;
+    copy->ids = NULL;
+    mn_status status = model->ids == NULL ? MN_OK : mn_words_copy(model->ids, &copy->ids, err);
+    if (status == MN_OK)
+        *out = copy;
+    else
+        mn_model_destroy(&copy);
+    return status;
 }
 
 void mn_model_destroy(mn_model **model)
@@ -106,6 +111,7 @@ void mn_model_destroy(mn_model **model)
     free((*model)->theta);
     free((*model)->words);
     free((*model)->row_form);
+    mn_words_destroy(&(*model)->ids);
     free(*model);
     *model = NULL;
 }
@@ -166,6 +172,8 @@ static mn_status read_file(const char *path, const struct wish *wish, mn_model *
         status = find_fields(experiment, file, path, &model, err);
     if (status == MN_OK)
         status = keep_notes(file, model, err);
+    if (status == MN_OK && mn_fields_find(&model->fields, MN_QUERY, "id") != NULL)
+        status = mn_model_read_ids(file, path, &model->ids, err);
     if (status == MN_OK) {
         const mn_parameters *list = &model->network.parameters;
         const bool has_best = experiment->evaluate.keep_best && has_theta(list, file, "best.");
@@ -261,25 +269,53 @@ static bool lie_in_data(const mn_experiment *experiment)
            (kind == MN_TASKS_SEQUENCES && experiment->tasks.data[0] != '\0');
 }
 
+mn_status mn_model_read_ids(const mn_tensor_file *file, const char *path, mn_words **out,
+                            mn_error *err)
+{
+    const char *list = mn_tensor_file_metadata(file, MN_NOTE_WORDS);
+    mn_error why = {.message = ""};
+    if (list == NULL)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s does not tell which ids its rows have (tasks.id_column), as an older "
+                       "mnemo wrote it: mnemo export RUN, with the data at hand, makes a file that "
+                       "does",
+                       path);
+    return mn_words_parse(list, out, &why) == MN_OK
+               ? MN_OK
+               : mn_fail(err, MN_ERR_DATA, "%s: its metadata has %s: use another copy", path,
+                         why.message);
+}
+
+/* How many ids there are, which fields as text do not say. */
+static mn_status count_ids(const mn_tensor_file *file, const char *path, mn_fields *fields,
+                           mn_error *err)
+{
+    mn_words *words = NULL;
+    if (mn_fields_find(fields, MN_QUERY, "id") == NULL)
+        return MN_OK;
+    mn_status status = mn_model_read_ids(file, path, &words, err);
+    if (status == MN_OK)
+        fields->vocabulary = mn_words_count(words);
+    mn_words_destroy(&words);
+    return status;
+}
+
 static mn_status told_fields(const mn_experiment *experiment, const mn_tensor_file *file,
                              const char *path, mn_fields *out, mn_error *err)
 {
     const char *text = mn_tensor_file_metadata(file, MN_NOTE_FIELDS);
     const bool dialogues = experiment->tasks.kind == MN_TASKS_DIALOGUES;
-    const bool ids = experiment->tasks.id_column[0] != '\0';
     mn_error why;
     if (text != NULL && mn_fields_parse(text, out, &why) == MN_OK)
-        return MN_OK;
-    if (text != NULL && !dialogues && !ids)
+        return count_ids(file, path, out, err);
+    if (text != NULL && !dialogues)
         return mn_fail(err, MN_ERR_DATA, "%s: %s: use another copy", path, why.message);
-    return mn_fail(
-        err, MN_ERR_CONFIG, "%s has learned from %s", path,
-        dialogues ? "dialogues, whose answers are sentences of the data: talk to it, with "
-                    "mnemo ask RUN --interactive"
-        : ids     ? "rows with ids (tasks.id_column), which examples of your own are not read "
-                    "with: look at its own tasks (mnemo task RUN), or train without ids"
-                  : "data of which it tells too little, as an older mnemo wrote it: mnemo "
-                    "export RUN, with the data at hand, makes a file that tells enough");
+    return mn_fail(err, MN_ERR_CONFIG, "%s has learned from %s", path,
+                   dialogues
+                       ? "dialogues, whose answers are sentences of the data: talk to it, with "
+                         "mnemo ask RUN --interactive"
+                       : "data of which it tells too little, as an older mnemo wrote it: mnemo "
+                         "export RUN, with the data at hand, makes a file that tells enough");
 }
 
 /* Pictures of a packed file are grey or coloured, which no key says: those of which the network has
@@ -330,6 +366,11 @@ const char *mn_model_note(const mn_model *model, const char *key)
     return strcmp(key, MN_NOTE_WORDS) == 0      ? model->words
            : strcmp(key, MN_ROW_FORM_NOTE) == 0 ? model->row_form
                                                 : NULL;
+}
+
+const mn_words *mn_model_ids(const mn_model *model)
+{
+    return model->ids;
 }
 
 mn_status mn_parameters_read(const mn_parameters *parameters, const mn_tensor_file *file,
@@ -490,6 +531,18 @@ static mn_status resize(const mn_fields *like, uint32_t n_support, uint32_t n_qu
     return status;
 }
 
+mn_status mn_model_few_shot(const mn_model *model, uint32_t way, uint32_t n_support,
+                            uint32_t n_query, mn_fields *out, mn_error *err)
+{
+    uint32_t item[3];
+    mn_model_item(model, item);
+    mn_status status =
+        mn_fields_few_shot(out, n_support, n_query, item, model->fields.target, way, err);
+    return status == MN_OK && mn_fields_find(&model->fields, MN_QUERY, "id") != NULL
+               ? mn_fields_add_ids(out, model->fields.vocabulary, err)
+               : status;
+}
+
 mn_status mn_model_shape(const mn_model *model, uint32_t way, uint32_t n_support, uint32_t n_query,
                          mn_fields *out, mn_error *err)
 {
@@ -498,9 +551,7 @@ mn_status mn_model_shape(const mn_model *model, uint32_t way, uint32_t n_support
     if (way == 0)
         way = trained->y_size;
     if (mn_model_is_few_shot(model)) {
-        uint32_t item[3];
-        mn_model_item(model, item);
-        status = mn_fields_few_shot(out, n_support, n_query, item, trained->target, way, err);
+        status = mn_model_few_shot(model, way, n_support, n_query, out, err);
     } else if (mn_model_is_sequence(model)) {
         uint32_t rows;
         if (way != trained->y_size)

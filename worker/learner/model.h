@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/experiment.h"
+#include "worker/data/words.h"
 #include "worker/tasks/task.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +39,9 @@ uint64_t mn_model_step(const mn_model *model); /* meta-steps of training; 0: not
 
 /* What the run's tasks tell beside their fields (task_notes.h); NULL: nothing of this name. */
 const char *mn_model_note(const mn_model *model, const char *key);
+
+/* What rows say they are of (tasks.id_column), by number; NULL: items have no ids. */
+const mn_words *mn_model_ids(const mn_model *model);
 
 /* Theta in the engine's layout, as a learner of the same experiment and fields takes it. */
 const float *mn_model_theta(const mn_model *model);

@@ -13,12 +13,21 @@ struct mn_model {
     uint64_t step;
     float *theta;           /* [network.parameters.size], the engine's layout; owned */
     char *words, *row_form; /* notes; owned; a copy has none: NULL */
+    mn_words *ids;          /* of rows: what their ids mean; NULL: they have none; owned */
 };
 
 /* A model whose theta is still zero. The fields are copied. */
 mn_status mn_model_declare(const mn_experiment *experiment, const mn_fields *fields, mn_model **out,
                            mn_error *err);
 mn_status mn_model_copy(const mn_model *model, mn_model **out, mn_error *err);
+
+/* The words of ids that a file tells. MN_ERR_CONFIG: it tells none, as an older mnemo wrote it. */
+mn_status mn_model_read_ids(const mn_tensor_file *file, const char *path, mn_words **out,
+                            mn_error *err);
+
+/* Fields of examples x with their answers, with ids if the model's items have them. */
+mn_status mn_model_few_shot(const mn_model *model, uint32_t way, uint32_t n_support,
+                            uint32_t n_query, mn_fields *out, mn_error *err);
 
 /* Fields of a task of this shape; way 0: as trained. Of sequences: so many side by side (the bundle),
  * each of n_support items and one more. MN_ERR_CONFIG: the network cannot have so many

@@ -113,6 +113,9 @@ void mn_parameters_start(const mn_parameters *parameters, mn_weight_init how, ui
             case MN_START_ONE:
                 value = 1.0;
                 break;
+            case MN_START_IDENTITY:
+                value = k / parameter->inside.c == k % parameter->inside.c;
+                break;
             case MN_START_VALUE:
                 value = parameter->scale;
                 break;

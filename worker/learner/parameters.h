@@ -25,9 +25,10 @@ typedef enum mn_init {
     MN_START_WEIGHTS, /* as model.init says, by the tensor's own fan-in and fan-out */
     MN_START_ZERO,
     MN_START_ONE,
-    MN_START_VALUE,   /* `scale` everywhere */
-    MN_START_NORMAL,  /* of standard deviation `scale` */
-    MN_START_UNIFORM, /* about 0, of standard deviation `scale` */
+    MN_START_IDENTITY, /* of a square matrix */
+    MN_START_VALUE,    /* `scale` everywhere */
+    MN_START_NORMAL,   /* of standard deviation `scale` */
+    MN_START_UNIFORM,  /* about 0, of standard deviation `scale` */
 } mn_init;
 
 typedef struct mn_parameter {

@@ -48,20 +48,21 @@ static mn_status read_story(const mn_model *model, const char *story, const char
 static mn_status fill_task(const mn_model *model, const mn_story_text *story, mn_task **out,
                            mn_error *err)
 {
-    const mn_field *support = mn_fields_find(mn_model_fields(model), MN_SUPPORT, "question");
-    const uint32_t most = support != NULL ? support->n : 0;
-    uint32_t n = 0, put = 0;
-    for (uint32_t i = 0; i < story->n_questions; i++)
-        n += n < most && story->questions[i].answer != 0;
-    if (support != NULL && n == 0)
-        return mn_fail(err, MN_ERR_DATA,
-                       "this model adapts to answered questions before it answers one: expected "
-                       "some in the story, each on a line as \"where is mary?\" with a tab and the "
-                       "answer behind it");
-    mn_status status = mn_model_task(model, 0, n, 1, out, err);
-    for (uint32_t i = 0; i < story->n_questions && status == MN_OK && put < n; i++)
-        if (story->questions[i].answer != 0)
-            mn_written_story_put(story, &story->questions[i], *out, MN_SUPPORT, put++, 1.0 / n);
+    const mn_fields *fields = mn_model_fields(model);
+    const mn_story_question **examples = calloc(story->n_questions, sizeof *examples);
+    if (examples == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "%u questions", (unsigned)story->n_questions);
+    const uint32_t n = mn_written_story_examples(story, fields, examples);
+    mn_status status =
+        n > 0 || mn_fields_find(fields, MN_SUPPORT, "question") == NULL
+            ? mn_model_task(model, 0, n, 1, out, err)
+            : mn_fail(err, MN_ERR_DATA,
+                      "this model adapts to answered questions before it answers one: expected "
+                      "some in the story, each on a line as \"where is mary?\" with a tab and the "
+                      "answer, a word that it knows, behind it");
+    for (uint32_t i = 0; i < n && status == MN_OK; i++)
+        mn_written_story_put(story, examples[i], *out, MN_SUPPORT, i, 1.0 / n);
+    free((void *)examples);
     if (status == MN_OK)
         mn_written_story_put(story, &story->questions[story->n_questions - 1], *out, MN_QUERY, 0,
                              1);

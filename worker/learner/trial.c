@@ -62,6 +62,11 @@ void mn_task_put(mn_task *task, mn_role role, uint32_t item, const float *x, uin
         memset(to, 0, fields->y_size * sizeof *to), to[label] = 1.0f;
 }
 
+void mn_task_put_id(mn_task *task, mn_role role, uint32_t item, uint32_t id)
+{
+    mn_task_find(task, role, "id")[item] = (float)id;
+}
+
 mn_rule_data mn_trial_data(const mn_trial *trial)
 {
     return (mn_rule_data){.task = trial->task->block};

@@ -29,4 +29,7 @@ void mn_trial_fini(mn_trial *trial);
 void mn_task_put(mn_task *task, mn_role role, uint32_t item, const float *x, uint32_t label,
                  const float *y);
 
+/* The id of an item of a task whose items have them. */
+void mn_task_put_id(mn_task *task, mn_role role, uint32_t item, uint32_t id);
+
 mn_rule_data mn_trial_data(const mn_trial *trial);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The handles are ours under another name. */
 static const mn_model *model_of(const mnemo_model *model)
@@ -238,6 +239,28 @@ uint32_t mnemo_model_steps(const mnemo_model *model)
     return mn_model_steps(model_of(model));
 }
 
+uint32_t mnemo_model_ids(const mnemo_model *model)
+{
+    const mn_words *ids = mn_model_ids(model_of(model));
+    return ids == NULL ? 0 : mn_words_count(ids);
+}
+
+static uint32_t id_of(const mn_model *model, const char *word)
+{
+    const mn_words *ids = mn_model_ids(model);
+    return ids == NULL || word == NULL ? 0 : mn_words_find(ids, word, strlen(word));
+}
+
+uint32_t mnemo_model_id(const mnemo_model *model, const char *word)
+{
+    return id_of(model_of(model), word);
+}
+
+uint32_t mnemo_adapted_id(const mnemo_adapted *adapted, const char *word)
+{
+    return id_of(mn_adapted_model(adapted_of(adapted)), word);
+}
+
 int mnemo_model_judges_together(const mnemo_model *model)
 {
     return mn_model_judges_together(model_of(model));
@@ -316,8 +339,9 @@ static mnemo_code check_examples(const mn_model *model, const mnemo_examples *ex
                       error);
 }
 
-mnemo_code mnemo_adapt(const mnemo_model *model, const mnemo_examples *examples, uint32_t steps,
-                       mnemo_adapted **out, mnemo_error *error)
+static mnemo_code adapt(const mnemo_model *model, const mnemo_examples *examples,
+                        const uint32_t *ids, uint32_t steps, mnemo_adapted **out,
+                        mnemo_error *error)
 {
     mn_error why = {0};
     mn_adapted *adapted = NULL;
@@ -330,13 +354,30 @@ mnemo_code mnemo_adapt(const mnemo_model *model, const mnemo_examples *examples,
                               .x = examples->x,
                               .n_classes = examples->labels != NULL ? examples->n_classes : 0,
                               .labels = examples->labels,
-                              .y = examples->y};
+                              .y = examples->y,
+                              .ids = ids};
     const mn_status status = mn_adapted_new(
         model_of(model), &ours, steps == MNEMO_STEPS_AS_TRAINED ? MN_STEPS_AS_TRAINED : steps, NULL,
         &adapted, &why);
     if (status == MN_OK)
         *out = (mnemo_adapted *)(void *)adapted;
     return tell(status, &why, error);
+}
+
+mnemo_code mnemo_adapt(const mnemo_model *model, const mnemo_examples *examples, uint32_t steps,
+                       mnemo_adapted **out, mnemo_error *error)
+{
+    return adapt(model, examples, NULL, steps, out, error);
+}
+
+mnemo_code mnemo_adapt_ids(const mnemo_model *model, const mnemo_examples *examples,
+                           const uint32_t *ids, size_t n_ids, uint32_t steps, mnemo_adapted **out,
+                           mnemo_error *error)
+{
+    if (examples == NULL)
+        return refuse(error, "mnemo_adapt_ids: examples must not be NULL");
+    const mnemo_code code = check_size("ids", ids, n_ids, examples->n, 1, error);
+    return code == MNEMO_OK ? adapt(model, examples, ids, steps, out, error) : code;
 }
 
 static mnemo_code check_question(const mnemo_adapted *adapted, size_t n, const float *x, size_t n_x,
@@ -361,6 +402,20 @@ mnemo_code mnemo_predict(const mnemo_adapted *adapted, size_t n, const float *x,
                ? code
                : tell(mn_adapted_predict(adapted_of(adapted), (uint32_t)n, x, answers, NULL, &why),
                       &why, error);
+}
+
+mnemo_code mnemo_predict_ids(const mnemo_adapted *adapted, size_t n, const float *x, size_t n_x,
+                             const uint32_t *ids, size_t n_ids, float *answers, size_t n_answers,
+                             mnemo_error *error)
+{
+    mn_error why = {0};
+    mnemo_code code = check_question(adapted, n, x, n_x, answers, n_answers, error);
+    if (code == MNEMO_OK)
+        code = check_size("ids", ids, n_ids, n, 1, error);
+    return code != MNEMO_OK ? code
+                            : tell(mn_adapted_predict_ids(adapted_of(adapted), (uint32_t)n, x, ids,
+                                                          answers, NULL, &why),
+                                   &why, error);
 }
 
 mnemo_code mnemo_outputs(const mnemo_adapted *adapted, size_t n, const float *x, size_t n_x,

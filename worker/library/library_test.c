@@ -43,6 +43,7 @@ static const struct tensor drawing_tensors[] = {{"conv1.weight", "4,1,3,3", 36},
 static char folder[64], path[128];
 static float numbers[MOST];
 static mnemo_error error;
+static const char *more_metadata = ""; /* of the next model, as JSON */
 
 /* Numbers between -1 and 1, always the same. */
 static void fill(size_t n, float *out)
@@ -74,7 +75,7 @@ static const char *write_model(const char *name, const char *experiment,
     size_t n = 0;
     at += sprintf(at, "{\"__metadata__\":{\"step\":\"7\",\"experiment\":\"");
     put_escaped(&at, experiment);
-    at += sprintf(at, "\"}");
+    at += sprintf(at, "\"%s}", more_metadata);
     for (; tensors->name != NULL; tensors++, n += (tensors - 1)->n)
         at += sprintf(at, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
                       tensors->name, tensors->shape, n * 4, (n + tensors->n) * 4);
@@ -552,6 +553,62 @@ static void threads_that_share_a_model_get_the_same_bits(void **state)
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+#define ROWS                                                                                       \
+    "name: rows\ntasks: {kind: rows, table: rows.csv, task_column: task, id_column: who, "         \
+    "y_column: y, shot: 4, query: 4}\nmodel: {input: linear, width: 2, memory: table, slots: 3, "  \
+    "slot_size: 2, reasoning: concat-linear, units: 4}\nmeta: {kind: maml, inner_steps: 2, "       \
+    "inner_lr: 0.05}\n"
+
+/* Of two words that its rows are of, a blue one and a red one. */
+static void rows_with_ids_answer_by_them(void **state)
+{
+    (void)state;
+    static const struct tensor tensors[] = {
+        {"input.weight", "2,2", 4},   {"input.bias", "2", 2},  {"memory.slots", "3,2", 6},
+        {"reason.weight", "4,4", 16}, {"reason.bias", "4", 4}, {"head.weight", "1,4", 4},
+        {"head.bias", "1", 1},        {NULL, NULL, 0}};
+    const float x[8] = {0, 1, 1, 0, 0.5f, 0.5f, -1, 0}, y[4] = {0, 1, 0.5f, -1}, same[4] = {0};
+    const uint32_t none[4] = {0}, ids[4] = {1, 2, 0, 2}, far[2] = {0, 3};
+    const mnemo_examples examples = {.n = 4, .x = x, .n_x = 8, .y = y, .n_y = 4};
+    mnemo_model *model = NULL, *curves = load(CURVES, curve_tensors);
+    mnemo_adapted *plain = NULL, *adapted = NULL, *again = NULL;
+    float a[2], b[2];
+    more_metadata =
+        ",\"words\":\"\\nblue\\nred\",\"fields\":\"values 1 1 1\\nsupport.x 0 4 1 1 2\\n"
+        "support.y 0 4 1 1 1\\nquery.x 0 4 1 1 2\\nquery.y 0 4 1 1 1\\n"
+        "support.id 1 4 1 1 1\\nquery.id 1 4 1 1 1\\n\"";
+    model = load(ROWS, tensors);
+    more_metadata = "";
+    assert_int_equal(mnemo_model_ids(model), 3);
+    assert_int_equal(mnemo_model_id(model, "Red"), 2);
+    assert_int_equal(mnemo_model_id(model, "green"), 0);
+    assert_int_equal(mnemo_model_ids(curves), 0);
+    assert_int_equal(mnemo_adapt(model, &examples, 2, &plain, &error), MNEMO_OK);
+    assert_int_equal(mnemo_adapt_ids(model, &examples, none, 4, 2, &adapted, &error), MNEMO_OK);
+    assert_int_equal(mnemo_predict(plain, 2, x, 4, a, 2, &error), MNEMO_OK);
+    assert_int_equal(mnemo_predict_ids(adapted, 2, x, 4, none, 2, b, 2, &error), MNEMO_OK);
+    assert_memory_equal(a, b, sizeof a);
+    mnemo_adapted_free(adapted);
+    assert_int_equal(mnemo_adapt_ids(model, &examples, ids, 4, 2, &adapted, &error), MNEMO_OK);
+    assert_int_equal(mnemo_predict_ids(adapted, 2, same, 4, ids, 2, a, 2, &error), MNEMO_OK);
+    assert_true(a[0] < a[1] || a[0] > a[1]); /* the same item, of another id */
+    assert_int_equal(mnemo_adapted_save(adapted, in_folder("kept"), &error), MNEMO_OK);
+    assert_int_equal(mnemo_adapted_load(in_folder("kept"), &again, &error), MNEMO_OK);
+    assert_int_equal(mnemo_adapted_id(again, "blue"), 1);
+    assert_int_equal(mnemo_predict_ids(again, 2, same, 4, ids, 2, b, 2, &error), MNEMO_OK);
+    assert_memory_equal(a, b, sizeof a);
+    assert_int_equal(mnemo_predict_ids(again, 2, same, 4, far, 2, b, 2, &error), MNEMO_ERR_DATA);
+    assert_int_equal(mnemo_predict_ids(again, 2, same, 4, ids, 3, b, 2, &error),
+                     MNEMO_ERR_ARGUMENT);
+    assert_int_equal(mnemo_adapt_ids(model, &examples, NULL, 4, 2, &plain, &error),
+                     MNEMO_ERR_ARGUMENT);
+    mnemo_adapted_free(plain);
+    mnemo_adapted_free(adapted);
+    mnemo_adapted_free(again);
+    mnemo_model_free(model);
+    mnemo_model_free(curves);
+}
+
 static void questions_about_stories_are_for_models_of_stories(void **state)
 {
     mnemo_answer answers[3];
@@ -585,6 +642,7 @@ int main(void)
         IN_FOLDER(examples_of_wrong_sizes_are_refused),
         IN_FOLDER(questions_of_wrong_sizes_are_refused),
         IN_FOLDER(numbers_in_files_have_a_point_in_every_country),
+        IN_FOLDER(rows_with_ids_answer_by_them),
         IN_FOLDER(questions_about_stories_are_for_models_of_stories),
         IN_FOLDER(threads_that_share_a_model_get_the_same_bits),
     };

@@ -1,6 +1,6 @@
 #include "worker/tasks/row_ids.h"
 
-#include "worker/data/words.h"
+#include "common/text.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +15,18 @@ static mn_status list_words(const mn_experiment *e, const mn_data_table *table, 
     for (uint32_t i = 0; i < n_train && status == MN_OK; i++) {
         char word[MN_DATA_TABLE_WORD];
         mn_data_table_word(table, train[i], place, word);
-        if (mn_words_add(words, word, strlen(word), &number, err) != MN_OK)
-            status =
-                mn_fail(err, MN_ERR_DATA,
-                        "%s: row %" PRIu32 ", column %s (tasks.id_column): \"%.60s\" is no id: "
-                        "expected a word or a number of 1 to %u bytes, at most %u of them",
-                        e->tasks.table, train[i] + 1, e->tasks.id_column, word, MN_WORD_BYTES - 1,
-                        MN_MAX_WORDS - 1);
+        if (!mn_text_is_plain(word) ||
+            mn_words_add(words, word, strlen(word), &number, err) != MN_OK) {
+            char shown[200];
+            (void)mn_text_escape(word, strlen(word), shown, sizeof shown);
+            status = mn_fail(err, MN_ERR_DATA,
+                             "%s: row %" PRIu32
+                             ", column %s (tasks.id_column): \"%.60s\" is no id: expected a word "
+                             "or a number of 1 to %u bytes of UTF-8 without line ends, at most %u "
+                             "of them",
+                             e->tasks.table, train[i] + 1, e->tasks.id_column, shown,
+                             MN_WORD_BYTES - 1, MN_MAX_WORDS - 1);
+        }
     }
     if (status == MN_OK)
         status = mn_words_sort(words, &renamed, err);
@@ -57,25 +62,20 @@ mn_status mn_row_ids_make(const mn_experiment *e, const mn_data_table *table, ui
     }
     if (status == MN_OK)
         out->n = mn_words_count(words);
-    mn_words_destroy(&words);
+    out->words = words;
     return status;
 }
 
 void mn_row_ids_fini(mn_row_ids *ids)
 {
     free(ids->at);
+    mn_words_destroy(&ids->words);
     *ids = (mn_row_ids){0};
 }
 
 mn_status mn_row_ids_add(const mn_row_ids *ids, mn_fields *fields, mn_error *err)
 {
-    const uint32_t n[2] = {fields->at[MN_SUPPORT_X].n, fields->at[MN_QUERY_X].n};
-    mn_status status = MN_OK;
-    fields->vocabulary = ids->n;
-    for (mn_role role = MN_SUPPORT; ids->n > 0 && role <= MN_QUERY && status == MN_OK; role++)
-        status = mn_fields_add(fields, role, "id", MN_FIELD_IDS, n[role],
-                               (const uint32_t[3]){1, 1, 1}, err);
-    return status;
+    return ids->n > 0 ? mn_fields_add_ids(fields, ids->n, err) : MN_OK;
 }
 
 void mn_row_ids_put(const mn_row_ids *ids, uint32_t row, mn_role role, uint32_t item, mn_task *task)

@@ -5,11 +5,13 @@
 
 #include "common/random.h"
 #include "worker/data/data_table.h"
+#include "worker/data/words.h"
 #include "worker/tasks/task.h"
 
 typedef struct mn_row_ids {
-    uint32_t n;   /* id 0 counted; 0: there are no ids */
-    uint32_t *at; /* of each row of the table; owned */
+    uint32_t n;      /* id 0 counted; 0: there are no ids */
+    mn_words *words; /* what each is; NULL: there are none; owned */
+    uint32_t *at;    /* of each row of the table; owned */
     char column[sizeof((mn_experiment *)0)->tasks.id_column];
     double hidden; /* share of a training task's ids that become 0 */
 } mn_row_ids;

@@ -526,10 +526,17 @@ static const mn_row_form *form_of(const void *of)
     return &rows->form;
 }
 
+static const mn_words *words_of(const void *of)
+{
+    const struct rows *rows = of;
+    return rows->ids.words;
+}
+
 const mn_task_set_kind mn_rows_kind = {.open = open_tasks,
                                        .close = close_tasks,
                                        .check = check,
                                        .draw = draw,
                                        .classes = classes,
                                        .describe = describe,
+                                       .words = words_of,
                                        .row_form = form_of};

@@ -126,6 +126,17 @@ mn_status mn_fields_add_padding(mn_fields *fields, mn_error *err)
     return status;
 }
 
+mn_status mn_fields_add_ids(mn_fields *fields, uint32_t vocabulary, mn_error *err)
+{
+    const uint32_t n[2] = {fields->at[MN_SUPPORT_X].n, fields->at[MN_QUERY_X].n};
+    mn_status status = MN_OK;
+    fields->vocabulary = vocabulary;
+    for (mn_role role = MN_SUPPORT; role <= MN_QUERY && status == MN_OK; role++)
+        status = mn_fields_add(fields, role, "id", MN_FIELD_IDS, n[role],
+                               (const uint32_t[3]){1, 1, 1}, err);
+    return status;
+}
+
 bool mn_fields_have_padding(const mn_fields *fields)
 {
     return mn_fields_find(fields, MN_SHARED, "classes") != NULL;
@@ -145,7 +156,8 @@ bool mn_fields_are_few_shot(const mn_fields *fields)
     static const char *const names[MN_N_FEW_SHOT] = {"x", "y", "x", "y"};
     const uint32_t padding = mn_fields_have_padding(fields) ? 3 : 0;
     const uint32_t point = mn_fields_find(fields, MN_QUERY, "point") != NULL; /* of a mixture */
-    bool so = fields->n == MN_N_FEW_SHOT + padding + point;
+    const uint32_t ids = mn_fields_find(fields, MN_QUERY, "id") != NULL ? 2 : 0;
+    bool so = fields->n == MN_N_FEW_SHOT + padding + point + ids;
     for (uint32_t i = 0; so && i < MN_N_FEW_SHOT; i++)
         so = strcmp(fields->at[i].name, names[i]) == 0 &&
              fields->at[i].role == (i < MN_QUERY_X ? MN_SUPPORT : MN_QUERY);
@@ -153,6 +165,9 @@ bool mn_fields_are_few_shot(const mn_fields *fields)
         so = has_vectors(fields, MN_SUPPORT, "weight", fields->at[MN_SUPPORT_X].n, 1) &&
              has_vectors(fields, MN_QUERY, "weight", fields->at[MN_QUERY_X].n, 1) &&
              has_vectors(fields, MN_SHARED, "classes", 1, fields->y_size);
+    if (so && ids > 0)
+        so = has_vectors(fields, MN_SUPPORT, "id", fields->at[MN_SUPPORT_X].n, 1) &&
+             has_vectors(fields, MN_QUERY, "id", fields->at[MN_QUERY_X].n, 1);
     return so;
 }
 

@@ -99,6 +99,9 @@ mn_status mn_fields_few_shot(mn_fields *fields, uint32_t n_support, uint32_t n_q
  *   shared.classes                 which classes there are: 1, or 0 */
 mn_status mn_fields_add_padding(mn_fields *fields, mn_error *err);
 
+/* The same of items that have an id each, below `vocabulary`: support.id and query.id. */
+mn_status mn_fields_add_ids(mn_fields *fields, uint32_t vocabulary, mn_error *err);
+
 /* A sequence that is judged as it goes, in the query set: x of each item, the y of the item before as
  * `label_before` if the learner is told it, y, and the `point` it is judged by. Behind mn_fields_init. */
 mn_status mn_fields_add_sequence(mn_fields *fields, uint32_t n, const uint32_t x[3], bool is_told,

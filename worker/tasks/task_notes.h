@@ -1,7 +1,7 @@
 /* task_notes.h: what tasks tell of themselves to whoever has a run's network but not its data: as metadata of
  * checkpoints and of exported and adapted models.
  *   fields    what a task is made of (field_text.h)
- *   words     of stories: those that numbers mean, a line each, that of number 0 empty
+ *   words     of stories, and of rows with ids: those that numbers mean, a line each, that of number 0 empty
  *   row_form  of a user's table: how its columns become numbers (row_form.h) */
 #pragma once
 

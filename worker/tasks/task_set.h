@@ -80,7 +80,7 @@ void mn_task_set_describe(const mn_task_set *set, const mn_task *task, FILE *out
 bool mn_task_set_class_name(const mn_task_set *set, const mn_task *task, uint32_t label,
                             char out[MN_CLASS_NAME]);
 
-/* The words that the ids of stories mean; NULL: there are none. Lent for the set's life. */
+/* The words that the ids of stories, or of rows, mean; NULL: there are none. Lent for the set's life. */
 const mn_words *mn_task_set_words(const mn_task_set *set);
 
 /* What a test holds that a network cannot read, for training had nothing like it, as words that it

@@ -223,6 +223,11 @@ static void few_shot_tasks_are_told_from_others(void **state)
     bad = padded;
     bad.at[bad.n - 2].n = 9; /* a query item without a weight */
     assert_false(mn_fields_are_few_shot(&bad));
+    mn_fields told = fields;
+    assert_int_equal(mn_fields_add_ids(&told, 7, NULL), MN_OK);
+    assert_true(mn_fields_are_few_shot(&told) && told.vocabulary == 7);
+    told.at[MN_N_FEW_SHOT].n = 4; /* a support item without an id */
+    assert_false(mn_fields_are_few_shot(&told));
     swapped.at[MN_SUPPORT_X].role = MN_QUERY;
     assert_false(mn_fields_are_few_shot(&more));
     assert_false(mn_fields_are_few_shot(&swapped));

@@ -8,6 +8,20 @@ mn_story_limits mn_written_story_limits(const mn_fields *fields)
                              .question = mn_fields_find(fields, MN_QUERY, "question")->channels};
 }
 
+uint32_t mn_written_story_examples(const mn_story_text *text, const mn_fields *fields,
+                                   const mn_story_question **out)
+{
+    const mn_field *support = mn_fields_find(fields, MN_SUPPORT, "question");
+    const uint32_t most = support == NULL ? 0 : support->n;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < text->n_questions && n < most; i++) {
+        const uint32_t answer = text->questions[i].answer;
+        if (answer != 0 && answer < fields->y_size)
+            out[n++] = &text->questions[i];
+    }
+    return n;
+}
+
 void mn_written_story_put(const mn_story_text *text, const mn_story_question *question,
                           mn_task *task, mn_role role, uint32_t item, double weight)
 {

@@ -569,6 +569,11 @@ static void damaged_pictures_are_counted_or_left_out(void **state)
     assert_int_equal(mn_image_pack_index(pack)->n_images, 1);
     assert_int_equal(report.left[0].n, 2);
     mn_image_pack_destroy(&pack);
+    options.skip_damaged = false;
+    assert_int_equal(unlink("f/a/3.jpg"), 0);
+    assert_refused(&options, MN_ERR_DATA,
+                   "f/a/2.png is no picture, whatever its name says; expected PNG or JPEG; mend "
+                   "it, or leave it out with --skip-damaged");
 }
 
 static void pictures_of_one_colour_are_taken_but_told(void **state)

@@ -153,6 +153,9 @@ static mn_status refuse_or_leave_damage(mn_import_work *work, mn_error *err)
                           work->n_damaged - MOST_NAMED);
         return MN_OK;
     }
+    if (work->n_damaged == 1)
+        return mn_fail(err, MN_ERR_DATA, "%s; mend it, or leave it out with --skip-damaged",
+                       work->first_damage.message);
     return mn_fail(err, MN_ERR_DATA,
                    "%s; %" PRIu64 " more are damaged; mend them, or leave them out with "
                    "--skip-damaged",

@@ -10,9 +10,12 @@
  * direction of curvature <= 0 they end with what they have, which is grad L_Q itself (first order)
  * if that was the first direction of all. Two scores of training say how that goes: the share of
  * tasks with such a direction, and what is left of the system's right-hand side.
+ * By meta.adapts only some tensors of theta move. What stands still (w) moves the minimum all the same,
+ * and by the same lemma its gradient is d L_Q / d w - (d^2 L_S / d w d phi) v / lambda.
  * A test adapts in the same way, with the proximal term. */
 #include "worker/learner/rules/rule.h"
 
+#include "worker/learner/rules/adapting.h"
 #include "worker/learner/rules/loop_plans.h"
 #include "worker/learner/rules/scratch.h"
 #include <math.h>
@@ -27,17 +30,30 @@ struct implicit {
     const mn_kernels *kernels;
     uint32_t steps, cg_steps;
     double inner_lr, lambda;
-    size_t n; /* of theta and of phi */
+    size_t n, offset; /* of phi, and where it begins in theta */
+    size_t size;      /* of theta, without what is the task set's */
     mn_loop_plans plans;
     /* Scratch: bytes from its start, where all plans work. at_kept is what the inner gradient at
      * phi_T leaves for products; a product uses it up, and so takes a copy of it at at_used. */
     size_t at_kept, at_used, at_phi, at_gradient, at_solution, at_residual, at_direction,
-        at_product, scratch_bytes;
+        at_product, at_rest, scratch_bytes;
 };
 
 static void lay_out_scratch(struct implicit *meta, bool differentiate);
-static void solve(const struct implicit *meta, void *scratch, const mn_real *theta,
+static bool solve(const struct implicit *meta, void *scratch, const mn_real *theta,
                   const mn_rule_data *data, mn_real *b, double *scores);
+static void add_rest(const struct implicit *meta, void *scratch, const mn_real *theta,
+                     const mn_rule_data *data, mn_real *gradient);
+
+static mn_status declare(mn_network *network, mn_error *err)
+{
+    uint32_t first, end;
+    mn_adapting_tensors(network, network->experiment->meta.adapts, &first, &end);
+    return first < end ? MN_OK
+                       : mn_fail(err, MN_ERR_CONFIG,
+                                 "nothing would adapt: the module that meta.adapts names has no "
+                                 "parameters; choose another");
+}
 
 static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
 {
@@ -55,16 +71,18 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->cg_steps = e->meta.cg_steps;
     meta->inner_lr = e->meta.inner_lr;
     meta->lambda = e->meta.lambda;
-    const mn_loop_needs needs = {.first = 0,
-                                 .end = order->network->first[MN_N_MODULES],
-                                 .products = order->differentiate && meta->cg_steps > 0,
-                                 .query_gradient = order->differentiate,
-                                 .gradients = true};
+    mn_loop_needs needs = {.products = order->differentiate && meta->cg_steps > 0,
+                           .query_gradient = order->differentiate,
+                           .gradients = true,
+                           .whole = true};
+    mn_adapting_tensors(order->network, e->meta.adapts, &needs.first, &needs.end);
     mn_status status = mn_loop_plans_init(&meta->plans, order->network, order->fields, &needs,
                                           order->kernels, err);
     if (status != MN_OK)
         return status;
-    meta->n = meta->plans.size;
+    meta->n = meta->plans.adapted_size;
+    meta->offset = meta->plans.adapted_offset;
+    meta->size = meta->plans.size;
     lay_out_scratch(meta, order->differentiate);
     return MN_OK;
 }
@@ -122,7 +140,7 @@ static void begin(const void *of, void *scratch, const mn_real *theta, const mn_
 {
     const struct implicit *meta = of;
     (void)data;
-    memcpy(mn_scratch_at(scratch, meta->at_phi), theta, meta->n * sizeof *theta);
+    memcpy(mn_scratch_at(scratch, meta->at_phi), theta + meta->offset, meta->n * sizeof *theta);
 }
 
 static double step(const void *of, void *scratch, const mn_real *theta, const mn_rule_data *data)
@@ -133,7 +151,7 @@ static double step(const void *of, void *scratch, const mn_real *theta, const mn
             *gradient = mn_scratch_at(scratch, meta->at_gradient);
     mn_real *away = mn_scratch_at(scratch, meta->at_direction);
     const double loss = support_gradient(meta, scratch, theta, data);
-    kernels->scale_add(meta->n, -1, theta, phi, away);
+    kernels->scale_add(meta->n, -1, theta + meta->offset, phi, away);
     kernels->scale_add(meta->n, (mn_real)meta->lambda, away, gradient, gradient);
     kernels->scale_add(meta->n, (mn_real)-meta->inner_lr, gradient, phi, phi);
     return loss;
@@ -155,8 +173,8 @@ static double support(const void *of, void *scratch, const mn_real *theta, const
 static void adapted(const void *of, const void *scratch, const mn_real *theta, mn_real *adapted)
 {
     const struct implicit *meta = of;
-    (void)theta;
-    memcpy(adapted, mn_scratch_at(scratch, meta->at_phi), meta->n * sizeof *adapted);
+    memcpy(adapted, theta, meta->size * sizeof *adapted);
+    memcpy(adapted + meta->offset, mn_scratch_at(scratch, meta->at_phi), meta->n * sizeof *adapted);
 }
 
 static void resume(const void *of, void *scratch, const mn_real *adapted, const mn_real *own,
@@ -165,7 +183,7 @@ static void resume(const void *of, void *scratch, const mn_real *adapted, const 
     const struct implicit *meta = of;
     (void)own;
     (void)steps;
-    memcpy(mn_scratch_at(scratch, meta->at_phi), adapted, meta->n * sizeof *adapted);
+    memcpy(mn_scratch_at(scratch, meta->at_phi), adapted + meta->offset, meta->n * sizeof *adapted);
 }
 
 static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *theta,
@@ -184,7 +202,9 @@ static mn_rule_losses gradient(const void *of, void *scratch, const mn_real *the
         losses.support_before = support_gradient(meta, scratch, theta, data);
     else if (meta->cg_steps > 0)
         (void)support_gradient(meta, scratch, theta, data); /* for the products */
-    solve(meta, scratch, theta, data, gradient, losses.more);
+    if (solve(meta, scratch, theta, data, gradient + meta->offset, losses.more) &&
+        meta->n < meta->size)
+        add_rest(meta, scratch, theta, data, gradient);
     return losses;
 }
 
@@ -197,26 +217,47 @@ static double dot(size_t n, const mn_real *a, const mn_real *b)
     return sum;
 }
 
+/* out = H_S(phi) p; at at_rest the mixed product with what stands still, in theta's places. */
+static void run_product(const struct implicit *meta, void *scratch, const mn_real *theta,
+                        const mn_rule_data *data, const mn_real *p, mn_real *out)
+{
+    memcpy(mn_scratch_at(scratch, meta->at_used), mn_scratch_at(scratch, meta->at_kept),
+           mn_plan_kept_bytes(meta->plans.support));
+    mn_bindings bindings = {
+        .in = {[MN_SLOT_PHI] = mn_scratch_at(scratch, meta->at_phi),
+               [MN_SLOT_THETA] = theta,
+               [MN_SLOT_DIRECTION] = p,
+               [MN_SLOT_TASK] = data->task},
+        .out = {[MN_SLOT_MOVED] = out, [MN_SLOT_PRODUCT] = mn_scratch_at(scratch, meta->at_rest)},
+        .kept = mn_scratch_at(scratch, meta->at_used),
+        .profile = data->profile};
+    mn_plan_run(meta->plans.support, 1, scratch, &bindings);
+}
+
 /* out = (I + H_S(phi) / lambda) p. */
 static void multiply(const struct implicit *meta, void *scratch, const mn_real *theta,
                      const mn_rule_data *data, const mn_real *p, mn_real *out)
 {
-    memcpy(mn_scratch_at(scratch, meta->at_used), mn_scratch_at(scratch, meta->at_kept),
-           mn_plan_kept_bytes(meta->plans.support));
-    mn_bindings bindings = {.in = {[MN_SLOT_PHI] = mn_scratch_at(scratch, meta->at_phi),
-                                   [MN_SLOT_THETA] = theta,
-                                   [MN_SLOT_DIRECTION] = p,
-                                   [MN_SLOT_TASK] = data->task},
-                            .out = {[MN_SLOT_MOVED] = out},
-                            .kept = mn_scratch_at(scratch, meta->at_used),
-                            .profile = data->profile};
-    mn_plan_run(meta->plans.support, 1, scratch, &bindings);
+    run_product(meta, scratch, theta, data, p, out);
     meta->kernels->scale_add(meta->n, (mn_real)(1 / meta->lambda), out, p, out);
 }
 
-/* b = v of (I + H_S(phi) / lambda) v = b, after the inner gradient at phi. Hestenes and Stiefel
- * 1952; that a direction of no positive curvature ends it is Steihaug's (1983). */
-static void solve(const struct implicit *meta, void *scratch, const mn_real *theta,
+/* Of what stands still, once gradient has v in phi's places. */
+static void add_rest(const struct implicit *meta, void *scratch, const mn_real *theta,
+                     const mn_rule_data *data, mn_real *gradient)
+{
+    const size_t begin = meta->offset, end = begin + meta->n;
+    const mn_real *rest = mn_scratch_at(scratch, meta->at_rest);
+    const mn_real factor = (mn_real)(-1 / meta->lambda);
+    run_product(meta, scratch, theta, data, gradient + begin,
+                mn_scratch_at(scratch, meta->at_product));
+    meta->kernels->scale_add(begin, factor, rest, gradient, gradient);
+    meta->kernels->scale_add(meta->size - end, factor, rest + end, gradient + end, gradient + end);
+}
+
+/* b = v of (I + H_S(phi) / lambda) v = b, after the inner gradient at phi; false: b is as it was.
+ * Hestenes and Stiefel 1952; that a direction of no positive curvature ends it is Steihaug's (1983). */
+static bool solve(const struct implicit *meta, void *scratch, const mn_real *theta,
                   const mn_rule_data *data, mn_real *b, double *scores)
 {
     const mn_kernels *kernels = meta->kernels;
@@ -248,6 +289,7 @@ static void solve(const struct implicit *meta, void *scratch, const mn_real *the
     if (solved)
         memcpy(b, x, bytes);
     scores[RESIDUAL] = at_first > 0 ? sqrt(left / at_first) : 0;
+    return solved;
 }
 
 static double macs(const void *of)
@@ -263,18 +305,20 @@ static void lay_out_scratch(struct implicit *meta, bool differentiate)
     const mn_loop_plans *plans = &meta->plans;
     const size_t support = mn_plan_scratch_bytes(plans->support);
     const size_t query = mn_plan_scratch_bytes(plans->query);
-    const size_t kept = mn_plan_kept_bytes(plans->support), theta = meta->n * sizeof(mn_real);
+    const size_t kept = mn_plan_kept_bytes(plans->support), phi = meta->n * sizeof(mn_real);
+    const size_t theta = meta->size * sizeof(mn_real);
     size_t bytes = 0;
     (void)mn_scratch_take(&bytes, support > query ? support : query);
     meta->at_kept = mn_scratch_take(&bytes, kept);
-    meta->at_phi = mn_scratch_take(&bytes, theta);
-    meta->at_gradient = mn_scratch_take(&bytes, theta);
-    meta->at_direction = mn_scratch_take(&bytes, theta);
+    meta->at_phi = mn_scratch_take(&bytes, phi);
+    meta->at_gradient = mn_scratch_take(&bytes, differentiate ? theta : phi);
+    meta->at_direction = mn_scratch_take(&bytes, phi);
     if (differentiate) {
         meta->at_used = mn_scratch_take(&bytes, kept);
-        meta->at_solution = mn_scratch_take(&bytes, theta);
-        meta->at_residual = mn_scratch_take(&bytes, theta);
-        meta->at_product = mn_scratch_take(&bytes, theta);
+        meta->at_solution = mn_scratch_take(&bytes, phi);
+        meta->at_residual = mn_scratch_take(&bytes, phi);
+        meta->at_product = mn_scratch_take(&bytes, phi);
+        meta->at_rest = mn_scratch_take(&bytes, meta->n < meta->size ? theta : 0);
     }
     meta->scratch_bytes = bytes;
 }
@@ -285,6 +329,7 @@ static const mn_score scores[N_SCORES] = {
 };
 
 const mn_rule_kind mn_implicit_rule = {.name = "imaml",
+                                       .declare = declare,
                                        .compile = compile,
                                        .destroy = destroy,
                                        .scratch_bytes = scratch_bytes,

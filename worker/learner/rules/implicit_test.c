@@ -23,6 +23,34 @@ static void at_the_minimum_it_agrees_with_central_differences(void **state)
                     "mlp with batch norm");
 }
 
+/* What stands still moves the minimum too. */
+static void at_the_minimum_what_stands_still_has_its_gradient(void **state)
+{
+    (void)state;
+    const mn_experiment e = implicit(mlp(MN_TANH, false), 1, 200);
+    check_objective(bed_new(adapting(e, MN_ADAPTS_BODY), 300, true, 0), judged_last, 1e-6, "body");
+    check_objective(bed_new(adapting(e, MN_ADAPTS_OUTPUT), 300, true, 0), judged_last, 1e-6,
+                    "output");
+}
+
+static void what_stands_still_is_not_moved(void **state)
+{
+    (void)state;
+    static mn_real moved[MAX_THETA];
+    struct bed *bed =
+        bed_new(adapting(implicit(mlp(MN_TANH, false), 1, 3), MN_ADAPTS_OUTPUT), 4, true, 0);
+    const mn_rule_losses losses = differentiate_in(bed);
+    assert_true(judged_last(bed) == losses.query);
+    mn_rule_adapted(bed->rule, bed->scratch, bed->theta, moved);
+    for (size_t i = 0; i < size_of(bed); i++)
+        assert_true((moved[i] != bed->theta[i]) == (i >= head_of(bed)));
+    mn_rule_begin(bed->rule, bed->scratch, bed->theta, &bed->data);
+    mn_rule_resume(bed->rule, bed->scratch, moved, NULL, 4);
+    assert_true(mn_rule_judge(bed->rule, bed->scratch, bed->theta, &bed->data, bed->output) ==
+                losses.query);
+    bed_destroy(bed);
+}
+
 /* So it would not be found if the solution were left out. */
 static void the_solution_is_not_the_query_gradient(void **state)
 {
@@ -131,6 +159,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_the_minimum_it_agrees_with_central_differences),
+        cmocka_unit_test(at_the_minimum_what_stands_still_has_its_gradient),
+        cmocka_unit_test(what_stands_still_is_not_moved),
         cmocka_unit_test(the_solution_is_not_the_query_gradient),
         cmocka_unit_test(a_first_direction_of_negative_curvature_leaves_the_query_gradient),
         cmocka_unit_test(a_later_one_leaves_what_was_found_before_it),

@@ -16,8 +16,8 @@
  *             d alpha = - sum_k lam_{k+1} .* grad L_S(phi_k)
  *   step-rates (meta.update, with maml or anil) alpha is a learned number for each tensor and inner
  *             step (step_rates.h)
- *   learned   (meta.update, with maml or anil) a step is what update.h makes of the gradient; the
- *             walk goes through its adjoint instead of alpha
+ *   learned, curvature  (meta.update, with maml or anil) a step is what update.h makes of the gradient;
+ *             the walk goes through its adjoint instead of alpha
  *   reptile   meta-gradient = theta - phi_T (Nichol et al. 2018); the query set only measures
  *
  * A loss after every step (step_losses.h) enters the walk at its step: lam += weight * grad L_Q(phi_k).
@@ -50,6 +50,12 @@ static bool updates_by(const mn_experiment *e, mn_update_kind update)
            e->meta.update == update;
 }
 
+/* Is a step more than a rate times the gradient: what update.h makes? */
+static bool has_update(const mn_experiment *e)
+{
+    return updates_by(e, MN_UPDATE_LEARNED) || updates_by(e, MN_UPDATE_CURVATURE);
+}
+
 /* What an update sees of phi: the tensors that adapt, and the head, if there is one, whose sizes are
  * those of the plans (NULL: not known yet). Returns how many. */
 static uint32_t list_parts(const mn_network *network, const mn_loop_needs *needs,
@@ -60,6 +66,7 @@ static uint32_t list_parts(const mn_network *network, const mn_loop_needs *needs
         const mn_parameter *tensor = &network->parameters.at[i];
         parts[n++] =
             (mn_update_part){.name = tensor->tensor.name,
+                             .tensor = i,
                              .offset = plans == NULL ? 0 : tensor->offset - plans->adapted_offset,
                              .count = tensor->count};
     }
@@ -67,8 +74,8 @@ static uint32_t list_parts(const mn_network *network, const mn_loop_needs *needs
         const size_t bias = plans == NULL ? 0 : plans->fields->y_size;
         const size_t weights = plans == NULL ? 0 : plans->head_size - bias;
         const size_t offset = plans == NULL ? 0 : plans->adapted_size;
-        parts[n++] = (mn_update_part){"head.weight", offset, weights};
-        parts[n++] = (mn_update_part){"head.bias", offset + weights, bias};
+        parts[n++] = (mn_update_part){"head.weight", UINT32_MAX, offset, weights};
+        parts[n++] = (mn_update_part){"head.bias", UINT32_MAX, offset + weights, bias};
     }
     return n;
 }
@@ -94,7 +101,7 @@ static mn_status declare(mn_network *network, mn_error *err)
     mn_update_part parts[MN_MAX_PARAMETERS + 2];
     const uint32_t n_parts = list_parts(network, &needs, NULL, parts);
     mn_status status = MN_OK;
-    if (updates_by(e, MN_UPDATE_LEARNED))
+    if (has_update(e))
         status = mn_update_declare(network, n_parts, parts, err);
     else if (updates_by(e, MN_UPDATE_STEP_RATES))
         status = mn_step_rates_declare(network, n_parts, parts, err);
@@ -126,8 +133,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     mn_loop_needs needs = {.step_items = step_items,
                            .products = meta->walks_back,
                            .query_gradient = order->differentiate && meta->kind != MN_META_REPTILE,
-                           .gradients = meta->kind == MN_META_META_SGD ||
-                                        updates_by(e, MN_UPDATE_LEARNED) ||
+                           .gradients = meta->kind == MN_META_META_SGD || has_update(e) ||
                                         updates_by(e, MN_UPDATE_STEP_RATES),
                            .rate = meta->inner_lr};
     find_adapting(order->network, &needs);
@@ -145,7 +151,7 @@ static mn_status compile(const mn_rule_order *order, void **out, mn_error *err)
     meta->n_phi = meta->plans.adapted_size + meta->plans.head_size;
     mn_update_part parts[MN_MAX_PARAMETERS + 2];
     const uint32_t n_parts = list_parts(order->network, &needs, &meta->plans, parts);
-    if (updates_by(e, MN_UPDATE_LEARNED))
+    if (has_update(e))
         status = mn_update_new(order->network, n_parts, parts, meta->n_phi, order->kernels,
                                &meta->update, err);
     if (status != MN_OK)

@@ -50,7 +50,8 @@ mn_status mn_loop_plans_init(mn_loop_plans *plans, const mn_network *network,
     plans->adapted_size = begin_of(list, needs->end) - plans->adapted_offset;
     plans->body_end = network->first[MN_MODULE_OUTPUT];
     plans->body_size = begin_of(list, plans->body_end);
-    plans->splits = network->is_plain && needs->first > 0 && needs->first == plans->body_end;
+    plans->splits =
+        !needs->whole && network->is_plain && needs->first > 0 && needs->first == plans->body_end;
     if (plans->splits || has_head)
         plans->u = features_extent(plans);
     if (has_head)

@@ -21,6 +21,7 @@ typedef struct mn_loop_needs {
     bool gradients;             /* of support, and products; else what a step makes of them */
     double rate;                /* of that step */
     const mn_step_norms *norms; /* at STEP, their gradient and products too; NULL: none; lent */
+    bool whole;                 /* no split: the features are found anew at each step */
     uint32_t step_items;        /* of the support set, that an inner step reads; 0: all */
 } mn_loop_needs;
 

@@ -1,5 +1,6 @@
 #include "worker/learner/rules/update.h"
 
+#include "worker/learner/rules/curvature.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +27,26 @@ static mn_status too_many(mn_error *err)
                    MN_MAX_PARAMETERS);
 }
 
+static bool is_curvature(const mn_network *network)
+{
+    return network->experiment->meta.update == MN_UPDATE_CURVATURE;
+}
+
+static mn_status declare_curvature(mn_parameters *list, uint32_t n, const mn_update_part *parts,
+                                   mn_error *err)
+{
+    mn_status status = MN_OK;
+    for (uint32_t i = 0; i < n && status == MN_OK; i++)
+        status = mn_curvature_declare(list, parts[i].tensor, err);
+    return status;
+}
+
 mn_status mn_update_declare(mn_network *network, uint32_t n, const mn_update_part *parts,
                             mn_error *err)
 {
     mn_parameters *list = &network->parameters;
+    if (is_curvature(network))
+        return declare_curvature(list, n, parts, err);
     const uint32_t units = network->experiment->meta.update_units;
     if (list->n + 2 * (size_t)n + N_NET > MN_MAX_PARAMETERS)
         return too_many(err);
@@ -58,6 +75,8 @@ struct draft {
     const mn_parameters *list;
     uint32_t first, n_tensors, n_parts; /* of the update's own tensors */
     double inner_lr;
+    bool is_curvature;
+    uint32_t next; /* of its tensors, that no part has taken yet */
     mn_node tensors[MN_MAX_PARAMETERS], shares[MN_MAX_PARAMETERS]; /* and their adjoints */
     mn_node pulled[2 + MN_MAX_PARAMETERS];
     mn_node wrt[2 + MN_MAX_PARAMETERS];
@@ -117,6 +136,8 @@ static void pull(struct draft *draft, const mn_update_part *part, size_t size,
     memcpy(draft->wrt, given, 2 * sizeof *given);
     memcpy(draft->wrt + 2, draft->tensors, draft->n_tensors * sizeof *draft->wrt);
     for (size_t k = 0; k < 2; k++) {
+        if (made[k] == MN_NONE)
+            continue;
         mn_node adjoint = input(draft, MN_SLOT_COTANGENT, k * size + part->offset, part->count);
         mn_graph_pullback(graph, made[k], adjoint, n, draft->wrt, draft->pulled);
         for (size_t i = 0; i < 2; i++)
@@ -128,17 +149,39 @@ static void pull(struct draft *draft, const mn_update_part *part, size_t size,
     output(draft, of_given[1], MN_SLOT_VELOCITY, part->offset, part->count, 1);
 }
 
-static void build_part(struct draft *draft, uint32_t i, const mn_update_part *part, size_t size)
+/* What is subtracted from phi, and the velocity afterwards; MN_NONE: none. */
+static void make_curved_step(struct draft *draft, const mn_update_part *part, mn_node gradient,
+                             mn_node made[2])
 {
     mn_graph *graph = &draft->graph;
-    mn_node phi = input(draft, MN_SLOT_PHI, part->offset, part->count);
-    const mn_node given[2] = {input(draft, MN_SLOT_GRADIENT, part->offset, part->count),
-                              input(draft, MN_SLOT_VELOCITY, part->offset, part->count)};
+    const mn_parameter *tensor = &draft->list->at[part->tensor];
+    mn_node u = mn_curvature_turn(graph, tensor, draft->tensors + draft->next, gradient);
+    draft->next += mn_curvature_count(tensor);
+    made[0] = mn_graph_scale(graph, draft->inner_lr, u);
+    made[1] = MN_NONE;
+}
+
+static void make_learned_step(struct draft *draft, uint32_t i, const mn_update_part *part,
+                              const mn_node given[2], mn_node made[2])
+{
+    mn_graph *graph = &draft->graph;
     mn_node rate = mn_graph_scale(graph, draft->inner_lr, mn_graph_exp(graph, draft->tensors[i]));
     mn_node momentum = mn_graph_tanh(graph, draft->tensors[draft->n_parts + i]);
     mn_node v = mn_graph_add(graph, mn_graph_row_scale(graph, momentum, given[1]), given[0]);
-    mn_node step = mn_graph_row_scale(graph, rate, scaled(draft, v, part->count));
-    const mn_node made[2] = {mn_graph_subtract(graph, phi, step), v};
+    made[0] = mn_graph_row_scale(graph, rate, scaled(draft, v, part->count));
+    made[1] = v;
+}
+
+static void build_part(struct draft *draft, uint32_t i, const mn_update_part *part, size_t size)
+{
+    mn_node phi = input(draft, MN_SLOT_PHI, part->offset, part->count), made[2];
+    const mn_node given[2] = {input(draft, MN_SLOT_GRADIENT, part->offset, part->count),
+                              input(draft, MN_SLOT_VELOCITY, part->offset, part->count)};
+    if (draft->is_curvature)
+        make_curved_step(draft, part, given[0], made);
+    else
+        make_learned_step(draft, i, part, given, made);
+    made[0] = mn_graph_subtract(&draft->graph, phi, made[0]);
     output(draft, made[0], MN_SLOT_MOVED, part->offset, part->count, 0);
     output(draft, made[1], MN_SLOT_VELOCITY, part->offset, part->count, 0);
     pull(draft, part, size, given, made);
@@ -153,7 +196,8 @@ static mn_status compile(mn_update *update, struct draft *draft, const mn_update
             mn_graph_input(&draft->graph, MN_SLOT_THETA, tensor->offset, tensor->inside);
         draft->shares[i] = MN_NONE;
     }
-    mn_graph_part(&draft->graph, "meta.update learned");
+    mn_graph_part(&draft->graph,
+                  draft->is_curvature ? "meta.update curvature" : "meta.update learned");
     for (uint32_t i = 0; i < draft->n_parts; i++)
         build_part(draft, i, &parts[i], update->size);
     for (uint32_t i = 0; i < draft->n_tensors; i++) {
@@ -181,8 +225,10 @@ mn_status mn_update_new(const mn_network *network, uint32_t n, const mn_update_p
     draft->n_tensors = list->n - draft->first - (network->set_losses > 0);
     draft->n_parts = n;
     draft->inner_lr = network->experiment->meta.inner_lr;
+    draft->is_curvature = is_curvature(network);
+    draft->next = 0;
     draft->n_outputs = 0;
-    assert(draft->n_tensors >= 2 * n);
+    assert(draft->n_tensors >= (draft->is_curvature ? n : 2 * n));
     update->size = size;
     update->offset = list->at[draft->first].offset;
     update->count = list->size - network->set_losses - update->offset;

@@ -8,7 +8,9 @@
  * A factor, not a sum, because its derivative stays small where v' goes through 0.
  * After Andrychowicz et al. 2016 (arXiv:1606.04474; their preprocessing of gradients) and the rates by
  * layer of Antoniou et al. 2019 (arXiv:1810.09502). Rates and momenta are one number a tensor, so they
- * suit a head of any number of classes. Compiled once; read-only afterwards. */
+ * suit a head of any number of classes.
+ * With meta.update curvature a step goes along the gradient as matrices turn it (curvature.h), and
+ * remembers nothing. Compiled once; read-only afterwards. */
 #pragma once
 
 #include "worker/engine/plan.h"
@@ -19,6 +21,7 @@ typedef struct mn_update mn_update;
 /* A tensor that adapts, or a part of phi that is like one. */
 typedef struct mn_update_part {
     const char *name;     /* lent */
+    uint32_t tensor;      /* of the network; UINT32_MAX: of no tensor of theta */
     size_t offset, count; /* in phi; elements */
 } mn_update_part;
 

@@ -153,6 +153,24 @@ MNEMO_API mnemo_code mnemo_outputs(const mnemo_adapted *adapted, size_t n, const
                                    size_t n_x, float *outputs, size_t n_outputs,
                                    mnemo_error *error);
 
+/* Ids -------------------------------------------------------------------------------- */
+
+/* Of a model that learned from rows which say what they are of (tasks.id_column): how many ids there are, that
+ * of what training had not, 0, counted; 0: items have no ids. */
+MNEMO_API uint32_t mnemo_model_ids(const mnemo_model *model);
+/* The id of a word of that column, in any case; 0: training had no such. */
+MNEMO_API uint32_t mnemo_model_id(const mnemo_model *model, const char *word);
+MNEMO_API uint32_t mnemo_adapted_id(const mnemo_adapted *adapted, const char *word);
+
+/* mnemo_adapt and mnemo_predict with the ids of the items, [n] and n_ids = n, each below mnemo_model_ids; without,
+ * all are 0. Codes as there; MNEMO_ERR_UNSUITED: this model's items have none. */
+MNEMO_API mnemo_code mnemo_adapt_ids(const mnemo_model *model, const mnemo_examples *examples,
+                                     const uint32_t *ids, size_t n_ids, uint32_t steps,
+                                     mnemo_adapted **out, mnemo_error *error);
+MNEMO_API mnemo_code mnemo_predict_ids(const mnemo_adapted *adapted, size_t n, const float *x,
+                                       size_t n_x, const uint32_t *ids, size_t n_ids,
+                                       float *answers, size_t n_answers, mnemo_error *error);
+
 /* Stories ---------------------------------------------------------------------------- */
 
 /* 1: a model that answers questions about stories; mnemo_model_classes is how many words it knows. */
