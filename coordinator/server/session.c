@@ -286,6 +286,7 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
     if (status == MN_OK)
         status = mn_server_run(server, err);
     mn_scribe_tell_time(scribe);
+    mn_scribe_end(scribe, status, status == MN_OK || err == NULL ? "" : err->message);
     *test = (mn_evaluation){0};
     *tested = (status == MN_OK || status == MN_ERR_NUMERIC) && mn_server_take_test(server, test);
     mn_server_destroy(&server);
