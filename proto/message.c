@@ -145,6 +145,7 @@ const char *mn_message_kind_text(mn_message_kind kind)
         [MN_MSG_SETTLED] = "SETTLED",
         [MN_MSG_RETURNED] = "RETURNED",
         [MN_MSG_STOP_WANTED] = "STOP_WANTED",
+        [MN_MSG_NOTE] = "NOTE",
         [MN_MSG_ROUND] = "ROUND",
         [MN_MSG_RANGE] = "RANGE",
         [MN_MSG_REDUCE] = "REDUCE",
@@ -285,6 +286,8 @@ static void draft_body(const mn_message *message, struct draft *draft)
         RANGE(RETURNED, returned);
     case MN_MSG_STOP_WANTED:
         WORDS(STOP_WANTED, stop_wanted);
+    case MN_MSG_NOTE:
+        WORDS(NOTE, note);
     case MN_MSG_ROUND:
         BODY(ROUND, round, round, mnemo__round__init);
         draft->body.round = draft_round(&message->round);
@@ -468,6 +471,8 @@ static mn_status read_body(const Mnemo__Envelope *envelope, mn_message *out, mn_
         return read_range(envelope->returned, out);
         IS(STOP_WANTED, MN_MSG_STOP_WANTED);
         return read_words(envelope->stop_wanted, out, err);
+        IS(NOTE, MN_MSG_NOTE);
+        return read_words(envelope->note, out, err);
         IS(ROUND, MN_MSG_ROUND);
         out->round = read_round(envelope->round);
         return MN_OK;
@@ -618,6 +623,7 @@ static mn_status check(const mn_message *message, mn_error *err)
     case MN_MSG_FINISHED:
     case MN_MSG_ASK:
     case MN_MSG_STOP_WANTED:
+    case MN_MSG_NOTE:
     case MN_MSG_STOP:
         break;
     case MN_MSG_NONE:

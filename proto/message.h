@@ -39,6 +39,7 @@ typedef enum mn_message_kind {
     MN_MSG_SETTLED,     /* these tasks are done and in my sums */
     MN_MSG_RETURNED,    /* these tasks of mine are not started; give them to another */
     MN_MSG_STOP_WANTED, /* a signal came, or I can't go on */
+    MN_MSG_NOTE,        /* a line for the run's journal, which rank 0 writes */
     /* leader -> rank */
     MN_MSG_ROUND,  /* open a round */
     MN_MSG_RANGE,  /* tasks of the round for your pool */
@@ -128,7 +129,7 @@ typedef struct mn_message {
         struct {
             char reason[512];
             bool resumes; /* FINISHED: the run will be taken up again, perhaps elsewhere */
-        } reject;         /* also FINISHED, STOP_WANTED and STOP: why */
+        } reject;         /* also FINISHED, STOP_WANTED and STOP: why; NOTE: the line */
         struct {
             uint64_t version;
             uint64_t n; /* floats */

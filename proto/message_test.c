@@ -83,6 +83,7 @@ static mn_message sample(mn_message_kind kind, bool large)
     case MN_MSG_REJECT:
     case MN_MSG_FINISHED:
     case MN_MSG_STOP_WANTED:
+    case MN_MSG_NOTE:
     case MN_MSG_STOP:
         m.reject.resumes = large;
         if (large)
@@ -177,6 +178,7 @@ static void assert_same(const mn_message *a, const mn_message *b)
     case MN_MSG_REJECT:
     case MN_MSG_FINISHED:
     case MN_MSG_STOP_WANTED:
+    case MN_MSG_NOTE:
     case MN_MSG_STOP:
         assert_string_equal(a->reject.reason, b->reject.reason);
         assert_int_equal(a->reject.resumes, b->reject.resumes);

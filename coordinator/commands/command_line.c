@@ -72,6 +72,9 @@ static const struct row {
     {"read-episodes", TEXT, MN_TAKES_JUDGING, AT(read_episodes), 0, 0},
     {"scores", TEXT, MN_TAKES_JUDGING, AT(scores), 0, 0},
     {"csv", TEXT, MN_TAKES_JUDGING, AT(csv), 0, 0},
+    {"worker", TEXT, MN_TAKES_EXPLAIN, AT(worker), 0, 0},
+    {"step", LARGE, MN_TAKES_EXPLAIN, AT(step), 1, UINT64_MAX},
+    {"url", TEXT, MN_TAKES_URL, AT(url), 0, 0},
     {"ensemble", NUMBER, MN_TAKES_JUDGING, AT(ensemble), 1, 16},
 };
 

@@ -39,6 +39,8 @@ enum {
     MN_TAKES_TALK = 1 << 23,      /* --interactive */
     MN_TAKES_TRANSPOSE = 1 << 24, /* --transposed */
     MN_TAKES_PARTIAL = 1 << 25,   /* --partial */
+    MN_TAKES_EXPLAIN = 1 << 26,   /* --worker NAME, --step N */
+    MN_TAKES_URL = 1 << 27,       /* --url ADDRESS */
 };
 
 /* All text is lent by argv. */
@@ -54,8 +56,10 @@ typedef struct mn_command_line {
     const char *split, *png, *dump, *theta, *output, *splits, *shares, *story, *support, *query,
         *holdout;
     const char *checkpoint, *class_names, *class_column, *arrays;
+    const char *worker, *url;
     const char *write_episodes, *read_episodes, *scores, *csv;
     uint64_t index, seed;               /* seed: 1 where not given */
+    uint64_t step;                      /* 0: not given */
     uint32_t threads, size, min_images; /* 0: not given */
     uint32_t seeds, ensemble;           /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */

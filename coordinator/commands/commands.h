@@ -13,6 +13,7 @@ mn_status mn_predict_command(int argc, char **argv, mn_error *err);
 mn_status mn_export_command(int argc, char **argv, mn_error *err);
 mn_status mn_status_command(int argc, char **argv, mn_error *err);
 mn_status mn_top_command(int argc, char **argv, mn_error *err);
+mn_status mn_explain_command(int argc, char **argv, mn_error *err);
 mn_status mn_self_test_command(int argc, char **argv, mn_error *err);
 mn_status mn_complete_command(int argc, char **argv, mn_error *err);
 mn_status mn_report_command(int argc, char **argv, mn_error *err);

@@ -23,13 +23,24 @@ static const struct entry {
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"
      "  --check             only print the effective configuration\n"
      "  --quiet, --verbose  say less, or more\n"},
-    {"status", "RUN [--json]",
+    {"status", "RUN|--url ADDRESS [--json]",
      "How a run stands: under way or not, by whom, how far, how fast, its newest scores. It is "
      "read\n"
-     "from the run's folder; the run takes no notice.",
+     "from the run's folder; the run takes no notice. Or from its page, from wherever you are.",
+     "  --url ADDRESS       the address of its page, as mnemo train prints it or as it stands in\n"
+     "                      RUN/page (with the token, if it has one)\n"
      "  --json              print it for programs\n"},
-    {"top", "RUN", "The same once a second, until the run ends or is stopped, or you press Ctrl-C.",
-     NULL},
+    {"top", "RUN|--url ADDRESS",
+     "The same once a second, until the run ends or is stopped, or you press Ctrl-C.",
+     "  --url ADDRESS       the address of its page\n"},
+    {"explain", "RUN [OPTION]...",
+     "Why a worker is idle or was refused, why a step waited and for whom, which tasks were "
+     "computed\n"
+     "twice and what that cost. It is read from RUN/journal.jsonl, of a run that goes on or is "
+     "over.",
+     "  --worker NAME       all that the journal tells of one worker, by its name or a part of it\n"
+     "  --step N            all that it tells of a meta-step\n"
+     "  --json              print it for programs\n"},
     {"report", "RUN... [-o FILE]",
      "One or several runs as one page for a browser, which needs nothing else: scores with "
      "intervals,\n"

@@ -12,14 +12,14 @@ typedef mn_status command(int argc, char **argv, mn_error *err);
 static const struct {
     const char *name;
     command *call;
-} commands[] = {{"train", mn_train_command},      {"evaluate", mn_evaluate_command},
-                {"task", mn_task_command},        {"ask", mn_ask_command},
-                {"adapt", mn_adapt_command},      {"predict", mn_predict_command},
-                {"data", mn_data_command},        {"keys", mn_keys_command},
-                {"bench", mn_bench_command},      {"export", mn_export_command},
-                {"status", mn_status_command},    {"top", mn_top_command},
-                {"report", mn_report_command},    {"self-test", mn_self_test_command},
-                {"complete", mn_complete_command}};
+} commands[] = {{"train", mn_train_command},     {"evaluate", mn_evaluate_command},
+                {"task", mn_task_command},       {"ask", mn_ask_command},
+                {"adapt", mn_adapt_command},     {"predict", mn_predict_command},
+                {"data", mn_data_command},       {"keys", mn_keys_command},
+                {"bench", mn_bench_command},     {"export", mn_export_command},
+                {"status", mn_status_command},   {"top", mn_top_command},
+                {"report", mn_report_command},   {"self-test", mn_self_test_command},
+                {"explain", mn_explain_command}, {"complete", mn_complete_command}};
 
 static mn_status run(int argc, char **argv, mn_error *err);
 

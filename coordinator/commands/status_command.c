@@ -1,8 +1,9 @@
-/* mnemo status and mnemo top: how a run on this machine stands, once or as it goes. */
+/* mnemo status and mnemo top: how a run stands, once or as it goes: by its folder, or by its page. */
 #include "coordinator/commands/commands.h"
 
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/commands/remote_run.h"
 #include "coordinator/run/run_history.h"
 #include "coordinator/run/run_state.h"
 #include "worker/learner/parts/batch_norm.h"
@@ -18,28 +19,48 @@
 static void print_state(const mn_run_state *state, FILE *out);
 static mn_status print_json(const mn_run_state *state, mn_error *err);
 
+/* Of a run: its folder, or its page. */
 static mn_status open_watch(const mn_command_line *line, const char *command, mn_run_watch **watch,
-                            mn_error *err)
+                            mn_remote_run **remote, mn_error *err)
 {
-    if (line->n_arguments != 1)
-        return mn_fail(err, MN_ERR_USAGE, "%s: expected the folder of one run", command);
-    return mn_run_watch_open(line->arguments[0], watch, err);
+    if (line->n_arguments != (line->url == NULL))
+        return mn_fail(err, MN_ERR_USAGE,
+                       "%s: expected the folder of one run, or --url with the address of its page",
+                       command);
+    return line->url != NULL ? mn_remote_run_open(line->url, MN_REMOTE_MS, remote, err)
+                             : mn_run_watch_open(line->arguments[0], watch, err);
+}
+
+static mn_status tell_remote(mn_remote_run *remote, bool json, mn_error *err)
+{
+    json_t *state = NULL;
+    mn_status status = mn_remote_run_look(remote, &state, err);
+    if (status == MN_OK && json && json_dumpf(state, stdout, JSON_INDENT(2)) == 0)
+        (void)putchar('\n');
+    else if (status == MN_OK)
+        mn_remote_run_print(state, stdout);
+    json_decref(state);
+    return status;
 }
 
 mn_status mn_status_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
     mn_run_watch *watch = NULL;
+    mn_remote_run *remote = NULL;
     const mn_run_state *state = NULL;
-    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_JSON, err);
+    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_JSON | MN_TAKES_URL, err);
     if (status == MN_OK)
-        status = open_watch(&line, "status", &watch, err);
-    if (status == MN_OK)
-        status = mn_run_watch_look(watch, &state, err);
-    if (status == MN_OK && line.json)
-        status = print_json(state, err);
+        status = open_watch(&line, "status", &watch, &remote, err);
+    if (status == MN_OK && remote != NULL)
+        status = tell_remote(remote, line.json, err);
     else if (status == MN_OK)
+        status = mn_run_watch_look(watch, &state, err);
+    if (status == MN_OK && state != NULL && line.json)
+        status = print_json(state, err);
+    else if (status == MN_OK && state != NULL)
         print_state(state, stdout);
+    mn_remote_run_close(&remote);
     mn_run_watch_close(&watch);
     return status;
 }
@@ -52,28 +73,51 @@ static void end(int signal)
     ended = 1;
 }
 
+static mn_status draw(mn_run_watch *watch, char **text, bool *over, mn_error *err)
+{
+    const mn_run_state *state;
+    size_t n = 0;
+    mn_status status = mn_run_watch_look(watch, &state, err);
+    FILE *out = status == MN_OK ? open_memstream(text, &n) : NULL;
+    if (status != MN_OK)
+        return status;
+    if (out != NULL)
+        print_state(state, out);
+    *over = state->phase == MN_RUN_STOPPED || state->phase == MN_RUN_DONE;
+    return out != NULL && fclose(out) == 0 ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "state of the run");
+}
+
+static mn_status draw_remote(mn_remote_run *remote, char **text, bool *over, mn_error *err)
+{
+    json_t *state = NULL;
+    size_t n = 0;
+    mn_status status = mn_remote_run_look(remote, &state, err);
+    FILE *out = status == MN_OK ? open_memstream(text, &n) : NULL;
+    if (status != MN_OK)
+        return status;
+    if (out != NULL)
+        mn_remote_run_print(state, out);
+    *over = json_is_true(json_object_get(state, "over"));
+    json_decref(state);
+    return out != NULL && fclose(out) == 0 ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "state of the run");
+}
+
 /* Drawn over itself on a terminal; else one text after the other, as for a log. */
-static mn_status follow(mn_run_watch *watch, mn_error *err)
+static mn_status follow(mn_run_watch *watch, mn_remote_run *remote, mn_error *err)
 {
     const bool terminal = isatty(STDOUT_FILENO) != 0;
     const struct timespec second = {.tv_sec = 1};
     for (bool first = true; ended == 0; first = false) {
-        const mn_run_state *state;
         char *text = NULL;
-        size_t n = 0;
-        mn_status status = mn_run_watch_look(watch, &state, err);
-        FILE *out = status == MN_OK ? open_memstream(&text, &n) : NULL;
-        if (status == MN_OK && out == NULL)
-            return mn_fail(err, MN_ERR_NOMEM, "state of the run");
+        bool over = false;
+        mn_status status = remote != NULL ? draw_remote(remote, &text, &over, err)
+                                          : draw(watch, &text, &over, err);
         if (status != MN_OK)
             return status;
-        print_state(state, out);
-        if (fclose(out) != 0)
-            return mn_fail(err, MN_ERR_NOMEM, "state of the run");
         (void)printf("%s%s", terminal ? "\033[H\033[J" : first ? "" : "\n", text);
         (void)fflush(stdout);
         free(text);
-        if (state->phase == MN_RUN_STOPPED || state->phase == MN_RUN_DONE)
+        if (over)
             return MN_OK;
         (void)nanosleep(&second, NULL);
     }
@@ -84,14 +128,16 @@ mn_status mn_top_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
     mn_run_watch *watch = NULL;
+    mn_remote_run *remote = NULL;
     const struct sigaction on_end = {.sa_handler = end};
-    mn_status status = mn_command_line_read(&line, argc, argv, 0, err);
+    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_URL, err);
     if (status == MN_OK)
-        status = open_watch(&line, "top", &watch, err);
+        status = open_watch(&line, "top", &watch, &remote, err);
     (void)sigaction(SIGINT, &on_end, NULL);
     (void)sigaction(SIGTERM, &on_end, NULL);
     if (status == MN_OK)
-        status = follow(watch, err);
+        status = follow(watch, remote, err);
+    mn_remote_run_close(&remote);
     mn_run_watch_close(&watch);
     return status;
 }

@@ -51,6 +51,20 @@ void mn_actions_log(mn_actions *actions, mn_log_level level, const char *format,
     va_end(words);
 }
 
+mn_note *mn_actions_note(mn_actions *actions, mn_note_kind kind, const char *who)
+{
+    mn_note *note = &mn_actions_add(actions, MN_DO_NOTE)->note;
+    *note = (mn_note){.kind = kind};
+    (void)snprintf(note->who, sizeof note->who, "%s", who);
+    return note;
+}
+
+void mn_note_round(mn_note *note, const mn_round *round)
+{
+    note->round_kind = round->kind;
+    note->step = round->id == 0 ? 0 : (round->step & ~MN_AVERAGE) + (round->kind == MN_ROUND_TRAIN);
+}
+
 mn_message mn_action_message(const mn_action *action)
 {
     mn_message message = {.kind = action->message};

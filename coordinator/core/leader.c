@@ -1,6 +1,7 @@
 #include "coordinator/core/leader.h"
 
 #include "coordinator/core/lease_table.h"
+#include "coordinator/core/waiting.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@ enum stage { VALIDATE, TRAIN, TEST, OVER };
 struct rank {
     bool asked;
     uint32_t threads;
+    uint32_t spare; /* as many, if it has no tasks in hand */
 };
 
 struct mn_leader {
@@ -33,7 +35,10 @@ struct mn_leader {
     uint64_t step; /* outer steps made */
     mn_round round;
     uint32_t n_ranks, n_asked;
-    uint64_t threads;      /* of all ranks */
+    uint64_t threads; /* of all ranks */
+    uint64_t spare;   /* of those that have no tasks in hand */
+    uint64_t now_us;
+    mn_waiting waiting;
     struct rank *ranks;    /* [n_ranks]; owned */
     mn_lease_table *table; /* which rank holds what of the round; owned */
     bool stop_wanted;
@@ -50,6 +55,9 @@ static void want_stop(mn_leader *leader, const char *why, mn_actions *todo);
 static mn_status go_on(mn_leader *leader, mn_actions *todo, mn_error *err);
 static bool next_round(mn_leader *leader, mn_round *round);
 static void hand_out(mn_leader *leader, mn_actions *todo);
+static void weigh(mn_leader *leader, uint32_t rank);
+static void watch(mn_leader *leader);
+static void tell_wait(mn_leader *leader, mn_actions *todo);
 static void end(mn_leader *leader, mn_actions *todo);
 static void move(mn_leader *leader, enum move move);
 static mn_action *tell(mn_actions *todo, uint32_t rank, mn_message_kind kind);
@@ -123,6 +131,8 @@ mn_status mn_leader_step(mn_leader *leader, const mn_leader_event *event, mn_act
         return status;
 
     bool over = false;
+    if (event->now_us > leader->now_us)
+        leader->now_us = event->now_us;
     switch (event->kind) {
     case MN_LEADER_MESSAGE:
         status = take_message(leader, event, todo, err);
@@ -153,10 +163,12 @@ mn_status mn_leader_step(mn_leader *leader, const mn_leader_event *event, mn_act
     } else if (leader->state == RUNNING &&
                mn_lease_table_counts(leader->table).done == leader->round.n_tasks) {
         move(leader, CLOSE);
+        tell_wait(leader, todo);
         for (uint32_t rank = 0; rank < leader->n_ranks; rank++)
             tell(todo, rank, MN_MSG_REDUCE)->round = leader->round;
     }
     hand_out(leader, todo);
+    watch(leader);
     return status;
 }
 
@@ -203,7 +215,9 @@ static void take_ask(mn_leader *leader, uint32_t rank, uint32_t threads)
         leader->n_asked++;
     leader->threads += threads;
     leader->threads -= asking->threads;
-    *asking = (struct rank){.asked = true, .threads = threads};
+    asking->asked = true;
+    asking->threads = threads;
+    weigh(leader, rank);
 }
 
 static mn_status take_range(mn_leader *leader, uint32_t rank, const mn_message *message,
@@ -224,6 +238,12 @@ static mn_status take_range(mn_leader *leader, uint32_t rank, const mn_message *
                        ", which it does not hold; the leader is in round %" PRIu64,
                        rank, settled ? "settled" : "returned", range->begin,
                        (uint64_t)range->begin + range->n, range->round, leader->round.id);
+    if (settled && leader->waiting.waits) {
+        char name[MN_NOTE_NAME];
+        (void)snprintf(name, sizeof name, "rank %" PRIu32, rank);
+        mn_waiting_blame(&leader->waiting, name);
+    }
+    weigh(leader, rank);
     return MN_OK;
 }
 
@@ -252,6 +272,9 @@ static mn_status go_on(mn_leader *leader, mn_actions *todo, mn_error *err)
         return status;
     leader->round = round;
     move(leader, OPEN);
+    mn_waiting_open(&leader->waiting, leader->now_us);
+    for (uint32_t rank = 0; rank < leader->n_ranks; rank++)
+        weigh(leader, rank);
     for (uint32_t rank = 0; rank < leader->n_ranks; rank++)
         tell(todo, rank, MN_MSG_ROUND)->round = round;
     return MN_OK;
@@ -311,9 +334,38 @@ static void hand_out(mn_leader *leader, mn_actions *todo)
                 continue;
             tell(todo, rank, MN_MSG_RANGE)->range =
                 (mn_range){.round = leader->round.id, .begin = grant.begin, .n = grant.n};
+            weigh(leader, rank);
             given = true;
         }
     }
+}
+
+static void weigh(mn_leader *leader, uint32_t rank)
+{
+    struct rank *at = &leader->ranks[rank];
+    const uint32_t spare = mn_lease_table_hand(leader->table, rank).leases > 0 ? 0 : at->threads;
+    leader->spare += spare;
+    leader->spare -= at->spare;
+    at->spare = spare;
+}
+
+/* Of a rank that is alone its own core tells. */
+static void watch(mn_leader *leader)
+{
+    const mn_task_counts tasks = mn_lease_table_counts(leader->table);
+    const bool scarce = tasks.free == 0 && tasks.held > 0 && 2 * leader->spare >= leader->threads;
+    const bool alone = leader->threads == 0;
+    mn_waiting_look(&leader->waiting,
+                    leader->state == RUNNING && leader->n_ranks > 1 && (scarce || alone),
+                    leader->spare, leader->now_us);
+}
+
+static void tell_wait(mn_leader *leader, mn_actions *todo)
+{
+    mn_note told = {.kind = MN_NOTE_WAITED};
+    mn_note_round(&told, &leader->round);
+    if (mn_waiting_close(&leader->waiting, leader->now_us, &told))
+        mn_actions_add(todo, MN_DO_NOTE)->note = told;
 }
 
 static void end(mn_leader *leader, mn_actions *todo)

@@ -51,6 +51,7 @@ typedef struct mn_leader_event {
     const mn_message *message; /* decoded and size-checked; lent for the call */
     uint64_t round;            /* id */
     const char *text;          /* may be NULL */
+    uint64_t now_us;           /* monotonic, for notes alone */
     bool enough;               /* ROUND_OVER: no more training, go to the test */
 } mn_leader_event;
 
@@ -67,8 +68,8 @@ typedef struct mn_leader_progress {
 mn_status mn_leader_new(const mn_program *plan, uint32_t n_ranks, mn_leader **out, mn_error *err);
 void mn_leader_destroy(mn_leader **leader);
 
-/* One event in; what to do is appended to todo: at most 4 * n_ranks + 8 actions, all TO_RANK or
- * LOG. MN_ERR_PROTOCOL: a rank said what does not fit (its own bug): nothing has changed, and the
+/* One event in; what to do is appended to todo: at most 4 * n_ranks + 8 actions, all TO_RANK,
+ * LOG or NOTE. MN_ERR_PROTOCOL: a rank said what does not fit (its own bug): nothing has changed, and the
  * run cannot be trusted any more: the shell ends the job. MN_ERR_NOMEM: the same. After the end all
  * events are taken and nothing is done. */
 mn_status mn_leader_step(mn_leader *leader, const mn_leader_event *event, mn_actions *todo,

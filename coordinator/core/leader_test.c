@@ -12,6 +12,8 @@ static mn_leader *leader;
 static mn_actions todo;
 static mn_error err;
 
+static uint64_t now_us;
+
 static void begin(const mn_program *plan, uint32_t n_ranks)
 {
     assert_int_equal(mn_leader_new(plan, n_ranks, &leader, &err), MN_OK);
@@ -27,7 +29,8 @@ static int tear_down(void **state)
 
 static mn_status say(uint32_t rank, const mn_message *message)
 {
-    mn_leader_event event = {.kind = MN_LEADER_MESSAGE, .rank = rank, .message = message};
+    mn_leader_event event = {
+        .kind = MN_LEADER_MESSAGE, .rank = rank, .message = message, .now_us = now_us};
     mn_actions_clear(&todo);
     return mn_leader_step(leader, &event, &todo, &err);
 }
@@ -47,7 +50,7 @@ static mn_status report(mn_message_kind kind, uint32_t rank, uint64_t round, uin
 
 static mn_status round_over(uint64_t round)
 {
-    mn_leader_event event = {.kind = MN_LEADER_ROUND_OVER, .round = round};
+    mn_leader_event event = {.kind = MN_LEADER_ROUND_OVER, .round = round, .now_us = now_us};
     mn_actions_clear(&todo);
     return mn_leader_step(leader, &event, &todo, &err);
 }
@@ -203,6 +206,58 @@ static void tasks_are_shared_by_threads_and_returned_ones_go_to_others(void **st
     assert_int_equal(first(MN_MSG_RANGE)->range.begin, mine.begin);
 }
 
+/* The one task of a round that each of two ranks has. */
+static uint32_t task_of(uint32_t rank)
+{
+    for (size_t i = 0; i < todo.n; i++)
+        if (todo.list[i].kind == MN_DO_TO_RANK && todo.list[i].message == MN_MSG_RANGE &&
+            todo.list[i].rank == rank)
+            return todo.list[i].range.begin;
+    fail_msg("rank %u has no task", rank);
+    return 0;
+}
+
+static const mn_note *waited(void)
+{
+    for (size_t i = 0; i < todo.n; i++)
+        if (todo.list[i].kind == MN_DO_NOTE)
+            return &todo.list[i].note;
+    return NULL;
+}
+
+static void a_rank_that_is_long_waited_for_is_noted(void **state)
+{
+    (void)state;
+    const uint64_t second = 1000000;
+    const mn_program plan = {.start = 6, .steps = 8, .batch = 2};
+    now_us = second;
+    begin(&plan, 2);
+    ask(0, 1);
+    ask(1, 1);
+    uint32_t of_first = task_of(0), of_second = task_of(1);
+    now_us += second;
+    assert_int_equal(report(MN_MSG_SETTLED, 0, 1, of_first, 1), MN_OK);
+    assert_null(waited());
+    now_us += 2 * second;
+    assert_int_equal(report(MN_MSG_SETTLED, 1, 1, of_second, 1), MN_OK);
+    assert_int_equal(count(MN_MSG_REDUCE), 2);
+    assert_non_null(waited());
+    assert_int_equal(waited()->kind, MN_NOTE_WAITED);
+    assert_string_equal(waited()->who, "rank 1");
+    assert_int_equal(waited()->step, 7); /* the seventh meta-step */
+    assert_int_equal(waited()->span_us, 2 * second);
+    assert_int_equal(waited()->threads, 1);
+
+    assert_int_equal(round_over(1), MN_OK); /* the next one flows */
+    of_first = task_of(0);
+    of_second = task_of(1);
+    now_us += second;
+    assert_int_equal(report(MN_MSG_SETTLED, 0, 2, of_first, 1), MN_OK);
+    assert_int_equal(report(MN_MSG_SETTLED, 1, 2, of_second, 1), MN_OK);
+    assert_int_equal(count(MN_MSG_REDUCE), 2);
+    assert_null(waited());
+}
+
 static void what_a_rank_does_not_hold_it_cannot_settle(void **state)
 {
     (void)state;
@@ -305,6 +360,7 @@ int main(void)
         TEST(a_resumed_run_goes_on_where_it_stopped),
         TEST(nothing_left_to_do_ends_at_once),
         TEST(tasks_are_shared_by_threads_and_returned_ones_go_to_others),
+        TEST(a_rank_that_is_long_waited_for_is_noted),
         TEST(what_a_rank_does_not_hold_it_cannot_settle),
         TEST(a_stop_drops_the_round_but_never_a_reduce),
         TEST(a_stop_before_all_ranks_are_there_waits_for_them),

@@ -400,6 +400,30 @@ mn_hand mn_lease_table_hand(const mn_lease_table *table, uint32_t member)
     return table->members[member].hand;
 }
 
+uint32_t mn_lease_table_known(const mn_lease_table *table)
+{
+    return table->n_known;
+}
+
+mn_load mn_lease_table_load(const mn_lease_table *table, uint32_t member)
+{
+    assert(member < table->max_members);
+    mn_load load = {.begin = UINT32_MAX, .granted_us = MN_NEVER};
+    for (uint32_t at = table->members[member].oldest; at != NONE; at = table->slots[at].newer) {
+        const mn_grant *grant = &table->slots[at].grant;
+        if (grant->begin < load.begin)
+            load.begin = grant->begin;
+        if (grant->kept) {
+            load.kept += grant->n;
+            continue;
+        }
+        load.tasks += grant->n;
+        if (grant->granted_us < load.granted_us)
+            load.granted_us = grant->granted_us;
+    }
+    return load;
+}
+
 uint32_t mn_lease_size(uint32_t remaining, uint32_t threads, uint32_t total_threads)
 {
     assert(remaining > 0);

@@ -126,6 +126,20 @@ bool mn_lease_table_take_back(mn_lease_table *table, uint32_t max_n, uint32_t *b
 mn_task_counts mn_lease_table_counts(const mn_lease_table *table);
 mn_hand mn_lease_table_hand(const mn_lease_table *table, uint32_t member);
 
+/* How many leases are known, live, kept or lapsed: at a round's end, what will not be needed. */
+uint32_t mn_lease_table_known(const mn_lease_table *table);
+
+/* What a member has or had in hand that did not come to count yet. */
+typedef struct mn_load {
+    uint32_t begin;      /* the lowest task of all these leases */
+    uint32_t tasks;      /* of live and lapsed leases */
+    uint32_t kept;       /* tasks of kept ones: they are computed */
+    uint64_t granted_us; /* of the oldest live or lapsed one; MN_NEVER: none */
+} mn_load;
+
+/* Walks the member's leases: some ten at most. */
+mn_load mn_lease_table_load(const mn_lease_table *table, uint32_t member);
+
 /* How many of `remaining` > 0 free tasks a member should get next: half of its share by threads, so
  * that leases are few, the last ones small, and all members end at about the same time; in whole
  * waves of its threads, so that none of them idles; at least one wave, at most what remains. 0

@@ -50,7 +50,10 @@ typedef struct mn_member {
     uint64_t wave_us[2]; /* a task on each of its threads, smoothed; by mn_round_kind; 0: unknown */
     uint64_t theta;      /* version sent last */
     bool has_theta;
-    bool hungry; /* stands in the queue for leases */
+    bool hungry;    /* stands in the queue for leases */
+    uint32_t spare; /* as many of its threads as count, if it could have a lease and has none */
+    uint64_t idle_since_us; /* without a lease in hand; 0: it has one */
+    bool idle_told;
 } mn_member;
 
 typedef struct mn_members mn_members;

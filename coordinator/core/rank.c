@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ACTIONS_A_MEMBER 8u
+#define ACTIONS_A_MEMBER 16u
 #define MAX_RETURNS 64u /* runs of tasks given back to the leader in one step */
 #define MAX_TIME_MS (24u * 3600 * 1000)
 
@@ -101,7 +101,7 @@ mn_status mn_rank_step(mn_rank *rank, const mn_event *event, mn_actions *todo, m
 
     switch (event->kind) {
     case MN_EVENT_LOCAL_POOL:
-        status = mn_rank_take_local_pool(rank, event->threads, err);
+        status = mn_rank_take_local_pool(rank, event->threads, todo, err);
         break;
     case MN_EVENT_TICK:
         break;
@@ -135,6 +135,7 @@ mn_status mn_rank_step(mn_rank *rank, const mn_event *event, mn_actions *todo, m
         mn_rank_take_time(rank, todo);
         if (rank->state == MN_RANK_OPEN)
             mn_rank_grant(rank, todo);
+        mn_rank_watch(rank, todo);
         all_said = report(rank, todo);
     }
     todo->wake_us = all_said ? wake_us(rank) : rank->now_us;
@@ -341,6 +342,7 @@ static void open_round(mn_rank *rank, mn_actions *todo)
     move(rank, ROUND);
     mn_actions_add(todo, MN_DO_OPEN_ROUND)->round = rank->round;
     mn_rank_queue_all(rank);
+    mn_waiting_open(&rank->waiting, rank->now_us);
 }
 
 static void start_reduce(mn_rank *rank, mn_actions *todo)
@@ -348,6 +350,8 @@ static void start_reduce(mn_rank *rank, mn_actions *todo)
     move(rank, REDUCE);
     rank->reducing = rank->round.id;
     rank->reduce_kept = false;
+    mn_rank_tell_wait(rank, todo);
+    mn_rank_write_off_all(rank, "others had done the same tasks when the round ended", todo);
     (void)mn_lease_table_reset(rank->table, 0, NULL); /* 0 tasks take no memory: it cannot fail */
     mn_actions_add(todo, MN_DO_START_REDUCE)->round = rank->round;
 }

@@ -74,6 +74,7 @@ typedef struct mn_rank_counts {
     uint64_t leases_granted, leases_expired, leases_reissued;
     uint64_t accepted, refused[MN_N_REFUSALS]; /* results */
     uint64_t tasks_done;
+    uint64_t tasks_repeated, repeated_us; /* computed, as far as is known, and not counted */
 } mn_rank_counts;
 
 /* What a member does, or why it does nothing; each has a sentence for people. */
@@ -132,7 +133,7 @@ typedef struct mn_rank_view {
 mn_status mn_rank_new(const mn_rank_config *config, mn_rank **out, mn_error *err);
 void mn_rank_destroy(mn_rank **rank);
 
-/* One event in; what to do is appended to todo (see actions.h), at most 8 actions a member and 16
+/* One event in; what to do is appended to todo (see actions.h), at most 16 actions a member and 16
  * more, and todo->wake_us is set. MN_ERR_PROTOCOL: the leader or the shell said what does not fit
  * (our own bug): nothing has changed, and the shell ends the job. MN_ERR_NOMEM: the same. Whatever
  * a worker says gives MN_OK. */

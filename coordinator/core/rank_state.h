@@ -6,6 +6,7 @@
 #include "coordinator/core/members.h"
 #include "coordinator/core/pace.h"
 #include "coordinator/core/rank.h"
+#include "coordinator/core/waiting.h"
 
 /* IDLE: between rounds. OPEN: granting. REDUCING: in the allreduce and the outer step. */
 typedef enum mn_rank_state {
@@ -33,6 +34,9 @@ struct mn_rank {
     mn_pace pace[2];       /* by mn_round_kind */
     uint64_t wave_us[2];   /* the same as the members', of the pool */
     uint64_t threads;      /* sum of mn_member.counted */
+    uint64_t spare;        /* sum of mn_member.spare */
+    uint64_t look_us;      /* when to look for idle members next */
+    mn_waiting waiting;
     uint64_t asked;        /* threads as last told to the leader; UINT64_MAX: never */
     uint32_t workers;      /* remote and READY */
     bool class_open;       /* the numeric class may still be another's: no result of it was taken */
@@ -48,7 +52,7 @@ struct mn_rank {
 void mn_rank_take_worker(mn_rank *rank, const mn_event *event, mn_actions *todo);
 void mn_rank_take_damaged(mn_rank *rank, const mn_event *event, mn_actions *todo);
 void mn_rank_take_gone(mn_rank *rank, uint64_t peer, mn_actions *todo);
-mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_error *err);
+mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_actions *todo, mn_error *err);
 
 /* What the clock brings: leases that ran out, members that fell silent, pauses that end. */
 void mn_rank_take_time(mn_rank *rank, mn_actions *todo);
@@ -61,6 +65,32 @@ void mn_rank_queue_all(mn_rank *rank);
 
 /* Tell all remote members that the run ends here. */
 void mn_rank_dismiss(mn_rank *rank, const char *why, mn_actions *todo);
+
+/* ---- rank_account.c: what the journal is told; nothing is decided by it */
+
+/* A note with the round at hand in it. */
+mn_note *mn_rank_note(const mn_rank *rank, mn_note_kind kind, const char *who, mn_actions *todo);
+
+/* Count what was computed for nothing; lost_us is returned. */
+uint64_t mn_rank_repeat(mn_rank *rank, uint32_t tasks, uint64_t lost_us);
+
+/* What a member has computed of all that it has in hand, keeps or had until it ran out, is lost: call it
+ * before the table forgets these leases. */
+void mn_rank_write_off(mn_rank *rank, const mn_member *member, const char *why, mn_actions *todo);
+void mn_rank_write_off_all(mn_rank *rank, const char *why, mn_actions *todo);
+
+/* Thread time that a member has put into so many tasks of leases given since then, at most. */
+uint64_t mn_rank_lease_cost_us(const mn_rank *rank, const mn_member *member, uint32_t tasks,
+                               uint64_t granted_us);
+
+/* Has the member something in hand? After each change of that, and of what counts of it. */
+void mn_rank_weigh(mn_rank *rank, mn_member *member, mn_actions *todo);
+
+/* At the end of each step: does the round wait, is somebody idle for long? */
+void mn_rank_watch(mn_rank *rank, mn_actions *todo);
+
+/* The round is over: say for whom it waited, if it was long. */
+void mn_rank_tell_wait(mn_rank *rank, mn_actions *todo);
 
 /* ---- rank.c */
 

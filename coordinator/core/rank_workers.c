@@ -16,6 +16,7 @@
 #define UNHEARD_GREETED 10u /* times the silence after which a member is gone */
 
 static_assert(MN_MAX_KEPT <= MN_KEPT_PER_MEMBER, "what a result may name, the table keeps");
+static_assert((int)MN_NOTE_LEFT + (int)MN_REJECTED == (int)MN_NOTE_REJECTED, "in the same order");
 
 static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn_hello *hello,
                        mn_actions *todo);
@@ -25,7 +26,9 @@ static void take_result(mn_rank *rank, mn_member *member, const mn_message *mess
                         mn_actions *todo);
 static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo);
 static void settle(mn_rank *rank, mn_member *member, const mn_grant *leases, uint32_t n,
-                   mn_actions *todo);
+                   uint32_t compute_us, mn_actions *todo);
+static void repeated(mn_rank *rank, const mn_member *member, const mn_grant *leases, uint32_t n,
+                     uint32_t compute_us, mn_actions *todo);
 static void measure(mn_rank *rank, mn_member *member, const mn_grant *grant);
 static uint64_t smooth(uint64_t old, uint64_t fresh);
 static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char *why,
@@ -33,15 +36,16 @@ static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char
 static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why, mn_actions *todo);
 static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
                    const char *reason, mn_actions *todo);
-static void depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why);
+static mn_note *depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why,
+                       mn_actions *todo);
 static bool others_could(const mn_rank *rank, uint32_t holder);
 static void let_go_on(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
 static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
 static void listen(mn_rank *rank, const mn_member *member);
 static uint64_t patience_us(const mn_rank *rank, const mn_member *member);
-static void end_pause(mn_rank *rank, mn_member *member);
-static void end_member(mn_rank *rank, mn_member *member);
-static void recount(mn_rank *rank, mn_member *member);
+static void end_pause(mn_rank *rank, mn_member *member, mn_actions *todo);
+static void end_member(mn_rank *rank, mn_member *member, const char *why, mn_actions *todo);
+static void recount(mn_rank *rank, mn_member *member, mn_actions *todo);
 static bool may_have_more(mn_rank *rank, const mn_member *member);
 static void grant_one(mn_rank *rank, mn_member *member, mn_actions *todo);
 static void dismiss(uint64_t peer, const char *why, mn_actions *todo);
@@ -114,18 +118,18 @@ void mn_rank_take_gone(mn_rank *rank, uint64_t peer, mn_actions *todo)
         return;
     if (member->state != MN_MEMBER_LEAVING) {
         rank->counts.lost++;
-        depart(rank, MN_LOST, member->name, "its connection closed");
+        (void)depart(rank, MN_LOST, member->name, "its connection closed", todo);
     }
     mn_actions_log(todo, MN_LOG_INFO, "worker=%s gone: connection closed state=%s", member->name,
                    mn_member_state_text(member->state));
-    end_member(rank, member);
+    end_member(rank, member, "its connection closed", todo);
 }
 
-mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_error *err)
+mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_actions *todo, mn_error *err)
 {
     mn_member *member = mn_members_find(rank->members, MN_LOCAL_POOL);
     if (member != NULL)
-        end_member(rank, member);
+        end_member(rank, member, "the rank's own threads changed", todo);
     if (threads == 0)
         return MN_OK;
     member = mn_members_add(rank->members, MN_LOCAL_POOL);
@@ -138,7 +142,7 @@ mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_error *err
     member->threads = threads < MN_MAX_MEMBER_THREADS ? threads : MN_MAX_MEMBER_THREADS;
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_HELLO);
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_JOIN);
-    recount(rank, member);
+    recount(rank, member, todo);
     mn_members_queue(rank->members, member);
     return MN_OK;
 }
@@ -169,16 +173,16 @@ void mn_rank_take_time(mn_rank *rank, mn_actions *todo)
             rank->counts.silent++;
             (void)snprintf(why, sizeof why, "silent for %" PRIu64 " ms",
                            (rank->now_us - member->heard_us) / 1000);
-            depart(rank, MN_SILENT, member->name, why);
+            (void)depart(rank, MN_SILENT, member->name, why, todo);
         }
         mn_actions_log(todo, MN_LOG_WARN, "worker=%s gone: silent for %" PRIu64 " ms", member->name,
                        (rank->now_us - member->heard_us) / 1000);
-        end_member(rank, member);
+        end_member(rank, member, "it fell silent", todo);
     }
 
     for (const mn_deadline *first;
          (first = mn_deadlines_first(&rank->pauses)) != NULL && first->due_us <= rank->now_us;)
-        end_pause(rank, mn_members_at(rank->members, first->id));
+        end_pause(rank, mn_members_at(rank->members, first->id), todo);
 }
 
 void mn_rank_grant(mn_rank *rank, mn_actions *todo)
@@ -201,6 +205,7 @@ void mn_rank_queue_all(mn_rank *rank)
     for (uint32_t i = 0; i < mn_members_max(rank->members) && left > 0; i++) {
         mn_member *member = mn_members_at(rank->members, i);
         left -= member->state != MN_MEMBER_GONE;
+        mn_rank_weigh(rank, member, NULL); /* what was in its hands is of a round before */
         if (member->state == MN_MEMBER_READY)
             mn_members_queue(rank->members, member);
     }
@@ -230,8 +235,8 @@ static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn
     mn_member *twin = has_uuid ? mn_members_find_uuid(rank->members, hello->uuid) : NULL;
     if (twin != NULL && twin != member) { /* the same process by a new connection */
         rank->counts.lost++;
-        depart(rank, MN_LOST, twin->name, "the same process came by a new connection");
-        end_member(rank, twin);
+        (void)depart(rank, MN_LOST, twin->name, "the same process came by a new connection", todo);
+        end_member(rank, twin, "its connection broke", todo);
     }
     if (member == NULL && (member = mn_members_add(rank->members, peer)) == NULL) {
         (void)snprintf(reason, sizeof reason,
@@ -243,6 +248,7 @@ static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn
 
     /* What it held as whoever it was before is lost; how often it sent rubbish is not forgotten. */
     uint32_t place = mn_members_index(rank->members, member);
+    mn_rank_write_off(rank, member, "it registered again", todo);
     mn_lease_table_release_member(rank->table, place);
     if (member->state == MN_MEMBER_READY)
         rank->workers--;
@@ -254,7 +260,7 @@ static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn
     member->heard_us = rank->now_us;
     member->has_theta = false;
     member->overdue = 0;
-    end_pause(rank, member);
+    end_pause(rank, member, todo);
     member->threads = hello->threads;
     listen(rank, member);
     (void)send(todo, peer, MN_MSG_WELCOME);
@@ -310,8 +316,11 @@ static void take_join(mn_rank *rank, mn_member *member, const mn_message *messag
     rank->counts.joins++;
     rank->workers++;
     listen(rank, member);
-    recount(rank, member);
+    recount(rank, member, todo);
     mn_members_queue(rank->members, member);
+    mn_note *joined = mn_rank_note(rank, MN_NOTE_JOINED, member->name, todo);
+    joined->threads = member->threads;
+    joined->mixed = mixed;
     mn_actions_log(todo, MN_LOG_INFO,
                    "worker=%s joined threads=%" PRIu32 " workers=%" PRIu32 " kernels=%.31s",
                    member->name, member->threads, rank->workers, message->join.kernels);
@@ -349,6 +358,7 @@ static void take_result(mn_rank *rank, mn_member *member, const mn_message *mess
     uint32_t n = find_leases(rank, member, message, leases), n_tasks = 0;
     if (n == 0) {
         refuse(rank, member->peer, epoch, MN_REFUSED_LATE, todo);
+        mn_rank_weigh(rank, member, todo);
         if (member->state == MN_MEMBER_READY) /* it may have room now */
             mn_members_queue(rank->members, member);
         return;
@@ -365,9 +375,9 @@ static void take_result(mn_rank *rank, mn_member *member, const mn_message *mess
         return; /* no news, so it earns nothing: it can be said again and again */
     measure(rank, member, &leases[0]);
     if (!kept)
-        settle(rank, member, leases, n, todo);
+        settle(rank, member, leases, n, result->compute_us, todo);
     member->overdue = 0;
-    end_pause(rank, member);
+    end_pause(rank, member, todo);
 }
 
 static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo)
@@ -378,23 +388,25 @@ static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo)
         rank->workers--;
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_LEAVE);
     rank->counts.left++;
-    depart(rank, MN_DEPARTED, member->name, "it left");
+    (void)depart(rank, MN_DEPARTED, member->name, "it left", todo);
     mn_lease_table_give_up(rank->table, mn_members_index(rank->members, member));
-    recount(rank, member);
+    recount(rank, member, todo);
     mn_actions_log(todo, MN_LOG_INFO, "worker=%s leaves workers=%" PRIu32, member->name,
                    rank->workers);
 }
 
 static void settle(mn_rank *rank, mn_member *member, const mn_grant *leases, uint32_t n,
-                   mn_actions *todo)
+                   uint32_t compute_us, mn_actions *todo)
 {
     uint64_t epochs[1 + MN_MAX_KEPT];
     for (uint32_t i = 0; i < n; i++)
         epochs[i] = leases[i].epoch;
     if (mn_lease_table_settle(rank->table, epochs, n, NULL) != MN_OK) {
         refuse(rank, member->peer, epochs[0], MN_REFUSED_DUPLICATE, todo);
+        repeated(rank, member, leases, n, compute_us, todo);
         return;
     }
+    mn_waiting_blame(&rank->waiting, member->name);
     mn_action *accepted = mn_actions_add(todo, MN_DO_ACCEPT);
     accepted->peer = member->peer;
     accepted->lease = (mn_lease){
@@ -409,6 +421,27 @@ static void settle(mn_rank *rank, mn_member *member, const mn_grant *leases, uin
         rank->counts.tasks_done += leases[i].n;
         member->tasks += leases[i].n;
     }
+}
+
+/* A result that fits, of tasks that somebody else has done meanwhile: what the peer says it took, as far
+ * as that can be. */
+static void repeated(mn_rank *rank, const mn_member *member, const mn_grant *leases, uint32_t n,
+                     uint32_t compute_us, mn_actions *todo)
+{
+    mn_note *note = mn_rank_note(rank, MN_NOTE_REPEATED, member->name, todo);
+    uint64_t since_us = leases[0].granted_us;
+    uint32_t begin = leases[0].begin;
+    for (uint32_t i = 0; i < n; i++) {
+        note->tasks += leases[i].n;
+        if (leases[i].granted_us < since_us)
+            since_us = leases[i].granted_us;
+        if (leases[i].begin < begin)
+            begin = leases[i].begin;
+    }
+    const uint64_t most_us = (rank->now_us - since_us) * member->threads;
+    note->task = rank->round.first_task + begin;
+    note->lost_us = mn_rank_repeat(rank, note->tasks, compute_us < most_us ? compute_us : most_us);
+    (void)snprintf(note->why, sizeof note->why, "its lease had run out, and another was faster");
 }
 
 /* Our own clock, not what the peer says: from the lease, or the result before it, to this result,
@@ -435,14 +468,21 @@ static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char
                     mn_actions *todo)
 {
     mn_grant grant;
+    mn_note *note = mn_rank_note(rank, MN_NOTE_DAMAGED, member->name, todo);
+    (void)snprintf(note->why, sizeof note->why, "%s", why);
     if (mn_lease_table_find(rank->table, epoch, &grant) &&
-        grant.member == mn_members_index(rank->members, member))
+        grant.member == mn_members_index(rank->members, member)) {
+        note->task = rank->round.first_task + grant.begin;
+        note->tasks = grant.n;
+        note->lost_us = mn_rank_repeat(
+            rank, grant.n, mn_rank_lease_cost_us(rank, member, grant.n, grant.granted_us));
         mn_lease_table_release(rank->table, epoch);
+    }
     refuse(rank, member->peer, epoch, MN_REFUSED_DAMAGED, todo);
     mn_actions_log(todo, MN_LOG_WARN, "worker=%s epoch=%" PRIu64 " damaged=%" PRIu32 ": %.300s",
                    member->name, epoch, member->damaged + 1, why);
     if (++member->damaged < MN_MAX_DAMAGED) {
-        end_pause(rank, member);
+        end_pause(rank, member, todo);
         return;
     }
     char reason[512];
@@ -474,17 +514,23 @@ static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *
     mn_actions_log(todo, MN_LOG_WARN, "worker=%s rejected: %.380s", name[0] != '\0' ? name : "new",
                    reason);
     rank->counts.rejected++;
-    depart(rank, MN_REJECTED, name, reason);
+    mn_note *note = depart(rank, MN_REJECTED, name, reason, todo);
+    if (member == NULL || member->state == MN_MEMBER_GREETED) /* it was never in */
+        note->kind = MN_NOTE_REFUSED;
     if (member != NULL)
-        end_member(rank, member);
+        end_member(rank, member, "it was put out", todo);
 }
 
-static void depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why)
+static mn_note *depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why,
+                       mn_actions *todo)
 {
+    mn_note *note = mn_rank_note(rank, MN_NOTE_LEFT + kind, name, todo);
+    (void)snprintf(note->why, sizeof note->why, "%s", why);
     mn_departure *last = &rank->departures[rank->n_departures++ % MN_MAX_DEPARTURES];
     *last = (mn_departure){.kind = kind, .when_us = rank->now_us};
     (void)snprintf(last->name, sizeof last->name, "%s", name[0] != '\0' ? name : "new");
     (void)snprintf(last->why, sizeof last->why, "%s", why);
+    return note;
 }
 
 /* Could anybody but the holder have what it holds? The rank's own threads cannot be lost without a
@@ -510,12 +556,17 @@ static void let_go_on(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
     const mn_member *member = mn_members_at(rank->members, grant->member);
     const uint64_t floor_us = rank->config.lease_floor_ms * UINT64_C(1000);
     const uint64_t floors = (rank->now_us - grant->granted_us) / floor_us;
+    mn_note *note;
     mn_lease_table_extend(rank->table, grant->epoch, rank->now_us + floor_us);
     if ((floors & (floors - 1)) != 0) /* the rest at 1, 2, 4, 8, ... */
         return;
     if (member->peer != MN_LOCAL_POOL)
         send(todo, member->peer, MN_MSG_LEASE)->lease = (mn_lease){
             .epoch = grant->epoch, .round = rank->round, .begin = grant->begin, .n = grant->n};
+    note = mn_rank_note(rank, MN_NOTE_GOES_ON, member->name, todo);
+    note->task = rank->round.first_task + grant->begin;
+    note->tasks = grant->n;
+    note->span_us = rank->now_us - grant->granted_us;
     mn_actions_log(todo, MN_LOG_INFO,
                    "worker=%s epoch=%" PRIu64 " round=%" PRIu64 " lease of tasks %" PRIu32
                    " to %" PRIu32 " takes %" PRIu64 " ms and goes on: nobody else could have them",
@@ -540,7 +591,13 @@ static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
     member->overdue++;
     member->expired++;
     rank->counts.leases_expired++;
-    recount(rank, member);
+    recount(rank, member, todo);
+    mn_waiting_blame(&rank->waiting, member->name);
+    mn_note *note = mn_rank_note(rank, MN_NOTE_RAN_OUT, member->name, todo);
+    note->task = rank->round.first_task + grant->begin;
+    note->tasks = grant->n;
+    note->span_us = grant->deadline_us - grant->granted_us;
+    note->pause_us = member->paused_until_us - rank->now_us;
     mn_actions_log(todo, MN_LOG_WARN,
                    "worker=%s epoch=%" PRIu64 " round=%" PRIu64 " lease of tasks %" PRIu32
                    " to %" PRIu32 " ran out after %" PRIu64 " ms; others may have them",
@@ -563,35 +620,41 @@ static uint64_t patience_us(const mn_rank *rank, const mn_member *member)
     return member->state == MN_MEMBER_GREETED ? UNHEARD_GREETED * silence_us : silence_us;
 }
 
-static void end_pause(mn_rank *rank, mn_member *member)
+static void end_pause(mn_rank *rank, mn_member *member, mn_actions *todo)
 {
+    if (member->paused_until_us > 0)
+        (void)mn_rank_note(rank, MN_NOTE_BACK, member->name, todo);
     mn_deadlines_remove(&rank->pauses, mn_members_index(rank->members, member));
     member->paused_until_us = 0;
-    recount(rank, member);
+    recount(rank, member, todo);
     if (member->state == MN_MEMBER_READY)
         mn_members_queue(rank->members, member);
 }
 
-static void end_member(mn_rank *rank, mn_member *member)
+static void end_member(mn_rank *rank, mn_member *member, const char *why, mn_actions *todo)
 {
     uint32_t place = mn_members_index(rank->members, member);
+    mn_rank_write_off(rank, member, why, todo);
+    if (member->counted > 0)
+        mn_waiting_blame(&rank->waiting, member->name);
     mn_lease_table_release_member(rank->table, place);
     mn_deadlines_remove(&rank->silences, place);
     mn_deadlines_remove(&rank->pauses, place);
     if (member->state == MN_MEMBER_READY && member->peer != MN_LOCAL_POOL)
         rank->workers--;
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_END);
-    recount(rank, member);
+    recount(rank, member, NULL);
 }
 
 /* Keep the pool's number of threads true after a change of this member. */
-static void recount(mn_rank *rank, mn_member *member)
+static void recount(mn_rank *rank, mn_member *member, mn_actions *todo)
 {
     bool given_up = member->paused_until_us > 0 && member->overdue >= GIVEN_UP_AFTER;
     uint32_t counts = member->state == MN_MEMBER_READY && !given_up ? member->threads : 0;
     rank->threads += counts;
     rank->threads -= member->counted;
     member->counted = counts;
+    mn_rank_weigh(rank, member, todo);
 }
 
 static bool may_have_more(mn_rank *rank, const mn_member *member)
@@ -651,6 +714,7 @@ static void grant_one(mn_rank *rank, mn_member *member, mn_actions *todo)
     }
     send(todo, member->peer, MN_MSG_LEASE)->lease =
         (mn_lease){.epoch = grant.epoch, .round = rank->round, .begin = grant.begin, .n = grant.n};
+    mn_rank_weigh(rank, member, todo);
     rank->counts.leases_granted++;
     rank->counts.leases_reissued += grant.attempt > 0;
 }

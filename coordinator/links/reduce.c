@@ -10,7 +10,7 @@
 #define MAX_SEGMENT ((size_t)8 << 20) /* counts of MPI are int */
 #define UNDER_WAY 2u                  /* segments */
 
-enum { WORKERS, THREADS, MIXED, CHECKPOINTS, TASKS_US, SUMS_US, N_COUNTS };
+enum { WORKERS, THREADS, MIXED, CHECKPOINTS, TASKS_US, SUMS_US, REPEATED_US, REPEATED, N_COUNTS };
 
 struct mn_reduce {
     MPI_Comm comm;
@@ -81,6 +81,8 @@ void mn_reduce_begin(mn_reduce *reduce, size_t n_digits, uint64_t theta, const m
     counts[CHECKPOINTS] = (int64_t)tally->checkpoints;
     counts[TASKS_US] = (int64_t)tally->tasks_us;
     counts[SUMS_US] = (int64_t)tally->sums_us;
+    counts[REPEATED_US] = (int64_t)tally->repeated_us;
+    counts[REPEATED] = (int64_t)tally->repeated;
     reduce->n_segments = n_digits / 2 > reduce->segment ? n_digits / 2 / reduce->segment : 1;
     reduce->sent = reduce->arrived = 0;
     reduce->active = true;
@@ -146,7 +148,9 @@ mn_status mn_reduce_result(const mn_reduce *reduce, mn_tally *out, mn_error *err
                       .mixed = (uint64_t)counts[MIXED],
                       .checkpoints = (uint64_t)counts[CHECKPOINTS],
                       .tasks_us = (uint64_t)counts[TASKS_US],
-                      .sums_us = (uint64_t)counts[SUMS_US]};
+                      .sums_us = (uint64_t)counts[SUMS_US],
+                      .repeated_us = (uint64_t)counts[REPEATED_US],
+                      .repeated = (uint64_t)counts[REPEATED]};
     return MN_OK;
 }
 

@@ -24,6 +24,8 @@ typedef struct mn_tally {
     uint64_t mixed;             /* ranks with workers of another numeric class */
     uint64_t checkpoints;       /* ranks that were asked for a checkpoint */
     uint64_t tasks_us, sums_us; /* thread time of the round: tasks, and adding up their results */
+    uint64_t repeated_us;       /* thread time of tasks that did not count, as far as is known */
+    uint64_t repeated;          /* these tasks */
 } mn_tally;
 
 /* Sums of up to max_digits int64 (exact_sum.h), in segments of `segment` columns, the last

@@ -73,7 +73,9 @@ static void sums_and_counts_of_all_ranks_are_added_in_segments(void **state)
                            .threads = 2,
                            .mixed = rank == 0,
                            .tasks_us = 1000,
-                           .sums_us = (uint64_t)rank};
+                           .sums_us = (uint64_t)rank,
+                           .repeated_us = 500,
+                           .repeated = 3};
     mn_tally all = {0};
     for (int again = 1; again <= 2; again++) { /* a reduce can follow a reduce */
         mn_reduce_begin(reduce, DIGITS, 42, &mine);
@@ -85,6 +87,8 @@ static void sums_and_counts_of_all_ranks_are_added_in_segments(void **state)
     assert_int_equal(all.mixed, 1);
     assert_int_equal(all.tasks_us, 1000 * n_ranks);
     assert_int_equal(all.sums_us, n_ranks * (n_ranks - 1) / 2);
+    assert_int_equal(all.repeated_us, 500 * n_ranks);
+    assert_int_equal(all.repeated, 3 * n_ranks);
     for (int i = 0; i < DIGITS; i++)
         assert_true(mn_reduce_sums(reduce)[i] == sum_of(i) * n_ranks);
     mn_reduce_destroy(&reduce);

@@ -21,12 +21,13 @@ struct mn_metrics {
     uint32_t n_keys;
     char (*keys)[MN_SCORE_KEY]; /* [n_keys], of the train scores; owned */
     double wall_s;
+    uint64_t n_dropped; /* meta-steps */
+    double dropped_s;   /* wall_s of the last of them */
     char buffer[BUFFER_BYTES]; /* of the file */
 };
 
-static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
-                            mn_error *err);
-static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s);
+static mn_status drop_later(mn_metrics *metrics, uint64_t done, uint64_t validated, mn_error *err);
+static bool belongs(mn_metrics *metrics, const char *line, uint64_t done, uint64_t validated);
 static void visit_rest(const mn_step_record *record, mn_metrics_number *visit, void *user);
 static void put_point(FILE *out, const mn_score *score);
 static void put(void *out, const char *key, double value);
@@ -69,7 +70,7 @@ mn_status mn_metrics_open(const char *path, const mn_score_list *train, uint64_t
     }
     for (uint32_t i = 0; i < train->n; i++)
         mn_score_key(&train->at[i], metrics->keys[i]);
-    mn_status status = drop_later(path, done, validated, &metrics->wall_s, err);
+    mn_status status = drop_later(metrics, done, validated, err);
     if (status == MN_OK) {
         metrics->file = fopen(path, "ae"); /* e: not inherited by programs that we start */
         if (metrics->file == NULL)
@@ -95,6 +96,12 @@ void mn_metrics_close(mn_metrics **metrics)
     free((*metrics)->keys);
     free(*metrics);
     *metrics = NULL;
+}
+
+uint64_t mn_metrics_dropped(const mn_metrics *metrics, double *wall_s)
+{
+    *wall_s = metrics->n_dropped > 0 ? metrics->dropped_s - metrics->wall_s : 0;
+    return metrics->n_dropped;
 }
 
 double mn_metrics_wall_s(const mn_metrics *metrics)
@@ -205,9 +212,9 @@ mn_status mn_metrics_add_validation(mn_metrics *metrics, uint64_t step,
 
 /* Copy the lines to keep to a new file, which takes the old one's name only if something was
  * dropped. */
-static mn_status drop_later(const char *path, uint64_t done, uint64_t validated, double *wall_s,
-                            mn_error *err)
+static mn_status drop_later(mn_metrics *metrics, uint64_t done, uint64_t validated, mn_error *err)
 {
+    const char *path = metrics->path;
     mn_new_file *kept = NULL;
     char *line = NULL;
     size_t room = 0;
@@ -219,7 +226,7 @@ static mn_status drop_later(const char *path, uint64_t done, uint64_t validated,
         return mn_fail_errno(err, "open %s", path);
     mn_status status = mn_new_file_open(path, &kept, err);
     for (ssize_t n; status == MN_OK && (n = getline(&line, &room, old)) > 0;) {
-        if (line[n - 1] == '\n' && belongs(line, done, validated, wall_s))
+        if (line[n - 1] == '\n' && belongs(metrics, line, done, validated))
             status = mn_new_file_write(kept, line, (size_t)n, err);
         else
             dropped = true;
@@ -234,7 +241,7 @@ static mn_status drop_later(const char *path, uint64_t done, uint64_t validated,
     return status;
 }
 
-static bool belongs(const char *line, uint64_t done, uint64_t validated, double *wall_s)
+static bool belongs(mn_metrics *metrics, const char *line, uint64_t done, uint64_t validated)
 {
     json_t *record = json_loads(line, 0, NULL);
     const json_t *step = json_object_get(record, "step");
@@ -242,8 +249,12 @@ static bool belongs(const char *line, uint64_t done, uint64_t validated, double 
     uint64_t last = json_object_get(record, "val_tasks") != NULL ? validated : done;
     bool kept = json_is_integer(step) && json_integer_value(step) >= 0 &&
                 (uint64_t)json_integer_value(step) <= last;
-    if (kept && json_is_number(wall))
-        *wall_s = json_number_value(wall);
+    if (kept && json_is_number(wall)) {
+        metrics->wall_s = json_number_value(wall);
+    } else if (json_is_number(wall)) {
+        metrics->dropped_s = json_number_value(wall);
+        metrics->n_dropped++;
+    }
     json_decref(record);
     return kept;
 }

@@ -65,6 +65,9 @@ mn_status mn_metrics_open(const char *path, const mn_score_list *train, uint64_t
                           uint64_t validated, mn_metrics **out, mn_error *err);
 void mn_metrics_close(mn_metrics **metrics);
 
+/* Meta-steps whose lines were dropped, and how long they had taken. */
+uint64_t mn_metrics_dropped(const mn_metrics *metrics, double *wall_s);
+
 /* wall_s of the last step that was kept; 0 if none. */
 double mn_metrics_wall_s(const mn_metrics *metrics);
 

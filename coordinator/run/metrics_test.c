@@ -146,6 +146,9 @@ static void a_resumed_run_drops_what_came_after_its_checkpoint(void **state)
     add_steps(1, 5);
     assert_int_equal(mn_metrics_open(path, &train_list, 3, 0, &metrics, NULL), MN_OK);
     assert_true(mn_metrics_wall_s(metrics) == 6);
+    double lost_s = 0;
+    assert_int_equal(mn_metrics_dropped(metrics, &lost_s), 2);
+    assert_true(lost_s == 4);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 3 ");
     add_steps(4, 4);
@@ -162,6 +165,9 @@ static void a_torn_last_line_is_dropped(void **state)
     (void)fputs("{\"step\": 2, \"loss\": 0.", file);
     assert_int_equal(fclose(file), 0);
     assert_int_equal(mn_metrics_open(path, &train_list, 9, 0, &metrics, NULL), MN_OK);
+    double lost_s = 1;
+    assert_int_equal(mn_metrics_dropped(metrics, &lost_s), 0);
+    assert_true(lost_s == 0);
     mn_metrics_close(&metrics);
     assert_string_equal(steps_in_file(), "1 2 ");
 }

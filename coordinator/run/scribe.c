@@ -4,11 +4,14 @@
 #include "common/log.h"
 #include "common/log_limit.h"
 #include "coordinator/run/event_file.h"
+#include "coordinator/run/journal_gate.h"
 #include "coordinator/run/progress.h"
 #include "coordinator/run/run_history.h"
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SHOW_US UINT64_C(100000)
@@ -20,6 +23,8 @@ struct mn_scribe {
     mn_metrics *metrics;
     mn_event_file *events; /* NULL: nobody wants them, or they could not be written */
     mn_progress *progress;
+    mn_journal *journal;
+    mn_journal_gate gate;
     mn_board *board; /* NULL: nobody is to see it */
     mn_log_limit skips;
     bool suspects_told;
@@ -28,8 +33,9 @@ struct mn_scribe {
     uint64_t shown_us; /* when they last could */
     bool written;      /* a checkpoint of these two: */
     uint64_t written_step, written_validation;
-    uint64_t n_steps;  /* of this job */
-    mn_step_time time; /* of all of them */
+    uint64_t n_steps;                        /* of this job */
+    mn_step_time time;                       /* of all of them */
+    uint64_t work_us, repeated_us, repeated; /* of all rounds: thread time; tasks */
     uint64_t begun_us; /* when this job's first step ended, less its length; 0: not yet */
 };
 
@@ -44,6 +50,8 @@ static void show_steps(mn_scribe *scribe);
 static void flush_records(mn_scribe *scribe);
 static void give_up_events(mn_scribe *scribe, const mn_error *err);
 static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us);
+static void note_begin(mn_scribe *scribe);
+static void note(mn_scribe *scribe, mn_journal_entry entry);
 static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err);
 
 mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_error *err)
@@ -70,6 +78,10 @@ mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_erro
         status = open_board(scribe, err);
     if (status == MN_OK && config->run != NULL)
         open_events(scribe);
+    if (status == MN_OK && config->run != NULL)
+        status = mn_journal_open(mn_run_folder(config->run), &scribe->journal, err);
+    if (status == MN_OK && config->run != NULL)
+        note_begin(scribe);
     if (status != MN_OK) {
         mn_scribe_destroy(&scribe);
         return status;
@@ -86,6 +98,7 @@ void mn_scribe_destroy(mn_scribe **scribe)
     mn_progress_destroy(&(*scribe)->progress);
     mn_metrics_close(&(*scribe)->metrics);
     mn_event_file_close(&(*scribe)->events);
+    mn_journal_close(&(*scribe)->journal);
     free((*scribe)->experiment);
     mn_task_notes_fini(&(*scribe)->notes);
     free(*scribe);
@@ -95,6 +108,42 @@ void mn_scribe_destroy(mn_scribe **scribe)
 mn_board *mn_scribe_board(const mn_scribe *scribe)
 {
     return scribe != NULL ? scribe->board : NULL;
+}
+
+mn_journal *mn_scribe_journal(const mn_scribe *scribe)
+{
+    return scribe != NULL ? scribe->journal : NULL;
+}
+
+void mn_scribe_work(mn_scribe *scribe, uint64_t tasks_us, uint64_t repeated_us, uint64_t repeated)
+{
+    if (scribe == NULL)
+        return;
+    scribe->work_us += tasks_us;
+    scribe->repeated_us += repeated_us;
+    scribe->repeated += repeated;
+    mn_journal_total(scribe->journal, 1e-6 * (double)scribe->work_us,
+                     1e-6 * (double)scribe->repeated_us);
+}
+
+void mn_scribe_end(mn_scribe *scribe, mn_status status, const char *why)
+{
+    if (scribe == NULL)
+        return;
+    const double all_us = (double)(scribe->work_us + scribe->repeated_us);
+    if (!scribe->config.quiet && scribe->repeated > 0)
+        mn_log(MN_LOG_INFO,
+               "%.2g %% of the work was done twice: %" PRIu64 " tasks, %.3g s of thread time; why: "
+               "mnemo explain %s",
+               100 * (double)scribe->repeated_us / all_us, scribe->repeated,
+               1e-6 * (double)scribe->repeated_us,
+               scribe->config.run != NULL ? mn_run_folder(scribe->config.run) : "RUN");
+    else if (!scribe->config.quiet && scribe->config.run != NULL)
+        mn_log(MN_LOG_INFO, "no task was computed twice");
+    note(scribe, (mn_journal_entry){.event = MN_JOURNAL_ENDED,
+                                    .step = mn_training_step(scribe->config.training),
+                                    .who = mn_status_text(status),
+                                    .why = why});
 }
 
 void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
@@ -269,6 +318,7 @@ mn_status mn_scribe_checkpoint(mn_scribe *scribe, mn_error *err)
     scribe->written = true;
     scribe->written_step = step;
     scribe->written_validation = validated;
+    note(scribe, (mn_journal_entry){.event = MN_JOURNAL_CHECKPOINT, .step = step});
     mn_log(MN_LOG_DEBUG, "checkpoint of step %" PRIu64 " written", step);
     return MN_OK;
 }
@@ -384,11 +434,46 @@ static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint6
         (void)snprintf(rest, sizeof rest, "; that was all of them, so theta stays as it is: %s",
                        suspects);
     }
+    note(scribe,
+         (mn_journal_entry){.event = MN_JOURNAL_SKIPPED,
+                            .step = record->step,
+                            .task = (record->step - 1) * scribe->config.experiment->outer.batch,
+                            .tasks = record->skipped,
+                            .why = rest[0] != '\0' ? rest + 2 : NULL});
     scribe->suspects_told = all; /* once for all steps in a row that are like this one */
     mn_log_limited(&scribe->skips, now_us, MN_LOG_WARN,
                    "step %" PRIu64 ": %" PRIu32 " tasks skipped, their loss or meta-gradient was "
                    "not finite or beyond 2^24%s",
                    record->step, record->skipped, rest);
+}
+
+/* Who writes from here on, and what of the time before was not kept. */
+static void note_begin(mn_scribe *scribe)
+{
+    char host[HOST_NAME_MAX + 1] = "?", why[256];
+    double lost_s = 0;
+    const uint64_t n_lost = mn_metrics_dropped(scribe->metrics, &lost_s);
+    const uint64_t step = mn_training_step(scribe->config.training);
+    (void)gethostname(host, sizeof host - 1);
+    int n = snprintf(why, sizeof why, "process %ld on %s, %" PRIu32 " rank%s", (long)getpid(), host,
+                     scribe->config.n_ranks, scribe->config.n_ranks == 1 ? "" : "s");
+    if (n_lost > 0 && n > 0 && (size_t)n < sizeof why)
+        (void)snprintf(why + n, sizeof why - (size_t)n,
+                       "; %" PRIu64 " meta-steps after the checkpoint are made again", n_lost);
+    note(scribe, (mn_journal_entry){.event = MN_JOURNAL_BEGUN,
+                                    .step = step,
+                                    .threads = scribe->config.n_ranks,
+                                    .span_s = lost_s,
+                                    .why = why});
+}
+
+static void note(mn_scribe *scribe, mn_journal_entry entry)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    entry.at_s = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    if (scribe->journal != NULL && mn_journal_gate_passes(&scribe->gate, &entry))
+        mn_journal_add(scribe->journal, &entry);
 }
 
 /* A full disk must not end the run for the sake of metrics; the next checkpoint will say so if it

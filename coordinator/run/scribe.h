@@ -7,6 +7,7 @@
 #include "coordinator/run/board.h"
 #include "coordinator/run/checkpoint.h"
 #include "coordinator/run/evaluation.h"
+#include "coordinator/run/journal.h"
 #include "coordinator/run/metrics.h"
 #include "coordinator/run/run.h"
 #include "coordinator/run/training.h"
@@ -44,6 +45,12 @@ mn_board *mn_scribe_board(const mn_scribe *scribe);
 void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us);
 /* Call it often: steps that have waited for a tenth of a second become visible in metrics.jsonl. */
 void mn_scribe_rest(mn_scribe *scribe, uint64_t now_us);
+/* What is written down of what was out of the ordinary; NULL: nothing is, as there is no run. */
+mn_journal *mn_scribe_journal(const mn_scribe *scribe);
+/* A round of any kind is done: thread time of its tasks, and of tasks that did not count. */
+void mn_scribe_work(mn_scribe *scribe, uint64_t tasks_us, uint64_t repeated_us, uint64_t repeated);
+/* The job is over: into the journal, and how much of the work was done twice into the log. */
+void mn_scribe_end(mn_scribe *scribe, mn_status status, const char *why);
 /* Tell where the threads' time of all these steps went. */
 void mn_scribe_tell_time(const mn_scribe *scribe);
 void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bool best);

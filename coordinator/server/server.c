@@ -395,6 +395,10 @@ static void hear_ranks(mn_server *server)
                                 (mn_event){.kind = MN_EVENT_FROM_LEADER, .message = &message});
             continue;
         }
+        if (message.kind == MN_MSG_NOTE) {
+            mn_journal_add_line(mn_scribe_journal(server->config.scribe), message.reject.reason);
+            continue;
+        }
         mn_server_step_leader(
             server,
             &(mn_leader_event){.kind = MN_LEADER_MESSAGE, .rank = rank, .message = &message});
@@ -501,6 +505,8 @@ static void end_round(mn_server *server)
         mn_scribe_mark_mixed(server->config.scribe);
     const mn_rank_view view = mn_rank_look(server->rank);
     mn_scribe_tell_class(server->config.scribe, &view.numeric_class);
+    mn_scribe_work(server->config.scribe, server->tally.tasks_us, server->tally.repeated_us,
+                   server->tally.repeated);
     if (server->stepping)
         end_training_round(server);
     else

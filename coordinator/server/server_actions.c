@@ -87,6 +87,9 @@ static void perform(mn_server *server, const mn_action *action)
     case MN_DO_LOG:
         mn_log(action->log.level, "%s", action->log.text);
         break;
+    case MN_DO_NOTE:
+        mn_server_note(server, &action->note);
+        break;
     case MN_DO_TO_RANK: /* the leader's: see step_leader */
         break;
     }
@@ -180,13 +183,17 @@ void mn_server_hear_words(mn_server *server)
 void mn_server_step_leader(mn_server *server, const mn_leader_event *event)
 {
     mn_error err;
+    mn_leader_event timed = *event;
+    timed.now_us = server->now_us;
     mn_actions_clear(&server->leader_todo);
-    mn_status status = mn_leader_step(server->leader, event, &server->leader_todo, &err);
+    mn_status status = mn_leader_step(server->leader, &timed, &server->leader_todo, &err);
     for (size_t i = 0; status == MN_OK && i < server->leader_todo.n; i++) {
         const mn_action *action = &server->leader_todo.list[i];
         mn_message message = mn_action_message(action);
         if (action->kind == MN_DO_LOG)
             mn_log(action->log.level, "%s", action->log.text);
+        else if (action->kind == MN_DO_NOTE)
+            mn_server_note(server, &action->note);
         else if (action->rank == 0)
             queue_word(server, &(struct word){.message = message});
         else
@@ -219,7 +226,11 @@ static void begin_reduce(mn_server *server)
                             .mixed = view.mixed,
                             .checkpoints = server->checkpoint_asked,
                             .tasks_us = server->spent.tasks_us,
-                            .sums_us = server->spent.sums_us};
+                            .sums_us = server->spent.sums_us,
+                            .repeated_us = view.counts.repeated_us - server->tallied.repeated_us,
+                            .repeated =
+                                view.counts.tasks_repeated - server->tallied.tasks_repeated};
+    server->tallied = view.counts;
     server->checkpoint_asked = false;
     if (server->pool != NULL)
         mn_pool_clear(server->pool);

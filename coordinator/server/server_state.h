@@ -1,4 +1,4 @@
-/* server_state.h: for server.c, server_actions.c and server_board.c alone: what a server is, and
+/* server_state.h: for server.c, server_actions.c, server_board.c and server_journal.c alone: what a server is, and
  * the calls between these files. */
 #pragma once
 
@@ -7,6 +7,7 @@
 #include "coordinator/links/rank_link.h"
 #include "coordinator/links/reduce.h"
 #include "coordinator/links/worker_link.h"
+#include "coordinator/run/journal_gate.h"
 #include "coordinator/server/server.h"
 #include "worker/pool/pool.h"
 
@@ -60,7 +61,9 @@ struct mn_server {
     bool checkpoint_asked;    /* other ranks: of us, for the next reduce to tell */
     bool checkpoint_answered; /* rank 0: in this round already */
     bool checkpoint_owed;     /* rank 0: after the reduce at hand */
-    mn_evaluation test;       /* of the test round, or zero; owned */
+    mn_rank_counts tallied;   /* the rank's counts that reduces have told of */
+    mn_journal_gate gate;
+    mn_evaluation test; /* of the test round, or zero; owned */
 
     bool stopped;      /* the leader said so */
     char why[512];     /* empty: complete */
@@ -83,6 +86,11 @@ void mn_server_hear_words(mn_server *server);
 
 /* Show how things stand, if it is time and there is somebody to show it to. */
 void mn_server_show(const mn_server *server);
+
+/* server_journal.c */
+
+/* Write it down, if it is not one of too many. */
+void mn_server_note(mn_server *server, const mn_note *note);
 
 /* server.c */
 

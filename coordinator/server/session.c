@@ -1,5 +1,6 @@
 #include "coordinator/server/session.h"
 
+#include "common/descriptors.h"
 #include "common/processors.h"
 #include "coordinator/page/page.h"
 #include "coordinator/server/server.h"
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #define MIB (1024.0 * 1024.0)
+#define OWN_DESCRIPTORS 64u /* of a rank: files, MPI, the page, links to other ranks */
+#define MANY_WORKERS 1000u
 
 static mn_status share_experiment(mn_session *session, mn_error *err);
 static mn_status open_tasks(mn_session *session, mn_error *err);
@@ -54,6 +57,7 @@ mn_status mn_session_begin(mn_session *session, mn_log_level level, mn_error *er
 {
     char who[64];
     (void)signal(SIGPIPE, SIG_IGN); /* that nobody reads the log any more ends nothing */
+    (void)mn_descriptors_raise();   /* each worker's connection takes one */
     mn_server_hold_signals();
     mn_status status = mn_job_begin(&session->job, err);
     mn_server_allow_interrupt();
@@ -282,6 +286,7 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
     if (status == MN_OK)
         status = mn_server_run(server, err);
     mn_scribe_tell_time(scribe);
+    mn_scribe_end(scribe, status, status == MN_OK || err == NULL ? "" : err->message);
     *test = (mn_evaluation){0};
     *tested = (status == MN_OK || status == MN_ERR_NUMERIC) && mn_server_take_test(server, test);
     mn_server_destroy(&server);
@@ -321,6 +326,15 @@ void mn_session_announce(const mn_session *session)
     if (session->job.rank == 0 && session->threads == 0)
         mn_log(MN_LOG_INFO, "no threads of our own (pool.threads=0): the run goes on as workers "
                             "join it: mnemo-worker RUN-FOLDER/endpoint");
+    const uint64_t files = mn_descriptors_raise();
+    if (session->job.rank == 0 && session->experiment.pool.listen[0] != '\0' &&
+        files < MANY_WORKERS + OWN_DESCRIPTORS)
+        mn_log(
+            MN_LOG_INFO,
+            "at most %" PRIu64 " files may be open here, so about %" PRIu64
+            " workers fit a rank. For more, raise the hard limit: LimitNOFILE= of a systemd unit, "
+            "/etc/security/limits.conf, docker run --ulimit nofile=, or use more ranks",
+            files, files > OWN_DESCRIPTORS ? files - OWN_DESCRIPTORS : 0);
     if (session->threads > 1 && mn_processors_bound() == 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
         mn_log(MN_LOG_WARN,
                "%" PRIu32

@@ -349,6 +349,8 @@ static void finish(mn_sim_cluster *sim)
         sim->report.expired += counts.leases_expired;
         sim->report.accepted += counts.accepted;
         sim->report.rejected += counts.rejected;
+        sim->report.repeated_us += counts.repeated_us;
+        sim->report.waited += sim->ranks[i].notes[MN_NOTE_WAITED];
         sim->report.lost += counts.lost + counts.silent;
         for (int why = 0; why < MN_N_REFUSALS; why++)
             sim->report.refused += counts.refused[why];

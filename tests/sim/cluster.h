@@ -8,6 +8,8 @@
  *   - leases and theta go only to those who joined and have not left, theta first;
  *   - a worker's core and its pool have the same leases and thetas in hand, and it speaks only
  *     while it is connected;
+ *   - the journal is told of each who came, went or was refused, of each lease that ran out, and of all
+ *     that was computed twice, exactly as the ranks count it;
  *   - every round ends, and after a stop every rank ends, within a bound of virtual time.
  * Equal options give equal runs, event by event. */
 #pragma once
@@ -38,6 +40,8 @@ typedef struct mn_sim_report {
     bool complete;                             /* the program of rounds ran to its end */
     uint64_t expired, refused, lost, accepted; /* from the ranks' counters */
     uint64_t rejected;                         /* workers */
+    uint64_t repeated_us, waited;              /* thread time for nothing; rounds that waited */
+    uint64_t awaited_ranks;                    /* rounds that waited for a rank */
     uint64_t kept;                             /* leases whose sum came with another's */
     uint64_t states[MN_N_WORKER_STATES];       /* how often workers came into each */
     uint64_t sum; /* of all rounds: equal for equal steps, batch and tests */

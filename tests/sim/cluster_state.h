@@ -72,7 +72,8 @@ typedef struct mn_sim_rank {
     uint64_t local_theta, local_busy_us, local_round;
     uint32_t n_local; /* leases of that round in the local pool */
     mn_sim_keeping keeping;
-    uint32_t worker_of[MN_SIM_EPOCHS]; /* the newest leases, by epoch: to whom */
+    uint32_t worker_of[MN_SIM_EPOCHS];       /* the newest leases, by epoch: to whom */
+    uint64_t notes[MN_N_NOTES], repeated_us; /* as the notes tell */
     bool stopped;
 } mn_sim_rank;
 

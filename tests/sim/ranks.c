@@ -28,7 +28,7 @@ void mn_sim_rank_event(mn_sim_cluster *sim, uint32_t rank, const mn_event *event
     }
     for (size_t i = 0; i < sim->todo.n && sim->report.ok; i++)
         perform(sim, rank, &sim->todo.list[i], note);
-    if (sim->todo.capacity > 10 * ((size_t)sim->options.workers + 16) * 8)
+    if (sim->todo.capacity > 18 * ((size_t)sim->options.workers + 16) * 8)
         mn_sim_fail(sim, "rank %" PRIu32 " takes memory for %zu actions", rank, sim->todo.capacity);
     set_timer(sim, rank, sim->todo.wake_us);
     check(sim, rank);
@@ -37,13 +37,17 @@ void mn_sim_rank_event(mn_sim_cluster *sim, uint32_t rank, const mn_event *event
 void mn_sim_leader_event(mn_sim_cluster *sim, const mn_leader_event *event)
 {
     mn_error err = {0};
+    mn_leader_event timed = *event;
+    timed.now_us = sim->now_us;
     mn_actions_clear(&sim->todo);
-    if (mn_leader_step(sim->leader, event, &sim->todo, &err) != MN_OK) {
+    if (mn_leader_step(sim->leader, &timed, &sim->todo, &err) != MN_OK) {
         mn_sim_fail(sim, "leader: %s", err.message);
         return;
     }
     for (size_t i = 0; i < sim->todo.n; i++)
-        if (sim->todo.list[i].kind == MN_DO_TO_RANK)
+        if (sim->todo.list[i].kind == MN_DO_NOTE)
+            sim->report.awaited_ranks++;
+        else if (sim->todo.list[i].kind == MN_DO_TO_RANK)
             leader_link(sim, sim->todo.list[i].rank, &sim->todo.list[i], false);
 }
 
@@ -104,6 +108,7 @@ static void perform(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
 {
     mn_sim_rank *at = &sim->ranks[rank];
     bool quiet = action->kind == MN_DO_REFUSE || action->kind == MN_DO_LOG ||
+                 action->kind == MN_DO_NOTE ||
                  (action->kind == MN_DO_SEND && action->message == MN_MSG_FINISHED);
     if (at->stopped && !quiet)
         mn_sim_fail(sim, "rank %" PRIu32 " acts after STOP", rank);
@@ -133,6 +138,10 @@ static void perform(mn_sim_cluster *sim, uint32_t rank, const mn_action *action,
         break;
     case MN_DO_STOP:
         at->stopped = true;
+        break;
+    case MN_DO_NOTE:
+        at->notes[action->note.kind]++;
+        at->repeated_us += action->note.lost_us;
         break;
     case MN_DO_REFUSE:
     case MN_DO_LOG:
@@ -355,9 +364,25 @@ static void set_timer(mn_sim_cluster *sim, uint32_t rank, uint64_t wake_us)
     mn_sim_queue_put(&sim->queue, &wake);
 }
 
+/* The journal is told what the counters count. */
+static void check_notes(mn_sim_cluster *sim, uint32_t rank, const mn_rank_counts *counts)
+{
+    const mn_sim_rank *at = &sim->ranks[rank];
+    const uint64_t *notes = at->notes;
+    if (notes[MN_NOTE_JOINED] != counts->joins || notes[MN_NOTE_LEFT] != counts->left ||
+        notes[MN_NOTE_LOST] != counts->lost || notes[MN_NOTE_SILENT] != counts->silent ||
+        notes[MN_NOTE_REJECTED] + notes[MN_NOTE_REFUSED] != counts->rejected ||
+        notes[MN_NOTE_RAN_OUT] != counts->leases_expired ||
+        notes[MN_NOTE_DAMAGED] != counts->refused[MN_REFUSED_DAMAGED] ||
+        notes[MN_NOTE_REPEATED] < counts->refused[MN_REFUSED_DUPLICATE] ||
+        at->repeated_us != counts->repeated_us)
+        mn_sim_fail(sim, "rank %" PRIu32 " tells its journal other than it counts", rank);
+}
+
 static void check(mn_sim_cluster *sim, uint32_t rank)
 {
     mn_rank_view view = mn_rank_look(sim->ranks[rank].rank);
+    check_notes(sim, rank, &view.counts);
     if (view.tasks.free + view.tasks.held + view.tasks.done != view.tasks.total)
         mn_sim_fail(sim, "rank %" PRIu32 " has lost count of its tasks", rank);
     if (view.round.id == sim->round.id && sim->ranks[rank].entered + 1 == view.round.id &&

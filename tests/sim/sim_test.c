@@ -21,6 +21,7 @@ static void small_clusters_of_every_weather_keep_all_promises(void **state)
 {
     (void)state;
     uint64_t complete = 0, stopped = 0, expired = 0, refused = 0, lost = 0, kept = 0;
+    uint64_t repeated_us = 0, waited = 0, awaited_ranks = 0;
     uint64_t states[MN_N_WORKER_STATES] = {0};
     for (uint64_t seed = 1; seed <= 4000; seed++) {
         mn_sim_options options = mn_sim_draw(seed);
@@ -31,12 +32,16 @@ static void small_clusters_of_every_weather_keep_all_promises(void **state)
         refused += report.refused;
         lost += report.lost;
         kept += report.kept;
+        repeated_us += report.repeated_us;
+        waited += report.waited;
+        awaited_ranks += report.awaited_ranks;
         for (int i = 0; i < MN_N_WORKER_STATES; i++)
             states[i] += report.states[i];
     }
     /* The promises were put to the test: everything that may go wrong did. */
     assert_true(complete > 1000 && stopped > 100 && expired > 1000 && refused > 1000 &&
-                lost > 1000 && kept > 1000);
+                lost > 1000 && kept > 1000 && repeated_us > 0 && waited > 1000 &&
+                awaited_ranks > 1000);
     for (int i = 0; i < MN_N_WORKER_STATES; i++)
         if (states[i] < 1000)
             fail_msg("workers came to be %s %u times only",

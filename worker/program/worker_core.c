@@ -327,6 +327,7 @@ static enum input read_message(mn_worker_core *core, const mn_message *message,
     case MN_MSG_SETTLED:
     case MN_MSG_RETURNED:
     case MN_MSG_STOP_WANTED:
+    case MN_MSG_NOTE:
     case MN_MSG_ROUND:
     case MN_MSG_RANGE:
     case MN_MSG_REDUCE:
