@@ -182,6 +182,18 @@ static const struct entry {
      "the\n"
      "second time bit by bit. Needs no data and writes no file.",
      NULL},
+    {"plugin", "check FILE",
+     "Try a plug-in (mnemo/plugin.h) twice in processes of its own: the same tasks again, on "
+     "other\n"
+     "threads, at other addresses, and results of its parts and rules, bit by bit; gradients "
+     "beside\n"
+     "central differences; each option at its ends; tasks of one item, one class, one number. To "
+     "use\n"
+     "it: --plugin FILE, which every command and mnemo-worker take, as often as you like, or\n"
+     "MNEMO_PLUGINS, files with ':' between. Then `MNEMO_PLUGINS=FILE mnemo help tasks.kind=KIND` "
+     "tells\n"
+     "its options.",
+     NULL},
     {"complete", "bash|zsh|fish",
      "Print what makes a shell complete mnemo's commands, options and keys; in ~/.bashrc:\n"
      "  eval \"$(mnemo complete bash)\"",

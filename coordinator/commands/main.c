@@ -3,8 +3,10 @@
 #include "common/log.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/commands/help.h"
+#include "worker/plugin/plugin.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef mn_status command(int argc, char **argv, mn_error *err);
@@ -12,22 +14,25 @@ typedef mn_status command(int argc, char **argv, mn_error *err);
 static const struct {
     const char *name;
     command *call;
-} commands[] = {{"train", mn_train_command},      {"evaluate", mn_evaluate_command},
-                {"task", mn_task_command},        {"ask", mn_ask_command},
-                {"adapt", mn_adapt_command},      {"predict", mn_predict_command},
-                {"data", mn_data_command},        {"keys", mn_keys_command},
-                {"bench", mn_bench_command},      {"export", mn_export_command},
-                {"status", mn_status_command},    {"top", mn_top_command},
-                {"report", mn_report_command},    {"self-test", mn_self_test_command},
-                {"complete", mn_complete_command}};
+} commands[] = {{"train", mn_train_command},       {"evaluate", mn_evaluate_command},
+                {"task", mn_task_command},         {"ask", mn_ask_command},
+                {"adapt", mn_adapt_command},       {"predict", mn_predict_command},
+                {"data", mn_data_command},         {"keys", mn_keys_command},
+                {"bench", mn_bench_command},       {"export", mn_export_command},
+                {"status", mn_status_command},     {"top", mn_top_command},
+                {"report", mn_report_command},     {"self-test", mn_self_test_command},
+                {"complete", mn_complete_command}, {"plugin", mn_plugin_command}};
 
 static mn_status run(int argc, char **argv, mn_error *err);
+static mn_status load_plugins(int argc, char **argv, mn_error *err);
 
 int main(int argc, char **argv)
 {
     mn_error err = {0};
     (void)signal(SIGXFSZ, SIG_IGN); /* a file beyond a quota is an error that can be told */
-    mn_status status = run(argc, argv, &err);
+    mn_status status = load_plugins(argc, argv, &err);
+    if (status == MN_OK)
+        status = run(argc, argv, &err);
     if (status != MN_OK && err.message[0] != '\0')
         mn_log_last_word("mnemo: %s: %s", mn_status_text(status), err.message);
     if (fflush(stdout) != 0 && status == MN_OK) {
@@ -35,6 +40,19 @@ int main(int argc, char **argv)
         status = MN_ERR_IO;
     }
     return mn_status_exit_code(status);
+}
+
+/* Before anything is read, for experiments, help and completion know their kinds. */
+static mn_status load_plugins(int argc, char **argv, mn_error *err)
+{
+    mn_status status = mn_plugin_load_list(getenv("MNEMO_PLUGINS"), err);
+    for (int i = 1; i < argc && status == MN_OK && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], "--plugin=", strlen("--plugin=")) == 0)
+            status = mn_plugin_load(argv[i] + strlen("--plugin="), err);
+        else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
+            status = mn_plugin_load(argv[++i], err);
+    }
+    return status;
 }
 
 static mn_status run(int argc, char **argv, mn_error *err)
