@@ -767,6 +767,7 @@ static mn_status parse(mn_experiment *experiment, const char *source, const char
                        bool strict, bool *named, mn_error *err);
 static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPTIONS]);
 static mn_status find_outside(const mn_experiment *experiment, bool same_digest, mn_error *err);
+static mn_status tell_of_plugins(mn_status status, mn_error *err);
 static mn_status check_read(const mn_experiment *experiment, const char *source,
                             const size_t lines[MN_MAX_OPTIONS], mn_error *err);
 static size_t row_of(const char *key);
@@ -821,7 +822,7 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
         (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(assignment, "="), assignment);
         experiment->overridden[row_of(key)] = true;
     }
-    return status;
+    return status == MN_OK ? MN_OK : tell_of_plugins(status, err);
 }
 
 const mn_option_table *mn_experiment_options(void)
@@ -881,7 +882,7 @@ static mn_status parse(mn_experiment *experiment, const char *source, const char
     if (outside_status != MN_OK)
         return mn_fail(err, outside_status, "%s: %s", source, why.message);
     if (status != MN_OK)
-        return status;
+        return tell_of_plugins(status, err);
     if (lines[row_of("tasks.kind")] != 0)
         apply_suits(&copy, lines);
     if (strict)
@@ -1123,6 +1124,26 @@ static mn_status find_outside(const mn_experiment *experiment, bool same_digest,
         at += strspn(at, ", ");
     }
     return MN_OK;
+}
+
+/* A kind that is none may be one of a plug-in that somebody forgot: the message of an unknown choice of
+ * such a key says so, too. */
+static mn_status tell_of_plugins(mn_status status, mn_error *err)
+{
+    static const char *const keys[] = {"tasks.kind: \"",   "model.input: \"",
+                                       "model.memory: \"", "model.reasoning: \"",
+                                       "model.output: \"", "meta.kind: \""};
+    if (err == NULL || strstr(err->message, " is not one of ") == NULL ||
+        strstr(err->message, "; did you mean ") != NULL)
+        return status;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strstr(err->message, keys[i]) != NULL) {
+            const mn_error before = *err;
+            return mn_fail(err, status,
+                           "%s; a plug-in's kinds are there with --plugin FILE, or MNEMO_PLUGINS",
+                           before.message);
+        }
+    return status;
 }
 
 mn_status mn_experiment_check_outside(const mn_experiment *experiment, mn_error *err)

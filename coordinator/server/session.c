@@ -535,6 +535,11 @@ static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoi
     if (status == MN_OK)
         status = mn_experiment_may_judge(&then, &session->experiment, session->changes,
                                          sizeof session->changes, err);
+    mn_error why;
+    const size_t used = strlen(session->changes);
+    if (status == MN_OK && mn_experiment_check_outside(&then, &why) != MN_OK)
+        (void)snprintf(session->changes + used, sizeof session->changes - used, "%s%s",
+                       used > 0 ? ", " : "", "another build of a plug-in");
     const bool other = memcmp(&checkpoint->data, &session->data, sizeof session->data) != 0;
     if (status != MN_OK || !other)
         return status;

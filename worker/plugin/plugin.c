@@ -19,6 +19,9 @@
 #include <unistd.h>
 
 enum { MOST_PLUGINS = 16, MOST_KINDS = 32, MOST_OPTIONS = 32, LONGEST_NAME = 30 };
+enum {
+    LONGEST_OWN_NAME = 18
+}; /* of a plug-in: all of an experiment fit into experiment->plugins */
 #define MOST_BYTES ((off_t)1 << 30)
 
 /* What the first header of this ABI had: smaller structs are of nobody. */
@@ -221,11 +224,10 @@ static mn_status open_object(int fd, const char *path, const mnemo_plugin **out,
 
 /* What it says ----------------------------------------------------------------------- */
 
-static bool is_name(const char *name, const char *signs)
+static bool is_name(const char *name, const char *signs, size_t most)
 {
-    const size_t n = name == NULL ? 0 : strnlen(name, LONGEST_NAME + 1);
-    return n > 0 && n <= LONGEST_NAME && name[0] >= 'a' && name[0] <= 'z' &&
-           strspn(name, signs) == n;
+    const size_t n = name == NULL ? 0 : strnlen(name, most + 1);
+    return n > 0 && n <= most && name[0] >= 'a' && name[0] <= 'z' && strspn(name, signs) == n;
 }
 
 #define NAME_SIGNS "abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -250,11 +252,12 @@ static mn_status check_plugin(const mnemo_plugin *plugin, const char *path, mn_e
             "the plug-in %s: its struct mnemo_plugin has %u bytes (struct_size), expected at "
             "least %zu",
             path, (unsigned)plugin->struct_size, FIRST_PLUGIN);
-    if (!is_name(plugin->name, NAME_SIGNS) || !is_text(plugin->version, LONGEST_NAME))
+    if (!is_name(plugin->name, NAME_SIGNS, LONGEST_OWN_NAME) ||
+        !is_text(plugin->version, LONGEST_NAME))
         return mn_fail(err, MN_ERR_DATA,
                        "the plug-in %s: its name must have small letters, digits and '-', a letter "
-                       "first, and its version be a text, both of at most %d bytes",
-                       path, LONGEST_NAME);
+                       "first, at most %d, and its version be a text of at most %d bytes",
+                       path, LONGEST_OWN_NAME, LONGEST_NAME);
     for (size_t i = 0; i < n_loaded; i++)
         if (strcmp(loaded[i].name, plugin->name) == 0)
             return mn_fail(
@@ -280,7 +283,7 @@ static mn_status check_option(const struct common *kind, uint32_t i, mn_error *e
     const char *wrong = NULL;
     if (option->struct_size != kind->options->struct_size)
         wrong = "its struct_size is not that of the first option";
-    else if (!is_name(option->name, OPTION_SIGNS))
+    else if (!is_name(option->name, OPTION_SIGNS, LONGEST_NAME))
         wrong = "its name must have small letters, digits and '_', a letter first, at most 30";
     else if ((unsigned)option->type > MNEMO_FLAG)
         wrong = "its type is none of MNEMO_REAL, MNEMO_WHOLE and MNEMO_FLAG";
@@ -302,7 +305,7 @@ static mn_status check_option(const struct common *kind, uint32_t i, mn_error *e
 
 static mn_status check_common(const struct common *kind, mn_error *err)
 {
-    if (!is_name(kind->name, NAME_SIGNS))
+    if (!is_name(kind->name, NAME_SIGNS, LONGEST_NAME))
         return mn_fail(
             err, MN_ERR_DATA,
             "the plug-in %s: the name of a %s must have small letters, digits and '-', a "

@@ -156,6 +156,12 @@ static void without_it_an_experiment_says_which_plugin_and_digest_it_needs(void 
                      MN_ERR_CONFIG);
     assert_non_null(strstr(err.message, "x.yaml: the plug-in spiral (SHA-256 00ff) is needed"));
     assert_non_null(strstr(err.message, "--plugin FILE"));
+    assert_int_equal(parse("tasks: {kind: spiral}\n", &e, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "a plug-in's kinds are there with --plugin FILE"));
+    assert_int_equal(mn_experiment_set(&e, "meta.kind=heavy-ball", &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "a plug-in's kinds are there with --plugin FILE"));
+    assert_int_equal(mn_experiment_set(&e, "outer.optimiser=heavy-ball", &err), MN_ERR_CONFIG);
+    assert_null(strstr(err.message, "plug-in"));
 }
 
 /* From here on the examples are loaded in this process. */

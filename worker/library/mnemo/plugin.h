@@ -153,7 +153,7 @@ typedef struct mnemo_rule_kind {
 
 typedef struct mnemo_plugin {
     uint32_t struct_size, abi;  /* sizeof, MNEMO_PLUGIN_ABI */
-    const char *name, *version; /* name: as of kinds; version: any text up to 30 bytes */
+    const char *name, *version; /* name: as of kinds, at most 18; version: text, at most 30 */
     const mnemo_task_set_kind *const *task_sets; /* NULL at the end; NULL: none; so below */
     const mnemo_part_kind *const *parts;
     const mnemo_rule_kind *const *rules;
