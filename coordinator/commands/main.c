@@ -42,9 +42,12 @@ int main(int argc, char **argv)
     return mn_status_exit_code(status);
 }
 
-/* Before anything is read, for experiments, help and completion know their kinds. */
+/* Before anything is read, for experiments, help and completion know their kinds. Not where one is
+ * checked: what it does in loading is to be found out there, too. */
 static mn_status load_plugins(int argc, char **argv, mn_error *err)
 {
+    if (argc > 1 && strcmp(argv[1], "plugin") == 0)
+        return MN_OK;
     mn_status status = mn_plugin_load_list(getenv("MNEMO_PLUGINS"), err);
     for (int i = 1; i < argc && status == MN_OK && strcmp(argv[i], "--") != 0; i++) {
         if (strncmp(argv[i], "--plugin=", strlen("--plugin=")) == 0)

@@ -22,6 +22,7 @@ enum fault {
     TWICE,
     UNKNOWN_KEY,
     TAKEN,
+    CRASHES_AT_ONCE,
     /* What the check finds, of a task set */
     CRASHES,
     ENDS,
@@ -45,6 +46,7 @@ enum fault {
     CHANGES,
     LONG_NAME,
     FAILS,
+    NO_LOSS,
     /* of a rule */
     WRONG_GRADIENT,
     COUNTING_RULE,
@@ -142,6 +144,16 @@ static mnemo_node build(mnemo_build *build, mnemo_set set)
     return host->add(build, u, FAULT == STOPS ? host->unary(build, MNEMO_STOP, u) : u);
 }
 
+static mnemo_node build_answers(mnemo_build *build, mnemo_set set)
+{
+    return host->linear(build, "bad", host->conclusions(build, set), host->y_size(build));
+}
+
+static mnemo_node no_loss(mnemo_build *build, mnemo_set set)
+{
+    return host->answers(build, set);
+}
+
 static double step(const void *state, mnemo_adapting *adapting, uint32_t k)
 {
     float *gradient = host->memory(adapting, 0), *phi = host->phi(adapting);
@@ -196,10 +208,11 @@ static const struct {
                                          : draw},
            {NULL}};
 static const mnemo_part_kind part = {.struct_size = sizeof part,
-                                     .module = MNEMO_INPUT,
+                                     .module = FAULT == NO_LOSS ? MNEMO_OUTPUT : MNEMO_INPUT,
                                      .name = "bad",
                                      .help = "a part that is wrong",
-                                     .build = build};
+                                     .build = FAULT == NO_LOSS ? build_answers : build,
+                                     .loss = FAULT == NO_LOSS ? no_loss : NULL};
 static const mnemo_rule_kind rule = {.struct_size = sizeof rule,
                                      .name = "bad",
                                      .help = "a rule that is wrong",
@@ -234,5 +247,7 @@ const mnemo_plugin *mnemo_plugin_entry(const mnemo_host *of);
 const mnemo_plugin *mnemo_plugin_entry(const mnemo_host *of)
 {
     host = of;
+    if (FAULT == CRASHES_AT_ONCE)
+        abort();
     return FAULT == UNWILLING ? NULL : &all.plugin;
 }

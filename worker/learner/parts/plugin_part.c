@@ -149,11 +149,14 @@ static mn_node output_loss(mn_builder *builder, mn_role role)
     const struct entry *entry = entry_of(MNEMO_OUTPUT, builder->experiment->model.output);
     const mn_node loss =
         returned(builder, "loss()", entry->kind.loss(handle(builder), set_of(role)), 1);
-    const mn_op op = builder->status == MN_OK ? builder->graph->nodes[loss].op : MN_OP_MEAN;
-    return op == MN_OP_MEAN || op == MN_OP_SQUARED_ERROR || op == MN_OP_CROSS_ENTROPY
-               ? loss
-               : misfit(builder, "loss()",
-                        "what it returns was made by neither squared_error() nor cross_entropy()");
+    if (builder->status != MN_OK || mn_graph_check(builder->graph, NULL) != MN_OK)
+        return mn_graph_mean(builder->graph, harmless(builder)); /* it is told already */
+    const mn_op op = builder->graph->nodes[loss].op;
+    if (op == MN_OP_MEAN || op == MN_OP_SQUARED_ERROR || op == MN_OP_CROSS_ENTROPY)
+        return loss;
+    return mn_graph_mean(
+        builder->graph, misfit(builder, "loss()",
+                               "it returns what neither squared_error() nor cross_entropy() made"));
 }
 
 static void write_memory(mn_builder *builder, mn_role role)

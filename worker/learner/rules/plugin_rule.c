@@ -67,12 +67,6 @@ const mn_rule_kind *mn_plugin_rule_kind(unsigned value)
     return entry == NULL ? NULL : &entry->row;
 }
 
-bool mn_plugin_rule_is_exact(unsigned value)
-{
-    const struct entry *entry = entry_of(value);
-    return entry != NULL && entry->kind.is_exact != 0;
-}
-
 static mn_status open_rule(struct plugin_rule *rule, const mn_experiment *experiment, mn_error *err)
 {
     mnemo_error why = {0};

@@ -12,8 +12,5 @@ mn_status mn_plugin_rule_add(const mnemo_rule_kind *kind, unsigned value, mn_err
 /* The row of a rule from outside; NULL: there is none of this value. */
 const mn_rule_kind *mn_plugin_rule_kind(unsigned value);
 
-/* Is the meta-gradient of this rule from outside said to be exact? */
-bool mn_plugin_rule_is_exact(unsigned value);
-
 /* Fill in what rules ask of the host. */
 void mn_plugin_rule_host(mnemo_host *host);
