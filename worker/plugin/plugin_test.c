@@ -100,6 +100,20 @@ static const char *written(const char *name, const void *bytes, size_t n)
     return path;
 }
 
+/* The byte behind all that a shared object wants to be mapped. */
+static size_t end_of(const char *bytes)
+{
+    Elf64_Ehdr header;
+    size_t end = 0;
+    memcpy(&header, bytes, sizeof header);
+    for (size_t i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr part;
+        memcpy(&part, bytes + header.e_phoff + i * sizeof part, sizeof part);
+        end = part.p_offset + part.p_filesz > end ? part.p_offset + part.p_filesz : end;
+    }
+    return end;
+}
+
 static void a_file_that_is_no_shared_object_for_this_machine_is_refused(void **state)
 {
     char *bytes = NULL;
@@ -113,6 +127,7 @@ static void a_file_that_is_no_shared_object_for_this_machine_is_refused(void **s
     assert_refused(written("empty.so", "", 0), MN_ERR_DATA, "it is empty");
     assert_int_equal(mn_file_read(built("bad_right"), 1 << 24, &bytes, &n, NULL), MN_OK);
     assert_refused(written("cut.so", bytes, n / 4), MN_ERR_DATA, "is cut off");
+    assert_refused(written("cut.so", bytes, end_of(bytes) - 1), MN_ERR_DATA, "is cut off");
     memcpy(&own, bytes, sizeof own);
     header = own;
     header.e_machine = EM_S390;
