@@ -974,7 +974,10 @@ static mn_status add_reader(mn_option *row, const mn_outside_kind *kind, mn_erro
         return MN_OK;
     if (asprintf(&readers, "%s or %s=%s", row->readers, kind->key, kind->choice) < 0)
         return mn_fail(err, MN_ERR_NOMEM, "options of a plug-in");
-    row->readers = readers; /* the one before stays where it is, for whoever has it */
+    const size_t i = (size_t)(row - rows);
+    if (i >= N_ROWS || row->readers != own_rows[i].readers) /* that of a kind before */
+        free((void *)(uintptr_t)row->readers);
+    row->readers = readers;
     return MN_OK;
 }
 
@@ -988,6 +991,8 @@ static mn_status add_choice(mn_option *row, const char *choice, unsigned *value,
         return mn_fail(err, MN_ERR_NOMEM, "options of a plug-in");
     memcpy(choices, row->choices, n * sizeof *choices);
     choices[n] = kept(choice);
+    if (row->choices != own_rows[row - rows].choices)
+        free((void *)(uintptr_t)row->choices);
     row->choices = choices;
     *value = (unsigned)n;
     return choices[n] == NULL ? mn_fail(err, MN_ERR_NOMEM, "options of a plug-in") : MN_OK;

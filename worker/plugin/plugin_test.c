@@ -238,6 +238,13 @@ static void another_digest_is_told_with_both(void **state)
     assert_non_null(strstr(err.message, mn_plugin_at(0)->digest));
     assert_int_equal(parse("plugins: \"spiral@0123, nobody\"\n", &e, &err), MN_ERR_CONFIG);
     assert_non_null(strstr(err.message, "the plug-in nobody"));
+    /* What a run wrote may be looked at with another build; a user's own file pins one. */
+    static const char text[] = "plugins: \"spiral@0123456789\"\ntasks: {kind: spiral}\n";
+    const char *path = written("pinned.yaml", text, strlen(text));
+    mn_experiment_init(&e);
+    assert_int_equal(mn_experiment_read(&e, path, &err), MN_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "of SHA-256 0123456789 is needed"));
+    assert_int_equal(mn_experiment_reread(&e, path, &err), MN_OK);
 }
 
 /* The option of a part is of the network, which stays what it is; that of tasks may change. */

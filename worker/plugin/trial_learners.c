@@ -105,6 +105,7 @@ static void *train_elsewhere(void *of)
         mn_learner_train(workspace, bench->theta, bench->tasks[0], training->row);
     }
     mn_workspace_destroy(&workspace);
+    mn_learner_destroy(&again);
     return NULL;
 }
 
