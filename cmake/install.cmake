@@ -24,9 +24,9 @@ mn_install_program(mnemo-worker "--help" "join a running meta-training and compu
 
 # The library, for other programs: pkg-config mnemo.
 install(TARGETS libmnemo LIBRARY COMPONENT libmnemo0 NAMELINK_COMPONENT libmnemo-dev)
-install(FILES ${PROJECT_SOURCE_DIR}/worker/library/mnemo/mnemo.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mnemo COMPONENT libmnemo-dev)
+install(FILES ${PROJECT_SOURCE_DIR}/worker/library/mnemo/mnemo.h ${PROJECT_SOURCE_DIR}/worker/library/mnemo/plugin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mnemo COMPONENT libmnemo-dev)
 install(FILES ${PROJECT_BINARY_DIR}/worker/library/mnemo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT libmnemo-dev)
-install(FILES ${PROJECT_SOURCE_DIR}/worker/library/libmnemo.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libmnemo-dev)
+install(FILES ${PROJECT_SOURCE_DIR}/worker/library/libmnemo.3 ${PROJECT_SOURCE_DIR}/worker/library/mnemo_plugin.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libmnemo-dev)
 
 # Workers in Python, where Debian's Python finds what packages bring; below another prefix, PYTHONPATH says it.
 install(DIRECTORY ${PROJECT_BINARY_DIR}/python/mnemo_worker DESTINATION lib/python3/dist-packages COMPONENT python3-mnemo-worker

@@ -3,10 +3,11 @@
 #include "common/file.h"
 #include "common/yaml_reader.h"
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define N_ROWS (sizeof rows / sizeof *rows)
+#define N_ROWS (sizeof own_rows / sizeof *own_rows)
 
 /* clang-format off */
 /* A row's key is the field's name. */
@@ -20,8 +21,12 @@
 #define OTHER_FROM(...) .decides = false, .choices = (const char *const[]){__VA_ARGS__, NULL}
 #define BY(text) .readers = text /* who reads it; see options.h */
 
-static const mn_option rows[] = {
+static const mn_option own_rows[] = {
     /*  type    field                  default         min    max      unit            help */
+    KEY(TEXT,   plugins,               "",             0,     0,       "",
+        "the plug-ins that kinds here come from, NAME@SHA-256 with ',' between, as mnemo writes it down: the files "
+        "are named by --plugin or MNEMO_PLUGINS", OTHER,
+        BY("tasks.kind=plug-in")), /* and by kinds from outside: see add_reader() */
     KEY(NAME,   name,                  "experiment",   1,     0,       "",
         "name of the experiment, also of its run folders; default: the file's name", OTHER),
     KEY(U64,    seed,                  "1",            0,     MN_OPTION_WHOLE, "",
@@ -674,7 +679,13 @@ static const mn_option rows[] = {
 _Static_assert(N_ROWS <= MN_MAX_OPTIONS, "more options than lists by option hold");
 /* clang-format on */
 
-static const mn_option_table table = {rows, N_ROWS};
+/* The rows, and behind them those of kinds from outside: written by mn_experiment_add_kind() alone. */
+static mn_option rows[MN_MAX_OPTIONS];
+static mn_option_table table = {own_rows, N_ROWS};
+static struct outside {
+    const char *key, *choice, *from;
+} outside[MN_MAX_OUTSIDE];
+static size_t n_outside, n_outside_values;
 
 /* What a file gets that says which tasks it wants and leaves the rest to us: the settings of Finn,
  * Abbeel, Levine 2017 (arXiv:1703.03400) for sinusoids, and for 5-way images. */
@@ -759,6 +770,8 @@ static const struct suit {
 static mn_status parse(mn_experiment *experiment, const char *source, const char *text, size_t n,
                        bool strict, bool *named, mn_error *err);
 static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPTIONS]);
+static mn_status find_outside(const mn_experiment *experiment, bool same_digest, mn_error *err);
+static mn_status tell_of_plugins(mn_status status, mn_error *err);
 static mn_status check_read(const mn_experiment *experiment, const char *source,
                             const size_t lines[MN_MAX_OPTIONS], mn_error *err);
 static size_t row_of(const char *key);
@@ -770,7 +783,7 @@ void mn_experiment_init(mn_experiment *experiment)
     mn_options_default(&table, experiment);
     const char *data = getenv("MNEMO_DATA");
     if (data != NULL && data[0] != '\0') /* an unusable one is told by mn_experiment_check */
-        (void)mn_option_set(&rows[row_of("run.data_path")], data, experiment, NULL);
+        (void)mn_option_set(&table.rows[row_of("run.data_path")], data, experiment, NULL);
 }
 
 static mn_status read_file(mn_experiment *experiment, const char *path, bool strict, mn_error *err)
@@ -813,7 +826,7 @@ mn_status mn_experiment_set(mn_experiment *experiment, const char *assignment, m
         (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(assignment, "="), assignment);
         experiment->overridden[row_of(key)] = true;
     }
-    return status;
+    return status == MN_OK ? MN_OK : tell_of_plugins(status, err);
 }
 
 const mn_option_table *mn_experiment_options(void)
@@ -829,7 +842,9 @@ mn_status mn_experiment_print(const mn_experiment *experiment, bool with_help, c
     FILE *out = open_memstream(&printed, &n);
     if (out == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "no memory to print the experiment");
-    mn_options_print(&table, experiment, with_help, out);
+    mn_experiment told = *experiment;
+    mn_experiment_outside(experiment, told.plugins);
+    mn_options_print(&table, &told, with_help, out);
     bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(printed);
@@ -865,8 +880,13 @@ static mn_status parse(mn_experiment *experiment, const char *source, const char
     mn_experiment copy = *experiment;
     size_t lines[MN_MAX_OPTIONS];
     mn_status status = mn_yaml_read(&table, source, text, n, &copy, lines, err);
+    mn_error why;
+    /* Without the plug-in its kinds and keys are unknown, which is what the reader says: say why. */
+    const mn_status outside_status = find_outside(&copy, strict, &why);
+    if (outside_status != MN_OK)
+        return mn_fail(err, outside_status, "%s: %s", source, why.message);
     if (status != MN_OK)
-        return status;
+        return tell_of_plugins(status, err);
     if (lines[row_of("tasks.kind")] != 0)
         apply_suits(&copy, lines);
     if (strict)
@@ -881,7 +901,7 @@ static mn_status parse(mn_experiment *experiment, const char *source, const char
 static mn_status check_read(const mn_experiment *experiment, const char *source,
                             const size_t lines[MN_MAX_OPTIONS], mn_error *err)
 {
-    for (size_t i = 0; i < N_ROWS; i++) {
+    for (size_t i = 0; i < table.n; i++) {
         bool given[MN_MAX_OPTIONS] = {false};
         mn_error why;
         given[i] = lines[i] != 0;
@@ -899,7 +919,7 @@ static void apply_suits(mn_experiment *experiment, const size_t lines[MN_MAX_OPT
         const mn_option when = {.readers = suits[i].when};
         if (lines[row] != 0 || !mn_option_is_read(&table, &when, experiment))
             continue;
-        mn_status status = mn_option_set(&rows[row], suits[i].text, experiment, NULL);
+        mn_status status = mn_option_set(&table.rows[row], suits[i].text, experiment, NULL);
         assert(status == MN_OK);
         (void)status;
     }
@@ -909,7 +929,7 @@ static size_t row_of(const char *key)
 {
     const mn_option *option = mn_options_find(&table, key);
     assert(option != NULL);
-    return (size_t)(option - rows);
+    return (size_t)(option - table.rows);
 }
 
 /* "dir/Weird name.yaml" -> "Weird-name": whatever a name may not hold becomes '-', or 'x' at its
@@ -935,4 +955,233 @@ static void name_after(const char *path, char name[64])
     name[n] = '\0';
     if (name[0] == '-')
         name[0] = 'x';
+}
+
+/* Kinds from outside --------------------------------------------------------------- */
+
+/* For good: what is added here lasts as long as the process. */
+static const char *kept(const char *text)
+{
+    return text == NULL ? NULL : strdup(text);
+}
+
+static mn_status no_room(const char *what, mn_error *err)
+{
+    return mn_fail(err, MN_ERR_CONFIG, "plug-ins bring more %s than there is room for", what);
+}
+
+/* The options are read by this kind as well. */
+static mn_status add_reader(mn_option *row, const mn_outside_kind *kind, mn_error *err)
+{
+    char *readers = NULL;
+    if (row->readers == NULL || row->readers[0] == '\0')
+        return MN_OK;
+    if (asprintf(&readers, "%s or %s=%s", row->readers, kind->key, kind->choice) < 0)
+        return mn_fail(err, MN_ERR_NOMEM, "options of a plug-in");
+    const size_t i = (size_t)(row - rows);
+    if (i >= N_ROWS || row->readers != own_rows[i].readers) /* that of a kind before */
+        free((void *)(uintptr_t)row->readers);
+    row->readers = readers;
+    return MN_OK;
+}
+
+static mn_status add_choice(mn_option *row, const char *choice, unsigned *value, mn_error *err)
+{
+    size_t n = 0;
+    while (row->choices[n] != NULL)
+        n++;
+    const char **choices = calloc(n + 2, sizeof *choices);
+    if (choices == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "options of a plug-in");
+    memcpy(choices, row->choices, n * sizeof *choices);
+    choices[n] = kept(choice);
+    if (row->choices != own_rows[row - rows].choices)
+        free((void *)(uintptr_t)row->choices);
+    row->choices = choices;
+    *value = (unsigned)n;
+    return choices[n] == NULL ? mn_fail(err, MN_ERR_NOMEM, "options of a plug-in") : MN_OK;
+}
+
+static mn_status add_row(const mn_outside_kind *kind, const mn_option *from, mn_error *err)
+{
+    mn_option *row = &rows[table.n];
+    char *readers = NULL;
+    if (table.n == MN_MAX_OPTIONS || n_outside_values == MN_MAX_OUTSIDE)
+        return no_room("options", err);
+    if (asprintf(&readers, "%s=%s", kind->key, kind->choice) < 0)
+        return mn_fail(err, MN_ERR_NOMEM, "options of a plug-in");
+    *row = *from;
+    row->key = kept(from->key);
+    row->fallback = kept(from->fallback);
+    row->unit = kept(from->unit);
+    row->help = kept(from->help);
+    row->offset = offsetof(mn_experiment, outside) +
+                  n_outside_values * sizeof((mn_experiment *)0)->outside[0];
+    row->size = sizeof((mn_experiment *)0)->outside[0];
+    row->decides = true;
+    row->readers = readers;
+    if (row->key == NULL || row->fallback == NULL || row->unit == NULL || row->help == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "options of a plug-in");
+    mn_experiment probe;
+    mn_status status = mn_option_set(row, row->fallback, &probe, err);
+    if (status == MN_OK) {
+        n_outside_values++;
+        table.n++;
+    }
+    return status;
+}
+
+static mn_status check_kind(const mn_outside_kind *kind, mn_error *err)
+{
+    const size_t n = strlen(kind->choice);
+    const mn_option *key = mn_options_find(&table, kind->key);
+    assert(key != NULL && key->choices != NULL);
+    for (size_t i = 0; key->choices[i] != NULL; i++)
+        if (strcmp(key->choices[i], kind->choice) == 0)
+            return mn_fail(
+                err, MN_ERR_CONFIG,
+                "%s %s is there already: another plug-in, or mnemo itself, has a kind of "
+                "this name",
+                kind->key, kind->choice);
+    for (size_t i = 0; i < table.n && kind->n_rows > 0; i++)
+        if (mn_option_section(table.rows[i].key) == n &&
+            memcmp(table.rows[i].key, kind->choice, n) == 0)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "%s %s: experiments have a section \"%s\" already, so that its options "
+                           "have no place: give the kind another name",
+                           kind->key, kind->choice, kind->choice);
+    for (size_t i = 0; kind->reads != NULL && kind->reads[i] != NULL; i++)
+        if (mn_options_find(&table, kind->reads[i]) == NULL)
+            return mn_fail(
+                err, MN_ERR_CONFIG,
+                "%s %s reads the key %.64s, which there is not; `mnemo help options` lists "
+                "all",
+                kind->key, kind->choice, kind->reads[i]);
+    return n_outside == MN_MAX_OUTSIDE ? no_room("kinds", err) : MN_OK;
+}
+
+mn_status mn_experiment_add_kind(const mn_outside_kind *kind, unsigned *value, mn_error *err)
+{
+    mn_status status = check_kind(kind, err);
+    if (status != MN_OK)
+        return status;
+    if (table.rows != rows) { /* the first one */
+        memcpy(rows, own_rows, sizeof own_rows);
+        table.rows = rows;
+    }
+    status = add_choice(&rows[row_of(kind->key)], kind->choice, value, err);
+    for (size_t i = 0; kind->reads != NULL && kind->reads[i] != NULL && status == MN_OK; i++)
+        status = add_reader(&rows[row_of(kind->reads[i])], kind, err);
+    if (status == MN_OK)
+        status = add_reader(&rows[row_of("plugins")], kind, err);
+    for (size_t i = 0; i < kind->n_rows && status == MN_OK; i++)
+        status = add_row(kind, &kind->rows[i], err);
+    if (status != MN_OK)
+        return status;
+    struct outside *added = &outside[n_outside];
+    *added = (struct outside){kept(kind->key), kept(kind->choice), kept(kind->from)};
+    if (added->key == NULL || added->choice == NULL || added->from == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "options of a plug-in");
+    n_outside++;
+    return MN_OK;
+}
+
+void mn_experiment_outside(const mn_experiment *experiment, char out[512])
+{
+    char value[MN_OPTION_LONGEST];
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < n_outside; i++) {
+        const mn_option *row = &table.rows[row_of(outside[i].key)];
+        mn_option_text(row, experiment, value);
+        if (strcmp(value, outside[i].choice) == 0 && strstr(out, outside[i].from) == NULL &&
+            at < 512)
+            at += (size_t)snprintf(out + at, 512 - at, "%s%s", at > 0 ? ", " : "", outside[i].from);
+    }
+}
+
+/* Who is here of this name of n bytes; NULL: nobody. */
+static const char *here(const char *name, size_t n)
+{
+    for (size_t i = 0; i < n_outside; i++)
+        if (strncmp(outside[i].from, name, n) == 0 && outside[i].from[n] == '@')
+            return outside[i].from;
+    return NULL;
+}
+
+static mn_status find_outside(const mn_experiment *experiment, bool same_digest, mn_error *err)
+{
+    for (const char *at = experiment->plugins; *at != '\0';) {
+        const int length = (int)strcspn(at, ", "), n = (int)strcspn(at, "@, ");
+        const char *own = here(at, (size_t)n);
+        const char *digest = at[n] == '@' ? at + n + 1 : "";
+        const int n_digest = length > n ? length - n - 1 : 0;
+        if (own == NULL)
+            return mn_fail(err, MN_ERR_CONFIG,
+                           "the plug-in %.*s (SHA-256 %.*s) is needed, which is not here: name its "
+                           "file with --plugin FILE, or in the environment's MNEMO_PLUGINS",
+                           n, at, n_digest, digest);
+        if (same_digest && n_digest > 0 &&
+            (strlen(own + n + 1) != (size_t)n_digest ||
+             memcmp(own + n + 1, digest, (size_t)n_digest) != 0))
+            return mn_fail(
+                err, MN_ERR_CONFIG,
+                "the plug-in %.*s of SHA-256 %.*s is needed, but the one here has %s: it may "
+                "give other bits; bring the same file, byte by byte",
+                n, at, n_digest, digest, own + n + 1);
+        at += length;
+        at += strspn(at, ", ");
+    }
+    return MN_OK;
+}
+
+/* A kind that is none may be one of a plug-in that somebody forgot: the message of an unknown choice of
+ * such a key says so, too. */
+static mn_status tell_of_plugins(mn_status status, mn_error *err)
+{
+    static const char *const keys[] = {"tasks.kind: \"",   "model.input: \"",
+                                       "model.memory: \"", "model.reasoning: \"",
+                                       "model.output: \"", "meta.kind: \""};
+    if (err == NULL || strstr(err->message, " is not one of ") == NULL ||
+        strstr(err->message, "; did you mean ") != NULL)
+        return status;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strstr(err->message, keys[i]) != NULL) {
+            const mn_error before = *err;
+            return mn_fail(err, status,
+                           "%s; a plug-in's kinds are there with --plugin FILE, or MNEMO_PLUGINS",
+                           before.message);
+        }
+    return status;
+}
+
+mn_status mn_experiment_check_outside(const mn_experiment *experiment, mn_error *err)
+{
+    return find_outside(experiment, true, err);
+}
+
+double mn_experiment_number(const mn_experiment *experiment, const char *key)
+{
+    const mn_option *row = mn_options_find(&table, key);
+    const char *field = row == NULL ? NULL : (const char *)experiment + row->offset;
+    switch (row == NULL ? MN_OPTION_TEXT : row->type) {
+    case MN_OPTION_BOOL:
+        return *(const bool *)field ? 1 : 0;
+    case MN_OPTION_U32:
+        return *(const uint32_t *)(const void *)field;
+    case MN_OPTION_I32:
+        return *(const int32_t *)(const void *)field;
+    case MN_OPTION_U64:
+        return (double)*(const uint64_t *)(const void *)field;
+    case MN_OPTION_REAL:
+        return *(const double *)(const void *)field;
+    case MN_OPTION_CHOICE:
+        return *(const unsigned *)(const void *)field;
+    case MN_OPTION_PAIR:
+    case MN_OPTION_LIST:
+    case MN_OPTION_TEXT:
+    case MN_OPTION_NAME:
+        break;
+    }
+    return NAN;
 }

@@ -152,8 +152,11 @@ typedef enum mn_nonfinite { MN_NONFINITE_SKIP, MN_NONFINITE_ABORT } mn_nonfinite
 typedef enum mn_choose { MN_CHOOSE_SCORE, MN_CHOOSE_LOSS } mn_choose;
 typedef enum mn_split { MN_TRAIN, MN_VAL, MN_TEST, MN_N_SPLITS } mn_split;
 
+#define MN_MAX_OUTSIDE 64
+
 typedef struct mn_experiment {
-    char name[64]; /* default: the file's name without ".yaml" */
+    char plugins[512]; /* whom kinds from outside are of, as it was read: "NAME@SHA-256, ..." */
+    char name[64];     /* default: the file's name without ".yaml" */
     uint64_t seed;
     struct {
         mn_task_kind kind;
@@ -352,8 +355,41 @@ typedef struct mn_experiment {
         char prometheus_textfile[256]; /* file for node_exporter; empty: none */
         char tensorboard[256];         /* "true": events in the run's folder; "false": none */
     } run;
+    union {
+        bool flag;
+        uint32_t whole;
+        double real;
+    } outside[MN_MAX_OUTSIDE];       /* options of kinds from outside */
     bool overridden[MN_MAX_OPTIONS]; /* rows that mn_experiment_set was told of */
 } mn_experiment;
+
+/* Kinds from outside, as plug-ins bring them: one more choice of a key, with options of its own. They
+ * are added before the first experiment is made, while there is one thread, and stay. */
+typedef struct mn_outside_kind {
+    const char *key;       /* "tasks.kind", "model.memory"; */
+    const char *choice;    /* "spiral" */
+    const char *from;      /* "NAME@SHA-256" of who brings it */
+    const mn_option *rows; /* [n_rows] keys "spiral.turns" of type BOOL, U32 or REAL; offset, size,
+                                     decides and readers are filled in here; texts are copied */
+    size_t n_rows;
+    const char *const *reads; /* keys of the table that it reads too, NULL at the end; NULL: none */
+} mn_outside_kind;
+
+/* *value: what the key's field is where the kind is chosen. MN_ERR_CONFIG: the choice, or a section of
+ * this name, is there already; a key that is read is unknown; or there is no room. */
+mn_status mn_experiment_add_kind(const mn_outside_kind *kind, unsigned *value, mn_error *err);
+
+/* Who brings the kinds that the experiment uses, as mn_experiment_print tells it in `plugins`; "": all
+ * are our own. */
+void mn_experiment_outside(const mn_experiment *experiment, char out[512]);
+
+/* Are those who are named in experiment->plugins here, with the digests told there? MN_ERR_CONFIG:
+ * names the one that is not, both digests, and what to do. mn_experiment_parse asks for the names
+ * alone, as a checkpoint may be looked at with another build of a plug-in. */
+mn_status mn_experiment_check_outside(const mn_experiment *experiment, mn_error *err);
+
+/* A number, flag (0, 1) or choice (its place) by its key; NaN: there is none of this key. */
+double mn_experiment_number(const mn_experiment *experiment, const char *key);
 
 /* Defaults, as if an empty file had been read. run.data_path is the environment's MNEMO_DATA if
  * that is set. */

@@ -53,8 +53,13 @@ mn_status mn_experiment_may_judge(const mn_experiment *old, const mn_experiment 
         const char *key = table->rows[i].key;
         if (!differs(&table->rows[i], old, now, before, after))
             continue;
+        const char *readers =
+            table->rows[i].readers; /* options of a part from outside: of the network */
         if (strncmp(key, "model.", 6) == 0 || strncmp(key, "outer.", 6) == 0 ||
-            strcmp(key, "tasks.kind") == 0)
+            strcmp(key, "tasks.kind") == 0 ||
+            (table->rows[i].offset >= offsetof(mn_experiment, outside) && readers != NULL &&
+             table->rows[i].offset < offsetof(mn_experiment, overridden) &&
+             strncmp(readers, "model.", 6) == 0))
             return mn_fail(err, MN_ERR_CONFIG,
                            "%s was %s in training and is %s now: a trained network is judged with "
                            "other tasks, meta, evaluate or seed, but it stays what it is; set it "

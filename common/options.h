@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define MN_MAX_OPTIONS 224 /* rows of a table */
+#define MN_MAX_OPTIONS 320 /* rows of a table */
 #define MN_MAX_LIST 16     /* numbers in a list */
 /* Bytes of a value in print, with NUL; fields of at most 512 bytes. */
 #define MN_OPTION_LONGEST 1200

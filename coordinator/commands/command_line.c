@@ -26,6 +26,7 @@ static const struct row {
     uint64_t least, most; /* of whole numbers; least: 0 or 1 */
 } table[] = {
     {"set", LIST, 0, AT(sets), 0, 0},
+    {"plugin", TEXT, 0, AT(plugin), 0, 0},
     {"run-dir", TEXT, MN_TAKES_RUN_DIR, AT(run_dir), 0, 0},
     {"check", FLAG, MN_TAKES_CHECK, AT(check), 0, 0},
     {"quiet", FLAG, MN_TAKES_VERBOSITY, AT(quiet), 0, 0},

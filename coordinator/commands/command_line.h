@@ -49,6 +49,7 @@ typedef struct mn_command_line {
     size_t n_arguments;
     const char *sets[MN_MAX_ARGUMENTS + 2]; /* a command may add two of its own */
     size_t n_sets;
+    const char *plugin;  /* the last one; main.c has loaded all */
     const char *run_dir; /* NULL where not given; so below */
     bool check, quiet, verbose, json, colour, ink, no_ink, profile, rotations, skip_damaged, all,
         baseline, interactive, partial;

@@ -20,3 +20,4 @@ mn_status mn_report_command(int argc, char **argv, mn_error *err);
 mn_status mn_data_command(int argc, char **argv, mn_error *err);
 mn_status mn_bench_command(int argc, char **argv, mn_error *err);
 mn_status mn_keys_command(int argc, char **argv, mn_error *err);
+mn_status mn_plugin_command(int argc, char **argv, mn_error *err);

@@ -20,6 +20,7 @@ static const struct entry {
      "                      taken, the rest is drawn\n"
      "  --seeds N           train with so many seeds, from the file's on, one after the other, in\n"
      "                      DIR/seed-S; mean and deviation over seeds, the best by validation\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"
      "  --check             only print the effective configuration\n"
      "  --quiet, --verbose  say less, or more\n"},
@@ -62,6 +63,7 @@ static const struct entry {
      "  --csv FILE          write them as comma-separated values\n"
      "  --scores FILE       write the scores of each task\n"
      "  --json              print it for programs\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the run has, as evaluate.tasks=2000; not of the\n"
      "                      network or of the outer loop\n"
      "  --quiet, --verbose  say less, or more\n"},
@@ -73,6 +75,7 @@ static const struct entry {
      "  --dump FILE         its data, theta, adapted theta, losses and meta-gradient as "
      "safetensors\n"
      "  --theta CHECKPOINT  theta of a checkpoint instead of that of step 0\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the file has\n"},
     {"ask", "RUN --story FILE [OPTION]... [QUESTION]...\nRUN --interactive [OPTION]...",
      "Ask a run that learned from stories about a story of your own: the most probable answers, "
@@ -90,6 +93,7 @@ static const struct entry {
      "                      -: standard input\n"
      "  --png FILE          draw it\n"
      "  --json              print it for programs\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the run has, as run.data_path=FOLDER\n"},
     {"adapt", "RUN --support DIR|FILE [--query DIR|FILE] [-o OUT] [OPTION]...",
      "Adapt a run to a few examples of a task of your own, and say what it makes of new items. "
@@ -115,6 +119,7 @@ static const struct entry {
      "  --ink, --no-ink     dark is ink, or is not; as for mnemo data import folder (default: as\n"
      "                      the run's own data are, if they are glyphs or Omniglot; else not)\n"
      "  --json              print it for programs\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the run has, as meta.inner_lr=0.05\n"},
     {"predict", "ADAPTED --query DIR|FILE [-o OUT] [OPTION]...",
      "What an adapted model says of new items. ADAPTED is the folder that mnemo adapt -o made, or\n"
@@ -130,6 +135,7 @@ static const struct entry {
      "evaluate.keep_best is set, else the last.",
      "  -o FILE             the file (default: RUN/model.safetensors)\n"
      "  --checkpoint WHICH  last, best, or a file of RUN/checkpoints\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the run has, as run.data_path=FOLDER\n"},
     {"data",
      "import omniglot ZIP... -o FILE [OPTION]...\n"
@@ -186,12 +192,25 @@ static const struct entry {
      "  --json              print numbers for programs\n"
      "  --profile           where a task's time goes, by kind of operation and by single "
      "operation\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the file has\n"},
     {"self-test", "",
      "Compute training tasks of several families of learners by every set of kernels that this\n"
      "machine has, and again, and compare: with the reference kernels to within rounding, with "
      "the\n"
      "second time bit by bit. Needs no data and writes no file.",
+     NULL},
+    {"plugin", "check FILE",
+     "Try a plug-in (mnemo/plugin.h) twice in processes of its own: the same tasks again, on "
+     "other\n"
+     "threads, at other addresses, and results of its parts and rules, bit by bit; gradients "
+     "beside\n"
+     "central differences; each option at its ends; tasks of one item, one class, one number. To "
+     "use\n"
+     "it: --plugin FILE, which every command and mnemo-worker take, as often as you like, or\n"
+     "MNEMO_PLUGINS, files with ':' between. Then `MNEMO_PLUGINS=FILE mnemo help tasks.kind=KIND` "
+     "tells\n"
+     "its options.",
      NULL},
     {"complete", "bash|zsh|fish",
      "Print what makes a shell complete mnemo's commands, options and keys; in ~/.bashrc:\n"

@@ -3,8 +3,10 @@
 #include "common/log.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/commands/help.h"
+#include "worker/plugin/plugin.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef mn_status command(int argc, char **argv, mn_error *err);
@@ -19,15 +21,19 @@ static const struct {
                 {"bench", mn_bench_command},     {"export", mn_export_command},
                 {"status", mn_status_command},   {"top", mn_top_command},
                 {"report", mn_report_command},   {"self-test", mn_self_test_command},
-                {"explain", mn_explain_command}, {"complete", mn_complete_command}};
+                {"explain", mn_explain_command}, {"complete", mn_complete_command},
+                {"plugin", mn_plugin_command}};
 
 static mn_status run(int argc, char **argv, mn_error *err);
+static mn_status load_plugins(int argc, char **argv, mn_error *err);
 
 int main(int argc, char **argv)
 {
     mn_error err = {0};
     (void)signal(SIGXFSZ, SIG_IGN); /* a file beyond a quota is an error that can be told */
-    mn_status status = run(argc, argv, &err);
+    mn_status status = load_plugins(argc, argv, &err);
+    if (status == MN_OK)
+        status = run(argc, argv, &err);
     if (status != MN_OK && err.message[0] != '\0')
         mn_log_last_word("mnemo: %s: %s", mn_status_text(status), err.message);
     if (fflush(stdout) != 0 && status == MN_OK) {
@@ -35,6 +41,22 @@ int main(int argc, char **argv)
         status = MN_ERR_IO;
     }
     return mn_status_exit_code(status);
+}
+
+/* Before anything is read, for experiments, help and completion know their kinds. Not where one is
+ * checked: what it does in loading is to be found out there, too. */
+static mn_status load_plugins(int argc, char **argv, mn_error *err)
+{
+    if (argc > 1 && strcmp(argv[1], "plugin") == 0)
+        return MN_OK;
+    mn_status status = mn_plugin_load_list(getenv("MNEMO_PLUGINS"), err);
+    for (int i = 1; i < argc && status == MN_OK && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], "--plugin=", strlen("--plugin=")) == 0)
+            status = mn_plugin_load(argv[i] + strlen("--plugin="), err);
+        else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
+            status = mn_plugin_load(argv[++i], err);
+    }
+    return status;
 }
 
 static mn_status run(int argc, char **argv, mn_error *err)

@@ -451,6 +451,8 @@ static mn_status share_experiment(mn_session *session, mn_error *err)
         mn_experiment_init(&session->experiment);
         status = mn_experiment_parse(&session->experiment, "experiment of rank 0", text,
                                      strlen(text), err);
+        if (status == MN_OK && !session->experiment.pool.any_numeric_class)
+            status = mn_experiment_check_outside(&session->experiment, err);
     }
     free(text);
     return mn_job_agree(&session->job, status, err);
@@ -489,6 +491,8 @@ static mn_status open_learner(mn_session *session, mn_error *err)
     mn_status status = make_learner(session, err);
     if (status == MN_OK)
         status = mn_learner_numeric_class(session->learner, &session->numeric_class, err);
+    if (status == MN_OK)
+        status = mn_task_set_mix_class(session->tasks, &session->numeric_class, err);
     (void)mn_digest_read(session->experiment.pool.numeric_class, &session->numeric_class);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
@@ -545,6 +549,11 @@ static mn_status find_changes(mn_session *session, const mn_checkpoint *checkpoi
     if (status == MN_OK)
         status = mn_experiment_may_judge(&then, &session->experiment, session->changes,
                                          sizeof session->changes, err);
+    mn_error why;
+    const size_t used = strlen(session->changes);
+    if (status == MN_OK && mn_experiment_check_outside(&then, &why) != MN_OK)
+        (void)snprintf(session->changes + used, sizeof session->changes - used, "%s%s",
+                       used > 0 ? ", " : "", "another build of a plug-in");
     const bool other = memcmp(&checkpoint->data, &session->data, sizeof session->data) != 0;
     if (status != MN_OK || !other)
         return status;
@@ -615,9 +624,15 @@ static mn_status fits_checkpoint(mn_session *session, const mn_checkpoint *check
         return has_class_of(session, checkpoint, err);
 
     mn_experiment old;
+    mn_error why;
     status = read_then(checkpoint, &old, err);
     if (status != MN_OK)
         return status;
+    if (!session->experiment.pool.any_numeric_class &&
+        mn_experiment_check_outside(&old, &why) != MN_OK)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "the run cannot go on: %s, or accept it with pool.any_numeric_class=true",
+                       why.message);
     if (old.evaluate.way != session->experiment.evaluate.way ||
         old.evaluate.shot != session->experiment.evaluate.shot ||
         old.evaluate.way_from != session->experiment.evaluate.way_from ||

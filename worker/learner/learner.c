@@ -551,6 +551,9 @@ mn_status mn_learner_numeric_class(const mn_learner *learner, mn_digest *out, mn
         mn_hasher_add(&hasher, theta, learner->size * sizeof *theta);
         mn_hasher_add(&hasher, train_row, train_columns * sizeof *train_row);
         mn_hasher_add(&hasher, test_row, test_columns * sizeof *test_row);
+        char outside[512];
+        mn_experiment_outside(&learner->experiment, outside);
+        mn_hasher_add(&hasher, outside, strlen(outside)); /* the digests of plug-ins */
         *out = mn_hasher_finish(&hasher);
     }
     mn_task_destroy(&train_task);

@@ -1,5 +1,6 @@
 #include "worker/learner/network.h"
 
+#include "worker/learner/parts/plugin_part.h"
 #include <string.h>
 
 static const mn_part *const inputs[] = {
@@ -47,6 +48,23 @@ static const mn_part *const outputs[] = {
     [MN_OUTPUT_CANDIDATES] = &mn_candidates_part,
 };
 
+static const struct {
+    const mn_part *const *rows;
+    size_t n;
+} kinds[MN_N_MODULES] = {
+    [MN_MODULE_INPUT] = {inputs, sizeof inputs / sizeof *inputs},
+    [MN_MODULE_MEMORY] = {memories, sizeof memories / sizeof *memories},
+    [MN_MODULE_REASONING] = {reasonings, sizeof reasonings / sizeof *reasonings},
+    [MN_MODULE_OUTPUT] = {outputs, sizeof outputs / sizeof *outputs},
+};
+
+/* What follows our own kinds is a plug-in's. */
+static const mn_part *part_of(mn_module module, unsigned kind)
+{
+    return kind < kinds[module].n ? kinds[module].rows[kind]
+                                  : mn_plugin_part((unsigned)module, kind);
+}
+
 #define OUT_OF_THE_QUESTION 1e9 /* what an answer is lowered by; its exponential is 0 */
 #define TINY 1e-14              /* added to variances, and to how many classes are seen */
 
@@ -63,7 +81,7 @@ bool mn_head_is_of_task(const mn_experiment *experiment)
 
 const mn_part *mn_memory_of(const mn_experiment *experiment)
 {
-    return memories[experiment->model.memory];
+    return part_of(MN_MODULE_MEMORY, experiment->model.memory);
 }
 
 /* Tasks, network and adaptation are a program of the user's own then. */
@@ -87,10 +105,10 @@ mn_status mn_network_init(mn_network *network, const mn_experiment *experiment,
     if (known != MN_OK)
         return known;
     network->experiment = experiment;
-    network->parts[MN_MODULE_INPUT] = inputs[experiment->model.input];
-    network->parts[MN_MODULE_MEMORY] = memories[experiment->model.memory];
-    network->parts[MN_MODULE_REASONING] = reasonings[experiment->model.reasoning];
-    network->parts[MN_MODULE_OUTPUT] = outputs[experiment->model.output];
+    network->parts[MN_MODULE_INPUT] = part_of(MN_MODULE_INPUT, experiment->model.input);
+    network->parts[MN_MODULE_MEMORY] = part_of(MN_MODULE_MEMORY, experiment->model.memory);
+    network->parts[MN_MODULE_REASONING] = part_of(MN_MODULE_REASONING, experiment->model.reasoning);
+    network->parts[MN_MODULE_OUTPUT] = part_of(MN_MODULE_OUTPUT, experiment->model.output);
     network->is_plain = experiment->model.memory == MN_MEMORY_NONE &&
                         experiment->model.reasoning == MN_REASONING_NONE;
 

@@ -2,6 +2,7 @@
 #include "common/log.h"
 #include "common/processors.h"
 #include "proto/key_file.h"
+#include "worker/plugin/plugin.h"
 #include "worker/program/worker.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ static const char help[] =
     "  --threads N      threads that compute (default: all cores that this process may use)\n"
     "  --data PATHS     folders to look for data files in, ':' between (default: as "
     "run.data_path)\n"
+    "  --plugin FILE    load a plug-in that the experiment needs; as often as you like\n"
     "  --patience S     seconds without a coordinator until giving up (default: 600)\n"
     "  --once           do not wait for a coordinator that is not there\n"
     "  --name NAME      what the coordinator calls this worker (default: HOST:PID)\n"
@@ -43,7 +45,8 @@ static const char help[] =
     "  --version        print the version and end\n"
     "\n"
     "environment: MNEMO_WORKER_SECRET: file with the secret key; MNEMO_DATA: folders of data "
-    "files.\n"
+    "files;\n"
+    "MNEMO_PLUGINS: plug-ins, ':' between.\n"
     "\n"
     "SIGTERM, SIGINT and SIGHUP give the tasks back and end; a second signal ends at once.\n"
     "\n"
@@ -116,16 +119,22 @@ static mn_status read_options(int argc, char **argv, mn_worker_options *options,
                               char secret[MN_WIRE_KEY_CHARS + 1], mn_log_level *level,
                               mn_error *err)
 {
-    static const struct option names[] = {
-        {"threads", required_argument, NULL, 't'},  {"data", required_argument, NULL, 'd'},
-        {"patience", required_argument, NULL, 'p'}, {"once", no_argument, NULL, 'o'},
-        {"name", required_argument, NULL, 'n'},     {"key", required_argument, NULL, 'k'},
-        {"secret", required_argument, NULL, 's'},   {"quiet", no_argument, NULL, 'q'},
-        {"verbose", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"threads", required_argument, NULL, 't'},
+                                          {"data", required_argument, NULL, 'd'},
+                                          {"patience", required_argument, NULL, 'p'},
+                                          {"once", no_argument, NULL, 'o'},
+                                          {"name", required_argument, NULL, 'n'},
+                                          {"key", required_argument, NULL, 'k'},
+                                          {"plugin", required_argument, NULL, 'P'},
+                                          {"secret", required_argument, NULL, 's'},
+                                          {"quiet", no_argument, NULL, 'q'},
+                                          {"verbose", no_argument, NULL, 'v'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {NULL, 0, NULL, 0}};
     const char *secret_file = getenv("MNEMO_WORKER_SECRET");
     uint64_t threads = allowed_cores();
-    mn_status status = MN_OK;
+    mn_status status = mn_plugin_load_list(getenv("MNEMO_PLUGINS"), err);
     opterr = 0;
     for (int c; status == MN_OK && (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
@@ -146,6 +155,9 @@ static mn_status read_options(int argc, char **argv, mn_worker_options *options,
             break;
         case 'k':
             options->key = optarg;
+            break;
+        case 'P':
+            status = mn_plugin_load(optarg, err);
             break;
         case 's':
             secret_file = optarg;

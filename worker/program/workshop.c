@@ -171,6 +171,8 @@ static mn_status build_all(mn_workshop *workshop, mn_error *err)
                          "this run is for workers with a learner of the user's own (tasks.kind "
                          "external), not for mnemo-worker: join it with `python3 -m mnemo_worker "
                          "my_learner.py:MyLearner ENDPOINT`");
+    if (status == MN_OK && !experiment.pool.any_numeric_class)
+        status = mn_experiment_check_outside(&experiment, err);
     if (status == MN_OK)
         status = mn_task_set_open(&experiment, &workshop->order.data, &workshop->set, err);
     if (status != MN_OK)
@@ -180,6 +182,8 @@ static mn_status build_all(mn_workshop *workshop, mn_error *err)
     if (status != MN_OK)
         return status;
     status = mn_learner_numeric_class(workshop->learner, &workshop->numeric_class, err);
+    if (status == MN_OK)
+        status = mn_task_set_mix_class(workshop->set, &workshop->numeric_class, err);
     if (status != MN_OK)
         return status;
     status =

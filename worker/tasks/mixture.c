@@ -12,6 +12,7 @@
 #include "worker/tasks/task_set_kind.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct part {
     uint32_t weight;
@@ -110,8 +111,21 @@ static void describe(const void *of, const mn_task *task, FILE *out)
     mn_task_set_describe(mixture->parts[chosen].set, task, out);
 }
 
-const mn_task_set_kind mn_mixture_kind = {
-    .open = open_tasks, .close = close_tasks, .check = check, .draw = draw, .describe = describe};
+static bool is_of_plugin(const void *of)
+{
+    const struct mixture *mixture = of;
+    for (uint32_t i = 0; i < mixture->n; i++)
+        if (mn_task_set_is_of_plugin(mixture->parts[i].set))
+            return true;
+    return false;
+}
+
+const mn_task_set_kind mn_mixture_kind = {.open = open_tasks,
+                                          .close = close_tasks,
+                                          .check = check,
+                                          .draw = draw,
+                                          .describe = describe,
+                                          .is_of_plugin = is_of_plugin};
 
 /* Reading ------------------------------------------------------------------------- */
 
@@ -134,6 +148,15 @@ static mn_status read_part(struct mixture *mixture, const mn_experiment *experim
     mn_status status = mn_mix_read(experiment, i, &read, err);
     if (status != MN_OK)
         return status;
+    char here[512], base[512];
+    mn_experiment_outside(&read.experiment, here);
+    mn_experiment_outside(experiment, base);
+    if (strcmp(here, base) != 0)
+        return mn_fail(
+            err, MN_ERR_CONFIG,
+            "tasks.mix, part %s: its kind is a plug-in's, whose options a part cannot tell: "
+            "set tasks.kind to that kind, and let the parts tell where they differ",
+            read.name);
     struct part *part = &mixture->parts[i];
     part->weight = read.weight;
     (void)snprintf(mixture->points.names[i], sizeof mixture->points.names[i], "%s", read.name);

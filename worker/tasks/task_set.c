@@ -1,6 +1,7 @@
 #include "worker/tasks/task_set.h"
 
 #include "common/file.h"
+#include "worker/tasks/plugin_tasks.h"
 #include "worker/tasks/task_print.h"
 #include "worker/tasks/task_set_kind.h"
 #include <assert.h>
@@ -23,6 +24,8 @@ static const mn_task_set_kind *const kinds[] = {
     [MN_TASKS_SINUSOID_STREAM] = &mn_sinusoid_stream_kind,
     [MN_TASKS_EXTERNAL] = &mn_external_kind,
 };
+
+#define N_OF_CLASS 64u /* tasks of a plug-in that its numeric class is told by */
 
 struct mn_task_set {
     const mn_task_set_kind *kind;
@@ -62,7 +65,10 @@ mn_status mn_task_set_open_part(const mn_experiment *experiment, mn_task_set **o
     if (set == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "task set");
     const bool is_mixture = experiment->tasks.mix[0] != '\0';
-    set->kind = is_mixture ? &mn_mixture_kind : kinds[experiment->tasks.kind];
+    const unsigned kind = experiment->tasks.kind;
+    set->kind = is_mixture                            ? &mn_mixture_kind
+                : kind < sizeof kinds / sizeof *kinds ? kinds[kind]
+                                                      : mn_plugin_tasks_kind(kind);
     set->seed = experiment->seed;
     set->judged = experiment->evaluate.split;
     set->parts.data_digest = mn_digest_of("", 0);
@@ -166,6 +172,27 @@ void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index,
     task->title[0] = '\0';
     task->split = split;
     set->kind->draw(set->parts.state, split, index, random, task);
+}
+
+bool mn_task_set_is_of_plugin(const mn_task_set *set)
+{
+    return set->kind->is_of_plugin != NULL && set->kind->is_of_plugin(set->parts.state);
+}
+
+mn_status mn_task_set_mix_class(const mn_task_set *set, mn_digest *numeric_class, mn_error *err)
+{
+    mn_digest tasks;
+    mn_hasher hasher;
+    if (!mn_task_set_is_of_plugin(set))
+        return MN_OK;
+    const mn_status status = mn_task_set_fingerprint(set, MN_TRAIN, N_OF_CLASS, &tasks, err);
+    if (status != MN_OK)
+        return status;
+    mn_hasher_init(&hasher);
+    mn_hasher_add(&hasher, numeric_class->bytes, sizeof numeric_class->bytes);
+    mn_hasher_add(&hasher, tasks.bytes, sizeof tasks.bytes);
+    *numeric_class = mn_hasher_finish(&hasher);
+    return MN_OK;
 }
 
 mn_status mn_task_set_fingerprint(const mn_task_set *set, mn_split split, uint32_t n,

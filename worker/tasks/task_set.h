@@ -60,6 +60,10 @@ mn_status mn_task_set_fingerprint(const mn_task_set *set, mn_split split, uint32
 void mn_task_set_draw_after(const mn_task_set *set, mn_split split, uint64_t index,
                             const float *losses, mn_task *task);
 
+/* Mix into a numeric class what a plug-in makes of the first tasks of training: its arithmetic is its own,
+ * with its own compiler's and its C library's. Of our own tasks nothing: the class stays. */
+mn_status mn_task_set_mix_class(const mn_task_set *set, mn_digest *numeric_class, mn_error *err);
+
 /* What training classes, of one set, and test classes, of another or of the same, have in common. Tasks
  * that are made of no packed classes, or that evaluate.split has drawn from training classes, are not
  * compared: *out is zero. MN_ERR_NOMEM. */

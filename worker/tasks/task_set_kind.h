@@ -48,6 +48,8 @@ typedef struct mn_task_set_kind {
     void (*write_episode)(const void *state, mn_split split, const mn_task *task, FILE *out);
     /* What a learner of the user's own is made of; NULL: tasks are drawn here. */
     const mn_learner_card *(*card)(const void *state);
+    /* Does a plug-in draw, or one of its parts? NULL: no. */
+    bool (*is_of_plugin)(const void *state);
     /* The packed classes that tasks of a split are drawn from; NULL: there are none. */
     mn_pack_part (*packed)(const void *state, mn_split split);
 } mn_task_set_kind;
@@ -64,6 +66,8 @@ void mn_task_set_draw_on(const mn_task_set *set, mn_split split, uint64_t index,
 
 /* As the kind's; 0: there is no end. */
 uint64_t mn_task_set_classes(const mn_task_set *set, mn_split split);
+
+bool mn_task_set_is_of_plugin(const mn_task_set *set); /* as the kind's */
 
 /* Open as mn_task_set_open, whatever data the coordinator has, but *out may be set on failure too, and
  * then knows what data there is as far as it was opened: for whoever compares the data of several

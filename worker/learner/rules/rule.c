@@ -1,6 +1,7 @@
 #include "worker/learner/rules/rule.h"
 
 #include "common/mix.h"
+#include "worker/learner/rules/plugin_rule.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,13 @@ static const mn_rule_kind *const kinds[] = {
     [MN_META_EPISODIC] = &mn_episodic_rule, [MN_META_IMAML] = &mn_implicit_rule,
     [MN_META_ONLINE] = &mn_online_rule,
 };
+
+/* What follows our own kinds is a plug-in's. */
+static const mn_rule_kind *kind_of(const mn_experiment *experiment)
+{
+    const unsigned kind = experiment->meta.kind;
+    return kind < sizeof kinds / sizeof *kinds ? kinds[kind] : mn_plugin_rule_kind(kind);
+}
 
 struct mn_rule {
     const mn_rule_kind *kind;
@@ -25,7 +33,7 @@ static mn_status declare_set_losses(mn_network *network, mn_error *err);
 
 mn_status mn_rule_declare(mn_network *network, mn_error *err)
 {
-    const mn_rule_kind *kind = kinds[network->experiment->meta.kind];
+    const mn_rule_kind *kind = kind_of(network->experiment);
     const mn_status status = kind->declare == NULL ? MN_OK : kind->declare(network, err);
     return status == MN_OK ? declare_set_losses(network, err) : status;
 }
@@ -55,7 +63,7 @@ mn_status mn_rule_new(const mn_rule_order *order, mn_rule **out, mn_error *err)
     if (rule == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "meta-learning module");
     rule->experiment = order->network->experiment;
-    rule->kind = kinds[rule->experiment->meta.kind];
+    rule->kind = kind_of(rule->experiment);
     rule->size = order->network->parameters.size;
     rule->own_size = rule->size - order->network->set_losses;
     rule->parameters = &order->network->parameters;
