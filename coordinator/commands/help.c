@@ -18,6 +18,7 @@ static const struct entry {
      "                      not with random numbers\n"
      "  --partial           with --theta: of another network; what fits by name and shape is\n"
      "                      taken, the rest is drawn\n"
+     "  --until STEP        pause at this meta-step, as if a signal had come: exit code 75\n"
      "  --seeds N           train with so many seeds, from the file's on, one after the other, in\n"
      "                      DIR/seed-S; mean and deviation over seeds, the best by validation\n"
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"
