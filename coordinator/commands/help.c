@@ -24,6 +24,20 @@ static const struct entry {
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"
      "  --check             only print the effective configuration\n"
      "  --quiet, --verbose  say less, or more\n"},
+    {"sweep", "SWEEP.yaml [OPTION]...",
+     "Train one experiment with many settings and seeds, several runs at a time, alone or under\n"
+     "mpirun or srun; the last lines of the output are a table of all points, what each key\n"
+     "does, and the best by validation. The file names a base experiment and what varies: lists\n"
+     "(grid), ranges to draw from (random, quasi-random), seeds, a budget, halving. Each run is\n"
+     "DIR/runs/NAME, as mnemo train makes it alone; workers join all of them at DIR/endpoint.\n"
+     "Ctrl-C stops it with exit code 75, and the same command with --run-dir goes on. If runs\n"
+     "fail, the others go on, and the exit code is that of the first that did.",
+     "  --run-dir DIR       the sweep's folder (default: runs/NAME-TIME)\n"
+     "  --slots N           runs at a time on each rank (default: as many as it has cores)\n"
+     "  --set KEY=VALUE     of all runs\n"
+     "  --check             only print what would be run\n"
+     "  --json              print the table for programs\n"
+     "  --quiet, --verbose  say less, or more\n"},
     {"status", "RUN [--json]",
      "How a run stands: under way or not, by whom, how far, how fast, its newest scores. It is "
      "read\n"

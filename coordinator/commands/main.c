@@ -19,7 +19,7 @@ static const struct {
                 {"bench", mn_bench_command},      {"export", mn_export_command},
                 {"status", mn_status_command},    {"top", mn_top_command},
                 {"report", mn_report_command},    {"self-test", mn_self_test_command},
-                {"complete", mn_complete_command}};
+                {"complete", mn_complete_command}, {"sweep", mn_sweep_command}};
 
 static mn_status run(int argc, char **argv, mn_error *err);
 

@@ -22,7 +22,7 @@
 /* Together they fit into the command line of a run. */
 #define MN_SWEEP_MAX_AXES 16u     /* keys that vary */
 #define MN_SWEEP_MAX_SETTINGS 24u /* keys of `set` */
-#define MN_SWEEP_MAX_VALUES 256u /* of a key */
+#define MN_SWEEP_MAX_VALUES 256u  /* of a key */
 #define MN_SWEEP_MAX_SEEDS 100u
 #define MN_SWEEP_MAX_RUNS 10000u
 #define MN_SWEEP_KEY 64

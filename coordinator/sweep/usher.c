@@ -18,12 +18,12 @@ struct run {
 };
 
 struct worker {
-    bool waits;       /* at the door, as `peer`; else away, or reject is to be said */
-    bool rejected;    /* to be told so, and forgotten */
+    bool waits;    /* at the door, as `peer`; else away, or reject is to be said */
+    bool rejected; /* to be told so, and forgotten */
     uint64_t peer;
     uint64_t uuid[2];
     uint32_t threads;
-    uint32_t run;     /* where it was sent last; NOWHERE: nowhere yet */
+    uint32_t run; /* where it was sent last; NOWHERE: nowhere yet */
     uint32_t deaf;
     uint64_t due_us;  /* waits: the next word; away: gone from then on */
     uint8_t *refused; /* [n_runs / 8 + 1] bits; NULL: none; owned */
@@ -173,7 +173,8 @@ bool mn_usher_take(mn_usher *usher, uint64_t now_us, mn_usher_word *out)
         }
         if (now_us >= worker->due_us) {
             worker->due_us = now_us + UINT64_C(1000) * MN_USHER_HOLD_MS;
-            out->message = (mn_message){.kind = MN_MSG_VISIT, .visit = {.for_ms = MN_USHER_HOLD_MS}};
+            out->message =
+                (mn_message){.kind = MN_MSG_VISIT, .visit = {.for_ms = MN_USHER_HOLD_MS}};
             return true;
         }
         i++;
@@ -255,8 +256,8 @@ static uint32_t choose(const mn_usher *usher, const struct worker *worker)
         const struct run *run = &usher->runs[i];
         if (!run->open || run->left == 0 || has_refused(worker, i))
             continue;
-        double load = ((double)run->own_threads + run->sent_threads + worker->threads) /
-                      (double)run->left;
+        double load =
+            ((double)run->own_threads + run->sent_threads + worker->threads) / (double)run->left;
         if (i == worker->run)
             load /= 1.25;
         if (best == NOWHERE || load < least) {
@@ -270,8 +271,7 @@ static uint32_t choose(const mn_usher *usher, const struct worker *worker)
 static void send_away(mn_usher *usher, struct worker *worker, uint32_t run, uint64_t now_us,
                       mn_usher_word *out)
 {
-    out->message =
-        (mn_message){.kind = MN_MSG_VISIT, .visit = {.for_ms = usher->turn_ms}};
+    out->message = (mn_message){.kind = MN_MSG_VISIT, .visit = {.for_ms = usher->turn_ms}};
     memcpy(out->message.visit.endpoint, usher->runs[run].endpoint,
            sizeof out->message.visit.endpoint);
     worker->waits = false;

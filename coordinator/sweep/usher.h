@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define MN_USHER_MAX_WORKERS 4096u
-#define MN_USHER_HOLD_MS 2000u   /* who waits hears from us so often */
+#define MN_USHER_HOLD_MS 2000u      /* who waits hears from us so often */
 #define MN_USHER_GRACE_US 10000000u /* beyond its turn, a worker is thought gone */
 
 typedef struct mn_usher mn_usher;
@@ -48,5 +48,5 @@ bool mn_usher_take(mn_usher *usher, uint64_t now_us, mn_usher_word *out);
 uint64_t mn_usher_wake_us(const mn_usher *usher);
 
 uint32_t mn_usher_n_waiting(const mn_usher *usher);
-uint32_t mn_usher_n_away(const mn_usher *usher); /* at a run, for all we know */
+uint32_t mn_usher_n_away(const mn_usher *usher);                   /* at a run, for all we know */
 uint32_t mn_usher_threads_at(const mn_usher *usher, uint32_t run); /* of workers sent there */
