@@ -28,7 +28,7 @@
 #define AT_ONCE 256
 #define LOOK_MS 100          /* how often runs are looked at while workers wait for one to open */
 #define CALM_MS 1000         /* else */
-#define FAREWELL_US 3000000u /* how long the door stays open for workers to hear that all is over */
+#define FAREWELL_US 2000000u /* how long the door stays open for workers to hear that all is over */
 #define NOBODY UINT32_MAX
 
 /* A run under way. */
@@ -346,8 +346,8 @@ static int patience_ms(const struct server *s)
         return CALM_MS;
     if (mn_ladder_wake_us(s->ladder) > s->now_us && mn_ladder_wake_us(s->ladder) < wake_us)
         wake_us = mn_ladder_wake_us(s->ladder);
-    if (mn_usher_wake_us(s->usher) < wake_us)
-        wake_us = mn_usher_wake_us(s->usher);
+    if (mn_usher_wake_us(s->usher, s->now_us) < wake_us)
+        wake_us = mn_usher_wake_us(s->usher, s->now_us);
     if (s->door != NULL && mn_worker_link_wake_us(s->door) < wake_us)
         wake_us = mn_worker_link_wake_us(s->door);
     if (s->look_us < wake_us && s->n_under_way > 0)

@@ -15,6 +15,7 @@ struct run {
     char endpoint[256];
     uint32_t own_threads, sent_threads;
     uint64_t left;
+    uint64_t rests_us; /* nobody is sent there before */
 };
 
 struct worker {
@@ -42,7 +43,7 @@ static struct worker *find(mn_usher *usher, const uint64_t uuid[2]);
 static struct worker *add(mn_usher *usher, const mn_hello *hello);
 static void come_back(mn_usher *usher, struct worker *worker, bool refused);
 static void forget(mn_usher *usher, struct worker *worker);
-static uint32_t choose(const mn_usher *usher, const struct worker *worker);
+static uint32_t choose(const mn_usher *usher, const struct worker *worker, uint64_t now_us);
 static void send_away(mn_usher *usher, struct worker *worker, uint32_t run, uint64_t now_us,
                       mn_usher_word *out);
 static bool has_refused(const struct worker *worker, uint32_t run);
@@ -111,6 +112,9 @@ void mn_usher_hello(mn_usher *usher, uint64_t peer, const mn_hello *hello, uint6
     if (worker == NULL)
         return; /* there is no room: it will ask again */
     const bool was_sent = !worker->waits && !worker->rejected && worker->run != NOWHERE;
+    /* back too early: that run has ended, or is about to */
+    if (was_sent && !hello->refused && now_us + MN_USHER_GRACE_US < worker->due_us)
+        usher->runs[worker->run].rests_us = now_us + MN_USHER_REST_US;
     if (was_sent)
         come_back(usher, worker, hello->refused);
     worker->deaf = was_sent && hello->visits == 0 ? worker->deaf + 1 : 0;
@@ -166,7 +170,7 @@ bool mn_usher_take(mn_usher *usher, uint64_t now_us, mn_usher_word *out)
             forget(usher, worker);
             return true;
         }
-        const uint32_t run = choose(usher, worker);
+        const uint32_t run = choose(usher, worker, now_us);
         if (run != NOWHERE) {
             send_away(usher, worker, run, now_us, out);
             return true;
@@ -182,12 +186,16 @@ bool mn_usher_take(mn_usher *usher, uint64_t now_us, mn_usher_word *out)
     return false;
 }
 
-uint64_t mn_usher_wake_us(const mn_usher *usher)
+uint64_t mn_usher_wake_us(const mn_usher *usher, uint64_t now_us)
 {
     uint64_t wake_us = UINT64_MAX;
     for (uint32_t i = 0; i < usher->n_workers; i++)
         if (usher->workers[i].due_us < wake_us)
             wake_us = usher->workers[i].due_us;
+    for (uint32_t i = 0; i < usher->n_runs && mn_usher_n_waiting(usher) > 0; i++)
+        if (usher->runs[i].open && usher->runs[i].rests_us > now_us &&
+            usher->runs[i].rests_us < wake_us)
+            wake_us = usher->runs[i].rests_us;
     return wake_us;
 }
 
@@ -248,13 +256,13 @@ static void forget(mn_usher *usher, struct worker *worker)
 
 /* The run with the fewest threads for what is left, this worker counted; where it comes from is built
  * already, and is left only for one that is a quarter worse off. */
-static uint32_t choose(const mn_usher *usher, const struct worker *worker)
+static uint32_t choose(const mn_usher *usher, const struct worker *worker, uint64_t now_us)
 {
     uint32_t best = NOWHERE;
     double least = 0;
     for (uint32_t i = 0; i < usher->n_runs; i++) {
         const struct run *run = &usher->runs[i];
-        if (!run->open || run->left == 0 || has_refused(worker, i))
+        if (!run->open || run->left == 0 || run->rests_us > now_us || has_refused(worker, i))
             continue;
         double load =
             ((double)run->own_threads + run->sent_threads + worker->threads) / (double)run->left;

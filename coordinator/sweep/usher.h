@@ -13,6 +13,7 @@
 
 #define MN_USHER_MAX_WORKERS 4096u
 #define MN_USHER_HOLD_MS 2000u      /* who waits hears from us so often */
+#define MN_USHER_REST_US 1000000u   /* where a worker came back from before its turn was over */
 #define MN_USHER_GRACE_US 10000000u /* beyond its turn, a worker is thought gone */
 
 typedef struct mn_usher mn_usher;
@@ -45,7 +46,7 @@ void mn_usher_end(mn_usher *usher, bool resumes);
 /* The next word to be said at this time; false: none. */
 bool mn_usher_take(mn_usher *usher, uint64_t now_us, mn_usher_word *out);
 /* When to ask again though nothing happens; UINT64_MAX: no need. */
-uint64_t mn_usher_wake_us(const mn_usher *usher);
+uint64_t mn_usher_wake_us(const mn_usher *usher, uint64_t now_us);
 
 uint32_t mn_usher_n_waiting(const mn_usher *usher);
 uint32_t mn_usher_n_away(const mn_usher *usher);                   /* at a run, for all we know */

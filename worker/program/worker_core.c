@@ -135,8 +135,9 @@ void mn_worker_core_step(mn_worker_core *core, const mn_worker_event *event,
     todo->n = 0;
     if (core->state != MN_WORKER_ENDED) {
         mn_error why = {0};
+        const bool was_away = core->away[0] != '\0';
         enum input input = read_event(core, event, todo, &why);
-        if (core->away[0] != '\0')
+        if (was_away)
             input = read_away(core, input);
         else if (core->once && input == LOST && core->state == MN_WORKER_GREETING)
             input = GIVE_UP;
@@ -196,7 +197,8 @@ static void move(mn_worker_core *core, enum input input, const mn_worker_event *
         else
             drop_leases(core, todo);
         say(todo, MN_MSG_HELLO);
-        core->due_us = now_us + MN_WORKER_GREETING_US;
+        core->due_us =
+            now_us + (core->away[0] != '\0' ? MN_WORKER_VISITING_US : MN_WORKER_GREETING_US);
         break;
     case MN_WORKER_PREPARING:
         core->run_id = event->message->welcome.run_id;
@@ -214,8 +216,9 @@ static void move(mn_worker_core *core, enum input input, const mn_worker_event *
         core->pause_us = MN_WORKER_MIN_PAUSE_US;
         keep_version(core, event->message->theta.version);
         add(todo, MN_WORKER_DO_SET_THETA);
-        if (from == MN_WORKER_JOINING)
+        if (from == MN_WORKER_JOINING && (core->away[0] == '\0' || core->run_id != core->told))
             note(todo, MN_LOG_INFO, "working for run %016" PRIx64, core->run_id);
+        core->told = core->run_id;
         break;
     case MN_WORKER_LEAVING: /* the heartbeat's answer tells that LEAVE was read */
         drop_leases(core, todo);
@@ -248,8 +251,11 @@ static void go_home(mn_worker_core *core, uint64_t now_us, const mn_error *why,
     add(todo, MN_WORKER_DO_HANG_UP);
     core->due_us = in_order ? now_us : now_us + next_pause(core);
     core->away[0] = '\0';
-    note(todo, core->refused ? MN_LOG_WARN : MN_LOG_INFO, "back to the sweep: %s",
-         why->message[0] != '\0' ? why->message : "the turn is over");
+    note(todo,
+         core->refused             ? MN_LOG_WARN
+         : why->message[0] == '\0' ? MN_LOG_DEBUG
+                                   : MN_LOG_INFO,
+         "back to the sweep: %s", why->message[0] != '\0' ? why->message : "the turn is over");
 }
 
 /* ---- what an event means */

@@ -44,6 +44,7 @@
 #define MN_WORKER_MAX_LEASES 16u /* in hand; no more than the pool queues */
 #define MN_WORKER_MAX_ACTIONS 8u
 #define MN_WORKER_GREETING_US 3000000u /* how long a coordinator may take to answer HELLO */
+#define MN_WORKER_VISITING_US 1000000u /* ... where a door has sent us */
 #define MN_WORKER_LEAVING_US 1000000u  /* ... or LEAVE */
 #define MN_WORKER_MIN_PAUSE_US 100000u /* between dials: doubled each time */
 #define MN_WORKER_MAX_PAUSE_US 5000000u
@@ -124,6 +125,7 @@ typedef struct mn_worker_core {
     uint64_t pause_us; /* before the next dial but one */
     uint64_t heartbeat_us, silence_us, next_heartbeat_us;
     uint64_t run_id; /* of the last WELCOME; 0: none yet */
+    uint64_t told;   /* that it works for that run; once, though it is sent there again and again */
     uint64_t theta_size;
     uint64_t versions[2]; /* of theta in the pool: the older, the newer */
     uint32_t n_versions;
