@@ -569,6 +569,16 @@ static void words_of(const struct server *s, uint32_t run, char *words, size_t n
     mn_sweep_plan_words(s->plan, run / s->plan->n_seeds, words, n);
 }
 
+/* Where it could be found when it paused, nobody is now. */
+static void forget_endpoint(const struct server *s, uint32_t run)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    run_folder(s, run, folder);
+    if (mn_run_path(folder, "endpoint", path, NULL) == MN_OK && unlink(path) != 0 &&
+        errno != ENOENT)
+        mn_log(MN_LOG_WARN, "%s stays: %s", path, strerror(errno));
+}
+
 static void start_legs(struct server *s)
 {
     for (uint32_t i = 0; i < s->n_slots && !s->stopping; i++) {
@@ -585,6 +595,7 @@ static void start_legs(struct server *s)
                             .slot = i};
         s->n_under_way++;
         s->look_us = s->now_us;
+        forget_endpoint(s, slot->run);
         mn_sweep_plan_name(s->plan, slot->run, name);
         words_of(s, slot->run, words, sizeof words);
         if (!s->config->quiet && leg.until > 0)
