@@ -168,8 +168,8 @@ ok "the door's key is the runs' key"
 section "what is wrong"
 cat >runaway.yaml <<'YAML'
 experiment: base.yaml
-set: {outer.steps: 200}
-grid: {outer.lr: [0.001, 1e30, 0.002]}
+set: {outer.steps: 200, meta.inner_steps: 20}
+grid: {meta.inner_lr: [0.001, 100, 0.002]}
 YAML
 expect_code 79 runaway mnemo sweep runaway.yaml --run-dir runaway
 expect_words runaway '0001 failed, code 79' '2 done, 1 failed' '1 of 3 runs failed; the first is 0001'
@@ -184,7 +184,7 @@ wrong() { # NAME CODE WORDS, the sweep on standard input
 }
 wrong unknown 78 'unknown\.yaml:3: unknown key "meta\.iner_lr"; did you mean "meta\.inner_lr"' <<<$'experiment: base.yaml\ngrid:\n  meta.iner_lr: [0.1]'
 wrong range 78 'range\.yaml:2: point 1: meta\.inner_steps' <<<$'experiment: base.yaml\ngrid: {meta.inner_steps: [1, -2]}'
-wrong base 66 'base\.yaml:1: experiment: .*nowhere\.yaml' <<<'experiment: nowhere.yaml'
+wrong lost 66 'lost\.yaml:1: experiment: .*nowhere\.yaml' <<<'experiment: nowhere.yaml'
 expect_code 66 nofile mnemo sweep nowhere.yaml
 expect_code 64 nothing mnemo sweep
 ok "files, keys and values are looked at before anything starts"
