@@ -45,15 +45,19 @@ mn_status mn_child_start(const char *program, char *const *argv, const char *log
     return status;
 }
 
-/* Without what mpirun and srun tell the processes that they start: a run is alone. The texts are lent. */
+/* Without what mpirun and srun tell the processes that they start: a run is alone. And Open MPI is told so,
+ * which else starts a daemon for each, for a quarter of a second. The texts are lent. */
 static char **own_environment(void)
 {
     static const char *const others[] = {"OMPI_",  "PMIX_",  "PMI_", "PMI2_", "ORTE_",
                                          "SLURM_", "HYDRA_", "MPI_", "PRTE_"};
+    static char alone[] = "OMPI_MCA_ess_singleton_isolated=1";
     size_t n = 0, kept = 0;
     while (environ[n] != NULL)
         n++;
-    char **out = calloc(n + 1, sizeof *out);
+    char **out = calloc(n + 2, sizeof *out);
+    if (out != NULL)
+        out[kept++] = alone;
     for (size_t i = 0; out != NULL && i < n; i++) {
         bool theirs = false;
         for (size_t k = 0; k < sizeof others / sizeof *others; k++)

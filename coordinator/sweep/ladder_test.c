@@ -82,6 +82,21 @@ static void at_a_rung_the_best_go_on_and_the_others_are_stopped(void **state)
     assert_true(isnan(mn_ladder_score(ladder, 3)));
 }
 
+static void those_that_are_far_go_first(void **state)
+{
+    (void)state;
+    begin(4, 1, 1, (const uint32_t[]){4, 3});
+    take(0, 0);
+    take(1, 0);
+    mn_ladder_end(ladder, 1, 0, MN_LEG_PAUSED, 9, 0);
+    mn_ladder_end(ladder, 0, 0, MN_LEG_PAUSED, 8, 0);
+    mn_ladder_end(ladder, 2, 0, MN_LEG_PAUSED, 7, 0); /* of an earlier life; two are certain */
+    mn_ladder_end(ladder, 1, 0, MN_LEG_DONE, 1, 0);   /* of a leg that is behind it: passed over */
+    take(0, 1);
+    take(1, 1);
+    take(3, 0);
+}
+
 static void points_are_compared_by_the_mean_over_their_seeds(void **state)
 {
     (void)state;
@@ -184,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(without_rungs_all_runs_go_in_their_order, tear_down),
         cmocka_unit_test_teardown(at_a_rung_the_best_go_on_and_the_others_are_stopped, tear_down),
+        cmocka_unit_test_teardown(those_that_are_far_go_first, tear_down),
         cmocka_unit_test_teardown(points_are_compared_by_the_mean_over_their_seeds, tear_down),
         cmocka_unit_test_teardown(who_goes_on_does_not_depend_on_who_was_first, tear_down),
         cmocka_unit_test_teardown(what_is_cut_is_tried_again_after_a_while_and_not_for_ever,

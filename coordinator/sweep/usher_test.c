@@ -70,6 +70,23 @@ static void workers_go_where_threads_are_fewest_for_what_is_left(void **state)
     assert_int_equal(mn_usher_n_away(usher), 6);
 }
 
+static void a_worker_stays_where_it_has_built_unless_another_is_much_worse_off(void **state)
+{
+    (void)state;
+    mn_usher_open(usher, 0, "tcp://a", 1);
+    mn_usher_open(usher, 1, "tcp://b", 1);
+    mn_usher_left(usher, 0, 100);
+    mn_usher_left(usher, 1, 110);
+    hello(1, 0, 0);
+    assert_sent("tcp://b", 0);
+    mn_usher_left(usher, 0, 120);
+    hello(1, 1, 10 * SECOND); /* its turn is over */
+    assert_sent("tcp://b", 10 * SECOND);
+    mn_usher_left(usher, 0, 140);
+    hello(1, 2, 20 * SECOND);
+    assert_sent("tcp://a", 20 * SECOND);
+}
+
 static void who_waits_is_held_and_sent_when_a_run_opens(void **state)
 {
     (void)state;
@@ -340,6 +357,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(workers_go_where_threads_are_fewest_for_what_is_left,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_worker_stays_where_it_has_built_unless_another_is_much_worse_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_waits_is_held_and_sent_when_a_run_opens, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_run_that_refused_a_worker_gets_it_no_second_time, set_up,
