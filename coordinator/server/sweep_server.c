@@ -126,17 +126,36 @@ mn_status mn_sweep_server_run(const mn_sweep_config *config, mn_sweep_results *o
     return mn_job_agree(config->job, status, err);
 }
 
-static uint32_t threads_of_a_run(const mn_sweep_plan *plan)
+/* Runs that this rank makes at a time of a leg that so many make. */
+static uint32_t at_a_time(const mn_sweep_config *config, uint32_t runs, uint32_t slots)
 {
-    return plan->base.pool.threads >= 0 ? (uint32_t)plan->base.pool.threads : 1;
+    const uint32_t share = (runs + config->job->n_ranks - 1) / config->job->n_ranks;
+    return share < slots ? share : slots;
+}
+
+/* Threads of a run on its leg that ends at `until`: as the base says, else the cores of this rank are shared by the
+ * runs that make it; towards the end of a halving these are few. */
+static uint32_t threads_of(const mn_sweep_config *config, uint64_t until)
+{
+    const mn_sweep_plan *plan = config->plan;
+    const uint32_t cores = mn_session_threads(-1, config->job->n_here);
+    uint32_t leg = 0;
+    if (plan->base.pool.threads >= 0)
+        return (uint32_t)plan->base.pool.threads;
+    while (leg < plan->n_rungs && plan->rungs[leg] != until)
+        leg++;
+    const uint32_t n =
+        at_a_time(config, plan->admitted[leg] * plan->n_seeds, mn_sweep_server_slots(config));
+    return cores > n ? cores / n : 1;
 }
 
 uint32_t mn_sweep_server_slots(const mn_sweep_config *config)
 {
-    const uint32_t threads = threads_of_a_run(config->plan);
+    const int32_t threads = config->plan->base.pool.threads;
     if (config->slots > 0)
         return config->slots;
-    const uint32_t n = mn_session_threads(-1, config->job->n_here) / (threads > 0 ? threads : 1);
+    const uint32_t n =
+        mn_session_threads(-1, config->job->n_here) / (threads > 1 ? (uint32_t)threads : 1);
     return n > 0 ? n : 1;
 }
 
@@ -550,7 +569,8 @@ static void look_at_runs(struct server *s)
             continue;
         run_folder(s, run, folder);
         if (!mn_usher_is_open(s->usher, run) && endpoint_of(folder, endpoint))
-            mn_usher_open(s->usher, run, endpoint, threads_of_a_run(s->plan));
+            mn_usher_open(s->usher, run, endpoint,
+                          threads_of(s->config, leg < s->plan->n_rungs ? s->plan->rungs[leg] : 0));
         opening = opening || !mn_usher_is_open(s->usher, run);
         if (!mn_usher_is_open(s->usher, run) || mn_usher_n_away(s->usher) == 0)
             continue;
@@ -670,7 +690,8 @@ static mn_status start_child(struct server *s, const mn_leg *leg, pid_t *pid, mn
     const mn_experiment *base = &s->plan->base;
     run_folder(s, leg->run, folder);
     (void)snprintf(log, sizeof log, "%s.log", folder);
-    (void)snprintf(threads, sizeof threads, "pool.threads=%" PRIu32, threads_of_a_run(s->plan));
+    (void)snprintf(threads, sizeof threads, "pool.threads=%" PRIu32,
+                   threads_of(s->config, leg->until));
     listen_of(base->pool.listen, leg->slot, listen, sizeof listen);
     own[n_own++] = threads;
     own[n_own++] = listen;
