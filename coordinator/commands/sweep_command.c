@@ -237,7 +237,7 @@ static void print_plan(const struct sweep *sweep, const mn_command_line *line)
     (void)printf("%" PRIu32 " points of %s, each with %" PRIu32 " seed%s: %" PRIu32
                  " runs, %" PRIu64 " meta-steps in all; %" PRIu32 " at a time on this host\n",
                  plan->n_points, sweep->experiment, plan->n_seeds, plan->n_seeds > 1 ? "s" : "",
-                 plan->n_runs, plan->steps, mn_sweep_server_slots(&config));
+                 plan->n_runs, plan->steps, mn_sweep_slots(&config));
     if (plan->n_wanted > plan->n_points)
         (void)printf("the budget leaves out the last %" PRIu32 " of %" PRIu32 " points\n",
                      plan->n_wanted - plan->n_points, plan->n_wanted);

@@ -7,12 +7,10 @@
 #include "coordinator/links/worker_link.h"
 #include "coordinator/run/run.h"
 #include "coordinator/run/sweep_journal.h"
-#include "coordinator/server/child.h"
 #include "coordinator/server/server.h"
-#include "coordinator/server/session.h"
+#include "coordinator/server/sweep_leg.h"
 #include "coordinator/sweep/usher.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -20,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -47,7 +44,6 @@ struct slot {
 struct server {
     const mn_sweep_config *config;
     const mn_sweep_plan *plan;
-    char program[PATH_MAX];
     void *context;
     mn_rank_link *ranks;
     int signals;
@@ -88,7 +84,6 @@ static void take_leg(struct server *s, const mn_leg *leg);
 static void end_leg(struct server *s, uint32_t run, uint32_t code);
 static void stop(struct server *s, const char *why);
 static void signal_children(const struct server *s, int number);
-static mn_status start_child(struct server *s, const mn_leg *leg, pid_t *pid, mn_error *err);
 static void tell(struct server *s, uint32_t rank, const mn_message *message);
 static void fail(struct server *s, mn_status status, const mn_error *err);
 static double spent_s(const struct server *s);
@@ -126,50 +121,14 @@ mn_status mn_sweep_server_run(const mn_sweep_config *config, mn_sweep_results *o
     return mn_job_agree(config->job, status, err);
 }
 
-/* Runs that this rank makes at a time of a leg that so many make. */
-static uint32_t at_a_time(const mn_sweep_config *config, uint32_t runs, uint32_t slots)
-{
-    const uint32_t share = (runs + config->job->n_ranks - 1) / config->job->n_ranks;
-    return share < slots ? share : slots;
-}
-
-/* Threads of a run on its leg that ends at `until`: as the base says, else the cores of this rank are shared by the
- * runs that make it; towards the end of a halving these are few. */
-static uint32_t threads_of(const mn_sweep_config *config, uint64_t until)
-{
-    const mn_sweep_plan *plan = config->plan;
-    const uint32_t cores = mn_session_threads(-1, config->job->n_here);
-    uint32_t leg = 0;
-    if (plan->base.pool.threads >= 0)
-        return (uint32_t)plan->base.pool.threads;
-    while (leg < plan->n_rungs && plan->rungs[leg] != until)
-        leg++;
-    const uint32_t n =
-        at_a_time(config, plan->admitted[leg] * plan->n_seeds, mn_sweep_server_slots(config));
-    return cores > n ? cores / n : 1;
-}
-
-uint32_t mn_sweep_server_slots(const mn_sweep_config *config)
-{
-    const int32_t threads = config->plan->base.pool.threads;
-    if (config->slots > 0)
-        return config->slots;
-    const uint32_t n =
-        mn_session_threads(-1, config->job->n_here) / (threads > 1 ? (uint32_t)threads : 1);
-    return n > 0 ? n : 1;
-}
-
 /* ---- the beginning */
 
 static mn_status open_all(struct server *s, mn_error *err)
 {
     const mn_job *job = s->config->job;
     mn_status status = MN_OK;
-    const ssize_t n = readlink("/proc/self/exe", s->program, sizeof s->program - 1);
-    if (n < 0)
-        status = mn_fail_errno(err, "find our own program by /proc/self/exe");
     s->begun_us = s->now_us = mn_clock_us();
-    s->most_children = mn_sweep_server_slots(s->config);
+    s->most_children = mn_sweep_slots(s->config);
     s->children = calloc(s->most_children, sizeof *s->children);
     s->context = zmq_ctx_new();
     if (status == MN_OK && (s->children == NULL || s->context == NULL))
@@ -510,73 +469,26 @@ static void hear_door(struct server *s)
             mn_worker_link_send(s->door, word.peer, &word.message, NULL);
 }
 
-/* The last whole line of metrics.jsonl tells the step. */
-static uint64_t steps_of(const char *folder)
-{
-    char path[PATH_MAX], text[4097];
-    struct stat file;
-    uint64_t step = 0;
-    if (mn_run_path(folder, "metrics.jsonl", path, NULL) != MN_OK)
-        return 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    if (fstat(fd, &file) == 0) {
-        const off_t from = file.st_size > 4096 ? file.st_size - 4096 : 0;
-        const ssize_t n = pread(fd, text, sizeof text - 1, from);
-        text[n > 0 ? n : 0] = '\0';
-        for (const char *at = text; (at = strstr(at, "{\"step\": ")) != NULL; at++)
-            step = strtoull(at + strlen("{\"step\": "), NULL, 10);
-    }
-    (void)close(fd);
-    return step;
-}
-
-static void run_folder(const struct server *s, uint32_t run, char folder[PATH_MAX])
-{
-    char name[MN_SWEEP_NAME], below[MN_SWEEP_NAME + 8];
-    mn_sweep_plan_name(s->plan, run, name);
-    (void)snprintf(below, sizeof below, "runs/%s", name);
-    (void)mn_run_path(s->config->folder, below, folder, NULL); /* its length was looked at */
-}
-
-/* Of the endpoint file of a run that has begun. */
-static bool endpoint_of(const char *folder, char endpoint[256])
-{
-    char path[PATH_MAX];
-    char *text = NULL;
-    size_t n = 0;
-    endpoint[0] = '\0';
-    if (mn_run_path(folder, "endpoint", path, NULL) != MN_OK ||
-        mn_file_read(path, 1 << 16, &text, &n, NULL) != MN_OK)
-        return false;
-    const char *line = strstr(text, "endpoint: ");
-    if (line != NULL)
-        (void)snprintf(endpoint, 256, "%.*s", (int)strcspn(line + 10, "\n"), line + 10);
-    free(text);
-    return endpoint[0] != '\0';
-}
-
 static void look_at_runs(struct server *s)
 {
     bool opening = false;
     if (s->door == NULL || s->now_us < s->look_us)
         return;
     for (uint32_t i = 0; i < s->n_slots; i++) {
-        char folder[PATH_MAX], endpoint[256];
+        char endpoint[256];
         const uint32_t run = s->slots[i].run, leg = s->slots[i].leg;
         if (run == NOBODY)
             continue;
-        run_folder(s, run, folder);
-        if (!mn_usher_is_open(s->usher, run) && endpoint_of(folder, endpoint))
-            mn_usher_open(s->usher, run, endpoint,
-                          threads_of(s->config, leg < s->plan->n_rungs ? s->plan->rungs[leg] : 0));
+        if (!mn_usher_is_open(s->usher, run) && mn_sweep_leg_endpoint(s->config, run, endpoint))
+            mn_usher_open(
+                s->usher, run, endpoint,
+                mn_sweep_leg_threads(s->config, leg < s->plan->n_rungs ? s->plan->rungs[leg] : 0));
         opening = opening || !mn_usher_is_open(s->usher, run);
         if (!mn_usher_is_open(s->usher, run) || mn_usher_n_away(s->usher) == 0)
             continue;
         const uint64_t until =
             leg < s->plan->n_rungs ? s->plan->rungs[leg] : s->plan->base.outer.steps;
-        const uint64_t step = steps_of(folder);
+        const uint64_t step = mn_sweep_leg_step(s->config, run);
         mn_usher_left(s->usher, run, until > step ? until - step : 1);
     }
     s->look_us = s->now_us + UINT64_C(1000) * (opening ? LOOK_MS : CALM_MS);
@@ -587,16 +499,6 @@ static void look_at_runs(struct server *s)
 static void words_of(const struct server *s, uint32_t run, char *words, size_t n)
 {
     mn_sweep_plan_words(s->plan, run / s->plan->n_seeds, words, n);
-}
-
-/* Where it could be found when it paused, nobody is now. */
-static void forget_endpoint(const struct server *s, uint32_t run)
-{
-    char folder[PATH_MAX], path[PATH_MAX];
-    run_folder(s, run, folder);
-    if (mn_run_path(folder, "endpoint", path, NULL) == MN_OK && unlink(path) != 0 &&
-        errno != ENOENT)
-        mn_log(MN_LOG_WARN, "%s stays: %s", path, strerror(errno));
 }
 
 static void start_legs(struct server *s)
@@ -615,7 +517,7 @@ static void start_legs(struct server *s)
                             .slot = i};
         s->n_under_way++;
         s->look_us = s->now_us;
-        forget_endpoint(s, slot->run);
+        mn_sweep_leg_forget_endpoint(s->config, slot->run);
         mn_sweep_plan_name(s->plan, slot->run, name);
         words_of(s, slot->run, words, sizeof words);
         if (!s->config->quiet && leg.until > 0)
@@ -637,7 +539,7 @@ static void take_leg(struct server *s, const mn_leg *leg)
     mn_error err = {0};
     pid_t pid = -1;
     mn_status status = s->n_children < s->most_children && leg->run < s->plan->n_runs
-                           ? start_child(s, leg, &pid, &err)
+                           ? mn_sweep_leg_start(s->config, leg, &pid, &err)
                            : mn_fail(&err, MN_ERR_INTERNAL, "no slot for run %" PRIu32, leg->run);
     if (status == MN_OK) {
         s->children[s->n_children++] = (struct child){.run = leg->run, .pid = pid};
@@ -651,126 +553,6 @@ static void take_leg(struct server *s, const mn_leg *leg)
         end_leg(s, leg->run, code);
     else
         tell(s, 0, &(mn_message){.kind = MN_MSG_LEG_ENDED, .leg = {.run = leg->run, .code = code}});
-}
-
-/* Ranks share machines and runs share ranks: with a port that is fixed, the run of slot k has the one k + 1
- * above the door's; with a path, any of its own. */
-static void listen_of(const char *door, uint32_t slot, char *out, size_t n)
-{
-    const char *colon = strrchr(door, ':');
-    char *end = NULL;
-    const unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
-    if (strncmp(door, "tcp://", 6) == 0 && port > 0 && *end == '\0')
-        (void)snprintf(out, n, "pool.listen=%.*s:%lu", (int)(colon - door), door, port + slot + 1);
-    else if (strncmp(door, "ipc://", 6) == 0)
-        (void)snprintf(out, n, "pool.listen=ipc://*");
-    else
-        (void)snprintf(out, n, "pool.listen=%s", door);
-}
-
-static bool is_set(const mn_experiment *experiment, const char *key)
-{
-    const mn_option *option = mn_options_find(mn_experiment_options(), key);
-    return experiment->overridden[option - mn_experiment_options()->rows];
-}
-
-/* `mnemo train BASE --run-dir SWEEP/runs/NAME --set ...`. A page and pictures for each of many small runs
- * would cost more than the runs. */
-static mn_status start_child(struct server *s, const mn_leg *leg, pid_t *pid, mn_error *err)
-{
-    enum { MOST = 2 * (MN_SWEEP_MAX_SETS + 4) + 8 };
-    char *argv[MOST + 1] = {NULL};
-    const char *own[4];
-    char **sets = NULL;
-    char folder[PATH_MAX], log[PATH_MAX + 8], until[24], listen[300], threads[40];
-    size_t n_sets = 0, n_own = 0, n = 0;
-    mn_status status = mn_sweep_plan_sets(s->plan, leg->run, &sets, &n_sets, err);
-    if (status != MN_OK)
-        return status;
-    const mn_experiment *base = &s->plan->base;
-    run_folder(s, leg->run, folder);
-    (void)snprintf(log, sizeof log, "%s.log", folder);
-    (void)snprintf(threads, sizeof threads, "pool.threads=%" PRIu32,
-                   threads_of(s->config, leg->until));
-    listen_of(base->pool.listen, leg->slot, listen, sizeof listen);
-    own[n_own++] = threads;
-    own[n_own++] = listen;
-    if (!is_set(base, "run.page"))
-        own[n_own++] = "run.page=none";
-    if (!is_set(base, "run.pictures"))
-        own[n_own++] = "run.pictures=false";
-#define PUT(text) (argv[n++] = (char *)(uintptr_t)(text))
-    PUT("mnemo");
-    PUT("train");
-    PUT(s->config->experiment);
-    PUT("--run-dir");
-    PUT(folder);
-    for (size_t i = 0; i < n_sets + n_own; i++) {
-        PUT("--set");
-        PUT(i < n_sets ? sets[i] : own[i - n_sets]);
-    }
-    if (leg->until > 0) {
-        (void)snprintf(until, sizeof until, "%" PRIu64, leg->until);
-        PUT("--until");
-        PUT(until);
-    }
-#undef PUT
-    status = mn_child_start(s->program, argv, log, pid, err);
-    for (size_t i = 0; i < n_sets; i++)
-        free(sets[i]);
-    free(sets);
-    return status;
-}
-
-/* The last thing that a run said, for people. */
-static void last_words(const char *folder, char *out, size_t n)
-{
-    char path[PATH_MAX + 8], text[2049];
-    out[0] = '\0';
-    (void)snprintf(path, sizeof path, "%s.log", folder);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return;
-    if (fseek(file, -(long)(sizeof text - 1), SEEK_END) != 0)
-        rewind(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    (void)fclose(file);
-    for (const char *at = text; (at = strstr(at, "mnemo: ")) != NULL; at++)
-        if (at == text || at[-1] == '\n')
-            (void)snprintf(out, n, "%.*s", (int)strcspn(at + 7, "\n"), at + 7);
-}
-
-static mn_status status_of(uint32_t code)
-{
-    static const mn_status all[] = {
-#define X(name, text, exit_code) name,
-        MN_STATUS_LIST(X)
-#undef X
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if ((uint32_t)mn_status_exit_code(all[i]) == code)
-            return all[i];
-    return MN_ERR_INTERNAL;
-}
-
-/* What the end of a process means. */
-static mn_leg_ending ending_of(const struct server *s, uint32_t run, uint32_t leg, uint32_t code,
-                               mn_outcome *outcome)
-{
-    char folder[PATH_MAX];
-    const uint64_t until = leg < s->plan->n_rungs ? s->plan->rungs[leg] : UINT64_MAX;
-    run_folder(s, run, folder);
-    if (code == 0)
-        return mn_outcome_read(folder, outcome, NULL) == MN_OK && outcome->ending == MN_ENDING_DONE
-                   ? MN_LEG_DONE
-                   : MN_LEG_CUT;
-    if (code == (uint32_t)mn_status_exit_code(MN_STOPPED))
-        return mn_outcome_read(folder, outcome, NULL) == MN_OK &&
-                       outcome->ending == MN_ENDING_PAUSED && outcome->step >= until
-                   ? MN_LEG_PAUSED
-                   : MN_LEG_CUT;
-    return code >= 128 || code == (uint32_t)mn_status_exit_code(MN_ERR_UNAVAILABLE) ? MN_LEG_CUT
-                                                                                    : MN_LEG_FAILED;
 }
 
 static void write_down(struct server *s, uint32_t run, uint32_t leg, const mn_outcome *outcome)
@@ -821,7 +603,7 @@ static void end_leg(struct server *s, uint32_t run, uint32_t code)
     if (slot == NULL)
         return;
     const uint32_t leg = slot->leg;
-    mn_leg_ending ending = ending_of(s, run, leg, code, &outcome);
+    mn_leg_ending ending = mn_sweep_leg_ending(s->config, run, leg, code, &outcome);
     slot->run = NOBODY;
     s->n_under_way--;
     mn_usher_close(s->usher, run);
@@ -841,13 +623,13 @@ static void end_leg(struct server *s, uint32_t run, uint32_t code)
         (ending == MN_LEG_CUT &&
          mn_ladder_fate(s->ladder, run / s->plan->n_seeds, &rung) == MN_POINT_FAILED)) {
         char folder[PATH_MAX], name[MN_SWEEP_NAME];
-        run_folder(s, run, folder);
+        mn_sweep_leg_folder(s->config, run, folder);
         mn_sweep_plan_name(s->plan, run, name);
-        result->failed = code >= 128 ? MN_ERR_INTERNAL : status_of(code);
+        result->failed = code >= 128 ? MN_ERR_INTERNAL : mn_sweep_leg_status(code);
         if (code >= 128)
             (void)snprintf(result->why, sizeof result->why, "ended by signal %" PRIu32, code - 128);
         else
-            last_words(folder, result->why, sizeof result->why);
+            mn_sweep_leg_last_words(s->config, run, result->why, sizeof result->why);
         mn_log(MN_LOG_ERROR, "%s failed, code %" PRIu32 ": %s (%s.log); the sweep goes on", name,
                code, result->why, folder);
         return;

@@ -5,24 +5,11 @@
 #pragma once
 
 #include "common/error.h"
-#include "coordinator/links/job.h"
 #include "coordinator/run/sweep_table.h"
-#include "coordinator/sweep/plan.h"
+#include "coordinator/server/sweep_leg.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-typedef struct mn_sweep_config {
-    const mn_job *job;
-    const mn_sweep_plan *plan; /* the same on all ranks */
-    const char *folder;        /* of the sweep, which all ranks see */
-    const char *experiment;    /* the base's file, likewise */
-    uint32_t slots;            /* runs at a time of each rank; 0: by its cores */
-    bool quiet;
-} mn_sweep_config;
 
 /* Collective. To the end of the sweep, or of its budget; *out is filled in on rank 0. MN_STOPPED: a signal asked for it. Runs that failed
  * are in the results, and no failure here. Free them with mn_sweep_results_fini, whatever comes out. */
 mn_status mn_sweep_server_run(const mn_sweep_config *config, mn_sweep_results *out, mn_error *err);
-
-/* Runs at a time of this rank. Local. */
-uint32_t mn_sweep_server_slots(const mn_sweep_config *config);
