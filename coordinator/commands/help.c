@@ -33,7 +33,7 @@ static const struct entry {
      "Ctrl-C stops it with exit code 75, and the same command with --run-dir goes on. If runs\n"
      "fail, the others go on, and the exit code is that of the first that did.",
      "  --run-dir DIR       the sweep's folder (default: runs/NAME-TIME)\n"
-     "  --slots N           runs at a time on each rank (default: as many as it has cores)\n"
+     "  --slots N           runs at a time on each rank (default: its cores, and one more)\n"
      "  --set KEY=VALUE     of all runs\n"
      "  --check             only print what would be run\n"
      "  --json              print the table for programs\n"

@@ -18,6 +18,7 @@ static uint32_t at_a_time(const mn_sweep_config *config, uint32_t runs, uint32_t
 static void listen_of(const char *door, uint32_t slot, char *out, size_t n);
 static bool is_set(const mn_experiment *experiment, const char *key);
 
+/* One more than there are cores for: a run that starts or ends leaves its core to it. */
 uint32_t mn_sweep_slots(const mn_sweep_config *config)
 {
     const int32_t threads = config->plan->base.pool.threads;
@@ -25,7 +26,7 @@ uint32_t mn_sweep_slots(const mn_sweep_config *config)
         return config->slots;
     const uint32_t n =
         mn_session_threads(-1, config->job->n_here) / (threads > 1 ? (uint32_t)threads : 1);
-    return n > 0 ? n : 1;
+    return (n > 0 ? n : 1) + (config->plan->n_runs > (n > 0 ? n : 1) * config->job->n_ranks);
 }
 
 uint32_t mn_sweep_leg_threads(const mn_sweep_config *config, uint64_t until)

@@ -24,7 +24,7 @@ typedef struct mn_sweep_config {
     bool quiet;
 } mn_sweep_config;
 
-/* Runs at a time of this rank. */
+/* Runs at a time of this rank: as told, or as many as its cores are for, and one more. */
 uint32_t mn_sweep_slots(const mn_sweep_config *config);
 
 /* Threads of a run on its leg that ends at `until`: as the base says, else the cores of this rank are shared by the

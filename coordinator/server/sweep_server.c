@@ -114,7 +114,7 @@ mn_status mn_sweep_server_run(const mn_sweep_config *config, mn_sweep_results *o
         out->spent_s = spent_s(&s);
         for (uint32_t point = 0; point < s.plan->n_points; point++)
             out->points[point].fate = mn_ladder_fate(s.ladder, point, &out->points[point].rung);
-        if (s.run != NULL && status == MN_OK && mn_ladder_is_over(s.ladder))
+        if (s.run != NULL && status == MN_OK)
             mn_run_remove_endpoint(s.run);
     }
     close_all(&s);
@@ -185,7 +185,9 @@ static mn_status take_entry(void *user, const mn_sweep_entry *entry, mn_error *e
 {
     struct server *s = user;
     char name[MN_SWEEP_NAME];
-    for (uint32_t run = 0; run < s->plan->n_runs; run++) {
+    const uint64_t point = strtoull(entry->run, NULL, 10); /* names begin with it */
+    for (uint64_t k = 0; point < s->plan->n_points && k < s->plan->n_seeds; k++) {
+        const uint32_t run = (uint32_t)(point * s->plan->n_seeds + k);
         mn_sweep_plan_name(s->plan, run, name);
         if (strcmp(name, entry->run) != 0)
             continue;
@@ -328,7 +330,7 @@ static int patience_ms(const struct server *s)
         wake_us = mn_usher_wake_us(s->usher, s->now_us);
     if (s->door != NULL && mn_worker_link_wake_us(s->door) < wake_us)
         wake_us = mn_worker_link_wake_us(s->door);
-    if (s->look_us < wake_us && s->n_under_way > 0)
+    if (s->door != NULL && s->look_us < wake_us && s->n_under_way > 0)
         wake_us = s->look_us;
     return wake_us > s->now_us ? (int)((wake_us - s->now_us) / 1000 + 1) : 0;
 }

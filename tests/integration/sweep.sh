@@ -168,7 +168,7 @@ ok "the door's key is the runs' key"
 section "what is wrong"
 cat >runaway.yaml <<'YAML'
 experiment: base.yaml
-set: {outer.steps: 200, meta.inner_steps: 20}
+set: {outer.steps: 200, meta.inner_steps: 20, pool.listen: ""}
 grid: {meta.inner_lr: [0.001, 100, 0.002]}
 YAML
 expect_code 79 runaway mnemo sweep runaway.yaml --run-dir runaway
