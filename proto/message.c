@@ -243,6 +243,7 @@ static void draft_body(const mn_message *message, struct draft *draft)
     draft->body.leg.run = message->leg.run;                                                        \
     draft->body.leg.until = message->leg.until;                                                    \
     draft->body.leg.slot = message->leg.slot;                                                      \
+    draft->body.leg.last = message->leg.last;                                                      \
     draft->body.leg.code = message->leg.code;                                                      \
     break
 
@@ -463,8 +464,11 @@ static mn_status read_visit(const Mnemo__Visit *from, mn_message *out, mn_error 
 
 static mn_status read_leg(const Mnemo__Leg *from, mn_message *out)
 {
-    out->leg =
-        (mn_leg){.run = from->run, .until = from->until, .slot = from->slot, .code = from->code};
+    out->leg = (mn_leg){.run = from->run,
+                        .until = from->until,
+                        .slot = from->slot,
+                        .code = from->code,
+                        .last = from->last};
     return MN_OK;
 }
 

@@ -117,6 +117,7 @@ typedef struct mn_leg {
     uint64_t until; /* meta-step; 0: the end */
     uint32_t slot;  /* of the rank */
     uint32_t code;  /* LEG_ENDED: exit code; from 128 on the signal's number beyond that */
+    bool last;      /* none will be started after it, as far as is known */
 } mn_leg;
 
 typedef struct mn_welcome {

@@ -130,7 +130,8 @@ static mn_message sample(mn_message_kind kind, bool large)
         m.leg = (mn_leg){.run = large ? UINT32_MAX : 0,
                          .until = large ? huge : 0,
                          .slot = large ? UINT32_MAX - 1 : 0,
-                         .code = large ? 255 : 0};
+                         .code = large ? 255 : 0,
+                         .last = large};
         break;
     case MN_MSG_LEAVE:
     case MN_MSG_PULSE:
@@ -230,6 +231,7 @@ static void assert_same(const mn_message *a, const mn_message *b)
         assert_true(a->leg.until == b->leg.until);
         assert_int_equal(a->leg.slot, b->leg.slot);
         assert_int_equal(a->leg.code, b->leg.code);
+        assert_int_equal(a->leg.last, b->leg.last);
         break;
     case MN_MSG_LEAVE:
     case MN_MSG_PULSE:

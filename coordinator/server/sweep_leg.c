@@ -29,17 +29,19 @@ uint32_t mn_sweep_slots(const mn_sweep_config *config)
     return (n > 0 ? n : 1) + (config->plan->n_runs > (n > 0 ? n : 1) * config->job->n_ranks);
 }
 
-uint32_t mn_sweep_leg_threads(const mn_sweep_config *config, uint64_t until)
+uint32_t mn_sweep_leg_threads(const mn_sweep_config *config, const mn_leg *leg)
 {
     const mn_sweep_plan *plan = config->plan;
     const uint32_t cores = mn_session_threads(-1, config->job->n_here);
-    uint32_t leg = 0;
+    uint32_t rung = 0;
     if (plan->base.pool.threads >= 0)
         return (uint32_t)plan->base.pool.threads;
-    while (leg < plan->n_rungs && plan->rungs[leg] != until)
-        leg++;
+    if (leg->last)
+        return cores;
+    while (rung < plan->n_rungs && plan->rungs[rung] != leg->until)
+        rung++;
     const uint32_t n =
-        at_a_time(config, plan->admitted[leg] * plan->n_seeds, mn_sweep_slots(config));
+        at_a_time(config, plan->admitted[rung] * plan->n_seeds, mn_sweep_slots(config));
     return cores > n ? cores / n : 1;
 }
 
@@ -67,7 +69,7 @@ mn_status mn_sweep_leg_start(const mn_sweep_config *config, const mn_leg *leg, p
     mn_sweep_leg_folder(config, leg->run, folder);
     (void)snprintf(log, sizeof log, "%s.log", folder);
     (void)snprintf(threads, sizeof threads, "pool.threads=%" PRIu32,
-                   mn_sweep_leg_threads(config, leg->until));
+                   mn_sweep_leg_threads(config, leg));
     listen_of(base->pool.listen, leg->slot, listen, sizeof listen);
     own[n_own++] = threads;
     own[n_own++] = listen;

@@ -27,9 +27,9 @@ typedef struct mn_sweep_config {
 /* Runs at a time of this rank: as told, or as many as its cores are for, and one more. */
 uint32_t mn_sweep_slots(const mn_sweep_config *config);
 
-/* Threads of a run on its leg that ends at `until`: as the base says, else the cores of this rank are shared by the
- * runs that make it; towards the end of a halving these are few. */
-uint32_t mn_sweep_leg_threads(const mn_sweep_config *config, uint64_t until);
+/* Threads of a run on a leg: as the base says, else the cores of this rank are shared by the runs that make it;
+ * towards the end of a halving these are few, and the last run to start will soon be alone. */
+uint32_t mn_sweep_leg_threads(const mn_sweep_config *config, const mn_leg *leg);
 
 void mn_sweep_leg_folder(const mn_sweep_config *config, uint32_t run, char folder[PATH_MAX]);
 

@@ -39,6 +39,7 @@ struct slot {
     uint32_t rank;
     uint32_t run; /* NOBODY: free */
     uint32_t leg;
+    uint32_t threads; /* of its run, if its rank is as ours */
 };
 
 struct server {
@@ -482,9 +483,7 @@ static void look_at_runs(struct server *s)
         if (run == NOBODY)
             continue;
         if (!mn_usher_is_open(s->usher, run) && mn_sweep_leg_endpoint(s->config, run, endpoint))
-            mn_usher_open(
-                s->usher, run, endpoint,
-                mn_sweep_leg_threads(s->config, leg < s->plan->n_rungs ? s->plan->rungs[leg] : 0));
+            mn_usher_open(s->usher, run, endpoint, s->slots[i].threads);
         opening = opening || !mn_usher_is_open(s->usher, run);
         if (!mn_usher_is_open(s->usher, run) || mn_usher_n_away(s->usher) == 0)
             continue;
@@ -516,7 +515,9 @@ static void start_legs(struct server *s)
         }
         const mn_leg leg = {.run = slot->run,
                             .until = slot->leg < s->plan->n_rungs ? s->plan->rungs[slot->leg] : 0,
-                            .slot = i};
+                            .slot = i,
+                            .last = !mn_ladder_has_more(s->ladder)};
+        slot->threads = mn_sweep_leg_threads(s->config, &leg);
         s->n_under_way++;
         s->look_us = s->now_us;
         mn_sweep_leg_forget_endpoint(s->config, slot->run);

@@ -143,6 +143,15 @@ uint64_t mn_ladder_wake_us(const mn_ladder *ladder)
     return wake_us;
 }
 
+bool mn_ladder_has_more(const mn_ladder *ladder)
+{
+    for (uint32_t i = 0; i < ladder->n_points * ladder->n_seeds; i++)
+        if (ladder->runs[i].state == READY || ladder->runs[i].state == WAITING ||
+            (ladder->runs[i].state == RUNNING && ladder->runs[i].leg < ladder->n_rungs))
+            return true;
+    return false;
+}
+
 bool mn_ladder_is_over(const mn_ladder *ladder)
 {
     return ladder->n_over == ladder->n_points * ladder->n_seeds;

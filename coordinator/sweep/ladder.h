@@ -49,6 +49,8 @@ void mn_ladder_put_back(mn_ladder *ladder, uint32_t run);
 /* When mn_ladder_next may have more, though no leg ends; UINT64_MAX: never. */
 uint64_t mn_ladder_wake_us(const mn_ladder *ladder);
 
+/* May a leg be begun yet, now or once others have ended? */
+bool mn_ladder_has_more(const mn_ladder *ladder);
 /* Nothing is to come. */
 bool mn_ladder_is_over(const mn_ladder *ladder);
 uint32_t mn_ladder_n_done(const mn_ladder *ladder); /* runs that will not go on */

@@ -48,9 +48,12 @@ static void without_rungs_all_runs_go_in_their_order(void **state)
 {
     (void)state;
     begin(2, 2, 0, (const uint32_t[]){2});
-    for (uint32_t run = 0; run < 4; run++)
+    for (uint32_t run = 0; run < 4; run++) {
+        assert_true(mn_ladder_has_more(ladder));
         take(run, 0);
+    }
     assert_nothing_goes();
+    assert_false(mn_ladder_has_more(ladder));
     for (uint32_t run = 0; run < 4; run++)
         mn_ladder_end(ladder, run, 0, MN_LEG_DONE, run, 0);
     assert_true(mn_ladder_is_over(ladder));
@@ -72,7 +75,9 @@ static void at_a_rung_the_best_go_on_and_the_others_are_stopped(void **state)
     assert_nothing_goes();
     assert_int_equal(fate(0), MN_POINT_STOPPED); /* certain too */
     mn_ladder_end(ladder, 3, 0, MN_LEG_PAUSED, NAN, 0);
+    assert_true(mn_ladder_has_more(ladder));
     take(2, 1);
+    assert_false(mn_ladder_has_more(ladder));
     assert_int_equal(fate(3), MN_POINT_STOPPED);
     mn_ladder_end(ladder, 2, 1, MN_LEG_DONE, 3, 0);
     assert_false(mn_ladder_is_over(ladder));
