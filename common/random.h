@@ -18,6 +18,8 @@ typedef enum mn_purpose {
     MN_RANDOM_SPLIT = 7,  /* which classes of an imported folder are for validation and test */
     MN_RANDOM_JITTER = 8, /* pauses of a worker between dials; no answer depends on it */
     MN_RANDOM_ORDER = 9,  /* in which the items of a data set are shown; index: the epoch */
+    MN_RANDOM_SWEEP = 10, /* values of a sweep's keys; index: the draw, the key in its upper half */
+    MN_RANDOM_SWEEP_SHIFT = 11, /* where a sequence of even points begins; index: the key */
 } mn_purpose;
 
 typedef struct mn_random {

@@ -32,6 +32,8 @@ struct draft {
         Mnemo__Ask ask;
         Mnemo__Round round;
         Mnemo__Range range;
+        Mnemo__Visit visit;
+        Mnemo__Leg leg;
     } body;
     Mnemo__Round lease_round;
 };
@@ -150,6 +152,9 @@ const char *mn_message_kind_text(mn_message_kind kind)
         [MN_MSG_RANGE] = "RANGE",
         [MN_MSG_REDUCE] = "REDUCE",
         [MN_MSG_STOP] = "STOP",
+        [MN_MSG_VISIT] = "VISIT",
+        [MN_MSG_LEG] = "LEG",
+        [MN_MSG_LEG_ENDED] = "LEG_ENDED",
     };
     return (unsigned)kind < MN_N_MESSAGES ? texts[kind] : "unknown";
 }
@@ -181,6 +186,8 @@ static void draft_hello(const mn_hello *from, Mnemo__Hello *to)
     to->uuid_high = from->uuid[0];
     to->uuid_low = from->uuid[1];
     to->threads = from->threads;
+    to->visits = from->visits;
+    to->refused = from->refused;
 }
 
 static void draft_welcome(const mn_welcome *from, Mnemo__Welcome *to)
@@ -230,6 +237,15 @@ static void draft_body(const mn_message *message, struct draft *draft)
     draft->body.range.round = message->range.round;                                                \
     draft->body.range.begin = message->range.begin;                                                \
     draft->body.range.n = message->range.n;                                                        \
+    break
+
+#define LEG(CASE, field)                                                                           \
+    BODY(CASE, field, leg, mnemo__leg__init);                                                      \
+    draft->body.leg.run = message->leg.run;                                                        \
+    draft->body.leg.until = message->leg.until;                                                    \
+    draft->body.leg.slot = message->leg.slot;                                                      \
+    draft->body.leg.last = message->leg.last;                                                      \
+    draft->body.leg.code = message->leg.code;                                                      \
     break
 
     switch (message->kind) {
@@ -298,10 +314,20 @@ static void draft_body(const mn_message *message, struct draft *draft)
         RANGE(REDUCE, reduce);
     case MN_MSG_STOP:
         WORDS(STOP, stop);
+    case MN_MSG_VISIT:
+        BODY(VISIT, visit, visit, mnemo__visit__init);
+        draft->body.visit.endpoint = TEXT(message->visit.endpoint);
+        draft->body.visit.for_ms = message->visit.for_ms;
+        break;
+    case MN_MSG_LEG:
+        LEG(LEG, leg);
+    case MN_MSG_LEG_ENDED:
+        LEG(LEG_ENDED, leg_ended);
     case MN_MSG_NONE:
     case MN_N_MESSAGES:
         break; /* refused by check() */
     }
+#undef LEG
 #undef RANGE
 #undef WORDS
 #undef NOTHING
@@ -354,6 +380,8 @@ static mn_status read_hello(const Mnemo__Hello *from, mn_hello *to, mn_error *er
     to->uuid[0] = from->uuid_high;
     to->uuid[1] = from->uuid_low;
     to->threads = from->threads;
+    to->visits = from->visits;
+    to->refused = from->refused;
     mn_status status =
         read_text("HELLO.version", from->version, sizeof to->version, to->version, err);
     if (status == MN_OK)
@@ -430,6 +458,23 @@ static mn_status read_range(const Mnemo__Range *from, mn_message *out)
     return MN_OK;
 }
 
+static mn_status read_visit(const Mnemo__Visit *from, mn_message *out, mn_error *err)
+{
+    out->visit.for_ms = from->for_ms;
+    return read_text("VISIT.endpoint", from->endpoint, sizeof out->visit.endpoint,
+                     out->visit.endpoint, err);
+}
+
+static mn_status read_leg(const Mnemo__Leg *from, mn_message *out)
+{
+    out->leg = (mn_leg){.run = from->run,
+                        .until = from->until,
+                        .slot = from->slot,
+                        .code = from->code,
+                        .last = from->last};
+    return MN_OK;
+}
+
 static mn_status read_body(const Mnemo__Envelope *envelope, mn_message *out, mn_error *err)
 {
 #define IS(CASE, kind_)                                                                            \
@@ -482,6 +527,12 @@ static mn_status read_body(const Mnemo__Envelope *envelope, mn_message *out, mn_
         return read_range(envelope->reduce, out);
         IS(STOP, MN_MSG_STOP);
         return read_words(envelope->stop, out, err);
+        IS(VISIT, MN_MSG_VISIT);
+        return read_visit(envelope->visit, out, err);
+        IS(LEG, MN_MSG_LEG);
+        return read_leg(envelope->leg, out);
+        IS(LEG_ENDED, MN_MSG_LEG_ENDED);
+        return read_leg(envelope->leg_ended, out);
     case MNEMO__ENVELOPE__BODY__NOT_SET:
     case _MNEMO__ENVELOPE__BODY__CASE_IS_INT_SIZE:
         break;
@@ -575,6 +626,17 @@ static mn_status check_welcome(const mn_welcome *welcome, mn_error *err)
     return status;
 }
 
+/* No peer says which of our files we open: an endpoint without "://" would be one. */
+static mn_status check_visit(const mn_visit *visit, mn_error *err)
+{
+    const char *endpoint = visit->endpoint;
+    mn_status status = in_range("VISIT.for_ms", visit->for_ms, 1, MAX_INTERVAL_MS, err);
+    if (status == MN_OK && endpoint[0] != '\0' && strncmp(endpoint, "tcp://", 6) != 0 &&
+        strncmp(endpoint, "ipc://", 6) != 0)
+        status = mn_fail(err, MN_ERR_PROTOCOL, "VISIT to what is neither tcp:// nor ipc://");
+    return status;
+}
+
 static mn_status check(const mn_message *message, mn_error *err)
 {
     uint64_t payload = 0; /* what must follow the header */
@@ -601,6 +663,9 @@ static mn_status check(const mn_message *message, mn_error *err)
             status = check_span(message->lease.begin, message->lease.n,
                                 message->lease.round.n_tasks, err);
         break;
+    case MN_MSG_VISIT:
+        status = check_visit(&message->visit, err);
+        break;
     case MN_MSG_ROUND:
         status = check_round(&message->round, err);
         break;
@@ -625,6 +690,8 @@ static mn_status check(const mn_message *message, mn_error *err)
     case MN_MSG_STOP_WANTED:
     case MN_MSG_NOTE:
     case MN_MSG_STOP:
+    case MN_MSG_LEG:
+    case MN_MSG_LEG_ENDED:
         break;
     case MN_MSG_NONE:
     case MN_N_MESSAGES:

@@ -34,17 +34,20 @@ typedef enum mn_message_kind {
     MN_MSG_PULSE,
     MN_MSG_REGISTER_AGAIN, /* I do not know you: say HELLO */
     MN_MSG_FINISHED,       /* the run is over (or stops): no more leases will come */
+    MN_MSG_VISIT,          /* of a sweep's door: work there for a while, then come back; or wait */
     /* rank -> leader */
     MN_MSG_ASK,         /* I have so many threads and room for tasks */
     MN_MSG_SETTLED,     /* these tasks are done and in my sums */
     MN_MSG_RETURNED,    /* these tasks of mine are not started; give them to another */
     MN_MSG_STOP_WANTED, /* a signal came, or I can't go on */
     MN_MSG_NOTE,        /* a line for the run's journal, which rank 0 writes */
+    MN_MSG_LEG_ENDED,   /* a run of a sweep that I was to start has ended or paused */
     /* leader -> rank */
     MN_MSG_ROUND,  /* open a round */
     MN_MSG_RANGE,  /* tasks of the round for your pool */
     MN_MSG_REDUCE, /* all tasks of the round are done: enter the allreduce */
     MN_MSG_STOP,   /* leave: the round, if any, is dropped */
+    MN_MSG_LEG,    /* start this run of a sweep, or go on with it */
     MN_N_MESSAGES
 } mn_message_kind;
 
@@ -100,7 +103,23 @@ typedef struct mn_hello {
     char name[96];    /* host:pid, for people */
     uint64_t uuid[2]; /* made at the start of the process */
     uint32_t threads;
+    uint32_t visits; /* this door has sent us to so many runs */
+    bool refused;    /* the last of them did not take us */
 } mn_hello;
+
+typedef struct mn_visit {
+    char endpoint[256]; /* tcp:// or ipc://; "": stay */
+    uint32_t for_ms;
+} mn_visit;
+
+/* Of a run of a sweep, from where it stands until it pauses or ends. */
+typedef struct mn_leg {
+    uint32_t run;
+    uint64_t until; /* meta-step; 0: the end */
+    uint32_t slot;  /* of the rank */
+    uint32_t code;  /* LEG_ENDED: exit code; from 128 on the signal's number beyond that */
+    bool last;      /* none will be started after it, as far as is known */
+} mn_leg;
 
 typedef struct mn_welcome {
     uint64_t run_id;
@@ -126,6 +145,8 @@ typedef struct mn_message {
             mn_result result;
         } result;
         mn_welcome welcome;
+        mn_visit visit;
+        mn_leg leg; /* also LEG_ENDED */
         struct {
             char reason[512];
             bool resumes; /* FINISHED: the run will be taken up again, perhaps elsewhere */

@@ -42,7 +42,9 @@ static mn_message sample(mn_message_kind kind, bool large)
     case MN_MSG_HELLO:
         m.hello = (mn_hello){.protocol = large ? UINT32_MAX : 0,
                              .uuid = {large ? huge : 0, large ? huge - 1 : 0},
-                             .threads = large ? 65535 : 1};
+                             .threads = large ? 65535 : 1,
+                             .visits = large ? UINT32_MAX : 0,
+                             .refused = large};
         if (large) {
             fill_text(m.hello.version, sizeof m.hello.version);
             fill_text(m.hello.name, sizeof m.hello.name);
@@ -117,6 +119,21 @@ static mn_message sample(mn_message_kind kind, bool large)
     case MN_MSG_REDUCE:
         m.range.round = large ? huge : 1;
         break;
+    case MN_MSG_VISIT:
+        m.visit.for_ms = large ? 86400000 : 1;
+        if (large) {
+            fill_text(m.visit.endpoint, sizeof m.visit.endpoint);
+            memcpy(m.visit.endpoint, "tcp://", 6);
+        }
+        break;
+    case MN_MSG_LEG:
+    case MN_MSG_LEG_ENDED:
+        m.leg = (mn_leg){.run = large ? UINT32_MAX : 0,
+                         .until = large ? huge : 0,
+                         .slot = large ? UINT32_MAX - 1 : 0,
+                         .code = large ? 255 : 0,
+                         .last = large};
+        break;
     case MN_MSG_LEAVE:
     case MN_MSG_PULSE:
     case MN_MSG_REGISTER_AGAIN:
@@ -145,6 +162,8 @@ static void assert_same(const mn_message *a, const mn_message *b)
         assert_string_equal(a->hello.name, b->hello.name);
         assert_memory_equal(a->hello.uuid, b->hello.uuid, sizeof a->hello.uuid);
         assert_int_equal(a->hello.threads, b->hello.threads);
+        assert_int_equal(a->hello.visits, b->hello.visits);
+        assert_int_equal(a->hello.refused, b->hello.refused);
         break;
     case MN_MSG_JOIN:
         assert_memory_equal(&a->join.numeric_class, &b->join.numeric_class, 32);
@@ -203,6 +222,18 @@ static void assert_same(const mn_message *a, const mn_message *b)
     case MN_MSG_REDUCE:
         assert_true(a->range.round == b->range.round);
         assert_true(a->range.begin == b->range.begin && a->range.n == b->range.n);
+        break;
+    case MN_MSG_VISIT:
+        assert_string_equal(a->visit.endpoint, b->visit.endpoint);
+        assert_int_equal(a->visit.for_ms, b->visit.for_ms);
+        break;
+    case MN_MSG_LEG:
+    case MN_MSG_LEG_ENDED:
+        assert_int_equal(a->leg.run, b->leg.run);
+        assert_true(a->leg.until == b->leg.until);
+        assert_int_equal(a->leg.slot, b->leg.slot);
+        assert_int_equal(a->leg.code, b->leg.code);
+        assert_int_equal(a->leg.last, b->leg.last);
         break;
     case MN_MSG_LEAVE:
     case MN_MSG_PULSE:

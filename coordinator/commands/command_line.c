@@ -69,6 +69,8 @@ static const struct row {
     {"interactive", FLAG, MN_TAKES_TALK, AT(interactive), 0, 0},
     {"transposed", FLAG, MN_TAKES_TRANSPOSE, AT(transposed), 0, 0},
     {"seeds", NUMBER, MN_TAKES_SEEDS, AT(seeds), 1, 100},
+    {"until", LARGE, MN_TAKES_SEEDS, AT(until), 1, UINT64_MAX},
+    {"slots", NUMBER, MN_TAKES_SLOTS, AT(slots), 1, 1024},
     {"write-episodes", TEXT, MN_TAKES_JUDGING, AT(write_episodes), 0, 0},
     {"read-episodes", TEXT, MN_TAKES_JUDGING, AT(read_episodes), 0, 0},
     {"scores", TEXT, MN_TAKES_JUDGING, AT(scores), 0, 0},

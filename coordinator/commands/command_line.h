@@ -35,12 +35,13 @@ enum {
                                     --scores FILE, --csv FILE, --ensemble N */
     MN_TAKES_LABELS = 1 << 20,    /* --class-names FILE, --grey */
     MN_TAKES_ARRAYS = 1 << 21,    /* --arrays IMAGES,LABELS */
-    MN_TAKES_SEEDS = 1 << 22,     /* --seeds N */
+    MN_TAKES_SEEDS = 1 << 22,     /* --seeds N, --until STEP */
     MN_TAKES_TALK = 1 << 23,      /* --interactive */
     MN_TAKES_TRANSPOSE = 1 << 24, /* --transposed */
     MN_TAKES_PARTIAL = 1 << 25,   /* --partial */
     MN_TAKES_EXPLAIN = 1 << 26,   /* --worker NAME, --step N */
     MN_TAKES_URL = 1 << 27,       /* --url ADDRESS */
+    MN_TAKES_SLOTS = 1 << 28,     /* --slots N */
 };
 
 /* All text is lent by argv. */
@@ -62,7 +63,8 @@ typedef struct mn_command_line {
     uint64_t index, seed;               /* seed: 1 where not given */
     uint64_t step;                      /* 0: not given */
     uint32_t threads, size, min_images; /* 0: not given */
-    uint32_t seeds, ensemble;           /* 0: not given */
+    uint32_t seeds, ensemble, slots;    /* 0: not given */
+    uint64_t until;                     /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */
     double seconds;                     /* 0: not given */
 } mn_command_line;

@@ -5,6 +5,7 @@
 #include "common/error.h"
 
 mn_status mn_train_command(int argc, char **argv, mn_error *err);
+mn_status mn_sweep_command(int argc, char **argv, mn_error *err);
 mn_status mn_evaluate_command(int argc, char **argv, mn_error *err);
 mn_status mn_task_command(int argc, char **argv, mn_error *err);
 mn_status mn_ask_command(int argc, char **argv, mn_error *err);

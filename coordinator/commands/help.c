@@ -18,11 +18,26 @@ static const struct entry {
      "                      not with random numbers\n"
      "  --partial           with --theta: of another network; what fits by name and shape is\n"
      "                      taken, the rest is drawn\n"
+     "  --until STEP        pause at this meta-step, as if a signal had come: exit code 75\n"
      "  --seeds N           train with so many seeds, from the file's on, one after the other, in\n"
      "                      DIR/seed-S; mean and deviation over seeds, the best by validation\n"
      "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
      "  --set KEY=VALUE     another value than the file has; as often as you like\n"
      "  --check             only print the effective configuration\n"
+     "  --quiet, --verbose  say less, or more\n"},
+    {"sweep", "SWEEP.yaml [OPTION]...",
+     "Train one experiment with many settings and seeds, several runs at a time, alone or under\n"
+     "mpirun or srun; the last lines of the output are a table of all points, what each key\n"
+     "does, and the best by validation. The file names a base experiment and what varies: lists\n"
+     "(grid), ranges to draw from (random, quasi-random), seeds, a budget, halving. Each run is\n"
+     "DIR/runs/NAME, as mnemo train makes it alone; workers join all of them at DIR/endpoint.\n"
+     "Ctrl-C stops it with exit code 75, and the same command with --run-dir goes on. If runs\n"
+     "fail, the others go on, and the exit code is that of the first that did.",
+     "  --run-dir DIR       the sweep's folder (default: runs/NAME-TIME)\n"
+     "  --slots N           runs at a time on each rank (default: its cores, and one more)\n"
+     "  --set KEY=VALUE     of all runs\n"
+     "  --check             only print what would be run\n"
+     "  --json              print the table for programs\n"
      "  --quiet, --verbose  say less, or more\n"},
     {"status", "RUN|--url ADDRESS [--json]",
      "How a run stands: under way or not, by whom, how far, how fast, its newest scores. It is "

@@ -10,6 +10,7 @@
 #include "coordinator/pictures/learning_curve.h"
 #include "coordinator/run/checkpoint.h"
 #include "coordinator/run/event_file.h"
+#include "coordinator/run/outcome.h"
 #include "coordinator/run/seeds.h"
 #include "coordinator/server/session.h"
 #include <inttypes.h>
@@ -30,6 +31,8 @@ struct series {
 static mn_status train(const mn_command_line *line, const mn_job *job, struct series *series,
                        mn_error *err);
 static mn_status train_seeds(const mn_command_line *line, const mn_job *job, mn_error *err);
+static void tell_outcome(const mn_session *session, const mn_run *run, uint64_t until,
+                         const mn_evaluation *test);
 static mn_status remember(const mn_session *session, const mn_evaluation *test,
                           mn_seed_table *seeds, mn_error *err);
 static void open_series_door(const mn_experiment *experiment, const char *folder,
@@ -61,6 +64,8 @@ mn_status mn_train_command(int argc, char **argv, mn_error *err)
         return status;
     if (line.partial && line.theta == NULL)
         return mn_fail(err, MN_ERR_USAGE, "--partial goes with --theta CHECKPOINT: which is it?");
+    if (line.until > 0 && line.seeds > 0)
+        return mn_fail(err, MN_ERR_USAGE, "--until is for one run: leave --seeds out");
     if (line.check)
         return print_configuration(&line, err);
 
@@ -101,7 +106,7 @@ static mn_status train(const mn_command_line *line, const mn_job *job, struct se
         status = begin_run(&session, run, err);
     if (status == MN_OK && !line->quiet)
         mn_session_announce(&session);
-    mn_serving how = {.run = run, .quiet = line->quiet};
+    mn_serving how = {.run = run, .quiet = line->quiet, .pause = line->until};
     if (series != NULL) {
         how.door = &series->door;
         how.part = series->part;
@@ -109,6 +114,8 @@ static mn_status train(const mn_command_line *line, const mn_job *job, struct se
     }
     if (status == MN_OK)
         status = mn_session_serve(&session, &how, &test, &tested, err);
+    if (run != NULL && (status == MN_OK || status == MN_STOPPED))
+        tell_outcome(&session, run, line->until, status == MN_OK ? &test : NULL);
     if ((status == MN_OK || tested) && run != NULL) { /* theta is the last one, if untestable */
         mn_run_remove_endpoint(run);
         report(&session, run, tested ? &test : NULL);
@@ -121,6 +128,17 @@ static mn_status train(const mn_command_line *line, const mn_job *job, struct se
     mn_run_close(&run);
     mn_session_close(&session);
     return status;
+}
+
+/* For those who have started this run, as a sweep. A run is as good without. */
+static void tell_outcome(const mn_session *session, const mn_run *run, uint64_t until,
+                         const mn_evaluation *test)
+{
+    mn_error err;
+    mn_outcome outcome;
+    mn_outcome_of(&session->experiment, session->learner, session->training, until, test, &outcome);
+    if (mn_outcome_write(&outcome, mn_run_folder(run), &err) != MN_OK)
+        mn_log(MN_LOG_WARN, "%s", err.message);
 }
 
 /* Rank 0 has the test. */

@@ -280,7 +280,8 @@ static mn_status go_on(mn_leader *leader, mn_actions *todo, mn_error *err)
     return MN_OK;
 }
 
-/* The program, as a story: what is next, and what will be after it. false: nothing is left. */
+/* The program, as a story: what is next, and what will be after it. false: nothing is left. Where it
+ * pauses, a stop is wanted. */
 static bool next_round(mn_leader *leader, mn_round *round)
 {
     const mn_program *plan = &leader->plan;
@@ -291,6 +292,12 @@ static bool next_round(mn_leader *leader, mn_round *round)
         round->split = MN_VAL;
         round->step |= plan->averages ? MN_AVERAGE : 0;
         round->n_tasks = plan->val_tasks;
+        return true;
+    }
+    if (leader->stage == TRAIN && leader->step < plan->steps && plan->pause > 0 &&
+        leader->step >= plan->pause) {
+        leader->stop_wanted = true;
+        (void)snprintf(leader->why, sizeof leader->why, "it pauses there, as --until says");
         return true;
     }
     if (leader->stage == TRAIN && leader->step < plan->steps) {

@@ -7,6 +7,7 @@
  *   RUNNING   --stop wanted; the round is dropped-------> ENDED    with STOP to every rank
  *   REDUCING  --ROUND_OVER------------------------------> RUNNING  with ROUND to every rank
  *   REDUCING  --ROUND_OVER, the last or a stop wanted---> ENDED    with STOP to every rank
+ * Where the program pauses, a stop is wanted of itself.
  *
  * A stop that is wanted in REDUCING waits for ROUND_OVER: some rank may be inside the allreduce, so
  * all must enter. */
@@ -26,9 +27,11 @@ typedef struct mn_leader mn_leader;
 /* The program: for each step t of start .. steps-1 a TRAIN round of `batch` tasks from task t*batch
  * on (version t of theta); when val_every divides t+1, a TEST round of val_tasks on val (version
  * t+1); at the end, or once a round was enough, a TEST round of test_tasks on test. No steps left:
- * only the last. */
+ * only the last. With `pause`, the program is left before the TRAIN round of that step, and the VAL round
+ * that is due there comes first. */
 typedef struct mn_program {
     uint64_t start, steps;
+    uint64_t pause; /* 0: nowhere */
     uint32_t batch;
     uint32_t val_every; /* 0: never */
     uint32_t val_tasks;

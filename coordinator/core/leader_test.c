@@ -135,6 +135,42 @@ static void training_ends_with_a_round_that_was_enough(void **state)
     assert_true(mn_leader_look(leader).complete);
 }
 
+static void a_program_pauses_after_the_validation_that_is_due_there(void **state)
+{
+    (void)state;
+    const mn_program plan = {
+        .steps = 9, .pause = 2, .batch = 5, .val_every = 2, .val_tasks = 4, .test_tasks = 6};
+    begin(&plan, 1);
+    ask(0, 2);
+    finish_round_expecting(2, MN_TRAIN, 1, 5, 5);
+    finish_round_expecting(3, MN_VAL, 2, 0, 4);
+    assert_int_equal(report(MN_MSG_SETTLED, 0, 3, 0, 4), MN_OK);
+    assert_int_equal(round_over(3), MN_OK);
+    assert_int_equal(count(MN_MSG_ROUND), 0);
+    assert_non_null(strstr(first(MN_MSG_STOP)->log.text, "pauses"));
+    assert_true(mn_leader_look(leader).ended);
+    assert_false(mn_leader_look(leader).complete);
+}
+
+static void a_program_that_is_beyond_its_pause_makes_no_step(void **state)
+{
+    (void)state;
+    const mn_program plan = {.start = 3, .steps = 9, .pause = 2, .batch = 5, .test_tasks = 6};
+    begin(&plan, 1);
+    ask(0, 2);
+    assert_int_equal(count(MN_MSG_ROUND), 0);
+    assert_int_equal(count(MN_MSG_STOP), 1);
+}
+
+static void a_pause_after_the_last_step_is_none(void **state)
+{
+    (void)state;
+    const mn_program plan = {.steps = 1, .pause = 1, .batch = 5, .test_tasks = 6};
+    begin(&plan, 1);
+    ask(0, 2);
+    finish_round_expecting(2, MN_TEST, 1, 0, 6);
+}
+
 static void the_average_of_theta_has_versions_of_its_own(void **state)
 {
     (void)state;
@@ -356,6 +392,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_program_is_train_validate_and_test),
         TEST(training_ends_with_a_round_that_was_enough),
+        TEST(a_program_pauses_after_the_validation_that_is_due_there),
+        TEST(a_program_that_is_beyond_its_pause_makes_no_step),
+        TEST(a_pause_after_the_last_step_is_none),
         TEST(the_average_of_theta_has_versions_of_its_own),
         TEST(a_resumed_run_goes_on_where_it_stopped),
         TEST(nothing_left_to_do_ends_at_once),

@@ -108,6 +108,7 @@ bool mn_rank_link_receive(mn_rank_link *link, uint32_t *rank, mn_message *messag
     case MN_MSG_RETURNED:
     case MN_MSG_STOP_WANTED:
     case MN_MSG_NOTE:
+    case MN_MSG_LEG_ENDED:
         if (!link->leader)
             *status = mn_fail(err, MN_ERR_PROTOCOL, "a rank's word came to a rank");
         break;
@@ -115,6 +116,7 @@ bool mn_rank_link_receive(mn_rank_link *link, uint32_t *rank, mn_message *messag
     case MN_MSG_RANGE:
     case MN_MSG_REDUCE:
     case MN_MSG_STOP:
+    case MN_MSG_LEG:
         if (link->leader)
             *status = mn_fail(err, MN_ERR_PROTOCOL, "a leader's word came to the leader");
         break;

@@ -1,6 +1,7 @@
 /* run.h: the folder of one training, and that no two jobs ever write it.
  *   RUN/experiment.yaml   the experiment as resolved       RUN/checkpoints/   see checkpoint.h
  *   RUN/metrics.jsonl     see metrics.h                    RUN/test.json      the final table
+ *   RUN/outcome.json      see outcome.h
  *   RUN/endpoint          where workers find the run       RUN/curve.png ...  see chart.h
  *   RUN/page              where browsers find its page     (see coordinator/page/page.h)
  *   RUN/lock              held (flock) while a job writes here; its text says who

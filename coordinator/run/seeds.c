@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double student(uint32_t degrees);
-
 mn_status mn_seed_table_add(mn_seed_table *table, uint64_t seed, const mn_evaluation *test,
                             const mn_training *training, mn_choose choose, const char *sha256,
                             mn_error *err)
@@ -46,17 +44,10 @@ void mn_seed_table_fini(mn_seed_table *table)
 
 mn_spread mn_seed_table_spread(const mn_seed_table *table, uint32_t score)
 {
-    mn_spread out = {0, NAN, NAN};
-    double squares = 0;
+    double means[MN_MAX_SEEDS];
     for (uint32_t k = 0; k < table->n; k++)
-        out.mean += table->at[k].means[score] / table->n;
-    for (uint32_t k = 0; k < table->n; k++)
-        squares += (table->at[k].means[score] - out.mean) * (table->at[k].means[score] - out.mean);
-    if (table->n > 1) {
-        out.sd = sqrt(squares / (table->n - 1));
-        out.half_width = student(table->n - 1) * out.sd / sqrt(table->n);
-    }
-    return out;
+        means[k] = table->at[k].means[score];
+    return mn_spread_of(table->n, means);
 }
 
 uint32_t mn_seed_table_best(const mn_seed_table *table)
@@ -210,17 +201,4 @@ mn_status mn_seed_table_json(const mn_seed_table *table, char **text, mn_error *
         return mn_fail(err, MN_ERR_NOMEM, "table of seeds");
     *text = made;
     return MN_OK;
-}
-
-/* The 0.975 quantile of Student's t. Few degrees of freedom by table, more by the expansion of
- * Cornish and Fisher around the normal quantile, which is right to four digits there. */
-static double student(uint32_t degrees)
-{
-    static const double few[] = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
-                                 2.4469,  2.3646, 2.3060, 2.2622, 2.2281};
-    const double z = 1.959964, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z, d = degrees;
-    if (degrees <= sizeof few / sizeof *few)
-        return few[degrees - 1];
-    return z + (z3 + z) / (4 * d) + (5 * z5 + 16 * z3 + 3 * z) / (96 * d * d) +
-           (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * d * d * d);
 }

@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "coordinator/run/evaluation.h"
+#include "coordinator/run/spread.h"
 #include "coordinator/run/training.h"
 #include <stdint.h>
 #include <stdio.h>
@@ -37,11 +38,6 @@ mn_status mn_seed_table_add(mn_seed_table *table, uint64_t seed, const mn_evalua
 /* Takes a zero one too, and leaves one. */
 void mn_seed_table_fini(mn_seed_table *table);
 
-typedef struct mn_spread {
-    double mean;
-    double sd;         /* over seeds, with n-1; NaN for fewer than two */
-    double half_width; /* of the mean's 95 % interval, by Student's t; NaN likewise */
-} mn_spread;
 mn_spread mn_seed_table_spread(const mn_seed_table *table, uint32_t score);
 
 /* The place of the seed with the best validation, the first of equals; n: none was validated. */

@@ -184,6 +184,7 @@ static mn_status open_cores(mn_server *server, mn_error *err)
         .start = step,
         .steps =
             config->test_only || mn_training_has_enough(training) ? step : experiment->outer.steps,
+        .pause = config->test_only ? 0 : config->pause,
         .batch = experiment->outer.batch,
         .val_every = config->test_only ? 0 : experiment->evaluate.every,
         .val_tasks = experiment->evaluate.val_tasks,

@@ -29,6 +29,7 @@ typedef struct mn_server_config {
     mn_digest data, numeric_class;
     uint32_t threads; /* of the local pool; 0: none */
     bool test_only;   /* no training: the test round alone, and no remote workers */
+    uint64_t pause;   /* stop of ourselves once so many meta-steps are made; 0: do not */
 } mn_server_config;
 
 /* Block the signals that a server takes, in the calling thread and all that it starts: call before

@@ -280,7 +280,8 @@ mn_status mn_session_serve(mn_session *session, const mn_serving *how, mn_evalua
                                          .data = session->data,
                                          .numeric_class = session->numeric_class,
                                          .threads = session->threads,
-                                         .test_only = how->test_only};
+                                         .test_only = how->test_only,
+                                         .pause = how->pause};
         status = mn_server_new(&config, &server, err);
     }
     if (status == MN_OK)

@@ -80,6 +80,7 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, boo
 typedef struct mn_serving {
     const mn_run *run; /* rank 0; NULL: nothing is written */
     bool test_only;    /* no training, and no remote workers */
+    uint64_t pause;    /* at this meta-step, as if a signal had come; 0: not */
     bool quiet;
     mn_page_door *door; /* rank 0: what its page is behind, as mn_page_open; NULL: one of its own */
     uint32_t part, parts; /* of a series of runs, from 1; 0: of none */

@@ -80,6 +80,8 @@ static mn_status make_messages(const char *folder, mn_error *err)
         {.kind = MN_MSG_ROUND, .round = lease.round},
         {.kind = MN_MSG_RANGE, .range = {.round = 1, .begin = 0, .n = 16}},
         {.kind = MN_MSG_LEAVE},
+        {.kind = MN_MSG_VISIT, .visit = {.endpoint = "tcp://127.0.0.1:5555", .for_ms = 10000}},
+        {.kind = MN_MSG_LEG, .leg = {.run = 3, .until = 500, .slot = 1}},
     };
     mn_status status = MN_OK;
     for (size_t i = 0; status == MN_OK && i < sizeof messages / sizeof *messages; i++) {

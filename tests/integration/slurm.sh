@@ -27,4 +27,16 @@ expect_code 0 again "$source_folder/cluster/mnemo.sbatch" "$file" "$work/run" --
 [ "$(theta_of again)" = "$(theta_of alone)" ] || die "theta $(theta_of again) instead of $(theta_of alone)"
 [ "$(wc -l <"$work/asked")" -eq 1 ] || die "a finished run was put into the queue again"
 ok "started again it ends with the same theta, and asks for nothing"
+
+printf 'experiment: glyphs.yaml\nset: {outer.steps: %s}\ngrid: {outer.lr: [0.001, 0.002]}\n' "$steps" >"$work/sweep.yaml"
+start sweep "$source_folder/cluster/mnemo.sbatch" "$work/sweep.yaml" "$work/sweep" --slots 1
+job=$started
+wait_until 60 "a run has 5 steps" has_steps "$work/sweep/runs/0000" 5
+kill -USR1 "$job"
+exit_code_of 60 "$job" "the job of a sweep"
+[ "$exit_code" -eq 75 ] || die "the job of a sweep: exit code $exit_code instead of 75"
+[ "$(wc -l <"$work/asked")" -eq 2 ] || die "a sweep that was cut was not put into the queue again"
+expect_code 0 swept "$source_folder/cluster/mnemo.sbatch" "$work/sweep.yaml" "$work/sweep" --slots 1
+[ "$(sed -n 's/^theta sha256=//p' "$work/sweep/runs/0000.log")" = "$(theta_of alone)" ] || die "a sweep's run has another theta"
+ok "a sweep as well"
 finish

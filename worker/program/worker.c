@@ -29,8 +29,9 @@ struct worker {
     mn_worker_actions todo;
     mn_workshop *workshop;
     void *context, *socket;
-    void *monitor;  /* tells when the connection breaks */
-    bool encrypted; /* the last dial was */
+    void *monitor;                   /* tells when the connection breaks */
+    bool encrypted;                  /* the last dial was */
+    char key[128]; /* of where we were told to go; "": none */
     uint32_t n_dials;
     int signals; /* signalfd */
     sigset_t watched;
@@ -57,7 +58,7 @@ static void feed(struct worker *self, mn_worker_event event, const mn_received *
 static void perform(struct worker *self, const mn_worker_action *action,
                     const mn_received *received, const mn_pool_result *result);
 static const char *refusal(const struct worker *self, uint16_t event, uint32_t value);
-static void dial(struct worker *self);
+static void dial(struct worker *self, const char *away);
 static void hang_up(struct worker *self);
 static void say(struct worker *self, mn_message_kind kind);
 static void send_result(struct worker *self, const mn_pool_result *result);
@@ -296,7 +297,7 @@ static void perform(struct worker *self, const mn_worker_action *action,
     mn_error err = {0};
     switch (action->kind) {
     case MN_WORKER_DO_DIAL:
-        dial(self);
+        dial(self, action->text);
         break;
     case MN_WORKER_DO_HANG_UP:
         hang_up(self);
@@ -337,13 +338,21 @@ static void perform(struct worker *self, const mn_worker_action *action,
 
 /* ---- the connection */
 
-static void dial(struct worker *self)
+/* `away`: a run to which a sweep's door has sent us, and which has the door's key; "": none. */
+static void dial(struct worker *self, const char *away)
 {
     const mn_worker_options *options = self->options;
     mn_endpoint endpoint;
     mn_error err = {0};
-    mn_status status = mn_endpoint_find(options->endpoint, self->uuid[0], &endpoint, &err);
-    const char *key = endpoint.key[0] != '\0' ? endpoint.key : options->key;
+    const bool visiting = away[0] != '\0';
+    mn_status status =
+        mn_endpoint_find(visiting ? away : options->endpoint, self->uuid[0], &endpoint, &err);
+    if (!visiting)
+        (void)snprintf(self->key, sizeof self->key, "%s",
+                       endpoint.key[0] != '\0' ? endpoint.key
+                       : options->key != NULL  ? options->key
+                                               : "");
+    const char *key = self->key[0] != '\0' ? self->key : NULL;
     if (status == MN_OK && key != NULL && options->secret_key == NULL)
         status =
             mn_fail(&err, MN_ERR_PERMISSION,
@@ -402,11 +411,14 @@ static void send_message(struct worker *self, const mn_message *message, mn_payl
 static void say(struct worker *self, mn_message_kind kind)
 {
     mn_message message = {.kind = kind};
+    const bool at_home = self->core.away[0] == '\0';
     if (kind == MN_MSG_HELLO) {
         message.hello = (mn_hello){.protocol = MN_PROTOCOL_VERSION,
                                    .version = MN_VERSION,
                                    .uuid = {self->uuid[0], self->uuid[1]},
-                                   .threads = self->options->threads};
+                                   .threads = self->options->threads,
+                                   .visits = at_home ? self->core.visits : 0,
+                                   .refused = at_home && self->core.refused};
         memcpy(message.hello.name, self->name, sizeof message.hello.name);
     } else if (kind == MN_MSG_JOIN) {
         message.join.numeric_class = mn_workshop_numeric_class(self->workshop);

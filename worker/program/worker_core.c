@@ -22,6 +22,9 @@ enum input {
     QUIT,
     ANSWER,
     GIVE_UP,
+    VISIT,
+    TURN_OVER,
+    HOME,
     N_INPUTS
 };
 
@@ -35,7 +38,7 @@ enum input {
 
 /* The table of the header, plus one in each cell; 0, a cell left out, is passed over. */
 static const uint8_t next_state[MN_N_WORKER_STATES][N_INPUTS] = {
-    [D] = {[DUE] = 1 + G, [QUIT] = 1 + E, [GIVE_UP] = 1 + E},
+    [D] = {[DUE] = 1 + G, [QUIT] = 1 + E, [GIVE_UP] = 1 + E, [HOME] = 1 + D},
     [G] = {[WELCOME] = 1 + P,
            [AGAIN] = 1 + G,
            [LOST] = 1 + D,
@@ -43,7 +46,9 @@ static const uint8_t next_state[MN_N_WORKER_STATES][N_INPUTS] = {
            [OVER] = 1 + E,
            [REJECTED] = 1 + E,
            [QUIT] = 1 + E,
-           [GIVE_UP] = 1 + E},
+           [GIVE_UP] = 1 + E,
+           [VISIT] = 1 + D,
+           [HOME] = 1 + D},
     [P] = {[BUILT] = 1 + J,
            [NOT_BUILT] = 1 + E,
            [AGAIN] = 1 + G,
@@ -51,28 +56,35 @@ static const uint8_t next_state[MN_N_WORKER_STATES][N_INPUTS] = {
            [STOPS] = 1 + D,
            [OVER] = 1 + E,
            [REJECTED] = 1 + E,
-           [QUIT] = 1 + L},
+           [QUIT] = 1 + L,
+           [TURN_OVER] = 1 + L,
+           [HOME] = 1 + D},
     [J] = {[THETA] = 1 + W,
            [AGAIN] = 1 + G,
            [LOST] = 1 + D,
            [STOPS] = 1 + D,
            [OVER] = 1 + E,
            [REJECTED] = 1 + E,
-           [QUIT] = 1 + L},
+           [QUIT] = 1 + L,
+           [TURN_OVER] = 1 + L,
+           [HOME] = 1 + D},
     [W] = {[THETA] = 1 + W,
            [AGAIN] = 1 + G,
            [LOST] = 1 + D,
            [STOPS] = 1 + D,
            [OVER] = 1 + E,
            [REJECTED] = 1 + E,
-           [QUIT] = 1 + L},
+           [QUIT] = 1 + L,
+           [TURN_OVER] = 1 + L,
+           [HOME] = 1 + D},
     [L] = {[AGAIN] = 1 + E,
            [LOST] = 1 + E,
            [STOPS] = 1 + E,
            [OVER] = 1 + E,
            [REJECTED] = 1 + E,
            [QUIT] = 1 + E,
-           [ANSWER] = 1 + E},
+           [ANSWER] = 1 + E,
+           [HOME] = 1 + D},
 };
 
 #undef D
@@ -87,11 +99,15 @@ static enum input read_event(mn_worker_core *core, const mn_worker_event *event,
                              mn_worker_actions *todo, mn_error *why);
 static void move(mn_worker_core *core, enum input input, const mn_worker_event *event,
                  const mn_error *why, mn_worker_actions *todo);
+static enum input read_away(mn_worker_core *core, enum input input);
+static void go_home(mn_worker_core *core, uint64_t now_us, const mn_error *why,
+                    mn_worker_actions *todo);
 static enum input read_time(const mn_worker_core *core, uint64_t now_us, mn_error *why);
 static enum input read_message(mn_worker_core *core, const mn_message *message,
                                mn_worker_actions *todo, mn_error *why);
 static enum input take_lease(mn_worker_core *core, const mn_lease *lease, mn_worker_actions *todo,
                              mn_error *why);
+static enum input take_visit(mn_worker_core *core, const mn_visit *visit, mn_error *why);
 static void keep_version(mn_worker_core *core, uint64_t version);
 static bool put_down(mn_worker_core *core, uint64_t epoch);
 static void drop_leases(mn_worker_core *core, mn_worker_actions *todo);
@@ -119,8 +135,11 @@ void mn_worker_core_step(mn_worker_core *core, const mn_worker_event *event,
     todo->n = 0;
     if (core->state != MN_WORKER_ENDED) {
         mn_error why = {0};
+        const bool was_away = core->away[0] != '\0';
         enum input input = read_event(core, event, todo, &why);
-        if (core->once && input == LOST && core->state == MN_WORKER_GREETING)
+        if (was_away)
+            input = read_away(core, input);
+        else if (core->once && input == LOST && core->state == MN_WORKER_GREETING)
             input = GIVE_UP;
         move(core, input, event, &why, todo);
 
@@ -157,7 +176,16 @@ static void move(mn_worker_core *core, enum input input, const mn_worker_event *
     switch (to) {
     case MN_WORKER_DIALING:
         drop_leases(core, todo);
+        if (input == HOME) {
+            go_home(core, now_us, why, todo);
+            break;
+        }
         add(todo, MN_WORKER_DO_HANG_UP);
+        if (input == VISIT) {
+            core->due_us = now_us;
+            note(todo, MN_LOG_DEBUG, "sent to %s", core->away);
+            break;
+        }
         core->due_us = now_us + next_pause(core);
         note(todo, patient(core, from) ? MN_LOG_DEBUG : MN_LOG_WARN,
              "%s: %s; dialing again in %.1f s", mn_worker_state_text(from), why->message,
@@ -165,11 +193,12 @@ static void move(mn_worker_core *core, enum input input, const mn_worker_event *
         break;
     case MN_WORKER_GREETING:
         if (from == MN_WORKER_DIALING)
-            add(todo, MN_WORKER_DO_DIAL);
+            (void)snprintf(add(todo, MN_WORKER_DO_DIAL)->text, sizeof core->away, "%s", core->away);
         else
             drop_leases(core, todo);
         say(todo, MN_MSG_HELLO);
-        core->due_us = now_us + MN_WORKER_GREETING_US;
+        core->due_us =
+            now_us + (core->away[0] != '\0' ? MN_WORKER_VISITING_US : MN_WORKER_GREETING_US);
         break;
     case MN_WORKER_PREPARING:
         core->run_id = event->message->welcome.run_id;
@@ -187,8 +216,9 @@ static void move(mn_worker_core *core, enum input input, const mn_worker_event *
         core->pause_us = MN_WORKER_MIN_PAUSE_US;
         keep_version(core, event->message->theta.version);
         add(todo, MN_WORKER_DO_SET_THETA);
-        if (from == MN_WORKER_JOINING)
+        if (from == MN_WORKER_JOINING && (core->away[0] == '\0' || core->run_id != core->told))
             note(todo, MN_LOG_INFO, "working for run %016" PRIx64, core->run_id);
+        core->told = core->run_id;
         break;
     case MN_WORKER_LEAVING: /* the heartbeat's answer tells that LEAVE was read */
         drop_leases(core, todo);
@@ -211,7 +241,58 @@ static void move(mn_worker_core *core, enum input input, const mn_worker_event *
     }
 }
 
+/* From a visit to the door that sent us. Where it ended in order, at once. */
+static void go_home(mn_worker_core *core, uint64_t now_us, const mn_error *why,
+                    mn_worker_actions *todo)
+{
+    const bool in_order = why->status == MN_OK || core->refused;
+    if (core->refused)
+        say(todo, MN_MSG_LEAVE); /* or it would be asked whether it lives */
+    add(todo, MN_WORKER_DO_HANG_UP);
+    core->due_us = in_order ? now_us : now_us + next_pause(core);
+    core->away[0] = '\0';
+    note(todo,
+         core->refused             ? MN_LOG_WARN
+         : why->message[0] == '\0' ? MN_LOG_DEBUG
+                                   : MN_LOG_INFO,
+         "back to the sweep: %s", why->message[0] != '\0' ? why->message : "the turn is over");
+}
+
 /* ---- what an event means */
+
+/* Away from the door that sent us: nothing there ends us, but a signal. */
+static enum input read_away(mn_worker_core *core, enum input input)
+{
+    const bool leaving = core->state == MN_WORKER_LEAVING;
+    switch (input) {
+    case NOT_BUILT:
+    case REJECTED:
+    case GIVE_UP:
+        core->refused = true;
+        return HOME;
+    case LOST:
+    case STOPS:
+    case OVER:
+    case VISIT: /* one door is enough */
+        return HOME;
+    case AGAIN:
+    case ANSWER:
+        return leaving ? HOME : input;
+    case PASS:
+    case DUE:
+    case WELCOME:
+    case BUILT:
+    case THETA:
+    case QUIT:
+    case TURN_OVER:
+    case HOME:
+    case N_INPUTS:
+        break;
+    }
+    if (input == QUIT)
+        core->away[0] = '\0'; /* and there is no way back */
+    return input;
+}
 
 static enum input read_event(mn_worker_core *core, const mn_worker_event *event,
                              mn_worker_actions *todo, mn_error *why)
@@ -276,7 +357,7 @@ static enum input read_time(const mn_worker_core *core, uint64_t now_us, mn_erro
     case MN_WORKER_JOINING:
     case MN_WORKER_WORKING:
         if (silent_us < core->silence_us)
-            return PASS;
+            return core->away[0] != '\0' && now_us >= core->turn_us ? TURN_OVER : PASS;
         (void)mn_fail(why, MN_ERR_UNAVAILABLE, "the coordinator was silent for %.1f s",
                       (double)silent_us * 1e-6);
         return LOST;
@@ -313,6 +394,8 @@ static enum input read_message(mn_worker_core *core, const mn_message *message,
         return ANSWER;
     case MN_MSG_REGISTER_AGAIN:
         return AGAIN;
+    case MN_MSG_VISIT:
+        return take_visit(core, &message->visit, why);
     case MN_MSG_FINISHED:
         (void)mn_fail(why, MN_OK, "the run %s%s%s", message->reject.resumes ? "stops" : "is over",
                       message->reject.reason[0] != '\0' ? ": " : "", message->reject.reason);
@@ -332,12 +415,31 @@ static enum input read_message(mn_worker_core *core, const mn_message *message,
     case MN_MSG_RANGE:
     case MN_MSG_REDUCE:
     case MN_MSG_STOP:
+    case MN_MSG_LEG:
+    case MN_MSG_LEG_ENDED:
     case MN_N_MESSAGES:
         break;
     }
     (void)mn_fail(why, MN_ERR_PROTOCOL, "the coordinator said %s, which is not for workers",
                   mn_message_kind_text(message->kind));
     return LOST;
+}
+
+static enum input take_visit(mn_worker_core *core, const mn_visit *visit, mn_error *why)
+{
+    if (core->away[0] != '\0' || core->state != MN_WORKER_GREETING) {
+        (void)mn_fail(why, MN_ERR_PROTOCOL, "a run sends us to another; only a sweep's door may");
+        return LOST;
+    }
+    if (visit->endpoint[0] == '\0') {
+        core->due_us = core->heard_us + UINT64_C(1000) * visit->for_ms + MN_WORKER_GREETING_US;
+        return PASS;
+    }
+    (void)snprintf(core->away, sizeof core->away, "%s", visit->endpoint);
+    core->turn_us = core->heard_us + UINT64_C(1000) * visit->for_ms;
+    core->refused = false;
+    core->visits++;
+    return VISIT;
 }
 
 static enum input take_lease(mn_worker_core *core, const mn_lease *lease, mn_worker_actions *todo,
@@ -439,7 +541,8 @@ static uint64_t wake_time(const mn_worker_core *core)
     case MN_WORKER_PREPARING:
     case MN_WORKER_JOINING:
     case MN_WORKER_WORKING:
-        return earlier(core->next_heartbeat_us, core->heard_us + core->silence_us);
+        return earlier(earlier(core->next_heartbeat_us, core->heard_us + core->silence_us),
+                       core->away[0] != '\0' ? core->turn_us : UINT64_MAX);
     case MN_WORKER_LEAVING:
         return core->due_us;
     case MN_WORKER_ENDED:

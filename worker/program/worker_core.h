@@ -15,12 +15,19 @@
  *   quit       ENDED     ENDED      LEAVING    LEAVING    LEAVING    ENDED
  *   answer                                                           ENDED
  *   give up    ENDED     ENDED
+ *   VISIT                DIALING
+ *   turn over                       LEAVING    LEAVING    LEAVING
+ *   home       DIALING   DIALING    DIALING    DIALING    DIALING    DIALING
  *
  * again: REGISTER_AGAIN. lost: the connection broke, nothing was heard for too long, or what was
  * said makes no sense. stops, over: FINISHED with and without `resumes`. quit: a signal. answer:
  * PULSE, or a second has passed. give up: no coordinator heard for `patience`, or dialing can never
  * succeed. ENDED takes nothing. A cell left out is passed over: the event does not concern that
  * state.
+ *
+ * VISIT: the door of a sweep names a run; it is dialed, and until the worker is back, whatever would end it
+ * or make it dial again is `home`: it dials the door, and tells it if that run did not take it. turn over:
+ * it was there as long as it was sent for. A VISIT without a place means to wait for another.
  *
  * A lease of another round makes those in hand void: a round opens when the one before is reduced.
  */
@@ -37,6 +44,7 @@
 #define MN_WORKER_MAX_LEASES 16u /* in hand; no more than the pool queues */
 #define MN_WORKER_MAX_ACTIONS 8u
 #define MN_WORKER_GREETING_US 3000000u /* how long a coordinator may take to answer HELLO */
+#define MN_WORKER_VISITING_US 1000000u /* ... where a door has sent us */
 #define MN_WORKER_LEAVING_US 1000000u  /* ... or LEAVE */
 #define MN_WORKER_MIN_PAUSE_US 100000u /* between dials: doubled each time */
 #define MN_WORKER_MAX_PAUSE_US 5000000u
@@ -75,10 +83,11 @@ typedef struct mn_worker_event {
 } mn_worker_event;
 
 typedef enum mn_worker_action_kind {
-    MN_WORKER_DO_DIAL,        /* find out where, connect; MN_WORKER_DIAL_FAILED if that fails */
-    MN_WORKER_DO_HANG_UP,     /* close the connection */
-    MN_WORKER_DO_SEND,        /* message: HELLO, JOIN, HEARTBEAT or LEAVE, filled in by the shell */
-    MN_WORKER_DO_BUILD,       /* build what the WELCOME just given describes, or keep what is there;
+    MN_WORKER_DO_DIAL,    /* find out where, or `text` if it says so, connect; MN_WORKER_DIAL_FAILED
+                                 if that fails */
+    MN_WORKER_DO_HANG_UP, /* close the connection */
+    MN_WORKER_DO_SEND,    /* message: HELLO, JOIN, HEARTBEAT or LEAVE, filled in by the shell */
+    MN_WORKER_DO_BUILD,   /* build what the WELCOME just given describes, or keep what is there;
                                  MN_WORKER_BUILT or _BUILD_FAILED follows */
     MN_WORKER_DO_SET_THETA,   /* hand the payload of the THETA just given to the pool */
     MN_WORKER_DO_SUBMIT,      /* lease: to the pool */
@@ -116,6 +125,7 @@ typedef struct mn_worker_core {
     uint64_t pause_us; /* before the next dial but one */
     uint64_t heartbeat_us, silence_us, next_heartbeat_us;
     uint64_t run_id; /* of the last WELCOME; 0: none yet */
+    uint64_t told;   /* that it works for that run; once, though it is sent there again and again */
     uint64_t theta_size;
     uint64_t versions[2]; /* of theta in the pool: the older, the newer */
     uint32_t n_versions;
@@ -123,6 +133,10 @@ typedef struct mn_worker_core {
     uint32_t n_leases;
     uint64_t leases[MN_WORKER_MAX_LEASES];         /* [n_leases] epochs in hand */
     uint64_t lease_versions[MN_WORKER_MAX_LEASES]; /* of the theta that each needs */
+    char away[256];   /* where a door has sent us; "": nowhere, or we are back */
+    uint64_t turn_us; /* away: when to go back */
+    uint32_t visits;  /* so often were we away */
+    bool refused;     /* from where we were last */
 } mn_worker_core;
 
 /* Begin at now_us in DIALING with a dial that is due at once. `seed` is for the jitter of the

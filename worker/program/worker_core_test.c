@@ -598,6 +598,125 @@ static void after_a_restart_of_the_coordinator_rounds_count_from_one_again(void 
     assert_string_equal(done(&rig), "send-result");
 }
 
+/* ---- sent about by a sweep's door */
+
+static mn_message visit(const char *endpoint, uint32_t for_ms)
+{
+    mn_message message = {.kind = MN_MSG_VISIT, .visit = {.for_ms = for_ms}};
+    (void)snprintf(message.visit.endpoint, sizeof message.visit.endpoint, "%s", endpoint);
+    return message;
+}
+
+/* At a run for ten seconds, in a state from DIALING on. */
+static struct rig away_in(mn_worker_state state)
+{
+    struct rig rig = in_state(MN_WORKER_GREETING);
+    hear(&rig, visit("tcp://127.0.0.1:7", 10000));
+    assert_string_equal(done(&rig), "hang-up");
+    if (state >= MN_WORKER_GREETING)
+        tick(&rig);
+    if (state >= MN_WORKER_PREPARING)
+        hear(&rig, welcome());
+    if (state >= MN_WORKER_JOINING)
+        built(&rig);
+    if (state >= MN_WORKER_WORKING)
+        hear(&rig, theta(1));
+    assert_int_equal(rig.core.state, state);
+    return rig;
+}
+
+static void a_door_sends_a_worker_to_a_run_and_has_it_back(void **state)
+{
+    (void)state;
+    struct rig rig = away_in(MN_WORKER_DIALING);
+    tick(&rig);
+    assert_string_equal(done(&rig), "dial HELLO");
+    assert_string_equal(last_of(&rig, MN_WORKER_DO_DIAL)->text, "tcp://127.0.0.1:7");
+    assert_int_equal(rig.core.visits, 1);
+    rig = away_in(MN_WORKER_WORKING);
+    hear(&rig, lease(1, 1, 1));
+    hear(&rig, finished(false));
+    assert_string_equal(done(&rig), "clear hang-up");
+    assert_int_equal(rig.core.state, MN_WORKER_DIALING);
+    tick(&rig); /* at once */
+    assert_string_equal(done(&rig), "dial HELLO");
+    assert_string_equal(last_of(&rig, MN_WORKER_DO_DIAL)->text, "");
+    assert_false(rig.core.refused);
+    hear(&rig, finished(false));
+    assert_ended(&rig, MN_OK, "the run is over: because");
+}
+
+static void when_its_turn_is_over_a_worker_leaves_in_order_and_comes_back(void **state)
+{
+    (void)state;
+    struct rig rig = away_in(MN_WORKER_WORKING);
+    for (int i = 0; i < 9; i++) {
+        rig.now_us += SECOND;
+        hear(&rig, (mn_message){.kind = MN_MSG_PULSE});
+        assert_int_equal(rig.core.state, MN_WORKER_WORKING);
+    }
+    tick_when_due(&rig);
+    while (rig.core.state == MN_WORKER_WORKING)
+        tick_when_due(&rig);
+    assert_true(rig.now_us == START + 10 * SECOND);
+    assert_string_equal(done(&rig), "LEAVE HEARTBEAT");
+    hear(&rig, (mn_message){.kind = MN_MSG_PULSE});
+    assert_string_equal(done(&rig), "hang-up");
+    tick(&rig);
+    assert_string_equal(last_of(&rig, MN_WORKER_DO_DIAL)->text, "");
+}
+
+static void whatever_happens_at_a_run_the_way_leads_back_to_the_door(void **state)
+{
+    (void)state;
+    static const enum input ends[] = {LOST, STOPS, OVER, REJECT};
+    for (mn_worker_state s = MN_WORKER_GREETING; s <= MN_WORKER_WORKING; s++)
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+            struct rig rig = away_in(s);
+            give(&rig, ends[i]);
+            assert_int_equal(rig.core.state, MN_WORKER_DIALING);
+            assert_string_equal(rig.core.away, "");
+            assert_int_equal(rig.core.refused, ends[i] == REJECT);
+            if (ends[i] == LOST)
+                assert_true(rig.core.due_us > rig.now_us);
+            else
+                assert_true(rig.core.due_us == rig.now_us);
+        }
+    struct rig rig = away_in(MN_WORKER_PREPARING);
+    give(&rig, NOT_BUILT);
+    assert_string_equal(done(&rig), "LEAVE hang-up");
+    assert_true(rig.core.refused);
+    rig = away_in(MN_WORKER_GREETING);
+    give(&rig, GIVE_UP);
+    assert_int_equal(rig.core.state, MN_WORKER_DIALING);
+    assert_true(rig.core.refused);
+    rig = away_in(MN_WORKER_WORKING);
+    hear(&rig, visit("tcp://127.0.0.1:8", 1)); /* a run is no door */
+    assert_string_equal(rig.core.away, "");
+    rig = away_in(MN_WORKER_WORKING);
+    quit(&rig);
+    assert_string_equal(done(&rig), "LEAVE HEARTBEAT");
+    hear(&rig, (mn_message){.kind = MN_MSG_PULSE});
+    assert_ended(&rig, MN_OK, "left on request");
+}
+
+static void a_worker_waits_at_the_door_as_long_as_it_is_told_to(void **state)
+{
+    (void)state;
+    struct rig rig = in_state(MN_WORKER_GREETING);
+    for (int i = 0; i < 1000; i++) { /* beyond its patience in all */
+        hear(&rig, visit("", 2000));
+        assert_string_equal(done(&rig), "");
+        assert_int_equal(rig.core.state, MN_WORKER_GREETING);
+        rig.now_us += 4 * SECOND;
+        tick(&rig);
+        assert_int_equal(rig.core.state, MN_WORKER_GREETING);
+    }
+    rig.now_us += 2 * SECOND;
+    tick(&rig);
+    assert_int_equal(rig.core.state, MN_WORKER_DIALING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -618,6 +737,10 @@ int main(void)
         cmocka_unit_test(a_coordinator_that_makes_no_sense_is_dialed_anew),
         cmocka_unit_test(quitting_gives_leases_back_at_once),
         cmocka_unit_test(after_a_restart_of_the_coordinator_rounds_count_from_one_again),
+        cmocka_unit_test(a_door_sends_a_worker_to_a_run_and_has_it_back),
+        cmocka_unit_test(when_its_turn_is_over_a_worker_leaves_in_order_and_comes_back),
+        cmocka_unit_test(whatever_happens_at_a_run_the_way_leads_back_to_the_door),
+        cmocka_unit_test(a_worker_waits_at_the_door_as_long_as_it_is_told_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
