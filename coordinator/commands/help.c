@@ -337,8 +337,8 @@ static void print_overview(void)
         "  mnemo help [TOPIC]\n"
         "  mnemo --help, mnemo --version\n\n"
         "mnemo COMMAND --help tells the options of a command, mnemo help KEY the meaning of a\n"
-        "key of experiment files, as tasks.shot, mnemo help options all of them.\n\n"
-        "Workers join a run with: mnemo-worker RUN/endpoint\n\n"
+        "key of experiment files, as tasks.shot, mnemo help options all of them.\n"
+        "Workers join a run with: mnemo-worker RUN/endpoint\n"
         "environment: MNEMO_DATA: folders of data files; MNEMO_CACHE: where packed files are\n"
         "  made; MNEMO_KERNELS: which kernels to use.\n",
         stdout);

@@ -39,7 +39,8 @@ typedef struct mn_task_set_kind {
     /* As mn_task_set_class_name, label < task->n_classes. NULL: classes have no names. */
     bool (*class_name)(const void *state, const mn_task *task, uint32_t label,
                        char out[MN_CLASS_NAME]);
-    const mn_words *(*words)(const void *state); /* of stories, or of rows' ids; NULL: there are none */
+    const mn_words *(*words)(
+        const void *state); /* of stories, or of rows' ids; NULL: there are none */
     /* What each of y_size answers is called; NULL: words are the answers, or nothing is called. */
     const char *const *(*answers)(const void *state);
     const struct mn_dialog_book *(*dialogs)(const void *state); /* NULL: no dialogues */

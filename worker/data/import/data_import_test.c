@@ -571,6 +571,7 @@ static void damaged_pictures_are_counted_or_left_out(void **state)
     mn_image_pack_destroy(&pack);
     options.skip_damaged = false;
     assert_int_equal(unlink("f/a/3.jpg"), 0);
+    assert_int_equal(unlink("out.mnd"), 0);
     assert_refused(&options, MN_ERR_DATA,
                    "f/a/2.png is no picture, whatever its name says; expected PNG or JPEG; mend "
                    "it, or leave it out with --skip-damaged");
