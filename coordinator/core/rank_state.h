@@ -37,9 +37,9 @@ struct mn_rank {
     uint64_t spare;        /* sum of mn_member.spare */
     uint64_t look_us;      /* when to look for idle members next */
     mn_waiting waiting;
-    uint64_t asked;        /* threads as last told to the leader; UINT64_MAX: never */
-    uint32_t workers;      /* remote and READY */
-    bool class_open;       /* the numeric class may still be another's: no result of it was taken */
+    uint64_t asked;   /* threads as last told to the leader; UINT64_MAX: never */
+    uint32_t workers; /* remote and READY */
+    bool class_open;  /* the numeric class may still be another's: no result of it was taken */
     bool mixed;
     mn_rank_counts counts;
     uint64_t n_departures; /* so far; the newest stands before n_departures % MN_MAX_DEPARTURES */

@@ -21,8 +21,8 @@ struct mn_metrics {
     uint32_t n_keys;
     char (*keys)[MN_SCORE_KEY]; /* [n_keys], of the train scores; owned */
     double wall_s;
-    uint64_t n_dropped; /* meta-steps */
-    double dropped_s;   /* wall_s of the last of them */
+    uint64_t n_dropped;        /* meta-steps */
+    double dropped_s;          /* wall_s of the last of them */
     char buffer[BUFFER_BYTES]; /* of the file */
 };
 

@@ -7,8 +7,8 @@
 #include "common/error.h"
 #include "coordinator/run/outcome.h"
 #include "coordinator/run/spread.h"
-#include "coordinator/sweep/plan.h"
 #include "coordinator/sweep/ladder.h"
+#include "coordinator/sweep/plan.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -29,9 +29,9 @@ struct worker {
     mn_worker_actions todo;
     mn_workshop *workshop;
     void *context, *socket;
-    void *monitor;                   /* tells when the connection breaks */
-    bool encrypted;                  /* the last dial was */
-    char key[128]; /* of where we were told to go; "": none */
+    void *monitor;  /* tells when the connection breaks */
+    bool encrypted; /* the last dial was */
+    char key[128];  /* of where we were told to go; "": none */
     uint32_t n_dials;
     int signals; /* signalfd */
     sigset_t watched;
