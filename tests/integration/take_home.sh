@@ -75,7 +75,7 @@ needed = {re.split(r"[@+~ ]", a[0])[0] for a, _ in said["depends_on"]}
 # pkg-config's name or CMake's -> Spack's
 spack = {"yaml-0.1": "libyaml", "libsodium": "libsodium", "libxxhash": "xxhash", "jansson": "jansson", "openblas": "openblas", "libpng": "libpng",
          "libjpeg": "libjpeg-turbo", "libarchive": "libarchive", "libzmq": "libzmq", "libprotobuf-c": "protobuf-c", "ompi-c": "openmpi",
-         "libmicrohttpd": "libmicrohttpd", "cmocka": "cmocka", "RANDOM123_INCLUDE": "random123", "PROTOC_C": "protobuf-c", "HELP2MAN": "help2man"}
+         "libmicrohttpd": "libmicrohttpd", "libcurl": "curl", "cmocka": "cmocka", "RANDOM123_INCLUDE": "random123", "PROTOC_C": "protobuf-c", "HELP2MAN": "help2man"}
 asked = set()
 for path in [root / "CMakeLists.txt", *(p for d in ("cmake", "common", "proto", "worker", "coordinator") for p in (root / d).rglob("*"))]:
     if path.name == "CMakeLists.txt" or path.suffix == ".cmake":

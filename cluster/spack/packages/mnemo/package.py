@@ -34,6 +34,7 @@ class Mnemo(CMakePackage):
     depends_on("libpng")
     depends_on("libjpeg-turbo")
     depends_on("libmicrohttpd@0.9.72:")
+    depends_on("curl")
     depends_on("random123")
     depends_on("gnuplot", type="run", when="+pictures")
     depends_on("cmocka", type=("build", "test"))
