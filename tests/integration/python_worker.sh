@@ -310,6 +310,24 @@ expect_code 78 adapt mnemo adapt alone --support fourier.yaml --query fourier.ya
 expect_words adapt "program of the user's own"
 ok "each has its word"
 
+section "a sweep"
+cat >sweep.yaml <<YAML
+experiment: fourier.yaml
+set: {outer.steps: 100, pool.threads: 0}
+grid: {outer.lr: [0.05, 0.02]}
+YAML
+start sweep mnemo sweep sweep.yaml --run-dir "$work/sweep"
+job=$started
+wait_until 20 "the sweep's door is open" test -s sweep/endpoint
+start sweep_worker "${worker[@]}" "$fourier" sweep
+sweep_worker=$started
+exit_code_of 60 "$job" sweep
+[ "$exit_code" -eq 0 ] || die "sweep: exit code $exit_code"
+exit_code_of 20 "$sweep_worker" sweep_worker
+[ "$exit_code" -eq 0 ] || die "the sweep's worker: exit code $exit_code"
+[ "$(grep -c 'working for run' sweep_worker.log)" -ge 2 ] || die "the worker did not go from run to run"
+ok "a worker goes from run to run of a sweep"
+
 section "PyTorch"
 if ! "$python" -c 'import torch' 2>/dev/null; then
     note "no python3-torch: not checked"

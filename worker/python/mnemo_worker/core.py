@@ -4,6 +4,7 @@ The table is that of worker/program/worker_core.h, which says what each word mea
 built: the learner is the user's, so it is made once, and what follows WELCOME is to compare it with the run's.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, List
 
@@ -12,25 +13,26 @@ from . import errors
 DIALING, GREETING, PREPARING, JOINING, WORKING, LEAVING, ENDED = (
     "dialing", "greeting", "preparing", "joining", "working", "leaving", "ended")
 
-_JOINED = {"again": GREETING, "lost": DIALING, "stops": DIALING, "over": ENDED, "rejected": ENDED, "quit": LEAVING}
+_HEARD = {"again": GREETING, "lost": DIALING, "stops": DIALING, "over": ENDED, "rejected": ENDED, "home": DIALING}
+_JOINED = {**_HEARD, "quit": LEAVING, "turn over": LEAVING}
 NEXT_STATE = {
-    DIALING: {"due": GREETING, "quit": ENDED, "give up": ENDED},
-    GREETING: {**_JOINED, "welcome": PREPARING, "quit": ENDED, "give up": ENDED},
+    DIALING: {"due": GREETING, "quit": ENDED, "give up": ENDED, "home": DIALING},
+    GREETING: {**_HEARD, "welcome": PREPARING, "quit": ENDED, "give up": ENDED, "visit": DIALING},
     PREPARING: {**_JOINED, "built": JOINING, "not built": ENDED},
     JOINING: {**_JOINED, "theta": WORKING},
     WORKING: {**_JOINED, "theta": WORKING},
-    LEAVING: dict.fromkeys(("again", "lost", "stops", "over", "rejected", "quit", "answer"), ENDED),
+    LEAVING: {**dict.fromkeys(("again", "lost", "stops", "over", "rejected", "quit", "answer"), ENDED), "home": DIALING},
     ENDED: {},
 }
 
 MAX_LEASES = 16
-GREETING_S, LEAVING_S = 3.0, 1.0
+GREETING_S, VISITING_S, LEAVING_S = 3.0, 1.0, 1.0
 MIN_PAUSE_S, MAX_PAUSE_S = 0.1, 5.0
 
 
 @dataclass
 class Action:
-    """kind: dial, hang up, say (text: HELLO, JOIN, HEARTBEAT, LEAVE), build (what: the WELCOME), theta (what: a received
+    """kind: dial (text: where a sweep's door has sent us, "" for the place that the worker was given), hang up, say (text: HELLO, JOIN, HEARTBEAT, LEAVE), build (what: the WELCOME), theta (what: a received
     THETA), submit (what: a lease), clear, send result, drop result, log (level, text), end (code, text)."""
 
     kind: str
@@ -57,6 +59,11 @@ class Core:
     versions: List[int] = field(default_factory=list)  # of theta in hand: at most two
     leases: dict = field(default_factory=dict)  # epoch -> version of theta
     round: int = 0
+    away: str = ""  # where a sweep's door has sent us; "": nowhere, or we are back
+    turn: float = 0  # away: when to go back
+    visits: int = 0  # so often were we away
+    refused: bool = False  # from where we were last
+    told: int = 0  # the run of which it was told that we work for it
 
     def __post_init__(self):
         self.heard = self.due = self.now
@@ -70,8 +77,12 @@ class Core:
         todo = []
         if self.state == ENDED:
             return todo
+        was_away = bool(self.away)
+        self._because(0, "")
         meaning = self._read(now, event, what, text, code, todo)
-        if self.once and meaning == "lost" and self.state == GREETING:
+        if was_away:
+            meaning = self._read_away(meaning)
+        elif self.once and meaning == "lost" and self.state == GREETING:
             meaning = "give up"
         self._move(now, meaning, what, todo)
         if self.state in (PREPARING, JOINING, WORKING) and now >= self.next_heartbeat:
@@ -84,7 +95,7 @@ class Core:
         if self.state in (DIALING, GREETING):
             return min(self.due, self.heard + self.patience_s)
         if self.state in (PREPARING, JOINING, WORKING):
-            return min(self.next_heartbeat, self.heard + self.silence_s)
+            return min(self.next_heartbeat, self.heard + self.silence_s, self.turn if self.away else math.inf)
         return self.due
 
     # ---- the one place that changes the state
@@ -96,19 +107,25 @@ class Core:
         before, self.state = self.state, after
         if after == DIALING:
             self._drop_leases(todo)
+            if meaning == "home":
+                self._go_home(now, todo)
+                return
             todo.append(Action("hang up"))
+            if meaning == "visit":
+                self.due = now
+                todo.append(Action("log", f"sent to {self.away}", level="debug"))
+                return
             patient = before == GREETING and self.pause > 4 * MIN_PAUSE_S
-            self.due = now + self.pause * self.jitter()
-            self.pause = min(2 * self.pause, MAX_PAUSE_S)
+            self.due = now + self._next_pause()
             todo.append(Action("log", f"{before}: {self.why}; dialing again in {self.due - now:.1f} s",
                                level="debug" if patient else "warning"))
         elif after == GREETING:
             if before == DIALING:
-                todo.append(Action("dial"))
+                todo.append(Action("dial", self.away))
             else:
                 self._drop_leases(todo)
             todo.append(Action("say", "HELLO"))
-            self.due = now + GREETING_S
+            self.due = now + (VISITING_S if self.away else GREETING_S)
         elif after == PREPARING:
             welcome = what.message.welcome
             self.run_id = welcome.run_id
@@ -122,8 +139,9 @@ class Core:
             self.pause = MIN_PAUSE_S
             self._keep_version(what.message.theta.version)
             todo.append(Action("theta", what=what))
-            if before == JOINING:
+            if before == JOINING and (not self.away or self.run_id != self.told):
                 todo.append(Action("log", f"working for run {self.run_id:016x}"))
+            self.told = self.run_id
         elif after == LEAVING:  # the heartbeat's answer tells that LEAVE was read
             self._drop_leases(todo)
             todo += [Action("say", "LEAVE"), Action("say", "HEARTBEAT")]
@@ -137,7 +155,34 @@ class Core:
             else:
                 todo.append(Action("end", self.why, code=self.why_code))
 
+    def _go_home(self, now, todo):
+        """From a visit to the door that sent us. Where it ended in order, at once."""
+        in_order = self.why_code == 0 or self.refused
+        if self.refused:
+            todo.append(Action("say", "LEAVE"))  # or we would be asked whether we live
+        todo.append(Action("hang up"))
+        self.due = now if in_order else now + self._next_pause()
+        self.away = ""
+        todo.append(Action("log", f"back to the sweep: {self.why or 'the turn is over'}",
+                           level="warning" if self.refused else "info" if self.why else "debug"))
+
+    def _next_pause(self):
+        pause = self.pause * self.jitter()
+        self.pause = min(2 * self.pause, MAX_PAUSE_S)
+        return pause
+
     # ---- what an event means
+
+    def _read_away(self, meaning):
+        """Away from the door that sent us: nothing there ends us, but a signal."""
+        if meaning in ("not built", "rejected", "give up"):
+            self.refused = True
+            return "home"
+        if meaning in ("lost", "stops", "over", "visit") or (meaning in ("again", "answer") and self.state == LEAVING):
+            return "home"
+        if meaning == "quit":
+            self.away = ""  # and there is no way back
+        return meaning
 
     def _because(self, code, text):
         self.why, self.why_code = text, code
@@ -182,7 +227,7 @@ class Core:
             return "lost"
         if self.state in (PREPARING, JOINING, WORKING):
             if silent < self.silence_s:
-                return None
+                return "turn over" if self.away and now >= self.turn else None
             self._because(errors.UNAVAILABLE, f"the coordinator was silent for {silent:.1f} s")
             return "lost"
         return "answer" if now >= self.due else None
@@ -207,12 +252,26 @@ class Core:
             return "answer"
         if kind == "register_again":
             return "again"
+        if kind == "visit":
+            return self._take_visit(message.visit)
         if kind == "finished":
             because = f": {message.finished.reason}" if message.finished.reason else ""
             self._because(0, f"the run {'stops' if message.finished.resumes else 'is over'}{because}")
             return "stops" if message.finished.resumes else "over"
         self._because(errors.PROTOCOL, f"the coordinator said {kind.upper()}, which is not for workers")
         return "lost"
+
+    def _take_visit(self, visit):
+        if self.away or self.state != GREETING:
+            self._because(errors.PROTOCOL, "a run sends us to another; only a sweep's door may")
+            return "lost"
+        if not visit.endpoint:
+            self.due = self.heard + visit.for_ms / 1000 + GREETING_S
+            return None
+        self.away, self.turn = visit.endpoint, self.heard + visit.for_ms / 1000
+        self.refused = False
+        self.visits += 1
+        return "visit"
 
     def _take_lease(self, lease, todo):
         if lease.round.step not in self.versions:

@@ -35,6 +35,7 @@ class Worker:
         self.socket = self.monitor = None
         self.encrypted = False
         self.dials = 0
+        self.key = ""  # of the place that we were given
         self.made_of, self.join, self.welcome, self.built = [], None, None, None
         self.thetas = {}  # version -> name -> array; at most two
         self.bench = Bench(self.learner)
@@ -169,7 +170,7 @@ class Worker:
     def _perform(self, action, result):
         kind = action.kind
         if kind == "dial":
-            self._dial()
+            self._dial(action.text)
         elif kind == "hang up":
             self._hang_up()
         elif kind == "say":
@@ -227,9 +228,12 @@ class Worker:
 
     # ---- the connection
 
-    def _dial(self):
-        address, key = wire.read_endpoint(self.options.endpoint, self.uuid[0])
-        key = key or self.options.key
+    def _dial(self, away):
+        """away: a run to which a sweep's door has sent us, and which has the door's key; "": none."""
+        address, key = wire.read_endpoint(away or self.options.endpoint, self.uuid[0])
+        if not away:
+            self.key = key or self.options.key
+        key = self.key
         if key and not self.secret:
             raise errors.Failure(errors.PERMISSION, "this run takes workers with keys only, and this worker has none: give it --secret "
                                  "FILE or MNEMO_WORKER_SECRET=FILE. Who started the run makes one with `mnemo keys worker NAME` in "
@@ -256,6 +260,8 @@ class Worker:
             hello = envelope.hello
             hello.protocol, hello.version, hello.name, hello.threads = wire.PROTOCOL, "python", self.name[:95], 1
             hello.uuid_high, hello.uuid_low = self.uuid
+            if not self.core.away:
+                hello.visits, hello.refused = self.core.visits, self.core.refused
         elif kind == "JOIN":
             envelope.join.numeric_class, envelope.join.data = self.join
             envelope.join.kernels = numeric_class.short()

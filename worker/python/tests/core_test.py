@@ -58,7 +58,7 @@ class Rig:
 
 class CoreTest(unittest.TestCase):
     def test_the_table_is_that_of_the_worker_in_c(self):
-        words = {"dial due": "due", "WELCOME": "welcome", "THETA": "theta", "REJECT": "rejected"}
+        words = {"dial due": "due", "WELCOME": "welcome", "THETA": "theta", "REJECT": "rejected", "VISIT": "visit"}
         table = {state: {} for state in NEXT_STATE}
         with open(HEADER, encoding="utf-8") as file:
             lines = [line[3:].rstrip() for line in file]
@@ -74,6 +74,45 @@ class CoreTest(unittest.TestCase):
                 table[states[column].lower()][words.get(name, name)] = match.group().lower()
         self.assertGreater(sum(map(len, table.values())), 35)
         self.assertEqual(table, NEXT_STATE)
+
+    def test_a_door_sends_a_worker_to_a_run_and_takes_it_back_when_its_turn_is_over(self):
+        rig = Rig()
+        rig.step("tick")
+        rig.hear("visit", endpoint="tcp://127.0.0.1:7", for_ms=4000)
+        self.assertEqual((rig.core.state, rig.core.away, rig.did()), (DIALING, "tcp://127.0.0.1:7", ["hang up"]))
+        rig.work()
+        self.assertEqual(rig.core.state, WORKING)
+        rig.now += 4.5
+        rig.step("tick")
+        self.assertEqual((rig.core.state, rig.did()[:2]), (LEAVING, ["LEAVE", "HEARTBEAT"]))
+        rig.hear("pulse")
+        self.assertEqual((rig.core.state, rig.core.away, rig.core.visits, rig.core.refused), (DIALING, "", 1, False))
+        rig.step("tick")
+        self.assertEqual([(action.kind, action.text) for action in rig.todo[:2]], [("dial", ""), ("say", "HELLO")])
+
+    def test_nothing_where_it_was_sent_ends_a_worker_but_a_signal(self):
+        for kind, fields in (("reject", {"reason": "no"}), ("finished", {"resumes": False}), ("visit", {"endpoint": "tcp://x:1"})):
+            rig = Rig()
+            rig.step("tick")
+            rig.hear("visit", endpoint="tcp://127.0.0.1:7", for_ms=4000)
+            rig.step("tick")
+            rig.hear(kind, **fields)
+            self.assertEqual((rig.core.state, rig.core.away, rig.core.refused), (DIALING, "", kind == "reject"))
+        rig = Rig()
+        rig.step("tick")
+        rig.hear("visit", endpoint="tcp://127.0.0.1:7", for_ms=4000)
+        rig.work()
+        rig.step("quit")
+        rig.hear("pulse")
+        self.assertEqual(rig.core.state, ENDED)
+
+    def test_a_door_without_a_run_is_waited_for(self):
+        rig = Rig()
+        rig.step("tick")
+        rig.hear("visit", for_ms=60000)
+        rig.now += 50
+        rig.step("tick")
+        self.assertEqual((rig.core.state, rig.core.away), (GREETING, ""))
 
     def test_a_worker_greets_compares_joins_and_works(self):
         rig = Rig()
