@@ -1,15 +1,19 @@
 #!/bin/bash
 # One numeric class for all machines: the same bytes of theta from each set of kernels that this machine has, for every
 # family of learners, and from a pool whose workers have other kernels than the coordinator.
-# With MNEMO_OTHER_BUILD, the folder of a build by another compiler, its programs take part too.
+# With MNEMO_OTHER_BUILD, the folder of a build by another compiler or for another machine, its programs take part too.
+#   one_arithmetic.sh [FAMILY]...
 source "$(dirname "$0")/lib.sh"
 
 steps=4
 other=${MNEMO_OTHER_BUILD-}
 [ -z "$other" ] || [ -x "$other/bin/mnemo" ] || die "MNEMO_OTHER_BUILD=$other has no bin/mnemo"
 
-# The reference has an arithmetic of its own.
-mapfile -t kernels < <(mnemo self-test | sed -n 's/^MAML, perceptron  *\([a-z0-9]*\)  *numeric class .*/\1/p' | grep -v '^plain$')
+kernels_of() { # FOLDER: one a line, the best first; the reference has an arithmetic of its own
+    "$1/mnemo" self-test | sed -n 's/^MAML, perceptron  *\([a-z0-9]*\)  *numeric class .*/\1/p' | grep -v '^plain$'
+}
+mapfile -t kernels < <(kernels_of "$bin")
+mapfile -t others < <([ -z "$other" ] || kernels_of "$other/bin")
 [ ${#kernels[@]} -gt 0 ] || die "mnemo self-test names no kernels"
 [ ${#kernels[@]} -gt 1 ] || [ -n "$other" ] || { echo "skipped: this machine has one set of kernels, ${kernels[0]}"; exit 77; }
 
@@ -35,12 +39,10 @@ of_family() { # FAMILY
         train "$family-$set" "$set"
         expect_same "$set"
     done
-    if [ -n "$other" ]; then
-        for set in "${kernels[0]}" "${kernels[-1]}"; do
-            train "$family-other-$set" "$set" "$other/bin"
-            expect_same "$set-of-another-compiler"
-        done
-    fi
+    for set in ${others[@]+"${others[@]}"}; do
+        train "$family-other-$set" "$set" "$other/bin"
+        expect_same "$set-of-another-build"
+    done
     ok "$family: theta ${reference:0:16}... by $made"
 }
 
@@ -66,13 +68,14 @@ a_mixed_pool() { # FAMILY
     for set in "${kernels[@]}"; do
         grep -q "joined .* kernels=$set" "$work/mixed.log" || die "no worker with the kernels $set joined"
     done
-    ok "workers with the kernels ${kernels[*]}${other:+ and one by another compiler} under one coordinator: theta ${theta:0:16}..."
+    ok "workers with the kernels ${kernels[*]}${other:+ and one of another build} under one coordinator: theta ${theta:0:16}..."
 }
 
-section "each family of learners by ${kernels[*]}${other:+, and by programs of another compiler}"
-for each in sinusoid glyphs memory prototypes proto_maml matching sequences process stories reduction \
+section "each family of learners by ${kernels[*]}${other:+, and by programs of another build}"
+[ $# -gt 0 ] || set -- sinusoid glyphs memory prototypes proto_maml matching sequences process stories reduction \
     learned_update curvature mixture reptile letters entities key_value fast_weights context implicit maml_plus \
-    tables difficulty ranges rows row_values row_ids described ridge dialogues class_stream sinusoid_stream; do
+    tables difficulty ranges rows row_values row_ids described ridge dialogues class_stream sinusoid_stream
+for each in "$@"; do
     of_family "$each"
 done
 section "a pool of all of them"

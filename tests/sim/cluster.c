@@ -99,7 +99,7 @@ uint64_t mn_sim_answer(const mn_round *round, uint64_t version, uint32_t begin, 
 
 uint8_t mn_sim_class(const mn_sim_cluster *sim, uint32_t worker)
 {
-    return sim->options.classes > 0 ? (uint8_t)(1 + worker % sim->options.classes) : 0;
+    return (uint8_t)(sim->options.classes > 0 ? 1 + worker % sim->options.classes : 0);
 }
 
 /* Written apart from the leader's own way of saying it. */

@@ -422,11 +422,13 @@ INLINE vec_double widen(const float *p)
 
 INLINE vec_double splat_double(double x)
 {
-    vec_double v;
-    UNROLL
-    for (size_t l = 0; l < HALF; l++)
-        v[l] = x;
-    return v;
+#if defined(__AVX512F__)
+    return (vec_double)_mm512_set1_pd(x);
+#elif defined(__AVX2__)
+    return (vec_double)_mm256_set1_pd(x);
+#else
+    return (vec_double){x, x};
+#endif
 }
 
 INLINE vec_double fused_doubles(vec_double a, vec_double b, vec_double c)
