@@ -26,6 +26,7 @@ static const struct {
 
 static mn_status run(int argc, char **argv, mn_error *err);
 static mn_status load_plugins(int argc, char **argv, mn_error *err);
+static mn_status load_and_hand_on(const char *path, mn_error *err);
 
 int main(int argc, char **argv)
 {
@@ -52,10 +53,34 @@ static mn_status load_plugins(int argc, char **argv, mn_error *err)
     mn_status status = mn_plugin_load_list(getenv("MNEMO_PLUGINS"), err);
     for (int i = 1; i < argc && status == MN_OK && strcmp(argv[i], "--") != 0; i++) {
         if (strncmp(argv[i], "--plugin=", strlen("--plugin=")) == 0)
-            status = mn_plugin_load(argv[i] + strlen("--plugin="), err);
+            status = load_and_hand_on(argv[i] + strlen("--plugin="), err);
         else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
-            status = mn_plugin_load(argv[++i], err);
+            status = load_and_hand_on(argv[++i], err);
     }
+    return status;
+}
+
+/* The programs that we start (runs of a sweep, what draws a task for the page) find it in the environment. */
+static mn_status load_and_hand_on(const char *path, mn_error *err)
+{
+    mn_status status = mn_plugin_load(path, err);
+    if (status != MN_OK)
+        return status;
+    char *real = realpath(path, NULL), *list = NULL;
+    const char *before = getenv("MNEMO_PLUGINS");
+    if (real == NULL)
+        return mn_fail_errno(err, "the plug-in %s", path);
+    if (strchr(real, ':') != NULL)
+        status = mn_fail(err, MN_ERR_USAGE,
+                         "the plug-in %s: expected a path without ':', which is between "
+                         "those of MNEMO_PLUGINS",
+                         real);
+    else if (asprintf(&list, "%s%s%s", before == NULL ? "" : before,
+                      before == NULL || before[0] == '\0' ? "" : ":", real) < 0 ||
+             setenv("MNEMO_PLUGINS", list, 1) != 0)
+        status = mn_fail(err, MN_ERR_NOMEM, "the list of plug-ins");
+    free(list);
+    free(real);
     return status;
 }
 

@@ -162,7 +162,10 @@ static void become_examiner(const char *path, uint32_t round, int fd)
     (void)snprintf(number, sizeof number, "%u", (unsigned)round);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)unsetenv("MNEMO_PLUGINS");
-    if (dup2(fd, REPORT_FD) == REPORT_FD)
+    /* Where standard input was closed, it has that number already, and dup2 would leave it to be closed. */
+    const bool there =
+        fd == REPORT_FD ? fcntl(fd, F_SETFD, 0) == 0 : dup2(fd, REPORT_FD) == REPORT_FD;
+    if (there)
         (void)execl("/proc/self/exe", "mnemo", "plugin", "examine", "--", path, number,
                     (char *)NULL);
     _exit(127);

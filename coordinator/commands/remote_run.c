@@ -119,11 +119,13 @@ static mn_status parse(mn_remote_run *run, const char *address, mn_error *err)
                 curl_url_get(url, CURLUPART_PATH, &path, 0) == CURLUE_OK;
     mn_status status = MN_OK;
     if (!good)
-        status = mn_fail(err, MN_ERR_USAGE,
-                         "--url %.200s: expected the address of a run's page, as "
-                         "http://127.0.0.1:8080/ or http://node7:8080/?token=...; it stands in "
-                         "RUN/page",
-                         address);
+        status = mn_fail(
+            err, MN_ERR_USAGE,
+            "--url %.*s: expected the address of a run's page, as "
+            "http://127.0.0.1:8080/ or http://node7:8080/?token=...; it stands in "
+            "RUN/page",
+            (int)strnlen(address, strcspn(address, "?") < 200 ? strcspn(address, "?") : 200),
+            address);
     if (status == MN_OK) {
         (void)snprintf(run->where, sizeof run->where, "%s://%s:%s", scheme, host, port);
         status = take_token(run, url, err);

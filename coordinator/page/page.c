@@ -149,6 +149,10 @@ static mn_status open_page(mn_page *page, mn_error *err)
     page->shown = status == MN_OK;
     if (status == MN_OK)
         status = start_daemon(page, err);
+    if (status != MN_OK && page->shown) { /* no address of what does not serve */
+        page->shown = false;
+        (void)unlink(page->path);
+    }
     return status;
 }
 

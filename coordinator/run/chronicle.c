@@ -221,6 +221,7 @@ static bool read_entry(const json_t *record, mn_chronicle_entry *out)
                .pause_s = fmax(0, number(record, "pause_s", 0)),
                .left_out = whole(record, "left_out"),
                .left_out_s = fmax(0, number(record, "left_out_s", 0)),
+               .left_out_tasks = whole(record, "left_out_tasks"),
                .mixed = json_is_true(json_object_get(record, "mixed"))},
         .work_s = number(record, "work_s", NAN),
         .repeated_s = number(record, "repeated_s", NAN),
@@ -251,14 +252,14 @@ static void add(mn_chronicle *chronicle, mn_chronicle_entry *entry)
             chronicle->waits[chronicle->n_waits++] = entry;
         break;
     case MN_JOURNAL_CHECKPOINT:
-        chronicle->n_checkpoints += 1 + is->left_out;
+        chronicle->n_checkpoints += is->left_out + (is->step > 0 || is->left_out == 0);
         break;
     case MN_JOURNAL_SKIPPED:
-        chronicle->n_skipped += is->tasks;
+        chronicle->n_skipped += is->tasks + is->left_out_tasks;
         break;
     case MN_JOURNAL_REPEATED:
     case MN_JOURNAL_DAMAGED:
-        chronicle->repeated += is->tasks;
+        chronicle->repeated += is->tasks + is->left_out_tasks;
         break;
     case MN_JOURNAL_JOINED:
     case MN_JOURNAL_LEFT:

@@ -201,6 +201,7 @@ static json_t *record_of(const mn_journal_entry *entry, size_t why_bytes)
     put_number(record, "pause_s", entry->pause_s);
     put_whole(record, "left_out", entry->left_out);
     put_number(record, "left_out_s", entry->left_out_s);
+    put_whole(record, "left_out_tasks", entry->left_out_tasks);
     if (entry->mixed)
         (void)json_object_set_new(record, "mixed", json_true());
     put_text(record, "why", entry->why, why_bytes);

@@ -64,6 +64,7 @@ typedef struct mn_journal_entry {
     double lost_s, span_s, pause_s;
     uint64_t left_out; /* entries of this event before, for there were too many */
     double left_out_s; /* their lost_s or span_s */
+    uint64_t left_out_tasks;
     bool mixed;
 } mn_journal_entry;
 

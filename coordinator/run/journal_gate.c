@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+static void take_left_out(mn_journal_gate *gate, mn_journal_entry *entry);
 static bool is_long(mn_journal_gate *gate, double span_s);
 
 bool mn_journal_gate_passes(mn_journal_gate *gate, mn_journal_entry *entry)
@@ -25,14 +26,28 @@ bool mn_journal_gate_passes(mn_journal_gate *gate, mn_journal_entry *entry)
         gate->of[entry->event].left_out++;
         gate->of[entry->event].left_out_s +=
             entry->event == MN_JOURNAL_WAITED ? entry->span_s : entry->lost_s;
+        gate->of[entry->event].left_out_tasks += entry->tasks;
         return false;
     }
     *due_s += every_s;
+    take_left_out(gate, entry);
+    return true;
+}
+
+bool mn_journal_gate_rest(mn_journal_gate *gate, mn_journal_event event, mn_journal_entry *entry)
+{
+    *entry = (mn_journal_entry){.event = event};
+    take_left_out(gate, entry);
+    return entry->left_out > 0;
+}
+
+static void take_left_out(mn_journal_gate *gate, mn_journal_entry *entry)
+{
     entry->left_out = gate->of[entry->event].left_out;
     entry->left_out_s = gate->of[entry->event].left_out_s;
-    gate->of[entry->event].left_out = 0;
+    entry->left_out_tasks = gate->of[entry->event].left_out_tasks;
+    gate->of[entry->event].left_out = gate->of[entry->event].left_out_tasks = 0;
     gate->of[entry->event].left_out_s = 0;
-    return true;
 }
 
 /* One in ten longer at least, where all are much alike: else a run that slows down would write each. */

@@ -39,6 +39,21 @@ static void a_flood_is_cut_and_counted(void **state)
     assert_int_equal(passed, 100);
 }
 
+static void what_was_left_out_at_last_is_told_at_the_end(void **state)
+{
+    (void)state;
+    mn_journal_entry rest;
+    for (uint32_t i = 0; i < 70; i++) {
+        mn_journal_entry entry = {
+            .event = MN_JOURNAL_SKIPPED, .at_s = 1e9, .step = i + 1, .tasks = 3};
+        assert_true(mn_journal_gate_passes(&gate, &entry) == (i < 50));
+    }
+    assert_true(mn_journal_gate_rest(&gate, MN_JOURNAL_SKIPPED, &rest));
+    assert_true(rest.left_out == 20 && rest.left_out_tasks == 60);
+    assert_true(rest.step == 0 && rest.tasks == 0);
+    assert_false(mn_journal_gate_rest(&gate, MN_JOURNAL_SKIPPED, &rest)); /* once */
+}
+
 static void a_clock_that_is_set_back_shuts_nothing_out(void **state)
 {
     (void)state;
@@ -77,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_flood_is_cut_and_counted, set_up),
+        cmocka_unit_test_setup(what_was_left_out_at_last_is_told_at_the_end, set_up),
         cmocka_unit_test_setup(a_clock_that_is_set_back_shuts_nothing_out, set_up),
         cmocka_unit_test_setup(of_waits_the_longest_pass, set_up),
     };

@@ -52,6 +52,7 @@ static void give_up_events(mn_scribe *scribe, const mn_error *err);
 static void tell_of_skips(mn_scribe *scribe, const mn_step_record *record, uint64_t now_us);
 static void note_begin(mn_scribe *scribe);
 static void note(mn_scribe *scribe, mn_journal_entry entry);
+static void note_rest(mn_scribe *scribe);
 static void complain_once(mn_scribe *scribe, mn_status status, const mn_error *err);
 
 mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_error *err)
@@ -74,13 +75,14 @@ mn_status mn_scribe_new(const mn_scribe_config *config, mn_scribe **out, mn_erro
     mn_status status = mn_progress_new(&progress, &scribe->progress, err);
     if (status == MN_OK && config->run != NULL)
         status = open_files(scribe, err);
-    if (status == MN_OK && config->run != NULL)
+    const bool tells = config->run != NULL && !config->no_job;
+    if (status == MN_OK && tells)
         status = open_board(scribe, err);
-    if (status == MN_OK && config->run != NULL)
+    if (status == MN_OK && tells)
         open_events(scribe);
-    if (status == MN_OK && config->run != NULL)
+    if (status == MN_OK && tells)
         status = mn_journal_open(mn_run_folder(config->run), &scribe->journal, err);
-    if (status == MN_OK && config->run != NULL)
+    if (status == MN_OK && tells)
         note_begin(scribe);
     if (status != MN_OK) {
         mn_scribe_destroy(&scribe);
@@ -140,6 +142,7 @@ void mn_scribe_end(mn_scribe *scribe, mn_status status, const char *why)
                scribe->config.run != NULL ? mn_run_folder(scribe->config.run) : "RUN");
     else if (!scribe->config.quiet && scribe->config.run != NULL)
         mn_log(MN_LOG_INFO, "no task was computed twice");
+    note_rest(scribe);
     note(scribe, (mn_journal_entry){.event = MN_JOURNAL_ENDED,
                                     .step = mn_training_step(scribe->config.training),
                                     .who = mn_status_text(status),
@@ -157,7 +160,9 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     record->wall_s = (double)(now_us - scribe->begun_us) * 1e-6;
     if (scribe->metrics != NULL) {
         record->wall_s += mn_metrics_wall_s(scribe->metrics);
-        complain_once(scribe, mn_metrics_add_step(scribe->metrics, record, &err), &err);
+        mn_status status = mn_metrics_add_step(scribe->metrics, record, &err);
+        if (status != MN_OK) /* that it lies in the buffer says nothing of the disk */
+            complain_once(scribe, status, &err);
         scribe->hidden = true;
         mn_scribe_rest(scribe, now_us);
     }
@@ -474,6 +479,21 @@ static void note(mn_scribe *scribe, mn_journal_entry entry)
     entry.at_s = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     if (scribe->journal != NULL && mn_journal_gate_passes(&scribe->gate, &entry))
         mn_journal_add(scribe->journal, &entry);
+}
+
+/* What there was too much of, so that counts are whole. */
+static void note_rest(mn_scribe *scribe)
+{
+    static const mn_journal_event counted[] = {MN_JOURNAL_CHECKPOINT, MN_JOURNAL_SKIPPED};
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
+        mn_journal_entry entry;
+        if (scribe->journal == NULL || !mn_journal_gate_rest(&scribe->gate, counted[i], &entry))
+            continue;
+        entry.at_s = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+        mn_journal_add(scribe->journal, &entry);
+    }
 }
 
 /* A full disk must not end the run for the sake of metrics; the next checkpoint will say so if it

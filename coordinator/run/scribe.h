@@ -30,6 +30,8 @@ typedef struct mn_scribe_config {
     bool resumed; /* from a checkpoint, which thus need not be written again */
     bool mixed;   /* so far */
     bool quiet;
+    bool
+        no_job; /* only checkpoints: nobody works yet, so nothing is told, shown or put into the journal */
 } mn_scribe_config;
 
 /* The config's pointers are lent for the scribe's life. */

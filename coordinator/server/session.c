@@ -246,7 +246,8 @@ mn_status mn_session_begin_from(mn_session *session, const char *checkpoint, boo
     if (status == MN_OK)
         mn_training_begin_with(session->training, first.theta);
     if (status == MN_OK && session->job.rank == 0)
-        status = new_scribe(session, &(mn_serving){.run = run, .quiet = true}, &scribe, err);
+        status = new_scribe(session, &(mn_serving){.run = run, .quiet = true, .no_job = true},
+                            &scribe, err);
     if (status == MN_OK)
         status = mn_scribe_checkpoint(scribe, err);
     status = mn_job_agree(&session->job, status, err);
@@ -701,6 +702,7 @@ static mn_status new_scribe(const mn_session *session, const mn_serving *how, mn
                                      .numeric_class = session->numeric_class,
                                      .resumed = session->resumed,
                                      .mixed = session->mixed,
-                                     .quiet = how->quiet};
+                                     .quiet = how->quiet,
+                                     .no_job = how->no_job};
     return mn_scribe_new(&config, out, err);
 }

@@ -82,6 +82,7 @@ typedef struct mn_serving {
     bool test_only;    /* no training, and no remote workers */
     uint64_t pause;    /* at this meta-step, as if a signal had come; 0: not */
     bool quiet;
+    bool no_job;        /* a checkpoint is written, and nothing else is done */
     mn_page_door *door; /* rank 0: what its page is behind, as mn_page_open; NULL: one of its own */
     uint32_t part, parts; /* of a series of runs, from 1; 0: of none */
 } mn_serving;

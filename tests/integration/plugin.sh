@@ -135,6 +135,15 @@ expect_code 78 mix mnemo train mix.yaml --run-dir mix
 expect_words mix "tasks.mix, part b" "plug-in"
 ok "help, completion, --check, evaluate, export, task; a mixture with a plug-in's tasks as a part is refused"
 unset MNEMO_PLUGINS
+cat >sweep.yaml <<YAML
+experiment: tasks.yaml
+grid: {spiral.turns: [0.3, 0.4]}
+YAML
+expect_code 0 swept mnemo sweep sweep.yaml "${plugins[@]}" --run-dir swept
+expect_words swept "2 done"
+ok "--plugin is handed on to the runs of a sweep"
+expect_code 0 closed sh -c 'exec mnemo plugin check spiral.so <&-'
+ok "a check without standard input"
 
 section "wrong ones"
 plugins=$tests_bin/plugins
