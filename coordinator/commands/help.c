@@ -340,7 +340,7 @@ static void print_overview(void)
         "key of experiment files, as tasks.shot, mnemo help options all of them.\n"
         "Workers join a run with: mnemo-worker RUN/endpoint\n"
         "environment: MNEMO_DATA: folders of data files; MNEMO_CACHE: where packed files are\n"
-        "  made; MNEMO_KERNELS: which kernels to use.\n",
+        "  made; MNEMO_KERNELS: which kernels to use; MNEMO_PLUGINS: plug-ins, ':' between.\n",
         stdout);
 }
 

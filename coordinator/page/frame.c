@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ static json_t *gone_of(const mn_pool_view *pool);
 static json_t *lines_of(const mn_snapshot *now, const mn_snapshot *before);
 static json_t *plain(const char *text);
 static json_t *real(double value);
+static json_t *moment(double value);
 static json_t *whole(uint64_t value);
 
 mn_status mn_frame_print(const mn_board_config *run, const mn_snapshot *now,
@@ -27,13 +29,13 @@ mn_status mn_frame_print(const mn_board_config *run, const mn_snapshot *now,
         "{s:o, s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
         "s:o, s:o}",
         "number", whole(now->number), "since", whole(before != NULL ? before->number : 0),
-        "taken_s", real(now->taken_s), "phase", mn_phase_text(now->phase), "over",
+        "taken_s", moment(now->taken_s), "phase", mn_phase_text(now->phase), "over",
         mn_phase_is_over(now->phase), "why", plain(now->why), "done", whole(now->done), "total",
         whole(now->total), "step", whole(now->step), "wall_s", real(now->wall_s), "to_go_s",
         real(now->to_go_s), "step_s", real(now->step_s), "tasks_per_s", real(now->tasks_per_s),
         "lr", real(now->lr), "grad_norm", real(now->grad_norm), "workers", whole(now->workers),
         "threads", whole(now->threads), "skipped", whole(now->skipped), "stepped_s",
-        real(now->stepped_s));
+        moment(now->stepped_s));
     json_t *shares = json_pack("{s:o, s:o, s:o, s:o, s:o}", "tasks", real(now->shares.tasks),
                                "sums", real(now->shares.sums), "reduce", real(now->shares.reduce),
                                "outer", real(now->shares.outer), "wait", real(now->shares.wait));
@@ -52,7 +54,7 @@ mn_status mn_frame_print(const mn_board_config *run, const mn_snapshot *now,
     made = json_object_set_new(frame, "lines", lines_of(now, before)) == 0 && made;
     if (before == NULL)
         made = json_object_set_new(frame, "run", run_of(run)) == 0 && made;
-    *text = made ? json_dumps(frame, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    *text = made ? json_dumps(frame, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(frame);
     return *text != NULL ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "state of the run as JSON");
 }
@@ -176,7 +178,16 @@ static json_t *plain(const char *text)
 }
 
 /* A whole number stays one: steps of a long run have more digits than a real is told with. */
+/* To nine digits, which is what floats have. */
 static json_t *real(double value)
+{
+    char digits[32];
+    (void)snprintf(digits, sizeof digits, "%.9g", value);
+    return moment(strtod(digits, NULL));
+}
+
+/* Seconds since 1970 need more of them. */
+static json_t *moment(double value)
 {
     if (!isfinite(value))
         return json_null();

@@ -2,6 +2,7 @@
 
 #include "coordinator/run/board_bed.h"
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +51,8 @@ static void the_first_frame_tells_everything(void **state)
                         "host:4");
     assert_int_equal(json_array_size(json_object_get(frame, "gone")), 1);
     assert_true(json_is_null(json_object_get(frame, "stepped_s")) == 0);
+    const double taken_s = json_number_value(json_object_get(frame, "taken_s"));
+    assert_true(now->taken_s > 1e9 && fabs(taken_s - now->taken_s) < 1e-3);
     json_decref(frame);
     mn_snapshot_drop(&now);
     mn_board_destroy(&board);

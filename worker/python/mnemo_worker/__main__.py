@@ -51,6 +51,11 @@ def main(arguments=None):
         return _join(arguments)
     except errors.Failure as failure:
         return _fail(failure.code, str(failure))
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("numpy", "zmq", "google", "google.protobuf"):
+            raise
+        return _fail(errors.UNAVAILABLE, f"{sys.executable} has no module {missing.name}: Debian's Python, /usr/bin/python3, has it with python3-numpy, "
+                     "python3-zmq and python3-protobuf (cluster/install-packages python)")
 
 
 def _join(arguments):
