@@ -35,7 +35,12 @@ mn_status mn_child_start(const char *program, char *const *argv, const char *log
         if (child == 0)
             become(program, argv, environment, file, parent);
         if (child < 0)
-            status = mn_fail_errno(err, "start a run; see `ulimit -u`");
+            status =
+                errno == EAGAIN || errno == ENOMEM /* for now: it is tried again */
+                    ? mn_fail(err, MN_ERR_UNAVAILABLE,
+                              "a run cannot be started, for there are too many processes or too "
+                              "little memory; see `ulimit -u`")
+                    : mn_fail_errno(err, "start a run");
     }
     if (file >= 0)
         (void)close(file);
@@ -49,8 +54,10 @@ mn_status mn_child_start(const char *program, char *const *argv, const char *log
  * which else starts a daemon for each, for a quarter of a second. The texts are lent. */
 static char **own_environment(void)
 {
+    /* All that job.c takes for a launcher's, and their relatives. */
     static const char *const others[] = {"OMPI_",  "PMIX_",  "PMI_", "PMI2_", "ORTE_",
-                                         "SLURM_", "HYDRA_", "MPI_", "PRTE_"};
+                                         "SLURM_", "HYDRA_", "MPI_", "PRTE_", "FLUX_",
+                                         "ALPS_",  "PALS_",  "MV2_"};
     static char alone[] = "OMPI_MCA_ess_singleton_isolated=1";
     size_t n = 0, kept = 0;
     while (environ[n] != NULL)

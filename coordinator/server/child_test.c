@@ -38,10 +38,12 @@ static void a_child_knows_nothing_of_the_job_that_we_are_in(void **state)
     int how = 0;
     assert_int_equal(setenv("OMPI_COMM_WORLD_SIZE", "2", 1), 0);
     assert_int_equal(setenv("SLURM_STEP_NUM_TASKS", "2", 1), 0);
+    assert_int_equal(setenv("FLUX_JOB_ID", "1", 1), 0);
     assert_int_equal(setenv("MNEMO_OF_OURS", "kept", 1), 0);
     char *text = said_by("env; echo aloud >&2; read nothing || exit 7", &how);
     assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 7); /* standard input is empty */
     assert_null(strstr(text, "OMPI_COMM_WORLD_SIZE"));
+    assert_null(strstr(text, "FLUX_JOB_ID"));
     assert_null(strstr(text, "SLURM_STEP_NUM_TASKS"));
     assert_non_null(strstr(text, "OMPI_MCA_ess_singleton_isolated=1\n"));
     assert_non_null(strstr(text, "MNEMO_OF_OURS=kept\n"));
@@ -75,12 +77,11 @@ static void a_child_does_not_outlive_us(void **state)
     assert_int_equal(pipe(pipe_of), 0);
     const pid_t parent = fork();
     if (parent == 0) {
-        char command[64];
         pid_t child = 0;
-        (void)snprintf(command, sizeof command, "echo >&%d; exec cat /proc/self/fd/%d", pipe_of[1],
-                       pipe_of[1]);
-        char *const argv[] = {"sh", "-c", command, NULL};
-        if (mn_child_start("/bin/sh", argv, "/dev/null", &child, NULL) == MN_OK)
+        char *const argv[] = {"sh", "-c", "echo >&9; exec cat /proc/self/fd/9", NULL};
+        /* A shell knows descriptors of one digit, and who started us may have left us many. */
+        if (dup2(pipe_of[1], 9) == 9 && (pipe_of[1] == 9 || close(pipe_of[1]) == 0) &&
+            mn_child_start("/bin/sh", argv, "/dev/null", &child, NULL) == MN_OK)
             (void)pause();
         _exit(1);
     }

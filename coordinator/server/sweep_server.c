@@ -197,6 +197,14 @@ static mn_status take_entry(void *user, const mn_sweep_entry *entry, mn_error *e
                            "run %s of %s was made with other settings than the sweep has now: set "
                            "them back, or give the changed sweep another --run-dir",
                            name, s->config->folder);
+        if (entry->outcome.ending != MN_ENDING_DONE &&
+            (entry->leg >= s->plan->n_rungs || entry->outcome.step != s->plan->rungs[entry->leg]))
+            return mn_fail(
+                err, MN_ERR_CONFIG,
+                "run %s of %s paused at meta-step %" PRIu64
+                ", where the sweep has no rung: halving has changed since; set it back, or "
+                "give the changed sweep another --run-dir",
+                name, s->config->folder, entry->outcome.step);
         keep(&s->results->runs[run], &entry->outcome);
         const double score = entry->outcome.validated_by.higher_is_better
                                  ? entry->outcome.validation

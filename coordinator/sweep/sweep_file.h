@@ -8,7 +8,7 @@
  *   draw_seed: 1    other draws
  *   seeds: 3        from the base's own on; or a list
  *   budget:  {runs: 40, steps: 100000, hours: 2}
- *   halving: {first: 500, factor: 3}          see halving.h
+ *   halving: {first: 500, factor: 3}          see ladder.h
  *   slots: 2        runs at a time on a host
  *   turn: 10        seconds for which a worker is lent to a run
  * Keys of experiments are not known here: see plan.h. */

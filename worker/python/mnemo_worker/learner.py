@@ -63,15 +63,20 @@ def load(where):
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(path)
-    except ImportError as error:
-        raise errors.Failure(errors.CONFIG, f"{path}: {error}") from error
+    except errors.Failure:
+        raise
+    except Exception as error:  # the user's own code: whatever it raises, it is no learner
+        raise errors.Failure(errors.CONFIG, f"{path}: {type(error).__name__}: {error}") from error
     made = getattr(module, name, None)
     if made is None:
         known = [key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__]
         raise errors.Failure(errors.CONFIG, f"{path} has no class {name}; it has {', '.join(known) or 'none'}")
     if not (inspect.isclass(made) and issubclass(made, Learner)):
         raise errors.Failure(errors.CONFIG, f"{name} of {path} is no class derived from mnemo_worker.Learner")
-    return made()
+    try:
+        return made()
+    except Exception as error:
+        raise errors.Failure(errors.CONFIG, f"{where} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def source_digest():

@@ -21,6 +21,11 @@ def lines(learner, shape, start, seed):
     """What the class is made of, in words. start: theta of step 0, [shape.size]. Computes two tasks."""
     import numpy
 
+    # First, for it may load more of the user's modules, or PyTorch.
+    theta = shape.arrays(start)
+    who = type(learner).__name__
+    train = shape.train_row(who, learner.train(theta, learner.task("train", 0, seed)))
+    test = shape.test_row(who, learner.test(theta, learner.task("test", 0, seed)))
     out = [f"learner {learners.source_digest()[:16]}", f"python {platform.python_version()}", f"numpy {numpy.__version__}"]
     if learner.version:
         out.append(f"version {learner.version}")
@@ -29,10 +34,6 @@ def lines(learner, shape, start, seed):
         out.append(f"torch {torch.__version__} threads {torch.get_num_threads()}")
     out.append(f"processor {_processor()}")
     out += [f"{name} {os.environ[name]}" for name in THREAD_VARIABLES + _TOLD if name in os.environ]
-    theta = shape.arrays(start)
-    who = type(learner).__name__
-    train = shape.train_row(who, learner.train(theta, learner.task("train", 0, seed)))
-    test = shape.test_row(who, learner.test(theta, learner.task("test", 0, seed)))
     out.append(f"self-test {hashlib.sha256(train.tobytes() + test.tobytes()).hexdigest()[:16]}")
     return out
 

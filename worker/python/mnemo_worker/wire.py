@@ -120,6 +120,9 @@ def _check(envelope):
                 1 <= round_.n_tasks <= MAX_ROUND_TASKS and body.n >= 1 and body.begin + body.n <= round_.n_tasks and
                 round_.first_task + round_.n_tasks < 2**64)
         fits = fits and (round_.kind == TEST_ROUND or body.n <= sums.MAX_ROWS)
+    elif kind == "visit":  # places, never a file
+        fits = (1 <= body.for_ms <= MAX_INTERVAL_MS and len(body.endpoint.encode()) < 256 and
+                (not body.endpoint or body.endpoint.startswith(("tcp://", "ipc://"))))
     else:
         fits = True
     if not fits or (kind != "theta" and envelope.payload_bytes):
