@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DIGITS 9
@@ -120,4 +121,13 @@ static size_t write_scientific(const char digits[DIGITS], int n, int exponent, c
     *at++ = (char)('0' + size / 10);
     *at++ = (char)('0' + size % 10);
     return (size_t)(at - out);
+}
+
+void mn_number_shortest(double value, char *out, size_t size)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(out, size, "%.*g", digits, value);
+        if (strtod(out, NULL) == value)
+            return;
+    }
 }

@@ -11,3 +11,6 @@
 size_t mn_number_text(double value, char out[MN_NUMBER_TEXT]);
 /* The same of "%" PRIu64. */
 size_t mn_count_text(uint64_t count, char out[MN_NUMBER_TEXT]);
+
+/* The shortest decimal that reads back as the same number, of at most 17 digits; 25 bytes have room for each. */
+void mn_number_shortest(double value, char *out, size_t size);

@@ -1,5 +1,6 @@
 #include "common/options.h"
 
+#include "common/number_text.h"
 #include "common/text.h"
 #include <assert.h>
 #include <ctype.h>
@@ -529,11 +530,7 @@ static const char *number(double value, char out[NUMBER])
         (void)snprintf(out, NUMBER, "%.0f", value);
         return out;
     }
-    for (int digits = 1; digits <= 17; digits++) {
-        (void)snprintf(out, NUMBER, "%.*g", digits, value);
-        if (strtod(out, NULL) == value)
-            break;
-    }
+    mn_number_shortest(value, out, NUMBER);
     char *exponent = strchr(out, 'e');
     if (exponent != NULL && strchr(out, '.') == NULL) {
         memmove(exponent + 2, exponent, strlen(exponent) + 1);

@@ -36,7 +36,7 @@ mn_status mn_child_start(const char *program, char *const *argv, const char *log
             become(program, argv, environment, file, parent);
         if (child < 0)
             status =
-                errno == EAGAIN || errno == ENOMEM /* for now: it is tried again */
+                errno == EAGAIN || errno == ENOMEM /* a shortage: it is tried again */
                     ? mn_fail(err, MN_ERR_UNAVAILABLE,
                               "a run cannot be started, for there are too many processes or too "
                               "little memory; see `ulimit -u`")

@@ -2,6 +2,7 @@
 
 #include "common/digest.h"
 #include "common/experiment.h"
+#include "common/number_text.h"
 #include "common/text.h"
 #include "worker/learner/parts/plugin_part.h"
 #include "worker/learner/rules/plugin_rule.h"
@@ -441,15 +442,6 @@ static mn_status check_kinds(const mnemo_plugin *plugin, const char *path, mn_er
 
 /* Made known ----------------------------------------------------------------------- */
 
-static void number_text(double value, char out[40])
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        (void)snprintf(out, 40, "%.*g", digits, value);
-        if (strtod(out, NULL) == value)
-            return;
-    }
-}
-
 /* The experiment's part of a kind: a choice of its key, and its options. `more`: keys that all kinds of
  * its sort read, NULL at the end. */
 static mn_status add_options(const struct common *kind, const char *from, const char *const *more,
@@ -468,7 +460,7 @@ static mn_status add_options(const struct common *kind, const char *from, const 
     for (uint32_t i = 0; i < kind->n_options; i++) {
         const mnemo_option *option = option_at(kind, i);
         (void)snprintf(keys[i], sizeof keys[i], "%s.%s", kind->name, option->name);
-        number_text(option->fallback, fallbacks[i]);
+        mn_number_shortest(option->fallback, fallbacks[i], sizeof fallbacks[i]);
         rows[i] = (mn_option){.key = keys[i],
                               .type = option->type == MNEMO_FLAG    ? MN_OPTION_BOOL
                                       : option->type == MNEMO_WHOLE ? MN_OPTION_U32
