@@ -6,7 +6,8 @@
 #include "worker/engine/kernels_tile.h"
 
 enum {
-    /* A panel of B, DEPTH * TILE_COLUMNS floats, is at most 64 KiB and stays in the caches. */
+    WIDE_COLUMNS = WIDE_VECTORS * LANES,
+    /* A panel of B, DEPTH * WIDE_COLUMNS floats, is at most 64 KiB and stays in the caches. */
     DEPTH = 256,
     /* From so many columns on the rows of B lie so far apart that a copy of the panel pays ... */
     WIDE = 512,
@@ -264,7 +265,7 @@ INLINE void block_tile(const size_t rows, const size_t vectors, const enum last_
     }
 }
 
-/* One function for each kind of block: block_ROWS_VECTORS_END. */
+/* One function for each kind of block: block_ROWS_VECTORS_END; wide ones have WIDE_ROWS at most. */
 #define BLOCK(rows, vectors, end)                                                                  \
     static void block_##rows##_##vectors##_##end(const block *t)                                   \
     {                                                                                              \
@@ -280,17 +281,22 @@ INLINE void block_tile(const size_t rows, const size_t vectors, const enum last_
 #define ROW_BLOCKS(rows) BLOCKS_OF(rows, 1) BLOCKS_OF(rows, 2) BLOCKS_OF(rows, 3) BLOCKS_OF(rows, 4)
 #define ROW_BLOCK_NAMES(rows) \
     {BLOCK_NAMES_OF(rows, 1), BLOCK_NAMES_OF(rows, 2), BLOCK_NAMES_OF(rows, 3), BLOCK_NAMES_OF(rows, 4)}
+#define LONG_ROW_BLOCKS ROW_BLOCKS
+#define LONG_ROW_BLOCK_NAMES ROW_BLOCK_NAMES
 #else
 #define BLOCKS_OF(rows, vectors) BLOCK(rows, vectors, WHOLE) BLOCK(rows, vectors, PART)
 #define BLOCK_NAMES_OF(rows, vectors) {block_##rows##_##vectors##_WHOLE, block_##rows##_##vectors##_PART}
 #define ROW_BLOCKS(rows) BLOCKS_OF(rows, 1) BLOCKS_OF(rows, 2)
 #define ROW_BLOCK_NAMES(rows) {BLOCK_NAMES_OF(rows, 1), BLOCK_NAMES_OF(rows, 2)}
+#define LONG_ROW_BLOCKS(rows) ROW_BLOCKS(rows) BLOCKS_OF(rows, 3)
+#define LONG_ROW_BLOCK_NAMES(rows) {BLOCK_NAMES_OF(rows, 1), BLOCK_NAMES_OF(rows, 2), BLOCK_NAMES_OF(rows, 3)}
 #endif
 
-ROW_BLOCKS(1) ROW_BLOCKS(2) ROW_BLOCKS(3) ROW_BLOCKS(4) ROW_BLOCKS(5) ROW_BLOCKS(6)
+LONG_ROW_BLOCKS(1) LONG_ROW_BLOCKS(2) LONG_ROW_BLOCKS(3) LONG_ROW_BLOCKS(4) ROW_BLOCKS(5) ROW_BLOCKS(6)
 
-static void (*const blocks[TILE_ROWS][TILE_VECTORS][N_LAST])(const block *) = {
-    ROW_BLOCK_NAMES(1), ROW_BLOCK_NAMES(2), ROW_BLOCK_NAMES(3), ROW_BLOCK_NAMES(4), ROW_BLOCK_NAMES(5), ROW_BLOCK_NAMES(6),
+static void (*const blocks[TILE_ROWS][WIDE_VECTORS][N_LAST])(const block *) = {
+    LONG_ROW_BLOCK_NAMES(1), LONG_ROW_BLOCK_NAMES(2), LONG_ROW_BLOCK_NAMES(3), LONG_ROW_BLOCK_NAMES(4),
+    ROW_BLOCK_NAMES(5), ROW_BLOCK_NAMES(6),
 };
 /* clang-format on */
 
@@ -309,15 +315,24 @@ INLINE const float *panel_of(const mn_product *p, const float *b, bool copy, siz
     return panel;
 }
 
+/* The columns of the next block of `left`: those of a tile, or those of a tile and one more vector
+ * where that would be left over alone. */
+INLINE size_t next_columns(size_t left)
+{
+    const size_t rest = left % TILE_COLUMNS;
+    const bool alone = WIDE_VECTORS > TILE_VECTORS && rest > 0 && rest <= LANES && left > LANES;
+    return smaller_size(alone ? WIDE_COLUMNS : TILE_COLUMNS, left);
+}
+
 /* n_terms products, from DEPTH to DEPTH of their k; the sums begin in C if `accumulate`, and are
  * finished if `finished`. */
 static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *const *a,
                               const float *const *b, bool accumulate, bool finished, float *c)
 {
-    float panel[DEPTH * TILE_COLUMNS] __attribute__((aligned(64)));
+    float panel[DEPTH * WIDE_COLUMNS] __attribute__((aligned(64)));
     const bool copy = p->trans_b || (p->n >= WIDE && p->m >= MANY_ROWS);
     /* Of a panel: no wider than it must be, so that two of them leave room in the first cache. */
-    const size_t step = (smaller_size(TILE_COLUMNS, p->n) + 7) / 8 * 8;
+    const size_t step = smaller_size(WIDE_COLUMNS, (p->n + 7) / 8 * 8);
     block t = {.n_terms = n_terms,
                .a_row = p->trans_a ? 1 : p->k,
                .a_step = p->trans_a ? p->m : 1,
@@ -329,9 +344,10 @@ static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *
         t.k = smaller_size(DEPTH, p->k - q);
         t.accumulate = accumulate || q > 0;
         t.relu = p->relu && finished && is_last;
-        for (size_t j = 0; j < p->n; j += TILE_COLUMNS) {
-            size_t columns = smaller_size(TILE_COLUMNS, p->n - j);
+        for (size_t j = 0, columns; j < p->n; j += columns) {
+            columns = next_columns(p->n - j);
             size_t vectors = (columns + LANES - 1) / LANES;
+            size_t most_rows = vectors > TILE_VECTORS ? WIDE_ROWS : TILE_ROWS;
             enum last_vector end = end_of(columns);
             t.last = last_lanes(columns);
             t.bias = p->bias != NULL && finished && is_last ? p->bias + j : NULL;
@@ -339,7 +355,7 @@ static void multiply_by_tiles(const mn_product *p, size_t n_terms, const float *
                 t.b[term] =
                     panel_of(p, b[term], copy, q, t.k, j, columns, panel + term * t.k * step, step);
             for (size_t i = 0, rows; i < p->m; i += rows) {
-                rows = next_rows(p->m - i);
+                rows = rows_of(p->m - i, most_rows);
                 for (size_t term = 0; term < n_terms; term++)
                     t.a[term] = a[term] + i * t.a_row + q * t.a_step;
                 t.c = c + i * p->n + j;

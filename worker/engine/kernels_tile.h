@@ -36,7 +36,7 @@ INLINE lanes last_lanes(size_t columns)
 
 /* The sums of a tile while they are in registers. */
 typedef struct tile_sums {
-    vec whole[MOST_ROWS][TILE_VECTORS];
+    vec whole[MOST_ROWS][WIDE_VECTORS];
     half_vec half[MOST_ROWS];
 } tile_sums;
 
@@ -68,7 +68,7 @@ INLINE void add_to_sums(const size_t rows, const size_t vectors, const enum last
                         lanes last, const float *const *a, size_t a_q, const float *b, tile_sums *s)
 {
     const size_t n = whole_vectors(vectors, end);
-    vec column[TILE_VECTORS];
+    vec column[WIDE_VECTORS];
     half_vec half_column = splat_half(0);
     UNROLL
     for (size_t v = 0; v < n; v++)
@@ -217,9 +217,15 @@ INLINE void multiply_tile(size_t rows, size_t columns, product *t)
     tiles[rows - 1][(columns - 1) / LANES][end_of(columns)][t->b_at != NULL](t);
 }
 
-/* The rows of the next tile of `left`: all are of nearly one size, so that none is slow. */
+/* The rows of the next tile of `left`, of at most `most`: all are of nearly one size, so that none
+ * is slow. */
+INLINE size_t rows_of(size_t left, size_t most)
+{
+    size_t n = (left + most - 1) / most;
+    return (left + n - 1) / n;
+}
+
 INLINE size_t next_rows(size_t left)
 {
-    size_t n = (left + TILE_ROWS - 1) / TILE_ROWS;
-    return (left + n - 1) / n;
+    return rows_of(left, TILE_ROWS);
 }

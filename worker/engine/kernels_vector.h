@@ -27,15 +27,17 @@
 #include <arm_neon.h>
 #endif
 
-/* A tile is TILE_ROWS x TILE_VECTORS sums, which the registers hold beside a row of B. */
+/* A tile is TILE_ROWS x TILE_VECTORS sums, which the registers hold beside a row of B, a block of a
+ * matrix product such a tile or WIDE_ROWS x WIDE_VECTORS sums: a last vector alone has too few
+ * sums to keep the multipliers busy. */
 #if defined(__AVX512F__)
-enum { LANES = 16, TILE_VECTORS = 4 };
+enum { LANES = 16, TILE_VECTORS = 4, WIDE_VECTORS = 4 };
 #elif defined(__AVX2__)
-enum { LANES = 8, TILE_VECTORS = 2 };
+enum { LANES = 8, TILE_VECTORS = 2, WIDE_VECTORS = 3 };
 #else
-enum { LANES = 4, TILE_VECTORS = 2 };
+enum { LANES = 4, TILE_VECTORS = 2, WIDE_VECTORS = 3 };
 #endif
-enum { TILE_ROWS = 6, MOST_ROWS = 6 };
+enum { TILE_ROWS = 6, MOST_ROWS = 6, WIDE_ROWS = TILE_ROWS * TILE_VECTORS / WIDE_VECTORS };
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
