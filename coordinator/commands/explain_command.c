@@ -2,7 +2,9 @@
 #include "coordinator/commands/commands.h"
 
 #include "coordinator/commands/command_line.h"
+#include "coordinator/commands/sweep_view.h"
 #include "coordinator/run/chronicle.h"
+#include "coordinator/run/run.h"
 #include "coordinator/run/run_state.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -33,6 +35,18 @@ static void print_step(const mn_chronicle *chronicle, uint64_t step);
 static mn_status print_json(const mn_chronicle *chronicle, const mn_run_state *state,
                             const struct repeats *repeats, mn_error *err);
 
+static mn_status explain_sweep(const mn_command_line *line, mn_error *err)
+{
+    mn_sweep_view view;
+    if (line->json || line->worker != NULL || line->step > 0)
+        return mn_run_missing(line->arguments[0], err);
+    mn_status status = mn_sweep_view_open(line->arguments[0], &view, err);
+    if (status == MN_OK)
+        mn_sweep_view_explain(&view, stdout);
+    mn_sweep_view_close(&view);
+    return status;
+}
+
 mn_status mn_explain_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
@@ -48,6 +62,8 @@ mn_status mn_explain_command(int argc, char **argv, mn_error *err)
         status = mn_fail(err, MN_ERR_USAGE,
                          "explain: --json tells of all workers and steps; leave "
                          "--worker and --step out");
+    if (status == MN_OK && mn_sweep_begun(line.arguments[0]))
+        return explain_sweep(&line, err);
     if (status == MN_OK)
         status = mn_run_watch_open(line.arguments[0], &watch, err);
     if (status == MN_OK)

@@ -39,17 +39,19 @@ static const struct entry {
      "  --check             only print what would be run\n"
      "  --json              print the table for programs\n"
      "  --quiet, --verbose  say less, or more\n"},
-    {"status", "RUN|--url ADDRESS [--json]",
+    {"status", "RUN|SWEEP|--url ADDRESS [--json]",
      "How a run stands: under way or not, by whom, how far, how fast, its newest scores. It is "
      "read\n"
-     "from the run's folder; the run takes no notice. Or from its page, from wherever you are.",
+     "from the run's folder; the run takes no notice. Or from its page, from wherever you are. Of "
+     "a\n"
+     "sweep: how many runs are over, which are under way or failed, and the best so far.",
      "  --url ADDRESS       the address of its page, as mnemo train prints it or as it stands in\n"
      "                      RUN/page (with the token, if it has one)\n"
      "  --json              print it for programs\n"},
-    {"top", "RUN|--url ADDRESS",
+    {"top", "RUN|SWEEP|--url ADDRESS",
      "The same once a second, until the run ends or is stopped, or you press Ctrl-C.",
      "  --url ADDRESS       the address of its page\n"},
-    {"explain", "RUN [OPTION]...",
+    {"explain", "RUN|SWEEP [OPTION]...",
      "Why a worker is idle or was refused, why a step waited and for whom, which tasks were "
      "computed\n"
      "twice and what that cost. It is read from RUN/journal.jsonl, of a run that goes on or is "
@@ -57,10 +59,12 @@ static const struct entry {
      "  --worker NAME       all that the journal tells of one worker, by its name or a part of it\n"
      "  --step N            all that it tells of a meta-step\n"
      "  --json              print it for programs\n"},
-    {"report", "RUN... [-o FILE]",
+    {"report", "RUN...|SWEEP [-o FILE]",
      "One or several runs as one page for a browser, which needs nothing else: scores with "
      "intervals,\n"
-     "curves of all of them together, pictures, the experiments and what differs between them.",
+     "curves of all of them together, pictures, the experiments and what differs between them. Of "
+     "a\n"
+     "sweep: its table, its picture, and its best runs side by side.",
      "  -o FILE             the page (default: report.html in the first run's folder)\n"},
     {"evaluate", "RUN... [OPTION]...",
      "Test the newest theta of a run on test tasks: mean and 95 % interval. Several runs are\n"

@@ -1,4 +1,4 @@
-/* mnemo report: one or several runs as one page that stands by itself: scores, curves, pictures, what
+/* mnemo report: one or several runs, or a sweep with its best ones, as one page that stands by itself: scores, curves, pictures, what
  * they were asked for and what differs between them. Nothing in it is fetched from elsewhere. */
 #include "coordinator/commands/commands.h"
 
@@ -6,6 +6,8 @@
 #include "common/file.h"
 #include "common/tensor_file.h"
 #include "coordinator/commands/command_line.h"
+#include "coordinator/commands/report_sweep.h"
+#include "coordinator/commands/sweep_view.h"
 #include "coordinator/pictures/chart.h"
 #include "coordinator/run/run.h"
 #include "coordinator/run/run_history.h"
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_POINTS = 1000, MOST_KEYS = 24 };
+enum { MOST_POINTS = 1000, MOST_KEYS = 24, MOST_OF_SWEEP = 12 };
 #define MOST_PICTURE_BYTES ((size_t)16 << 20)
 
 struct column {
@@ -29,6 +31,7 @@ struct column {
 };
 
 struct page {
+    mn_sweep_view sweep; /* table NULL: none */
     size_t n;
     struct column runs[MN_MAX_ARGUMENTS];
     char folder[PATH_MAX]; /* where curves are drawn */
@@ -37,11 +40,14 @@ struct page {
 
 static mn_status open_page(const mn_command_line *line, struct page *page, mn_error *err);
 static void close_page(struct page *page);
-static void put(const char *text, FILE *out);
+static void put_title(const struct page *page);
+static mn_status put_sweep(const struct page *page, mn_error *err);
 static void put_summary(const struct page *page);
 static void put_scores(const struct page *page);
 static mn_status put_curves(const struct page *page, mn_error *err);
 static void put_differences(const struct page *page);
+static mn_status put_picture(const struct page *page, const char *folder, const char *name,
+                             const char *words, mn_error *err);
 static mn_status put_runs(const struct page *page, mn_error *err);
 
 static const char head[] =
@@ -69,18 +75,25 @@ mn_status mn_report_command(int argc, char **argv, mn_error *err)
     size_t n = 0;
     mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_OUTPUT, err);
     if (status == MN_OK && line.n_arguments == 0)
-        status = mn_fail(err, MN_ERR_USAGE, "report: expected the folder of a run, or of several");
+        status = mn_fail(err, MN_ERR_USAGE,
+                         "report: expected the folder of a run, or of several, or of a sweep");
     if (status == MN_OK)
         status = open_page(&line, &page, err);
     const char *path = line.output;
     if (status == MN_OK && path == NULL) {
-        status = mn_run_path(page.runs[0].state->folder, "report.html", own, err);
+        status =
+            mn_run_path(page.sweep.table != NULL ? page.sweep.folder : page.runs[0].state->folder,
+                        "report.html", own, err);
         path = own;
     }
     if (status == MN_OK && (page.out = open_memstream(&text, &n)) == NULL)
         status = mn_fail(err, MN_ERR_NOMEM, "report");
     if (status == MN_OK) {
         (void)fputs(head, page.out);
+        put_title(&page);
+        status = put_sweep(&page, err);
+    }
+    if (status == MN_OK) {
         put_summary(&page);
         put_scores(&page);
         status = put_curves(&page, err);
@@ -100,18 +113,51 @@ mn_status mn_report_command(int argc, char **argv, mn_error *err)
     return status;
 }
 
+static mn_status add_run(struct page *page, const char *folder, mn_error *err)
+{
+    struct column *run = &page->runs[page->n];
+    mn_status status = mn_run_watch_open(folder, &run->watch, err);
+    if (status != MN_OK)
+        return status;
+    page->n++;
+    return mn_run_watch_look(run->watch, &run->state, err);
+}
+
+/* Of its runs those of the best points, as many as can be looked at side by side. */
+static mn_status add_sweep(struct page *page, const char *folder, mn_error *err)
+{
+    size_t i, k;
+    const json_t *point, *run;
+    mn_status status = mn_sweep_view_open(folder, &page->sweep, err);
+    if (status != MN_OK)
+        return status;
+    json_array_foreach(json_object_get(page->sweep.table, "points"), i, point)
+    {
+        json_array_foreach(json_object_get(point, "runs"), k, run)
+        {
+            char path[PATH_MAX];
+            const char *name = json_string_value(json_object_get(run, "run"));
+            if (name == NULL || page->n == MOST_OF_SWEEP || status != MN_OK ||
+                snprintf(path, sizeof path, "%s/runs/%s", page->sweep.folder, name) >= PATH_MAX ||
+                !mn_run_begun(path))
+                continue;
+            status = add_run(page, path, err);
+        }
+    }
+    return status == MN_OK && page->n == 0
+               ? mn_fail(err, MN_ERR_NO_INPUT, "%s: no run of the sweep has begun yet", folder)
+               : status;
+}
+
 static mn_status open_page(const mn_command_line *line, struct page *page, mn_error *err)
 {
     const char *place = getenv("TMPDIR");
     mn_status status = MN_OK;
-    for (size_t i = 0; i < line->n_arguments && status == MN_OK; i++) {
-        struct column *run = &page->runs[i];
-        status = mn_run_watch_open(line->arguments[i], &run->watch, err);
-        if (status == MN_OK)
-            page->n = i + 1;
-        if (status == MN_OK)
-            status = mn_run_watch_look(run->watch, &run->state, err);
-    }
+    if (line->n_arguments == 1 && mn_sweep_begun(line->arguments[0]))
+        status = add_sweep(page, line->arguments[0], err);
+    else
+        for (size_t i = 0; i < line->n_arguments && status == MN_OK; i++)
+            status = add_run(page, line->arguments[i], err);
     (void)snprintf(page->folder, sizeof page->folder, "%s/mnemo-report.XXXXXX",
                    place != NULL && place[0] != '\0' ? place : "/tmp");
     if (status == MN_OK && mkdtemp(page->folder) == NULL) {
@@ -126,6 +172,7 @@ static mn_status open_page(const mn_command_line *line, struct page *page, mn_er
 static void close_page(struct page *page)
 {
     static const char *const endings[] = {"dat", "gp", "svg"};
+    mn_sweep_view_close(&page->sweep);
     for (size_t i = 0; i < page->n; i++)
         mn_run_watch_close(&page->runs[i].watch);
     if (page->folder[0] == '\0')
@@ -136,28 +183,6 @@ static void close_page(struct page *page)
         (void)unlink(path);
     }
     (void)rmdir(page->folder);
-}
-
-/* As text: what could be taken for markup is written out. */
-static void put(const char *text, FILE *out)
-{
-    for (; *text != '\0'; text++)
-        switch (*text) {
-        case '<':
-            (void)fputs("&lt;", out);
-            break;
-        case '>':
-            (void)fputs("&gt;", out);
-            break;
-        case '&':
-            (void)fputs("&amp;", out);
-            break;
-        case '"':
-            (void)fputs("&quot;", out);
-            break;
-        default:
-            (void)fputc(*text, out);
-        }
 }
 
 /* The folder's own name, which tells runs of one experiment apart. */
@@ -172,7 +197,7 @@ static void put_heads(const struct page *page, const char *first)
     (void)fprintf(page->out, "<table>\n<tr><th scope=\"col\">%s</th>", first);
     for (size_t i = 0; i < page->n; i++) {
         (void)fputs("<th scope=\"col\">", page->out);
-        put(name_of(&page->runs[i]), page->out);
+        mn_html_put(name_of(&page->runs[i]), page->out);
         (void)fputs("</th>", page->out);
     }
     (void)fputs("</tr>\n", page->out);
@@ -181,7 +206,7 @@ static void put_heads(const struct page *page, const char *first)
 static void begin_row(const struct page *page, const char *name)
 {
     (void)fputs("<tr><th scope=\"row\">", page->out);
-    put(name, page->out);
+    mn_html_put(name, page->out);
     (void)fputs("</th>", page->out);
 }
 
@@ -228,29 +253,48 @@ static void fingerprint_of(const mn_run_state *state, char hex[65])
     mn_tensor_file_destroy(&file);
 }
 
+static void put_title(const struct page *page)
+{
+    FILE *out = page->out;
+    const char *slash = strrchr(page->sweep.folder, '/');
+    bool others = false;
+    for (size_t i = 1; i < page->n; i++)
+        others = others || strcmp(page->runs[i].state->experiment.name,
+                                  page->runs[0].state->experiment.name) != 0;
+    (void)fputs("<title>", out);
+    if (page->sweep.table != NULL)
+        mn_html_put(slash != NULL ? slash + 1 : page->sweep.folder, out);
+    for (size_t i = 0; i < page->n && page->sweep.table == NULL; i++) {
+        (void)fputs(i > 0 ? ", " : "", out);
+        mn_html_put(name_of(&page->runs[i]), out);
+    }
+    (void)fputs("</title>\n<h1>", out);
+    mn_html_put(page->runs[0].state->experiment.name, out);
+    (void)fputs(others ? " and others</h1>\n" : "</h1>\n", out);
+}
+
+static mn_status put_sweep(const struct page *page, mn_error *err)
+{
+    if (page->sweep.table == NULL)
+        return MN_OK;
+    mn_report_sweep(&page->sweep, page->out);
+    mn_status status = put_picture(page, page->sweep.folder, "sweep.png",
+                                   "validation by each key that varies", err);
+    (void)fprintf(page->out, "<h2>%zu of its runs side by side</h2>\n", page->n);
+    return status;
+}
+
 static void put_summary(const struct page *page)
 {
     FILE *out = page->out;
     char date[40];
     const time_t now = time(NULL);
     struct tm utc;
-    (void)fputs("<title>", out);
-    for (size_t i = 0; i < page->n; i++) {
-        (void)fputs(i > 0 ? ", " : "", out);
-        put(name_of(&page->runs[i]), out);
-    }
-    (void)fputs("</title>\n<h1>", out);
-    put(page->runs[0].state->experiment.name, out);
-    bool others = false;
-    for (size_t i = 1; i < page->n; i++)
-        others = others || strcmp(page->runs[i].state->experiment.name,
-                                  page->runs[0].state->experiment.name) != 0;
-    (void)fputs(others ? " and others</h1>\n" : "</h1>\n", out);
     put_heads(page, "run");
     begin_row(page, "experiment");
     for (size_t i = 0; i < page->n; i++) {
         (void)fputs("<td>", out);
-        put(page->runs[i].state->experiment.name, out);
+        mn_html_put(page->runs[i].state->experiment.name, out);
         (void)fputs("</td>", out);
     }
     (void)fputs("</tr>\n", out);
@@ -270,7 +314,7 @@ static void put_summary(const struct page *page)
     begin_row(page, "written by");
     for (size_t i = 0; i < page->n; i++) {
         (void)fputs("<td>", out);
-        put(page->runs[i].state->writer, out);
+        mn_html_put(page->runs[i].state->writer, out);
         (void)fputs("</td>", out);
     }
     (void)fputs("</tr>\n", out);
@@ -359,7 +403,7 @@ static void put_remarks(const struct page *page)
         const char *remark =
             json_string_value(json_object_get(page->runs[i].state->test, "remark"));
         (void)fputs("<td>", page->out);
-        put(remark != NULL ? remark : "-", page->out);
+        mn_html_put(remark != NULL ? remark : "-", page->out);
         (void)fputs("</td>", page->out);
     }
     (void)fputs("</tr>\n", page->out);
@@ -515,7 +559,7 @@ static void put_differences(const struct page *page)
         for (size_t i = 0; i < page->n; i++) {
             mn_option_text(row, &page->runs[i].state->experiment, other);
             (void)fputs("<td>", page->out);
-            put(other, page->out);
+            mn_html_put(other, page->out);
             (void)fputs("</td>", page->out);
         }
         (void)fputs("</tr>\n", page->out);
@@ -523,12 +567,13 @@ static void put_differences(const struct page *page)
     (void)fputs(any ? "</table>\n" : "", page->out);
 }
 
-/* A picture that the run has made, if it has. */
-static mn_status put_picture(const struct page *page, const mn_run_state *state, mn_error *err)
+/* A picture that the run or the sweep has made, if it has. */
+static mn_status put_picture(const struct page *page, const char *folder, const char *name,
+                             const char *words, mn_error *err)
 {
     char path[PATH_MAX], *png = NULL, *text = NULL;
     size_t n = 0;
-    mn_status status = mn_run_path(state->folder, "task.png", path, err);
+    mn_status status = mn_run_path(folder, name, path, err);
     if (status != MN_OK || access(path, R_OK) != 0)
         return status;
     status = mn_file_read(path, MOST_PICTURE_BYTES, &png, &n, err);
@@ -539,8 +584,7 @@ static mn_status put_picture(const struct page *page, const mn_run_state *state,
         (void)sodium_bin2base64(text, size, (const unsigned char *)png, n,
                                 sodium_base64_VARIANT_ORIGINAL);
         (void)fprintf(page->out,
-                      "<figure><img alt=\"a test task, and what the run made of it\" "
-                      "src=\"data:image/png;base64,%s\"></figure>\n",
+                      "<figure><img alt=\"%s\" src=\"data:image/png;base64,%s\"></figure>\n", words,
                       text);
     }
     free(text);
@@ -555,16 +599,17 @@ static mn_status put_runs(const struct page *page, mn_error *err)
         const mn_run_state *state = page->runs[i].state;
         char *text = NULL;
         (void)fputs("<h2>", page->out);
-        put(name_of(&page->runs[i]), page->out);
+        mn_html_put(name_of(&page->runs[i]), page->out);
         (void)fputs("</h2>\n<p><code>", page->out);
-        put(state->folder, page->out);
+        mn_html_put(state->folder, page->out);
         (void)fputs("</code></p>\n", page->out);
-        status = put_picture(page, state, err);
+        status = put_picture(page, state->folder, "task.png",
+                             "a test task, and what the run made of it", err);
         if (status == MN_OK)
             status = mn_experiment_print(&state->experiment, false, &text, err);
         if (status == MN_OK) {
             (void)fputs("<details><summary>Experiment, as resolved</summary>\n<pre>", page->out);
-            put(text, page->out);
+            mn_html_put(text, page->out);
             (void)fputs("</pre></details>\n", page->out);
         }
         free(text);

@@ -1,9 +1,11 @@
-/* mnemo status and mnemo top: how a run stands, once or as it goes: by its folder, or by its page. */
+/* mnemo status and mnemo top: how a run or a sweep stands, once or as it goes: by its folder, or by its page. */
 #include "coordinator/commands/commands.h"
 
 #include "common/log.h"
 #include "coordinator/commands/command_line.h"
 #include "coordinator/commands/remote_run.h"
+#include "coordinator/commands/sweep_view.h"
+#include "coordinator/run/run.h"
 #include "coordinator/run/run_history.h"
 #include "coordinator/run/run_state.h"
 #include "worker/learner/parts/batch_norm.h"
@@ -19,49 +21,94 @@
 static void print_state(const mn_run_state *state, FILE *out);
 static mn_status print_json(const mn_run_state *state, mn_error *err);
 
-/* Of a run: its folder, or its page. */
-static mn_status open_watch(const mn_command_line *line, const char *command, mn_run_watch **watch,
-                            mn_remote_run **remote, mn_error *err)
+/* What is looked at: one of these. */
+struct subject {
+    mn_run_watch *watch;
+    mn_remote_run *remote;
+    const char *sweep; /* its folder */
+};
+
+static mn_status open_subject(const mn_command_line *line, const char *command,
+                              struct subject *subject, mn_error *err)
 {
     if (line->n_arguments != (line->url == NULL))
         return mn_fail(err, MN_ERR_USAGE,
-                       "%s: expected the folder of one run, or --url with the address of its page",
+                       "%s: expected the folder of one run or sweep, or --url with the address of "
+                       "a run's page",
                        command);
-    return line->url != NULL ? mn_remote_run_open(line->url, MN_REMOTE_MS, remote, err)
-                             : mn_run_watch_open(line->arguments[0], watch, err);
+    if (line->url != NULL)
+        return mn_remote_run_open(line->url, MN_REMOTE_MS, &subject->remote, err);
+    if (mn_sweep_begun(line->arguments[0])) {
+        subject->sweep = line->arguments[0];
+        return MN_OK;
+    }
+    return mn_run_watch_open(line->arguments[0], &subject->watch, err);
 }
 
-static mn_status tell_remote(mn_remote_run *remote, bool json, mn_error *err)
+static void close_subject(struct subject *subject)
+{
+    mn_remote_run_close(&subject->remote);
+    mn_run_watch_close(&subject->watch);
+}
+
+static mn_status tell_remote(mn_remote_run *remote, bool json, bool *over, FILE *out, mn_error *err)
 {
     json_t *state = NULL;
     mn_status status = mn_remote_run_look(remote, &state, err);
-    if (status == MN_OK && json && json_dumpf(state, stdout, JSON_INDENT(2)) == 0)
-        (void)putchar('\n');
+    if (status == MN_OK && json && json_dumpf(state, out, JSON_INDENT(2)) == 0)
+        (void)fputc('\n', out);
     else if (status == MN_OK)
-        mn_remote_run_print(state, stdout);
+        mn_remote_run_print(state, out);
+    *over = json_is_true(json_object_get(state, "over"));
     json_decref(state);
     return status;
+}
+
+static mn_status tell_sweep(const char *folder, bool json, bool *over, FILE *out, mn_error *err)
+{
+    mn_sweep_view view;
+    mn_status status = mn_sweep_view_open(folder, &view, err);
+    if (status == MN_OK && json)
+        status = mn_sweep_view_json(&view, out, err);
+    else if (status == MN_OK)
+        mn_sweep_view_print(&view, out);
+    *over = mn_sweep_view_is_over(&view);
+    mn_sweep_view_close(&view);
+    return status;
+}
+
+static mn_status tell_run(mn_run_watch *watch, bool json, bool *over, FILE *out, mn_error *err)
+{
+    const mn_run_state *state = NULL;
+    mn_status status = mn_run_watch_look(watch, &state, err);
+    if (status == MN_OK && json)
+        status = print_json(state, err);
+    else if (status == MN_OK)
+        print_state(state, out);
+    *over = status == MN_OK && (state->phase == MN_RUN_STOPPED || state->phase == MN_RUN_DONE);
+    return status;
+}
+
+static mn_status tell(const struct subject *subject, bool json, bool *over, FILE *out,
+                      mn_error *err)
+{
+    if (subject->remote != NULL)
+        return tell_remote(subject->remote, json, over, out, err);
+    return subject->sweep != NULL ? tell_sweep(subject->sweep, json, over, out, err)
+                                  : tell_run(subject->watch, json, over, out, err);
 }
 
 mn_status mn_status_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
-    mn_run_watch *watch = NULL;
-    mn_remote_run *remote = NULL;
-    const mn_run_state *state = NULL;
+    struct subject subject = {.sweep = NULL};
+    bool over;
     mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_JSON | MN_TAKES_URL, err);
     if (status == MN_OK)
-        status = open_watch(&line, "status", &watch, &remote, err);
-    if (status == MN_OK && remote != NULL)
-        status = tell_remote(remote, line.json, err);
-    else if (status == MN_OK)
-        status = mn_run_watch_look(watch, &state, err);
-    if (status == MN_OK && state != NULL && line.json)
-        status = print_json(state, err);
-    else if (status == MN_OK && state != NULL)
-        print_state(state, stdout);
-    mn_remote_run_close(&remote);
-    mn_run_watch_close(&watch);
+        status = open_subject(&line, "status", &subject, err);
+    if (status == MN_OK)
+        status = tell(&subject, line.json, &over, stdout, err);
+    close_subject(&subject);
     return status;
 }
 
@@ -73,47 +120,31 @@ static void end(int signal)
     ended = 1;
 }
 
-static mn_status draw(mn_run_watch *watch, char **text, bool *over, mn_error *err)
+static mn_status draw(const struct subject *subject, char **text, bool *over, mn_error *err)
 {
-    const mn_run_state *state;
     size_t n = 0;
-    mn_status status = mn_run_watch_look(watch, &state, err);
-    FILE *out = status == MN_OK ? open_memstream(text, &n) : NULL;
-    if (status != MN_OK)
-        return status;
-    if (out != NULL)
-        print_state(state, out);
-    *over = state->phase == MN_RUN_STOPPED || state->phase == MN_RUN_DONE;
-    return out != NULL && fclose(out) == 0 ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "state of the run");
-}
-
-static mn_status draw_remote(mn_remote_run *remote, char **text, bool *over, mn_error *err)
-{
-    json_t *state = NULL;
-    size_t n = 0;
-    mn_status status = mn_remote_run_look(remote, &state, err);
-    FILE *out = status == MN_OK ? open_memstream(text, &n) : NULL;
-    if (status != MN_OK)
-        return status;
-    if (out != NULL)
-        mn_remote_run_print(state, out);
-    *over = json_is_true(json_object_get(state, "over"));
-    json_decref(state);
-    return out != NULL && fclose(out) == 0 ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "state of the run");
+    FILE *out = open_memstream(text, &n);
+    if (out == NULL)
+        return mn_fail(err, MN_ERR_NOMEM, "state of the run");
+    mn_status status = tell(subject, false, over, out, err);
+    if (fclose(out) != 0 && status == MN_OK)
+        status = mn_fail(err, MN_ERR_NOMEM, "state of the run");
+    return status;
 }
 
 /* Drawn over itself on a terminal; else one text after the other, as for a log. */
-static mn_status follow(mn_run_watch *watch, mn_remote_run *remote, mn_error *err)
+static mn_status follow(const struct subject *subject, mn_error *err)
 {
     const bool terminal = isatty(STDOUT_FILENO) != 0;
     const struct timespec second = {.tv_sec = 1};
     for (bool first = true; ended == 0; first = false) {
         char *text = NULL;
         bool over = false;
-        mn_status status = remote != NULL ? draw_remote(remote, &text, &over, err)
-                                          : draw(watch, &text, &over, err);
-        if (status != MN_OK)
+        mn_status status = draw(subject, &text, &over, err);
+        if (status != MN_OK) {
+            free(text);
             return status;
+        }
         (void)printf("%s%s", terminal ? "\033[H\033[J" : first ? "" : "\n", text);
         (void)fflush(stdout);
         free(text);
@@ -127,18 +158,16 @@ static mn_status follow(mn_run_watch *watch, mn_remote_run *remote, mn_error *er
 mn_status mn_top_command(int argc, char **argv, mn_error *err)
 {
     mn_command_line line;
-    mn_run_watch *watch = NULL;
-    mn_remote_run *remote = NULL;
+    struct subject subject = {.sweep = NULL};
     const struct sigaction on_end = {.sa_handler = end};
     mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_URL, err);
     if (status == MN_OK)
-        status = open_watch(&line, "top", &watch, &remote, err);
+        status = open_subject(&line, "top", &subject, err);
     (void)sigaction(SIGINT, &on_end, NULL);
     (void)sigaction(SIGTERM, &on_end, NULL);
     if (status == MN_OK)
-        status = follow(watch, remote, err);
-    mn_remote_run_close(&remote);
-    mn_run_watch_close(&watch);
+        status = follow(&subject, err);
+    close_subject(&subject);
     return status;
 }
 

@@ -174,17 +174,14 @@ static mn_status choose_folder(const mn_command_line *line, struct sweep *sweep,
 static mn_status report(const mn_command_line *line, const struct sweep *sweep,
                         const mn_sweep_results *results, mn_error *err)
 {
-    char path[PATH_MAX];
     char *text = NULL;
     mn_sweep_table *table = NULL;
     mn_error why;
-    mn_status status = mn_sweep_table_new(&sweep->plan, results, &table, err);
+    mn_status status = mn_sweep_table_write(&sweep->plan, results, sweep->folder, err);
     if (status == MN_OK)
+        status = mn_sweep_table_new(&sweep->plan, results, &table, err);
+    if (status == MN_OK && line->json)
         status = mn_sweep_table_json(table, &text, err);
-    if (status == MN_OK)
-        status = mn_run_path(sweep->folder, "sweep.json", path, err);
-    if (status == MN_OK)
-        status = mn_file_write(path, text, strlen(text), err);
     if (status == MN_OK && line->json)
         (void)printf("%s\n", text);
     else if (status == MN_OK)
@@ -234,10 +231,11 @@ static void print_plan(const struct sweep *sweep, const mn_command_line *line)
     const mn_sweep_config config = {.job = &(mn_job){.n_here = 1, .n_ranks = 1},
                                     .plan = plan,
                                     .slots = line->slots > 0 ? line->slots : sweep->file.slots};
-    (void)printf("%" PRIu32 " points of %s, each with %" PRIu32 " seed%s: %" PRIu32
-                 " runs, %" PRIu64 " meta-steps in all; %" PRIu32 " at a time on this host\n",
-                 plan->n_points, sweep->experiment, plan->n_seeds, plan->n_seeds > 1 ? "s" : "",
-                 plan->n_runs, plan->steps, mn_sweep_slots(&config));
+    (void)printf("%" PRIu32 " point%s of %s, each with %" PRIu32 " seed%s: %" PRIu32
+                 " run%s, %" PRIu64 " meta-steps in all; %" PRIu32 " at a time on this host\n",
+                 plan->n_points, plan->n_points > 1 ? "s" : "", sweep->experiment, plan->n_seeds,
+                 plan->n_seeds > 1 ? "s" : "", plan->n_runs, plan->n_runs > 1 ? "s" : "",
+                 plan->steps, mn_sweep_slots(&config));
     if (plan->n_wanted > plan->n_points)
         (void)printf("the budget leaves out the last %" PRIu32 " of %" PRIu32 " points\n",
                      plan->n_wanted - plan->n_points, plan->n_wanted);

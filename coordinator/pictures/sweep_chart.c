@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 2, MOST_LABEL = 24 };
+enum { COLUMNS = 2, MOST_LABEL = 24, BLOCKS = 4 };
 
 /* Where on its axis a point stands: a number, or the place of its value in the list. */
 static double place_of(const mn_sweep_table *table, uint32_t axis, uint32_t point)
@@ -36,7 +36,34 @@ static void put(double x, double y, double factor, FILE *out)
         (void)fprintf(out, "%.9g %.9g\n", x, factor * y);
 }
 
-/* Three blocks a key: points after the first leg, means of these, points that are done. */
+/* With its interval over seeds; of one seed there is none. */
+static void put_spread(double x, const mn_spread *y, double factor, FILE *out)
+{
+    if (isfinite(y->mean))
+        (void)fprintf(out, "%.9g %.9g %.9g\n", x, factor * y->mean,
+                      isfinite(y->half_width) ? factor * y->half_width : 0);
+}
+
+/* From the lowest to the highest point and a little more: an interval over two seeds may be far wider, and is cut
+ * off there. */
+static void put_range(const mn_sweep_table *table, double factor, FILE *out)
+{
+    double low = INFINITY, high = -INFINITY;
+    for (uint32_t i = 0; i < table->plan->n_points; i++) {
+        const double at[] = {table->rows[i].first.mean, table->rows[i].validation.mean};
+        for (size_t k = 0; k < 2; k++)
+            if (isfinite(at[k])) {
+                low = fmin(low, factor * at[k]);
+                high = fmax(high, factor * at[k]);
+            }
+    }
+    const double room = high > low ? 0.25 * (high - low) : fmax(0.01 * fabs(low), 1e-6);
+    if (low <= high)
+        (void)fprintf(out, "set yrange [%.9g:%.9g]\n", low - room, high + room);
+}
+
+/* Four blocks a key: points after the first leg, means of these, points that are done with their intervals, the
+ * best. */
 static void write_data(const mn_sweep_table *table, double factor, FILE *out)
 {
     const mn_sweep_plan *plan = table->plan;
@@ -53,8 +80,12 @@ static void write_data(const mn_sweep_table *table, double factor, FILE *out)
         (void)fputs("\n\n# of the points that are done, in the end\n", out);
         for (uint32_t i = 0; i < plan->n_points; i++)
             if (table->rows[i].fate == MN_POINT_DONE)
-                put(place_of(table, axis, table->rows[i].point), table->rows[i].validation.mean,
-                    factor, out);
+                put_spread(place_of(table, axis, table->rows[i].point), &table->rows[i].validation,
+                           factor, out);
+        (void)fputs("\n\n# of these the best\n", out);
+        if (table->n_best > 0)
+            put(place_of(table, axis, table->rows[0].point), table->rows[0].validation.mean, factor,
+                out);
         (void)fputs("\n\n", out);
     }
 }
@@ -70,8 +101,11 @@ static void write_panel(const mn_sweep_table *table, uint32_t axis, FILE *out)
         (void)fprintf(out, "unset logscale x\nset xrange [-0.5:%g]\nset xtics (",
                       at->n_values - 0.5);
         for (uint32_t i = 0; i < at->n_values; i++) {
-            char label[MOST_LABEL + 1];
-            (void)snprintf(label, sizeof label, "%s", at->values[i]);
+            char label[MOST_LABEL + 4];
+            const char *value = at->values[i];
+            (void)snprintf(label, sizeof label, "%.*s%s", (int)MOST_LABEL,
+                           value[0] != '\0' ? value : "\"\"",
+                           strlen(value) > MOST_LABEL ? "..." : "");
             (void)fputs(i > 0 ? ", " : "", out);
             mn_gnuplot_put_text(label, out);
             (void)fprintf(out, " %" PRIu32, i);
@@ -87,9 +121,17 @@ static void write_panel(const mn_sweep_table *table, uint32_t axis, FILE *out)
         "'#888888' title 'points%s', \\\n"
         "     '' index %" PRIu32 " using 1:2 with linespoints pt 7 ps 0.6 lw 2 lc rgb "
         "'#1f5fa8' title 'their mean', \\\n"
-        "     '' index %" PRIu32 " using 1:2 with points pt 7 ps 1 lc rgb '#d1700e' title "
-        "'done'\n",
-        3 * axis, table->plan->n_rungs > 0 ? " at the first rung" : "", 3 * axis + 1, 3 * axis + 2);
+        "     '' index %" PRIu32 " using 1:2:3 with yerrorbars pt 7 ps 1 lc rgb '#d1700e' title "
+        "'done%s'",
+        BLOCKS * axis, table->plan->n_rungs > 0 ? " at the first rung" : "", BLOCKS * axis + 1,
+        BLOCKS * axis + 2, table->plan->n_seeds > 1 ? ", 95 % over seeds" : "");
+    if (table->n_best > 0)
+        (void)fprintf(out,
+                      ", \\\n     '' index %" PRIu32
+                      " using 1:2 with points pt 4 ps 2.2 lw 2 lc rgb "
+                      "'#1a7f37' title 'the best'",
+                      BLOCKS * axis + 3);
+    (void)fputc('\n', out);
 }
 
 static void write_script(const mn_sweep_table *table, FILE *out)
@@ -100,10 +142,10 @@ static void write_script(const mn_sweep_table *table, FILE *out)
                   "# Draws sweep.png from sweep.dat: gnuplot sweep.gp\n%s"
                   "set terminal pngcairo size %u,%u font 'DejaVu Sans,12'\nset output 'sweep.png'\n"
                   "set key outside below horizontal noenhanced\n"
-                  "set offsets 0, 0, graph 0.05, graph 0.05\n"
                   "set multiplot layout %u,%u\n",
                   mn_gnuplot_style, (unsigned)(700 * columns), (unsigned)(60 + 400 * rows),
                   (unsigned)rows, (unsigned)columns);
+    put_range(table, table->validated_by.is_share ? 100 : 1, out);
     for (uint32_t axis = 0; axis < n; axis++)
         write_panel(table, axis, out);
     (void)fputs("unset multiplot\nset output\n", out);

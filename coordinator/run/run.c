@@ -55,6 +55,25 @@ bool mn_run_begun(const char *folder)
     return mn_run_path(folder, "experiment.yaml", path, NULL) == MN_OK && access(path, F_OK) == 0;
 }
 
+bool mn_sweep_begun(const char *folder)
+{
+    char path[PATH_MAX];
+    return mn_run_path(folder, "sweep.json", path, NULL) == MN_OK && access(path, F_OK) == 0;
+}
+
+mn_status mn_run_missing(const char *folder, mn_error *err)
+{
+    return mn_sweep_begun(folder)
+               ? mn_fail(err, MN_ERR_NO_INPUT,
+                         "%s is a sweep: expected one of its runs, as %s/runs/...; mnemo status %s "
+                         "tells of all of them",
+                         folder, folder, folder)
+               : mn_fail(err, MN_ERR_NO_INPUT,
+                         "%s is no run: expected a folder that mnemo train has made, with an "
+                         "experiment.yaml in it, as runs/latest",
+                         folder);
+}
+
 mn_status mn_run_open(const char *folder, mn_run **out, mn_error *err)
 {
     mn_run *run = calloc(1, sizeof *run);
@@ -198,6 +217,9 @@ static void link_latest(const char *folder)
     const char *name = basename(name_text);
     const char *last = strrchr(parent, '/');
     if (last == NULL || strcmp(last, "/runs") != 0)
+        return;
+    (void)snprintf(link, sizeof link, "%s/../sweep.json", parent);
+    if (access(link, F_OK) == 0) /* of a sweep, whose runs go side by side */
         return;
     (void)snprintf(link, sizeof link, "%s/latest", parent);
     (void)snprintf(aside, sizeof aside, "%s.%ld", link, (long)getpid());

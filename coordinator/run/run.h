@@ -24,6 +24,10 @@ mn_status mn_run_default_folder(const char *name, time_t now, char folder[PATH_M
 
 /* Has a run begun in this folder? (It holds an experiment.yaml.) */
 bool mn_run_begun(const char *folder);
+/* Or a sweep? (It holds a sweep.json.) */
+bool mn_sweep_begun(const char *folder);
+/* MN_ERR_NO_INPUT: says what is in a folder where a run should be, and what to give instead. */
+mn_status mn_run_missing(const char *folder, mn_error *err);
 
 /* Make the folder if needed and lock it; in a folder named runs/, runs/latest then links to it. The
  * run's id is the one of the endpoint file left by an earlier job, so that its workers find home,

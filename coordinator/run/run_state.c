@@ -33,7 +33,6 @@ static void read_lines(mn_run_watch *watch);
 static void add_line(mn_run_watch *watch, const char *line);
 static void forget(mn_run_watch *watch);
 static void sum_up(mn_run_watch *watch);
-static void find_writer(mn_run_watch *watch);
 static bool is_locked(const char *path);
 static void find_checkpoint(mn_run_watch *watch);
 static void read_test(mn_run_watch *watch);
@@ -48,10 +47,7 @@ mn_status mn_run_watch_open(const char *folder, mn_run_watch **out, mn_error *er
     mn_experiment_init(&watch->state.experiment);
     mn_status status = MN_OK;
     if (!mn_run_begun(folder))
-        status = mn_fail(err, MN_ERR_NO_INPUT,
-                         "%s is no run: expected the folder that mnemo train writes, with "
-                         "experiment.yaml in it",
-                         folder);
+        status = mn_run_missing(folder, err);
     else if (realpath(folder, watch->folder) == NULL)
         status = mn_fail_errno(err, "open the run's folder %s", folder);
     if (status == MN_OK)
@@ -88,7 +84,7 @@ mn_status mn_run_watch_look(mn_run_watch *watch, const mn_run_state **out, mn_er
     if (status != MN_OK)
         return status;
     sum_up(watch);
-    find_writer(watch);
+    state->phase = mn_run_find_writer(watch->folder, state->writer);
     find_checkpoint(watch);
     read_test(watch);
     state->joinable =
@@ -237,28 +233,24 @@ static void sum_up(mn_run_watch *watch)
     state->recent = mean_of(watch->steps, n, last);
 }
 
-/* By the text of the lock, and by whether it is held; what another host holds cannot be seen. */
-static void find_writer(mn_run_watch *watch)
+mn_run_phase mn_run_find_writer(const char *folder, char writer[256])
 {
-    mn_run_state *state = &watch->state;
     char path[PATH_MAX], host[HOST_NAME_MAX + 1] = "";
-    state->writer[0] = '\0';
-    state->phase = MN_RUN_STOPPED;
-    if (mn_run_path(watch->folder, "lock", path, NULL) != MN_OK)
-        return;
+    writer[0] = '\0';
+    if (mn_run_path(folder, "lock", path, NULL) != MN_OK)
+        return MN_RUN_STOPPED;
     FILE *lock = fopen(path, "re");
     if (lock == NULL)
-        return;
-    if (fgets(state->writer, sizeof state->writer, lock) == NULL)
-        state->writer[0] = '\0';
+        return MN_RUN_STOPPED;
+    if (fgets(writer, 256, lock) == NULL)
+        writer[0] = '\0';
     (void)fclose(lock);
-    state->writer[strcspn(state->writer, "\n")] = '\0';
+    writer[strcspn(writer, "\n")] = '\0';
     (void)gethostname(host, sizeof host - 1);
-    const char *on = strstr(state->writer, " on ");
+    const char *on = strstr(writer, " on ");
     if (is_locked(path))
-        state->phase = MN_RUN_RUNNING;
-    else if (on != NULL && strcmp(on + strlen(" on "), host) != 0)
-        state->phase = MN_RUN_ELSEWHERE;
+        return MN_RUN_RUNNING;
+    return on != NULL && strcmp(on + strlen(" on "), host) != 0 ? MN_RUN_ELSEWHERE : MN_RUN_STOPPED;
 }
 
 /* To try the lock would keep a job that begins just then from having it. */

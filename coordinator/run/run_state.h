@@ -46,5 +46,9 @@ void mn_run_watch_close(mn_run_watch **watch);
 /* The run as it stands now; lent. A line that is just being written counts the next time. */
 mn_status mn_run_watch_look(mn_run_watch *watch, const mn_run_state **state, mn_error *err);
 
+/* Who writes this folder, of a run or of a sweep, by the text of its lock and by whether it is held; what another
+ * host holds cannot be seen. */
+mn_run_phase mn_run_find_writer(const char *folder, char writer[256]);
+
 /* "running", ... */
 const char *mn_run_phase_text(mn_run_phase phase);

@@ -1,5 +1,7 @@
 #include "coordinator/run/sweep_table.h"
 
+#include "common/file.h"
+#include "coordinator/run/run.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -221,14 +223,19 @@ static void print_margins(const mn_sweep_table *table, FILE *out)
         (void)fprintf(out, "; validation after %" PRIu64 " meta-steps, where all still were",
                       plan->rungs[0]);
     (void)fputc('\n', out);
+    size_t widest = 26;
+    for (uint32_t axis = 0; axis < plan->file->n_axes; axis++)
+        for (uint32_t i = 0; i < table->margins[axis].n; i++)
+            if (strlen(table->margins[axis].groups[i].name) > widest)
+                widest = strlen(table->margins[axis].groups[i].name);
     for (uint32_t axis = 0; axis < plan->file->n_axes; axis++) {
         const mn_sweep_margin *margin = &table->margins[axis];
-        (void)fprintf(out, "  %-28s  %6s  %12s  %6s  %12s\n", plan->file->axes[axis].key, "points",
-                      "validation", "tested", "test");
+        (void)fprintf(out, "  %-*s  %6s  %12s  %6s  %12s\n", (int)widest + 2,
+                      plan->file->axes[axis].key, "points", "validation", "tested", "test");
         for (uint32_t i = 0; i < margin->n; i++) {
             const mn_sweep_group *group = &margin->groups[i];
-            (void)fprintf(out, "    %-26.40s  %6" PRIu32 "  %12s", group->name, group->n_points,
-                          in_print(&table->validated_by, group->validation, text));
+            (void)fprintf(out, "    %-*s  %6" PRIu32 "  %12s", (int)widest, group->name,
+                          group->n_points, in_print(&table->validated_by, group->validation, text));
             (void)fprintf(out, "  %6" PRIu32 "  %12s\n", group->n_tested,
                           in_print(&table->judged, group->test, text));
         }
@@ -241,9 +248,9 @@ void mn_sweep_table_print(const mn_sweep_table *table, FILE *out)
     uint32_t fates[4] = {0};
     for (uint32_t i = 0; i < plan->n_points; i++)
         fates[table->rows[i].fate]++;
-    (void)fprintf(out, "%" PRIu32 " points with %" PRIu32 " seed%s each: %" PRIu32 " done",
-                  plan->n_points, plan->n_seeds, plan->n_seeds > 1 ? "s" : "",
-                  fates[MN_POINT_DONE]);
+    (void)fprintf(out, "%" PRIu32 " point%s with %" PRIu32 " seed%s each: %" PRIu32 " done",
+                  plan->n_points, plan->n_points > 1 ? "s" : "", plan->n_seeds,
+                  plan->n_seeds > 1 ? "s" : "", fates[MN_POINT_DONE]);
     if (fates[MN_POINT_STOPPED] > 0)
         (void)fprintf(out, ", %" PRIu32 " stopped on the way", fates[MN_POINT_STOPPED]);
     if (fates[MN_POINT_FAILED] > 0)
@@ -320,6 +327,7 @@ static json_t *run_object(const mn_sweep_table *table, uint32_t run)
     (void)json_object_set_new(object, "run", json_string(name));
     (void)json_object_set_new(object, "seed",
                               json_integer((json_int_t)mn_sweep_plan_seed(table->plan, run)));
+    (void)json_object_set_new(object, "under_way", json_boolean(result->under_way));
     if (result->failed != MN_OK) {
         (void)json_object_set_new(object, "failed",
                                   json_integer(mn_status_exit_code(result->failed)));
@@ -384,8 +392,18 @@ mn_status mn_sweep_table_json(const mn_sweep_table *table, char **text, mn_error
                                   margin_array(&table->margins[axis]));
     for (uint32_t k = 0; k < plan->n_rungs; k++)
         (void)json_array_append_new(rungs, json_integer((json_int_t)plan->rungs[k]));
+    (void)json_object_set_new(root, "file", json_string(plan->source));
+    (void)json_object_set_new(root, "runs", json_integer(plan->n_runs));
+    (void)json_object_set_new(root, "runs_over", json_integer(table->results->n_over));
+    (void)json_object_set_new(root, "steps", json_integer((json_int_t)plan->base.outer.steps));
+    (void)json_object_set_new(root, "budget_hours",
+                              plan->file->most_hours > 0 ? json_real(plan->file->most_hours)
+                                                         : json_null());
     (void)json_object_set_new(root, "validated_by", json_string(table->validated_by.name));
     (void)json_object_set_new(root, "judged", json_string(table->judged.name));
+    (void)json_object_set_new(root, "validated_by_share",
+                              json_boolean(table->validated_by.is_share));
+    (void)json_object_set_new(root, "judged_share", json_boolean(table->judged.is_share));
     (void)json_object_set_new(root, "interval",
                               json_string(plan->n_seeds > 1
                                               ? "t(0.975, n-1) sd / sqrt(n) over seeds, sd with n-1"
@@ -402,4 +420,22 @@ mn_status mn_sweep_table_json(const mn_sweep_table *table, char **text, mn_error
         return mn_fail(err, MN_ERR_NOMEM, "table of the sweep");
     *text = made;
     return MN_OK;
+}
+
+mn_status mn_sweep_table_write(const mn_sweep_plan *plan, const mn_sweep_results *results,
+                               const char *folder, mn_error *err)
+{
+    char path[PATH_MAX];
+    char *text = NULL;
+    mn_sweep_table *table = NULL;
+    mn_status status = mn_sweep_table_new(plan, results, &table, err);
+    if (status == MN_OK)
+        status = mn_sweep_table_json(table, &text, err);
+    if (status == MN_OK)
+        status = mn_run_path(folder, "sweep.json", path, err);
+    if (status == MN_OK)
+        status = mn_file_write(path, text, strlen(text), err);
+    free(text);
+    mn_sweep_table_destroy(&table);
+    return status;
 }

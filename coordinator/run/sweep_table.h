@@ -1,5 +1,6 @@
 /* sweep_table.h: what a sweep has found: a row a point, the best by validation, and for each key that varied the
- * mean over the points that share a value of it (its marginal). Numbers in, text out; no other I/O.
+ * mean over the points that share a value of it (its marginal). Numbers in, text out; no other I/O but
+ * mn_sweep_table_write.
  * Runs that were stopped on the way were validated less often, so marginals of validation are taken after the
  * first leg, which all points have made; those of the test are over the points that were tested. */
 #pragma once
@@ -19,6 +20,7 @@ typedef struct mn_sweep_result {
     bool there;         /* then: */
     mn_outcome outcome; /* of its last leg */
     mn_outcome first;   /* of its first, at which all points can be compared */
+    bool under_way;     /* it is being made */
     mn_status failed;   /* MN_OK: it has not */
     char why[300];
 } mn_sweep_result;
@@ -80,3 +82,7 @@ void mn_sweep_table_destroy(mn_sweep_table **table);
 void mn_sweep_table_print(const mn_sweep_table *table, FILE *out);
 /* All of it; owned by the caller (free). */
 mn_status mn_sweep_table_json(const mn_sweep_table *table, char **text, mn_error *err);
+
+/* The same as FOLDER/sweep.json, which is never half written. */
+mn_status mn_sweep_table_write(const mn_sweep_plan *plan, const mn_sweep_results *results,
+                               const char *folder, mn_error *err);

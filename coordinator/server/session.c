@@ -1,9 +1,11 @@
 #include "coordinator/server/session.h"
 
+#include "common/file.h"
 #include "common/descriptors.h"
 #include "common/processors.h"
 #include "coordinator/page/page.h"
 #include "coordinator/server/server.h"
+#include "coordinator/sweep/sweep_file.h"
 #include "worker/data/import/first_use.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -30,6 +32,20 @@ static mn_status share_checkpoint(const mn_session *session, mn_checkpoint *chec
 static mn_status new_scribe(const mn_session *session, const mn_serving *how, mn_scribe **out,
                             mn_error *err);
 
+static bool is_sweep(const char *path)
+{
+    char *text = NULL;
+    size_t n = 0;
+    mn_sweep_file *file = calloc(1, sizeof *file);
+    const bool is = file != NULL && mn_file_read(path, 1 << 20, &text, &n, NULL) == MN_OK &&
+                    mn_sweep_file_parse(path, text, n, file, NULL) == MN_OK;
+    if (is)
+        mn_sweep_file_fini(file);
+    free(file);
+    free(text);
+    return is;
+}
+
 mn_status mn_session_experiment(const mn_session_options *options, mn_experiment *out,
                                 mn_error *err)
 {
@@ -44,6 +60,10 @@ mn_status mn_session_experiment(const mn_session_options *options, mn_experiment
     if (status == MN_OK)
         status = options->file == NULL ? mn_experiment_reread(out, file, err)
                                        : mn_experiment_read(out, file, err);
+    if (status == MN_ERR_CONFIG && options->file != NULL && is_sweep(file))
+        status = mn_fail(err, MN_ERR_CONFIG,
+                         "%s describes a sweep of many runs, not one experiment: mnemo sweep %s",
+                         file, file);
     for (size_t i = 0; i < options->n_sets && status == MN_OK; i++) {
         mn_error why = {.message = ""};
         status = mn_experiment_set(out, options->sets[i], &why);
@@ -154,10 +174,7 @@ mn_status mn_session_open_run(mn_session *session, const mn_session_options *opt
     char path[PATH_MAX];
     mn_checkpoint checkpoint = {0};
     if (!mn_run_begun(options->folder))
-        return mn_fail(err, MN_ERR_NO_INPUT,
-                       "%s is no run: expected a folder that mnemo train has made, with an "
-                       "experiment.yaml and checkpoints in it, as runs/latest",
-                       options->folder);
+        return mn_run_missing(options->folder, err);
     mn_status status = mn_session_open_alone(session, options, err);
     if (status == MN_OK)
         status = mn_run_path(options->folder, "checkpoints", path, err);

@@ -53,6 +53,14 @@ void mn_sweep_leg_folder(const mn_sweep_config *config, uint32_t run, char folde
     (void)mn_run_path(config->folder, below, folder, NULL); /* its length was looked at */
 }
 
+void mn_sweep_leg_log(const mn_sweep_config *config, uint32_t run, char path[PATH_MAX])
+{
+    char name[MN_SWEEP_NAME], below[MN_SWEEP_NAME + 16];
+    mn_sweep_plan_name(config->plan, run, name);
+    (void)snprintf(below, sizeof below, "logs/%s.log", name);
+    (void)mn_run_path(config->folder, below, path, NULL);
+}
+
 mn_status mn_sweep_leg_start(const mn_sweep_config *config, const mn_leg *leg, pid_t *pid,
                              mn_error *err)
 {
@@ -60,14 +68,14 @@ mn_status mn_sweep_leg_start(const mn_sweep_config *config, const mn_leg *leg, p
     char *argv[MOST + 1] = {NULL};
     const char *own[4];
     char **sets = NULL;
-    char folder[PATH_MAX], log[PATH_MAX + 8], until[24], listen[300], threads[40];
+    char folder[PATH_MAX], log[PATH_MAX], until[24], listen[300], threads[40];
     size_t n_sets = 0, n_own = 0, n = 0;
     mn_status status = mn_sweep_plan_sets(config->plan, leg->run, &sets, &n_sets, err);
     if (status != MN_OK)
         return status;
     const mn_experiment *base = &config->plan->base;
     mn_sweep_leg_folder(config, leg->run, folder);
-    (void)snprintf(log, sizeof log, "%s.log", folder);
+    mn_sweep_leg_log(config, leg->run, log);
     (void)snprintf(threads, sizeof threads, "pool.threads=%" PRIu32,
                    mn_sweep_leg_threads(config, leg));
     listen_of(base->pool.listen, leg->slot, listen, sizeof listen);
@@ -135,11 +143,9 @@ mn_status mn_sweep_leg_status(uint32_t code)
 /* The last thing that a run said, for people. */
 void mn_sweep_leg_last_words(const mn_sweep_config *config, uint32_t run, char *out, size_t n)
 {
-    char folder[PATH_MAX];
-    mn_sweep_leg_folder(config, run, folder);
-    char path[PATH_MAX + 8], text[2049];
+    char path[PATH_MAX], text[2049];
     out[0] = '\0';
-    (void)snprintf(path, sizeof path, "%s.log", folder);
+    mn_sweep_leg_log(config, run, path);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return;

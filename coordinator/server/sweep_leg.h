@@ -1,5 +1,5 @@
 /* sweep_leg.h: a run of a sweep from outside: as a process that makes it to its next pause or its end, and by what
- * its folder tells. `run` is its number in the plan, SWEEP/runs/NAME its folder, SWEEP/runs/NAME.log what it
+ * its folder tells. `run` is its number in the plan, SWEEP/runs/NAME its folder, SWEEP/logs/NAME.log what it
  * says. */
 #pragma once
 
@@ -32,6 +32,7 @@ uint32_t mn_sweep_slots(const mn_sweep_config *config);
 uint32_t mn_sweep_leg_threads(const mn_sweep_config *config, const mn_leg *leg);
 
 void mn_sweep_leg_folder(const mn_sweep_config *config, uint32_t run, char folder[PATH_MAX]);
+void mn_sweep_leg_log(const mn_sweep_config *config, uint32_t run, char path[PATH_MAX]);
 
 /* Start `mnemo train BASE --run-dir SWEEP/runs/NAME --set ...` as a child. A page and pictures for each of many
  * small runs would cost more than the runs, so they have them only if the sweep sets run.page, run.pictures. */

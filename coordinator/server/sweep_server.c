@@ -26,6 +26,7 @@
 #define LOOK_MS 100          /* how often runs are looked at while workers wait for one to open */
 #define CALM_MS 1000         /* else */
 #define FAREWELL_US 2000000u /* how long the door stays open for workers to hear that all is over */
+#define TABLE_US 1000000u    /* news are gathered for so long before sweep.json is written */
 #define NOBODY UINT32_MAX
 
 /* A run under way. */
@@ -65,6 +66,7 @@ struct server {
     struct slot *slots;   /* [n_slots]; owned */
     uint32_t n_slots, n_under_way;
     uint64_t begun_us, now_us, look_us, farewell_us;
+    uint64_t table_us; /* when sweep.json is to be written again; 0: nothing is new */
     double spent_before_s;
     char why[128]; /* of stopping; "": time is up */
     mn_status failure;
@@ -83,6 +85,8 @@ static void look_at_runs(struct server *s);
 static void start_legs(struct server *s);
 static void take_leg(struct server *s, const mn_leg *leg);
 static void end_leg(struct server *s, uint32_t run, uint32_t code);
+static void is_new(struct server *s);
+static void write_table(struct server *s);
 static void stop(struct server *s, const char *why);
 static void signal_children(const struct server *s, int number);
 static void tell(struct server *s, uint32_t rank, const mn_message *message);
@@ -111,10 +115,7 @@ mn_status mn_sweep_server_run(const mn_sweep_config *config, mn_sweep_results *o
             status = mn_fail(err, MN_STOPPED, "%s", s.why);
     }
     if (s.ladder != NULL) {
-        out->n_over = mn_ladder_n_done(s.ladder);
-        out->spent_s = spent_s(&s);
-        for (uint32_t point = 0; point < s.plan->n_points; point++)
-            out->points[point].fate = mn_ladder_fate(s.ladder, point, &out->points[point].rung);
+        write_table(&s);
         if (s.run != NULL && status == MN_OK)
             mn_run_remove_endpoint(s.run);
     }
@@ -260,10 +261,11 @@ static mn_status open_leader(struct server *s, mn_error *err)
                          s->config->folder);
     if (status == MN_OK)
         status = mn_run_open(s->config->folder, &s->run, err);
-    if (status == MN_OK)
-        status = mn_run_path(s->config->folder, "runs", path, err);
-    if (status == MN_OK)
-        status = mn_folder_make(path, err);
+    for (size_t i = 0; i < 2 && status == MN_OK; i++) {
+        status = mn_run_path(s->config->folder, i == 0 ? "runs" : "logs", path, err);
+        if (status == MN_OK)
+            status = mn_folder_make(path, err);
+    }
     if (status == MN_OK)
         status = mn_ladder_new(plan->n_points, plan->n_seeds, plan->n_rungs, plan->admitted,
                                &s->ladder, err);
@@ -277,12 +279,15 @@ static mn_status open_leader(struct server *s, mn_error *err)
         status = mn_sweep_journal_open(path, take_entry, s, &s->journal, err);
     if (status == MN_OK)
         status = open_door(s, err);
+    if (status == MN_OK)
+        write_table(s);
     if (status == MN_OK && !s->config->quiet)
         mn_log(MN_LOG_INFO,
-               "sweep %s: %" PRIu32 " points, %" PRIu32 " runs, %" PRIu32 " are over; %" PRIu32
+               "sweep %s: %" PRIu32 " point%s, %" PRIu32 " run%s, %" PRIu32 " over; %" PRIu32
                " at a time%s%s",
-               s->config->folder, plan->n_points, plan->n_runs, mn_ladder_n_done(s->ladder),
-               s->n_slots, s->door != NULL ? "; workers: mnemo-worker " : "",
+               s->config->folder, plan->n_points, plan->n_points > 1 ? "s" : "", plan->n_runs,
+               plan->n_runs > 1 ? "s" : "", mn_ladder_n_done(s->ladder), s->n_slots,
+               s->door != NULL ? "; workers: mnemo-worker " : "",
                s->door != NULL ? s->config->folder : "");
     return status;
 }
@@ -341,6 +346,8 @@ static int patience_ms(const struct server *s)
         wake_us = mn_worker_link_wake_us(s->door);
     if (s->door != NULL && s->look_us < wake_us && s->n_under_way > 0)
         wake_us = s->look_us;
+    if (s->table_us > 0 && s->table_us < wake_us)
+        wake_us = s->table_us;
     return wake_us > s->now_us ? (int)((wake_us - s->now_us) / 1000 + 1) : 0;
 }
 
@@ -375,6 +382,8 @@ static void turn(struct server *s)
     start_legs(s);
     look_at_runs(s);
     hear_door(s);
+    if (s->table_us > 0 && s->now_us >= s->table_us)
+        write_table(s);
     const bool done = s->n_under_way == 0 && (s->stopping || mn_ladder_is_over(s->ladder));
     if (done && s->farewell_us == 0) {
         s->farewell_us = s->now_us + FAREWELL_US;
@@ -503,6 +512,34 @@ static void look_at_runs(struct server *s)
     s->look_us = s->now_us + UINT64_C(1000) * (opening ? LOOK_MS : CALM_MS);
 }
 
+/* ---- what it has come to, for mnemo status SWEEP and the like */
+
+static void is_new(struct server *s)
+{
+    if (s->table_us == 0)
+        s->table_us = s->now_us + TABLE_US;
+}
+
+/* Of thousands of runs it is long, so it is not written more often than takes a twentieth of the time. That it cannot
+ * be written is told, once in a while, and stops nothing: the journal says all of it. */
+static void write_table(struct server *s)
+{
+    mn_sweep_results *results = s->results;
+    mn_error err;
+    const uint64_t begun_us = mn_clock_us();
+    results->n_over = mn_ladder_n_done(s->ladder);
+    results->spent_s = spent_s(s);
+    for (uint32_t point = 0; point < s->plan->n_points; point++)
+        results->points[point].fate =
+            mn_ladder_fate(s->ladder, point, &results->points[point].rung);
+    if (mn_sweep_table_write(s->plan, results, s->config->folder, &err) != MN_OK)
+        mn_log(MN_LOG_WARN, "%s", err.message);
+    const uint64_t cost_us = mn_clock_us() - begun_us;
+    s->table_us = 0;
+    if (20 * cost_us > TABLE_US && s->n_under_way > 0)
+        s->table_us = s->now_us + 20 * cost_us;
+}
+
 /* ---- runs */
 
 static void words_of(const struct server *s, uint32_t run, char *words, size_t n)
@@ -527,6 +564,8 @@ static void start_legs(struct server *s)
                             .last = !mn_ladder_has_more(s->ladder)};
         slot->threads = mn_sweep_leg_threads(s->config, &leg);
         s->n_under_way++;
+        s->results->runs[slot->run].under_way = true;
+        is_new(s);
         s->look_us = s->now_us;
         mn_sweep_leg_forget_endpoint(s->config, slot->run);
         mn_sweep_plan_name(s->plan, slot->run, name);
@@ -585,6 +624,8 @@ static void tell_ending(const struct server *s, uint32_t run, mn_leg_ending endi
     mn_sweep_plan_name(s->plan, run, name);
     if (ending == MN_LEG_CUT && code >= 128)
         mn_log(MN_LOG_WARN, "%s was ended by signal %" PRIu32 "; it will go on", name, code - 128);
+    else if (ending == MN_LEG_CUT && code == 0)
+        mn_log(MN_LOG_WARN, "%s ended in order, but left no outcome.json; it is tried again", name);
     else if (ending == MN_LEG_CUT)
         mn_log(MN_LOG_WARN, "%s ended with code %" PRIu32 "; it is tried again", name, code);
     if (ending == MN_LEG_CUT || s->config->quiet)
@@ -617,6 +658,8 @@ static void end_leg(struct server *s, uint32_t run, uint32_t code)
     mn_leg_ending ending = mn_sweep_leg_ending(s->config, run, leg, code, &outcome);
     slot->run = NOBODY;
     s->n_under_way--;
+    result->under_way = false;
+    is_new(s);
     mn_usher_close(s->usher, run);
     if (ending == MN_LEG_CUT && s->stopping) {
         mn_ladder_put_back(s->ladder, run);
@@ -633,16 +676,20 @@ static void end_leg(struct server *s, uint32_t run, uint32_t code)
     if (ending == MN_LEG_FAILED ||
         (ending == MN_LEG_CUT &&
          mn_ladder_fate(s->ladder, run / s->plan->n_seeds, &rung) == MN_POINT_FAILED)) {
-        char folder[PATH_MAX], name[MN_SWEEP_NAME];
-        mn_sweep_leg_folder(s->config, run, folder);
+        char log[PATH_MAX], name[MN_SWEEP_NAME];
+        mn_sweep_leg_log(s->config, run, log);
         mn_sweep_plan_name(s->plan, run, name);
-        result->failed = code >= 128 ? MN_ERR_INTERNAL : mn_sweep_leg_status(code);
+        result->failed = code == 0 || code >= 128 ? MN_ERR_INTERNAL : mn_sweep_leg_status(code);
         if (code >= 128)
             (void)snprintf(result->why, sizeof result->why, "ended by signal %" PRIu32, code - 128);
+        else if (code == 0)
+            (void)snprintf(result->why, sizeof result->why,
+                           "it ended in order, but left no outcome.json that says so: does "
+                           "something else remove or change files in its folder?");
         else
             mn_sweep_leg_last_words(s->config, run, result->why, sizeof result->why);
-        mn_log(MN_LOG_ERROR, "%s failed, code %" PRIu32 ": %s (%s.log); the sweep goes on", name,
-               code, result->why, folder);
+        mn_log(MN_LOG_ERROR, "%s failed, code %" PRIu32 ": %s (%s); the sweep goes on", name, code,
+               result->why, log);
         return;
     }
     tell_ending(s, run, ending, code);
@@ -689,6 +736,9 @@ static void fail(struct server *s, mn_status status, const mn_error *err)
         stop(s, "the sweep cannot go on");
         return;
     }
-    s->leave = true;
+    /* What this rank has to say cannot be said any more, and the others would wait for it for ever. Runs write
+     * checkpoints, as when the launcher stops them. */
     signal_children(s, SIGTERM);
+    mn_log(MN_LOG_ERROR, "all ranks of the sweep end; the same command goes on");
+    mn_job_abort(s->config->job, mn_status_exit_code(status));
 }

@@ -1,5 +1,5 @@
 /* sweep_server.h: the runs of a sweep made: each a `mnemo train` of its own, in SWEEP/runs/NAME with what it
- * says in NAME.log beside it, on the slots of all ranks; and the one door for workers (SWEEP/endpoint). Around
+ * says in SWEEP/logs/NAME.log, on the slots of all ranks; and the one door for workers (SWEEP/endpoint). Around
  * the cores (ladder.h, usher.h) stand processes, the link between ranks, the door, signals, clock and files.
  * Runs share nothing, so each gives the bits that it gives alone. */
 #pragma once

@@ -253,8 +253,12 @@ static mn_status count_points(mn_sweep_plan *plan, mn_error *err)
             grid *= file->axes[i].n_values;
     }
     plan->n_seeds = file->n_seeds > 0 ? file->n_seeds : 1;
-    if (drawn && file->draws == 0) /* as many as the budget holds */
-        draws = file->most_runs / (grid * plan->n_seeds) + 1;
+    if (drawn && file->draws == 0) { /* as many as the budget and a sweep hold */
+        const uint64_t runs = grid * plan->n_seeds;
+        draws = (file->most_runs + runs - 1) / runs;
+        if (draws * runs > MN_SWEEP_MAX_RUNS && runs <= MN_SWEEP_MAX_RUNS)
+            draws = MN_SWEEP_MAX_RUNS / runs;
+    }
     if (grid * draws * plan->n_seeds > MN_SWEEP_MAX_RUNS)
         return mn_fail(err, MN_ERR_CONFIG,
                        "%s: %" PRIu64 " combinations of the grid, %" PRIu64 " draws and %" PRIu32

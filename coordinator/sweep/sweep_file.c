@@ -116,6 +116,9 @@ static const struct section *find_section(const char *name)
     return NULL;
 }
 
+static const char *const of_experiments[] = {"seed",  "tasks",    "model", "meta",
+                                             "outer", "evaluate", "pool",  "run"};
+
 static mn_status unknown_section(struct reader *r, const char *name, size_t at)
 {
     char shown[MN_SWEEP_KEY], all[200] = "";
@@ -131,6 +134,13 @@ static mn_status unknown_section(struct reader *r, const char *name, size_t at)
         }
     }
     (void)mn_text_escape(name, strlen(name), shown, sizeof shown);
+    for (size_t i = 0; i < sizeof of_experiments / sizeof *of_experiments; i++)
+        if (strcmp(name, of_experiments[i]) == 0)
+            return fail(
+                r, at,
+                "\"%s\" is a key of experiments: this is one experiment, not a sweep (mnemo "
+                "train %s); what a sweep sets for all of its runs stands below \"set\"",
+                name, r->source);
     if (mn_text_is_near(least, name))
         return fail(r, at, "unknown key \"%s\" of a sweep; did you mean \"%s\"?", shown, nearest);
     return fail(
@@ -157,12 +167,13 @@ static mn_status read_all(struct reader *r)
 static mn_status whole_sense(struct reader *r)
 {
     const mn_sweep_file *file = r->out;
-    bool drawn = false;
+    size_t drawn = 0; /* the line of the first that is */
     if (file->experiment == NULL)
         return fail(r, 1, "has no \"experiment: FILE.yaml\", the base that all runs begin from");
     for (uint32_t i = 0; i < file->n_axes; i++) {
         const mn_sweep_axis *axis = &file->axes[i];
-        drawn = drawn || axis->way != MN_SWEEP_GRID;
+        if (drawn == 0 && axis->way != MN_SWEEP_GRID)
+            drawn = axis->line;
         for (uint32_t k = 0; k < i; k++)
             if (strcmp(axis->key, file->axes[k].key) == 0)
                 return fail(r, axis->line, "\"%s\" varies twice (first in line %zu)", axis->key,
@@ -172,12 +183,14 @@ static mn_status whole_sense(struct reader *r)
                 return fail(r, axis->line, "\"%s\" varies here, but line %zu sets it for all runs",
                             axis->key, file->settings[k].line);
     }
-    if (drawn && file->draws == 0 && file->most_runs == 0)
-        return fail(r, 1,
-                    "has keys that are drawn, but says neither \"draws: N\" nor \"budget: "
-                    "{runs: N}\": how many draws?");
-    if (!drawn && file->draws > 0)
-        return fail(r, 1, "says \"draws\", but no key stands below random or quasi-random");
+    if (drawn > 0 && file->draws == 0 && file->most_runs == 0)
+        return fail(
+            r, drawn,
+            "is drawn, but the file says neither \"draws: N\" nor \"budget: {runs: N}\": how "
+            "many draws?");
+    if (drawn == 0 && file->draws > 0)
+        return fail(r, file->draws_line,
+                    "says \"draws\", but no key stands below random or quasi-random");
     if (file->halving_line > 0 && file->first_rung == 0)
         return fail(r, file->halving_line,
                     "halving: expected \"first: STEPS\", after which the first decision is made");
@@ -310,6 +323,7 @@ static mn_status take_draws(struct reader *r, const yaml_node_t *value)
     uint64_t n = 0;
     mn_status status = take_whole(r, "draws", value, 1, MN_SWEEP_MAX_RUNS, &n);
     r->out->draws = (uint32_t)n;
+    r->out->draws_line = value->start_mark.line + 1;
     return status;
 }
 

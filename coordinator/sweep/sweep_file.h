@@ -53,6 +53,7 @@ typedef struct mn_sweep_file {
     mn_sweep_setting settings[MN_SWEEP_MAX_SETTINGS];
     mn_sweep_axis axes[MN_SWEEP_MAX_AXES]; /* in the file's order */
     uint32_t draws;                        /* 0: not given */
+    size_t draws_line;
     uint64_t draw_seed;
     uint32_t n_seeds; /* 0: only the base's own */
     bool seeds_listed;

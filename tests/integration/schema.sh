@@ -37,6 +37,12 @@ expect_code 0 compared mnemo evaluate "$work/seeds/seed-11" "$work/seeds/seed-12
 fits evaluate "$work/compared.out"
 expect_code 0 other mnemo evaluate "$work/runs/mixture" --set evaluate.tasks=3 --json
 fits evaluate "$work/other.out"
+printf 'experiment: sinusoid.yaml\nset: {evaluate.every: 2, evaluate.val_tasks: 4, evaluate.tasks: 5}\ngrid: {meta.inner_lr: [0.01, 0.02]}\nseeds: 2\nhalving: {first: 2, factor: 2}\n' >"$work/sweep.yaml"
+expect_code 0 sweep mnemo sweep "$work/sweep.yaml" --run-dir "$work/sweep" --json
+fits sweep "$work/sweep.out"
+fits sweep "$work/sweep/sweep.json"
+expect_code 0 sweep_status mnemo status "$work/sweep" --json
+fits sweep "$work/sweep_status.out"
 sinusoid "$work/long.yaml" 100000000
 start long mnemo train "$work/long.yaml" --run-dir "$work/long" --set pool.threads=1 --set evaluate.every=50 --set evaluate.val_tasks=5
 long=$started
@@ -90,13 +96,15 @@ spoil metrics "$work/runs/glyphs/metrics.jsonl" "NaN" 'record["loss"] = float("n
 spoil test "$work/runs/glyphs/test.json" "a score without its interval" 'del record["scores"][0]["loss_ci95"]'
 spoil test "$work/runs/glyphs/test.json" "an axis that there is not" 'record["scores"][0]["steps"] = 1'
 spoil seeds "$work/seeds/seeds.json" "a seed without theta" 'del record["seeds"][0]["theta_sha256"]'
+spoil sweep "$work/sweep.out" "a point without its fate" 'del record["points"][0]["fate"]'
+spoil sweep "$work/sweep_status.out" "a state without the folder" 'del record["sweep"]'
 spoil status "$work/status.out" "a state that there is not" 'record["state"] = "asleep"'
 spoil status "$work/running.out" "a last step that is none" 'record["last"].pop("lr")'
 spoil evaluate "$work/compared.out" "a comparison without its pairs" 'del record["runs"][1]["differences"][0]["pairs"]'
 spoil state "$work/state.json" "a whole state without its run" 'del record["run"]'
 spoil state "$work/event-1.json" "an event of changes with the run" 'record["run"] = {}'
 spoil task "$work/task-0.json" "a task of another state" 'record["state"] = "soon"'
-ok "thirteen ways"
+ok "fifteen ways"
 
 section "docs/metrics.md"
 sed -E 's/_ci95$//; s/^val_([a-z]+_)?(accuracy|squared_error)_.*/val_\1\2/' "$work/keys" | sort -u >"$work/names"

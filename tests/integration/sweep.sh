@@ -22,7 +22,7 @@ turn: 1
 YAML
 
 theta_in() { # SWEEP NAME
-    sed -n 's/^theta sha256=//p' "$1/runs/$2.log" | tail -n 1
+    sed -n 's/^theta sha256=//p' "$1/logs/$2.log" | tail -n 1
 }
 same_as_alone() { # SWEEP: all of its runs have the thetas of the runs alone
     local run
@@ -69,6 +69,18 @@ exit_code_of 300 "$sweep" one
 [ "$exit_code" -eq 0 ] || die "the sweep ended with $exit_code"
 same_as_alone one
 works_for other 2 || die "a worker has served one run only"
+expect_code 0 status mnemo status one
+expect_words status '^sweep one: done$' '^8 of 8 runs are over; of 4 points 4 are done' '^best so far by validation: point [0-3] \(meta\.kind='
+expect_code 0 top mnemo top one
+cmp status.out top.out || die "top tells something else of a sweep that is over"
+expect_code 0 explain mnemo explain one
+expect_words explain 'no run has failed' 'mnemo explain .*/runs/NAME'
+expect_code 0 report mnemo report one
+grep -q '<h2>Sweep</h2>' one/report.html && grep -q 'image/png;base64' one/report.html && grep -q '0003-seed-5' one/report.html ||
+    die "the report lacks its table, its picture or its runs"
+expect_code 66 export mnemo export one
+expect_words export 'one is a sweep: expected one of its runs, as one/runs/'
+[ ! -e one/runs/latest ] || die "runs/latest of runs that go side by side"
 wait_until 30 "the guest has heard that all is over" logged guest 'the run is over'
 [ ! -e one/endpoint ] || die "the sweep is over, but it can be found"
 expect_words one '4 points with 2 seeds each: 4 done' 'best by validation: point [0-3] \(meta\.kind=' 'tasks\.mix'
@@ -100,6 +112,8 @@ kill -INT "$sweep"
 exit_code_of 60 "$sweep" two
 [ "$exit_code" -eq 75 ] || die "a stopped sweep ended with $exit_code"
 expect_words two 'to go on: mnemo sweep sweep\.yaml --run-dir '
+expect_code 0 stopped mnemo status two
+expect_words stopped '^sweep two: stopped$' ' of 8 runs are over; of 4 points' 'to go on: mnemo sweep sweep\.yaml --run-dir .*two$'
 start killed mnemo sweep sweep.yaml --run-dir two --slots 2
 sweep=$started
 wait_until 60 "a run is done" grep -q '"done"' two/journal.jsonl
@@ -113,7 +127,7 @@ python3 -c 'import json; json.load(open("on.out"))' || die "--json prints no JSO
 drop_seconds() { grep -v '"seconds"' "$1/sweep.json"; }
 cmp <(drop_seconds one) <(drop_seconds two) || die "a sweep that was cut has another table"
 expect_code 0 again mnemo sweep sweep.yaml --run-dir two
-expect_words again '8 runs, 8 are over'
+expect_words again '8 runs, 8 over'
 ok "the same runs, the same table"
 
 section "two ranks"
@@ -166,6 +180,16 @@ exit_code_of 120 "$sweep" keyed
 ok "the door's key is the runs' key"
 
 section "what is wrong"
+expect_code 78 mistaken mnemo train sweep.yaml --check
+expect_words mistaken 'sweep\.yaml describes a sweep of many runs, not one experiment: mnemo sweep sweep\.yaml'
+expect_code 78 mistaken mnemo sweep base.yaml --check
+expect_words mistaken 'base\.yaml:[0-9]+: "[a-z]+" is a key of experiments: this is one experiment, not a sweep \(mnemo train base\.yaml\)'
+printf 'experiment: base.yaml\n\nrandom:\n  meta.inner_lr: 0.01 .. 0.1\n' >drawless.yaml
+expect_code 78 drawless mnemo sweep drawless.yaml --check
+expect_words drawless 'drawless\.yaml:4: is drawn, but the file says neither'
+printf 'experiment: base.yaml\nrandom: {meta.inner_lr: 0.01 .. 0.1}\ngrid: {outer.lr: [0.1, 0.01, 0.001]}\nbudget: {runs: 10000}\n' >most.yaml
+expect_code 0 most mnemo sweep most.yaml --check
+expect_words most '^9999 points of '
 cat >runaway.yaml <<'YAML'
 experiment: base.yaml
 set: {outer.steps: 200, meta.inner_steps: 20, pool.listen: ""}
