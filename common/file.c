@@ -124,6 +124,26 @@ mn_status mn_file_write(const char *path, const void *bytes, size_t n, mn_error 
     return status;
 }
 
+ssize_t mn_file_line(FILE *file, char **line, size_t *room)
+{
+    size_t n = 0;
+    for (int c = 0; c != '\n' && n < MN_LINE_MOST && (c = getc_unlocked(file)) != EOF;) {
+        if (n + 2 > *room) {
+            const size_t more = *room == 0 ? 256 : 2 * *room;
+            char *grown = realloc(*line, more);
+            if (grown == NULL)
+                return -1;
+            *line = grown;
+            *room = more;
+        }
+        (*line)[n++] = (char)c;
+    }
+    if (n == 0)
+        return -1;
+    (*line)[n] = '\0';
+    return (ssize_t)n;
+}
+
 mn_status mn_folder_make(const char *path, mn_error *err)
 {
     char *part = strdup(path);

@@ -4,6 +4,8 @@
 #include "common/error.h"
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 /* A file being written beside its final name; it takes that name only in mn_new_file_commit. */
 typedef struct mn_new_file mn_new_file;
@@ -22,6 +24,12 @@ mn_status mn_file_read(const char *path, size_t max_bytes, char **bytes, size_t 
 
 /* Write a small file whole (open, write, commit). */
 mn_status mn_file_write(const char *path, const void *bytes, size_t n, mn_error *err);
+
+/* The next line of a file with its '\n', as getline(3), but of at most MN_LINE_MOST bytes: a longer one, which no file of
+ * ours has, comes in pieces of that length. *line [*room] is the caller's to free. Returns its bytes; -1: none is left,
+ * the file cannot be read (ferror), or there is no memory. */
+#define MN_LINE_MOST ((size_t)1 << 20)
+ssize_t mn_file_line(FILE *file, char **line, size_t *room);
 
 /* mkdir -p. */
 mn_status mn_folder_make(const char *path, mn_error *err);

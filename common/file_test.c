@@ -228,6 +228,35 @@ static void folders_are_made_on_the_way(void **state)
     assert_int_equal(mn_folder_make("", &err), MN_ERR_NO_INPUT);
 }
 
+/* A file of one line that has no end, which takes no room on the disk. */
+static void a_line_is_read_with_its_end_and_never_whole_if_it_is_endless(void **state)
+{
+    (void)state;
+    char *line = NULL;
+    size_t room = 0;
+    mn_error err;
+    assert_int_equal(mn_file_write("short", "one\n\ntorn", 9, &err), MN_OK);
+    FILE *file = fopen("short", "r");
+    assert_non_null(file);
+    assert_int_equal(mn_file_line(file, &line, &room), 4);
+    assert_string_equal(line, "one\n");
+    assert_int_equal(mn_file_line(file, &line, &room), 1);
+    assert_string_equal(line, "\n");
+    assert_int_equal(mn_file_line(file, &line, &room), 4);
+    assert_string_equal(line, "torn");
+    assert_int_equal(mn_file_line(file, &line, &room), -1);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(mn_file_write("endless", "x", 1, &err), MN_OK);
+    assert_int_equal(truncate("endless", (off_t)1 << 40), 0);
+    file = fopen("endless", "r");
+    assert_non_null(file);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(mn_file_line(file, &line, &room), MN_LINE_MOST);
+    assert_true(room <= 2 * MN_LINE_MOST);
+    assert_int_equal(fclose(file), 0);
+    free(line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +271,7 @@ int main(void)
         IN_A_FOLDER(a_file_is_read_up_to_the_limit_and_not_beyond),
         IN_A_FOLDER(a_file_that_does_not_tell_its_size_is_read_whole),
         IN_A_FOLDER(folders_are_made_on_the_way),
+        IN_A_FOLDER(a_line_is_read_with_its_end_and_never_whole_if_it_is_endless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,7 +225,7 @@ static mn_status drop_later(mn_metrics *metrics, uint64_t done, uint64_t validat
     if (old == NULL)
         return mn_fail_errno(err, "open %s", path);
     mn_status status = mn_new_file_open(path, &kept, err);
-    for (ssize_t n; status == MN_OK && (n = getline(&line, &room, old)) > 0;) {
+    for (ssize_t n; status == MN_OK && (n = mn_file_line(old, &line, &room)) > 0;) {
         if (line[n - 1] == '\n' && belongs(metrics, line, done, validated))
             status = mn_new_file_write(kept, line, (size_t)n, err);
         else

@@ -1,5 +1,6 @@
 #include "coordinator/run/run_history.h"
 
+#include "common/file.h"
 #include "coordinator/run/run.h"
 #include <jansson.h>
 #include <math.h>
@@ -43,7 +44,7 @@ mn_status mn_history_each(const char *folder, const char *key, uint64_t every,
     FILE *file = status == MN_OK ? fopen(path, "re") : NULL;
     if (status == MN_OK && file == NULL)
         status = mn_fail_errno(err, "open %s", path);
-    while (status == MN_OK && getline(&line, &room, file) > 0) {
+    while (status == MN_OK && mn_file_line(file, &line, &room) > 0) {
         if (strstr(line, quoted) == NULL || n++ % every != every / 2)
             continue;
         json_t *record = json_loads(line, 0, NULL); /* NULL for a torn line */

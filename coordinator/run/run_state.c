@@ -1,6 +1,7 @@
 #include "coordinator/run/run_state.h"
 
 #include "common/checkpoint_list.h"
+#include "common/file.h"
 #include "coordinator/run/run.h"
 #include "coordinator/run/run_history.h"
 #include <errno.h>
@@ -138,8 +139,8 @@ static void read_lines(mn_run_watch *watch)
     uint32_t n_begins = 0;
     if (fseeko(watch->file, watch->read, SEEK_SET) != 0)
         return;
-    for (ssize_t n; (n = getline(&watch->line, &watch->room, watch->file)) > 0;) {
-        if (watch->line[n - 1] != '\n')
+    for (ssize_t n; (n = mn_file_line(watch->file, &watch->line, &watch->room)) > 0;) {
+        if (watch->line[n - 1] != '\n' && (size_t)n < MN_LINE_MOST)
             break; /* it is still being written */
         if (strstr(watch->line, "\"val_tasks\"") != NULL)
             add_line(watch, watch->line);
@@ -150,7 +151,7 @@ static void read_lines(mn_run_watch *watch)
     const uint32_t kept = n_begins < MOST_RECENT ? n_begins : MOST_RECENT;
     for (uint32_t i = n_begins - kept; i < n_begins; i++)
         if (fseeko(watch->file, begins[i % MOST_RECENT], SEEK_SET) == 0 &&
-            getline(&watch->line, &watch->room, watch->file) > 0)
+            mn_file_line(watch->file, &watch->line, &watch->room) > 0)
             add_line(watch, watch->line);
     clearerr(watch->file);
 }

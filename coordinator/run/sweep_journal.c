@@ -1,5 +1,6 @@
 #include "coordinator/run/sweep_journal.h"
 
+#include "common/file.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -100,10 +101,10 @@ static mn_status read_lines(mn_sweep_journal *journal, mn_take_entry *take, void
     mn_status status = MN_OK;
     bool torn = false;
     rewind(journal->file);
-    for (ssize_t n; status == MN_OK && (n = getline(&line, &room, journal->file)) > 0;) {
+    for (ssize_t n; status == MN_OK && (n = mn_file_line(journal->file, &line, &room)) > 0;) {
         mn_sweep_entry entry = {.leg = 0};
         at++;
-        torn = line[n - 1] != '\n';
+        torn = line[n - 1] != '\n' && (size_t)n < MN_LINE_MOST;
         if (torn)
             break;
         whole += n;

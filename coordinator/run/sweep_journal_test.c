@@ -95,6 +95,17 @@ static void a_line_that_makes_no_sense_is_told_with_its_number(void **state)
     }
 }
 
+/* Nor is it taken for a torn one, and dropped. */
+static void an_endless_line_makes_no_sense(void **state)
+{
+    (void)state;
+    mn_sweep_journal *journal = NULL;
+    assert_int_equal(mn_file_write(path, "x", 1, &err), MN_OK);
+    assert_int_equal(truncate(path, (off_t)1 << 40), 0);
+    assert_int_equal(read_all(&journal), MN_ERR_DATA);
+    assert_non_null(strstr(err.message, ":1: expected what a run has come to"));
+}
+
 static void what_decides_nothing_is_not_in_the_digest_of_settings(void **state)
 {
     (void)state;
@@ -121,6 +132,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_line_that_makes_no_sense_is_told_with_its_number, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_endless_line_makes_no_sense, set_up, tear_down),
         cmocka_unit_test(what_decides_nothing_is_not_in_the_digest_of_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
