@@ -47,6 +47,8 @@ mn_manual_page(own-data "pictures, tables and stories of your own")
 mn_manual_page(own-model "put networks and rules together, and take them elsewhere")
 mn_manual_page(cluster "ranks, workers, keys, Slurm, exit codes")
 mn_manual_page(reading-results "what the numbers and files of a run mean")
+mn_manual_page(watching "its page, the terminal, why it waited, reports, Prometheus, TensorBoard")
+mn_manual_page(sweeps "many settings and seeds on one pool")
 mn_manual_page(mathematics "what is computed, and where it is from")
 add_custom_target(manual ALL DEPENDS ${MN_MANUAL_PAGES})
 
