@@ -55,9 +55,14 @@ mn_status mn_adapt_command(int argc, char **argv, mn_error *err)
     mn_command_line line;
     struct bench bench = {.line = &line};
     mn_log_init(MN_LOG_INFO, "mnemo");
-    mn_status status = mn_command_line_read(
-        &line, argc, argv,
-        MN_TAKES_ADAPT | MN_TAKES_QUERY | MN_TAKES_INK | MN_TAKES_OUTPUT | MN_TAKES_JSON, err);
+    mn_status status = mn_command_line_read(&line, argc, argv,
+                                            MN_TAKES_ADAPT | MN_TAKES_STEPS | MN_TAKES_QUERY |
+                                                MN_TAKES_INK | MN_TAKES_OUTPUT | MN_TAKES_JSON,
+                                            err);
+    if (status == MN_OK && line.first_step > 0)
+        status = mn_fail(err, MN_ERR_USAGE,
+                         "adapt: --steps %" PRIu64 "-%" PRIu64 ": expected one number of steps",
+                         line.first_step, line.last_step);
     if (status == MN_OK)
         status = check_line(&line, err);
     if (status == MN_OK)

@@ -4,12 +4,10 @@
 #include "coordinator/commands/bench_peak.h"
 #include "coordinator/commands/bench_profile.h"
 #include "coordinator/commands/command_line.h"
-#include "coordinator/server/session.h"
-#include "worker/pool/pool.h"
+#include "coordinator/server/solo.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +20,7 @@
 /* A whole run in one process, without sockets and files. */
 struct rig {
     mn_session session;
-    mn_pool *pool;
-    int64_t *sums;
-    uint64_t n_leases;
+    mn_solo solo;
     uint32_t n_threads;
     mn_bench_profile profile; /* owner NULL: none is made */
 };
@@ -58,7 +54,8 @@ mn_status mn_bench_command(int argc, char **argv, mn_error *err)
     mn_command_line line;
     struct rig rig = {0};
     struct speed speed = {0};
-    mn_status status = mn_command_line_read(&line, argc, argv, MN_TAKES_BENCH | MN_TAKES_JSON, err);
+    mn_status status = mn_command_line_read(&line, argc, argv,
+                                            MN_TAKES_BENCH | MN_TAKES_THREADS | MN_TAKES_JSON, err);
     if (status == MN_OK && line.n_arguments != 1)
         status = mn_fail(err, MN_ERR_USAGE, "bench: expected one experiment file");
     if (status != MN_OK)
@@ -68,7 +65,7 @@ mn_status mn_bench_command(int argc, char **argv, mn_error *err)
     status = set_up(&line, threads, &rig, err);
     if (status == MN_OK)
         status = measure(&rig, seconds, &speed, err);
-    mn_pool_destroy(&rig.pool); /* now its threads have waited for the last time */
+    mn_solo_end(&rig.solo); /* now its threads have waited for the last time */
     if (status == MN_OK)
         status = mn_bench_find_peak(threads, &speed.peak, err);
     rig.profile.n_tasks = speed.n_tasks;
@@ -91,17 +88,11 @@ static mn_status set_up(const mn_command_line *line, uint32_t threads, struct ri
         .file = line->arguments[0], .sets = line->sets, .n_sets = line->n_sets};
     mn_status status = mn_session_open_alone(&rig->session, &options, err);
     if (status == MN_OK)
-        status = mn_pool_new(rig->session.learner, rig->session.tasks, threads, &rig->pool, err);
+        status = mn_solo_begin(&rig->session, threads, &rig->solo, err);
     rig->n_threads = threads;
     if (status == MN_OK && line->profile)
         status = new_profile(rig, err);
-    if (status != MN_OK)
-        return status;
-    rig->sums = calloc(mn_training_max_digits(rig->session.training), sizeof *rig->sums);
-    if (rig->sums == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "sums");
-    mn_training_use(rig->session.training, rig->sums, true);
-    return MN_OK;
+    return status;
 }
 
 static mn_status new_profile(struct rig *rig, mn_error *err)
@@ -115,16 +106,15 @@ static mn_status new_profile(struct rig *rig, mn_error *err)
     for (uint32_t i = 0; i < rig->n_threads && status == MN_OK; i++)
         status = mn_learner_profile(rig->session.learner, &profile->threads[i], err);
     if (status == MN_OK)
-        mn_pool_profile(rig->pool, profile->threads);
+        mn_pool_profile(rig->solo.pool, profile->threads);
     return status;
 }
 
 static void tear_down(struct rig *rig)
 {
-    mn_pool_destroy(&rig->pool);
+    mn_solo_end(&rig->solo);
     mn_bench_profile_fini(&rig->profile);
     mn_session_end(&rig->session);
-    free(rig->sums);
 }
 
 static mn_status measure(struct rig *rig, double seconds, struct speed *speed, mn_error *err)
@@ -170,40 +160,10 @@ static mn_status measure(struct rig *rig, double seconds, struct speed *speed, m
     return status;
 }
 
-/* As a rank does it: lease, result, exact sum, outer step. */
 static mn_status meta_step(struct rig *rig, mn_error *err)
 {
-    uint64_t step = mn_training_step(rig->session.training);
-    const mn_lease lease = {.epoch = ++rig->n_leases,
-                            .round = {.id = rig->n_leases,
-                                      .kind = MN_ROUND_TRAIN,
-                                      .split = MN_TRAIN,
-                                      .step = step,
-                                      .first_task = step * rig->session.experiment.outer.batch,
-                                      .n_tasks = rig->session.experiment.outer.batch},
-                            .n = rig->session.experiment.outer.batch};
-    mn_pool_result result;
     mn_step_record record;
-    mn_profile *profile = rig->profile.owner;
-    struct pollfd ready = {.fd = mn_pool_fd(rig->pool), .events = POLLIN};
-    mn_status status =
-        mn_pool_set_theta(rig->pool, step, mn_training_theta(rig->session.training, step), err);
-    if (status == MN_OK)
-        status = mn_pool_submit(rig->pool, &lease, err);
-    if (status != MN_OK)
-        return status;
-    mn_profile_lap(profile, MN_PART_HAND);
-    mn_training_open(rig->session.training, &lease.round);
-    while (!mn_pool_take(rig->pool, &result))
-        if (!mn_pool_help(rig->pool))
-            (void)poll(&ready, 1, -1);
-    mn_profile_waited(profile);
-    mn_training_add(rig->session.training, 0, &result.result, result.payload);
-    mn_pool_release(rig->pool, &result);
-    mn_profile_lap(profile, MN_PART_MERGE);
-    status = mn_training_step_outer(rig->session.training, &record, err);
-    mn_profile_lap(profile, MN_PART_OUTER);
-    return status;
+    return mn_solo_step(&rig->solo, rig->profile.owner, &record, err);
 }
 
 static void print_text(const struct rig *rig, const struct speed *speed)

@@ -14,6 +14,7 @@ enum kind {
     NUMBER,  /* uint32_t */
     LARGE,   /* uint64_t */
     SECONDS, /* double */
+    STEPS,   /* a number, or two as A-B */
 };
 
 #define AT(field) offsetof(mn_command_line, field)
@@ -37,7 +38,7 @@ static const struct row {
     {"dump", TEXT, MN_TAKES_TASK, AT(dump), 0, 0},
     {"theta", TEXT, MN_TAKES_THETA, AT(theta), 0, 0},
     {"partial", FLAG, MN_TAKES_PARTIAL, AT(partial), 0, 0},
-    {"threads", NUMBER, MN_TAKES_BENCH, AT(threads), 1, 1024},
+    {"threads", NUMBER, MN_TAKES_THREADS, AT(threads), 1, 1024},
     {"seconds", SECONDS, MN_TAKES_BENCH, AT(seconds), 0, 0},
     {"json", FLAG, MN_TAKES_JSON, AT(json), 0, 0},
     {"profile", FLAG, MN_TAKES_BENCH, AT(profile), 0, 0},
@@ -58,7 +59,7 @@ static const struct row {
     {"query", TEXT, MN_TAKES_QUERY, AT(query), 0, 0},
     {"holdout", TEXT, MN_TAKES_ADAPT, AT(holdout), 0, 0},
     {"class-column", TEXT, MN_TAKES_ADAPT, AT(class_column), 0, 0},
-    {"steps", NUMBER, MN_TAKES_ADAPT, AT(steps), 0, 100000},
+    {"steps", STEPS, MN_TAKES_STEPS, 0, 0, 100000},
     {"no-ink", FLAG, MN_TAKES_QUERY, AT(no_ink), 0, 0},
     {"checkpoint", TEXT, MN_TAKES_WHICH, AT(checkpoint), 0, 0},
     {"baseline", FLAG, MN_TAKES_JUDGING, AT(baseline), 0, 0},
@@ -149,6 +150,30 @@ static mn_status whole(const struct row *row, const char *value, uint64_t *out, 
                : mn_fail(err, MN_ERR_USAGE, "--%s 0: expected at least 1", row->name);
 }
 
+static mn_status take_steps(mn_command_line *line, const struct row *row, const char *value,
+                            mn_error *err)
+{
+    uint64_t number = 0;
+    char *end = NULL;
+    const char *dash = strchr(value, '-');
+    if (dash == NULL) {
+        mn_status status = whole(row, value, &number, err);
+        line->steps = (uint32_t)number;
+        return status;
+    }
+    errno = 0;
+    line->first_step = strtoull(value, &end, 10);
+    const bool good =
+        *value >= '0' && *value <= '9' && end == dash && dash[1] >= '0' && dash[1] <= '9';
+    line->last_step = good ? strtoull(dash + 1, &end, 10) : 0;
+    return good && *end == '\0' && errno == 0 && line->first_step > 0 &&
+                   line->first_step <= line->last_step
+               ? MN_OK
+               : mn_fail(err, MN_ERR_USAGE,
+                         "--steps %s: expected two meta-steps, the first at least 1, as 1000-1100",
+                         value);
+}
+
 static mn_status take(mn_command_line *line, const struct row *row, const char *value,
                       mn_error *err)
 {
@@ -178,6 +203,8 @@ static mn_status take(mn_command_line *line, const struct row *row, const char *
         if (status == MN_OK)
             *(uint64_t *)place = number;
         break;
+    case STEPS:
+        return take_steps(line, row, value, err);
     case SECONDS:
         line->seconds = strtod(value, &end);
         if (*value == '\0' || *end != '\0' || !(line->seconds > 0 && line->seconds <= 1e6))

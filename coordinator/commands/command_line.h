@@ -15,7 +15,7 @@ enum {
     MN_TAKES_CHECK = 1 << 1,      /* --check */
     MN_TAKES_VERBOSITY = 1 << 2,  /* --quiet, --verbose */
     MN_TAKES_TASK = 1 << 3,       /* --index N, --dump FILE */
-    MN_TAKES_BENCH = 1 << 4,      /* --threads N, --seconds S, --profile */
+    MN_TAKES_BENCH = 1 << 4,      /* --seconds S, --profile */
     MN_TAKES_IMPORT = 1 << 5,     /* --size N, --splits LISTS */
     MN_TAKES_OUTPUT = 1 << 6,     /* -o FILE */
     MN_TAKES_THETA = 1 << 7,      /* --theta CHECKPOINT */
@@ -27,7 +27,7 @@ enum {
     MN_TAKES_JSON = 1 << 12,      /* --json */
     MN_TAKES_STORY = 1 << 13,     /* --story FILE */
     MN_TAKES_INK = 1 << 14,       /* --ink */
-    MN_TAKES_ADAPT = 1 << 15,     /* --support S, --steps N, --holdout HOW, --class-column C */
+    MN_TAKES_ADAPT = 1 << 15,     /* --support S, --holdout HOW, --class-column C */
     MN_TAKES_QUERY = 1 << 16,     /* --query Q, --no-ink */
     MN_TAKES_WHICH = 1 << 17,     /* --checkpoint last|best|FILE */
     MN_TAKES_SPLIT = 1 << 18,     /* --split S */
@@ -42,6 +42,8 @@ enum {
     MN_TAKES_EXPLAIN = 1 << 26,   /* --worker NAME, --step N */
     MN_TAKES_URL = 1 << 27,       /* --url ADDRESS */
     MN_TAKES_SLOTS = 1 << 28,     /* --slots N */
+    MN_TAKES_STEPS = 1 << 29,     /* --steps N or A-B */
+    MN_TAKES_THREADS = 1 << 30,   /* --threads N */
 };
 
 /* All text is lent by argv. */
@@ -66,6 +68,7 @@ typedef struct mn_command_line {
     uint32_t seeds, ensemble, slots;    /* 0: not given */
     uint64_t until;                     /* 0: not given */
     uint32_t val_alphabets, steps;      /* UINT32_MAX: not given */
+    uint64_t first_step, last_step;     /* of --steps A-B; 0: not given so */
     double seconds;                     /* 0: not given */
 } mn_command_line;
 

@@ -40,8 +40,8 @@ static void options_and_arguments_may_come_in_any_order(void **state)
 static void numbers_are_read_whole(void **state)
 {
     (void)state;
-    assert_int_equal(read_words(MN_TAKES_BENCH | MN_TAKES_JSON | MN_TAKES_TASK | MN_TAKES_IMPORT |
-                                    MN_TAKES_OUTPUT,
+    assert_int_equal(read_words(MN_TAKES_BENCH | MN_TAKES_THREADS | MN_TAKES_JSON | MN_TAKES_TASK |
+                                    MN_TAKES_IMPORT | MN_TAKES_OUTPUT,
                                 WORDS("x", "--threads", "2", "--seconds", "0.5", "--index", "77",
                                       "--size", "14", "-o", "f", "--json", "--profile")),
                      MN_OK);
@@ -61,9 +61,9 @@ static void senseless_values_are_refused_with_what_was_expected(void **state)
                                   {"--threads", "-1"},  {"--threads", "9999"}, {"--seconds", "0"},
                                   {"--seconds", "nan"}, {"--seconds", ""}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(
-            read_words(MN_TAKES_BENCH, WORDS("bench", (char *)bad[i][0], (char *)bad[i][1])),
-            MN_ERR_USAGE);
+        assert_int_equal(read_words(MN_TAKES_BENCH | MN_TAKES_THREADS,
+                                    WORDS("bench", (char *)bad[i][0], (char *)bad[i][1])),
+                         MN_ERR_USAGE);
         assert_non_null(strstr(err.message, "expected"));
         assert_non_null(strstr(err.message, bad[i][0]));
     }

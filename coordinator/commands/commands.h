@@ -11,6 +11,7 @@ mn_status mn_task_command(int argc, char **argv, mn_error *err);
 mn_status mn_ask_command(int argc, char **argv, mn_error *err);
 mn_status mn_adapt_command(int argc, char **argv, mn_error *err);
 mn_status mn_predict_command(int argc, char **argv, mn_error *err);
+mn_status mn_verify_command(int argc, char **argv, mn_error *err);
 mn_status mn_export_command(int argc, char **argv, mn_error *err);
 mn_status mn_status_command(int argc, char **argv, mn_error *err);
 mn_status mn_top_command(int argc, char **argv, mn_error *err);

@@ -147,6 +147,19 @@ static const struct entry {
      "  -o OUT              a folder for predictions.csv and predictions.json\n"
      "  --ink, --no-ink     dark is ink, or is not (default: as when it was adapted)\n"
      "  --json              print it for programs\n"},
+    {"verify", "RUN [OPTION]...",
+     "Compute a run again, or a slice of it, on this machine, and compare theta after every "
+     "meta-step\n"
+     "with what RUN/metrics.jsonl tells of it, and with the checkpoints on the way: the same "
+     "experiment\n"
+     "gives the same bits. It begins from the newest checkpoint before the slice, else from "
+     "theta_0.\n"
+     "Exit code 65: it differs, and where first.",
+     "  --steps A-B         meta-steps that are compared (default: all that have been made)\n"
+     "  --threads N         of this machine (default: its processors)\n"
+     "  --quiet, --verbose  fewer, more words\n"
+     "  --plugin FILE       load a plug-in that the experiment needs; see mnemo help plugin\n"
+     "  --set KEY=VALUE     another value than the run has, as run.data_path=FOLDER\n"},
     {"export", "RUN [OPTION]...",
      "Write what a run has learned for other programs: one safetensors file of theta by PyTorch's\n"
      "names and layouts, with the experiment, the step and the fingerprint as metadata. Without\n"

@@ -22,7 +22,8 @@ static const struct {
                 {"status", mn_status_command},   {"top", mn_top_command},
                 {"report", mn_report_command},   {"self-test", mn_self_test_command},
                 {"explain", mn_explain_command}, {"complete", mn_complete_command},
-                {"plugin", mn_plugin_command},   {"sweep", mn_sweep_command}};
+                {"plugin", mn_plugin_command},   {"sweep", mn_sweep_command},
+                {"verify", mn_verify_command}};
 
 static mn_status run(int argc, char **argv, mn_error *err);
 static mn_status load_plugins(int argc, char **argv, mn_error *err);

@@ -118,7 +118,7 @@ mn_status mn_metrics_add_step(mn_metrics *metrics, const mn_step_record *record,
     for (uint32_t i = 0; i < metrics->n_keys; i++)
         put(metrics->file, metrics->keys[i], record->scores[i]);
     visit_rest(record, put, metrics->file);
-    (void)fputs_unlocked("}\n", metrics->file);
+    (void)fprintf(metrics->file, ", \"theta_xxh3\": \"%016" PRIx64 "\"}\n", record->theta);
     return ferror(metrics->file) == 0 ? MN_OK : mn_metrics_flush(metrics, err);
 }
 

@@ -42,6 +42,7 @@ typedef struct mn_step_record {
     uint32_t threads; /* local and remote, of all ranks */
     double wall_s;    /* of training, all jobs of the run together */
     mn_step_time time;
+    uint64_t theta; /* its fingerprint after the step, mn_training_checksum */
 } mn_step_record;
 
 /* The numbers of a step's record, or of a validation's, as metrics.jsonl has them, but for the point. */

@@ -498,6 +498,7 @@ void mn_training_end_outer(mn_training *training, mn_step_record *record)
     record->lr = step.lr;
     record->grad_norm = step.grad_norm;
     record->skipped = (uint32_t)training->skipped;
+    record->theta = mn_training_checksum(training);
 }
 
 /* Running statistics are no matter of the optimiser's: it is told of a gradient of zero for them,

@@ -1,7 +1,7 @@
 #include "coordinator/server/session.h"
 
-#include "common/file.h"
 #include "common/descriptors.h"
+#include "common/file.h"
 #include "common/processors.h"
 #include "coordinator/page/page.h"
 #include "coordinator/server/server.h"
@@ -167,6 +167,27 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
     if (status == MN_OK)
         end_with_data(session);
     return status == MN_OK ? make_learner(session, err) : status;
+}
+
+mn_status mn_session_restore(mn_session *session, const char *path, uint64_t step, mn_error *err)
+{
+    mn_checkpoint checkpoint = {0};
+    const mn_theta_layout layout = mn_training_layout(session->training);
+    session->data = mn_task_set_data_digest(session->tasks);
+    mn_status status = mn_checkpoint_read(path, &layout, &checkpoint, err);
+    if (status == MN_OK && checkpoint.step != step)
+        status = mn_fail(err, MN_ERR_DATA, "%s is of meta-step %" PRIu64 " by what is in it", path,
+                         checkpoint.step);
+    if (status == MN_OK)
+        status = has_data_of(session, &checkpoint, err);
+    if (status == MN_OK)
+        status = mn_training_restore(session->training, &checkpoint, err);
+    if (status == MN_OK) {
+        session->numeric_class = checkpoint.numeric_class;
+        session->mixed = checkpoint.mixed;
+    }
+    mn_checkpoint_fini(&checkpoint);
+    return status;
 }
 
 mn_status mn_session_open_run(mn_session *session, const mn_session_options *options, mn_error *err)

@@ -65,6 +65,11 @@ mn_status mn_session_open_alone(mn_session *session, const mn_session_options *o
 mn_status mn_session_open_run(mn_session *session, const mn_session_options *options,
                               mn_error *err);
 
+/* Theta and all else of a session that is open from this checkpoint of its run. MN_ERR_DATA: damaged, or not
+ * of this meta-step; MN_ERR_CONFIG: the data are not those it was made with. Nothing is changed then. Local. */
+mn_status mn_session_restore(mn_session *session, const char *checkpoint, uint64_t step,
+                             mn_error *err);
+
 /* Theta and all else from the newest checkpoint of a run's folder, which rank 0 names. To go on, it
  * is no error if there is none; to judge, what decides the run's answer may have changed, but not
  * its network (mn_experiment_may_judge), nor the words that its numbers stand for. */
