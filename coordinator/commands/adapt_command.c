@@ -144,6 +144,12 @@ static mn_status open_model(struct bench *bench, mn_error *err)
                        "(tasks.labels), which classes of your own do not have: expected a run with "
                        "tasks.labels one-hot",
                        run);
+    if (mn_model_talks(bench->model))
+        return mn_fail(
+            err, MN_ERR_USAGE,
+            "%s has learned from dialogues and needs no examples: talk to it, with mnemo "
+            "ask %s --interactive",
+            run, run);
     if (mn_fields_find(mn_model_fields(bench->model), MN_SUPPORT, "question") == NULL)
         return mn_fail(err, MN_ERR_USAGE,
                        "%s needs no examples: it was trained to answer by the story alone "

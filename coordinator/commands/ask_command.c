@@ -82,7 +82,7 @@ static mn_status open_run(struct talk *talk, mn_error *err)
     mn_status status = mn_respondent_open(respondent, talk->line, err);
     if (status != MN_OK)
         return status;
-    if (respondent->bots != NULL)
+    if (respondent->talks)
         return mn_fail(
             err, MN_ERR_USAGE,
             "%s has learned from dialogues, which are no stories: talk to it, with mnemo "

@@ -3,41 +3,10 @@
 #include "worker/learner/story_answer.h"
 #include <stdlib.h>
 
-static bool is_of_dialogues(const mn_session_options *options)
-{
-    mn_experiment *experiment = malloc(sizeof *experiment);
-    const bool is = experiment != NULL && mn_run_begun(options->folder) &&
-                    mn_session_experiment(options, experiment, NULL) == MN_OK &&
-                    experiment->tasks.kind == MN_TASKS_DIALOGUES;
-    free(experiment);
-    return is;
-}
-
-static mn_status open_dialogues(mn_respondent *respondent, const mn_session_options *options,
-                                mn_error *err)
-{
-    const mn_session *session = &respondent->session;
-    mn_status status = mn_session_open_run(&respondent->session, options, err);
-    if (status != MN_OK)
-        return status;
-    respondent->learner = session->learner;
-    respondent->theta = mn_training_final_theta(session->training);
-    respondent->name = session->experiment.name;
-    respondent->step = mn_training_step(session->training);
-    respondent->fields = mn_task_set_fields(session->tasks, MN_TEST);
-    respondent->known = mn_task_set_words(session->tasks);
-    respondent->bots = session->tasks;
-    respondent->reads = true;
-    return MN_OK;
-}
-
 mn_status mn_respondent_open(mn_respondent *respondent, const mn_command_line *line, mn_error *err)
 {
     const char *run = line->arguments[0];
-    const mn_session_options options = {.sets = line->sets, .n_sets = line->n_sets, .folder = run};
     *respondent = (mn_respondent){0};
-    if (is_of_dialogues(&options))
-        return open_dialogues(respondent, &options, err);
     mn_status status = mn_model_read(run, line->n_sets, line->sets, &respondent->model, err);
     if (status != MN_OK)
         return status;
@@ -46,15 +15,16 @@ mn_status mn_respondent_open(mn_respondent *respondent, const mn_command_line *l
     respondent->name = mn_model_experiment(model)->name;
     respondent->step = mn_model_step(model);
     respondent->fields = mn_model_fields(model);
-    respondent->reads = mn_story_view_fits(respondent->fields);
+    respondent->talks = mn_model_talks(model);
+    respondent->reads = respondent->talks || mn_story_view_fits(respondent->fields);
     if (!respondent->reads)
         return MN_OK;
-    status = mn_model_words(model, run, &respondent->words, err);
+    status = respondent->talks ? mn_model_dialogs(model, run, &respondent->book, err)
+                               : mn_model_words(model, run, &respondent->words, err);
     if (status == MN_OK)
         status = mn_learner_new(mn_model_experiment(model), respondent->fields, respondent->fields,
-                                &respondent->own, err);
-    respondent->known = respondent->words;
-    respondent->learner = respondent->own;
+                                &respondent->learner, err);
+    respondent->known = respondent->talks ? respondent->book.words : respondent->words;
     return status;
 }
 
@@ -92,7 +62,7 @@ mn_status mn_respondent_view(const mn_respondent *respondent, uint32_t item, con
         .task = respondent->task,
         .item = item,
         .words = words,
-        .answers = respondent->bots != NULL ? mn_task_set_answers(respondent->bots) : NULL,
+        .answers = respondent->talks ? respondent->book.candidates.texts : NULL,
         .logits = respondent->logits + (size_t)item * respondent->columns,
         .n_shown = mn_shown_count(respondent->shown),
         .shown = mn_shown_arrays(respondent->shown),
@@ -107,8 +77,8 @@ void mn_respondent_close(mn_respondent *respondent)
     mn_shown_destroy(&respondent->shown);
     mn_workspace_destroy(&respondent->workspace);
     mn_task_destroy(&respondent->task);
-    mn_learner_destroy(&respondent->own);
+    mn_learner_destroy(&respondent->learner);
     mn_words_destroy(&respondent->words);
+    mn_dialog_book_close(&respondent->book);
     mn_model_destroy(&respondent->model);
-    mn_session_end(&respondent->session);
 }

@@ -5,26 +5,26 @@
 #include "common/error.h"
 #include "coordinator/commands/command_line.h"
 #include "coordinator/pictures/story_view.h"
-#include "coordinator/server/session.h"
+#include "worker/learner/learner.h"
 #include "worker/learner/model.h"
+#include "worker/tasks/dialog_book.h"
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Of stories a checkpoint tells all; of dialogues, whose answers are sentences of their data, these are opened. */
+/* Its checkpoint or file tells all that it needs; the data it was trained on need not be there. */
 typedef struct mn_respondent {
-    mn_session session; /* of dialogues; else empty; all of this is owned */
-    mn_model *model;    /* NULL: of dialogues; so with what follows */
-    mn_words *words;
-    mn_learner *own;
-    const mn_learner *learner; /* lent by these, and so is what follows */
-    const float *theta;
-    const char *name; /* of the experiment */
-    uint64_t step;    /* of training */
+    mn_model *model; /* all of this is owned */
+    mn_words *words; /* of stories; NULL: of dialogues */
+    mn_dialog_book book;
+    mn_learner *learner;
+    const float *theta; /* lent by these, and so is what follows */
+    const char *name;   /* of the experiment */
+    uint64_t step;      /* of training */
     const mn_fields *fields;
-    const mn_words *known;   /* of training; NULL: the run has learned from no words */
-    const mn_task_set *bots; /* the tasks of dialogues; NULL: of stories */
-    bool reads;              /* it has learned from stories or dialogues, and can be asked */
-    mn_task *task;           /* to be filled before it answers; owned, and so is what follows */
+    const mn_words *known; /* of training; NULL: the run has learned from no words */
+    bool talks;            /* it has learned from dialogues: `book` is theirs */
+    bool reads;            /* it has learned from stories or dialogues, and can be asked */
+    mn_task *task;         /* to be filled before it answers; owned, and so is what follows */
     mn_workspace *workspace;
     mn_shown *shown;
     float *adapted, *logits;
@@ -32,7 +32,7 @@ typedef struct mn_respondent {
 } mn_respondent;
 
 /* Open the run, or the file of one, that the first argument of the command line names, with its --set. Status as
- * of mn_model_read, or mn_session_open_run; mn_respondent_close() in any case. */
+ * of mn_model_read; mn_respondent_close() in any case. */
 mn_status mn_respondent_open(mn_respondent *respondent, const mn_command_line *line, mn_error *err);
 
 /* Compile its network and make the task. Only of one that reads. */

@@ -22,7 +22,7 @@
 struct talk {
     const mn_command_line *line; /* lent */
     mn_respondent respondent;
-    const mn_dialog_book *book; /* of dialogues, lent by the session; NULL: these are stories */
+    const mn_dialog_book *book; /* of dialogues, lent by the respondent; NULL: these are stories */
     mn_story_view *view;        /* of the last answer; NULL: none was given */
     mn_words *asked;            /* of a story: the words that the view looks at */
     char *told; /* the story or dialogue so far, as a file would hold it, [n_told] */
@@ -68,7 +68,7 @@ static mn_status open_talk(struct talk *talk, mn_error *err)
                        "%s adapts to answered questions before it answers one (tasks.shot): put "
                        "some into a file, and ask with --story FILE",
                        folder);
-    talk->book = respondent->bots != NULL ? mn_task_set_dialogs(respondent->bots) : NULL;
+    talk->book = respondent->talks ? &respondent->book : NULL;
     talk->prompts = isatty(STDIN_FILENO) != 0;
     talk->told = malloc(MOST_TOLD);
     return talk->told != NULL ? mn_respondent_prepare(respondent, err)

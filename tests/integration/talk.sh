@@ -37,6 +37,18 @@ ok "it begins anew when it is told to"
 talk why "$work/run" 'hi\n:why\n:help\n'
 expect_words why '%  hello what can i do' 'what a knowledge base tells' ':new'
 ok ":why tells of the most probable answers, :help of the rest"
+mv "$MNEMO_CACHE/babi" "$work/elsewhere"
+talk nodata "$work/run" 'Hi!\nits phone please\n+ place_3 R_phone phone_3\nplace_3\n'
+cmp "$work/nodata.out" "$work/plain.out" || die "without its data it says something else: $(cat "$work/nodata.out")"
+mv "$work/elsewhere" "$MNEMO_CACHE/babi"
+expect_code 0 export mnemo export "$work/run" -o "$work/bot.safetensors"
+mv "$MNEMO_CACHE/babi" "$work/elsewhere"
+talk exported "$work/bot.safetensors" 'Hi!\nits phone please\n+ place_3 R_phone phone_3\nplace_3\n'
+mv "$work/elsewhere" "$MNEMO_CACHE/babi"
+cmp "$work/exported.out" "$work/plain.out" || die "from the exported file it says something else: $(cat "$work/exported.out")"
+expect_code 64 examples mnemo adapt "$work/run" --support "$work" --query "$work"
+expect_words examples 'has learned from dialogues and needs no examples: talk to it'
+ok "without the data that it learned from, from its run or an exported file"
 talk json "$work/run" 'hi\nits phone please\n' --json
 [ "$(grep -c '^{"question":' "$work/json.out")" -eq 2 ] || die "not an object a line: $(cat "$work/json.out")"
 ok "JSON: an answer a line"

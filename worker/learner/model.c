@@ -4,6 +4,7 @@
 #include "worker/learner/model_state.h"
 #include "worker/learner/parts/batch_norm.h"
 #include "worker/learner/rules/rule.h"
+#include "worker/tasks/dialog_note.h"
 #include "worker/tasks/field_text.h"
 #include "worker/tasks/task_notes.h"
 #include "worker/tasks/task_set.h"
@@ -94,7 +95,7 @@ mn_status mn_model_copy(const mn_model *model, mn_model **out, mn_error *err)
     *copy = *model;
     copy->network.experiment = &copy->experiment;
     copy->theta = memcpy(theta, model->theta, bytes);
-    copy->words = copy->row_form = NULL;
+    copy->words = copy->row_form = copy->dialog = NULL;
     copy->ids = NULL;
     mn_status status = model->ids == NULL ? MN_OK : mn_words_copy(model->ids, &copy->ids, err);
     if (status == MN_OK)
@@ -111,6 +112,7 @@ void mn_model_destroy(mn_model **model)
     free((*model)->theta);
     free((*model)->words);
     free((*model)->row_form);
+    free((*model)->dialog);
     mn_words_destroy(&(*model)->ids);
     free(*model);
     *model = NULL;
@@ -300,22 +302,45 @@ static mn_status count_ids(const mn_tensor_file *file, const char *path, mn_fiel
     return status;
 }
 
+/* The words of candidates and the like are a network's as much as its tensors. */
+static mn_status dialog_fields(const mn_tensor_file *file, const char *path, mn_fields *out,
+                               mn_error *err)
+{
+    const char *note = mn_tensor_file_metadata(file, MN_NOTE_DIALOG);
+    const char *words = mn_tensor_file_metadata(file, MN_NOTE_WORDS);
+    mn_dialog_book book;
+    mn_error why = {.message = ""};
+    if (note == NULL || words == NULL)
+        return mn_fail(err, MN_ERR_CONFIG,
+                       "%s does not tell which sentences it answers with, as an older mnemo wrote "
+                       "it: mnemo export RUN, with the data at hand, makes a file that does",
+                       path);
+    mn_status status = mn_dialog_note_read(note, words, &book, &why);
+    if (status == MN_OK)
+        status = mn_dialog_book_fields(&book, 1, out, &why);
+    mn_dialog_book_close(&book);
+    return status == MN_OK ? MN_OK
+                           : mn_fail(err, status,
+                                     "%s: its metadata are damaged: %s; use another "
+                                     "copy",
+                                     path, why.message);
+}
+
 static mn_status told_fields(const mn_experiment *experiment, const mn_tensor_file *file,
                              const char *path, mn_fields *out, mn_error *err)
 {
     const char *text = mn_tensor_file_metadata(file, MN_NOTE_FIELDS);
-    const bool dialogues = experiment->tasks.kind == MN_TASKS_DIALOGUES;
     mn_error why;
+    if (experiment->tasks.kind == MN_TASKS_DIALOGUES)
+        return dialog_fields(file, path, out, err);
     if (text != NULL && mn_fields_parse(text, out, &why) == MN_OK)
         return count_ids(file, path, out, err);
-    if (text != NULL && !dialogues)
+    if (text != NULL)
         return mn_fail(err, MN_ERR_DATA, "%s: %s: use another copy", path, why.message);
-    return mn_fail(err, MN_ERR_CONFIG, "%s has learned from %s", path,
-                   dialogues
-                       ? "dialogues, whose answers are sentences of the data: talk to it, with "
-                         "mnemo ask RUN --interactive"
-                       : "data of which it tells too little, as an older mnemo wrote it: mnemo "
-                         "export RUN, with the data at hand, makes a file that tells enough");
+    return mn_fail(err, MN_ERR_CONFIG,
+                   "%s has learned from data of which it tells too little, as an older mnemo wrote "
+                   "it: mnemo export RUN, with the data at hand, makes a file that tells enough",
+                   path);
 }
 
 /* Pictures of a packed file are grey or coloured, which no key says: those of which the network has
@@ -350,21 +375,27 @@ static mn_status find_fields(const mn_experiment *experiment, const mn_tensor_fi
                                      path);
 }
 
+/* A note as the file has it, if it has one. false: there is no memory for it. */
+static bool keep_note(const mn_tensor_file *file, const char *key, char **out)
+{
+    const char *text = mn_tensor_file_metadata(file, key);
+    *out = text != NULL ? strdup(text) : NULL;
+    return (text == NULL) == (*out == NULL);
+}
+
 static mn_status keep_notes(const mn_tensor_file *file, mn_model *model, mn_error *err)
 {
-    const char *words = mn_tensor_file_metadata(file, MN_NOTE_WORDS);
-    const char *form = mn_tensor_file_metadata(file, MN_ROW_FORM_NOTE);
-    model->words = words == NULL ? NULL : strdup(words);
-    model->row_form = form == NULL ? NULL : strdup(form);
-    return (words != NULL && model->words == NULL) || (form != NULL && model->row_form == NULL)
-               ? mn_fail(err, MN_ERR_NOMEM, "notes of a model")
-               : MN_OK;
+    const bool kept = keep_note(file, MN_NOTE_WORDS, &model->words) &&
+                      keep_note(file, MN_ROW_FORM_NOTE, &model->row_form) &&
+                      keep_note(file, MN_NOTE_DIALOG, &model->dialog);
+    return kept ? MN_OK : mn_fail(err, MN_ERR_NOMEM, "notes of a model");
 }
 
 const char *mn_model_note(const mn_model *model, const char *key)
 {
     return strcmp(key, MN_NOTE_WORDS) == 0      ? model->words
            : strcmp(key, MN_ROW_FORM_NOTE) == 0 ? model->row_form
+           : strcmp(key, MN_NOTE_DIALOG) == 0   ? model->dialog
                                                 : NULL;
 }
 

@@ -21,7 +21,7 @@ typedef struct mn_model mn_model;
  *   MN_ERR_NO_INPUT  nothing is there, or no checkpoint yet
  *   MN_ERR_DATA      damaged; no checkpoint of a run; tensors that are not those of its experiment
  *   MN_ERR_CONFIG    a bad override, or one that would give the network other tensors; tasks of which
- *                    the file does not tell enough (task_notes.h), as dialogues */
+ *                    the file does not tell enough (task_notes.h), as an older mnemo wrote it */
 mn_status mn_model_read(const char *path, size_t n_sets, const char *const *sets, mn_model **out,
                         mn_error *err);
 

@@ -12,7 +12,7 @@ struct mn_model {
     const mn_kernels *kernels;
     uint64_t step;
     float *theta;           /* [network.parameters.size], the engine's layout; owned */
-    char *words, *row_form; /* notes; owned; a copy has none: NULL */
+    char *words, *row_form, *dialog; /* notes; owned; a copy has none: NULL */
     mn_words *ids;          /* of rows: what their ids mean; NULL: they have none; owned */
 };
 

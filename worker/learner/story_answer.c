@@ -1,6 +1,7 @@
 #include "worker/learner/story_answer.h"
 
 #include "worker/learner/adapted.h"
+#include "worker/tasks/dialog_note.h"
 #include "worker/tasks/task_notes.h"
 #include "worker/tasks/written_story.h"
 #include <math.h>
@@ -28,6 +29,24 @@ mn_status mn_model_words(const mn_model *model, const char *name, mn_words **out
         mn_words_destroy(&words);
     *out = words;
     return status;
+}
+
+bool mn_model_talks(const mn_model *model)
+{
+    return mn_model_experiment(model)->tasks.kind == MN_TASKS_DIALOGUES;
+}
+
+mn_status mn_model_dialogs(const mn_model *model, const char *name, mn_dialog_book *out,
+                           mn_error *err)
+{
+    const char *note = mn_model_note(model, MN_NOTE_DIALOG);
+    const char *words = mn_model_note(model, MN_NOTE_WORDS);
+    mn_error why = {.message = ""};
+    *out = (mn_dialog_book){.words = NULL};
+    mn_status status = note != NULL && words != NULL
+                           ? mn_dialog_note_read(note, words, out, &why)
+                           : mn_fail(&why, MN_ERR_CONFIG, "it tells of no dialogues");
+    return status == MN_OK ? MN_OK : mn_fail(err, status, "%s: %s", name, why.message);
 }
 
 static mn_status read_story(const mn_model *model, const char *story, const char *question,

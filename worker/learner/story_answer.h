@@ -20,6 +20,13 @@ bool mn_model_reads_stories(const mn_model *model);
  * written before models did; what to do. */
 mn_status mn_model_words(const mn_model *model, const char *name, mn_words **out, mn_error *err);
 
+/* What a model that talks knows of its dialogues (worker/tasks/dialog_book.h), to be closed in any case. MN_ERR_CONFIG,
+ * MN_ERR_DATA: it tells none, or what makes no sense. */
+struct mn_dialog_book;
+bool mn_model_talks(const mn_model *model);
+mn_status mn_model_dialogs(const mn_model *model, const char *name, struct mn_dialog_book *out,
+                           mn_error *err);
+
 /* The n most probable answers, the most probable first, n at most mn_model_way. story: lines as story_text.h has them;
  * questions in it without an answer are passed over. *n_unknown: words that were no training words, of which the
  * network reads nothing. MN_ERR_CONFIG: no such model, or it tells no words; MN_ERR_DATA: no such story or question, or

@@ -36,7 +36,24 @@ mn_status mn_dialog_book_open(mn_dialog_book *book, const char *training,
         status = mn_dialog_candidates_number(&book->candidates, book->words, lexicon.entities, err);
     book->slots = out->longest_history < most_slots ? out->longest_history : most_slots;
     book->slots = book->slots > 0 ? book->slots : 1;
+    book->longest = out->longest_utterance > 0 ? out->longest_utterance : 1;
     return status;
+}
+
+bool mn_dialog_book_find_words(mn_dialog_book *book)
+{
+    bool all = true;
+    for (mn_speaker i = 0; i < MN_N_SPEAKERS; i++) {
+        book->speakers[i] = mn_words_find(book->words, speaker_names[i], strlen(speaker_names[i]));
+        all = all && book->speakers[i] > 0;
+    }
+    for (uint32_t i = 1; i <= book->n_turns; i++) {
+        char name[16];
+        const int n = snprintf(name, sizeof name, "#%" PRIu32, i);
+        book->turns[i] = mn_words_find(book->words, name, (size_t)n);
+        all = all && book->turns[i] > 0;
+    }
+    return all;
 }
 
 void mn_dialog_book_close(mn_dialog_book *book)
@@ -106,15 +123,15 @@ static mn_status sort_words(mn_dialog_book *book, mn_dialog_text *text, mn_error
     return MN_OK;
 }
 
-mn_status mn_dialog_book_fields(const mn_dialog_book *book, uint32_t bundle, uint32_t longest,
-                                mn_fields *fields, mn_error *err)
+mn_status mn_dialog_book_fields(const mn_dialog_book *book, uint32_t bundle, mn_fields *fields,
+                                mn_error *err)
 {
     static const mn_points none;
     const uint32_t more = book->time == MN_TIME_TURNS ? MORE_WORDS : 1;
     const mn_story_shape shape = {.bundle = bundle,
                                   .sentences = book->slots,
-                                  .length = longest + more,
-                                  .question = longest > 0 ? longest : 1,
+                                  .length = book->longest + more,
+                                  .question = book->longest,
                                   .vocabulary = mn_words_count(book->words),
                                   .no_ages = book->time == MN_TIME_TURNS,
                                   .candidates = book->candidates.n,

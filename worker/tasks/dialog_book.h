@@ -19,6 +19,7 @@ typedef struct mn_dialog_book {
     uint32_t n_turns;                 /* that have words */
     uint32_t *turns;                  /* [n_turns + 1], by turn; owned */
     uint32_t slots;                   /* of a memory */
+    uint32_t longest;                 /* words of an utterance of training */
 } mn_dialog_book;
 
 /* Open, once candidates and entities are read: read the dialogues of training, whose words these are,
@@ -27,12 +28,16 @@ mn_status mn_dialog_book_open(mn_dialog_book *book, const char *training,
                               const mn_experiment *experiment, mn_dialog_text *out, mn_error *err);
 void mn_dialog_book_close(mn_dialog_book *book);
 
+/* Look up the words of speakers and turns [n_turns], where the book was not opened but read back. false: one is
+ * missing. */
+bool mn_dialog_book_find_words(mn_dialog_book *book);
+
 /* What a reader of other dialogues knows. */
 mn_dialog_lexicon mn_dialog_book_lexicon(const mn_dialog_book *book);
 
-/* Fields of tasks of `bundle` responses, in which an utterance has so many words at most. */
-mn_status mn_dialog_book_fields(const mn_dialog_book *book, uint32_t bundle, uint32_t longest,
-                                mn_fields *fields, mn_error *err);
+/* Fields of tasks of `bundle` responses. */
+mn_status mn_dialog_book_fields(const mn_dialog_book *book, uint32_t bundle, mn_fields *fields,
+                                mn_error *err);
 
 /* Begin a task of such fields: nothing but the candidates. */
 void mn_dialog_book_clear(const mn_dialog_book *book, mn_task *task);

@@ -134,7 +134,6 @@ static mn_status make_fields(const struct dialogues *dialogues, mn_task_set_part
 {
     struct dialogues *state = parts->state;
     const mn_experiment *e = &dialogues->experiment;
-    const uint32_t longest = dialogues->texts[MN_DIALOG_TRN].longest_utterance;
     uint32_t most = 1;
     state->of_split[MN_TRAIN] = &state->texts[MN_DIALOG_TRN];
     state->of_split[MN_VAL] = &state->texts[MN_DIALOG_DEV];
@@ -145,7 +144,7 @@ static mn_status make_fields(const struct dialogues *dialogues, mn_task_set_part
     for (mn_split split = MN_TRAIN; split < MN_N_SPLITS && status == MN_OK; split++) {
         mn_fields *fields = &parts->fields[split];
         const uint32_t bundle = split == MN_TRAIN ? e->tasks.bundle : most;
-        status = mn_dialog_book_fields(&dialogues->book, bundle, longest, fields, err);
+        status = mn_dialog_book_fields(&dialogues->book, bundle, fields, err);
         if (split == MN_TRAIN)
             continue;
         (void)snprintf(fields->whole, sizeof fields->whole, "dialog");

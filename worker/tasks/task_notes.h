@@ -2,6 +2,7 @@
  * checkpoints and of exported and adapted models.
  *   fields    what a task is made of (field_text.h)
  *   words     of stories, and of rows with ids: those that numbers mean, a line each, that of number 0 empty
+ *   dialog    of dialogues: candidates, entities, turns (dialog_note.h)
  *   row_form  of a user's table: how its columns become numbers (row_form.h) */
 #pragma once
 
@@ -10,7 +11,7 @@
 
 #define MN_NOTE_FIELDS "fields"
 #define MN_NOTE_WORDS "words"
-#define MN_MOST_TASK_NOTES 3u
+#define MN_MOST_TASK_NOTES 4u
 
 typedef struct mn_task_notes {
     size_t n;
