@@ -17,9 +17,9 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define LOOK_MS 20                      /* does the process grow? */
-#define MEASURE_US 1000000              /* all are measured so often, */
-#define GROWN_PAGES 2048                /* ... and when it has grown by so much */
+#define LOOK_MS 20                      /* so often some connections are measured, in turn; */
+#define AT_ONCE 128                     /* ... so many, which takes a tenth of a millisecond; */
+#define GROWN_PAGES 2048                /* ... or all, if the process has grown by so much since */
 #define IDLE_BYTES_PER_S UINT64_C(4096) /* pings and pongs, which nobody takes */
 #define NOBODY (-1)
 #define MOST_DESCRIPTORS (1 << 20)
@@ -29,7 +29,8 @@ struct connection {
     bool open, member, spoke, cut;
     bool closed; /* stands in `closed` */
     int older, younger;
-    uint64_t received, taken, backlog; /* bytes: of its life; since they were measured; under way */
+    uint64_t received, taken, backlog; /* bytes: of its life; since it was measured; under way */
+    uint64_t measured_us;
 };
 
 struct mn_watchman {
@@ -50,7 +51,7 @@ struct mn_watchman {
     uint32_t n_open, n_strangers;
     int *closed; /* [n_closed] of [room], each once; owned */
     int n_closed;
-    uint64_t measured_us;
+    int next; /* to be measured */
     long pages;
 };
 
@@ -59,7 +60,8 @@ static void *watch(void *user);
 static bool hear_monitor(mn_watchman *w);
 static void opened(mn_watchman *w, int fd);
 static void closed(mn_watchman *w, int fd);
-static void measure(mn_watchman *w);
+static void measure(mn_watchman *w, uint32_t n);
+static void measure_one(mn_watchman *w, int fd, uint64_t now_us);
 static bool received_by(int fd, uint64_t *bytes);
 static long pages_of(const mn_watchman *w);
 static bool make_room(mn_watchman *w, int fd);
@@ -67,6 +69,7 @@ static struct connection *find(mn_watchman *w, int fd);
 static void enlist(mn_watchman *w, int fd);
 static void unlist(mn_watchman *w, int fd);
 static void cut(mn_watchman *w, int fd, const char *why);
+static void end(const mn_watchman *w, int fd);
 static bool is_ours(const mn_watchman *w, int fd);
 
 mn_status mn_watchman_new(void *context, void *socket, const char *endpoint, uint32_t most,
@@ -213,14 +216,12 @@ static void *watch(void *user)
         (void)zmq_poll(&item, 1, w->n_open > 0 && w->port != 0 ? LOOK_MS : -1);
         stopped = !hear_monitor(w);
         const long pages = pages_of(w);
-        const uint64_t now_us = mn_clock_us();
-        if (pages - w->pages < GROWN_PAGES && now_us - w->measured_us < MEASURE_US)
-            continue;
+        const bool grown = pages - w->pages >= GROWN_PAGES;
+        if (grown || pages < w->pages)
+            w->pages = pages;
         (void)pthread_mutex_lock(&w->lock);
-        measure(w);
+        measure(w, grown ? w->n_open : AT_ONCE);
         (void)pthread_mutex_unlock(&w->lock);
-        w->pages = pages;
-        w->measured_us = now_us;
     }
     return NULL;
 }
@@ -269,7 +270,8 @@ static void opened(mn_watchman *w, int fd)
         if (w->at[fd].open && !w->at[fd].member)
             unlist(w, fd);
         w->n_open += !w->at[fd].open;
-        w->at[fd] = (struct connection){.open = true, .closed = w->at[fd].closed};
+        w->at[fd] = (struct connection){
+            .open = true, .closed = w->at[fd].closed, .measured_us = mn_clock_us()};
         enlist(w, fd);
         for (int old = w->oldest; w->n_open > w->most && old != NOBODY; old = w->at[old].younger)
             if (!w->at[old].cut) {
@@ -277,7 +279,7 @@ static void opened(mn_watchman *w, int fd)
                 break;
             }
     } else if (is_ours(w, fd)) {
-        (void)shutdown(fd, SHUT_RDWR);
+        end(w, fd);
     }
     (void)pthread_mutex_unlock(&w->lock);
 }
@@ -301,27 +303,42 @@ static void closed(mn_watchman *w, int fd)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* The next n connections, each once at most. */
+static void measure(mn_watchman *w, uint32_t n)
+{
+    const uint64_t now_us = mn_clock_us();
+    n = n < w->n_open ? n : w->n_open;
+    for (int i = 0; i < w->room && n > 0; i++) {
+        const int fd = w->next;
+        w->next = (fd + 1) % w->room;
+        if (!w->at[fd].open)
+            continue;
+        measure_one(w, fd, now_us);
+        n--;
+    }
+}
+
 /* What has come since the last time and was not taken is under way. Who has too much of it is cut
  * off; strangers share theirs. */
-static void measure(mn_watchman *w)
+static void measure_one(mn_watchman *w, int fd, uint64_t now_us)
 {
-    const uint64_t seconds = (mn_clock_us() - w->measured_us + 1000000 - 1) / 1000000;
-    uint64_t share = w->n_strangers > 0 ? MN_STRANGERS_BYTES / w->n_strangers : 0;
-    share = share < MN_STRANGER_BYTES ? share : MN_STRANGER_BYTES;
-    for (int fd = 0; fd < w->room; fd++) {
-        struct connection *connection = &w->at[fd];
-        uint64_t received;
-        if (!connection->open || connection->cut || !received_by(fd, &received) ||
-            received < connection->received)
-            continue;
-        const uint64_t came = connection->backlog + received - connection->received;
-        const uint64_t went = connection->taken + IDLE_BYTES_PER_S * seconds;
-        connection->backlog = came > went ? came - went : 0;
-        connection->received = received;
-        connection->taken = 0;
-        if (connection->backlog > (connection->member ? w->member_bytes : share))
-            cut(w, fd, "it sends more than can be taken, or a message without an end");
+    struct connection *connection = &w->at[fd];
+    uint64_t received, most = w->member_bytes;
+    if (connection->cut || !received_by(fd, &received) || received < connection->received)
+        return;
+    if (!connection->member) {
+        most = MN_STRANGERS_BYTES / w->n_strangers;
+        most = most < MN_STRANGER_BYTES ? most : MN_STRANGER_BYTES;
     }
+    const uint64_t idle = (now_us - connection->measured_us) * IDLE_BYTES_PER_S / 1000000;
+    const uint64_t came = connection->backlog + received - connection->received;
+    const uint64_t went = connection->taken + idle;
+    connection->backlog = came > went ? came - went : 0;
+    connection->received = received;
+    connection->taken = 0;
+    connection->measured_us = now_us;
+    if (connection->backlog > most)
+        cut(w, fd, "it sends more than can be taken, or a message without an end");
 }
 
 static bool received_by(int fd, uint64_t *bytes)
@@ -410,11 +427,20 @@ static void cut(mn_watchman *w, int fd, const char *why)
     if (connection == NULL || connection->cut || !is_ours(w, fd))
         return;
     connection->cut = true;
-    (void)shutdown(fd, SHUT_RDWR);
+    end(w, fd);
     if (why != NULL)
         mn_log_limited(&w->cuts, mn_clock_us(), MN_LOG_WARN,
                        "cut off a %s with %" PRIu64 " bytes under way: %s",
                        connection->member ? "worker" : "stranger", connection->backlog, why);
+}
+
+/* After shutdown() a peer that goes on sending would still be read; what TCP calls a disconnect
+ * throws away what has come, and takes no more. */
+static void end(const mn_watchman *w, int fd)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    if (w->port == 0 || connect(fd, &nobody, sizeof nobody) != 0)
+        (void)shutdown(fd, SHUT_RDWR);
 }
 
 static bool is_ours(const mn_watchman *w, int fd)

@@ -16,7 +16,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define N_BUCKETS 8192u /* a power of 2 */
+#define MAX_CONTACTS (2 * MN_MAX_WORKERS) /* more than the core has places: it says who gets one */
+#define N_BUCKETS 16384u                  /* a power of 2 */
 #define NONE UINT32_MAX
 /* A worker that works has a few leases and one theta under way. One that only talks and never reads
  * is gone when so many wait for it. */
@@ -35,7 +36,7 @@ static const uint64_t call_after_us[CALLS] = {2000, 50000, 1000000};
 /* A connection, in the list of its bucket or in the list of free ones. */
 struct contact {
     mn_peer peer;
-    uint64_t number; /* generation * MN_MAX_WORKERS + place in contacts; 0: free */
+    uint64_t number; /* generation * MAX_CONTACTS + place in contacts; 0: free */
     uint64_t heard_us, words_us;
     uint32_t next;
     int fd;                 /* -1: not known */
@@ -57,13 +58,13 @@ struct mn_worker_link {
     uint64_t max_payload_bytes;
     uint64_t generation; /* of the number given last; from 1 on */
     uint32_t n_lost, n_suspects;
-    uint32_t lost[MN_MAX_WORKERS], suspects[MN_MAX_WORKERS]; /* places in contacts */
+    uint32_t lost[MAX_CONTACTS], suspects[MAX_CONTACTS]; /* places in contacts */
     uint32_t *by_fd; /* [n_fds] who spoke by it last, its place; or NONE; owned */
     size_t n_fds;
     uint64_t forgotten; /* a number to be told as lost; 0: none */
     mn_arrival waits;   /* ... before this, if its kind is not LOSS */
     uint32_t buckets[N_BUCKETS];
-    struct contact contacts[MN_MAX_WORKERS];
+    struct contact contacts[MAX_CONTACTS];
 };
 
 static void deliver(mn_worker_link *link, struct contact *contact, const mn_message *message,
@@ -296,12 +297,11 @@ static void place_of(const char *listen, char place[256])
     (void)snprintf(place, 256, "%s%s", six ? "tcp://[::]:" : "", six ? listen + n : listen);
 }
 
-/* As many as can be remembered, and as many again that have not spoken yet; but files need some of
- * the descriptors too. */
+/* As many as can be remembered; but files need some of the descriptors too. */
 static uint32_t most_connections(void)
 {
     struct rlimit limit;
-    const uint64_t most = 2 * MN_MAX_WORKERS;
+    const uint64_t most = MAX_CONTACTS;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > most + RESERVED_DESCRIPTORS)
         return (uint32_t)most;
     return limit.rlim_cur > RESERVED_DESCRIPTORS + MIN_CONNECTIONS
@@ -384,7 +384,7 @@ static struct contact *meet(mn_worker_link *link, const mn_received *received, u
         return contact;
     }
     struct contact *place = &link->contacts[0];
-    for (uint32_t i = 0; i < MN_MAX_WORKERS && place->number != 0; i++) {
+    for (uint32_t i = 0; i < MAX_CONTACTS && place->number != 0; i++) {
         struct contact *other = &link->contacts[i];
         if (other->number == 0 || place->member > other->member ||
             (place->member == other->member && other->heard_us < place->heard_us))
@@ -396,7 +396,7 @@ static struct contact *meet(mn_worker_link *link, const mn_received *received, u
         forget(link, place);
     }
     *place = (struct contact){.peer = *peer,
-                              .number = ++link->generation * MN_MAX_WORKERS +
+                              .number = ++link->generation * MAX_CONTACTS +
                                         (uint64_t)(place - link->contacts),
                               .heard_us = now_us,
                               .words_us = now_us,
@@ -458,7 +458,7 @@ static void cut(mn_worker_link *link, struct contact *contact, uint64_t now_us, 
 
 static struct contact *find(mn_worker_link *link, uint64_t number)
 {
-    struct contact *contact = &link->contacts[number % MN_MAX_WORKERS];
+    struct contact *contact = &link->contacts[number % MAX_CONTACTS];
     return number != 0 && contact->number == number ? contact : NULL;
 }
 

@@ -13,8 +13,8 @@
 #include <stdint.h>
 #include <zmq.h>
 
-/* Connections remembered at a time; beyond it the one silent for longest is forgotten, strangers
- * first. */
+/* Workers at a time. Twice as many connections are remembered; beyond it the one silent for longest
+ * that has no work is forgotten. */
 #define MN_MAX_WORKERS 4096u
 #define MN_WORKER_LINK_SOCKETS 3
 

@@ -87,7 +87,11 @@ static void perform(mn_server *server, const mn_action *action)
         (void)snprintf(server->why, sizeof server->why, "%s", action->log.text);
         break;
     case MN_DO_LOG:
-        mn_log(action->log.level, "%s", action->log.text);
+        if (action->stranger)
+            mn_log_limited(&server->strangers, server->now_us, action->log.level, "%s",
+                           action->log.text);
+        else
+            mn_log(action->log.level, "%s", action->log.text);
         break;
     case MN_DO_NOTE:
         mn_server_note(server, &action->note);
