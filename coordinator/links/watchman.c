@@ -5,6 +5,7 @@
 #include "common/thread.h"
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/filter.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@
 #define AT_ONCE 128                     /* ... so many, which takes a tenth of a millisecond; */
 #define GROWN_PAGES 2048                /* ... or all, if the process has grown by so much since */
 #define IDLE_BYTES_PER_S UINT64_C(4096) /* pings and pongs, which nobody takes */
+#define RELOADED 8                      /* newcomers at once, after there were too many */
 #define NOBODY (-1)
 #define MOST_DESCRIPTORS (1 << 20)
 
@@ -42,7 +44,11 @@ struct mn_watchman {
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* of ipc:// */
     uint32_t most;
     uint64_t member_bytes;
-    mn_log_limit refusals, cuts; /* the thread's own */
+    mn_log_limit refusals, cuts, closings; /* these are the thread's own */
+    int door;                              /* the listening descriptor of tcp://; NOBODY */
+    bool shut;                             /* ... takes no newcomers now */
+    uint32_t newcomers;                    /* that may come yet */
+    uint64_t counted_us;                   /* when these became more */
 
     pthread_mutex_t lock;  /* of all below */
     struct connection *at; /* [room]; owned */
@@ -58,6 +64,9 @@ struct mn_watchman {
 static mn_status open_monitor(mn_watchman *w, void *context, mn_error *err);
 static void *watch(void *user);
 static bool hear_monitor(mn_watchman *w);
+static int find_door(const mn_watchman *w);
+static void count_newcomers(mn_watchman *w, uint64_t now_us);
+static void shut(mn_watchman *w, bool shut);
 static void opened(mn_watchman *w, int fd);
 static void closed(mn_watchman *w, int fd);
 static void measure(mn_watchman *w, uint32_t n);
@@ -91,6 +100,9 @@ mn_status mn_watchman_new(void *context, void *socket, const char *endpoint, uin
         w->port = (uint16_t)strtoul(colon + 1, NULL, 10);
     else if (strncmp(endpoint, "ipc://", 6) == 0)
         (void)snprintf(w->path, sizeof w->path, "%s", endpoint + 6);
+    w->door = w->port != 0 ? find_door(w) : NOBODY;
+    w->newcomers = MN_NEWCOMERS;
+    w->counted_us = mn_clock_us();
     mn_status status = w->news < 0 ? mn_fail_errno(err, "watch the workers' connections") : MN_OK;
     if (status == MN_OK)
         status = open_monitor(w, context, err);
@@ -213,8 +225,9 @@ static void *watch(void *user)
     w->pages = pages_of(w);
     while (!stopped) {
         zmq_pollitem_t item = {.socket = w->monitor, .events = ZMQ_POLLIN};
-        (void)zmq_poll(&item, 1, w->n_open > 0 && w->port != 0 ? LOOK_MS : -1);
+        (void)zmq_poll(&item, 1, (w->n_open > 0 && w->port != 0) || w->shut ? LOOK_MS : -1);
         stopped = !hear_monitor(w);
+        count_newcomers(w, mn_clock_us());
         const long pages = pages_of(w);
         const bool grown = pages - w->pages >= GROWN_PAGES;
         if (grown || pages < w->pages)
@@ -241,6 +254,8 @@ static bool hear_monitor(mn_watchman *w)
         case ZMQ_EVENT_MONITOR_STOPPED:
             return false;
         case ZMQ_EVENT_ACCEPTED:
+            if (w->newcomers > 0 && --w->newcomers == 0)
+                shut(w, true);
             opened(w, news.value);
             break;
         case ZMQ_EVENT_DISCONNECTED:
@@ -261,6 +276,56 @@ static bool hear_monitor(mn_watchman *w)
         }
     }
     return true;
+}
+
+static int find_door(const mn_watchman *w)
+{
+    const long n = sysconf(_SC_OPEN_MAX);
+    for (int fd = 0; fd < n && fd < MOST_DESCRIPTORS; fd++) {
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0 &&
+            is_ours(w, fd))
+            return fd;
+    }
+    return NOBODY;
+}
+
+static void count_newcomers(mn_watchman *w, uint64_t now_us)
+{
+    const uint64_t more = (now_us - w->counted_us) * MN_NEWCOMERS_PER_S / 1000000;
+    if (more == 0)
+        return;
+    w->counted_us = now_us;
+    w->newcomers =
+        more < MN_NEWCOMERS - w->newcomers ? w->newcomers + (uint32_t)more : MN_NEWCOMERS;
+    if (w->shut && w->newcomers >= RELOADED)
+        shut(w, false);
+}
+
+/* A connection costs libzmq's thread a fraction of a millisecond, whoever makes it, and accepting
+ * cannot be paused. So the system is told to overlook the packets that begin one (SYN without ACK),
+ * which are sent again after a second. Connections that are there, and that are being made, go on. */
+static void shut(mn_watchman *w, bool shut)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* flags, in the header of TCP */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = sizeof steps / sizeof *steps, .filter = steps};
+    if (w->door == NOBODY ||
+        setsockopt(w->door, SOL_SOCKET, shut ? SO_ATTACH_FILTER : SO_DETACH_FILTER, &program,
+                   sizeof program) != 0)
+        return;
+    w->shut = shut;
+    if (shut)
+        mn_log_limited(&w->closings, mn_clock_us(), MN_LOG_WARN,
+                       "more than %u connections came at once: from now on %u a second are taken, "
+                       "and others have to wait",
+                       MN_NEWCOMERS, MN_NEWCOMERS_PER_S);
 }
 
 static void opened(mn_watchman *w, int fd)

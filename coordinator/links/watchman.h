@@ -16,6 +16,12 @@
 #define MN_STRANGER_BYTES (UINT64_C(64) << 10)
 #define MN_STRANGERS_BYTES (UINT64_C(4) << 20)
 
+/* Connections that may come at once, as when a run goes on and all its workers dial again, and how
+ * many more a second: whoever makes and breaks them without end takes no time from those who work. Of
+ * tcp:// alone. */
+#define MN_NEWCOMERS 2048u
+#define MN_NEWCOMERS_PER_S 32u
+
 typedef struct mn_watchman mn_watchman;
 
 /* Watch a socket that is bound to `endpoint` (tcp:// or ipc://; of ipc:// only the number is
