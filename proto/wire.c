@@ -491,7 +491,7 @@ static mn_status set_server_keys(void *socket, const mn_wire_options *options, m
 
 static mn_status set_client_keys(void *socket, const mn_wire_options *options, mn_error *err)
 {
-    char public_key[MN_WIRE_KEY_CHARS + 1], new_secret[MN_WIRE_KEY_CHARS + 1];
+    char public_key[MN_WIRE_KEY_CHARS + 1], new_secret[MN_WIRE_KEY_CHARS + 1] = "";
     const char *secret = options->secret_key;
     mn_status status = MN_OK;
     if (secret != NULL)
@@ -507,6 +507,7 @@ static mn_status set_client_keys(void *socket, const mn_wire_options *options, m
     if (status == MN_OK)
         status = set_key(socket, ZMQ_CURVE_SERVERKEY, "the server's public key",
                          options->server_key, err);
+    explicit_bzero(new_secret, sizeof new_secret);
     return status;
 }
 

@@ -119,6 +119,8 @@ mn_status mn_worker_link_new(void *context, const char *listen, const char *keys
         options.secret_key = mn_gatekeeper_secret_key(link->keeper);
     if (status == MN_OK)
         status = mn_wire_listen(context, place, &options, &link->socket, endpoint, err);
+    if (link->keeper != NULL)
+        mn_gatekeeper_forget_secret(link->keeper);
     if (status == MN_OK)
         status = mn_watchman_new(context, link->socket, endpoint, most_connections(),
                                  MEMBER_PAYLOADS * max_payload_bytes + MN_MAX_HEADER_BYTES,

@@ -56,8 +56,14 @@ class Attack:
         try:
             peer = socket.create_connection(self.where, timeout=2)
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if speak:
+            if speak: # nothing may come before the other side has said READY
                 peer.sendall(GREETING + READY)
+                heard = b''
+                while b'READY' not in heard:
+                    part = peer.recv(256)
+                    if not part:
+                        raise OSError('closed')
+                    heard += part
         except OSError:
             with self.lock:
                 self.failed += 1
