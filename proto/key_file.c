@@ -26,6 +26,7 @@ static mn_status read_lines(const char *path, const char *kind, mn_take_key *tak
                             mn_error *err);
 static mn_status read_line(const struct place *at, char *line, const char *kind, mn_take_key *take,
                            void *user, mn_error *err);
+static void leave_no_dump(void);
 static mn_status take_secret(void *user, const char *key, const char *name, mn_error *err);
 
 bool mn_key_name_is_good(const char *name)
@@ -50,18 +51,25 @@ mn_status mn_key_file_make(const char *folder, const char *name, char public_lin
     if (zmq_curve_keypair(public_key, secret_key) != 0)
         return mn_fail(err, MN_ERR_UNAVAILABLE, "this libzmq was built without CURVE");
 
+    struct stat info;
+    const bool is_new = stat(folder, &info) != 0;
     mn_status status = mn_folder_make(folder, err);
+    if (status == MN_OK && is_new && chmod(folder, 0700) != 0)
+        status = mn_fail_errno(err, "cannot close %s to others", folder);
     (void)snprintf(public_line, 128, "public: %s %s\n", public_key, name);
     if (status == MN_OK)
         status = write_new(public_path, public_line, 0644, err);
-    if (status != MN_OK)
-        return status;
-    (void)snprintf(text, sizeof text,
-                   "# Secret key of %s: for it alone. Others are given %s.public.\nsecret: %s\n",
-                   name, name, secret_key);
-    status = write_new(secret_path, text, 0600, err);
-    if (status != MN_OK)
-        (void)unlink(public_path);
+    if (status == MN_OK) {
+        (void)snprintf(
+            text, sizeof text,
+            "# Secret key of %s: for it alone. Others are given %s.public.\nsecret: %s\n", name,
+            name, secret_key);
+        status = write_new(secret_path, text, 0600, err);
+        if (status != MN_OK)
+            (void)unlink(public_path);
+    }
+    explicit_bzero(text, sizeof text);
+    explicit_bzero(secret_key, sizeof secret_key);
     return status;
 }
 
@@ -81,6 +89,7 @@ mn_status mn_key_file_read_secret(const char *path, char secret[MN_WIRE_KEY_CHAR
                        "(a file of root's may be 0440)",
                        path, (unsigned)info.st_mode & 07777u, path);
     char found[MN_WIRE_KEY_CHARS + 1] = "", unused[MN_WIRE_KEY_CHARS + 1];
+    leave_no_dump();
     mn_status status = read_lines(path, "secret", take_secret, found, err);
     if (status == MN_OK && found[0] == '\0')
         status = mn_fail(err, MN_ERR_DATA,
@@ -90,12 +99,24 @@ mn_status mn_key_file_read_secret(const char *path, char secret[MN_WIRE_KEY_CHAR
         status = mn_fail(err, MN_ERR_DATA, "%s: libzmq does not take its key", path);
     if (status == MN_OK)
         memcpy(secret, found, sizeof found);
+    explicit_bzero(found, sizeof found);
     return status;
 }
 
 mn_status mn_key_file_read_public(const char *path, mn_take_key *take, void *user, mn_error *err)
 {
     return read_lines(path, "public", take, user, err);
+}
+
+/* Whoever reads a secret dies without a trace of it: a core dump from now on has no memory in it, be
+ * it written to a file or to a collector of dumps. libzmq keeps copies that nobody else can wipe. */
+static void leave_no_dump(void)
+{
+    const int filter = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+    if (filter < 0)
+        return;
+    (void)!write(filter, "0", 1);
+    (void)close(filter);
 }
 
 static mn_status take_secret(void *user, const char *key, const char *name, mn_error *err)
@@ -148,6 +169,7 @@ static mn_status read_lines(const char *path, const char *kind, mn_take_key *tak
             *next++ = '\0';
         status = read_line(&at, line, kind, take, user, err);
     }
+    explicit_bzero(text, n);
     free(text);
     return status;
 }
@@ -180,6 +202,7 @@ static mn_status read_line(const struct place *at, char *line, const char *kind,
         return mn_fail(err, MN_ERR_DATA,
                        "%s:%u: %s; expected \"%s: KEY\", the KEY being %d characters of Z85",
                        at->path, at->line, wrong, kind, MN_WIRE_KEY_CHARS);
+    explicit_bzero(raw, sizeof raw);
     mn_error why;
     mn_status status = take(user, key, name != NULL ? name : "", &why);
     return status == MN_OK ? MN_OK

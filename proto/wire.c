@@ -23,6 +23,7 @@
 #define HANDSHAKE_MS 10000
 #define RECONNECT_MS 100
 #define RECONNECT_MAX_MS 2000
+#define FRAME_OVERHEAD 48 /* of a frame on the wire, at most: 9 bytes, and 33 for CURVE */
 #define ALIGNMENT 64
 
 struct mn_payload {
@@ -49,8 +50,8 @@ static void let_go(void *bytes, void *payload);
 static int send_bytes(void *socket, const void *bytes, size_t n, int flags);
 static bool take_frame(void *socket, zmq_msg_t *frame);
 static bool more_frames(void *socket);
-static void drain(void *socket);
-static mn_status take_header(void *socket, mn_message *out, mn_error *err);
+static void drain(void *socket, mn_received *out);
+static mn_status take_header(void *socket, mn_received *out, mn_error *err);
 static mn_status take_payload(void *socket, uint64_t max_bytes, mn_received *out, mn_error *err);
 
 mn_status mn_wire_listen(void *context, const char *endpoint, const mn_wire_options *options,
@@ -270,7 +271,7 @@ mn_status mn_wire_send(void *socket, const mn_peer *to, const mn_message *messag
 
 mn_status mn_wire_receive(void *socket, uint64_t max_payload_bytes, mn_received *out, mn_error *err)
 {
-    memset(out, 0, sizeof *out);
+    *out = (mn_received){.fd = -1};
     int type = 0;
     size_t size = sizeof type;
     if (zmq_getsockopt(socket, ZMQ_TYPE, &type, &size) != 0)
@@ -287,12 +288,12 @@ mn_status mn_wire_receive(void *socket, uint64_t max_payload_bytes, mn_received 
             return mn_fail(err, MN_ERR_PROTOCOL, "message without a header");
     }
 
-    mn_status status = take_header(socket, &out->message, err);
+    mn_status status = take_header(socket, out, err);
     if (status == MN_ERR_UNAVAILABLE)
         goto nothing;
     if (status == MN_OK)
         status = take_payload(socket, max_payload_bytes, out, err);
-    drain(socket);
+    drain(socket, out);
     if (status != MN_OK) {
         mn_message_fini(&out->message);
         memset(&out->message, 0, sizeof out->message);
@@ -431,7 +432,7 @@ static mn_status new_socket(void *context, int type, const mn_wire_options *opti
     } table[] = {
         {ZMQ_LINGER, "LINGER", o->linger_ms != 0 ? o->linger_ms : 1000},
         {ZMQ_SNDHWM, "SNDHWM", o->max_queued},
-        {ZMQ_RCVHWM, "RCVHWM", RECEIVE_HIGH_WATER},
+        {ZMQ_RCVHWM, "RCVHWM", o->watched ? 0 : RECEIVE_HIGH_WATER},
         {ZMQ_HANDSHAKE_IVL, "HANDSHAKE_IVL", HANDSHAKE_MS},
         {ZMQ_HEARTBEAT_IVL, "HEARTBEAT_IVL", o->heartbeat_ms != 0 ? o->heartbeat_ms : 2000},
         {ZMQ_HEARTBEAT_TIMEOUT, "HEARTBEAT_TIMEOUT", o->silence_ms != 0 ? o->silence_ms : 10000},
@@ -490,7 +491,7 @@ static mn_status set_server_keys(void *socket, const mn_wire_options *options, m
 
 static mn_status set_client_keys(void *socket, const mn_wire_options *options, mn_error *err)
 {
-    char public_key[MN_WIRE_KEY_CHARS + 1], new_secret[MN_WIRE_KEY_CHARS + 1];
+    char public_key[MN_WIRE_KEY_CHARS + 1], new_secret[MN_WIRE_KEY_CHARS + 1] = "";
     const char *secret = options->secret_key;
     mn_status status = MN_OK;
     if (secret != NULL)
@@ -506,6 +507,7 @@ static mn_status set_client_keys(void *socket, const mn_wire_options *options, m
     if (status == MN_OK)
         status = set_key(socket, ZMQ_CURVE_SERVERKEY, "the server's public key",
                          options->server_key, err);
+    explicit_bzero(new_secret, sizeof new_secret);
     return status;
 }
 
@@ -540,25 +542,31 @@ static bool more_frames(void *socket)
 }
 
 /* Leave the rest of a message. */
-static void drain(void *socket)
+static void drain(void *socket, mn_received *out)
 {
     zmq_msg_t frame;
-    while (more_frames(socket) && take_frame(socket, &frame))
+    while (more_frames(socket) && take_frame(socket, &frame)) {
+        out->wire_bytes += zmq_msg_size(&frame) + FRAME_OVERHEAD;
         (void)zmq_msg_close(&frame);
+    }
 }
 
-static mn_status take_header(void *socket, mn_message *out, mn_error *err)
+static mn_status take_header(void *socket, mn_received *out, mn_error *err)
 {
     zmq_msg_t frame;
     if (!take_frame(socket, &frame))
         return errno == EAGAIN ? MN_ERR_UNAVAILABLE : mn_fail_errno(err, "receiving");
-    mn_status status = mn_message_unpack(zmq_msg_data(&frame), zmq_msg_size(&frame), out, err);
+    out->fd = zmq_msg_get(&frame, ZMQ_SRCFD); /* the frame before it does not know */
+    out->wire_bytes = zmq_msg_size(&frame) + FRAME_OVERHEAD;
+    mn_status status =
+        mn_message_unpack(zmq_msg_data(&frame), zmq_msg_size(&frame), &out->message, err);
     (void)zmq_msg_close(&frame);
     return status;
 }
 
 /* Copy one frame behind the `used` bytes of the payload that have come. */
-static mn_status take_part(void *socket, char *payload, uint64_t *used, uint64_t n, mn_error *err)
+static mn_status take_part(void *socket, char *payload, uint64_t *used, uint64_t n,
+                           uint64_t *wire_bytes, mn_error *err)
 {
     zmq_msg_t frame;
     if (!more_frames(socket))
@@ -577,6 +585,7 @@ static mn_status take_part(void *socket, char *payload, uint64_t *used, uint64_t
         memcpy(payload + *used, zmq_msg_data(&frame), size);
     if (status == MN_OK)
         *used += size;
+    *wire_bytes += size + FRAME_OVERHEAD;
     (void)zmq_msg_close(&frame);
     return status;
 }
@@ -598,7 +607,7 @@ static mn_status take_payload(void *socket, uint64_t max_bytes, mn_received *out
             return mn_fail(err, MN_ERR_NOMEM, "payload of %" PRIu64 " bytes", n);
     }
     while (used < n && status == MN_OK)
-        status = take_part(socket, payload, &used, n, err);
+        status = take_part(socket, payload, &used, n, &out->wire_bytes, err);
     if (status == MN_OK && more_frames(socket))
         status = mn_fail(err, MN_ERR_PROTOCOL, "%s has frames behind its payload", kind);
     if (status == MN_OK && n > 0 && mn_checksum(payload, n) != out->message.payload_checksum)

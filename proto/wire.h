@@ -3,13 +3,14 @@
  * MN_FRAME_BYTES]. The listening side is a ROUTER, the dialing side a DEALER. No call blocks.
  * Whatever arrives is checked: frame sizes by libzmq before memory is taken for them, the header by
  * mn_message_unpack, the payload's size against the receiver's limit before memory is taken for it,
- * then its checksum. One limit remains that libzmq 4.3 does not offer: a peer past the handshake
- * may send a message of endlessly many frames, and libzmq keeps them until the last. Hence loopback
- * or CURVE keys, never an open port to strangers. A socket belongs to one thread. */
+ * then its checksum. What libzmq 4.3 does not bound is how many frames a message has, which it keeps
+ * until the last: a listening side that strangers can reach needs somebody who looks after that
+ * (coordinator/links/watchman.h). A socket belongs to one thread. */
 #pragma once
 
 #include "common/error.h"
 #include "proto/message.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,10 +18,12 @@
 
 /* Zero or NULL in a field: the default. */
 typedef struct mn_wire_options {
-    uint32_t heartbeat_ms;  /* ZMTP pings, 2000: find broken connections, not hung programs */
-    uint32_t silence_ms;    /* 10000: no traffic for so long: the connection is closed */
-    uint32_t linger_ms;     /* 1000: how long closing waits for what is still queued */
-    uint32_t max_queued;    /* messages that may wait to be sent to one peer; 0: any number */
+    uint32_t heartbeat_ms; /* ZMTP pings, 2000: find broken connections, not hung programs */
+    uint32_t silence_ms;   /* 10000: no traffic for so long: the connection is closed */
+    uint32_t linger_ms;    /* 1000: how long closing waits for what is still queued */
+    uint32_t max_queued;   /* messages that may wait to be sent to one peer; 0: any number */
+    bool watched; /* listening: somebody bounds what peers send, so libzmq need not; when its
+                               queue of what has come is full, it aborts if the peer goes away */
     const char *secret_key; /* ours, Z85. Listening: no key, no encryption. Dialing: a new pair */
     const char *server_key; /* dialing: the listening side's public key; none: no encryption */
     const char
@@ -80,12 +83,14 @@ typedef struct mn_received {
     mn_message message;
     void *payload; /* [message.payload_bytes], 64-byte aligned, checksum verified; NULL if none;
                       owned */
+    int fd;        /* of the connection it came by; -1: not known, or not tcp:// or ipc:// */
+    uint64_t wire_bytes; /* what it had on the wire, about */
 } mn_received;
 
 /* Take the next message. MN_ERR_UNAVAILABLE: none is waiting. MN_ERR_PROTOCOL: one came, from
  * out->peer, that makes no sense or has a payload of more than max_payload_bytes; it is gone, and
  * the socket is fit for the next. After MN_OK call mn_received_fini; after a failure there is
- * nothing to free. */
+ * nothing to free. peer, fd and wire_bytes are told of both. */
 mn_status mn_wire_receive(void *socket, uint64_t max_payload_bytes, mn_received *out,
                           mn_error *err);
 /* Takes a zeroed struct too, so the payload may be stolen by setting it to NULL before. */

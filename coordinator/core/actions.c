@@ -41,7 +41,7 @@ mn_action *mn_actions_add(mn_actions *actions, mn_action_kind kind)
     return action;
 }
 
-void mn_actions_log(mn_actions *actions, mn_log_level level, const char *format, ...)
+mn_action *mn_actions_log(mn_actions *actions, mn_log_level level, const char *format, ...)
 {
     mn_action *action = mn_actions_add(actions, MN_DO_LOG);
     action->log.level = level;
@@ -49,6 +49,7 @@ void mn_actions_log(mn_actions *actions, mn_log_level level, const char *format,
     va_start(words, format);
     (void)vsnprintf(action->log.text, sizeof action->log.text, format, words);
     va_end(words);
+    return action;
 }
 
 mn_note *mn_actions_note(mn_actions *actions, mn_note_kind kind, const char *who)
@@ -91,8 +92,8 @@ mn_message mn_action_message(const mn_action *action)
     case MN_MSG_STOP_WANTED:
     case MN_MSG_STOP:
         (void)snprintf(message.reject.reason, sizeof message.reject.reason, "%s", action->log.text);
-        message.reject.resumes =
-            action->message == MN_MSG_FINISHED && action->log.text[0] != '\0'; /* as with STOP */
+        message.reject.resumes = action->later || (action->message == MN_MSG_FINISHED &&
+                                                   action->log.text[0] != '\0'); /* as with STOP */
         break;
     default: /* WELCOME, PULSE, REGISTER_AGAIN: nothing, or for the shell to fill in */
         break;

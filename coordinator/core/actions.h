@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "proto/message.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -79,6 +80,8 @@ typedef struct mn_action {
     mn_message_kind message; /* SEND, TO_LEADER, TO_RANK: message.h says which fields below count */
     uint64_t peer;           /* MN_LOCAL_POOL or a number the shell gave to a connection */
     uint32_t rank;
+    bool stranger; /* LOG: of one who was never in, of which there may be any number */
+    bool later;    /* REJECT: it may come again */
     union {
         mn_lease lease;
         mn_round round; /* also REDUCE */
@@ -112,7 +115,7 @@ mn_status mn_actions_reserve(mn_actions *actions, size_t n, mn_error *err);
 
 /* The next action, zero but for its text; room was reserved. */
 mn_action *mn_actions_add(mn_actions *actions, mn_action_kind kind);
-void mn_actions_log(mn_actions *actions, mn_log_level level, const char *format, ...)
+mn_action *mn_actions_log(mn_actions *actions, mn_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* All but the kind and the name is zero, and for the caller to fill in. */

@@ -217,6 +217,7 @@ static void those_who_do_not_fit_are_rejected_with_the_remedy(void **state)
         join(peer);
     worker_says(7, &hello);
     expect_rejected(7, "places", "another rank");
+    assert_true(mn_action_message(find(MN_DO_SEND, MN_MSG_REJECT, 7, 0)).reject.resumes);
 }
 
 static mn_member_view member_of(uint64_t peer)
@@ -869,6 +870,45 @@ static void a_member_that_says_hello_again_begins_again(void **state)
     assert_int_equal(mn_rank_look(rank).counts.lost, 1);
 }
 
+/* Once may be an accident; who does it again gets nothing for a while, longer each time. */
+static void whoever_gives_back_leases_by_hello_again_and_again_has_to_wait(void **state)
+{
+    (void)state;
+    join(1);
+    open_round(1, 4);
+    join(1);
+    give_range(1, 4);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    join(1);
+    give_range(1, 4);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 1, 0));
+    mn_message moved = hello_of(1);
+    mn_message in = {.kind = MN_MSG_JOIN, .join = {.numeric_class = {{1}}, .data = {{2}}}};
+    worker_says(5, &moved); /* nor by a new connection */
+    worker_says(5, &in);
+    assert_int_equal(mn_rank_look(rank).workers, 1);
+    assert_null(find(MN_DO_SEND, MN_MSG_LEASE, 5, 0));
+    join(2); /* others have the tasks meanwhile */
+    give_range(1, 4);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_LEASE, 2, 0));
+}
+
+static void in_a_full_pool_those_who_never_join_make_way(void **state)
+{
+    (void)state;
+    mn_message hello;
+    for (uint64_t peer = 20; peer < 24; peer++) {
+        hello = hello_of(peer);
+        worker_says(peer, &hello);
+    }
+    hello = hello_of(7);
+    worker_says(7, &hello);
+    assert_non_null(find(MN_DO_SEND, MN_MSG_WELCOME, 7, 0));
+    const mn_action *put_out = find(MN_DO_SEND, MN_MSG_REJECT, 20, 0);
+    assert_non_null(put_out);
+    assert_true(mn_action_message(put_out).reject.resumes); /* it may come again */
+}
+
 /* A storm of messages with random kinds, numbers and senders, and time that jumps. */
 static void whatever_workers_say_the_books_stay_in_order(void **state)
 {
@@ -1140,6 +1180,8 @@ int main(void)
         TEST(to_keep_a_lease_again_earns_nothing),
         TEST(to_keep_a_lease_that_ran_out_ends_no_pause),
         TEST(a_member_that_says_hello_again_begins_again),
+        TEST(whoever_gives_back_leases_by_hello_again_and_again_has_to_wait),
+        TEST(in_a_full_pool_those_who_never_join_make_way),
         TEST(whatever_workers_say_the_books_stay_in_order),
         TEST(the_next_round_waits_for_the_reduce_and_a_stop_too),
         TEST(a_rank_that_is_far_behind_enters_every_reduce),

@@ -20,6 +20,8 @@ static_assert((int)MN_NOTE_LEFT + (int)MN_REJECTED == (int)MN_NOTE_REJECTED, "in
 
 static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn_hello *hello,
                        mn_actions *todo);
+static bool has_in_hand(const mn_rank *rank, const mn_member *member);
+static mn_member *find_place(mn_rank *rank, uint64_t peer, mn_actions *todo);
 static void take_join(mn_rank *rank, mn_member *member, const mn_message *message,
                       mn_actions *todo);
 static void take_result(mn_rank *rank, mn_member *member, const mn_message *message,
@@ -34,13 +36,14 @@ static uint64_t smooth(uint64_t old, uint64_t fresh);
 static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char *why,
                     mn_actions *todo);
 static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why, mn_actions *todo);
-static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
-                   const char *reason, mn_actions *todo);
+static mn_action *reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
+                         const char *reason, mn_actions *todo);
 static mn_note *depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why,
                        mn_actions *todo);
 static bool others_could(const mn_rank *rank, uint32_t holder);
 static void let_go_on(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
 static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo);
+static void pause(mn_rank *rank, mn_member *member, uint32_t doublings, uint64_t span_us);
 static void listen(mn_rank *rank, const mn_member *member);
 static uint64_t patience_us(const mn_rank *rank, const mn_member *member);
 static void end_pause(mn_rank *rank, mn_member *member, mn_actions *todo);
@@ -121,7 +124,8 @@ void mn_rank_take_gone(mn_rank *rank, uint64_t peer, mn_actions *todo)
         (void)depart(rank, MN_LOST, member->name, "its connection closed", todo);
     }
     mn_actions_log(todo, MN_LOG_INFO, "worker=%s gone: connection closed state=%s", member->name,
-                   mn_member_state_text(member->state));
+                   mn_member_state_text(member->state))
+        ->stranger = member->state == MN_MEMBER_GREETED;
     end_member(rank, member, "its connection closed", todo);
 }
 
@@ -176,7 +180,8 @@ void mn_rank_take_time(mn_rank *rank, mn_actions *todo)
             (void)depart(rank, MN_SILENT, member->name, why, todo);
         }
         mn_actions_log(todo, MN_LOG_WARN, "worker=%s gone: silent for %" PRIu64 " ms", member->name,
-                       (rank->now_us - member->heard_us) / 1000);
+                       (rank->now_us - member->heard_us) / 1000)
+            ->stranger = member->state == MN_MEMBER_GREETED;
         end_member(rank, member, "it fell silent", todo);
     }
 
@@ -233,37 +238,75 @@ static void take_hello(mn_rank *rank, uint64_t peer, mn_member *member, const mn
     }
     bool has_uuid = hello->uuid[0] != 0 || hello->uuid[1] != 0;
     mn_member *twin = has_uuid ? mn_members_find_uuid(rank->members, hello->uuid) : NULL;
+    mn_member before = {0};
     if (twin != NULL && twin != member) { /* the same process by a new connection */
+        before = *twin;
+        before.overdue += has_in_hand(rank, twin);
         rank->counts.lost++;
         (void)depart(rank, MN_LOST, twin->name, "the same process came by a new connection", todo);
         end_member(rank, twin, "its connection broke", todo);
     }
-    if (member == NULL && (member = mn_members_add(rank->members, peer)) == NULL) {
+    if (member == NULL)
+        member = find_place(rank, peer, todo);
+    if (member == NULL) {
         (void)snprintf(reason, sizeof reason,
-                       "all %" PRIu32 " places of this rank are taken; join another rank",
+                       "all %" PRIu32 " places of this rank are taken; it may come again, here or "
+                       "to another rank",
                        mn_members_max(rank->members));
-        reject(rank, peer, NULL, name, reason, todo);
+        reject(rank, peer, NULL, name, reason, todo)->later = true;
         return;
     }
 
-    /* What it held as whoever it was before is lost; how often it sent rubbish is not forgotten. */
+    /* What it held as whoever it was before is lost; how often it sent rubbish or kept us waiting is
+     * not forgotten, until it returns something. Once may be an accident. */
     uint32_t place = mn_members_index(rank->members, member);
+    const bool gives_back = has_in_hand(rank, member);
     mn_rank_write_off(rank, member, "it registered again", todo);
     mn_lease_table_release_member(rank->table, place);
     if (member->state == MN_MEMBER_READY)
         rank->workers--;
-    if (member->state == MN_MEMBER_GONE)
+    if (member->state == MN_MEMBER_GONE) {
         member->came_us = rank->now_us;
+        member->overdue = before.overdue;
+        member->damaged = before.damaged;
+    }
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_HELLO);
     memcpy(member->name, name, sizeof name);
     memcpy(member->uuid, hello->uuid, sizeof member->uuid);
     member->heard_us = rank->now_us;
     member->has_theta = false;
-    member->overdue = 0;
-    end_pause(rank, member, todo);
+    recount(rank, member, todo);
+    if (gives_back && member->overdue++ > 0)
+        pause(rank, member, member->overdue, rank->config.lease_floor_ms * UINT64_C(1000));
+    else if (before.overdue > 1)
+        pause(rank, member, before.overdue, rank->config.lease_floor_ms * UINT64_C(1000));
     member->threads = hello->threads;
     listen(rank, member);
     (void)send(todo, peer, MN_MSG_WELCOME);
+}
+
+static bool has_in_hand(const mn_rank *rank, const mn_member *member)
+{
+    return mn_lease_table_hand(rank->table, mn_members_index(rank->members, member)).leases > 0;
+}
+
+/* In a full pool that of whoever said HELLO longest ago, if it has not joined yet: it may come again.
+ * NULL: all have. */
+static mn_member *find_place(mn_rank *rank, uint64_t peer, mn_actions *todo)
+{
+    mn_member *member = mn_members_add(rank->members, peer), *oldest = NULL;
+    for (uint32_t i = 0; i < mn_members_max(rank->members) && member == NULL; i++) {
+        mn_member *other = mn_members_at(rank->members, i);
+        if (other->state == MN_MEMBER_GREETED &&
+            (oldest == NULL || other->heard_us < oldest->heard_us))
+            oldest = other;
+    }
+    if (oldest == NULL)
+        return member;
+    reject(rank, oldest->peer, oldest, oldest->name,
+           "its place was needed for others, as it had not joined; it may come again", todo)
+        ->later = true;
+    return mn_members_add(rank->members, peer);
 }
 
 /* Of workers that are not ours the first says which class the run has; once it has gone and nothing
@@ -388,6 +431,7 @@ static void take_leave(mn_rank *rank, mn_member *member, mn_actions *todo)
         rank->workers--;
     (void)mn_member_move_to(rank->members, member, MN_MEMBER_LEAVE);
     rank->counts.left++;
+    member->overdue += has_in_hand(rank, member); /* should it say HELLO again */
     (void)depart(rank, MN_DEPARTED, member->name, "it left", todo);
     mn_lease_table_give_up(rank->table, mn_members_index(rank->members, member));
     recount(rank, member, todo);
@@ -506,19 +550,21 @@ static void refuse(mn_rank *rank, uint64_t peer, uint64_t epoch, mn_refusal why,
 }
 
 /* `member` is NULL, and its name what it said, if it has no place. */
-static void reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
-                   const char *reason, mn_actions *todo)
+static mn_action *reject(mn_rank *rank, uint64_t peer, mn_member *member, const char *name,
+                         const char *reason, mn_actions *todo)
 {
     mn_action *rejected = send(todo, peer, MN_MSG_REJECT);
     (void)snprintf(rejected->log.text, sizeof rejected->log.text, "%s", reason);
     mn_actions_log(todo, MN_LOG_WARN, "worker=%s rejected: %.380s", name[0] != '\0' ? name : "new",
-                   reason);
+                   reason)
+        ->stranger = member == NULL || member->state == MN_MEMBER_GREETED;
     rank->counts.rejected++;
     mn_note *note = depart(rank, MN_REJECTED, name, reason, todo);
     if (member == NULL || member->state == MN_MEMBER_GREETED) /* it was never in */
         note->kind = MN_NOTE_REFUSED;
     if (member != NULL)
         end_member(rank, member, "it was put out", todo);
+    return rejected;
 }
 
 static mn_note *depart(mn_rank *rank, mn_departure_kind kind, const char *name, const char *why,
@@ -580,14 +626,7 @@ static void let_go_on(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
 static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
 {
     mn_member *member = mn_members_at(rank->members, grant->member);
-    uint32_t doublings = member->overdue < MAX_DOUBLINGS ? member->overdue : MAX_DOUBLINGS;
-    uint64_t pause_us;
-    if (__builtin_mul_overflow(grant->deadline_us - grant->granted_us, UINT64_C(1) << doublings,
-                               &pause_us) ||
-        __builtin_add_overflow(rank->now_us, pause_us, &member->paused_until_us))
-        member->paused_until_us = MN_NEVER - 1;
-    mn_deadlines_remove(&rank->pauses, grant->member);
-    mn_deadlines_add(&rank->pauses, grant->member, member->paused_until_us);
+    pause(rank, member, member->overdue, grant->deadline_us - grant->granted_us);
     member->overdue++;
     member->expired++;
     rank->counts.leases_expired++;
@@ -603,6 +642,18 @@ static void ran_out(mn_rank *rank, const mn_grant *grant, mn_actions *todo)
                    " to %" PRIu32 " ran out after %" PRIu64 " ms; others may have them",
                    member->name, grant->epoch, rank->round.id, grant->begin,
                    grant->begin + grant->n - 1, (grant->deadline_us - grant->granted_us) / 1000);
+}
+
+static void pause(mn_rank *rank, mn_member *member, uint32_t doublings, uint64_t span_us)
+{
+    const uint32_t place = mn_members_index(rank->members, member);
+    uint64_t pause_us;
+    doublings = doublings < MAX_DOUBLINGS ? doublings : MAX_DOUBLINGS;
+    if (__builtin_mul_overflow(span_us, UINT64_C(1) << doublings, &pause_us) ||
+        __builtin_add_overflow(rank->now_us, pause_us, &member->paused_until_us))
+        member->paused_until_us = MN_NEVER - 1;
+    mn_deadlines_remove(&rank->pauses, place);
+    mn_deadlines_add(&rank->pauses, place, member->paused_until_us);
 }
 
 /* Look again when the member may have been silent for too long. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zmq.h>
 
 #define HANDLER "inproc://zeromq.zap.01"
@@ -66,6 +67,10 @@ mn_status mn_gatekeeper_new(void *context, const char *folder, mn_gatekeeper **o
     }
     if (mn_allow_list_size(keeper->allowed) == 0)
         mn_log(MN_LOG_WARN, "%s has no key yet: no worker can come in", allow);
+    struct stat info;
+    if (stat(folder, &info) == 0 && (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        mn_log(MN_LOG_WARN, "%s has mode %04o: others can change who is let in; do: chmod 700 %s",
+               folder, (unsigned)info.st_mode & 07777u, folder);
     *out = keeper;
     return MN_OK;
 }
@@ -77,6 +82,7 @@ void mn_gatekeeper_destroy(mn_gatekeeper **keeper)
     if ((*keeper)->socket != NULL)
         (void)zmq_close((*keeper)->socket);
     mn_allow_list_destroy(&(*keeper)->allowed);
+    mn_gatekeeper_forget_secret(*keeper);
     free(*keeper);
     *keeper = NULL;
 }
@@ -84,6 +90,11 @@ void mn_gatekeeper_destroy(mn_gatekeeper **keeper)
 const char *mn_gatekeeper_secret_key(const mn_gatekeeper *keeper)
 {
     return keeper->secret_key;
+}
+
+void mn_gatekeeper_forget_secret(mn_gatekeeper *keeper)
+{
+    explicit_bzero(keeper->secret_key, sizeof keeper->secret_key);
 }
 
 const char *mn_gatekeeper_public_key(const mn_gatekeeper *keeper)

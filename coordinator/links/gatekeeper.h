@@ -23,8 +23,9 @@ mn_status mn_gatekeeper_new(void *context, const char *folder, mn_gatekeeper **o
 /* Does nothing if it is NULL. */
 void mn_gatekeeper_destroy(mn_gatekeeper **keeper);
 
-/* The coordinators' keys, Z85. */
+/* The coordinators' keys, Z85. Once the socket has the secret one, nobody needs it here. */
 const char *mn_gatekeeper_secret_key(const mn_gatekeeper *keeper);
+void mn_gatekeeper_forget_secret(mn_gatekeeper *keeper);
 const char *mn_gatekeeper_public_key(const mn_gatekeeper *keeper);
 
 /* For zmq_poll: readable when somebody waits at the door. */

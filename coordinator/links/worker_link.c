@@ -5,6 +5,7 @@
 #include "common/log_limit.h"
 #include "coordinator/links/gatekeeper.h"
 #include "coordinator/links/job.h"
+#include "coordinator/links/watchman.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,49 +13,77 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#define N_BUCKETS 8192u /* a power of 2 */
+#define MAX_CONTACTS (2 * MN_MAX_WORKERS) /* more than the core has places: it says who gets one */
+#define N_BUCKETS 16384u                  /* a power of 2 */
 #define NONE UINT32_MAX
 /* A worker that works has a few leases and one theta under way. One that only talks and never reads
  * is gone when so many wait for it. */
 #define MAX_QUEUED 256
+#define AT_ONCE 256               /* of those cut off, so many words are passed over in one go */
+#define RESERVED_DESCRIPTORS 128u /* for checkpoints, the page, MPI and libraries */
+#define MIN_CONNECTIONS 16u       /* however few descriptors there are */
+#define MOST_DESCRIPTORS (1 << 20)
+/* Of a worker, results that may have come while we did something else: two leases are in its hands. */
+#define MEMBER_PAYLOADS 3u
 #define CALLS                                                                                      \
-    3u /* after a connection closed, at these times all are called once, to learn whose it was */
+    3u /* after a connection closed, at these times who had it is called, as it may be another's */
 
 static const uint64_t call_after_us[CALLS] = {2000, 50000, 1000000};
 
 /* A connection, in the list of its bucket or in the list of free ones. */
 struct contact {
     mn_peer peer;
-    uint64_t number; /* generation * MN_MAX_WORKERS + place in contacts; 0: free */
-    uint64_t heard_us;
+    uint64_t number; /* generation * MAX_CONTACTS + place in contacts; 0: free */
+    uint64_t heard_us, words_us;
     uint32_t next;
-    bool lost; /* to be told by _take */
+    int fd;                 /* -1: not known */
+    uint32_t words, thetas; /* that it may say yet; that it was sent since a result was accepted */
+    bool member;            /* it was given work */
+    bool cut;               /* what it said before it was cut off is passed over */
+    bool lost;              /* stands in `lost`, to be told by _take */
+    bool told;              /* cut off, and told as lost */
+    bool suspect;           /* stands in `suspects` */
+    uint32_t n_calls;       /* made since */
+    uint64_t suspected_us;
 };
 
 struct mn_worker_link {
-    void *socket, *monitor;
+    void *socket;
+    mn_watchman *watchman;
     mn_gatekeeper *keeper; /* NULL: no keys */
     mn_log_limit strangers;
     uint64_t max_payload_bytes;
-    uint64_t generation;   /* of the number given last; from 1 on */
-    uint64_t calls[CALLS]; /* when to call all; UINT64_MAX: not */
-    uint32_t n_lost;
+    uint64_t generation; /* of the number given last; from 1 on */
+    uint32_t n_lost, n_suspects;
+    uint32_t lost[MAX_CONTACTS], suspects[MAX_CONTACTS]; /* places in contacts */
+    uint32_t *by_fd; /* [n_fds] who spoke by it last, its place; or NONE; owned */
+    size_t n_fds;
+    uint64_t forgotten; /* a number to be told as lost; 0: none */
+    mn_arrival waits;   /* ... before this, if its kind is not LOSS */
     uint32_t buckets[N_BUCKETS];
-    struct contact contacts[MN_MAX_WORKERS];
+    struct contact contacts[MAX_CONTACTS];
 };
 
+static void deliver(mn_worker_link *link, struct contact *contact, const mn_message *message,
+                    mn_payload *payload);
 static bool is_local(const char *endpoint);
 static void name_host(char endpoint[256]);
 static void place_of(const char *listen, char place[256]);
-static mn_status watch(mn_worker_link *link, void *context, mn_error *err);
-static void read_monitor(mn_worker_link *link, uint64_t now_us);
-static void call_all(mn_worker_link *link, uint64_t now_us);
+static uint32_t most_connections(void);
+static void hear_closed(mn_worker_link *link, uint64_t now_us);
+static void suspect(mn_worker_link *link, struct contact *contact, uint64_t now_us);
+static void call_suspects(mn_worker_link *link, uint64_t now_us);
 static bool take_lost(mn_worker_link *link, mn_arrival *out);
-static struct contact *meet(mn_worker_link *link, const mn_peer *peer, uint64_t now_us);
+static struct contact *meet(mn_worker_link *link, const mn_received *received, uint64_t now_us);
+static void come_by(mn_worker_link *link, struct contact *contact, int fd, uint64_t now_us);
+static bool may_speak(mn_worker_link *link, struct contact *contact, uint64_t now_us);
+static void cut(mn_worker_link *link, struct contact *contact, uint64_t now_us, const char *why);
 static struct contact *find(mn_worker_link *link, uint64_t number);
 static void lose(mn_worker_link *link, struct contact *contact);
+static void forget(mn_worker_link *link, struct contact *contact);
 static void unlist(mn_worker_link *link, struct contact *contact);
 static uint32_t bucket_of(const mn_peer *peer);
 
@@ -77,10 +106,12 @@ mn_status mn_worker_link_new(void *context, const char *listen, const char *keys
     link->max_payload_bytes = max_payload_bytes;
     for (uint32_t i = 0; i < N_BUCKETS; i++)
         link->buckets[i] = NONE;
-    for (uint32_t i = 0; i < CALLS; i++)
-        link->calls[i] = UINT64_MAX;
-    mn_wire_options options = {
-        .linger_ms = 1000, .max_queued = MAX_QUEUED, .zap_domain = MN_GATEKEEPER_DOMAIN};
+    link->waits.kind = MN_ARRIVED_LOSS;
+    /* What comes by ipc:// cannot be measured, but its door is a file, with a file's permissions. */
+    mn_wire_options options = {.linger_ms = 1000,
+                               .max_queued = MAX_QUEUED,
+                               .zap_domain = MN_GATEKEEPER_DOMAIN,
+                               .watched = strncmp(place, "tcp://", 6) == 0};
     mn_status status = MN_OK;
     if (keys[0] != '\0')
         status = mn_gatekeeper_new(context, keys, &link->keeper, err);
@@ -88,8 +119,12 @@ mn_status mn_worker_link_new(void *context, const char *listen, const char *keys
         options.secret_key = mn_gatekeeper_secret_key(link->keeper);
     if (status == MN_OK)
         status = mn_wire_listen(context, place, &options, &link->socket, endpoint, err);
+    if (link->keeper != NULL)
+        mn_gatekeeper_forget_secret(link->keeper);
     if (status == MN_OK)
-        status = watch(link, context, err);
+        status = mn_watchman_new(context, link->socket, endpoint, most_connections(),
+                                 MEMBER_PAYLOADS * max_payload_bytes + MN_MAX_HEADER_BYTES,
+                                 &link->watchman, err);
     if (status == MN_OK)
         name_host(endpoint);
     if (status != MN_OK) {
@@ -104,12 +139,12 @@ void mn_worker_link_destroy(mn_worker_link **link)
 {
     if (*link == NULL)
         return;
-    if ((*link)->monitor != NULL) {
-        (void)zmq_socket_monitor((*link)->socket, NULL, 0);
-        (void)zmq_close((*link)->monitor);
-    }
+    mn_watchman_destroy(&(*link)->watchman);
     mn_wire_close(&(*link)->socket);
     mn_gatekeeper_destroy(&(*link)->keeper);
+    if ((*link)->waits.kind == MN_ARRIVED_MESSAGE)
+        mn_received_fini(&(*link)->waits.received);
+    free((*link)->by_fd);
     free(*link);
     *link = NULL;
 }
@@ -123,7 +158,7 @@ void mn_worker_link_poll_items(const mn_worker_link *link,
                                zmq_pollitem_t items[MN_WORKER_LINK_SOCKETS])
 {
     items[0] = (zmq_pollitem_t){.socket = link->socket, .events = ZMQ_POLLIN};
-    items[1] = (zmq_pollitem_t){.socket = link->monitor, .events = ZMQ_POLLIN};
+    items[1] = (zmq_pollitem_t){.fd = mn_watchman_fd(link->watchman), .events = ZMQ_POLLIN};
     items[2] =
         (zmq_pollitem_t){.socket = link->keeper != NULL ? mn_gatekeeper_socket(link->keeper) : NULL,
                          .fd = -1, /* none to wait for */
@@ -134,47 +169,93 @@ bool mn_worker_link_take(mn_worker_link *link, uint64_t now_us, mn_arrival *out)
 {
     if (link->keeper != NULL)
         mn_gatekeeper_answer(link->keeper, now_us);
-    read_monitor(link, now_us);
-    call_all(link, now_us);
-    if (link->n_lost > 0 && take_lost(link, out))
+    hear_closed(link, now_us);
+    call_suspects(link, now_us);
+    if (take_lost(link, out))
         return true;
-    *out = (mn_arrival){.kind = MN_ARRIVED_MESSAGE};
-    mn_status status =
-        mn_wire_receive(link->socket, link->max_payload_bytes, &out->received, &out->why);
-    if (status == MN_ERR_UNAVAILABLE)
-        return false;
-    if (status != MN_OK && status != MN_ERR_PROTOCOL) {
-        mn_log(MN_LOG_ERROR, "receive from workers: %s", out->why.message);
-        return false;
+    if (link->waits.kind != MN_ARRIVED_LOSS) {
+        *out = link->waits;
+        link->waits.kind = MN_ARRIVED_LOSS;
+        return true;
     }
-    if (status == MN_ERR_PROTOCOL)
-        out->kind = MN_ARRIVED_DAMAGE;
-    out->peer = meet(link, &out->received.peer, now_us)->number;
-    return true;
+    for (int passed_over = 0; passed_over < AT_ONCE; passed_over++) {
+        *out = (mn_arrival){.kind = MN_ARRIVED_MESSAGE};
+        mn_status status =
+            mn_wire_receive(link->socket, link->max_payload_bytes, &out->received, &out->why);
+        if (status == MN_ERR_UNAVAILABLE)
+            return false;
+        if (status != MN_OK && status != MN_ERR_PROTOCOL) {
+            mn_log(MN_LOG_ERROR, "receive from workers: %s", out->why.message);
+            return false;
+        }
+        if (status == MN_ERR_PROTOCOL)
+            out->kind = MN_ARRIVED_DAMAGE;
+        mn_watchman_took(link->watchman, out->received.fd, out->received.wire_bytes);
+        struct contact *contact = meet(link, &out->received, now_us);
+        if (may_speak(link, contact, now_us)) {
+            out->peer = contact->number;
+            if (link->forgotten == 0)
+                return true;
+            link->waits = *out;
+            return take_lost(link, out);
+        }
+        mn_received_fini(&out->received);
+        if (take_lost(link, out))
+            return true;
+    }
+    return false;
 }
 
 uint64_t mn_worker_link_wake_us(const mn_worker_link *link)
 {
-    uint64_t wake = link->n_lost > 0 ? 0 : UINT64_MAX;
-    for (uint32_t i = 0; i < CALLS; i++)
-        wake = link->calls[i] < wake ? link->calls[i] : wake;
+    if (link->n_lost > 0 || link->forgotten != 0 || link->waits.kind != MN_ARRIVED_LOSS)
+        return 0;
+    uint64_t wake = UINT64_MAX;
+    for (uint32_t i = 0; i < link->n_suspects; i++) {
+        const struct contact *contact = &link->contacts[link->suspects[i]];
+        const uint64_t due = contact->suspected_us + call_after_us[contact->n_calls];
+        wake = due < wake ? due : wake;
+    }
     return wake;
 }
 
 void mn_worker_link_send(mn_worker_link *link, uint64_t peer, const mn_message *message,
                          mn_payload *payload)
 {
-    mn_error err;
     struct contact *contact = find(link, peer);
-    if (contact == NULL || contact->lost)
+    if (contact == NULL || contact->lost || contact->cut)
         return; /* its loss has been told, or will be */
+    if (message->kind == MN_MSG_LEASE || message->kind == MN_MSG_THETA) {
+        contact->words = contact->words + 2 < MN_MOST_WORDS ? contact->words + 2 : MN_MOST_WORDS;
+        if (!contact->member)
+            mn_watchman_vouch(link->watchman, contact->fd);
+        contact->member = true;
+    }
+    if (message->kind == MN_MSG_THETA && ++contact->thetas > MN_UNPROVED_THETAS) {
+        cut(link, contact, contact->heard_us, "no result came of all theta that it was sent");
+        return;
+    }
+    deliver(link, contact, message, payload);
+}
+
+void mn_worker_link_proved(mn_worker_link *link, uint64_t peer)
+{
+    struct contact *contact = find(link, peer);
+    if (contact != NULL)
+        contact->thetas = 0;
+}
+
+static void deliver(mn_worker_link *link, struct contact *contact, const mn_message *message,
+                    mn_payload *payload)
+{
+    mn_error err;
     mn_status status = mn_wire_send(link->socket, &contact->peer, message, payload, &err);
     if (status == MN_OK)
         return;
     if (status != MN_ERR_UNAVAILABLE)
         mn_log_limited(&link->strangers, contact->heard_us, MN_LOG_WARN,
                        "%s to worker %" PRIu64 " was not sent: %s",
-                       mn_message_kind_text(message->kind), peer, err.message);
+                       mn_message_kind_text(message->kind), contact->number, err.message);
     lose(link, contact);
 }
 
@@ -218,126 +299,195 @@ static void place_of(const char *listen, char place[256])
     (void)snprintf(place, 256, "%s%s", six ? "tcp://[::]:" : "", six ? listen + n : listen);
 }
 
-/* A ROUTER does not say who left. Its monitor says that somebody did. */
-static mn_status watch(mn_worker_link *link, void *context, mn_error *err)
+/* As many as can be remembered; but files need some of the descriptors too. */
+static uint32_t most_connections(void)
 {
-    char name[64];
-    const int no_linger = 0;
-    (void)snprintf(name, sizeof name, "inproc://worker_link.%p", (void *)link);
-    if (zmq_socket_monitor(link->socket, name,
-                           ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPT_FAILED) != 0)
-        return mn_fail_errno(err, "watch the workers' connections");
-    link->monitor = zmq_socket(context, ZMQ_PAIR);
-    if (link->monitor == NULL ||
-        zmq_setsockopt(link->monitor, ZMQ_LINGER, &no_linger, sizeof no_linger) != 0 ||
-        zmq_connect(link->monitor, name) != 0)
-        return mn_fail_errno(err, "watch the workers' connections");
-    return MN_OK;
+    struct rlimit limit;
+    const uint64_t most = MAX_CONTACTS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > most + RESERVED_DESCRIPTORS)
+        return (uint32_t)most;
+    return limit.rlim_cur > RESERVED_DESCRIPTORS + MIN_CONNECTIONS
+               ? (uint32_t)limit.rlim_cur - RESERVED_DESCRIPTORS
+               : MIN_CONNECTIONS;
 }
 
-static void read_monitor(mn_worker_link *link, uint64_t now_us)
+/* A ROUTER does not say who left. The watchman says which descriptor did, but messages may still
+ * come of a connection that is closed, and the next may have its descriptor already. So who spoke
+ * by it is called, with a word that needs no answer: sending fails to those who are gone. */
+static void hear_closed(mn_worker_link *link, uint64_t now_us)
 {
-    struct __attribute__((packed)) {
-        uint16_t event;
-        int32_t value;
-    } news;
-    char where[256];
-    while (zmq_recv(link->monitor, &news, sizeof news, ZMQ_DONTWAIT) == (int)sizeof news) {
-        int n = zmq_recv(link->monitor, where, sizeof where - 1, ZMQ_DONTWAIT);
-        where[n < 0 ? 0 : n < (int)sizeof where ? n : (int)sizeof where - 1] = '\0';
-        switch (news.event) {
-        case ZMQ_EVENT_DISCONNECTED:
-            for (uint32_t i = 0; i < CALLS; i++)
-                link->calls[i] = now_us + call_after_us[i];
-            break;
-        case ZMQ_EVENT_ACCEPT_FAILED:
-            mn_log_limited(&link->strangers, now_us, MN_LOG_WARN,
-                           "a connection to %s was not accepted: %s (limit of open files?)", where,
-                           strerror(news.value));
-            break;
-        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: /* the gatekeeper has said more */
-            break;
-        default:
-            mn_log_limited(&link->strangers, now_us, MN_LOG_WARN,
-                           "refused somebody who came to %s and %s", where,
-                           link->keeper == NULL ? "does not speak our protocol"
-                                                : "has no key, or not that of this run");
-        }
-    }
+    for (int fd; (fd = mn_watchman_next_closed(link->watchman)) >= 0;)
+        if ((size_t)fd < link->n_fds && link->by_fd[fd] != NONE)
+            suspect(link, &link->contacts[link->by_fd[fd]], now_us);
 }
 
-/* Call everybody with a word that needs no answer; sending fails for those who are gone. */
-static void call_all(mn_worker_link *link, uint64_t now_us)
+static void suspect(mn_worker_link *link, struct contact *contact, uint64_t now_us)
+{
+    if (contact->number == 0 || contact->lost)
+        return;
+    if (!contact->suspect)
+        link->suspects[link->n_suspects++] = (uint32_t)(contact - link->contacts);
+    contact->suspect = true;
+    contact->suspected_us = now_us;
+    contact->n_calls = 0;
+}
+
+static void call_suspects(mn_worker_link *link, uint64_t now_us)
 {
     const mn_message pulse = {.kind = MN_MSG_PULSE};
-    bool due = false;
-    for (uint32_t i = 0; i < CALLS; i++)
-        if (link->calls[i] <= now_us) {
-            link->calls[i] = UINT64_MAX;
-            due = true;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < link->n_suspects; i++) {
+        struct contact *contact = &link->contacts[link->suspects[i]];
+        if (!contact->lost && contact->suspected_us + call_after_us[contact->n_calls] <= now_us) {
+            contact->n_calls++;
+            deliver(link, contact, &pulse, NULL);
         }
-    for (uint32_t i = 0; due && i < MN_MAX_WORKERS; i++)
-        if (link->contacts[i].number != 0)
-            mn_worker_link_send(link, link->contacts[i].number, &pulse, NULL);
+        contact->suspect = !contact->lost && contact->n_calls < CALLS;
+        if (contact->suspect)
+            link->suspects[kept++] = link->suspects[i];
+    }
+    link->n_suspects = kept;
 }
 
 static bool take_lost(mn_worker_link *link, mn_arrival *out)
 {
-    for (uint32_t i = 0; i < MN_MAX_WORKERS; i++) {
-        struct contact *contact = &link->contacts[i];
-        if (contact->number == 0 || !contact->lost)
-            continue;
-        *out = (mn_arrival){.kind = MN_ARRIVED_LOSS, .peer = contact->number};
-        unlist(link, contact);
-        *contact = (struct contact){0};
-        link->n_lost--;
+    if (link->forgotten != 0) {
+        *out = (mn_arrival){.kind = MN_ARRIVED_LOSS, .peer = link->forgotten};
+        link->forgotten = 0;
         return true;
+    }
+    while (link->n_lost > 0) {
+        struct contact *contact = &link->contacts[link->lost[link->n_lost - 1]];
+        const bool told = contact->told;
+        *out = (mn_arrival){.kind = MN_ARRIVED_LOSS, .peer = contact->number};
+        if (contact->cut && !told) { /* what it has said still comes, so it is remembered */
+            link->n_lost--;
+            contact->lost = false;
+            contact->told = true;
+        } else {
+            forget(link, contact);
+        }
+        if (!told)
+            return true;
     }
     return false;
 }
 
-static struct contact *meet(mn_worker_link *link, const mn_peer *peer, uint64_t now_us)
+static struct contact *meet(mn_worker_link *link, const mn_received *received, uint64_t now_us)
 {
+    const mn_peer *peer = &received->peer;
     uint32_t bucket = bucket_of(peer);
     for (uint32_t i = link->buckets[bucket]; i != NONE; i = link->contacts[i].next) {
         struct contact *contact = &link->contacts[i];
         if (contact->peer.n != peer->n || memcmp(contact->peer.bytes, peer->bytes, peer->n) != 0)
             continue;
         contact->heard_us = now_us;
-        if (contact->lost) { /* it is back before its loss was told */
-            contact->lost = false;
-            link->n_lost--;
-        }
+        come_by(link, contact, received->fd, now_us);
         return contact;
     }
     struct contact *place = &link->contacts[0];
-    for (uint32_t i = 0; i < MN_MAX_WORKERS && place->number != 0; i++)
-        if (link->contacts[i].number == 0 || link->contacts[i].heard_us < place->heard_us)
-            place = &link->contacts[i];
-    if (place->number != 0)
-        unlist(link, place); /* the core learns of it by its silence */
-    if (place->lost)
-        link->n_lost--;
+    for (uint32_t i = 0; i < MAX_CONTACTS && place->number != 0; i++) {
+        struct contact *other = &link->contacts[i];
+        if (other->number == 0 || place->member > other->member ||
+            (place->member == other->member && other->heard_us < place->heard_us))
+            place = other;
+    }
+    if (place->number != 0) {
+        link->forgotten = place->number;
+        mn_watchman_cut(link->watchman, place->fd);
+        forget(link, place);
+    }
     *place = (struct contact){.peer = *peer,
-                              .number = ++link->generation * MN_MAX_WORKERS +
+                              .number = ++link->generation * MAX_CONTACTS +
                                         (uint64_t)(place - link->contacts),
                               .heard_us = now_us,
+                              .words_us = now_us,
+                              .words = MN_FIRST_WORDS,
+                              .fd = -1,
                               .next = link->buckets[bucket]};
     link->buckets[bucket] = (uint32_t)(place - link->contacts);
+    come_by(link, place, received->fd, now_us);
     return place;
+}
+
+/* Who spoke by the same descriptor before may be gone. */
+static void come_by(mn_worker_link *link, struct contact *contact, int fd, uint64_t now_us)
+{
+    if (fd < 0 || fd >= MOST_DESCRIPTORS || contact->fd == fd)
+        return;
+    if ((size_t)fd >= link->n_fds) {
+        const size_t n = 2 * (size_t)fd + 64;
+        uint32_t *more = realloc(link->by_fd, n * sizeof *more);
+        if (more == NULL)
+            return; /* found by silence then */
+        for (size_t i = link->n_fds; i < n; i++)
+            more[i] = NONE;
+        link->by_fd = more;
+        link->n_fds = n;
+    }
+    if (link->by_fd[fd] != NONE)
+        suspect(link, &link->contacts[link->by_fd[fd]], now_us);
+    contact->fd = fd;
+    link->by_fd[fd] = (uint32_t)(contact - link->contacts);
+}
+
+static bool may_speak(mn_worker_link *link, struct contact *contact, uint64_t now_us)
+{
+    if (contact->cut || contact->lost)
+        return false;
+    const uint64_t more = (now_us - contact->words_us) * MN_WORDS_PER_S / 1000000;
+    if (more > 0) {
+        contact->words_us = now_us;
+        contact->words =
+            more < MN_MOST_WORDS - contact->words ? contact->words + (uint32_t)more : MN_MOST_WORDS;
+    }
+    if (contact->words > 0) {
+        contact->words--;
+        return true;
+    }
+    cut(link, contact, now_us, "it says more than anybody who works");
+    return false;
+}
+
+static void cut(mn_worker_link *link, struct contact *contact, uint64_t now_us, const char *why)
+{
+    mn_log_limited(&link->strangers, now_us, MN_LOG_WARN, "cut off peer %" PRIu64 ": %s",
+                   contact->number, why);
+    mn_watchman_cut(link->watchman, contact->fd);
+    contact->cut = true;
+    lose(link, contact);
 }
 
 static struct contact *find(mn_worker_link *link, uint64_t number)
 {
-    struct contact *contact = &link->contacts[number % MN_MAX_WORKERS];
+    struct contact *contact = &link->contacts[number % MAX_CONTACTS];
     return number != 0 && contact->number == number ? contact : NULL;
 }
 
 static void lose(mn_worker_link *link, struct contact *contact)
 {
+    if (!contact->lost)
+        link->lost[link->n_lost++] = (uint32_t)(contact - link->contacts);
     contact->lost = true;
-    link->n_lost++;
+}
+
+static void forget(mn_worker_link *link, struct contact *contact)
+{
+    const uint32_t place = (uint32_t)(contact - link->contacts);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < link->n_lost && contact->lost; i++)
+        if (link->lost[i] != place)
+            link->lost[kept++] = link->lost[i];
+    link->n_lost = contact->lost ? kept : link->n_lost;
+    kept = 0;
+    for (uint32_t i = 0; i < link->n_suspects && contact->suspect; i++)
+        if (link->suspects[i] != place)
+            link->suspects[kept++] = link->suspects[i];
+    link->n_suspects = contact->suspect ? kept : link->n_suspects;
+    if (contact->fd >= 0 && link->by_fd[contact->fd] == place)
+        link->by_fd[contact->fd] = NONE;
+    unlist(link, contact);
+    *contact = (struct contact){.fd = -1};
 }
 
 static void unlist(mn_worker_link *link, struct contact *contact)

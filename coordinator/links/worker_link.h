@@ -13,9 +13,18 @@
 #include <stdint.h>
 #include <zmq.h>
 
-/* Connections remembered at a time; beyond it the one silent for longest is forgotten. */
+/* Workers at a time. Twice as many connections are remembered; beyond it the one silent for longest
+ * that has no work is forgotten. */
 #define MN_MAX_WORKERS 4096u
 #define MN_WORKER_LINK_SOCKETS 3
+
+/* What a peer may say: so many messages at once when it has come, later so many more a second, and
+ * two for each LEASE and THETA that it was sent. Nobody who works comes near it; whoever says more is
+ * cut off. And so many THETAs it gets of which no result came: more would only wait for it. */
+#define MN_FIRST_WORDS 32u
+#define MN_WORDS_PER_S 20u
+#define MN_MOST_WORDS 256u
+#define MN_UNPROVED_THETAS 16u
 
 typedef struct mn_worker_link mn_worker_link;
 
@@ -58,3 +67,6 @@ uint64_t mn_worker_link_wake_us(const mn_worker_link *link);
  */
 void mn_worker_link_send(mn_worker_link *link, uint64_t peer, const mn_message *message,
                          mn_payload *payload);
+
+/* A result of this peer was accepted. */
+void mn_worker_link_proved(mn_worker_link *link, uint64_t peer);

@@ -149,6 +149,64 @@ static void one_who_never_reads_is_lost_before_much_waits_for_it(void **state)
     mn_wire_close(&deaf);
 }
 
+/* The next that arrives, by a clock that stands; false: nothing for a while. */
+static bool arrives(mn_arrival *arrival)
+{
+    for (int i = 0; i < 100; i++) {
+        zmq_pollitem_t items[MN_WORKER_LINK_SOCKETS];
+        if (mn_worker_link_take(door, 1, arrival))
+            return true;
+        mn_worker_link_poll_items(door, items);
+        assert_true(zmq_poll(items, MN_WORKER_LINK_SOCKETS, 10) >= 0);
+    }
+    return false;
+}
+
+static void one_who_says_too_much_is_cut_off_and_the_rest_of_it_passed_over(void **state)
+{
+    (void)state;
+    void *talker = dial();
+    mn_arrival arrival;
+    for (uint32_t i = 0; i < 4 * MN_FIRST_WORDS; i++)
+        say(talker, 1);
+    for (uint32_t i = 0; i < MN_FIRST_WORDS; i++) {
+        assert_true(arrives(&arrival));
+        assert_int_equal(arrival.kind, MN_ARRIVED_MESSAGE);
+        mn_received_fini(&arrival.received);
+    }
+    assert_true(arrives(&arrival));
+    assert_int_equal(arrival.kind, MN_ARRIVED_LOSS);
+    zmq_pollitem_t item = {.socket = talker, .events = ZMQ_POLLOUT};
+    (void)zmq_poll(&item, 1, 0);
+    mn_wire_close(&talker);
+    void *other = dial();
+    say(other, 7);
+    do
+        assert_true(arrives(&arrival));
+    while (arrival.kind == MN_ARRIVED_LOSS);
+    assert_int_equal(arrival.received.message.hello.threads, 7); /* nothing of the talker's more */
+    mn_received_fini(&arrival.received);
+    mn_wire_close(&other);
+}
+
+static void one_who_works_may_say_more(void **state)
+{
+    (void)state;
+    void *worker = dial();
+    uint64_t number = heard_as(worker, 1);
+    const mn_message lease = {.kind = MN_MSG_LEASE,
+                              .lease = {.epoch = 1, .round = {.id = 1, .n_tasks = 1}, .n = 1}};
+    mn_arrival arrival;
+    for (uint32_t i = 0; i < 4 * MN_FIRST_WORDS; i++) {
+        mn_worker_link_send(door, number, &lease, NULL);
+        say(worker, 1);
+        assert_true(arrives(&arrival));
+        assert_int_equal(arrival.kind, MN_ARRIVED_MESSAGE);
+        mn_received_fini(&arrival.received);
+    }
+    mn_wire_close(&worker);
+}
+
 static void nonsense_is_told_with_its_sender(void **state)
 {
     (void)state;
@@ -445,6 +503,8 @@ int main(void)
         AT_THE_DOOR(an_answer_reaches_the_one_who_asked),
         AT_THE_DOOR(a_closed_connection_is_told_without_a_word_from_it),
         AT_THE_DOOR(one_who_never_reads_is_lost_before_much_waits_for_it),
+        AT_THE_DOOR(one_who_says_too_much_is_cut_off_and_the_rest_of_it_passed_over),
+        AT_THE_DOOR(one_who_works_may_say_more),
         AT_THE_DOOR(nonsense_is_told_with_its_sender),
         AT_THE_DOOR(an_open_port_to_strangers_must_be_asked_for),
         AT_THE_DOOR(whoever_listens_everywhere_tells_an_address_that_can_be_dialed),

@@ -60,6 +60,8 @@ static void perform(mn_server *server, const mn_action *action)
     case MN_DO_ACCEPT:
         mn_training_add(server->config.training, action->lease.begin, server->result,
                         server->payload);
+        if (server->workers != NULL)
+            mn_worker_link_proved(server->workers, action->peer);
         server->spent.tasks_us += server->result->compute_us;
         server->spent.sums_us += server->result->sums_us;
         break;
@@ -85,7 +87,11 @@ static void perform(mn_server *server, const mn_action *action)
         (void)snprintf(server->why, sizeof server->why, "%s", action->log.text);
         break;
     case MN_DO_LOG:
-        mn_log(action->log.level, "%s", action->log.text);
+        if (action->stranger)
+            mn_log_limited(&server->strangers, server->now_us, action->log.level, "%s",
+                           action->log.text);
+        else
+            mn_log(action->log.level, "%s", action->log.text);
         break;
     case MN_DO_NOTE:
         mn_server_note(server, &action->note);

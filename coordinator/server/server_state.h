@@ -2,6 +2,7 @@
  * the calls between these files. */
 #pragma once
 
+#include "common/log_limit.h"
 #include "coordinator/core/leader.h"
 #include "coordinator/core/rank.h"
 #include "coordinator/links/rank_link.h"
@@ -63,6 +64,7 @@ struct mn_server {
     bool checkpoint_owed;     /* rank 0: after the reduce at hand */
     mn_rank_counts tallied;   /* the rank's counts that reduces have told of */
     mn_journal_gate gate;
+    mn_log_limit strangers;
     mn_evaluation test; /* of the test round, or zero; owned */
 
     bool stopped;      /* the leader said so */

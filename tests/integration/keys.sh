@@ -20,6 +20,7 @@ done
 for name in worker late; do
     [ "$(grep -cFx -- "$(cat "$keys/$name.public")" "$keys/workers.allow")" -eq 1 ] || die "$name is not on the list"
 done
+[ "$(stat -c %a "$keys")" = 700 ] || die "the folder of keys is open to others"
 before=$(cat "$keys"/*)
 expect_code 64 again mnemo keys new -o "$keys"
 expect_words again "never overwritten" "keys worker NAME"

@@ -82,6 +82,7 @@ int main(int argc, char **argv)
         (void)snprintf(who, sizeof who, "worker %d", (int)getpid());
         mn_log_init(level, options.name != NULL ? options.name : who);
         status = mn_worker_run(&options, &err);
+        explicit_bzero(secret, sizeof secret);
     }
     if (status != MN_OK)
         mn_log_last_word("mnemo-worker: %s: %s", mn_status_text(status), err.message);

@@ -346,7 +346,8 @@ static void dial(struct worker *self, const char *away)
     mn_error err = {0};
     const bool visiting = away[0] != '\0';
     mn_status status =
-        mn_endpoint_find(visiting ? away : options->endpoint, self->uuid[0], &endpoint, &err);
+        mn_endpoint_find(visiting ? away : options->endpoint, self->uuid[0] + self->n_dials,
+                         &endpoint, &err); /* the next rank, if one had no place */
     if (!visiting)
         (void)snprintf(self->key, sizeof self->key, "%s",
                        endpoint.key[0] != '\0' ? endpoint.key

@@ -378,6 +378,10 @@ static enum input read_message(mn_worker_core *core, const mn_message *message,
     case MN_MSG_WELCOME:
         return WELCOME;
     case MN_MSG_REJECT:
+        if (message->reject.resumes) { /* a full pool: as one that stops and comes back */
+            (void)mn_fail(why, MN_ERR_UNAVAILABLE, "%s", message->reject.reason);
+            return STOPS;
+        }
         (void)mn_fail(why, MN_ERR_PROTOCOL, "refused by the coordinator: %s",
                       message->reject.reason);
         return REJECTED;
