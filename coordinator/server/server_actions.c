@@ -59,7 +59,7 @@ static void perform(mn_server *server, const mn_action *action)
         break;
     case MN_DO_ACCEPT:
         mn_training_add(server->config.training, action->lease.begin, server->result,
-                        server->payload);
+                        server->payload, server->payload_bytes);
         server->spent.tasks_us += server->result->compute_us;
         server->spent.sums_us += server->result->sums_us;
         break;
