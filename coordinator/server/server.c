@@ -217,7 +217,8 @@ static mn_status open_links(mn_server *server, mn_error *err)
     char endpoint[256] = "";
     mn_status status = MN_OK;
     server->context = zmq_ctx_new();
-    if (server->context == NULL)
+    if (server->context == NULL ||
+        zmq_ctx_set(server->context, ZMQ_IO_THREADS, (int)experiment->pool.io_threads) != 0)
         status = mn_fail_errno(err, "start ZeroMQ");
     status = mn_job_agree(config->job, status, err);
     if (status == MN_OK)
