@@ -646,6 +646,9 @@ static const mn_option own_rows[] = {
         "a worker not heard of for so long is gone", OTHER),
     KEY(U32,    pool.lease_floor_ms,   "2000",         1,     3600000, "milliseconds",
         "no lease runs out before", OTHER),
+    KEY(U32,    pool.io_threads,       "1",            1,     64,      "threads",
+        "of a rank, which carry and encrypt what goes to workers and comes from them; more than one pays with keys, for "
+        "large networks or many hundreds of workers", OTHER),
     KEY(TEXT,   pool.numeric_class,    "",             0,     0,       "",
         "external: the class that workers must have, 64 hexadecimal digits as `python3 -m mnemo_worker check` prints "
         "them; empty: that of the first who joins, which is for one rank", OTHER,

@@ -341,6 +341,7 @@ typedef struct mn_experiment {
         uint32_t heartbeat_ms;
         uint32_t silence_ms;     /* without a sign of life for so long: gone */
         uint32_t lease_floor_ms; /* no lease runs out before */
+        uint32_t io_threads;     /* of a rank, for its connections */
         char numeric_class[65];  /* external: of all workers; empty: that of the first who joins */
         bool any_numeric_class;
     } pool;

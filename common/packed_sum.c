@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define BLOCK 64u
+#define BLOCK MN_PACKED_BLOCK
 #define HEAD 2u     /* bytes: shift and width */
 #define WIDE 16u    /* bytes of a number that is left as two digits */
 #define LOW_BITS 47 /* of a digit: a number is high * 2^47 + low */
@@ -69,36 +69,49 @@ size_t mn_packed_sum_write(size_t n, const int64_t *sum, uint8_t *out)
 
 bool mn_packed_sum_read(const uint8_t *packed, size_t n_bytes, size_t n, int64_t *sum)
 {
-    const uint8_t *at = packed, *end = packed + n_bytes;
-    for (size_t begin = 0; begin < n; begin += BLOCK) {
-        size_t size = n - begin < BLOCK ? n - begin : BLOCK;
-        int64_t *high = sum + begin, *low = sum + n + begin;
-        if ((size_t)(end - at) < HEAD)
+    mn_packed_reader reader = {.at = packed, .end = packed + n_bytes, .left = n};
+    int64_t *high = sum, *low = sum + n;
+    for (size_t size; (size = mn_packed_next(&reader)) > 0; high += size, low += size)
+        if (!mn_packed_take(&reader, high, low))
             return false;
-        unsigned shift = at[0], width = at[1];
-        at += HEAD;
-        if ((size_t)(end - at) < size * width)
-            return false;
-        if (width == WIDE && shift == 0) {
-            for (size_t i = 0; i < size; i++) {
-                memcpy(&high[i], at + i * WIDE, sizeof *high);
-                memcpy(&low[i], at + i * WIDE + sizeof *high, sizeof *low);
-            }
-        } else {
-            int64_t v[BLOCK];
-            uint8_t bytes[(BLOCK + 1) * sizeof *v]; /* 8 are read for each, whatever the width */
-            if (width > sizeof *v)
-                return false;
-            memcpy(bytes, at, size * width);
-            memset(bytes + size * width, 0, sizeof *v);
-            for (size_t i = 0; i < size; i++)
-                memcpy(&v[i], bytes + i * width, sizeof *v);
-            if (!widen(size, v, shift, width, high, low))
-                return false;
+    return true;
+}
+
+size_t mn_packed_next(const mn_packed_reader *reader)
+{
+    return reader->left < BLOCK ? reader->left : BLOCK;
+}
+
+bool mn_packed_take(mn_packed_reader *reader, int64_t *high, int64_t *low)
+{
+    const size_t size = mn_packed_next(reader);
+    const uint8_t *at = reader->at;
+    if ((size_t)(reader->end - at) < HEAD)
+        return false;
+    unsigned shift = at[0], width = at[1];
+    at += HEAD;
+    if ((size_t)(reader->end - at) < size * width)
+        return false;
+    if (width == WIDE && shift == 0) {
+        for (size_t i = 0; i < size; i++) {
+            memcpy(&high[i], at + i * WIDE, sizeof *high);
+            memcpy(&low[i], at + i * WIDE + sizeof *high, sizeof *low);
         }
-        at += size * width;
+    } else {
+        int64_t v[BLOCK];
+        uint8_t bytes[(BLOCK + 1) * sizeof *v]; /* 8 are read for each, whatever the width */
+        if (width > sizeof *v)
+            return false;
+        memcpy(bytes, at, size * width);
+        memset(bytes + size * width, 0, sizeof *v);
+        for (size_t i = 0; i < size; i++)
+            memcpy(&v[i], bytes + i * width, sizeof *v);
+        if (!widen(size, v, shift, width, high, low))
+            return false;
     }
-    return at == end;
+    reader->at = at + size * width;
+    reader->left -= size;
+    return reader->left > 0 || reader->at == reader->end;
 }
 
 /* The digits with all carries done, 0 <= l < 2^47, and the bits that they need. */

@@ -22,3 +22,15 @@ size_t mn_packed_sum_write(size_t n, const int64_t *sum, uint8_t *out);
 /* Unpack into sum[2*n]. false: these bytes are not n packed numbers. Whether the numbers make sense
  * is another question: see mn_exact_plausible. */
 bool mn_packed_sum_read(const uint8_t *packed, size_t n_bytes, size_t n, int64_t *sum);
+
+/* The same a block at a time, so that a long sum needs no room of its own. */
+#define MN_PACKED_BLOCK 64u
+typedef struct mn_packed_reader {
+    const uint8_t *at, *end; /* of the bytes that are left */
+    size_t left;             /* numbers */
+} mn_packed_reader;
+
+/* How many come next; 0: all have. */
+size_t mn_packed_next(const mn_packed_reader *reader);
+/* Unpack these. false: the bytes are not packed numbers, or with the last ones, they do not end there. */
+bool mn_packed_take(mn_packed_reader *reader, int64_t *high, int64_t *low);

@@ -86,7 +86,9 @@ bool mn_admits_result(const mn_rank_config *config, mn_round_kind kind, uint32_t
     bool training = kind == MN_ROUND_TRAIN;
     uint64_t columns = training ? config->train_columns : config->test_columns;
     uint64_t bytes = 0;
-    if (training && result->encoding == MN_ENCODING_EXACT) {
+    if (training && result->encoding == MN_ENCODING_PACKED) {
+        bytes = message->payload_bytes; /* who unpacks it has found it whole */
+    } else if (training && result->encoding == MN_ENCODING_EXACT) {
         bytes = 2 * columns * sizeof(int64_t);
     } else if (result->encoding == MN_ENCODING_ROWS && (!training || n_tasks <= MN_EXACT_ROWS)) {
         bytes = n_tasks * columns * sizeof(float);

@@ -717,6 +717,23 @@ static void a_few_rows_of_training_are_a_result(void **state)
     }
 }
 
+/* Its bytes have been looked at by whoever can unpack them; what the core knows is the columns. */
+static void a_packed_sum_is_a_result_of_training_alone(void **state)
+{
+    (void)state;
+    const mn_rank_config config = {.train_columns = COLUMNS, .test_columns = COLUMNS};
+    char why[256];
+    mn_message sum = {
+        .kind = MN_MSG_RESULT,
+        .payload_bytes = 5 * COLUMNS,
+        .result.result = {.encoding = MN_ENCODING_PACKED, .n_tasks = 9, .n_columns = COLUMNS}};
+    assert_true(mn_admits_result(&config, MN_ROUND_TRAIN, 9, &sum, why, sizeof why));
+    assert_false(mn_admits_result(&config, MN_ROUND_TEST, 9, &sum, why, sizeof why));
+    assert_false(mn_admits_result(&config, MN_ROUND_TRAIN, 8, &sum, why, sizeof why));
+    sum.result.result.n_columns--;
+    assert_false(mn_admits_result(&config, MN_ROUND_TRAIN, 9, &sum, why, sizeof why));
+}
+
 static mn_message kept(const mn_lease *lease, uint32_t n_columns)
 {
     return (mn_message){
@@ -1174,6 +1191,7 @@ int main(void)
         TEST(three_messages_of_rubbish_end_a_worker),
         TEST(form_and_size_of_a_result_are_those_of_its_round_and_lease),
         TEST(a_few_rows_of_training_are_a_result),
+        TEST(a_packed_sum_is_a_result_of_training_alone),
         TEST(what_a_worker_keeps_counts_with_the_sum_that_brings_it),
         TEST(what_a_worker_kept_is_free_when_its_sum_cannot_be_used),
         TEST(tests_are_not_kept),

@@ -9,6 +9,10 @@
 #define SEGMENT 32768u /* columns: half a megabyte, which stays in a second-level cache */
 #define MAX_SEGMENT ((size_t)8 << 20) /* counts of MPI are int */
 #define UNDER_WAY 2u                  /* segments */
+/* From so many ranks on Open MPI scatters a long sum and gathers it again: two of its lengths go
+ * through each rank, however many there are. But not in place: then all goes up and down a tree, log2
+ * of the ranks times through rank 0. */
+#define SCATTERED_FROM 4
 
 enum { WORKERS, THREADS, MIXED, CHECKPOINTS, TASKS_US, SUMS_US, REPEATED_US, REPEATED, N_COUNTS };
 
@@ -20,9 +24,11 @@ struct mn_reduce {
     size_t n_digits; /* of the reduce at hand */
     size_t n_segments, sent, arrived;
     bool active;
+    int64_t *own[UNDER_WAY]; /* this rank's digits of a segment; owned; NULL: they are in place */
     MPI_Request requests[UNDER_WAY][2]; /* the high digits' and the low digits' */
 };
 
+static size_t room_of_segment(const mn_reduce *reduce);
 static void send_segment(mn_reduce *reduce);
 
 mn_status mn_reduce_new(MPI_Comm comm, size_t max_digits, size_t segment, mn_reduce **out,
@@ -44,7 +50,12 @@ mn_status mn_reduce_new(MPI_Comm comm, size_t max_digits, size_t segment, mn_red
     }
     reduce->digits =
         calloc(max_digits + (size_t)reduce->n_ranks + N_COUNTS, sizeof *reduce->digits);
-    if (reduce->digits == NULL) {
+    bool whole = reduce->digits != NULL;
+    for (size_t i = 0; i < UNDER_WAY && reduce->n_ranks >= SCATTERED_FROM && whole; i++) {
+        reduce->own[i] = malloc(room_of_segment(reduce) * sizeof *reduce->own[i]);
+        whole = reduce->own[i] != NULL;
+    }
+    if (!whole) {
         mn_reduce_destroy(&reduce);
         return mn_fail(err, MN_ERR_NOMEM, "reduce of %zu digits", max_digits);
     }
@@ -57,6 +68,8 @@ void mn_reduce_destroy(mn_reduce **reduce)
     if (*reduce == NULL)
         return;
     assert(!(*reduce)->active);
+    for (size_t i = 0; i < UNDER_WAY; i++)
+        free((*reduce)->own[i]);
     free((*reduce)->digits);
     free(*reduce);
     *reduce = NULL;
@@ -154,6 +167,15 @@ mn_status mn_reduce_result(const mn_reduce *reduce, mn_tally *out, mn_error *err
     return MN_OK;
 }
 
+/* Digits of the longest, with what lies behind it. */
+static size_t room_of_segment(const mn_reduce *reduce)
+{
+    size_t columns = reduce->max_digits / 2 + 1;
+    if (columns > 2 * reduce->segment)
+        columns = 2 * reduce->segment;
+    return 2 * columns + (size_t)reduce->n_ranks + N_COUNTS;
+}
+
 /* The last segment, which is the longest, is sent first; the checksums and counts lie behind its
  * low digits. An error ends the job: MPI_ERRORS_ARE_FATAL. */
 static void send_segment(mn_reduce *reduce)
@@ -165,11 +187,17 @@ static void send_segment(mn_reduce *reduce)
     size_t behind = reduce->sent == 0 ? (size_t)reduce->n_ranks + N_COUNTS : 0;
     int64_t *high = reduce->digits + begin, *low = high + columns;
     MPI_Request *requests = reduce->requests[reduce->sent % UNDER_WAY];
+    int64_t *own = reduce->own[reduce->sent % UNDER_WAY];
     reduce->sent++;
     requests[0] = requests[1] = MPI_REQUEST_NULL;
     if (reduce->n_ranks == 1) /* all are here: nobody's are missing */
         return;
-    MPI_Iallreduce(MPI_IN_PLACE, high, (int)n, MPI_INT64_T, MPI_SUM, reduce->comm, &requests[0]);
-    MPI_Iallreduce(MPI_IN_PLACE, low, (int)(n + behind), MPI_INT64_T, MPI_SUM, reduce->comm,
+    const void *own_high = MPI_IN_PLACE, *own_low = MPI_IN_PLACE;
+    if (own != NULL) {
+        own_high = memcpy(own, high, n * sizeof *own);
+        own_low = memcpy(own + n, low, (n + behind) * sizeof *own);
+    }
+    MPI_Iallreduce(own_high, high, (int)n, MPI_INT64_T, MPI_SUM, reduce->comm, &requests[0]);
+    MPI_Iallreduce(own_low, low, (int)(n + behind), MPI_INT64_T, MPI_SUM, reduce->comm,
                    &requests[1]);
 }

@@ -39,7 +39,6 @@ struct mn_training {
     float *means;           /* [size] */
     int64_t *row;           /* [2, test_columns]: one row of an evaluation as digits */
     int64_t *sums;          /* lent */
-    int64_t *unpacked;      /* [2, train_columns]; NULL until a packed sum comes */
     float *rows;     /* [MN_EXACT_ROWS, train_columns], if a TRAIN round has no more; owned */
     uint32_t n_rows; /* of the open round that its sums lack */
     bool alone;      /* no other rank's sums come to these */
@@ -61,6 +60,9 @@ static void put_statistics(mn_training *training);
 static void average_theta(mn_training *training);
 static void draw_to(size_t n, float share, const float *x, float *y);
 static bool tells_of_each_task(const mn_result *result, const void *payload);
+static mn_status check_packed(const mn_result *result, const uint8_t *packed, size_t n_bytes,
+                              mn_error *err);
+static void add_packed(mn_training *training, const uint8_t *packed, size_t n_bytes);
 static float *copy_out(const mn_training *training, const float *inside);
 static void add_rows(mn_training *training, uint32_t begin, const mn_result *result,
                      const float *rows);
@@ -131,7 +133,6 @@ void mn_training_destroy(mn_training **training)
     free((*training)->statistics);
     free((*training)->renewed);
     free((*training)->row);
-    free((*training)->unpacked);
     free((*training)->rows);
     free(*training);
     *training = NULL;
@@ -319,33 +320,13 @@ bool mn_training_best(const mn_training *training, double *score, uint64_t *step
     return training->has_best;
 }
 
-mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
-                             uint64_t *payload_bytes, mn_error *err)
-{
-    size_t columns = training->train_columns;
-    if (result->encoding != MN_ENCODING_PACKED)
-        return MN_OK;
-    if (result->n_columns != columns)
-        return mn_fail(err, MN_ERR_DATA, "a sum of %" PRIu32 " columns, expected %zu",
-                       result->n_columns, columns);
-    if (training->unpacked == NULL)
-        training->unpacked = calloc(2 * columns, sizeof *training->unpacked);
-    if (training->unpacked == NULL)
-        return mn_fail(err, MN_ERR_NOMEM, "a sum of %zu columns", columns);
-    if (*payload == NULL ||
-        !mn_packed_sum_read(*payload, *payload_bytes, columns, training->unpacked))
-        return mn_fail(err, MN_ERR_DATA, "a packed sum that cannot be unpacked");
-    result->encoding = MN_ENCODING_EXACT;
-    *payload = training->unpacked;
-    *payload_bytes = 2 * columns * sizeof *training->unpacked;
-    return MN_OK;
-}
-
 mn_status mn_training_check(const mn_result *result, const void *payload, size_t payload_bytes,
                             mn_error *err)
 {
     size_t columns = result->n_columns;
     bool exact = result->encoding == MN_ENCODING_EXACT;
+    if (result->encoding == MN_ENCODING_PACKED)
+        return check_packed(result, payload, payload_bytes, err);
     size_t numbers = exact ? 2 * columns : columns * result->n_tasks;
     size_t bytes = numbers * (exact ? sizeof(int64_t) : sizeof(float));
     if (payload == NULL || payload_bytes != bytes)
@@ -379,13 +360,15 @@ void mn_training_close(mn_training *training)
 }
 
 void mn_training_add(mn_training *training, uint32_t begin, const mn_result *result,
-                     const void *payload)
+                     const void *payload, size_t payload_bytes)
 {
     size_t columns = training->train_columns;
     if (training->round.kind == MN_ROUND_TEST) {
         add_rows(training, begin, result, payload);
     } else if (result->encoding == MN_ENCODING_ROWS) {
         keep_rows(training, result->n_tasks, payload);
+    } else if (result->encoding == MN_ENCODING_PACKED) {
+        add_packed(training, payload, payload_bytes);
     } else if (training->empty) {
         memcpy(training->sums, payload, 2 * columns * sizeof *training->sums);
         training->empty = false;
@@ -644,6 +627,50 @@ static bool tells_of_each_task(const mn_result *result, const void *payload)
             return false;
     }
     return true;
+}
+
+/* Block by block, twice: of a long sum the digits have no room of their own. */
+static mn_status check_packed(const mn_result *result, const uint8_t *packed, size_t n_bytes,
+                              mn_error *err)
+{
+    mn_packed_reader reader = {.at = packed, .end = packed + n_bytes, .left = result->n_columns};
+    double flags[2] = {0, 0}; /* of the last two columns: taken, skipped */
+    bool plausible = packed != NULL && result->n_columns >= 2;
+    for (size_t size; plausible && (size = mn_packed_next(&reader)) > 0;) {
+        int64_t digits[2 * MN_PACKED_BLOCK];
+        if (!mn_packed_take(&reader, digits, digits + size))
+            return mn_fail(err, MN_ERR_DATA, "a packed sum that cannot be unpacked");
+        plausible = mn_exact_plausible(size, digits, result->n_tasks);
+        for (size_t i = size < 2 ? 0 : size - 2; i < size; i++) {
+            flags[0] = flags[1];
+            flags[1] = mn_exact_value(size, digits, i);
+        }
+    }
+    if (plausible && flags[0] >= 0 && flags[1] >= 0 && flags[0] + flags[1] == result->n_tasks)
+        return MN_OK;
+    return mn_fail(err, MN_ERR_DATA, "a packed sum of numbers that no task gives");
+}
+
+static void add_packed(mn_training *training, const uint8_t *packed, size_t n_bytes)
+{
+    const size_t columns = training->train_columns;
+    int64_t *high = training->sums, *low = high + columns;
+    mn_packed_reader reader = {.at = packed, .end = packed + n_bytes, .left = columns};
+    if (training->empty) {
+        bool whole = mn_packed_sum_read(packed, n_bytes, columns, training->sums);
+        assert(whole);
+        (void)whole;
+        training->empty = false;
+        return;
+    }
+    for (size_t size; (size = mn_packed_next(&reader)) > 0; high += size, low += size) {
+        int64_t digits[2 * MN_PACKED_BLOCK];
+        bool whole = mn_packed_take(&reader, digits, digits + size);
+        assert(whole);
+        (void)whole;
+        mn_exact_merge(size, digits, high);
+        mn_exact_merge(size, digits + size, low);
+    }
 }
 
 /* In PyTorch's layout; owned by the caller; NULL: out of memory. */

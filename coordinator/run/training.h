@@ -69,12 +69,6 @@ void mn_training_name_judged(const mn_training *training, char name[MN_THETA_NAM
 /* The best score on validation so far (mn_evaluation_score) and its step. false: there is none. */
 bool mn_training_best(const mn_training *training, double *score, uint64_t *step);
 
-/* Make an exact sum of a peer's packed one: *result and *payload, of *payload_bytes, are then those
- * of the sum, which is lent until the next call. Other encodings stay. MN_ERR_DATA: no packed sum
- * of as many columns as a training task has; the rest is for _check. */
-mn_status mn_training_unpack(mn_training *training, mn_result *result, const void **payload,
-                             uint64_t *payload_bytes, mn_error *err);
-
 /* Do these bytes of a peer hold numbers that may be added, each task taken or skipped? Says why
  * not.
  */
@@ -83,9 +77,10 @@ mn_status mn_training_check(const mn_result *result, const void *payload, size_t
 
 /* Begin the sums of a round. */
 void mn_training_open(mn_training *training, const mn_round *round);
-/* Add a result that was checked; its tasks are begin .. begin + n_tasks - 1 of the open round. */
+/* Add a result that was checked, and has as many columns as the round's tasks; its tasks are
+ * begin .. begin + n_tasks - 1 of the open round. */
 void mn_training_add(mn_training *training, uint32_t begin, const mn_result *result,
-                     const void *payload);
+                     const void *payload, size_t payload_bytes);
 /* Digits of the open round's sums. */
 size_t mn_training_digits(const mn_training *training);
 /* XXH3 of theta as it stands. */

@@ -110,7 +110,7 @@ static void add_tasks(mn_training *training, uint32_t first, uint32_t n)
     for (uint32_t i = first; i < first + n; i++)
         mn_exact_add(columns, rows + i * columns, sum);
     assert_int_equal(mn_training_check(&result, sum, bytes, NULL), MN_OK);
-    mn_training_add(training, first, &result, sum);
+    mn_training_add(training, first, &result, sum, bytes);
     free(sum);
 }
 
@@ -133,7 +133,7 @@ static void theta_does_not_depend_on_who_adds_what_and_when(void **state)
     open_training(as_sums);
     add_tasks(as_sums, 3, 1);
     assert_int_equal(mn_training_check(&result, sum, 2 * columns * sizeof *sum, NULL), MN_OK);
-    mn_training_add(as_sums, 0, &result, sum);
+    mn_training_add(as_sums, 0, &result, sum, 2 * columns * sizeof *sum);
     free(sum);
 
     uint64_t before = mn_training_checksum(in_order);
@@ -165,9 +165,9 @@ static void rows_of_few_tasks_give_the_theta_of_their_sum(void **state)
             add_tasks(by_sum, 0, BATCH);
             open_training(by_rows);
             memset(sums[1], 0x55, 2 * columns * sizeof *sums[1]);
-            mn_training_add(by_rows, 2, &two, rows + 2 * columns);
+            mn_training_add(by_rows, 2, &two, rows + 2 * columns, 2 * columns * sizeof *rows);
             if (how < 2)
-                mn_training_add(by_rows, 0, &two, rows);
+                mn_training_add(by_rows, 0, &two, rows, 2 * columns * sizeof *rows);
             else
                 add_tasks(by_rows, 0, 2);
             assert_int_equal(mn_training_step_outer(by_sum, &record[0], NULL), MN_OK);
@@ -191,8 +191,8 @@ static void rows_that_are_too_many_are_counted(void **state)
     const mn_result three = {
         .encoding = MN_ENCODING_ROWS, .n_tasks = 3, .n_columns = (uint32_t)columns};
     open_training(training);
-    mn_training_add(training, 0, &three, rows);
-    mn_training_add(training, 1, &three, rows + columns);
+    mn_training_add(training, 0, &three, rows, 3 * columns * sizeof *rows);
+    mn_training_add(training, 1, &three, rows + columns, 3 * columns * sizeof *rows);
     assert_int_equal(mn_training_step_outer(training, &record, NULL), MN_ERR_INTERNAL);
     end(&training, sums);
 }
@@ -464,46 +464,51 @@ static void a_result_that_does_not_tell_of_each_task_is_refused(void **state)
     free(sum);
 }
 
-static void a_packed_sum_is_unpacked_or_refused(void **state)
+/* Of several blocks, and longer than any, so it is checked and added piece by piece. */
+static void a_packed_sum_adds_as_its_digits_do_or_is_refused(void **state)
 {
     (void)state;
-    int64_t *sums;
-    mn_training *training = begin(&sums);
+    int64_t *sums[2];
+    mn_training *by_digits = begin(&sums[0]);
+    mn_training *packed_up = begin(&sums[1]);
+    const size_t bytes = 2 * columns * sizeof(int64_t);
     int64_t *sum = calloc(2 * columns, sizeof *sum);
     uint8_t *packed = malloc(mn_packed_sum_most(columns));
     assert_true(sum != NULL && packed != NULL);
-    mn_exact_add(columns, rows, sum);
-    mn_exact_add(columns, rows + columns, sum);
-    uint64_t n_packed = mn_packed_sum_write(columns, sum, packed), n_bytes = n_packed;
-    const mn_result as_sent = {
-        .encoding = MN_ENCODING_PACKED, .n_tasks = 2, .n_columns = (uint32_t)columns};
-    mn_result result = as_sent;
-    const void *payload = packed;
-    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_OK);
-    assert_int_equal(result.encoding, MN_ENCODING_EXACT);
-    assert_int_equal(n_bytes, 2 * columns * sizeof *sum);
-    for (size_t i = 0; i < columns; i++)
-        assert_true(mn_exact_value(columns, payload, i) == mn_exact_value(columns, sum, i));
-    assert_int_equal(mn_training_check(&result, payload, n_bytes, NULL), MN_OK);
+    const mn_result result = {
+        .encoding = MN_ENCODING_PACKED, .n_tasks = BATCH / 2, .n_columns = (uint32_t)columns};
+    size_t n = 0;
+    open_training(by_digits);
+    open_training(packed_up);
+    for (uint32_t half = 0; half < 2; half++) { /* the first finds the sums empty */
+        memset(sum, 0, bytes);
+        for (uint32_t i = half * BATCH / 2; i < (half + 1) * BATCH / 2; i++)
+            mn_exact_add(columns, rows + i * columns, sum);
+        n = mn_packed_sum_write(columns, sum, packed);
+        assert_int_equal(mn_training_check(&result, packed, n, NULL), MN_OK);
+        mn_training_add(packed_up, half * BATCH / 2, &result, packed, n);
+        add_tasks(by_digits, half * BATCH / 2, BATCH / 2);
+    }
+    mn_step_record record;
+    assert_int_equal(mn_training_step_outer(by_digits, &record, NULL), MN_OK);
+    assert_int_equal(mn_training_step_outer(packed_up, &record, NULL), MN_OK);
+    assert_true(mn_training_checksum(by_digits) == mn_training_checksum(packed_up));
 
-    const void *unpacked = payload; /* rows and sums stay as they are */
-    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_OK);
-    assert_true(payload == unpacked && result.encoding == MN_ENCODING_EXACT);
-
-    result = as_sent;
-    payload = packed;
-    n_bytes = n_packed - 1;
-    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
-    assert_true(payload == packed && result.encoding == MN_ENCODING_PACKED);
-    payload = NULL;
-    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
-    payload = packed;
-    result.n_columns++;
-    n_bytes = n_packed;
-    assert_int_equal(mn_training_unpack(training, &result, &payload, &n_bytes, NULL), MN_ERR_DATA);
+    mn_result other = result;
+    assert_int_equal(mn_training_check(&result, packed, n - 1, NULL), MN_ERR_DATA);
+    assert_int_equal(mn_training_check(&result, NULL, n, NULL), MN_ERR_DATA);
+    other.n_columns++;
+    assert_int_equal(mn_training_check(&other, packed, n, NULL), MN_ERR_DATA);
+    other = result;
+    other.n_tasks++; /* the flags are of fewer tasks */
+    assert_int_equal(mn_training_check(&other, packed, n, NULL), MN_ERR_DATA);
+    sum[0] = INT64_C(1) << 62; /* too large, in the first block of several */
+    n = mn_packed_sum_write(columns, sum, packed);
+    assert_int_equal(mn_training_check(&result, packed, n, NULL), MN_ERR_DATA);
     free(packed);
     free(sum);
-    end(&training, sums);
+    end(&by_digits, sums[0]);
+    end(&packed_up, sums[1]);
 }
 
 static void validate(mn_training *training, float loss, bool expect_best)
@@ -518,7 +523,7 @@ static void validate(mn_training *training, float loss, bool expect_best)
     for (uint32_t i = TESTS; i-- > 0;) { /* the last task first */
         const float row[4] = {loss + (float)i, 1, 1, 0};
         mean += (double)row[0] / TESTS;
-        mn_training_add(training, i, &result, row);
+        mn_training_add(training, i, &result, row, sizeof row);
     }
     assert_int_equal(mn_training_judge(training, &evaluation, &best, NULL), MN_OK);
     assert_int_equal(evaluation.n_counted, TESTS);
@@ -713,7 +718,7 @@ int main(void)
         cmocka_unit_test(skipped_tasks_are_left_out_or_end_the_run_as_told),
         cmocka_unit_test(a_task_counted_twice_or_never_is_an_error_and_changes_nothing),
         cmocka_unit_test(a_result_that_does_not_tell_of_each_task_is_refused),
-        cmocka_unit_test(a_packed_sum_is_unpacked_or_refused),
+        cmocka_unit_test(a_packed_sum_adds_as_its_digits_do_or_is_refused),
         cmocka_unit_test(a_step_whose_tasks_were_all_skipped_changes_nothing_but_counts),
         cmocka_unit_test(a_run_ends_after_so_many_steps_in_a_row_without_a_task),
         cmocka_unit_test(a_run_ends_if_none_of_its_steps_had_a_task),

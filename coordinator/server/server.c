@@ -34,8 +34,6 @@ static void hear_signals(mn_server *server);
 static void hear_ranks(mn_server *server);
 static void hear_pool(mn_server *server);
 static void hear_workers(mn_server *server);
-static mn_status read_result(mn_server *server, mn_message *message, const void **payload,
-                             mn_error *err);
 static void hear_reduce(mn_server *server);
 static void judge_sums(mn_server *server);
 static void end_round(mn_server *server);
@@ -219,7 +217,8 @@ static mn_status open_links(mn_server *server, mn_error *err)
     char endpoint[256] = "";
     mn_status status = MN_OK;
     server->context = zmq_ctx_new();
-    if (server->context == NULL)
+    if (server->context == NULL ||
+        zmq_ctx_set(server->context, ZMQ_IO_THREADS, (int)experiment->pool.io_threads) != 0)
         status = mn_fail_errno(err, "start ZeroMQ");
     status = mn_job_agree(config->job, status, err);
     if (status == MN_OK)
@@ -416,6 +415,7 @@ static void hear_pool(mn_server *server)
                                     .result = {.epoch = result.epoch, .result = result.result}};
         server->result = &result.result;
         server->payload = result.payload;
+        server->payload_bytes = result.payload_bytes;
         mn_server_step_rank(
             server,
             (mn_event){.kind = MN_EVENT_FROM_WORKER, .peer = MN_LOCAL_POOL, .message = &message});
@@ -439,29 +439,21 @@ static void hear_workers(mn_server *server)
             event = (mn_event){
                 .kind = MN_EVENT_DAMAGED, .peer = arrival.peer, .text = arrival.why.message};
         else if (message->kind == MN_MSG_RESULT &&
-                 read_result(server, message, &payload, &arrival.why) != MN_OK)
+                 message->result.result.encoding !=
+                     MN_ENCODING_KEPT && /* then nothing has come yet */
+                 mn_training_check(&message->result.result, payload, message->payload_bytes,
+                                   &arrival.why) != MN_OK)
             event = (mn_event){.kind = MN_EVENT_DAMAGED,
                                .peer = arrival.peer,
                                .epoch = message->result.epoch,
                                .text = arrival.why.message};
         server->result = &message->result.result;
         server->payload = payload;
+        server->payload_bytes = message->payload_bytes;
         mn_server_step_rank(server, event);
         server->payload = NULL;
         mn_received_fini(&arrival.received);
     }
-}
-
-static mn_status read_result(mn_server *server, mn_message *message, const void **payload,
-                             mn_error *err)
-{
-    mn_result *result = &message->result.result;
-    if (result->encoding == MN_ENCODING_KEPT)
-        return MN_OK; /* nothing has come yet */
-    mn_status status =
-        mn_training_unpack(server->config.training, result, payload, &message->payload_bytes, err);
-    return status == MN_OK ? mn_training_check(result, *payload, message->payload_bytes, err)
-                           : status;
 }
 
 /* The outer step is made as the sums arrive. Whatever is wrong with them is known with the first

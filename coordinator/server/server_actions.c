@@ -59,7 +59,7 @@ static void perform(mn_server *server, const mn_action *action)
         break;
     case MN_DO_ACCEPT:
         mn_training_add(server->config.training, action->lease.begin, server->result,
-                        server->payload);
+                        server->payload, server->payload_bytes);
         if (server->workers != NULL)
             mn_worker_link_proved(server->workers, action->peer);
         server->spent.tasks_us += server->result->compute_us;

@@ -44,6 +44,7 @@ struct mn_server {
     uint64_t theta_version;
     const mn_result *result; /* of the event at hand: what ACCEPT adds */
     const void *payload;
+    size_t payload_bytes;
 
     mn_round round;      /* open or being reduced; id 0: none */
     uint64_t reduce_us;  /* when the reduce began */

@@ -50,7 +50,7 @@ mn_status mn_solo_step(mn_solo *solo, mn_profile *profile, mn_step_record *recor
         if (!mn_pool_help(solo->pool))
             (void)poll(&ready, 1, -1);
     mn_profile_waited(profile);
-    mn_training_add(training, 0, &result.result, result.payload);
+    mn_training_add(training, 0, &result.result, result.payload, result.payload_bytes);
     mn_pool_release(solo->pool, &result);
     mn_profile_lap(profile, MN_PART_MERGE);
     status = mn_training_step_outer(training, record, err);
