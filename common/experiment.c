@@ -814,6 +814,22 @@ mn_status mn_experiment_reread(mn_experiment *experiment, const char *path, mn_e
     return read_file(experiment, path, false, err);
 }
 
+mn_status mn_experiment_glance(mn_experiment *experiment, const char *path, bool *whole,
+                               mn_error *err)
+{
+    char *text = NULL;
+    size_t n = 0;
+    mn_status status = mn_file_read(path, MN_YAML_MAX_BYTES, &text, &n, err);
+    if (status != MN_OK)
+        return status;
+    mn_experiment copy = *experiment;
+    status = mn_yaml_glance(&table, path, text, n, &copy, whole, err);
+    free(text);
+    if (status == MN_OK)
+        *experiment = copy;
+    return status;
+}
+
 mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text,
                               size_t n, mn_error *err)
 {

@@ -407,6 +407,11 @@ mn_status mn_experiment_read(mn_experiment *experiment, const char *path, mn_err
  * reads are let pass. */
 mn_status mn_experiment_reread(mn_experiment *experiment, const char *path, mn_error *err);
 
+/* The same for who only looks: kinds and keys that are not known here, as of a plug-in that is not, stay at their
+ * defaults. *whole: there were none. */
+mn_status mn_experiment_glance(mn_experiment *experiment, const char *path, bool *whole,
+                               mn_error *err);
+
 /* The same from memory, e.g. from a coordinator; keys that nothing reads are let pass; `source` stands for the file's name in errors. */
 mn_status mn_experiment_parse(mn_experiment *experiment, const char *source, const char *text,
                               size_t n, mn_error *err);

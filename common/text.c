@@ -52,6 +52,27 @@ size_t mn_text_escape(const char *text, size_t n, char *out, size_t size)
     return used;
 }
 
+size_t mn_text_cut(const char *text, char *out, size_t size)
+{
+    static const char dots[] = "...";
+    assert(size >= 8);
+    size_t n = strnlen(text, size);
+    if (n < size) {
+        memcpy(out, text, n + 1);
+        return n;
+    }
+    const size_t most = size - sizeof dots;
+    n = most;
+    while (n > most / 2 && text[n] != ' ')
+        n--;
+    if (text[n] != ' ') /* one long word */
+        for (n = most; n > 0 && ((unsigned char)text[n] & 0xc0u) == 0x80u;)
+            n--;
+    memcpy(out, text, n);
+    memcpy(out + n, dots, sizeof dots);
+    return n + sizeof dots - 1;
+}
+
 /* Optimal string alignment: three rows of the usual table, the oldest one for swaps. */
 size_t mn_text_distance(const char *a, const char *b)
 {

@@ -13,6 +13,10 @@ bool mn_text_is_plain(const char *text);
  * what does not fit is cut at a whole character and ends in "...". Returns the length of out. */
 size_t mn_text_escape(const char *text, size_t n, char *out, size_t size);
 
+/* Copy text to out[size] (size >= 8), NUL-terminated: what does not fit is cut behind a whole word, or where
+ * there is none at a whole character, and ends in "...". Returns the length of out. */
+size_t mn_text_cut(const char *text, char *out, size_t size);
+
 /* How many letters to insert, delete, replace or swap with their neighbour to turn a into b.
  * Texts of more than 63 bytes are far from everything: SIZE_MAX. */
 size_t mn_text_distance(const char *a, const char *b);

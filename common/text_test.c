@@ -57,6 +57,27 @@ static void long_text_is_cut_at_a_whole_character_with_dots(void **state)
     assert_string_equal(out, "1...");
 }
 
+static void words_are_cut_between_them_and_long_ones_at_a_whole_character(void **state)
+{
+    static const struct {
+        const char *text, *cut;
+    } cases[] = {
+        {"short", "short"},
+        {"exactly 15 here", "exactly 15 here"},
+        {"the data differ: put", "the data..."},
+        {"the data dif more", "the data dif..."},
+        {"abcdefghijklmnopqrst", "abcdefghijkl..."},
+        {"abcdefghijk\xc3\xa9z and", "abcdefghijk..."},
+        {"", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[16];
+        assert_int_equal(mn_text_cut(cases[i].text, out, sizeof out), strlen(cases[i].cut));
+        assert_string_equal(out, cases[i].cut);
+    }
+}
+
 static void distance_counts_slips_of_the_pen(void **state)
 {
     char long_name[65];
@@ -91,6 +112,7 @@ int main(void)
         cmocka_unit_test(letters_of_all_alphabets_are_plain_and_controls_are_not),
         cmocka_unit_test(what_is_not_plain_is_shown_as_hexadecimal_bytes),
         cmocka_unit_test(long_text_is_cut_at_a_whole_character_with_dots),
+        cmocka_unit_test(words_are_cut_between_them_and_long_ones_at_a_whole_character),
         cmocka_unit_test(distance_counts_slips_of_the_pen),
         cmocka_unit_test(short_names_must_be_nearer_than_long_ones),
     };

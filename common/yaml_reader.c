@@ -18,15 +18,18 @@ struct reader {
     size_t section_lines[MN_MAX_OPTIONS]; /* of the sections, by their first row */
     yaml_parser_t parser;
     yaml_event_t event; /* the present one; YAML_NO_EVENT before the first */
+    bool glances, whole;
     mn_error *err;
 };
 
+static mn_status read_all(struct reader *r);
 static mn_status read_stream(struct reader *r);
 static mn_status read_top(struct reader *r);
 static mn_status read_section(struct reader *r, const char *section);
 static mn_status read_key(struct reader *r, char key[KEY], size_t used);
 static mn_status read_value(struct reader *r, const char *key, size_t key_line);
 static mn_status read_items(struct reader *r, const mn_option *option);
+static mn_status pass_over(struct reader *r);
 static mn_status next(struct reader *r);
 static mn_status malformed(struct reader *r);
 static size_t line(const struct reader *r);
@@ -40,7 +43,6 @@ static mn_status fail(struct reader *r, size_t at, const char *format, ...)
 mn_status mn_yaml_read(const mn_option_table *table, const char *source, const char *text, size_t n,
                        void *settings, size_t lines[MN_MAX_OPTIONS], mn_error *err)
 {
-    assert(table->n <= MN_MAX_OPTIONS);
     struct reader r = {.table = table,
                        .source = source,
                        .text = text,
@@ -48,16 +50,40 @@ mn_status mn_yaml_read(const mn_option_table *table, const char *source, const c
                        .settings = settings,
                        .lines = lines,
                        .err = err};
-    memset(lines, 0, MN_MAX_OPTIONS * sizeof *lines);
-    if (n > MN_YAML_MAX_BYTES)
-        return fail(&r, 1, "%zu bytes are too many for an experiment (at most %u)", n,
+    return read_all(&r);
+}
+
+mn_status mn_yaml_glance(const mn_option_table *table, const char *source, const char *text,
+                         size_t n, void *settings, bool *whole, mn_error *err)
+{
+    size_t lines[MN_MAX_OPTIONS];
+    struct reader r = {.table = table,
+                       .source = source,
+                       .text = text,
+                       .n = n,
+                       .settings = settings,
+                       .lines = lines,
+                       .glances = true,
+                       .whole = true,
+                       .err = err};
+    mn_status status = read_all(&r);
+    *whole = r.whole;
+    return status;
+}
+
+static mn_status read_all(struct reader *r)
+{
+    assert(r->table->n <= MN_MAX_OPTIONS);
+    memset(r->lines, 0, MN_MAX_OPTIONS * sizeof *r->lines);
+    if (r->n > MN_YAML_MAX_BYTES)
+        return fail(r, 1, "%zu bytes are too many for an experiment (at most %u)", r->n,
                     MN_YAML_MAX_BYTES);
-    if (!yaml_parser_initialize(&r.parser))
-        return mn_fail(err, MN_ERR_NOMEM, "%s: no memory to read it", source);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
-    mn_status status = read_stream(&r);
-    yaml_event_delete(&r.event);
-    yaml_parser_delete(&r.parser);
+    if (!yaml_parser_initialize(&r->parser))
+        return mn_fail(r->err, MN_ERR_NOMEM, "%s: no memory to read it", r->source);
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, r->n);
+    mn_status status = read_stream(r);
+    yaml_event_delete(&r->event);
+    yaml_parser_delete(&r->parser);
     return status;
 }
 
@@ -101,9 +127,13 @@ static mn_status read_top(struct reader *r)
 
         size_t first = find_section(r, key);
         bool keys_below = r->event.type == YAML_MAPPING_START_EVENT;
-        if (first == r->table->n && keys_below && mn_options_find(r->table, key) == NULL)
+        const bool is_unknown =
+            first == r->table->n && keys_below && mn_options_find(r->table, key) == NULL;
+        if (is_unknown && !r->glances)
             return unknown_section(r, key, at);
-        if (first == r->table->n) {
+        if (is_unknown) {
+            status = pass_over(r);
+        } else if (first == r->table->n) {
             status = read_value(r, key, at);
         } else if (r->section_lines[first] != 0) {
             return fail(r, at, "\"%s\" is given twice (first in line %zu)", key,
@@ -158,6 +188,8 @@ static mn_status read_value(struct reader *r, const char *key, size_t key_line)
 {
     mn_error why;
     const mn_option *option = mn_options_find(r->table, key);
+    if (option == NULL && r->glances)
+        return pass_over(r);
     if (option == NULL) {
         (void)mn_options_unknown(r->table, key, &why);
         return fail(r, key_line, "%s", why.message);
@@ -176,9 +208,9 @@ static mn_status read_value(struct reader *r, const char *key, size_t key_line)
                     option->fallback);
     if (strlen(scalar(r)) != r->event.data.scalar.length)
         return fail(r, line(r), "%s: holds a zero byte", key);
-    if (mn_option_set(option, scalar(r), r->settings, &why) != MN_OK)
-        return fail(r, line(r), "%s", why.message);
-    return MN_OK;
+    if (mn_option_set(option, scalar(r), r->settings, &why) == MN_OK)
+        return MN_OK;
+    return r->glances ? pass_over(r) : fail(r, line(r), "%s", why.message);
 }
 
 /* Items beyond what an option can take are counted, not kept. */
@@ -207,9 +239,31 @@ static mn_status read_items(struct reader *r, const mn_option *option)
         }
         n++;
     }
-    if (mn_option_set_items(option, n, pointers, r->settings, &why) != MN_OK)
+    if (mn_option_set_items(option, n, pointers, r->settings, &why) == MN_OK)
+        return MN_OK;
+    if (!r->glances)
         return fail(r, at, "%s", why.message);
+    r->whole = false; /* it is behind us already */
     return MN_OK;
+}
+
+/* The present event and all that belongs to it. */
+static mn_status pass_over(struct reader *r)
+{
+    size_t depth = 0;
+    r->whole = false;
+    for (;;) {
+        const yaml_event_type_t type = r->event.type;
+        if (type == YAML_MAPPING_START_EVENT || type == YAML_SEQUENCE_START_EVENT)
+            depth++;
+        else if (type == YAML_MAPPING_END_EVENT || type == YAML_SEQUENCE_END_EVENT)
+            depth--;
+        if (depth == 0 || type == YAML_STREAM_END_EVENT)
+            return MN_OK;
+        mn_status status = next(r);
+        if (status != MN_OK)
+            return status;
+    }
 }
 
 static mn_status next(struct reader *r)

@@ -201,6 +201,28 @@ static void depth_and_size_are_bounded(void **state)
     free(large);
 }
 
+static void who_glances_passes_over_what_is_unknown(void **state)
+{
+    struct settings s;
+    bool whole = false;
+    mn_error err = {0};
+    (void)state;
+    mn_options_default(&table, &s);
+    const char text[] =
+        "seed: 7\nspiral:\n  turns: {a: [1, [2]]}\n  arms: 3\nouter:\n  new: [1, 2]\n  lr: fast\n"
+        "  batch: 9\nmodel:\n  hidden: [0, 1]\n  text: 'b'\n";
+    assert_int_equal(mn_yaml_glance(&table, "x.yaml", text, strlen(text), &s, &whole, &err), MN_OK);
+    assert_false(whole);
+    assert_int_equal(s.seed, 7);
+    assert_int_equal(s.batch, 9);
+    assert_true(s.lr == 0.5); /* as it was */
+    assert_int_equal(s.hidden.at[0], 40);
+    assert_string_equal(s.text, "b");
+    assert_int_equal(mn_yaml_glance(&table, "x.yaml", "seed: 3", 7, &s, &whole, &err), MN_OK);
+    assert_true(whole && s.seed == 3);
+    assert_int_equal(mn_yaml_glance(&table, "x.yaml", "a: [1", 5, &s, &whole, &err), MN_ERR_CONFIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +235,7 @@ int main(void)
         cmocka_unit_test(what_hides_the_value_is_refused),
         cmocka_unit_test(what_is_no_mapping_or_no_yaml_is_refused),
         cmocka_unit_test(depth_and_size_are_bounded),
+        cmocka_unit_test(who_glances_passes_over_what_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@
 #define MN_MAX_HEADER_BYTES (1u << 20)
 #define MN_FRAME_BYTES (1u << 20) /* tensors are cut into frames of this size */
 #define MN_MAX_ROUND_TASKS 100000u
-#define MN_MAX_KEPT 5u /* leases in one sum besides the one that it comes with */
+#define MN_MESSAGE_WORDS 1000u /* bytes of a reason or of a line of the journal, with its end */
+#define MN_MAX_KEPT 5u         /* leases in one sum besides the one that it comes with */
 
 typedef enum mn_message_kind {
     MN_MSG_NONE,
@@ -148,7 +149,7 @@ typedef struct mn_message {
         mn_visit visit;
         mn_leg leg; /* also LEG_ENDED */
         struct {
-            char reason[512];
+            char reason[MN_MESSAGE_WORDS];
             bool resumes; /* FINISHED: the run will be taken up again, perhaps elsewhere */
         } reject;         /* also FINISHED, STOP_WANTED and STOP: why; NOTE: the line */
         struct {

@@ -359,7 +359,7 @@ static void assert_refused_envelope(const Mnemo__Envelope *envelope, const char 
 static void texts_longer_than_their_place_are_refused(void **state)
 {
     (void)state;
-    char name[97], reason[513];
+    char name[97], reason[MN_MESSAGE_WORDS + 1];
     fill_text(name, sizeof name);
     fill_text(reason, sizeof reason);
     Mnemo__Hello hello = MNEMO__HELLO__INIT;
@@ -374,7 +374,7 @@ static void texts_longer_than_their_place_are_refused(void **state)
     words.reason = reason;
     envelope.body_case = MNEMO__ENVELOPE__BODY_REJECT;
     envelope.reject = &words;
-    assert_refused_envelope(&envelope, "reason has 512 characters");
+    assert_refused_envelope(&envelope, "reason has 1000 characters");
 }
 
 static void a_text_with_a_nul_inside_is_refused(void **state)

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -154,10 +155,23 @@ static bool listen_to(int fd, struct report *report, uint32_t round, FILE *bits)
     }
 }
 
+static volatile sig_atomic_t examiner; /* its process, and of its group; 0: none */
+
+/* Ctrl-C reaches our group alone, so it is handed on; what the plug-in has started ends too. */
+static void end_examiner(int signal_)
+{
+    if (examiner > 0)
+        (void)kill(-(pid_t)examiner, SIGKILL);
+    (void)signal(signal_, SIG_DFL);
+    (void)raise(signal_);
+}
+
 /* The child: nothing of ours but the report. */
 static void become_examiner(const char *path, uint32_t round, int fd)
 {
     char number[16];
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     const struct rlimit no_core = {0, 0};
     (void)snprintf(number, sizeof number, "%u", (unsigned)round);
     (void)setrlimit(RLIMIT_CORE, &no_core);
@@ -174,6 +188,7 @@ static void become_examiner(const char *path, uint32_t round, int fd)
 static mn_status run_round(const char *path, uint32_t round, struct report *report, mn_error *err)
 {
     int ends[2], how = 0;
+    siginfo_t end;
     FILE *bits = open_memstream(&report->bits, &report->n_bits);
     if (bits == NULL)
         return mn_fail(err, MN_ERR_NOMEM, "report on a plug-in");
@@ -185,11 +200,22 @@ static mn_status run_round(const char *path, uint32_t round, struct report *repo
     const pid_t child = fork();
     if (child == 0)
         become_examiner(path, round, ends[1]);
+    if (child > 0)
+        (void)setpgid(child, child); /* whoever of us is first */
+    examiner = child > 0 ? child : 0;
+    (void)signal(SIGINT, end_examiner);
+    (void)signal(SIGTERM, end_examiner);
+    (void)signal(SIGHUP, end_examiner);
     (void)close(ends[1]);
     const bool ended = child > 0 && listen_to(ends[0], report, round, bits);
     (void)close(ends[0]);
     if (child > 0 && !ended)
-        (void)kill(child, SIGKILL);
+        (void)kill(-child, SIGKILL);
+    while (child > 0 && waitid(P_PID, (id_t)child, &end, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        continue;
+    if (child > 0) /* what it has left behind; its group has this number until we have waited */
+        (void)kill(-child, SIGKILL);
+    examiner = 0;
     while (child > 0 && waitpid(child, &how, 0) < 0 && errno == EINTR)
         continue;
     if (fclose(bits) != 0 || child < 0)

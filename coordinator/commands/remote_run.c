@@ -204,6 +204,13 @@ static mn_status explain(const mn_remote_run *run, CURLcode code, mn_error *err)
             "%s: nobody answers there. Is the run over? While it goes on, its address stands "
             "in RUN/page; 127.0.0.1 can be reached from its own machine alone (ssh -L)",
             run->where);
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return mn_fail(err, MN_ERR_UNAVAILABLE,
+                       "%s: what answers there does not speak https: a run's page speaks http, so "
+                       "write http:// as it "
+                       "stands in RUN/page; from another machine through ssh -L, which encrypts",
+                       run->where);
     case CURLE_OPERATION_TIMEDOUT:
         return mn_fail(err, MN_ERR_UNAVAILABLE, "%s: no whole answer within %.3g s", run->where,
                        run->deadline_ms / 1000.0);
@@ -295,6 +302,19 @@ static void put_time(double seconds, FILE *out)
                   (unsigned)(s % 60));
 }
 
+/* "loss" of a validation's "val_loss". */
+static void put_key(const json_t *score, FILE *out)
+{
+    static const char before[] = "val_";
+    char safe[80];
+    const char *key = json_string_value(json_object_get(score, "key"));
+    if (key == NULL)
+        return;
+    key += strncmp(key, before, strlen(before)) == 0 ? strlen(before) : 0;
+    (void)mn_text_escape(key, strlen(key), safe, sizeof safe);
+    (void)fputs(safe, out);
+}
+
 static void put_scores(const char *before, const json_t *list, FILE *out)
 {
     size_t i;
@@ -302,7 +322,7 @@ static void put_scores(const char *before, const json_t *list, FILE *out)
     json_array_foreach(list, i, score)
     {
         (void)fputs(i == 0 ? before : ", ", out);
-        put_text(score, "key", out);
+        put_key(score, out);
         (void)fprintf(out, " %.5g +- %.2g", number(score, "mean"), number(score, "half_width"));
     }
     if (json_array_size(list) > 0)
@@ -326,9 +346,10 @@ static void put_pace(const json_t *state, FILE *out)
     if (before[0] == ',')
         (void)fputc('\n', out);
     if (isfinite(number(state, "tasks_per_s")))
-        (void)fprintf(out, "%.5g tasks/s; %" PRIu64 " threads, %" PRIu64 " remote workers\n",
+        (void)fprintf(out, "%.5g tasks/s; %" PRIu64 " thread%s, %" PRIu64 " remote worker%s\n",
                       number(state, "tasks_per_s"), count(state, "threads"),
-                      count(state, "workers"));
+                      count(state, "threads") == 1 ? "" : "s", count(state, "workers"),
+                      count(state, "workers") == 1 ? "" : "s");
     if (isfinite(number(shares, "tasks")))
         (void)fprintf(
             out,
@@ -354,7 +375,8 @@ static void put_pool(const json_t *state, FILE *out)
         }
         (void)fputs("  ", out);
         put_text(worker, "name", out);
-        (void)fprintf(out, ": %" PRIu64 " threads, %.4g tasks/s, ", count(worker, "threads"),
+        (void)fprintf(out, ": %" PRIu64 " thread%s, %.4g tasks/s, ", count(worker, "threads"),
+                      count(worker, "threads") == 1 ? "" : "s",
                       isfinite(number(worker, "tasks_per_s")) ? number(worker, "tasks_per_s") : 0);
         put_text(worker, "doing", out);
         (void)fputc('\n', out);

@@ -136,9 +136,9 @@ static void a_page_is_read_and_told_whatever_stands_in_it(void **state)
     json_decref(found);
     expect_words(text, "sin: training, process 42 on node7\n/runs/x\n");
     expect_words(text, "meta-step 12 of 100, 0:01:01 so far, 1:00:00 to go\n");
-    expect_words(text, "last meta-step: loss 0.5\n250 tasks/s; 3 threads, 1 remote workers\n");
+    expect_words(text, "last meta-step: loss 0.5\n250 tasks/s; 3 threads, 1 remote worker\n");
     expect_words(text, "tasks 90.0 %");
-    expect_words(text, "validation after meta-step 10: val_loss 0.25 +- 0.01\n");
+    expect_words(text, "validation after meta-step 10: loss 0.25 +- 0.01\n");
     expect_words(text, "  evil\\x1b[2J: 2 threads, 1.5 tasks/s, computing\n");
     expect_words(text, "  a:1 is not there (lost 5 s ago): its connection closed\n");
     assert_null(strchr(text, '\033'));

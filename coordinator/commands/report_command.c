@@ -565,6 +565,15 @@ static void put_differences(const struct page *page)
         (void)fputs("</tr>\n", page->out);
     }
     (void)fputs(any ? "</table>\n" : "", page->out);
+    for (size_t i = 0; i < page->n; i++)
+        if (!page->runs[i].state->is_whole) {
+            (void)fputs("<p>", page->out);
+            mn_html_put(page->runs[i].state->folder, page->out);
+            (void)fputs(" was made with a plug-in that was not here when this was written: its "
+                        "kinds and keys are "
+                        "told by experiment.yaml alone.</p>\n",
+                        page->out);
+        }
 }
 
 /* A picture that the run or the sweep has made, if it has. */

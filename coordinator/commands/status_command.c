@@ -5,6 +5,7 @@
 #include "coordinator/commands/command_line.h"
 #include "coordinator/commands/remote_run.h"
 #include "coordinator/commands/sweep_view.h"
+#include "coordinator/run/metrics.h"
 #include "coordinator/run/run.h"
 #include "coordinator/run/run_history.h"
 #include "coordinator/run/run_state.h"
@@ -197,9 +198,10 @@ static void print_recent(const mn_run_state *state, FILE *out)
         before = ", ";
     }
     const double threads = mn_history_number(state->last, "threads");
-    (void)fprintf(out, "\n%.5g tasks/s; %.0f thread%s, %.0f remote workers",
+    const double workers = mn_history_number(state->last, "workers");
+    (void)fprintf(out, "\n%.5g tasks/s; %.0f thread%s, %.0f remote worker%s",
                   mn_history_number(state->recent, "tasks_per_s"), threads, threads == 1 ? "" : "s",
-                  mn_history_number(state->last, "workers"));
+                  workers, workers == 1 ? "" : "s");
     if (isfinite(mn_history_number(state->recent, "share_tasks")))
         (void)fprintf(out,
                       "; threads' time: tasks %.1f %%, adding up %.1f %%, allreduce %.1f %%, outer "
@@ -209,6 +211,8 @@ static void print_recent(const mn_run_state *state, FILE *out)
                       100 * mn_history_number(state->recent, "share_reduce"),
                       100 * mn_history_number(state->recent, "share_outer"),
                       100 * mn_history_number(state->recent, "share_wait"));
+    if (state->step_s < MN_SHORT_STEP_S && mn_history_number(state->recent, "share_wait") > 0.05)
+        (void)fprintf(out, " (in steps of %.2g ms much of it is handing out)", 1e3 * state->step_s);
     if (mn_history_number(state->recent, "skipped") > 0)
         (void)fprintf(out, "\n%.3g tasks a meta-step were skipped: not finite",
                       mn_history_number(state->recent, "skipped"));
@@ -280,10 +284,16 @@ static void print_state(const mn_run_state *state, FILE *out)
     if (state->test != NULL)
         print_test(state->test, out);
     if (state->validation != NULL || state->test != NULL) {
-        const char *batch_norm = mn_batch_norm_remark(experiment);
+        const char *batch_norm = state->is_whole ? mn_batch_norm_remark(experiment) : NULL;
         if (batch_norm != NULL)
             (void)fprintf(out, "%s\n", batch_norm);
     }
+    if (!state->is_whole)
+        (void)fprintf(
+            out,
+            "made with %s%s, which is not here: to go on, judge or export, name it with --plugin\n",
+            experiment->plugins[0] != '\0' ? "the plug-in " : "kinds or keys of another mnemo",
+            experiment->plugins);
     if (state->has_checkpoint)
         (void)fprintf(out, "checkpoint of meta-step %" PRIu64 "\n", state->checkpoint);
     if (state->phase == MN_RUN_STOPPED && left > 0)

@@ -72,7 +72,7 @@ typedef struct mn_note {
     uint64_t lost_us; /* thread time */
     uint64_t span_us, pause_us;
     char who[MN_NOTE_NAME];
-    char why[256];
+    char why[512];
 } mn_note;
 
 typedef struct mn_action {

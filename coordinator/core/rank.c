@@ -2,6 +2,8 @@
 
 #include "coordinator/core/rank_state.h"
 
+#include "common/text.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -330,7 +332,7 @@ static mn_status take_failure(mn_rank *rank, const mn_event *event, mn_actions *
 /* Other ranks may be inside the allreduce already: one that was begun is ended first. */
 static void take_stop(mn_rank *rank, const char *why, mn_actions *todo)
 {
-    (void)snprintf(rank->why, sizeof rank->why, "%s", why);
+    (void)mn_text_cut(why, rank->why, sizeof rank->why);
     if (rank->state == MN_RANK_REDUCING)
         rank->stop_kept = true;
     else

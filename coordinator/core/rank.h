@@ -115,7 +115,7 @@ typedef struct mn_departure {
     mn_departure_kind kind;
     uint64_t when_us;
     char name[96];
-    char why[256];
+    char why[512];
 } mn_departure;
 
 typedef struct mn_rank_view {

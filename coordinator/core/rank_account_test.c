@@ -257,6 +257,7 @@ static void who_is_not_let_in_is_told_with_the_reason(void **state)
     assert_null(note_of(MN_NOTE_REJECTED));
     assert_string_equal(refused->who, "w1");
     assert_non_null(strstr(refused->why, "another numeric class"));
+    assert_non_null(strstr(refused->why, "which marks the run as mixed")); /* to its end */
 
     join(2, 1);
     open_round(1, 2);

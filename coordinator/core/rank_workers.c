@@ -1,5 +1,6 @@
 #include "coordinator/core/rank_state.h"
 
+#include "common/text.h"
 #include "coordinator/core/admission.h"
 
 #include <assert.h>
@@ -126,7 +127,10 @@ void mn_rank_take_gone(mn_rank *rank, uint64_t peer, mn_actions *todo)
     mn_actions_log(todo, MN_LOG_INFO, "worker=%s gone: connection closed state=%s", member->name,
                    mn_member_state_text(member->state))
         ->stranger = member->state == MN_MEMBER_GREETED;
-    end_member(rank, member, "its connection closed", todo);
+    end_member(rank, member,
+               member->state == MN_MEMBER_LEAVING ? "it left of its own accord"
+                                                  : "its connection closed",
+               todo);
 }
 
 mn_status mn_rank_take_local_pool(mn_rank *rank, uint32_t threads, mn_actions *todo, mn_error *err)
@@ -182,7 +186,10 @@ void mn_rank_take_time(mn_rank *rank, mn_actions *todo)
         mn_actions_log(todo, MN_LOG_WARN, "worker=%s gone: silent for %" PRIu64 " ms", member->name,
                        (rank->now_us - member->heard_us) / 1000)
             ->stranger = member->state == MN_MEMBER_GREETED;
-        end_member(rank, member, "it fell silent", todo);
+        end_member(rank, member,
+                   member->state == MN_MEMBER_LEAVING ? "it left of its own accord"
+                                                      : "it fell silent",
+                   todo);
     }
 
     for (const mn_deadline *first;
@@ -513,7 +520,7 @@ static void damaged(mn_rank *rank, mn_member *member, uint64_t epoch, const char
 {
     mn_grant grant;
     mn_note *note = mn_rank_note(rank, MN_NOTE_DAMAGED, member->name, todo);
-    (void)snprintf(note->why, sizeof note->why, "%s", why);
+    (void)mn_text_cut(why, note->why, sizeof note->why);
     if (mn_lease_table_find(rank->table, epoch, &grant) &&
         grant.member == mn_members_index(rank->members, member)) {
         note->task = rank->round.first_task + grant.begin;
@@ -571,11 +578,11 @@ static mn_note *depart(mn_rank *rank, mn_departure_kind kind, const char *name, 
                        mn_actions *todo)
 {
     mn_note *note = mn_rank_note(rank, MN_NOTE_LEFT + kind, name, todo);
-    (void)snprintf(note->why, sizeof note->why, "%s", why);
+    (void)mn_text_cut(why, note->why, sizeof note->why);
     mn_departure *last = &rank->departures[rank->n_departures++ % MN_MAX_DEPARTURES];
     *last = (mn_departure){.kind = kind, .when_us = rank->now_us};
     (void)snprintf(last->name, sizeof last->name, "%s", name[0] != '\0' ? name : "new");
-    (void)snprintf(last->why, sizeof last->why, "%s", why);
+    (void)mn_text_cut(why, last->why, sizeof last->why);
     return note;
 }
 

@@ -52,6 +52,7 @@ struct mn_page {
     mn_guests guests;
     mn_showcase *showcase;
     uint64_t textfile_us; /* when it is due */
+    bool textfile_failed; /* the last time, which is told once */
     mn_log_limit refusals;
 };
 
@@ -289,17 +290,21 @@ static void write_textfile(mn_page *page)
     const mn_snapshot *now = mn_event_streams_now(page->streams);
     char *text = NULL;
     mn_error err = {0};
-    page->textfile_us = mn_clock_us() + TEXTFILE_US;
+    page->textfile_us = mn_clock_us() + (now != NULL ? TEXTFILE_US : TEXTFILE_US / 100);
     if (page->textfile[0] == '\0' || now == NULL)
         return;
     mn_status status = mn_exposition_print(page->run, now, false, &text, &err);
     if (status == MN_OK)
         status = mn_file_write(page->textfile, text, strlen(text), &err);
     free(text);
-    if (status == MN_OK)
-        return;
-    mn_log(MN_LOG_WARN, "run.prometheus_textfile: %s; it is not tried again", err.message);
-    page->textfile[0] = '\0';
+    if (status != MN_OK && !page->textfile_failed)
+        mn_log(MN_LOG_WARN,
+               "run.prometheus_textfile: %s; the run goes on, and it is tried again every %" PRIu64
+               " s, of which nothing is said until it works",
+               err.message, TEXTFILE_US / 1000000);
+    else if (status == MN_OK && page->textfile_failed)
+        mn_log(MN_LOG_INFO, "run.prometheus_textfile: %s is written again", page->textfile);
+    page->textfile_failed = status != MN_OK;
 }
 
 /* ---- connections ---- */

@@ -384,6 +384,50 @@ static void the_textfile_is_written_whole_without_a_page_too(void **state)
     free(text);
 }
 
+/* What the log says until its end. */
+static size_t times_said(int log, const char *words)
+{
+    char text[8192];
+    size_t n = 0, times = 0;
+    for (ssize_t more;
+         n + 1 < sizeof text && (more = read(log, text + n, sizeof text - 1 - n)) > 0;)
+        n += (size_t)more;
+    text[n] = '\0';
+    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
+        times++;
+    return times;
+}
+
+static void a_textfile_that_cannot_be_written_is_told_once_and_tried_again(void **state)
+{
+    char place[96], path[128], first[1], *text = NULL;
+    size_t n = 0;
+    (void)state;
+    (void)snprintf(place, sizeof place, "%s/later", folder);
+    (void)snprintf(path, sizeof path, "%s/x.prom", place);
+    (void)snprintf(bed_experiment.run.prometheus_textfile,
+                   sizeof bed_experiment.run.prometheus_textfile, "%s", path);
+    mn_log_init(MN_LOG_INFO, "");
+    for (int comes = 0; comes < 2; comes++) { /* the second time its folder does */
+        int log[2];
+        const int before = dup(STDERR_FILENO);
+        assert_int_equal(pipe(log), 0);
+        assert_true(dup2(log[1], STDERR_FILENO) == STDERR_FILENO && close(log[1]) == 0);
+        open_page("none");
+        publish();
+        assert_int_equal(read(log[0], first, 1), 1); /* it has been tried, and told */
+        if (comes == 1)
+            assert_int_equal(mkdir(place, 0700), 0);
+        mn_page_close(&page); /* and is tried again */
+        assert_true(dup2(before, STDERR_FILENO) == STDERR_FILENO && close(before) == 0);
+        assert_int_equal(times_said(log[0], "prometheus_textfile: "), comes == 1 ? 2 : 1);
+        (void)close(log[0]);
+    }
+    assert_int_equal(mn_file_read(path, 1 << 20, &text, &n, NULL), MN_OK);
+    free(text);
+    assert_true(unlink(path) == 0 && rmdir(place) == 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -399,6 +443,7 @@ int main(void)
         TEST(what_cannot_be_opened_leaves_the_run_alone),
         TEST(where_nothing_can_be_started_the_run_goes_on_too),
         TEST(the_textfile_is_written_whole_without_a_page_too),
+        TEST(a_textfile_that_cannot_be_written_is_told_once_and_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

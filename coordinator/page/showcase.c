@@ -90,7 +90,7 @@ void mn_showcase_destroy(mn_showcase **showcase)
     if (s == NULL)
         return;
     if (s->child > 0) {
-        (void)kill(s->child, SIGKILL);
+        (void)kill(-s->child, SIGKILL); /* with gnuplot, which it may have started */
         (void)waitpid(s->child, NULL, 0);
     }
     if (s->fd >= 0)
@@ -117,7 +117,7 @@ void mn_showcase_attend(mn_showcase *showcase, uint64_t now_us)
     if (showcase->child == 0)
         return;
     if (now_us > showcase->begun_us + PATIENCE_US)
-        (void)kill(showcase->child, SIGKILL);
+        (void)kill(-showcase->child, SIGKILL);
     const pid_t ended = wait4(showcase->child, &state, WNOHANG, &used);
     if (ended == 0 || (ended < 0 && errno == EINTR))
         return;
@@ -230,7 +230,8 @@ static mn_status start_child(mn_showcase *showcase, uint32_t index, mn_error *er
     }
     (void)sigemptyset(&none);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    (void)posix_spawnattr_setpgroup(&attributes, 0); /* a group of its own, which ends together */
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
     const int flags = O_WRONLY | O_CREAT | O_TRUNC;
     int error = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (error == 0)

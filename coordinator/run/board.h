@@ -57,7 +57,7 @@ typedef struct mn_worker_view {
 
 typedef struct mn_gone_view {
     const char *how; /* static: "left", "lost", "silent", "rejected" */
-    char name[96], why[256];
+    char name[96], why[512];
     double ago_s;
 } mn_gone_view;
 

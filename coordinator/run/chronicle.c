@@ -362,7 +362,9 @@ static const char *reason_of(const mn_chronicle *chronicle, const mn_chronicle_e
         if (is->event == MN_JOURNAL_SILENT)
             return "it fell silent with tasks in hand";
         if (is->event == MN_JOURNAL_LOST)
-            return "it died with tasks in hand";
+            return "its connection closed while it had tasks in hand";
+        if (is->event == MN_JOURNAL_LEFT)
+            return "it left of its own accord with tasks in hand, which it gave back";
         if (is->event == MN_JOURNAL_REJECTED)
             return "it was put out with tasks in hand";
     }
@@ -381,7 +383,7 @@ void mn_chronicle_tell(const mn_chronicle *chronicle, const mn_chronicle_entry *
                       is->mixed ? ", of another numeric class: the run is mixed" : "");
         break;
     case MN_JOURNAL_LEFT:
-        (void)fprintf(out, "%s left", who);
+        (void)fprintf(out, "%s left of its own accord", who);
         break;
     case MN_JOURNAL_LOST:
         (void)fprintf(out, "%s is gone: %s", who, is->why);

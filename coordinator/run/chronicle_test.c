@@ -101,6 +101,10 @@ static void a_journal_becomes_who_did_what_and_why(void **state)
         "{\"at\": 6, \"rank\": 1, \"event\": \"lost\", \"step\": 9, \"who\": \"b:2\", \"why\": "
         "\"its "
         "connection closed\"}\n"
+        "{\"at\": 6, \"rank\": 1, \"event\": \"left\", \"step\": 9, \"who\": \"e:5\", \"why\": "
+        "\"it left\"}\n"
+        "{\"at\": 6, \"rank\": 1, \"event\": \"waited\", \"step\": 9, \"who\": \"e:5\", "
+        "\"threads\": 4, \"span_s\": 0.5}\n"
         "{\"at\": 6, \"rank\": 1, \"event\": \"idle\", \"step\": 9, \"who\": \"c:3\", \"span_s\": "
         "5, "
         "\"why\": \"a round has 2 tasks\"}\n"
@@ -109,7 +113,7 @@ static void a_journal_becomes_who_did_what_and_why(void **state)
     read_it();
     assert_int_equal(chronicle.n_jobs, 1);
     assert_int_equal(chronicle.n_bad, 0);
-    assert_int_equal(chronicle.n_workers, 4);
+    assert_int_equal(chronicle.n_workers, 5);
     assert_true(worker("a:1")->here && !worker("b:2")->here && worker("c:3")->here &&
                 !worker("d:4")->here);
     assert_true(worker("a:1")->awaited_s == 1.25 && worker("a:1")->lost_s == 4);
@@ -121,9 +125,11 @@ static void a_journal_becomes_who_did_what_and_why(void **state)
     expect_words(worker("c:3"), NULL, "a round has 2 tasks");
     expect_words(worker("d:4"), NULL, "d:4 was refused: the data differ");
 
-    assert_int_equal(chronicle.n_waited, 5);
-    assert_true(chronicle.waited_s == 4.25);
-    assert_int_equal(chronicle.n_waits, 2); /* the longest first */
+    expect_words(worker("e:5"), NULL, "e:5 left of its own accord");
+    assert_int_equal(chronicle.n_waited, 6);
+    assert_true(chronicle.waited_s == 4.75);
+    assert_int_equal(chronicle.n_waits, 3); /* the longest first */
+    expect_words(NULL, chronicle.waits[2], "it left of its own accord with tasks in hand");
     expect_words(NULL, chronicle.waits[0], "waited 2.5 s for b:2: it was the last to finish (4");
     expect_words(NULL, chronicle.waits[1], "waited 1.25 s for a:1: its lease ran out");
     /* told one by one before the totals know of it */

@@ -44,7 +44,7 @@ mn_journal_event mn_journal_event_of(const char *text)
 
 void mn_journal_print(const mn_journal_entry *entry, char line[MN_JOURNAL_LINE])
 {
-    static const size_t most[] = {300, 150, 0}; /* of `why`, which may double where it is escaped */
+    static const size_t most[] = {512, 256, 0}; /* of `why`, which may grow where it is escaped */
     line[0] = '\0';
     for (size_t i = 0; i < sizeof most / sizeof *most && line[0] == '\0'; i++) {
         json_t *record = record_of(entry, most[i]);
@@ -175,11 +175,11 @@ static void put_whole(json_t *record, const char *key, uint64_t value)
 /* Names and reasons may come from strangers, and hold any bytes. */
 static void put_text(json_t *record, const char *key, const char *text, size_t most)
 {
-    char safe[512];
+    char safe[512], whole_words[512];
     if (text == NULL || text[0] == '\0' || most < 8)
         return;
-    const size_t n =
-        mn_text_escape(text, strlen(text), safe, most < sizeof safe ? most : sizeof safe);
+    (void)mn_text_cut(text, whole_words, most < sizeof whole_words ? most : sizeof whole_words);
+    const size_t n = mn_text_escape(whole_words, strlen(whole_words), safe, sizeof safe);
     (void)json_object_set_new(record, key, json_stringn(safe, n));
 }
 

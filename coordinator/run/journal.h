@@ -14,7 +14,7 @@
 
 #define MN_JOURNAL_VERSION 1
 #define MN_JOURNAL_BYTES ((size_t)1 << 20)
-#define MN_JOURNAL_LINE 500u /* with its end; fits a message between ranks */
+#define MN_JOURNAL_LINE 1000u /* with its end; fits a message between ranks */
 #define MN_JOURNAL_FILE "journal.jsonl"
 #define MN_JOURNAL_OLD "journal.old.jsonl"
 
@@ -68,7 +68,7 @@ typedef struct mn_journal_entry {
     bool mixed;
 } mn_journal_entry;
 
-/* One line, without its end; `why` is cut where it would be too long. */
+/* One line, without its end; `why` is cut behind a word where it would be too long. */
 void mn_journal_print(const mn_journal_entry *entry, char line[MN_JOURNAL_LINE]);
 
 typedef struct mn_journal mn_journal;

@@ -114,6 +114,15 @@ static void texts_of_strangers_stay_within_a_line(void **state)
     assert_string_equal(json_string_value(json_object_get(record, "who")), "a\\x0a\\x1b[2Jb\\xff");
     assert_non_null(json_object_get(record, "why"));
     json_decref(record);
+    memset(long_text, 'x', sizeof long_text - 1);
+    for (size_t i = 9; i < sizeof long_text - 1; i += 10)
+        long_text[i] = ' ';
+    mn_journal_print(&entry, line);
+    record = json_loads(line, 0, NULL);
+    const char *why = json_string_value(json_object_get(record, "why"));
+    assert_true(why != NULL && strlen(why) > 400);
+    assert_string_equal(why + strlen(why) - 13, " xxxxxxxxx..."); /* behind a word */
+    json_decref(record);
     entry.who = long_text; /* a name of nothing but quotes leaves less room */
     mn_journal_print(&entry, line);
     record = json_loads(line, 0, NULL);

@@ -24,6 +24,10 @@ typedef struct mn_step_time {
     uint64_t outer_us;  /* the outer step, theta given out, the next round's first leases */
 } mn_step_time;
 
+/* Of steps that are shorter (seconds), waiting is in good part what handing out leases and theta takes, and
+ * says little of whether there are threads too many. */
+#define MN_SHORT_STEP_S 0.005
+
 /* The same as parts of 1. */
 typedef struct mn_step_shares {
     double tasks, sums, reduce, outer;

@@ -125,9 +125,9 @@ void mn_progress_text(const mn_progress *progress, char *text, size_t n)
     if (progress->n_steps > 1)
         put_time(eta, sizeof eta, progress->step_s * (double)left);
     (void)snprintf(text, n,
-                   "step %" PRIu64 "/%" PRIu64 "%s  %.0f tasks/s  %" PRIu32 " thread%s%s  ETA %s",
-                   last->step, progress->config.steps, scores, progress->rate, last->threads,
-                   last->threads == 1 ? "" : "s", workers, eta);
+                   "step %" PRIu64 "/%" PRIu64 "%s  %.*f tasks/s  %" PRIu32 " thread%s%s  ETA %s",
+                   last->step, progress->config.steps, scores, progress->rate < 10 ? 2 : 0,
+                   progress->rate, last->threads, last->threads == 1 ? "" : "s", workers, eta);
 }
 
 /* With the lock. It logs only where there is no live line, and so no hook that would take it too. */

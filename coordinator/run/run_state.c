@@ -56,7 +56,7 @@ mn_status mn_run_watch_open(const char *folder, mn_run_watch **out, mn_error *er
     if (status == MN_OK)
         status = mn_run_path(watch->folder, "experiment.yaml", path, err);
     if (status == MN_OK)
-        status = mn_experiment_reread(&watch->state.experiment, path, err);
+        status = mn_experiment_glance(&watch->state.experiment, path, &watch->state.is_whole, err);
     if (status != MN_OK) {
         mn_run_watch_close(&watch);
         return status;

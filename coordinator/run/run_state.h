@@ -20,6 +20,7 @@ typedef enum mn_run_phase {
 typedef struct mn_run_state {
     const char *folder;
     mn_experiment experiment;
+    bool is_whole; /* the experiment: false: it has kinds or keys of a plug-in that is not here */
     mn_run_phase phase;
     char writer[256];   /* "process 123 on host"; "": unknown */
     bool joinable;      /* there is RUN/endpoint for workers */

@@ -34,6 +34,7 @@ struct mn_scribe {
     bool written;      /* a checkpoint of these two: */
     uint64_t written_step, written_validation;
     uint64_t n_steps;                        /* of this job */
+    uint32_t threads;                        /* at the last of them */
     mn_step_time time;                       /* of all of them */
     uint64_t work_us, repeated_us, repeated; /* of all rounds: thread time; tasks */
     uint64_t begun_us; /* when this job's first step ended, less its length; 0: not yet */
@@ -178,6 +179,7 @@ void mn_scribe_step(mn_scribe *scribe, mn_step_record *record, uint64_t now_us)
     mn_board_step(scribe->board, record);
     mn_step_time_add(&record->time, &scribe->time);
     scribe->n_steps++;
+    scribe->threads = record->threads;
 }
 
 void mn_scribe_rest(mn_scribe *scribe, uint64_t now_us)
@@ -193,11 +195,17 @@ void mn_scribe_tell_time(const mn_scribe *scribe)
     if (scribe == NULL || scribe->config.quiet || scribe->time.all_us == 0)
         return;
     mn_step_shares shares = mn_step_time_shares(&scribe->time);
+    const double step_s = 1e-6 * (double)scribe->time.all_us / (double)scribe->n_steps /
+                          (scribe->threads > 0 ? scribe->threads : 1);
+    char remark[96] = "";
+    if (step_s < MN_SHORT_STEP_S && shares.wait > 0.05)
+        (void)snprintf(remark, sizeof remark, " (in steps of %.2g ms much of it is handing out)",
+                       1e3 * step_s);
     mn_log(MN_LOG_INFO,
            "the threads' time in %" PRIu64 " meta-steps: tasks %.1f %%, adding up %.1f %%, "
-           "allreduce %.1f %%, outer step %.1f %%, waiting %.1f %%",
+           "allreduce %.1f %%, outer step %.1f %%, waiting %.1f %%%s",
            scribe->n_steps, 100 * shares.tasks, 100 * shares.sums, 100 * shares.reduce,
-           100 * shares.outer, 100 * shares.wait);
+           100 * shares.outer, 100 * shares.wait, remark);
 }
 
 void mn_scribe_validation(mn_scribe *scribe, const mn_evaluation *evaluation, bool best)

@@ -533,7 +533,9 @@ static mn_status open_learner(mn_session *session, mn_error *err)
         status = mn_learner_numeric_class(session->learner, &session->numeric_class, err);
     if (status == MN_OK)
         status = mn_task_set_mix_class(session->tasks, &session->numeric_class, err);
-    (void)mn_digest_read(session->experiment.pool.numeric_class, &session->numeric_class);
+    if (status == MN_OK &&
+        mn_learner_is_external(session->learner)) /* our own are measured, not told */
+        (void)mn_digest_read(session->experiment.pool.numeric_class, &session->numeric_class);
     status = mn_job_agree(&session->job, status, err);
     if (status == MN_OK)
         status =

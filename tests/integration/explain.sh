@@ -47,8 +47,8 @@ shows() { # PATTERN
     mnemo status --url "$address" >"$work/url.out" 2>"$work/url.log" && grep -qE -- "$1" "$work/url.out"
 }
 wait_until 60 "the page tells of the killed one" shows ":$first is not there \(lost [0-9]+ s ago\): its connection closed"
-expect_words url "sinusoid: training, process $train on" "$run" 'meta-step [0-9]+ of 100000000' 'tasks/s; [0-9]+ threads' \
-    "local: 1 threads" "from-the-future"
+expect_words url "sinusoid: training, process $train on" "$run" 'meta-step [0-9]+ of 100000000' 'tasks/s; [0-9]+ threads?' \
+    "local: 1 thread," "from-the-future"
 expect_code 0 url-json mnemo status --url "${address#http://}state.json" --json
 told "$work/url-json.out" 'all["phase"] == "training" and all["run"]["steps"] == 100000000' || die "the JSON of the page is not whole"
 start top mnemo top --url "$address"
@@ -116,6 +116,24 @@ kill -USR2 "$idle"
 exit_code_of 60 "$idle" idle
 ok "a worker that has nothing to do, and why: $(grep -oE 'idle since.*' "$work/nothing.out" | head -n 1)"
 
+section "one who leaves"
+sinusoid "$file" 100000000
+sed -i 's/batch: 12/batch: 6000/' "$file"
+start left mnemo train "$file" --run-dir "$work/left" --set pool.threads=1
+left=$started
+wait_until 60 "the first meta-steps" has_steps "$work/left" 3
+start leaver mnemo-worker "$work/left/endpoint" --threads 1
+leaver=$started
+wait_until 60 "it has joined" grep -q '"joined"' "$work/left/journal.jsonl"
+kill -INT "$leaver"
+exit_code_of 60 "$leaver" leaver
+[ "$exit_code" -eq 0 ] || die "leaver: exit code $exit_code"
+wait_until 60 "it is told" explains leaves "$work/left" ":$leaver left of its own accord"
+! grep -qE ":$leaver.*(died|is gone|closed)" "$work/leaves.out" || die "one who left is told to have died: $(cat "$work/leaves.out")"
+kill -USR2 "$left"
+exit_code_of 60 "$left" left
+ok "one who leaves on Ctrl-C is told to have left"
+
 section "the bits"
 sinusoid "$file" 30
 expect_code 0 plain mnemo train "$file" --run-dir "$work/plain" --set pool.threads=1
@@ -125,6 +143,11 @@ expect_code 0 barred mnemo train "$file" --run-dir "$work/barred" --set pool.thr
 [ "$(grep -c 'journal.jsonl cannot be written' "$work/barred.log")" -eq 1 ] || die "that there is no journal is not said once"
 expect_words plain 'no task was computed twice'
 ok "without a journal the run is as good, and says so once"
+class=$(printf '%064d' 7)
+expect_code 75 claimed mnemo train "$file" --run-dir "$work/claimed" --set pool.threads=1 --set pool.numeric_class="$class" --until 12
+expect_code 0 claimed mnemo train "$file" --run-dir "$work/claimed" --set pool.threads=1
+[ "$(theta_of claimed)" = "$(theta_of plain)" ] || die "pool.numeric_class has changed the bits"
+ok "our own learner's class is measured, whatever pool.numeric_class says"
 
 section "bad input"
 expect_code 66 none mnemo explain "$work"

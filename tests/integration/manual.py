@@ -7,6 +7,7 @@ A block ```console has commands behind `$ ` (a line that ends with \\ goes on) a
 a block ```sh is run and must succeed. In what is printed, a line `...` stands for any lines, `...` within one for anything. Numbers of time and speed
 may be any; all others have to be those of the chapter, for every machine computes the same bits.
 What a reader has already and the test has not is made by a command in <!-- given: COMMAND -->, which must succeed ($MNEMO_SOURCE is the repository).
+<!-- needs: COMMAND -->: where that fails, as for want of a package, the chapter is looked at as if it were not run, and this is said.
 A block behind <!-- not run: WHY --> is not run: bash parses it, and programs, commands and options in it must be ones that there are.
 In every chapter, and in the README, options, keys and commands that stand in `code` must exist, and so must files that are linked to.
 --write puts what was printed into the chapters: new numbers where only numbers differ, else all of it, for an author to shorten.
@@ -197,6 +198,11 @@ def main():
         lines = path.read_text().split("\n")
         wrong += looked_at(path, lines, known, foreign)
         blocks = blocks_of(lines)
+        for need in re.findall(r"^<!-- needs: (.+) -->$", path.read_text(), re.M):
+            if subprocess.run(["bash", "-c", need], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+                print(f"note: {name}: not run, for this fails here: {need}")
+                for block in blocks:
+                    block.why_not = block.why_not or "a need is not met"
         commands, expected = [], {}
         for block in blocks:
             text = "\n".join(block.lines)

@@ -148,6 +148,6 @@ echo short >"$work/token"
 expect_code 0 short mnemo train "$file" --run-dir "$work/short" --set pool.threads=1 --set "run.page_token=$work/token"
 expect_words short 'no page of this run' 'run.page_token: the first line'
 expect_code 0 textfile mnemo train "$file" --run-dir "$work/textfile" --set pool.threads=1 --set "run.prometheus_textfile=$work/nowhere/x.prom"
-expect_words textfile 'run.prometheus_textfile: .*nowhere' 'not tried again'
+expect_words textfile 'run.prometheus_textfile: .*nowhere' 'tried again every 10 s'
 ok "a port that is taken, an address of elsewhere, a short token, no such folder: said, and the run goes on"
 finish

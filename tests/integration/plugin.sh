@@ -142,6 +142,19 @@ YAML
 expect_code 0 swept mnemo sweep sweep.yaml "${plugins[@]}" --run-dir swept
 expect_words swept "2 done"
 ok "--plugin is handed on to the runs of a sweep"
+for name in tasks part rule; do
+    expect_code 0 looked mnemo status $name-1
+    expect_words looked "$name: done" "made with the plug-in [a-z_]*@[0-9a-f]*, which is not here" '--plugin'
+    expect_code 0 explained mnemo explain $name-1
+    expect_words explained "$name: done"
+    expect_code 78 judged mnemo evaluate $name-1
+    expect_words judged "is needed, which is not here"
+done
+expect_code 0 reported mnemo report tasks-1 part-1 -o both.html
+expect_code 0 watched mnemo top tasks-1
+expect_code 0 json mnemo status tasks-1 --json
+grep -q "was made with a plug-in that was not here" both.html || die "the report does not say that a plug-in is missing"
+ok "status, top, explain and report of a run need no plug-in, and say that it is missing"
 expect_code 0 closed sh -c 'exec mnemo plugin check spiral.so <&-'
 ok "a check without standard input"
 
@@ -196,5 +209,8 @@ expect_words hostile "tasks.kind bad of a plug-in, fields\(\)"
 printf 'model: {input: bad}\nmeta: {kind: maml, inner_steps: 1}\n' >bad.yaml
 expect_code 78 hostile mnemo train bad.yaml --plugin "$plugins/bad_no_node.so" --run-dir hostile
 expect_words hostile "input bad of a plug-in, build\(\)"
+expect_code 0 leaves mnemo plugin check "$plugins/bad_leaves_a_child.so"
+! pgrep -f "plugin examine -- $plugins/bad_leaves_a_child.so" >/dev/null || die "what a plug-in has started outlives its check"
+ok "what a plug-in starts ends with its check"
 ok "one of another version, and what is none, are refused by the programs too"
 finish

@@ -28,6 +28,34 @@ for name in sinusoid glyphs memory prototypes proto_maml matching sequences proc
 done
 ok "$(ls "$work/runs" | wc -l) families"
 
+section "journal.jsonl, explain, adapt, predict, ask and bench --json"
+for name in sinusoid glyphs stories rows; do
+    fits journal "$work/runs/$name/journal.jsonl"
+    expect_code 0 explain mnemo explain "$work/runs/$name" --json
+    fits explain "$work/explain.out"
+done
+cp -r "$work/runs/sinusoid" "$work/lively" # a journal with all that may befall
+cat >>"$work/lively/journal.jsonl" <<'END'
+{"at": 1764246000.5, "rank": 1, "event": "joined", "who": "a:1", "threads": 2, "mixed": true}
+{"at": 1764246001.5, "rank": 0, "event": "ran out", "step": 7, "who": "a:1", "task": 0, "tasks": 2, "span_s": 1.5, "pause_s": 1.5, "work_s": 1.5, "repeated_s": 0.5}
+{"at": 1764246001.5, "rank": 0, "event": "waited", "judges": "test", "step": 7, "who": "a:1", "threads": 3, "span_s": 1.5, "left_out": 3, "left_out_s": 1.5}
+{"at": 1764246001.5, "rank": 0, "event": "repeated", "step": 7, "who": "a:1", "task": 4, "tasks": 2, "lost_s": 1.5, "why": "slow"}
+END
+fits journal "$work/lively/journal.jsonl"
+expect_code 0 lively mnemo explain "$work/lively" --json
+fits explain "$work/lively.out"
+printf 'x,y\n0,0\n1,0.8\n-1,-0.8\n' >"$work/own.csv"
+expect_code 0 adapted mnemo adapt "$work/runs/sinusoid" --support "$work/own.csv" --query "$work/own.csv" --holdout leave-one-out -o "$work/adapted-own" --json
+fits predictions "$work/adapted.out"
+fits predictions "$work/adapted-own/predictions.json"
+expect_code 0 predicted mnemo predict "$work/adapted-own" --query "$work/own.csv" --json
+fits predictions "$work/predicted.out"
+expect_code 0 asked mnemo ask "$work/runs/stories" --story "$source_folder/experiments/story.txt" --json
+fits ask "$work/asked.out"
+expect_code 0 benched mnemo bench "$work/sinusoid.yaml" --threads 1 --seconds 0.05 --profile --json
+fits bench "$work/benched.out"
+ok "of runs as they go, and of one with all that may befall"
+
 section "seeds.json, evaluate --json, the page"
 expect_code 0 seeds mnemo train "$work/sinusoid.yaml" --seeds 2 --run-dir "$work/seeds" "${sets[@]}"
 fits seeds "$work/seeds/seeds.json"
@@ -103,8 +131,14 @@ spoil status "$work/running.out" "a last step that is none" 'record["last"].pop(
 spoil evaluate "$work/compared.out" "a comparison without its pairs" 'del record["runs"][1]["differences"][0]["pairs"]'
 spoil state "$work/state.json" "a whole state without its run" 'del record["run"]'
 spoil state "$work/event-1.json" "an event of changes with the run" 'record["run"] = {}'
+spoil journal "$work/lively/journal.jsonl" "a version that there is not" 'record["version"] = 2'
+spoil explain "$work/lively.out" "an event of no such name" 'record["entries"][-1]["event"] = "died"'
+spoil explain "$work/lively.out" "a share of 110 %" 'record["repeated_share"] = 1.1'
+spoil predictions "$work/adapted.out" "neither run nor file" 'del record["run"]'
+spoil ask "$work/asked.out" "an answer without its probability" 'del record["questions"][0]["answers"][0]["probability"]'
+spoil bench "$work/benched.out" "no speed" 'del record["tasks_per_second"]'
 spoil task "$work/task-0.json" "a task of another state" 'record["state"] = "soon"'
-ok "fifteen ways"
+ok "twenty-one ways"
 
 section "docs/metrics.md"
 sed -E 's/_ci95$//; s/^val_([a-z]+_)?(accuracy|squared_error)_.*/val_\1\2/' "$work/keys" | sort -u >"$work/names"

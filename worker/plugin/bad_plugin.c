@@ -26,6 +26,7 @@ enum fault {
     /* What the check finds, of a task set */
     CRASHES,
     ENDS,
+    LEAVES_A_CHILD,
     COUNTS,
     ADDRESSES,
     CLOCK,
@@ -109,6 +110,12 @@ static void draw(const void *state, mnemo_split split, uint64_t index, mnemo_ran
         *(volatile int *)NULL = 1;
     if (FAULT == ENDS)
         _exit(0);
+    if (FAULT == LEAVES_A_CHILD && calls++ == 0 && fork() == 0) {
+        for (int fd = 0; fd < 64; fd++)
+            (void)close(fd);
+        for (;;)
+            (void)pause();
+    }
 }
 
 /* The last number of x stays what it was. */

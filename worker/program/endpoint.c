@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -40,6 +41,28 @@ mn_status mn_endpoint_find(const char *where, uint64_t chosen, mn_endpoint *out,
         status = read_lines(text, path, chosen, out, err);
     free(text);
     return status;
+}
+
+mn_status mn_endpoint_check(const char *where, mn_error *err)
+{
+    struct stat found;
+    const char *slash = strrchr(where, '/');
+    if (strstr(where, "://") != NULL || stat(where, &found) == 0 || errno == EACCES)
+        return MN_OK; /* or told by mn_endpoint_find */
+    const char *name = slash != NULL ? slash + 1 : where;
+    const int n = slash == NULL ? 0 : (int)(slash - where);
+    char folder[PATH_MAX];
+    (void)snprintf(folder, sizeof folder, "%.*s", n, where);
+    if (strcmp(name, "endpoint") == 0 &&
+        (n == 0 || (stat(folder, &found) == 0 && S_ISDIR(found.st_mode))))
+        return MN_OK;
+    return mn_fail(
+        err, MN_ERR_NO_INPUT,
+        "there is no %s: is it mistyped? Expected the folder of a run, its endpoint file, or "
+        "tcp://HOST:PORT. To wait for a run that has not begun yet, make its folder first, and "
+        "name "
+        "it",
+        where);
 }
 
 /* Twice over the lines: to count the endpoints, and to pick one. */

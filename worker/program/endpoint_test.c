@@ -101,6 +101,28 @@ static void what_is_no_endpoint_file_is_refused(void **state)
     }
 }
 
+static void only_what_may_yet_come_is_waited_for(void **state)
+{
+    char elsewhere[sizeof path + 16];
+    mn_error err;
+    (void)state;
+    assert_int_equal(mn_endpoint_check("tcp://node7:5555", &err), MN_OK);
+    assert_int_equal(mn_endpoint_check(folder, &err), MN_OK);
+    assert_int_equal(mn_endpoint_check(path, &err), MN_OK); /* the run has not begun */
+    assert_int_equal(mn_endpoint_check("endpoint", &err), MN_OK);
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s.typo", path);
+    assert_int_equal(mn_endpoint_check(elsewhere, &err), MN_ERR_NO_INPUT);
+    assert_non_null(strstr(err.message, "endpoint.typo: is it mistyped?"));
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s/x/endpoint", folder);
+    assert_int_equal(mn_endpoint_check(elsewhere, &err), MN_ERR_NO_INPUT);
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s/x", folder);
+    assert_int_equal(mn_endpoint_check(elsewhere, &err), MN_ERR_NO_INPUT);
+    write_file("");
+    assert_int_equal(mn_endpoint_check(path, &err), MN_OK);
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s/endpoint", path); /* a file is no folder */
+    assert_int_equal(mn_endpoint_check(elsewhere, &err), MN_ERR_NO_INPUT);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -108,6 +130,7 @@ int main(void)
         TEST(an_address_stands_for_itself),
         TEST(workers_spread_over_the_ranks_of_a_file_or_folder),
         TEST(what_is_no_endpoint_file_is_refused),
+        TEST(only_what_may_yet_come_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

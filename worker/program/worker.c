@@ -68,7 +68,9 @@ static void watch_connection(void *user, void *socket);
 mn_status mn_worker_run(const mn_worker_options *options, mn_error *err)
 {
     struct worker self = {.options = options, .signals = -1};
-    mn_status status = set_up(&self, err);
+    mn_status status = mn_endpoint_check(options->endpoint, err);
+    if (status == MN_OK)
+        status = set_up(&self, err);
     if (status == MN_OK) {
         feed(&self, (mn_worker_event){.kind = MN_WORKER_TICK}, NULL, NULL);
         while (!self.ended) {

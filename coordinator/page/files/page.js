@@ -258,6 +258,8 @@ function showScores(frame) {
 
 function showShares(frame) {
   const bar = $('bar');
+  const hasty = known(frame.step_s) && frame.step_s < 0.005 && frame.shares.wait > 0.05;
+  put($('c-time'), 'The threads’ time in the meta-steps of the last seconds' + (hasty ? '; in steps as short as these, much of the waiting is handing out' : ''));
   rows($('share-rows'), SHARES.map(([key, text]) => [key, [text, [known(frame.shares[key]) ? (100 * frame.shares[key]).toFixed(1) + ' %' : '–', 'n']]]));
   SHARES.forEach(([key], i) => {
     const part = bar.children[i] || bar.appendChild(make('span', 's' + i));

@@ -59,6 +59,7 @@ def main(arguments=None):
 
 
 def _join(arguments):
+    from . import wire
     from .worker import Worker
 
     parser = _Parser(prog="mnemo_worker", usage=_HELP)
@@ -71,7 +72,9 @@ def _join(arguments):
     parser.add_argument("--secret", default=os.environ.get("MNEMO_WORKER_SECRET", ""))
     parser.add_argument("--quiet", dest="level", action="store_const", const="error", default="info")
     parser.add_argument("--verbose", dest="level", action="store_const", const="debug")
-    worker = Worker(parser.parse_args(arguments))
+    options = parser.parse_args(arguments)
+    wire.check_endpoint(options.endpoint)
+    worker = Worker(options)
     code = worker.run()
     if worker.busy:
         sys.stderr.flush()

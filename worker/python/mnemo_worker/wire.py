@@ -129,6 +129,15 @@ def _check(envelope):
         raise Nonsense(f"{kind.upper()} with numbers that make no sense")
 
 
+def check_endpoint(where):
+    """Fail if there is nothing to wait for: neither an endpoint file, nor the folder of a run in which it may be yet to come."""
+    folder, name = os.path.split(where)
+    if "://" in where or os.path.exists(where) or (name == "endpoint" and os.path.isdir(folder or ".")):
+        return
+    raise errors.Failure(errors.NO_INPUT, f"there is no {where}: is it mistyped? Expected the folder of a run, its endpoint file, or "
+                         "tcp://HOST:PORT. To wait for a run that has not begun yet, make its folder first, and name it")
+
+
 def read_endpoint(where, chosen):
     """(address, key) of "tcp://...", of a run's endpoint file or of its folder; `chosen` picks one of several ranks."""
     if "://" in where:

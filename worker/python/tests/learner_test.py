@@ -144,6 +144,12 @@ class LearnerTest(unittest.TestCase):
             (self.changed(test=lambda self, theta, task: {"loss": 2.0000002, "accuracy": 0.25}), 1))}
         self.assertEqual(len(classes), 4)
 
+    def test_a_worker_that_begins_with_another_theta_is_of_another_class(self):
+        learner = self.changed(train=lambda self, theta, task: ({"w": theta["w"], "b": 0.5}, {"loss": 2, "accuracy": 0.25}))
+        shape, start = Shape.of(learner)
+        vector = np.concatenate([start[name].ravel() for name, _ in shape.tensors])
+        self.assertNotEqual(numeric_class.lines(learner, shape, vector, 1), numeric_class.lines(learner, shape, vector + np.float32(1), 1))
+
     def test_a_card_is_a_safetensors_file_that_reads_back(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "card.safetensors")
