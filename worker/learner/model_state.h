@@ -11,9 +11,9 @@ struct mn_model {
     mn_network network; /* with the rule's tensors */
     const mn_kernels *kernels;
     uint64_t step;
-    float *theta;           /* [network.parameters.size], the engine's layout; owned */
+    float *theta;                    /* [network.parameters.size], the engine's layout; owned */
     char *words, *row_form, *dialog; /* notes; owned; a copy has none: NULL */
-    mn_words *ids;          /* of rows: what their ids mean; NULL: they have none; owned */
+    mn_words *ids;                   /* of rows: what their ids mean; NULL: they have none; owned */
 };
 
 /* A model whose theta is still zero. The fields are copied. */
