@@ -22,6 +22,7 @@
 #define AT_ONCE 128                     /* ... so many, which takes a tenth of a millisecond; */
 #define GROWN_PAGES 2048                /* ... or all, if the process has grown by so much since */
 #define IDLE_BYTES_PER_S UINT64_C(4096) /* pings and pongs, which nobody takes */
+#define MOST_DEBT (-320)                /* of newcomers: ten seconds */
 #define RELOADED 8                      /* newcomers at once, after there were too many */
 #define NOBODY (-1)
 #define MOST_DESCRIPTORS (1 << 20)
@@ -47,15 +48,15 @@ struct mn_watchman {
     mn_log_limit refusals, cuts, closings; /* these are the thread's own */
     int door;                              /* the listening descriptor of tcp://; NOBODY */
     bool shut;                             /* ... takes no newcomers now */
-    uint32_t newcomers;                    /* that may come yet */
-    uint64_t counted_us;                   /* when these became more */
 
     pthread_mutex_t lock;  /* of all below */
     struct connection *at; /* [room]; owned */
     int room;
     int oldest, youngest; /* of no member */
     uint32_t n_open, n_strangers;
-    int *closed; /* [n_closed] of [room], each once; owned */
+    int newcomers;       /* that may come yet */
+    uint64_t counted_us; /* when these became more */
+    int *closed;         /* [n_closed] of [room], each once; owned */
     int n_closed;
     int next; /* to be measured */
     long pages;
@@ -69,6 +70,7 @@ static void count_newcomers(mn_watchman *w, uint64_t now_us);
 static void shut(mn_watchman *w, bool shut);
 static void opened(mn_watchman *w, int fd);
 static void closed(mn_watchman *w, int fd);
+static void fine(mn_watchman *w);
 static void measure(mn_watchman *w, uint32_t n);
 static void measure_one(mn_watchman *w, int fd, uint64_t now_us);
 static bool received_by(int fd, uint64_t *bytes);
@@ -194,6 +196,7 @@ void mn_watchman_vouch(mn_watchman *watchman, int fd)
 void mn_watchman_cut(mn_watchman *watchman, int fd)
 {
     (void)pthread_mutex_lock(&watchman->lock);
+    fine(watchman);
     cut(watchman, fd, NULL);
     (void)pthread_mutex_unlock(&watchman->lock);
 }
@@ -227,12 +230,12 @@ static void *watch(void *user)
         zmq_pollitem_t item = {.socket = w->monitor, .events = ZMQ_POLLIN};
         (void)zmq_poll(&item, 1, (w->n_open > 0 && w->port != 0) || w->shut ? LOOK_MS : -1);
         stopped = !hear_monitor(w);
-        count_newcomers(w, mn_clock_us());
         const long pages = pages_of(w);
         const bool grown = pages - w->pages >= GROWN_PAGES;
         if (grown || pages < w->pages)
             w->pages = pages;
         (void)pthread_mutex_lock(&w->lock);
+        count_newcomers(w, mn_clock_us());
         measure(w, grown ? w->n_open : AT_ONCE);
         (void)pthread_mutex_unlock(&w->lock);
     }
@@ -254,8 +257,6 @@ static bool hear_monitor(mn_watchman *w)
         case ZMQ_EVENT_MONITOR_STOPPED:
             return false;
         case ZMQ_EVENT_ACCEPTED:
-            if (w->newcomers > 0 && --w->newcomers == 0)
-                shut(w, true);
             opened(w, news.value);
             break;
         case ZMQ_EVENT_DISCONNECTED:
@@ -298,8 +299,10 @@ static void count_newcomers(mn_watchman *w, uint64_t now_us)
         return;
     w->counted_us = now_us;
     w->newcomers =
-        more < MN_NEWCOMERS - w->newcomers ? w->newcomers + (uint32_t)more : MN_NEWCOMERS;
-    if (w->shut && w->newcomers >= RELOADED)
+        more < (uint64_t)(MN_NEWCOMERS - w->newcomers) ? w->newcomers + (int)more : MN_NEWCOMERS;
+    if (!w->shut && w->newcomers <= 0)
+        shut(w, true);
+    else if (w->shut && w->newcomers >= RELOADED)
         shut(w, false);
 }
 
@@ -322,15 +325,19 @@ static void shut(mn_watchman *w, bool shut)
         return;
     w->shut = shut;
     if (shut)
-        mn_log_limited(&w->closings, mn_clock_us(), MN_LOG_WARN,
-                       "more than %u connections came at once: from now on %u a second are taken, "
-                       "and others have to wait",
-                       MN_NEWCOMERS, MN_NEWCOMERS_PER_S);
+        mn_log_limited(
+            &w->closings, mn_clock_us(), MN_LOG_WARN,
+            "too many connections came, or had to be cut off: for now at most %d a second "
+            "are taken, and others have to wait",
+            MN_NEWCOMERS_PER_S);
 }
 
 static void opened(mn_watchman *w, int fd)
 {
     (void)pthread_mutex_lock(&w->lock);
+    w->newcomers -= w->newcomers > MOST_DEBT;
+    if (!w->shut && w->newcomers <= 0)
+        shut(w, true);
     if (make_room(w, fd)) {
         if (w->at[fd].open && !w->at[fd].member)
             unlist(w, fd);
@@ -383,6 +390,13 @@ static void measure(mn_watchman *w, uint32_t n)
     }
 }
 
+/* What one has sent until it was cut off had to be read all the same, so one counts as many. */
+static void fine(mn_watchman *w)
+{
+    w->newcomers =
+        w->newcomers - MN_NEWCOMERS_FINE > MOST_DEBT ? w->newcomers - MN_NEWCOMERS_FINE : MOST_DEBT;
+}
+
 /* What has come since the last time and was not taken is under way. Who has too much of it is cut
  * off; strangers share theirs. */
 static void measure_one(mn_watchman *w, int fd, uint64_t now_us)
@@ -402,8 +416,10 @@ static void measure_one(mn_watchman *w, int fd, uint64_t now_us)
     connection->received = received;
     connection->taken = 0;
     connection->measured_us = now_us;
-    if (connection->backlog > most)
-        cut(w, fd, "it sends more than can be taken, or a message without an end");
+    if (connection->backlog <= most)
+        return;
+    fine(w);
+    cut(w, fd, "it sends more than can be taken, or a message without an end");
 }
 
 static bool received_by(int fd, uint64_t *bytes)

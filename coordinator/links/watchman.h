@@ -19,8 +19,9 @@
 /* Connections that may come at once, as when a run goes on and all its workers dial again, and how
  * many more a second: whoever makes and breaks them without end takes no time from those who work. Of
  * tcp:// alone. */
-#define MN_NEWCOMERS 2048u
-#define MN_NEWCOMERS_PER_S 32u
+#define MN_NEWCOMERS 2048
+#define MN_NEWCOMERS_PER_S 32
+#define MN_NEWCOMERS_FINE 64 /* so many does one count that had to be cut off */
 
 typedef struct mn_watchman mn_watchman;
 

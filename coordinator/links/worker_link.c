@@ -28,10 +28,10 @@
 #define MOST_DESCRIPTORS (1 << 20)
 /* Of a worker, results that may have come while we did something else: two leases are in its hands. */
 #define MEMBER_PAYLOADS 3u
-#define CALLS                                                                                      \
-    3u /* after a connection closed, at these times who had it is called, as it may be another's */
+#define CALLS 4u
 
-static const uint64_t call_after_us[CALLS] = {2000, 50000, 1000000};
+/* After a connection closed, at these times who had it is called, as it may be another's. */
+static const uint64_t call_after_us[CALLS] = {2000, 50000, 1000000, 5000000};
 
 /* A connection, in the list of its bucket or in the list of free ones. */
 struct contact {
@@ -42,9 +42,8 @@ struct contact {
     int fd;                 /* -1: not known */
     uint32_t words, thetas; /* that it may say yet; that it was sent since a result was accepted */
     bool member;            /* it was given work */
-    bool cut;               /* what it said before it was cut off is passed over */
-    bool lost;              /* stands in `lost`, to be told by _take */
-    bool told;              /* cut off, and told as lost */
+    bool lost;              /* what it says is passed over */
+    bool told;              /* ... and _take has told it; else it stands in `lost` */
     bool suspect;           /* stands in `suspects` */
     uint32_t n_calls;       /* made since */
     uint64_t suspected_us;
@@ -223,7 +222,7 @@ void mn_worker_link_send(mn_worker_link *link, uint64_t peer, const mn_message *
                          mn_payload *payload)
 {
     struct contact *contact = find(link, peer);
-    if (contact == NULL || contact->lost || contact->cut)
+    if (contact == NULL || contact->lost)
         return; /* its loss has been told, or will be */
     if (message->kind == MN_MSG_LEASE || message->kind == MN_MSG_THETA) {
         contact->words = contact->words + 2 < MN_MOST_WORDS ? contact->words + 2 : MN_MOST_WORDS;
@@ -253,9 +252,7 @@ static void deliver(mn_worker_link *link, struct contact *contact, const mn_mess
     if (status == MN_OK)
         return;
     if (status != MN_ERR_UNAVAILABLE)
-        mn_log_limited(&link->strangers, contact->heard_us, MN_LOG_WARN,
-                       "%s to worker %" PRIu64 " was not sent: %s",
-                       mn_message_kind_text(message->kind), contact->number, err.message);
+        cut(link, contact, contact->heard_us, err.message);
     lose(link, contact);
 }
 
@@ -356,21 +353,12 @@ static bool take_lost(mn_worker_link *link, mn_arrival *out)
         link->forgotten = 0;
         return true;
     }
-    while (link->n_lost > 0) {
-        struct contact *contact = &link->contacts[link->lost[link->n_lost - 1]];
-        const bool told = contact->told;
-        *out = (mn_arrival){.kind = MN_ARRIVED_LOSS, .peer = contact->number};
-        if (contact->cut && !told) { /* what it has said still comes, so it is remembered */
-            link->n_lost--;
-            contact->lost = false;
-            contact->told = true;
-        } else {
-            forget(link, contact);
-        }
-        if (!told)
-            return true;
-    }
-    return false;
+    if (link->n_lost == 0)
+        return false;
+    struct contact *contact = &link->contacts[link->lost[--link->n_lost]];
+    *out = (mn_arrival){.kind = MN_ARRIVED_LOSS, .peer = contact->number};
+    contact->told = true;
+    return true;
 }
 
 static struct contact *meet(mn_worker_link *link, const mn_received *received, uint64_t now_us)
@@ -388,13 +376,16 @@ static struct contact *meet(mn_worker_link *link, const mn_received *received, u
     struct contact *place = &link->contacts[0];
     for (uint32_t i = 0; i < MAX_CONTACTS && place->number != 0; i++) {
         struct contact *other = &link->contacts[i];
-        if (other->number == 0 || place->member > other->member ||
-            (place->member == other->member && other->heard_us < place->heard_us))
+        const bool of_use = other->member && !other->lost,
+                   was_of_use = place->member && !place->lost;
+        if (other->number == 0 || was_of_use > of_use ||
+            (was_of_use == of_use && other->heard_us < place->heard_us))
             place = other;
     }
     if (place->number != 0) {
-        link->forgotten = place->number;
-        mn_watchman_cut(link->watchman, place->fd);
+        link->forgotten = place->told ? 0 : place->number;
+        if (!place->lost)
+            mn_watchman_cut(link->watchman, place->fd);
         forget(link, place);
     }
     *place = (struct contact){.peer = *peer,
@@ -433,7 +424,7 @@ static void come_by(mn_worker_link *link, struct contact *contact, int fd, uint6
 
 static bool may_speak(mn_worker_link *link, struct contact *contact, uint64_t now_us)
 {
-    if (contact->cut || contact->lost)
+    if (contact->lost)
         return false;
     const uint64_t more = (now_us - contact->words_us) * MN_WORDS_PER_S / 1000000;
     if (more > 0) {
@@ -454,7 +445,6 @@ static void cut(mn_worker_link *link, struct contact *contact, uint64_t now_us, 
     mn_log_limited(&link->strangers, now_us, MN_LOG_WARN, "cut off peer %" PRIu64 ": %s",
                    contact->number, why);
     mn_watchman_cut(link->watchman, contact->fd);
-    contact->cut = true;
     lose(link, contact);
 }
 
@@ -464,6 +454,7 @@ static struct contact *find(mn_worker_link *link, uint64_t number)
     return number != 0 && contact->number == number ? contact : NULL;
 }
 
+/* What it has said still comes, so it is remembered, and passed over, until others need the place. */
 static void lose(mn_worker_link *link, struct contact *contact)
 {
     if (!contact->lost)
@@ -475,10 +466,10 @@ static void forget(mn_worker_link *link, struct contact *contact)
 {
     const uint32_t place = (uint32_t)(contact - link->contacts);
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < link->n_lost && contact->lost; i++)
+    for (uint32_t i = 0; i < link->n_lost; i++)
         if (link->lost[i] != place)
             link->lost[kept++] = link->lost[i];
-    link->n_lost = contact->lost ? kept : link->n_lost;
+    link->n_lost = kept;
     kept = 0;
     for (uint32_t i = 0; i < link->n_suspects && contact->suspect; i++)
         if (link->suspects[i] != place)
