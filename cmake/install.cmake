@@ -51,6 +51,10 @@ foreach(place bash:bash-completion/completions/mnemo zsh:zsh/vendor-completions/
             COMMAND mnemo complete ${shell} > ${script}.${shell} DEPENDS mnemo VERBATIM COMMENT "Completion for ${shell}")
         add_custom_target(completion-${shell} ALL DEPENDS ${script}.${shell})
         install(FILES ${script}.${shell} DESTINATION ${CMAKE_INSTALL_DATADIR}/${folder} RENAME ${name} COMPONENT mnemo)
+        if(NOT shell STREQUAL zsh) # which reads in a script for whom it is; the others go by its name
+            string(REPLACE mnemo mnemo-worker worker_name ${name})
+            install(FILES ${script}.${shell} DESTINATION ${CMAKE_INSTALL_DATADIR}/${folder} RENAME ${worker_name} COMPONENT mnemo-worker)
+        endif()
     endif()
 endforeach()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/completion)

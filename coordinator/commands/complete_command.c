@@ -24,16 +24,30 @@ static const struct {
      "    done < <(mnemo complete -- \"${words[@]:1}\" 2>/dev/null)\n"
      "    [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace\n"
      "}\n"
-     "complete -o default -F _mnemo mnemo\n"},
-    {"zsh", "#compdef mnemo\n"
-            "_mnemo() {\n"
-            "    local -a choices\n"
-            "    choices=(\"${(@f)$(mnemo complete -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
-            "    [[ -n ${choices[1]} ]] && compadd -S '' -a choices || _files\n"
-            "}\n"
-            "compdef _mnemo mnemo\n"},
+     "complete -o default -F _mnemo mnemo\n"
+     "_mnemo_worker() {\n"
+     "    mapfile -t COMPREPLY < <(compgen -W \"$(mnemo-worker --help 2>/dev/null | grep -o '^  "
+     "--[a-z]*')\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+     "}\n"
+     "complete -o default -F _mnemo_worker mnemo-worker\n"},
+    {"zsh",
+     "#compdef mnemo mnemo-worker\n"
+     "_mnemo() {\n"
+     "    local -a choices\n"
+     "    if [[ $service == mnemo-worker ]]; then\n"
+     "        choices=(${(f)\"$(mnemo-worker --help 2>/dev/null | grep -o '^  --[a-z]*' | tr "
+     "-d ' ')\"})\n"
+     "        [[ ${words[CURRENT]} == -* ]] && compadd -a choices || _files\n"
+     "        return\n"
+     "    fi\n"
+     "    choices=(\"${(@f)$(mnemo complete -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
+     "    [[ -n ${choices[1]} ]] && compadd -S '' -a choices || _files\n"
+     "}\n"
+     "compdef _mnemo mnemo mnemo-worker\n"},
     {"fish", "complete -c mnemo -a '(mnemo complete -- (commandline -opc)[2..-1] (commandline -ct) "
-             "2>/dev/null)'\n"},
+             "2>/dev/null)'\n"
+             "complete -c mnemo-worker -a \"(mnemo-worker --help 2>/dev/null | string match -rg "
+             "'^  (--[a-z]+)')\"\n"},
 };
 
 static void offer(const char *choice, const char *begun);

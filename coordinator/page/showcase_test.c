@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "coordinator/run/board_bed.h"
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -30,6 +31,14 @@ static int play_mnemo(char **argv)
     if (strcmp(how, "hang") == 0)
         for (;;)
             (void)pause();
+    if (strcmp(how, "family") == 0) { /* it and a child of its own, who says that it is there */
+        (void)snprintf(path, sizeof path, "%s/fifo", run);
+        const int fifo = open(path, O_WRONLY);
+        if (fork() == 0)
+            (void)!write(fifo, "x", 1);
+        for (;;)
+            (void)pause();
+    }
     if (strcmp(how, "gone") == 0)
         return 66;
     (void)printf("%s task %s, %s\xff\n", argv[4], index, argv[1]);
@@ -81,8 +90,12 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {"how", "times", "checkpoints/step-000000500.safetensors",
-                                        "checkpoints/step-000001000.safetensors", "checkpoints"};
+    static const char *const names[] = {"how",
+                                        "times",
+                                        "fifo",
+                                        "checkpoints/step-000000500.safetensors",
+                                        "checkpoints/step-000001000.safetensors",
+                                        "checkpoints"};
     (void)state;
     mn_showcase_destroy(&showcase);
     mn_board_destroy(&board);
@@ -256,6 +269,23 @@ static void what_hangs_is_given_up(void **state)
     assert_true(mn_showcase_fd(showcase) >= 0);
 }
 
+static void what_it_has_started_ends_with_it(void **state)
+{
+    char path[96], byte;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/fifo", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    write_in("how", "family");
+    write_in("checkpoints/step-000000500.safetensors", "");
+    (void)ask(0, "state");
+    struct pollfd fd = {.fd = open(path, O_RDONLY), .events = POLLIN};
+    assert_int_equal(read(fd.fd, &byte, 1), 1);
+    mn_showcase_destroy(&showcase);
+    assert_int_equal(poll(&fd, 1, 20000), 1);
+    assert_int_equal(read(fd.fd, &byte, 1), 0); /* nobody is left who could write */
+    assert_int_equal(close(fd.fd), 0);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -266,6 +296,7 @@ int main(int argc, char **argv)
         TEST(what_cannot_be_drawn_is_told),
         TEST(a_checkpoint_that_has_made_room_for_newer_ones_is_no_failure),
         TEST(what_hangs_is_given_up),
+        TEST(what_it_has_started_ends_with_it),
     };
     if (argc == 9 && strcmp(argv[1], "task") == 0)
         return play_mnemo(argv);

@@ -23,7 +23,7 @@ type_in() { # LINE: sets $reply
         [[ $1 != *" " && $1 != *= ]] || COMP_WORDS+=("")
         COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
         compopt() { :; }
-        _mnemo
+        case $1 in mnemo-worker*) _mnemo_worker ;; *) _mnemo ;; esac
         printf "%s " "${COMPREPLY[@]}"' bash "$1")
 }
 type_in 'mnemo eval'
@@ -32,7 +32,11 @@ type_in 'mnemo train x.yaml --set tasks.kind=glyp'
 [ "$reply" = 'glyphs ' ] || die "bash: '$reply' for tasks.kind=glyp"
 type_in 'mnemo train x.yaml --qu'
 [ "$reply" = '--quiet ' ] || die "bash: '$reply' for --qu"
-ok "bash, by the function that it is given"
+type_in 'mnemo-worker --pl'
+[ "$reply" = '--plugin ' ] || die "bash: '$reply' for mnemo-worker --pl"
+type_in 'mnemo-worker --se'
+[ "$reply" = '--secret ' ] || die "bash: '$reply' for mnemo-worker --se"
+ok "bash, by the functions that it is given"
 for shell in zsh fish; do
     if command -v "$shell" >/dev/null; then
         mnemo complete "$shell" >"$work/script.$shell"

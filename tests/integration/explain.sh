@@ -143,11 +143,13 @@ expect_code 0 barred mnemo train "$file" --run-dir "$work/barred" --set pool.thr
 [ "$(grep -c 'journal.jsonl cannot be written' "$work/barred.log")" -eq 1 ] || die "that there is no journal is not said once"
 expect_words plain 'no task was computed twice'
 ok "without a journal the run is as good, and says so once"
-class=$(printf '%064d' 7)
-expect_code 75 claimed mnemo train "$file" --run-dir "$work/claimed" --set pool.threads=1 --set pool.numeric_class="$class" --until 12
-expect_code 0 claimed mnemo train "$file" --run-dir "$work/claimed" --set pool.threads=1
+
+expect_code 75 claimed mnemo train "$file" --run-dir "$work/claimed" --set pool.threads=1 --until 12
+sed -i "s/^pool:/pool:\n  numeric_class: \"$(printf '%064d' 7)\"/" "$work/claimed/experiment.yaml" # which only learners from outside have
+grep -q '00007"' "$work/claimed/experiment.yaml" || die "no place for a class"
+expect_code 0 claimed mnemo train --run-dir "$work/claimed"
 [ "$(theta_of claimed)" = "$(theta_of plain)" ] || die "pool.numeric_class has changed the bits"
-ok "our own learner's class is measured, whatever pool.numeric_class says"
+ok "the class of our own learners is measured, whatever pool.numeric_class says"
 
 section "bad input"
 expect_code 66 none mnemo explain "$work"

@@ -20,7 +20,7 @@ holds() { # PACKAGE FILE...
 }
 holds mnemo bin/mnemo share/man/man1/mnemo.1 share/mnemo/experiments/sinusoid-maml.yaml \
     share/bash-completion/completions/mnemo share/zsh/vendor-completions/_mnemo share/fish/vendor_completions.d/mnemo.fish
-holds mnemo-worker bin/mnemo-worker share/man/man1/mnemo-worker.1
+holds mnemo-worker bin/mnemo-worker share/bash-completion/completions/mnemo-worker share/man/man1/mnemo-worker.1
 holds libmnemo0 'lib/libmnemo\.so\.[0-9.]+'
 holds libmnemo-dev lib/libmnemo.so include/mnemo/mnemo.h include/mnemo/plugin.h lib/pkgconfig/mnemo.pc share/man/man3/libmnemo.3 share/man/man3/mnemo_plugin.3
 holds python3-mnemo-worker lib/python3/dist-packages/mnemo_worker/{core.py,libmnemo_sums.so,mnemo.desc}
