@@ -22,15 +22,20 @@ to == "man" && /^##/ { sub(/^#/, "") }
     print line rest
 }
 
-function linked(link,    words, target, chapter) {
+function linked(link,    words, target, chapter, part) {
     words = substr(link, 2, index(link, "](") - 2)
     target = substr(link, index(link, "](") + 2)
     sub(/\)$/, "", target)
+    part = ""
+    if (target ~ /^[a-zA-Z-]+\.md#/) { # a heading of a chapter
+        part = substr(target, index(target, "#"))
+        target = substr(target, 1, index(target, "#") - 1)
+    }
     if (target ~ /^[a-zA-Z-]+\.md$/) {
         chapter = substr(target, 1, length(target) - 3)
         if (to == "man")
             return words " (`mnemo-" (chapter == "README" ? "manual" : chapter) "`(7))"
-        return "[" words "](" (chapter == "README" ? "index" : chapter) ".html)"
+        return "[" words "](" (chapter == "README" ? "index" : chapter) ".html" part ")"
     }
     if (target == "../../README.md" && to == "html")
         return "[" words "](../README.md)"
