@@ -144,7 +144,7 @@ expect_words swept "2 done"
 ok "--plugin is handed on to the runs of a sweep"
 for name in tasks part rule; do
     expect_code 0 looked mnemo status $name-1
-    expect_words looked "$name: done" "made with the plug-in [a-z_-]*@[0-9a-f]*, which is not here" '--plugin'
+    expect_words looked "$name: done" "made with the plug-in ([a-z_-]+@[0-9a-f]{64}(, )?)+, which is not here" '--plugin'
     expect_code 0 explained mnemo explain $name-1
     expect_words explained "$name: done"
     expect_code 78 judged mnemo evaluate $name-1
