@@ -265,6 +265,8 @@ refused 65 "unknown class" "zebra class0,.class1" adapt "$run" --support "$work/
 refused 65 "unknown class for predict" "zebra class4" predict "$work/out" --query "$work/strange"
 refused 65 "table instead of pictures" "points.csv folder" adapt "$run" --support "$work/points.csv" "${into[@]}"
 refused 65 "pictures instead of a table" "curves CSV" adapt "$work/sinusoid" --support "$work/own" "${into[@]}"
+tar cf "$work/own.tar" -C "$work/own" .
+refused 65 "archive instead of a folder" "own.tar unpacked" adapt "$run" --support "$work/own.tar" "${into[@]}"
 printf 'x,y\n0,1\n1,nan\n' >"$work/nan.csv"
 refused 65 "not a number" "nan.csv:3 column.2 nan" adapt "$work/sinusoid" --support "$work/nan.csv" "${into[@]}"
 printf '1\n2\n' >"$work/thin.csv"
@@ -294,6 +296,10 @@ refused 65 "run instead of an adapted model" "no.adapted.model mnemo.adapt" pred
     --query "$work/flat"
 refused 65 "adapted model instead of a run" "adapted.to.a.task.already mnemo.predict" adapt "$work/out/adapted.safetensors" \
     --support "$work/own" "${into[@]}"
+refused 65 "folder instead of a story" "is.a.folder a.sentence.a.line" adapt "$work/adapting" --support "$work/own" "${into[@]}"
+awk 'BEGIN { print "a,kind"; for (i = 0; i < 8; i++) print (i == 5 ? "1e999" : i) "," (i % 2 ? "oak" : "elm") }' >"$work/far.csv"
+refused 65 "an infinite number beside numbers" "far.csv row.6,.column.a 1e999 finite.number" adapt "$work/tables" \
+    --support "$work/far.csv" "${into[@]}"
 printf 'Mary went home.\nWhere is Mary?\n' >"$work/open.txt"
 refused 65 "story without answers" "open.txt question.with.its.answer tab" adapt "$work/adapting" --support "$work/open.txt" \
     "${into[@]}"

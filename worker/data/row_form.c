@@ -193,16 +193,42 @@ static void fit_numbers(const mn_data_table *table, uint32_t n_rows, const uint3
     column->scale = deviation > 1e-9 * fabs(column->mean) && deviation > 1e-30 ? deviation : 0;
 }
 
+static bool is_infinite(const mn_data_table *table, uint32_t row, uint32_t place)
+{
+    char word[MN_DATA_TABLE_WORD], *end = NULL;
+    mn_data_table_word(table, row, place, word);
+    return isinf(strtod(word, &end)) && *end == '\0';
+}
+
+/* Beside numbers an infinite one is no word: it would make a word of each of them. */
+static bool find_infinite(const mn_data_table *table, uint32_t n_rows, const uint32_t *rows,
+                          uint32_t place, uint32_t *out)
+{
+    bool has_numbers = false, found = false;
+    for (uint32_t i = 0; i < n_rows; i++) {
+        double number;
+        const mn_cell cell = mn_data_table_number(table, rows[i], place, &number);
+        has_numbers |= cell == MN_CELL_NUMBER;
+        if (cell != MN_CELL_WORD || found || !is_infinite(table, rows[i], place))
+            continue;
+        *out = rows[i];
+        found = true;
+    }
+    return found && has_numbers;
+}
+
 static mn_status fit_column(const mn_data_table *table, const mn_row_plan *plan, uint32_t n_rows,
                             const uint32_t *rows, mn_row_column *column, mn_error *err)
 {
-    uint32_t n_there = 0;
+    uint32_t n_there = 0, infinite = 0;
     for (uint32_t i = 0; i < n_rows; i++) {
         double number;
         const mn_cell cell = mn_data_table_number(table, rows[i], column->place, &number);
         n_there += cell == MN_CELL_NUMBER;
         if (cell == MN_CELL_WORD && plan->words)
-            return fit_words(table, n_rows, rows, column, err);
+            return find_infinite(table, n_rows, rows, column->place, &infinite)
+                       ? complain("table", table, infinite, column->place, err)
+                       : fit_words(table, n_rows, rows, column, err);
         if (cell == MN_CELL_WORD || (column->roots && cell == MN_CELL_NUMBER && number < 0))
             return complain("table", table, rows[i], column->place, err);
     }
@@ -233,17 +259,18 @@ static mn_status complain(const char *source, const mn_data_table *table, uint32
     const bool missing = cell == MN_CELL_MISSING;
     mn_data_table_word(table, row, place, word);
     (void)mn_text_escape(word, strlen(word), shown, sizeof shown);
-    return mn_fail(err, MN_ERR_DATA,
-                   "%s: row %" PRIu32 ", column %.60s: %s\"%s\": expected a "
-                   "%s",
-                   source, row + 1, table->columns[place].name, missing ? "nothing there, " : "",
-                   shown,
-                   missing ? "finite number with a decimal point; tasks.missing mean puts the mean "
-                             "of the training rows there"
-                   : cell == MN_CELL_NUMBER
-                       ? "number of at least 0, as tasks.roots takes the root of it"
-                       : "finite number with a decimal point; tasks.words one-hot takes columns "
-                         "of words, tasks.columns leaves some out");
+    return mn_fail(
+        err, MN_ERR_DATA,
+        "%s: row %" PRIu32 ", column %.60s: %s\"%s\": expected a "
+        "%s",
+        source, row + 1, table->columns[place].name, missing ? "nothing there, " : "", shown,
+        missing ? "finite number with a decimal point; tasks.missing mean puts the mean "
+                  "of the training rows there"
+        : cell == MN_CELL_NUMBER ? "number of at least 0, as tasks.roots takes the root of it"
+        : is_infinite(table, row, place)
+            ? "finite number; mend the cell, or leave the row out"
+            : "finite number with a decimal point; tasks.words one-hot takes columns "
+              "of words, tasks.columns leaves some out");
 }
 
 static double cut_off(double z, double farthest)
@@ -352,7 +379,7 @@ static mn_status match_by_name(const mn_row_form *form, const char *source,
     if (!table->named)
         return mn_fail(err, MN_ERR_DATA,
                        "%s: no names of columns: expected a header as the table has that was "
-                       "learned from (%.60s, ...)",
+                       "learned from (%.60s, ...); of arrays, those of an .npz file have names",
                        source, form->columns[0].name);
     mn_status status = refuse_strangers(form, source, table, err);
     for (uint32_t i = 0; i < form->n && status == MN_OK; i++) {

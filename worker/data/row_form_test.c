@@ -104,6 +104,27 @@ static void a_missing_cell_is_refused_or_the_mean(void **state)
     mn_data_table_fini(&table);
 }
 
+static void an_infinite_number_is_no_word_beside_numbers(void **state)
+{
+    static const char *const tables[] = {"a,b,c\n1,1,1\n-inf,2,5\n2,3,4\n",
+                                         "a,b,c\n1,1,1\n1e999,2,5\n2,3,4\n"};
+    mn_row_form form;
+    mn_error err;
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        mn_data_table table = read_table(tables[i], MN_HEADER_AUTO);
+        assert_int_equal(mn_row_form_fit(&table, &plan, 3, training, &form, &err), MN_ERR_DATA);
+        assert_non_null(strstr(err.message, "row 2, column a: "));
+        assert_non_null(strstr(err.message, "expected a finite number; mend the cell"));
+        mn_data_table_fini(&table);
+    }
+    mn_data_table words = read_table("a,b,c\nsup,1,1\ninf,2,5\nsup,3,4\n", MN_HEADER_AUTO);
+    form = fit(&words, &plan);
+    assert_int_equal(form.columns[0].n_words, 2);
+    mn_row_form_fini(&form);
+    mn_data_table_fini(&words);
+}
+
 static void one_scale_is_the_root_mean_square_of_the_columns_deviations(void **state)
 {
     mn_data_table table = read_table("a,b,c\n1,1,7\n3,2,7\n5,3,7\n", MN_HEADER_AUTO);
@@ -290,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(numbers_and_words_are_those_of_the_training_rows, drop_held),
+        cmocka_unit_test_teardown(an_infinite_number_is_no_word_beside_numbers, drop_held),
         cmocka_unit_test_teardown(a_missing_cell_is_refused_or_the_mean, drop_held),
         cmocka_unit_test_teardown(one_scale_is_the_root_mean_square_of_the_columns_deviations,
                                   drop_held),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct span {
     const char *at;
@@ -38,7 +39,11 @@ mn_status mn_story_text_read(const char *path, const mn_story_limits *limits, mn
     const bool is_stdin = strcmp(path, "-") == 0;
     char *bytes = NULL;
     size_t n = 0;
+    struct stat info;
     memset(out, 0, sizeof *out);
+    if (!is_stdin && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return mn_fail(err, MN_ERR_DATA,
+                       "%s is a folder: expected a story, a sentence a line, in a text file", path);
     mn_error why;
     mn_status status =
         mn_file_read(is_stdin ? "/dev/stdin" : path, MN_STORY_MAX_BYTES, &bytes, &n, &why);

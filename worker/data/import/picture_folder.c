@@ -44,7 +44,7 @@ mn_status mn_picture_folder_read(const char *path, bool flat, const mn_picture_f
     else
         status = mn_fail(err, MN_ERR_DATA,
                          "%s is a file: expected a folder with a folder for each "
-                         "class, and PNG or JPEG pictures in those",
+                         "class, and PNG or JPEG pictures in those; an archive is to be unpacked",
                          path);
     free(reading.pixels);
     if (status != MN_OK) {
