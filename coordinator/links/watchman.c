@@ -30,6 +30,7 @@
 /* By descriptor. Those of no member stand in a list, by age. */
 struct connection {
     bool open, member, spoke, cut;
+    bool early;  /* a message came before the monitor told of it */
     bool closed; /* stands in `closed` */
     int older, younger;
     uint64_t received, taken, backlog; /* bytes: of its life; since it was measured; under way */
@@ -77,6 +78,7 @@ static bool received_by(int fd, uint64_t *bytes);
 static long pages_of(const mn_watchman *w);
 static bool make_room(mn_watchman *w, int fd);
 static struct connection *find(mn_watchman *w, int fd);
+static bool add(mn_watchman *w, int fd);
 static void enlist(mn_watchman *w, int fd);
 static void unlist(mn_watchman *w, int fd);
 static void cut(mn_watchman *w, int fd, const char *why);
@@ -171,6 +173,10 @@ void mn_watchman_took(mn_watchman *watchman, int fd, uint64_t bytes)
 {
     (void)pthread_mutex_lock(&watchman->lock);
     struct connection *connection = find(watchman, fd);
+    if (connection == NULL && fd >= 0 && add(watchman, fd)) {
+        connection = &watchman->at[fd];
+        connection->early = true;
+    }
     if (connection != NULL) {
         connection->taken += bytes;
         if (!connection->spoke && !connection->member) { /* it has its time to join anew */
@@ -224,11 +230,11 @@ static mn_status open_monitor(mn_watchman *w, void *context, mn_error *err)
 static void *watch(void *user)
 {
     mn_watchman *w = user;
-    bool stopped = false;
+    bool stopped = false, busy = false;
     w->pages = pages_of(w);
     while (!stopped) {
         zmq_pollitem_t item = {.socket = w->monitor, .events = ZMQ_POLLIN};
-        (void)zmq_poll(&item, 1, (w->n_open > 0 && w->port != 0) || w->shut ? LOOK_MS : -1);
+        (void)zmq_poll(&item, 1, busy ? LOOK_MS : -1);
         stopped = !hear_monitor(w);
         const long pages = pages_of(w);
         const bool grown = pages - w->pages >= GROWN_PAGES;
@@ -237,6 +243,7 @@ static void *watch(void *user)
         (void)pthread_mutex_lock(&w->lock);
         count_newcomers(w, mn_clock_us());
         measure(w, grown ? w->n_open : AT_ONCE);
+        busy = (w->n_open > 0 && w->port != 0) || w->newcomers <= RELOADED;
         (void)pthread_mutex_unlock(&w->lock);
     }
     return NULL;
@@ -338,13 +345,9 @@ static void opened(mn_watchman *w, int fd)
     w->newcomers -= w->newcomers > MOST_DEBT;
     if (!w->shut && w->newcomers <= 0)
         shut(w, true);
-    if (make_room(w, fd)) {
-        if (w->at[fd].open && !w->at[fd].member)
-            unlist(w, fd);
-        w->n_open += !w->at[fd].open;
-        w->at[fd] = (struct connection){
-            .open = true, .closed = w->at[fd].closed, .measured_us = mn_clock_us()};
-        enlist(w, fd);
+    if (find(w, fd) != NULL && w->at[fd].early) {
+        w->at[fd].early = false;
+    } else if (add(w, fd)) {
         for (int old = w->oldest; w->n_open > w->most && old != NOBODY; old = w->at[old].younger)
             if (!w->at[old].cut) {
                 cut(w, old, "there are too many connections, and it is no member's");
@@ -366,7 +369,7 @@ static void closed(mn_watchman *w, int fd)
             unlist(w, fd);
         connection->open = false;
         w->n_open--;
-        if (connection->spoke && !connection->closed) {
+        if (!connection->closed) {
             connection->closed = true;
             w->closed[w->n_closed++] = fd;
             (void)!write(w->news, &one, sizeof one);
@@ -472,6 +475,19 @@ static bool make_room(mn_watchman *w, int fd)
 static struct connection *find(mn_watchman *w, int fd)
 {
     return fd >= 0 && fd < w->room && w->at[fd].open ? &w->at[fd] : NULL;
+}
+
+static bool add(mn_watchman *w, int fd)
+{
+    if (!make_room(w, fd))
+        return false;
+    if (w->at[fd].open && !w->at[fd].member)
+        unlist(w, fd);
+    w->n_open += !w->at[fd].open;
+    w->at[fd] =
+        (struct connection){.open = true, .closed = w->at[fd].closed, .measured_us = mn_clock_us()};
+    enlist(w, fd);
+    return true;
 }
 
 static void enlist(mn_watchman *w, int fd)

@@ -70,8 +70,12 @@ static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_en
                             mn_error *err)
 {
     uint64_t n = 0, seen = 0;
-    for (const char *line = text; line != NULL; line = strchr(line, '\n'), line += line != NULL)
+    for (const char *line = text; line != NULL;) {
         n += value_of(line, "endpoint: ") != NULL;
+        line = strchr(line, '\n');
+        if (line != NULL)
+            line++;
+    }
     if (n == 0)
         return mn_fail(
             err, MN_ERR_DATA,
