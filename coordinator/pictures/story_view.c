@@ -1,5 +1,6 @@
 #include "coordinator/pictures/story_view.h"
 
+#include "common/json_number.h"
 #include "worker/tasks/story_fields.h"
 #include <inttypes.h>
 #include <math.h>
@@ -272,12 +273,6 @@ void mn_story_view_print(const mn_story_view *view, FILE *out)
 
 /* JSON ---------------------------------------------------------------------------- */
 
-/* JSON knows no NaN. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* {"attention": [...]}: the weights of a sentence by their name. */
 static void add_weights(const mn_story_view *view, uint32_t sentence, json_t *to)
 {
@@ -288,7 +283,7 @@ static void add_weights(const mn_story_view *view, uint32_t sentence, json_t *to
             (void)json_object_set_new(to, column->name, json_array());
             list = json_object_get(to, column->name);
         }
-        (void)json_array_append_new(list, number(column->weights[sentence]));
+        (void)json_array_append_new(list, mn_json_number(column->weights[sentence]));
     }
 }
 
@@ -297,9 +292,9 @@ json_t *mn_story_view_json(const mn_story_view *view)
     json_t *root = json_object(), *answers = json_array(), *sentences = json_array();
     json_t *rest = json_object();
     for (uint32_t i = 0; i < view->n_answers; i++)
-        (void)json_array_append_new(answers,
-                                    json_pack("{s:s, s:o}", "word", view->answers[i].word,
-                                              "probability", number(view->answers[i].probability)));
+        (void)json_array_append_new(
+            answers, json_pack("{s:s, s:o}", "word", view->answers[i].word, "probability",
+                               mn_json_number(view->answers[i].probability)));
     for (uint32_t i = 0; i < view->n_sentences; i++) {
         json_t *sentence =
             json_pack("{s:s, s:I}", "text", view->sentences[i], "age", (json_int_t)view->ages[i]);

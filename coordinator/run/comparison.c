@@ -1,5 +1,6 @@
 #include "coordinator/run/comparison.h"
 
+#include "common/json_number.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -230,11 +231,6 @@ void mn_comparison_tasks(size_t n, const mn_contestant *contestants, FILE *out)
     }
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *differences_to(const mn_contestant *first, const mn_contestant *second)
 {
     json_t *list = json_array();
@@ -249,12 +245,12 @@ static json_t *differences_to(const mn_contestant *first, const mn_contestant *s
         if (score->axis[0] != '\0')
             (void)json_object_set_new(row, score->axis, json_string(score->point));
         (void)json_object_set_new(row, "pairs", json_integer(difference.n));
-        (void)json_object_set_new(row, "difference", number(difference.mean));
-        (void)json_object_set_new(row, "difference_ci95", number(difference.half_width));
+        (void)json_object_set_new(row, "difference", mn_json_number(difference.mean));
+        (void)json_object_set_new(row, "difference_ci95", mn_json_number(difference.half_width));
         (void)json_object_set_new(row, "higher", json_integer(difference.higher));
         (void)json_object_set_new(row, "lower", json_integer(difference.lower));
         (void)json_object_set_new(row, "equal", json_integer(difference.equal));
-        (void)json_object_set_new(row, "sign_test_p", number(difference.p));
+        (void)json_object_set_new(row, "sign_test_p", mn_json_number(difference.p));
         (void)json_array_append_new(list, row);
     }
     return list;

@@ -1,5 +1,6 @@
 #include "coordinator/run/evaluation.h"
 
+#include "common/json_number.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -22,7 +23,6 @@ static void print_mean_over_points(const mn_evaluation *evaluation, int width, F
 static json_t *mean_over_points(const mn_evaluation *evaluation);
 static void print_blank(const mn_score *score, FILE *out);
 static json_t *point_of(const mn_score *score);
-static json_t *number(double value);
 
 mn_status mn_evaluation_from_rows(const mn_score_list *scores, mn_split split, uint32_t n_tasks,
                                   const double *rows, mn_evaluation *out, mn_error *err)
@@ -176,9 +176,10 @@ json_t *mn_evaluation_object(const mn_evaluation *evaluation, const mn_condition
                 if (!mn_score_is_beside(&scores->at[i], first))
                     continue;
                 (void)json_object_set_new(row, scores->at[i].name,
-                                          number(evaluation->estimates[i].mean));
+                                          mn_json_number(evaluation->estimates[i].mean));
                 (void)snprintf(key, sizeof key, "%s_ci95", scores->at[i].name);
-                (void)json_object_set_new(row, key, number(evaluation->estimates[i].half_width));
+                (void)json_object_set_new(row, key,
+                                          mn_json_number(evaluation->estimates[i].half_width));
             }
             (void)json_array_append(table, row);
         }
@@ -213,8 +214,8 @@ static json_t *mean_over_points(const mn_evaluation *evaluation)
         if (strcmp(scores->at[i].axis, scores->averaged) != 0)
             continue;
         (void)snprintf(key, sizeof key, "%s_ci95", scores->at[i].name);
-        (void)json_object_set_new(row, scores->at[i].name, number(mean.mean));
-        (void)json_object_set_new(row, key, number(mean.half_width));
+        (void)json_object_set_new(row, scores->at[i].name, mn_json_number(mean.mean));
+        (void)json_object_set_new(row, key, mn_json_number(mean.half_width));
     }
     return row;
 }
@@ -344,9 +345,4 @@ static json_t *point_of(const mn_score *score)
     char again[32];
     (void)snprintf(again, sizeof again, "%lld", value);
     return strcmp(again, score->point) == 0 ? json_integer(value) : json_string(score->point);
-}
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
 }

@@ -1,6 +1,7 @@
 #include "coordinator/run/outcome.h"
 
 #include "common/file.h"
+#include "common/json_number.h"
 #include "coordinator/run/run.h"
 #include <jansson.h>
 #include <math.h>
@@ -14,7 +15,6 @@ static const char *const endings[] = {
     [MN_ENDING_STOPPED] = "stopped", [MN_ENDING_PAUSED] = "paused", [MN_ENDING_DONE] = "done"};
 
 static mn_score in_short(const mn_score *score);
-static json_t *number(double value);
 static double number_of(const json_t *object, const char *key);
 static json_t *score_object(const mn_score *score);
 static void read_score(const json_t *object, mn_score *out);
@@ -91,15 +91,15 @@ json_t *mn_outcome_object(const mn_outcome *outcome)
     (void)json_object_set_new(object, "theta_sha256", json_string(outcome->sha256));
     if (outcome->validated) {
         json_t *validation = score_object(&outcome->validated_by);
-        (void)json_object_set_new(validation, "best", number(outcome->validation));
+        (void)json_object_set_new(validation, "best", mn_json_number(outcome->validation));
         (void)json_object_set_new(validation, "best_step",
                                   json_integer((json_int_t)outcome->best_step));
         (void)json_object_set_new(object, "validation", validation);
     }
     if (outcome->tested) {
         json_t *test = score_object(&outcome->judged);
-        (void)json_object_set_new(test, "mean", number(outcome->test));
-        (void)json_object_set_new(test, "ci95", number(outcome->test_half_width));
+        (void)json_object_set_new(test, "mean", mn_json_number(outcome->test));
+        (void)json_object_set_new(test, "ci95", mn_json_number(outcome->test_half_width));
         (void)json_object_set_new(object, "test", test);
     }
     return object;
@@ -146,11 +146,6 @@ static mn_score in_short(const mn_score *score)
     mn_score out = {.is_share = score->is_share, .higher_is_better = score->higher_is_better};
     memcpy(out.name, score->name, sizeof out.name);
     return out;
-}
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static double number_of(const json_t *object, const char *key)

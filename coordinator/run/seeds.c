@@ -1,5 +1,6 @@
 #include "coordinator/run/seeds.h"
 
+#include "common/json_number.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -140,11 +141,6 @@ void mn_seed_table_print(const mn_seed_table *table, FILE *out)
                   in_print(judged, table->at[best].means[table->scores.judged], text));
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *score_json(const mn_seed_table *table, uint32_t i)
 {
     const mn_score *score = &table->scores.at[i];
@@ -152,14 +148,14 @@ static json_t *score_json(const mn_seed_table *table, uint32_t i)
     json_t *row = json_object();
     json_t *each = json_array();
     for (uint32_t k = 0; k < table->n; k++)
-        (void)json_array_append_new(each, number(table->at[k].means[i]));
+        (void)json_array_append_new(each, mn_json_number(table->at[k].means[i]));
     (void)json_object_set_new(row, "score", json_string(score->name));
     if (score->axis[0] != '\0')
         (void)json_object_set_new(row, score->axis, json_string(score->point));
     (void)json_object_set_new(row, "by_seed", each);
-    (void)json_object_set_new(row, "mean", number(spread.mean));
-    (void)json_object_set_new(row, "sd", number(spread.sd));
-    (void)json_object_set_new(row, "ci95", number(spread.half_width));
+    (void)json_object_set_new(row, "mean", mn_json_number(spread.mean));
+    (void)json_object_set_new(row, "sd", mn_json_number(spread.sd));
+    (void)json_object_set_new(row, "ci95", mn_json_number(spread.half_width));
     return row;
 }
 
@@ -176,7 +172,7 @@ mn_status mn_seed_table_json(const mn_seed_table *table, char **text, mn_error *
         (void)json_object_set_new(row, "tasks", json_integer(result->n_tasks));
         (void)json_object_set_new(row, "theta_sha256", json_string(result->sha256));
         if (result->validated) {
-            (void)json_object_set_new(row, "validation", number(validation_of(table, k)));
+            (void)json_object_set_new(row, "validation", mn_json_number(validation_of(table, k)));
             (void)json_object_set_new(row, "best_step",
                                       json_integer((json_int_t)result->best_step));
         }

@@ -1,6 +1,7 @@
 #include "coordinator/run/sweep_table.h"
 
 #include "common/file.h"
+#include "common/json_number.h"
 #include "coordinator/run/run.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,7 +16,6 @@ static int by_rank(const void *a, const void *b);
 static mn_status fill_margin(mn_sweep_table *table, uint32_t axis, mn_error *err);
 static const char *in_print(const mn_score *score, double value, char text[32]);
 static const char *fate_text(const mn_sweep_table *table, const mn_sweep_row *row, char text[48]);
-static json_t *number(double value);
 
 void mn_sweep_results_fini(mn_sweep_results *results)
 {
@@ -303,17 +303,12 @@ static const char *fate_text(const mn_sweep_table *table, const mn_sweep_row *ro
 
 /* ---- for programs */
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *spread_object(const mn_spread *spread, uint32_t n)
 {
     json_t *object = json_object();
-    (void)json_object_set_new(object, "mean", number(spread->mean));
-    (void)json_object_set_new(object, "sd", number(spread->sd));
-    (void)json_object_set_new(object, "ci95", number(spread->half_width));
+    (void)json_object_set_new(object, "mean", mn_json_number(spread->mean));
+    (void)json_object_set_new(object, "sd", mn_json_number(spread->sd));
+    (void)json_object_set_new(object, "ci95", mn_json_number(spread->half_width));
     (void)json_object_set_new(object, "seeds", json_integer(n));
     return object;
 }
@@ -372,9 +367,9 @@ static json_t *margin_array(const mn_sweep_margin *margin)
         json_t *object = json_object();
         (void)json_object_set_new(object, "value", json_string(group->name));
         (void)json_object_set_new(object, "points", json_integer(group->n_points));
-        (void)json_object_set_new(object, "validation_first", number(group->validation));
+        (void)json_object_set_new(object, "validation_first", mn_json_number(group->validation));
         (void)json_object_set_new(object, "tested", json_integer(group->n_tested));
-        (void)json_object_set_new(object, "test", number(group->test));
+        (void)json_object_set_new(object, "test", mn_json_number(group->test));
         (void)json_array_append_new(array, object);
     }
     return array;
@@ -408,7 +403,7 @@ mn_status mn_sweep_table_json(const mn_sweep_table *table, char **text, mn_error
                               json_string(plan->n_seeds > 1
                                               ? "t(0.975, n-1) sd / sqrt(n) over seeds, sd with n-1"
                                               : "over test tasks, of one seed"));
-    (void)json_object_set_new(root, "seconds", number(table->results->spent_s));
+    (void)json_object_set_new(root, "seconds", mn_json_number(table->results->spent_s));
     (void)json_object_set_new(root, "rungs", rungs);
     (void)json_object_set_new(root, "points", points); /* the best first */
     (void)json_object_set_new(root, "marginals", margins);

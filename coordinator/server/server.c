@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/packed_sum.h"
+#include "coordinator/server/door.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +23,6 @@
 #define REDUCE_WAIT_MS 1
 #define SHOW_MS 400 /* what has changed is shown so soon, though nothing else happens */
 
-static sigset_t signals_of_interest(void);
 static mn_status open_links(mn_server *server, mn_error *err);
 static mn_status open_cores(mn_server *server, mn_error *err);
 static mn_status write_endpoints(const mn_server *server, const char endpoint[256], mn_error *err);
@@ -48,7 +48,7 @@ static void fail_round(mn_server *server, mn_status status, const mn_error *err)
 
 void mn_server_hold_signals(void)
 {
-    sigset_t set = signals_of_interest();
+    sigset_t set = mn_server_signals();
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -143,7 +143,7 @@ bool mn_server_take_test(mn_server *server, mn_evaluation *out)
 
 /* ---- the beginning ---- */
 
-static sigset_t signals_of_interest(void)
+sigset_t mn_server_signals(void)
 {
     sigset_t set;
     (void)sigemptyset(&set);
@@ -236,7 +236,7 @@ static mn_status open_links(mn_server *server, mn_error *err)
                                     endpoint, err);
     if (status == MN_OK) {
         mn_server_hold_signals();
-        sigset_t set = signals_of_interest();
+        sigset_t set = mn_server_signals();
         server->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
         if (server->signals < 0)
             status = mn_fail_errno(err, "receive signals");
@@ -249,12 +249,9 @@ static mn_status open_links(mn_server *server, mn_error *err)
  * and with a path one that has `rank` behind it. */
 static void own_door(const char *listen, uint32_t rank, char *own, size_t n)
 {
-    const char *colon = strrchr(listen, ':');
-    char *end = NULL;
-    unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
-    if (strncmp(listen, "tcp://", 6) == 0 && port > 0 && *end == '\0')
-        (void)snprintf(own, n, "%.*s:%lu", (int)(colon - listen), listen, port + rank);
-    else if (strncmp(listen, "ipc://", 6) == 0 && strcmp(listen, "ipc://*") != 0 && rank > 0)
+    if (mn_door_above(listen, rank, own, n))
+        return;
+    if (strncmp(listen, "ipc://", 6) == 0 && strcmp(listen, "ipc://*") != 0 && rank > 0)
         (void)snprintf(own, n, "%s.%" PRIu32, listen, rank);
     else
         (void)snprintf(own, n, "%s", listen);

@@ -12,6 +12,7 @@
 #include "coordinator/run/training.h"
 #include "worker/learner/learner.h"
 #include "worker/tasks/task_set.h"
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,8 @@ typedef struct mn_server_config {
     uint64_t pause;   /* stop of ourselves once so many meta-steps are made; 0: do not */
 } mn_server_config;
 
+/* The signals that a server takes, less SIGHUP where it is ignored, as by nohup. */
+sigset_t mn_server_signals(void);
 /* Block the signals that a server takes, in the calling thread and all that it starts: call before
  * MPI_Init. */
 void mn_server_hold_signals(void);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "coordinator/run/run.h"
 #include "coordinator/server/child.h"
+#include "coordinator/server/door.h"
 #include "coordinator/server/session.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -222,12 +223,11 @@ static uint32_t at_a_time(const mn_sweep_config *config, uint32_t runs, uint32_t
  * above the door's; with a path, any of its own. */
 static void listen_of(const char *door, uint32_t slot, char *out, size_t n)
 {
-    const char *colon = strrchr(door, ':');
-    char *end = NULL;
-    const unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
-    if (strncmp(door, "tcp://", 6) == 0 && port > 0 && *end == '\0')
-        (void)snprintf(out, n, "pool.listen=%.*s:%lu", (int)(colon - door), door, port + slot + 1);
-    else if (strncmp(door, "ipc://", 6) == 0)
+    static const char key[] = "pool.listen=";
+    (void)snprintf(out, n, "%s", key);
+    if (mn_door_above(door, slot + 1, out + strlen(key), n - strlen(key)))
+        return;
+    if (strncmp(door, "ipc://", 6) == 0)
         (void)snprintf(out, n, "pool.listen=ipc://*");
     else
         (void)snprintf(out, n, "pool.listen=%s", door);

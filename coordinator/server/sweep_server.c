@@ -137,13 +137,8 @@ static mn_status open_all(struct server *s, mn_error *err)
         status = mn_fail(err, MN_ERR_NOMEM, "slots of a sweep");
     if (status == MN_OK) {
         mn_server_hold_signals();
-        (void)sigemptyset(&s->watched);
-        for (size_t i = 0; i < 6; i++)
-            (void)sigaddset(&s->watched,
-                            (const int[]){SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP}[i]);
-        struct sigaction hang_up;
-        if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler == SIG_IGN) /* nohup */
-            (void)sigdelset(&s->watched, SIGHUP);
+        s->watched = mn_server_signals();
+        (void)sigaddset(&s->watched, SIGCHLD);
         (void)sigprocmask(SIG_BLOCK, &s->watched, NULL);
         s->signals = signalfd(-1, &s->watched, SFD_NONBLOCK | SFD_CLOEXEC);
         if (s->signals < 0)
