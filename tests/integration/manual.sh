@@ -49,8 +49,13 @@ class Reader(html.parser.HTMLParser):
 Reader().feed(open(path, encoding="utf-8").read())
 assert not open_tags, open_tags
 for link in links:
-    assert "://" in link or link == "manual.css" or link.startswith("../") or os.path.exists(os.path.join(os.path.dirname(path), link)), link
-    assert not link.endswith(".md") or link.startswith("../"), link
+    if "://" in link or link == "manual.css" or link.startswith("../"):
+        continue
+    page, _, heading = link.partition("#")
+    page = os.path.join(os.path.dirname(path), page)
+    assert os.path.exists(page), link
+    assert not heading or f'id="{heading}"' in open(page, encoding="utf-8").read(), link
+    assert not page.endswith(".md"), link
 END
 done
 ok "a man page and an HTML page of each chapter"

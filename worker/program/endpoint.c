@@ -59,9 +59,7 @@ mn_status mn_endpoint_check(const char *where, mn_error *err)
     return mn_fail(
         err, MN_ERR_NO_INPUT,
         "there is no %s: is it mistyped? Expected the folder of a run, its endpoint file, or "
-        "tcp://HOST:PORT. To wait for a run that has not begun yet, make its folder first, and "
-        "name "
-        "it",
+        "tcp://HOST:PORT",
         where);
 }
 

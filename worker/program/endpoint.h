@@ -19,6 +19,6 @@ typedef struct mn_endpoint {
  * (yet); MN_ERR_DATA: it is no endpoint file. */
 mn_status mn_endpoint_find(const char *where, uint64_t chosen, mn_endpoint *out, mn_error *err);
 
-/* Is there anything to wait for? The folder of a run, whose endpoint file may be yet to come; else
- * MN_ERR_NO_INPUT: the path is mistyped, or of a run that nobody has begun. */
+/* Is there the folder of a run at least, whose endpoint file may be yet to come? Else MN_ERR_NO_INPUT: the path is
+ * mistyped, or of a run that nobody has begun, as when workers are started first. */
 mn_status mn_endpoint_check(const char *where, mn_error *err);

@@ -68,9 +68,10 @@ static void watch_connection(void *user, void *socket);
 mn_status mn_worker_run(const mn_worker_options *options, mn_error *err)
 {
     struct worker self = {.options = options, .signals = -1};
-    mn_status status = mn_endpoint_check(options->endpoint, err);
-    if (status == MN_OK)
-        status = set_up(&self, err);
+    mn_error why;
+    mn_status status = set_up(&self, err);
+    if (status == MN_OK && mn_endpoint_check(options->endpoint, &why) != MN_OK)
+        mn_log(MN_LOG_WARN, "%s. It is waited for, in case the run has yet to begin", why.message);
     if (status == MN_OK) {
         feed(&self, (mn_worker_event){.kind = MN_WORKER_TICK}, NULL, NULL);
         while (!self.ended) {

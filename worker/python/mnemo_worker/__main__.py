@@ -73,8 +73,10 @@ def _join(arguments):
     parser.add_argument("--quiet", dest="level", action="store_const", const="error", default="info")
     parser.add_argument("--verbose", dest="level", action="store_const", const="debug")
     options = parser.parse_args(arguments)
-    wire.check_endpoint(options.endpoint)
     worker = Worker(options)
+    missing = wire.missing_endpoint(options.endpoint)
+    if missing:
+        worker.log("warning", missing)
     code = worker.run()
     if worker.busy:
         sys.stderr.flush()

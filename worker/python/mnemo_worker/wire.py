@@ -129,13 +129,13 @@ def _check(envelope):
         raise Nonsense(f"{kind.upper()} with numbers that make no sense")
 
 
-def check_endpoint(where):
-    """Fail if there is nothing to wait for: neither an endpoint file, nor the folder of a run in which it may be yet to come."""
+def missing_endpoint(where):
+    """What to say if neither an endpoint file is there, nor the folder of a run in which it may be yet to come; else None."""
     folder, name = os.path.split(where)
     if "://" in where or os.path.exists(where) or (name == "endpoint" and os.path.isdir(folder or ".")):
-        return
-    raise errors.Failure(errors.NO_INPUT, f"there is no {where}: is it mistyped? Expected the folder of a run, its endpoint file, or "
-                         "tcp://HOST:PORT. To wait for a run that has not begun yet, make its folder first, and name it")
+        return None
+    return (f"there is no {where}: is it mistyped? Expected the folder of a run, its endpoint file, or tcp://HOST:PORT. "
+            "It is waited for, in case the run has yet to begin")
 
 
 def read_endpoint(where, chosen):
