@@ -92,7 +92,7 @@ refused 64 "no story" "--story" "$run" "where is mary?"
 refused 64 "no run" "folder --story" --story "$work/story.txt"
 refused 64 "wrong option" "index" "$run" --story "$work/story.txt" --index 3
 refused 66 "missing story" "none.txt sentence" "$run" --story "$work/none.txt" "where is mary?"
-refused 65 "folder as story" "Is.a.directory" "$run" --story "$work" "where is mary?"
+refused 65 "folder as story" "is.a.folder:.expected.a.story" "$run" --story "$work" "where is mary?"
 : >"$work/empty.txt"
 refused 65 "empty story" "empty.txt is.empty sentence.a.line" "$run" --story "$work/empty.txt" "where is mary?"
 refused 65 "empty standard input" "standard.input is.empty" "$run" --story - "where is mary?"
