@@ -37,6 +37,6 @@ exit_code_of 60 "$job" "the job of a sweep"
 [ "$exit_code" -eq 75 ] || die "the job of a sweep: exit code $exit_code instead of 75"
 [ "$(wc -l <"$work/asked")" -eq 2 ] || die "a sweep that was cut was not put into the queue again"
 expect_code 0 swept "$source_folder/cluster/mnemo.sbatch" "$work/sweep.yaml" "$work/sweep" --slots 1
-[ "$(sed -n 's/^theta sha256=//p' "$work/sweep/runs/0000.log")" = "$(theta_of alone)" ] || die "a sweep's run has another theta"
+[ "$(sed -n 's/^theta sha256=//p' "$work/sweep/logs/0000.log")" = "$(theta_of alone)" ] || die "a sweep's run has another theta"
 ok "a sweep as well"
 finish
