@@ -116,6 +116,14 @@ double mn_exact_value(size_t n, const int64_t *sum, size_t i)
     return value_of(sum[i], sum[n + i]);
 }
 
+bool mn_exact_is_whole(size_t n, const int64_t *sum, size_t i, int64_t *value)
+{
+    const __int128 units = (__int128)sum[i] * ((__int128)1 << 47) + sum[n + i]; /* of 2^-70 */
+    const __int128 whole = units >> 70;
+    *value = (int64_t)whole;
+    return whole * ((__int128)1 << 70) == units;
+}
+
 void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double divisor, float *out)
 {
     for (size_t begin = 0; begin < n; begin += MEAN_BLOCK) {

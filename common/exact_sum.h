@@ -38,6 +38,9 @@ bool mn_exact_plausible(size_t n, const int64_t *sum, uint32_t n_terms);
  * bits. */
 double mn_exact_value(size_t n, const int64_t *sum, size_t i);
 
+/* Is element i a whole number, to its last bit? Then it is *value, unless it is beyond an int64. */
+bool mn_exact_is_whole(size_t n, const int64_t *sum, size_t i, int64_t *value);
+
 /* out[i] = (float)(value(i) / divisor), divisor > 0, for n elements of a sum, perhaps a longer one:
  * their high digits and their low digits. */
 void mn_exact_mean(size_t n, const int64_t *high, const int64_t *low, double divisor, float *out);

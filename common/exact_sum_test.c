@@ -260,6 +260,32 @@ static void digits_shared_otherwise_have_the_same_value(void **state)
 
 /* The fast mean takes moderate digits only; at its border and for any int64 it must agree with the
  * value. */
+static void whole_numbers_are_told_from_all_others_to_the_last_bit(void **state)
+{
+    (void)state;
+    const int64_t one = INT64_C(1) << 23;
+    const struct {
+        int64_t high, low, value;
+        bool whole;
+    } cases[] = {
+        {0, 0, 0, true},
+        {3 * one, 0, 3, true},
+        {-2 * one, 0, -2, true},
+        {one, 1, 0, false},
+        {one, -1, 0, false},                  /* as a double this is 1 too */
+        {one + 1, 0, 0, false},               /* 1 + 2^-23 */
+        {one - 1, INT64_C(1) << 47, 1, true}, /* without the carry */
+        {-one - 3, INT64_C(3) << 47, -1, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int64_t sum[4] = {77, cases[i].high, -5, cases[i].low};
+        int64_t value = 99;
+        assert_int_equal(mn_exact_is_whole(2, sum, 1, &value), cases[i].whole);
+        if (cases[i].whole)
+            assert_int_equal(value, cases[i].value);
+    }
+}
+
 static void mean_of_any_digits_is_the_value_divided(void **state)
 {
     (void)state;
@@ -378,6 +404,7 @@ int main(void)
         cmocka_unit_test(the_mean_of_a_few_rows_is_that_of_their_sum),
         cmocka_unit_test(rows_added_at_once_are_rows_added_one_by_one),
         cmocka_unit_test(digits_shared_otherwise_have_the_same_value),
+        cmocka_unit_test(whole_numbers_are_told_from_all_others_to_the_last_bit),
         cmocka_unit_test(mean_of_any_digits_is_the_value_divided),
         cmocka_unit_test(full_number_of_largest_terms_fits),
         cmocka_unit_test(digits_beyond_the_number_of_terms_are_not_plausible),

@@ -610,16 +610,18 @@ mn_status mn_training_judge(mn_training *training, mn_evaluation *out, bool *bes
 
 static_assert(BLOCK % MN_OPTIMISER_PIECE == 0, "pieces of blocks");
 
-/* The last two columns of any row: its task was taken, or it was skipped. */
+/* The last two columns of any row: its task was taken, or it was skipped. So a sum has whole numbers
+ * there. */
 static bool tells_of_each_task(const mn_result *result, const void *payload)
 {
     size_t columns = result->n_columns;
     if (columns < 2)
         return false;
     if (result->encoding == MN_ENCODING_EXACT) {
-        double taken = mn_exact_value(columns, payload, columns - 2);
-        double skipped = mn_exact_value(columns, payload, columns - 1);
-        return taken >= 0 && skipped >= 0 && taken + skipped == result->n_tasks;
+        int64_t taken, skipped;
+        return mn_exact_is_whole(columns, payload, columns - 2, &taken) &&
+               mn_exact_is_whole(columns, payload, columns - 1, &skipped) && taken >= 0 &&
+               skipped >= 0 && taken + skipped == result->n_tasks;
     }
     for (uint32_t i = 0; i < result->n_tasks; i++) {
         const float *end = (const float *)payload + (i + 1) * columns;
@@ -634,7 +636,8 @@ static mn_status check_packed(const mn_result *result, const uint8_t *packed, si
                               mn_error *err)
 {
     mn_packed_reader reader = {.at = packed, .end = packed + n_bytes, .left = result->n_columns};
-    double flags[2] = {0, 0}; /* of the last two columns: taken, skipped */
+    int64_t flags[2] = {0, 0}; /* of the last two columns: taken, skipped */
+    bool whole[2] = {false, false};
     bool plausible = packed != NULL && result->n_columns >= 2;
     for (size_t size; plausible && (size = mn_packed_next(&reader)) > 0;) {
         int64_t digits[2 * MN_PACKED_BLOCK];
@@ -643,10 +646,12 @@ static mn_status check_packed(const mn_result *result, const uint8_t *packed, si
         plausible = mn_exact_plausible(size, digits, result->n_tasks);
         for (size_t i = size < 2 ? 0 : size - 2; i < size; i++) {
             flags[0] = flags[1];
-            flags[1] = mn_exact_value(size, digits, i);
+            whole[0] = whole[1];
+            whole[1] = mn_exact_is_whole(size, digits, i, &flags[1]);
         }
     }
-    if (plausible && flags[0] >= 0 && flags[1] >= 0 && flags[0] + flags[1] == result->n_tasks)
+    if (plausible && whole[0] && whole[1] && flags[0] >= 0 && flags[1] >= 0 &&
+        flags[0] + flags[1] == result->n_tasks)
         return MN_OK;
     return mn_fail(err, MN_ERR_DATA, "a packed sum of numbers that no task gives");
 }

@@ -689,6 +689,24 @@ static void a_restored_training_goes_on_with_the_same_average(void **state)
     experiment.outer.average = 0;
 }
 
+/* A task of which 2^-23, or the last bit, is said to be skipped: the two add up to whole tasks. */
+static void a_part_of_a_task_is_refused(void **state)
+{
+    (void)state;
+    mn_error err;
+    const int64_t one = INT64_C(1) << 23;
+    const int64_t parts[][4] = {{one, one, 0, 0}, {2 * one - 1, 1, 0, 0}, {one, one, 1, -1}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        uint8_t packed[64];
+        mn_result result = {.encoding = MN_ENCODING_EXACT, .n_tasks = 2, .n_columns = 2};
+        const mn_status expected = i == 0 ? MN_OK : MN_ERR_DATA;
+        assert_int_equal(mn_training_check(&result, parts[i], sizeof parts[i], &err), expected);
+        result.encoding = MN_ENCODING_PACKED;
+        const size_t n = mn_packed_sum_write(2, parts[i], packed);
+        assert_int_equal(mn_training_check(&result, packed, n, &err), expected);
+    }
+}
+
 static void numbers_that_no_task_gives_are_refused(void **state)
 {
     (void)state;
@@ -727,6 +745,7 @@ int main(void)
         cmocka_unit_test(the_average_of_theta_is_what_is_judged_and_kept),
         cmocka_unit_test(a_step_without_a_task_leaves_the_average),
         cmocka_unit_test(a_restored_training_goes_on_with_the_same_average),
+        cmocka_unit_test(a_part_of_a_task_is_refused),
         cmocka_unit_test(numbers_that_no_task_gives_are_refused),
     };
     const struct CMUnitTest of_mixture[] = {

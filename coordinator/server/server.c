@@ -200,8 +200,10 @@ static mn_status open_cores(mn_server *server, mn_error *err)
                                &server->reduce, err);
     if (status == MN_OK && config->threads > 0)
         status = mn_pool_new(config->learner, config->tasks, config->threads, &server->pool, err);
-    mn_experiment told = *experiment; /* where our keys are is no worker's business */
+    /* Where our keys are is no worker's business, nor the class that each must find by itself. */
+    mn_experiment told = *experiment;
     memset(told.pool.keys, 0, sizeof told.pool.keys);
+    memset(told.pool.numeric_class, 0, sizeof told.pool.numeric_class);
     memset(told.run.page_token, 0, sizeof told.run.page_token);
     if (status == MN_OK)
         status = mn_experiment_print(&told, false, &server->experiment, err);
