@@ -15,6 +15,7 @@
 
 static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_endpoint *out,
                             mn_error *err);
+static const char *endpoint_of(const char *line);
 static const char *value_of(const char *line, const char *key);
 
 mn_status mn_endpoint_find(const char *where, uint64_t chosen, mn_endpoint *out, mn_error *err)
@@ -69,7 +70,7 @@ static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_en
 {
     uint64_t n = 0, seen = 0;
     for (const char *line = text; line != NULL;) {
-        n += value_of(line, "endpoint: ") != NULL;
+        n += endpoint_of(line) != NULL;
         line = strchr(line, '\n');
         if (line != NULL)
             line++;
@@ -85,7 +86,7 @@ static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_en
     for (char *line = strtok_r(text, "\r\n", &rest); line != NULL;
          line = strtok_r(NULL, "\r\n", &rest)) {
         const char *run = value_of(line, "run: "), *key = value_of(line, "key: ");
-        const char *endpoint = value_of(line, "endpoint: ");
+        const char *endpoint = endpoint_of(line);
         if (run != NULL && sscanf(run, "%16" SCNx64, &out->run_id) != 1)
             return mn_fail(err, MN_ERR_DATA, "%s: \"%s\" is not 16 hexadecimal digits", path, run);
         if (key != NULL && strcmp(key, "-") != 0) {
@@ -102,6 +103,13 @@ static mn_status read_lines(char *text, const char *path, uint64_t chosen, mn_en
         (void)snprintf(out->address, sizeof out->address, "%s", endpoint);
     }
     return MN_OK;
+}
+
+/* Of a line that may go on behind its end; NULL if it names none, as that of a rank that does not listen. */
+static const char *endpoint_of(const char *line)
+{
+    const char *value = value_of(line, "endpoint: ");
+    return value != NULL && strchr("\r\n", value[0]) == NULL ? value : NULL;
 }
 
 /* What stands behind the key; NULL if the line has another. */

@@ -87,6 +87,7 @@ static void what_is_no_endpoint_file_is_refused(void **state)
     } cases[] = {
         {"", "has no line \"endpoint:"},
         {"seed: 1\ntasks: x\n", "has no line \"endpoint:"},
+        {"endpoint: \nendpoint: ", "has no line \"endpoint:"},
         {"run: xyz\nendpoint: tcp://a:1\n", "\"xyz\" is not 16 hexadecimal digits"},
         {"key: short\nendpoint: tcp://a:1\n", "the key has 5 characters instead of 40"},
     };
